@@ -1,0 +1,73 @@
+"""Every error the sidecar raises, on one screen.
+
+Adapters translate their library's exceptions into these once; the edge (`core.problem`) maps each to a
+status once. A message says what happened, where, and what to do about it; it never holds a secret.
+"""
+
+from dataclasses import dataclass
+
+
+class SidecarError(Exception):
+    """Base of everything raised on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the configuration: which source, which path in it, and why."""
+
+    source: str
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.path}: {self.reason}" if self.path else f"{self.source}: {self.reason}"
+
+
+class ConfigError(SidecarError):
+    """The configuration cannot be used; holds every fault found, not just the first."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+class ListenError(SidecarError):
+    """A listen address cannot be bound."""
+
+
+class RequestRefused(SidecarError):
+    """The client's request is refused with `status`; the upstream never sees it."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class TokenUnavailable(SidecarError):
+    """No token right now: the authorization server (or the credential source) is out. Try again later."""
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        """`retry_after` in seconds, from now."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class TokenRefused(SidecarError):
+    """The authorization server said no: asking again will not help until somebody changes something."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none."""
+        super().__init__(reason)
+        self.code = code
+
+
+class UpstreamUnreachable(SidecarError):
+    """No connection to the upstream, or it was lost before an answer came."""
+
+
+class UpstreamTimeout(SidecarError):
+    """The upstream did not connect or answer within the route's limits."""
+
+
+class MessageMalformed(SidecarError):
+    """Bytes on the wire that are not HTTP/1.1 as we accept it."""

@@ -1,0 +1,203 @@
+"""What the sidecar tells its operators: one flat class per event, one field per log field.
+
+Never in any field: a token, a secret, a query string, a body.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base: `name` is the log line's `event`, `level` its `level`."""
+
+    name: ClassVar[str]
+    level: ClassVar[Level] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """The listeners are up."""
+
+    name: ClassVar[str] = "started"
+    version: str
+    listen: str
+    admin: str
+    routes: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFetched(Event):
+    """The authorization server gave a token."""
+
+    name: ClassVar[str] = "token_fetched"
+    token: str
+    """The token's name in the configuration."""
+    service: str
+    tenant: str
+    fp: str
+    expires_in: float
+    duration_ms: float
+    reason: str
+    """Why it was fetched: `cold`, `aging`, `refused` or `warm_up`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFetchFailed(Event):
+    """The authorization server refused, or is out; `error` says which and what to do."""
+
+    name: ClassVar[str] = "token_fetch_failed"
+    level: ClassVar[Level] = "warning"
+    token: str
+    service: str
+    tenant: str
+    outcome: Literal["refused", "unavailable"]
+    error: str
+    duration_ms: float
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """An upstream answered 401 (or another of the route's refused statuses) to a request with our token."""
+
+    name: ClassVar[str] = "refused"
+    level: ClassVar[Level] = "warning"
+    request_id: str
+    route: str
+    tenant: str
+    fp: str
+    status: int
+    error: str
+    """The challenge's `error`, "" when it had none."""
+    decision: Literal["renew", "relay", "cooling"]
+
+
+@dataclass(frozen=True, slots=True)
+class BustSent(Event):
+    """This pod declared a token dead."""
+
+    name: ClassVar[str] = "bust_sent"
+    token: str
+    service: str
+    tenant: str
+    fp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resent(Event):
+    """A refused request was sent once more; `outcome` is what became of it."""
+
+    name: ClassVar[str] = "resent"
+    request_id: str
+    route: str
+    fp: str
+    """The second token."""
+    outcome: Literal["healed", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown(Event):
+    """A fresh token was refused too: for `seconds` this key's refusals pass straight through."""
+
+    name: ClassVar[str] = "cooling_down"
+    level: ClassVar[Level] = "warning"
+    token: str
+    service: str
+    tenant: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """A new configuration is in force."""
+
+    name: ClassVar[str] = "reloaded"
+    routes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed(Event):
+    """The new configuration is unusable; the old one stays in force."""
+
+    name: ClassVar[str] = "reload_failed"
+    level: ClassVar[Level] = "error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining(Event):
+    """Asked to stop: no new connections, requests in flight are finished."""
+
+    name: ClassVar[str] = "draining"
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The last line."""
+
+    name: ClassVar[str] = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """A bug: something raised that nobody expected. The process lives on."""
+
+    name: ClassVar[str] = "failed"
+    level: ClassVar[Level] = "error"
+    where: str
+    error: str
+    """The exception's type and place; never its text, which may hold anything."""
+
+
+class RequestRecord:
+    """What one request's log line and metrics are made of, filled as the story goes.
+
+    A plain slotted class, not a frozen dataclass: one is made for each request on the hot path.
+    """
+
+    __slots__ = (
+        "attempts",
+        "bytes_in",
+        "bytes_out",
+        "error",
+        "finished",
+        "fp",
+        "method",
+        "path",
+        "request_id",
+        "route",
+        "started",
+        "status",
+        "tenant",
+        "token",
+        "trace_id",
+        "upstream_seconds",
+    )
+
+    def __init__(self, started: float, method: str, path: str, request_id: str, trace_id: str) -> None:
+        self.started = started
+        self.finished = started
+        self.method = method
+        self.path = path
+        """Without its query."""
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.route = ""
+        self.status = 0
+        """What the client was answered; 0 when it went away first."""
+        self.attempts = 0
+        """How often the request was sent upstream."""
+        self.token: Literal["memory", "store", "fetch", "none"] = "none"
+        self.fp = ""
+        self.tenant = ""
+        self.upstream_seconds = 0.0
+        """From the send to the answer's head."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.error = ""
+        """A short word of our own (`upstream_unreachable`), "" when all went well."""

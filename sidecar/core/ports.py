@@ -1,0 +1,114 @@
+"""Everything the sidecar asks of the outside world, on one page.
+
+Adapters implement these; tests give fakes that pass the same contract tests. Nothing here does anything.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.core.credentials import Credentials
+from sidecar.core.events import Event, RequestRecord
+from sidecar.core.token import Token, TokenRequest
+
+
+class Clock(Protocol):
+    """Time, which only ever moves forward."""
+
+    def now(self) -> float:
+        """Epoch seconds that never jump: wall time at start plus what has passed since."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+
+
+class Randomness(Protocol):
+    """Unpredictable bytes, and jitter."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """`count` bytes fit for keys and nonces."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number from `low` to `high`, for jitter only."""
+
+
+class CredentialSource(Protocol):
+    """Where what authenticates us to the authorization server comes from."""
+
+    async def read(self, *, newer_than: float) -> Credentials:
+        """Return the credentials, read from the source itself if what is held was read at or before `newer_than`.
+
+        Pass `-inf` for whatever is held. Raises TokenUnavailable when the source cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A token endpoint's answer, not yet judged."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str = ""
+    """The Retry-After field as sent, "" when absent."""
+
+
+class TokenEndpoint(Protocol):
+    """One POST to an authorization server."""
+
+    async def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
+        """Send the encoded form and return whatever is answered, redirects included.
+
+        Raises TokenUnavailable when there is no answer within the limits.
+        """
+
+
+class TokenSource(Protocol):
+    """Whatever gives tokens; a cache is a source that wraps a source."""
+
+    async def token(self, request: TokenRequest, *, newer_than: float) -> Token:
+        """Return a token whose fetch began after `newer_than`, got with credentials read after it too.
+
+        Raises TokenUnavailable or TokenRefused.
+        """
+
+
+class TokenStore(Protocol):
+    """The second level, shared by the fleet. Never raises: a store that is down has nothing and keeps nothing."""
+
+    async def get(self, request: TokenRequest) -> Token | None:
+        """Return the stored token, or None."""
+
+    async def generation(self, request: TokenRequest) -> int:
+        """Return how often the key has been bust, as far as the store remembers (0: never)."""
+
+    async def fill(self, request: TokenRequest, token: Token, generation: int) -> bool:
+        """Keep the token if no bust came since `generation` was read; tell whether it was kept."""
+
+    async def bust(self, request: TokenRequest, refused: Token) -> None:
+        """In one atomic step: delete the token only if it still is the refused one, and tell the other pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bust:
+    """This token is no good, in every pod."""
+
+    key: str
+    fingerprint: str
+
+
+class BustBus(Protocol):
+    """What the other pods' busts arrive on. A hint: the 401 is the truth."""
+
+    def busts(self) -> AsyncIterator[Bust]:
+        """Yield busts for ever, coming back by itself after every loss."""
+
+
+class Journal(Protocol):
+    """Where events and finished requests are told: logs and metrics. Never blocks, never raises."""
+
+    def tell(self, event: Event) -> None:
+        """Log the event and count it."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Write the access log line and record the metrics of one request. Hot path: ≤ 3 µs."""

@@ -1,0 +1,41 @@
+"""Values that never print."""
+
+import hashlib
+import hmac
+
+
+def fingerprint(key: bytes, value: str) -> str:
+    """Name `value` without giving it away: 12 hex digits of HMAC-SHA-256 under `key`.
+
+    Keyed, so that nobody can test guesses of a weak secret against a log line.
+    """
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:12]
+
+
+class Secret:
+    """A secret string; every way of printing it shows only its fingerprint."""
+
+    __slots__ = ("_value", "fingerprint")
+
+    def __init__(self, value: str, fingerprint: str = "") -> None:
+        """`fingerprint` names the secret in logs; "" for secrets no log ever names."""
+        self._value = value
+        self.fingerprint = fingerprint
+
+    def reveal(self) -> str:
+        """Return the secret itself; call it only where it goes on the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<secret {self.fingerprint}>" if self.fingerprint else "<secret>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a Secret is never pickled")

@@ -1,0 +1,92 @@
+"""What we ask of a token endpoint, and what we get.
+
+Times are epoch seconds of the injected `Clock`. A token is *fresh* until its leeway begins, *aging* until
+it expires, then *stale*: use it; use it and renew behind; do not use it.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Literal
+
+from sidecar.core.secret import Secret
+
+MAX_LEEWAY = 60.0
+"""Seconds before its expiry at which a long-lived token begins to age."""
+
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+Grant = Literal["client_credentials"]
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """Everything that decides which token we get. Two requests that differ in any input have different keys."""
+
+    name: str
+    """The token's name in the configuration; labels logs and metrics."""
+    token_endpoint: str
+    credentials: str
+    """The name of the credentials that authenticate us."""
+    service: str
+    """Validated id used in both cache keys; by default the credentials' name."""
+    grant: Grant = "client_credentials"
+    client_auth: ClientAuth = "client_secret_basic"
+    scope: tuple[str, ...] = ()
+    audience: str = ""
+    resource: tuple[str, ...] = ()
+    tenant: str = ""
+    """Validated tenant id, "" where there is none."""
+
+    @cached_property
+    def key(self) -> str:
+        """The cache key: `tenant:{tenant}:m2m:{service}:token:{digest}`."""
+        digest = hashlib.sha256()
+        inputs = (
+            self.token_endpoint,
+            self.credentials,
+            self.grant,
+            self.client_auth,
+            self.audience,
+            str(len(self.scope)),
+            *self.scope,
+            *self.resource,
+        )
+        for value in inputs:
+            encoded = value.encode()
+            digest.update(len(encoded).to_bytes(8, "big"))  # lengths first: "ab","c" is not "a","bc"
+            digest.update(encoded)
+        owner = f"tenant:{self.tenant}:" if self.tenant else ""
+        return f"{owner}m2m:{self.service}:token:{digest.hexdigest()}"
+
+
+class Freshness(Enum):
+    """See the head of this module."""
+
+    FRESH = "fresh"
+    AGING = "aging"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One bearer token and the moments that matter about it."""
+
+    secret: Secret
+    expires_at: float
+    fresh_until: float
+    fetch_began: float
+    """When the fetch that got it began: only a token fetched after a refused request was sent succeeds it."""
+    authorization: bytes = field(repr=False)
+    """The field value ready for the wire, `Bearer …`, built once."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the token in logs."""
+        return self.secret.fingerprint
+
+    def freshness(self, now: float) -> Freshness:
+        """Tell how usable the token is at `now`."""
+        if now < self.fresh_until:
+            return Freshness.FRESH
+        return Freshness.AGING if now < self.expires_at else Freshness.STALE
