@@ -1,4 +1,4 @@
-"""What authenticates us to an authorization server."""
+"""What authenticates us to an authorization server, and where the configuration says to find it."""
 
 from dataclasses import dataclass
 
@@ -12,3 +12,30 @@ class Credentials:
     client_id: str
     client_secret: Secret
     read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FixedCredentials:
+    """Both parts written into the configuration or the environment; they change only with it."""
+
+    client_id: str
+    client_secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFileCredentials:
+    """A client id in the configuration, its secret alone in a file (as a mounted secret's key)."""
+
+    client_id: str
+    client_secret_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileCredentials:
+    """Both parts in one JSON file: `client_id` or `clientId`, `client_secret` or `clientSecret`."""
+
+    file: str
+
+
+CredentialSpec = FixedCredentials | SecretFileCredentials | FileCredentials
+"""Every way of giving credentials that the configuration knows."""
