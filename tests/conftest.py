@@ -1,0 +1,163 @@
+"""One sidecar between real servers, and a check after each test that its log gave nothing away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import pytest
+import uvloop
+import yaml
+
+from sidecar.core.ports import Clock
+from tests.authorization import AuthorizationServer
+from tests.fakes import FakeClock, FixedRandomness
+from tests.servers import Upstream
+from tests.wire import Answer, Client, ask
+
+if TYPE_CHECKING:
+    from sidecar.app import Sidecar
+
+CANARY = b"canary"
+"""Part of every token, secret, query and body of the tests; no log line may hold it."""
+SECRET = "canary-secret/+: ü"
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
+    """Run every test on the event loop the product runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+class Running:
+    """A started sidecar."""
+
+    def __init__(self, app: Sidecar, clock: FakeClock, log: Path) -> None:
+        self.app = app
+        self.clock = clock
+        self._log = log
+
+    @property
+    def address(self) -> str:
+        return self.app.address
+
+    @property
+    def host(self) -> bytes:
+        """What a client puts in Host."""
+        return b"localhost" if self.address.startswith("unix:") else self.address.encode()
+
+    async def connect(self, *, receive_buffer: int = 0) -> Client:
+        return await Client.connect(self.address, receive_buffer=receive_buffer)
+
+    async def ask(self, data: bytes, method: str = "GET") -> Answer:
+        """Send these bytes on a new connection and read one answer."""
+        return await ask(self.address, data, method)
+
+    async def get(self, target: bytes = b"/", *fields: bytes) -> Answer:
+        return await self.ask(self.request(b"GET", target, *fields))
+
+    def request(self, method: bytes, target: bytes, *fields: bytes, body: bytes = b"") -> bytes:
+        """A well-formed request; `fields` are whole lines without their CRLF."""
+        return b"\r\n".join((b"%s %s HTTP/1.1" % (method, target), b"Host: " + self.host, *fields, b"", body))
+
+    def log(self) -> list[dict[str, object]]:
+        """The log so far; lines are written in batches, so look after the sidecar stopped."""
+        return [json.loads(line) for line in self._log.read_bytes().splitlines()]
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        return [line for line in self.log() if line["event"] == name]
+
+
+class Start(Protocol):
+    """What the `sidecar` fixture gives."""
+
+    def __call__(
+        self, *routes: Mapping[str, object], token: Mapping[str, object] | None = None, **changes: object
+    ) -> AbstractAsyncContextManager[Running]:
+        """Start with these routes (by default everything to the upstream, with a token).
+
+        `token` adds to the token request, `changes` to the whole document.
+        """
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """The upstream; whatever reached it was well-formed."""
+    async with Upstream() as server:
+        yield server
+        assert server.malformed == []
+
+
+@pytest.fixture
+async def authorization_server(upstream: Upstream) -> AsyncIterator[AuthorizationServer]:
+    async with AuthorizationServer(upstream) as server:
+        yield server
+        assert server.malformed == []
+
+
+@pytest.fixture
+def plain(upstream: Upstream) -> Mapping[str, object]:
+    """A route for everything, without a token."""
+    return {"name": "plain", "match": {"prefix": "/"}, "upstream": upstream.url}
+
+
+@pytest.fixture
+def sidecar(
+    tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> Start:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+
+    @asynccontextmanager
+    async def start(
+        *routes: Mapping[str, object], token: Mapping[str, object] | None = None, **changes: object
+    ) -> AsyncIterator[Running]:
+        default = {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "token": "api"}
+        request = {
+            "token_endpoint": authorization_server.token_endpoint,
+            "credentials": "app",
+            "scope": ["read"],
+        }
+        document = {
+            "listen": "127.0.0.1:0",
+            "admin": {"listen": "127.0.0.1:0"},
+            "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret)}}},
+            "tokens": {"api": {**request, **(token or {})}},
+            "routes": list(routes) or [default],
+            **changes,
+        }
+        config = tmp_path / "config.yaml"
+        config.write_text(yaml.safe_dump(document))
+        log = tmp_path / "log"
+        with log.open("wb", buffering=0) as output:
+            app = _assemble(config, output, clock)
+            await app.start()
+            try:
+                yield Running(app, clock, log)
+            finally:
+                await app.stop()
+        _check_log(log)
+
+    return start
+
+
+def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
+    from sidecar.app import Sidecar  # noqa: PLC0415
+    from sidecar.config import load  # noqa: PLC0415
+
+    return Sidecar(load(str(config), {}), output=output, clock=clock, randomness=FixedRandomness())
+
+
+def _check_log(log: Path) -> None:
+    """No canary in any line, every line is an event, and nothing failed that nobody expected."""
+    content = log.read_bytes()
+    assert CANARY not in content
+    lines = [json.loads(line) for line in content.splitlines()]
+    assert [line for line in lines if line["event"] == "failed"] == []
