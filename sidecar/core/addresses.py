@@ -1,0 +1,166 @@
+"""Addresses we listen on and URLs we send to, read strictly: what is odd is refused, never repaired.
+
+Every function raises ValueError with a message that says what to write instead. URLs are not repeated in
+messages: somebody may have put a password into one.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+HOST = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_DOT_SEGMENT = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:$|/|%2f|%5c)", re.IGNORECASE)
+_LONGEST_UNIX_PATH = 107
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """Where a TCP listener binds; port 0 lets the system choose."""
+
+    host: str
+    """Without brackets for IPv6."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """Where a Unix listener binds."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamUrl:
+    """What an upstream's URL says: where to connect, and the path put before every relayed one."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    """Lower case, without brackets for IPv6."""
+    port: int
+    base_path: str
+    """Without a trailing slash, so "" for none."""
+
+
+def listen(text: str) -> TcpAddress | UnixAddress:
+    """Read `127.0.0.1:9180`, `[::1]:9180` or `unix:/run/sidecar/http.sock`."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or "\0" in path or not 1 < len(path.encode()) <= _LONGEST_UNIX_PATH:
+            raise ValueError(f"write unix: and an absolute path of at most {_LONGEST_UNIX_PATH} bytes")
+        return UnixAddress(path)
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+)):([0-9]{1,5})", text, re.ASCII)
+    if found is None or int(found[3]) > 65535:
+        raise ValueError("write host:port, such as 127.0.0.1:9180, or unix:/absolute/path")
+    return TcpAddress(_host(found[1] or found[2]), int(found[3]))
+
+
+def listen_loopback(text: str) -> TcpAddress | UnixAddress:
+    """Read a listen address that only this pod can reach: whoever reaches it may use our tokens."""
+    address = listen(text)
+    if isinstance(address, TcpAddress) and not is_loopback(address.host):
+        raise ValueError(
+            "not a loopback address: whoever reaches it could use the tokens; write 127.0.0.1, [::1] or unix:"
+        )
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3 for the names)."""
+    name = host.lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def upstream(text: str) -> UpstreamUrl:
+    """Read an upstream's `http(s)://host[:port][/base/path]`."""
+    url = _split(text)
+    if "?" in text:
+        raise ValueError("an upstream has no query: the client's own is relayed")
+    scheme: Literal["http", "https"] = "https" if url.scheme == "https" else "http"
+    default = 443 if scheme == "https" else 80
+    port = url.port if url.port is not None else default
+    return UpstreamUrl(scheme, _host(url.hostname or ""), port, url.path.rstrip("/"))
+
+
+def token_endpoint(text: str) -> str:
+    """Check a token endpoint's URL and return it; it may have a query (RFC 6749 section 3.2).
+
+    Plain http is refused but for loopback: the request carries the client secret and the answer the token,
+    and RFC 6749 section 3.2 demands TLS.
+    """
+    url = _split(text)
+    if url.scheme == "http" and not is_loopback(_host(url.hostname or "")):
+        raise ValueError("use https: plain http would show the client secret on the network (RFC 6749 3.2)")
+    return text
+
+
+def resource(text: str) -> str:
+    """Check a resource indicator, an absolute URI without a fragment (RFC 8707 section 2), and return it."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!\"$-~]+", text):
+        raise ValueError("write an absolute URI without a fragment (RFC 8707 section 2)")
+    return text
+
+
+def host_to_match(text: str) -> str:
+    """Check a host name as the client will send it, without a port."""
+    if not re.fullmatch(HOST, text):
+        raise ValueError("write a host name without scheme and port, such as ledger.internal")
+    return text
+
+
+def prefix(text: str) -> str:
+    """Check a path prefix that matches on segment bounds: `/` or `/ledger`, not `/ledger/`."""
+    if not text.startswith("/"):
+        raise ValueError("start the prefix with a slash")
+    if text != "/" and (text.endswith("/") or "//" in text):
+        raise ValueError("prefixes match whole segments: drop the empty segment or the slash at the end")
+    return _path(text)
+
+
+def _split(text: str) -> SplitResult:
+    if not re.fullmatch(r"[!-~]{1,2048}", text):  # before urlsplit, which drops tabs and line ends silently
+        raise ValueError("write a URL of at most 2048 visible ASCII characters (percent-encode others)")
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("the host or the port of the URL is malformed") from None
+    if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
+        raise ValueError("write http:// or https://, a host and, if need be, a port and a path")
+    if "@" in url.netloc:
+        raise ValueError("take the user name and password out of the URL: secrets belong into credentials")
+    if "#" in text:
+        raise ValueError("take the fragment out of the URL: it is never sent")
+    _host(url.hostname)
+    _path(url.path or "/")
+    return url
+
+
+def _host(text: str) -> str:
+    if ":" in text and re.fullmatch(r"[0-9A-Fa-f:.]+", text):
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            pass
+    elif re.fullmatch(HOST, text):
+        return text.lower()
+    raise ValueError("the host is malformed: write a name (xn-- form for non-ASCII), IPv4, or IPv6 in brackets")
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text) or _DOT_SEGMENT.search(text):
+        raise ValueError("the path holds a dot segment or a character that must be percent-encoded")
+    return text

@@ -1,0 +1,59 @@
+"""The configuration in force: checked, complete, frozen; times in seconds, sizes in bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sidecar.core.credentials import CredentialSpec
+from sidecar.core.routes import Route
+from sidecar.core.secret import Secret
+from sidecar.core.token import MAX_LEEWAY, TokenRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The server for probes, metrics and status."""
+
+    listen: str = "0.0.0.0:9181"  # noqa: S104  the kubelet and Prometheus come from outside the pod
+    token: Secret | None = None
+    """What a POST must carry; None refuses every POST."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """How long tokens are kept, and how many."""
+
+    memory_ttl: float = 30.0
+    """Longest stay in memory where a store stands behind it; without one memory keeps to the token's expiry."""
+    store_ttl: float = 300.0
+    leeway: float = MAX_LEEWAY
+    max_entries: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process spends on its clients."""
+
+    connections: int = 4096
+    """Client connections open at once."""
+    replay_body: int = 64 << 10
+    """Bytes of one request's body kept to send it once more; a longer body streams on without a replay."""
+    replay_total: int = 16 << 20
+    """Bytes kept for all requests together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a sidecar is told."""
+
+    listen: str = "127.0.0.1:9180"
+    admin: AdminSettings = AdminSettings()
+    cache: CacheSettings = CacheSettings()
+    credentials: Mapping[str, CredentialSpec] = field(default_factory=dict)
+    tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    limits: Limits = Limits()
+    drain_timeout: float = 25.0
+    """How long requests in flight may take once we were asked to stop."""
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
