@@ -153,6 +153,15 @@ class Failed(Event):
     error: str
     """The exception's type and place; never its text, which may hold anything."""
 
+    @classmethod
+    def of(cls, where: str, exception: BaseException) -> "Failed":
+        """Describe what was caught while doing `where`."""
+        place = exception.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        file = place.tb_frame.f_code.co_filename.rpartition("/")[2] if place else "?"
+        return cls(where, f"{type(exception).__qualname__} at {file}:{place.tb_lineno if place else 0}")
+
 
 class RequestRecord:
     """What one request's log line and metrics are made of, filled as the story goes.
@@ -192,7 +201,7 @@ class RequestRecord:
         """What the client was answered; 0 when it went away first."""
         self.attempts = 0
         """How often the request was sent upstream."""
-        self.token: Literal["memory", "store", "fetch", "none"] = "none"
+        self.token: Literal["memory", "store", "fetch", "none"] = "none"  # noqa: S105
         self.fp = ""
         self.tenant = ""
         self.upstream_seconds = 0.0
