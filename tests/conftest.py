@@ -148,6 +148,13 @@ def sidecar(
     return start
 
 
+@pytest.fixture
+async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Running]:
+    """A sidecar that relays everything untouched."""
+    async with sidecar(plain) as running:
+        yield running
+
+
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
     from sidecar.app import Sidecar  # noqa: PLC0415
     from sidecar.config import load  # noqa: PLC0415

@@ -76,7 +76,7 @@ class Exchange:
         if len(body) < size:
             data = await self.reader.read(min(size - len(body), LIMIT))
             if not data:
-                raise WireError("request ended early")
+                raise asyncio.IncompleteReadError(b"", size)
             body += data
         self.received.whole = len(body) == size
 

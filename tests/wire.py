@@ -279,6 +279,14 @@ class Client:
         await self.send(data)
         return await self.answer(method)
 
+    async def refused(self, data: bytes) -> Answer:
+        """Send these bytes, read the one answer and see the connection closed after it."""
+        with suppress(ConnectionError):
+            await self.send(data)
+        answer = await self.answer()
+        assert await self.ending() == "closed"
+        return answer
+
     async def half_close(self) -> None:
         self.writer.write_eof()
 
