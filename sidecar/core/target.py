@@ -1,0 +1,70 @@
+"""Request targets: what a client may ask for, and which of its bytes the upstream gets.
+
+Rule 1. A target is in origin-form (`/path?query`) or in absolute-form with the scheme http (RFC 9112 section
+        3.2). Authority-form and asterisk-form are refused, `OPTIONS *` too: it asks about a server, and the
+        sidecar stands before many.
+Rule 2. It consists of visible ASCII without `#`: no controls, no space, no 8-bit bytes, no fragment.
+Rule 3. The absolute-form has an authority without userinfo; it replaces Host. An empty path is `/`.
+Rule 4. No segment of the path is a dot segment, in whatever way a next hop might come to read one: dots plain
+        or percent-encoded once, between slashes or backslashes, these plain or encoded too, with or without
+        `;parameters` behind the dots (servlet containers drop those first). Else a client could leave the
+        route's prefix, or the upstream's base path, with our token in its hand.
+Rule 5. Everything else keeps its bytes: empty segments, parameters, case, odd and double percent-encodings.
+"""
+
+import re
+from typing import NamedTuple
+
+from sidecar.core.errors import RequestRefused
+
+_PATH = rb'/[!"$->@-~]*'
+_QUERY = rb'\?[!"$-~]*'
+_ORIGIN_FORM = re.compile(rb"(%b)(%b)?" % (_PATH, _QUERY))
+_ABSOLUTE_FORM = re.compile(rb'(?i:http)://([!"$-.0->A-~]+)(%b)?(%b)?' % (_PATH, _QUERY))
+_VISIBLE = re.compile(rb"[!-~]+")
+_DOT_SEGMENT = re.compile(rb"(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|\Z)", re.IGNORECASE)
+
+
+class Target(NamedTuple):
+    """A request target that may be relayed."""
+
+    path: bytes
+    """Starts with a slash."""
+    query: bytes
+    """With its question mark; empty when there was none."""
+    authority: bytes
+    """What the absolute-form named, to be used in place of Host (RFC 9112 section 3.2.2); else empty."""
+
+
+def split(target: bytes) -> Target:
+    """Take a request target apart. Raises RequestRefused (400); see the rules at the head of this module."""
+    found = _ORIGIN_FORM.fullmatch(target)
+    if found is not None:
+        path, query = found.groups(b"")
+        authority = b""
+    else:
+        authority, path, query = _absolute(target)
+    if (b"." in path or b"%2" in path) and _DOT_SEGMENT.search(path):
+        raise RequestRefused(400, "the target holds a dot segment: send the path it stands for")
+    return Target(path, query, authority)
+
+
+def _absolute(target: bytes) -> tuple[bytes, bytes, bytes]:
+    found = _ABSOLUTE_FORM.fullmatch(target)
+    if found is None:
+        raise RequestRefused(400, _fault(target))
+    authority, path, query = found.groups(b"")
+    return authority, path or b"/", query
+
+
+def _fault(target: bytes) -> str:
+    """Say why a target is in neither form."""
+    if not _VISIBLE.fullmatch(target):
+        return "the target is empty or holds a space, control or 8-bit byte: percent-encode it"
+    if b"#" in target:
+        return "the target holds a fragment: leave it out"
+    if target == b"*":
+        return "the target `*` asks about a server, and the sidecar stands before many: send a path"
+    if b"://" in target.partition(b"?")[0]:
+        return "the target is not an http URL with a host and without a user name"
+    return "the target must start with a slash or be an http URL"
