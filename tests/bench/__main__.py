@@ -111,9 +111,7 @@ def main(argv: Sequence[str]) -> int:
     print(table(summaries, comparisons))
     for row in summaries:
         if row.busy < BUSY:
-            print(
-                f"{row.proxy} had {row.busy:.0%} of a core at {row.connections}: the load or other work held it back"
-            )
+            print(f"{row.proxy} had {row.busy:.0%} of a core at {row.connections}: other work held it back")
     return 1 if any(row.missed for row in comparisons) else 0
 
 
