@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sidecar.core.credentials import Credentials
 from sidecar.core.events import Event, RequestRecord
-from sidecar.core.token import Token, TokenRequest
+from sidecar.core.token import FetchReason, Token, TokenRequest
 
 
 class Clock(Protocol):
@@ -36,7 +36,7 @@ class CredentialSource(Protocol):
     """Where what authenticates us to the authorization server comes from."""
 
     async def read(self, *, newer_than: float) -> Credentials:
-        """Return the credentials, read from the source itself if what is held was read at or before `newer_than`.
+        """Return the credentials, read anew if those held were read at or before `newer_than`.
 
         Pass `-inf` for whatever is held. Raises TokenUnavailable when the source cannot be read.
         """
@@ -66,7 +66,7 @@ class TokenEndpoint(Protocol):
 class TokenSource(Protocol):
     """Whatever gives tokens; a cache is a source that wraps a source."""
 
-    async def token(self, request: TokenRequest, *, newer_than: float) -> Token:
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """Return a token whose fetch began after `newer_than`, got with credentials read after it too.
 
         Raises TokenUnavailable or TokenRefused.
@@ -74,19 +74,20 @@ class TokenSource(Protocol):
 
 
 class TokenStore(Protocol):
-    """The second level, shared by the fleet. Never raises: a store that is down has nothing and keeps nothing."""
+    """The second level, shared by the fleet. Never raises: while it is down it has and keeps nothing."""
 
-    async def get(self, request: TokenRequest) -> Token | None:
-        """Return the stored token, or None."""
+    @property
+    def reachable(self) -> bool:
+        """Whether asking it makes sense now; while it does not, memory keeps tokens to their expiry."""
 
-    async def generation(self, request: TokenRequest) -> int:
-        """Return how often the key has been bust, as far as the store remembers (0: never)."""
+    async def get(self, request: TokenRequest) -> tuple[Token | None, int]:
+        """Return the stored token, if any, and the key's generation, which every bust moves on."""
 
     async def fill(self, request: TokenRequest, token: Token, generation: int) -> bool:
-        """Keep the token if no bust came since `generation` was read; tell whether it was kept."""
+        """Keep the token unless a bust came since `generation` was read; False tells that one came."""
 
     async def bust(self, request: TokenRequest, refused: Token) -> None:
-        """In one atomic step: delete the token only if it still is the refused one, and tell the other pods."""
+        """In one atomic step: delete the token if it still is the refused one, and tell the other pods."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ MAX_LEEWAY = 60.0
 
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
 Grant = Literal["client_credentials"]
+FetchReason = Literal["cold", "aging", "refused", "warm_up"]
+"""Why a token is fetched; told to the journal."""
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """Everything that decides which token we get. Two requests that differ in any input have different keys."""
+    """Everything that decides which token we get. Requests that differ in any input have different keys."""
 
     name: str
     """The token's name in the configuration; labels logs and metrics."""
@@ -90,3 +92,18 @@ class Token:
         if now < self.fresh_until:
             return Freshness.FRESH
         return Freshness.AGING if now < self.expires_at else Freshness.STALE
+
+
+def bearer(secret: Secret, *, fetch_began: float, life: float, leeway: float) -> Token:
+    """Make a token that lives `life` seconds from `fetch_began` and ages for the last `leeway` of them.
+
+    The leeway is at most a minute and half the life, so a short token is still worth caching.
+    """
+    expires_at = fetch_began + life
+    return Token(
+        secret=secret,
+        expires_at=expires_at,
+        fresh_until=expires_at - min(leeway, MAX_LEEWAY, max(life, 0.0) / 2),
+        fetch_began=fetch_began,
+        authorization=b"Bearer " + secret.reveal().encode("ascii"),
+    )

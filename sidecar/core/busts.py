@@ -1,0 +1,34 @@
+"""Which tokens are known dead, and what may follow them."""
+
+import math
+from dataclasses import dataclass
+
+from sidecar.core.memory import Lru
+
+
+@dataclass(frozen=True, slots=True)
+class _Bust:
+    floor: float
+    fingerprint: str
+
+
+class Busts:
+    """For each of at most `limit` keys: the moment after which a token's fetch must have begun to count.
+
+    A request sent at that moment was refused. A token fetched before it may have died together with the
+    refused one, so neither the store nor a fetch already under way can bring one back.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._busts: Lru[_Bust] = Lru(limit)
+
+    def floor(self, key: str) -> float:
+        """Return the moment, -inf where nothing was ever refused."""
+        bust = self._busts.get(key)
+        return bust.floor if bust is not None else -math.inf
+
+    def mark(self, key: str, fingerprint: str, sent_at: float) -> bool:
+        """Note that the token was refused in a request sent at `sent_at`; tell whether that is news of it."""
+        last = self._busts.get(key)
+        self._busts.put(key, _Bust(max(self.floor(key), sent_at), fingerprint))
+        return last is None or last.fingerprint != fingerprint

@@ -1,0 +1,58 @@
+"""When an upstream refuses fresh tokens too: its refusals pass through for a while, without a renewal each."""
+
+from dataclasses import dataclass
+
+from sidecar.core.backoff import doubling
+from sidecar.core.memory import Lru
+
+MAX_WINDOW = 60.0
+PROBE_LIFE = 30.0
+"""Seconds after which a probe nobody reported on is given to another caller."""
+FORGOTTEN_AFTER = 120.0
+"""Seconds of peace after a window that make the next trouble a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cooling:
+    until: float
+    rounds: int
+    token: str
+    """Fingerprint of the token whose refusal opened the window."""
+    probing: bool = False
+
+
+class CoolDowns:
+    """Windows of at most `limit` keys. After one a single caller probes: that opens the next or ends it all."""
+
+    def __init__(self, limit: int) -> None:
+        self._cooling: Lru[_Cooling] = Lru(limit)
+
+    def cooling(self, key: str, now: float) -> bool:
+        """Tell whether a refusal passes straight through; after a window one caller, the probe, is told False."""
+        state = self._cooling.get(key)
+        if state is None:
+            return False
+        if now < state.until:
+            return True
+        if now >= state.until + FORGOTTEN_AFTER:
+            self._cooling.pop(key)
+            return False
+        self._cooling.put(key, _Cooling(now + PROBE_LIFE, state.rounds, state.token, probing=True))
+        return False
+
+    def refused(self, key: str, token: str, now: float, jitter: float) -> float:
+        """Open the next window (1 s doubling to 60 s, times `jitter` ≥ 1) and return its seconds.
+
+        Parallel and late refusals of a token already counted open nothing: 0.
+        """
+        state = self._cooling.get(key)
+        if state is not None and not state.probing and (state.token == token or now < state.until):
+            return 0.0
+        rounds = 1 if state is None or now >= state.until + FORGOTTEN_AFTER else state.rounds + 1
+        seconds = doubling(rounds, MAX_WINDOW) * jitter
+        self._cooling.put(key, _Cooling(now + seconds, rounds, token))
+        return seconds
+
+    def healed(self, key: str) -> None:
+        """A fresh token was accepted: forget all."""
+        self._cooling.pop(key)

@@ -1,0 +1,195 @@
+"""What goes to a token endpoint and how its answer is judged (RFC 6749), without any I/O.
+
+`expires_in` as met in the wild:
+
+| value                                            | life of the token                              |
+| ------------------------------------------------ | ---------------------------------------------- |
+| a number, or a string of one (`"3600"`, `3.5e3`) | that many seconds                              |
+| absent, null, a bool, NaN, any other rubbish     | to the JWT's `exp` if it is one, else 300 s    |
+| more than a day, infinity                        | a day, then we ask again                       |
+| 0, negative, an `exp` in the past                | none: the token is refused as unusable         |
+
+`token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+
+from sidecar.core.credentials import Credentials
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.ports import Reply
+from sidecar.core.token import TokenRequest
+
+INVALID_CLIENT = "invalid_client"
+DEFAULT_LIFE = 300.0
+"""Seconds, for a token that does not say how long it lives."""
+MAX_LIFE = 86_400.0
+MAX_RETRY_AFTER = 60.0
+"""Seconds; a server that asks for more is asked again earlier."""
+
+_OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+_ERROR_CODE = re.compile(r"[a-z_]{1,64}")
+_Members = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An access token as granted: its value, safe in a header field, and its life in seconds (maybe ≤ 0)."""
+
+    access_token: str
+    life: float
+
+
+def host_of(url: str) -> str:
+    """Host and port of `url` for messages, without user information, path or query."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2]
+
+
+def encode(request: TokenRequest, credentials: Credentials) -> tuple[dict[str, str], str]:
+    """Return header fields and form of a token request (RFC 6749 sections 2.3.1 and 4.4.2, RFC 8707)."""
+    headers = {"Content-Type": _FORM_TYPE, "Accept": "application/json"}
+    form: list[tuple[str, str]] = [("grant_type", request.grant)]
+    if request.scope:
+        form.append(("scope", " ".join(request.scope)))
+    if request.audience:
+        form.append(("audience", request.audience))
+    form.extend(("resource", resource) for resource in request.resource)
+    client_id, secret = credentials.client_id, credentials.client_secret.reveal()
+    match request.client_auth:
+        case "client_secret_basic":
+            pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        case "client_secret_post":
+            form += [("client_id", client_id), ("client_secret", secret)]
+        case "none":
+            form.append(("client_id", client_id))
+    return headers, urlencode(form)
+
+
+def judge(reply: Reply, *, host: str, now: float) -> Grant:
+    """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
+
+    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. Raises
+    TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    """
+    members = _members(reply)
+    code = _error_code(members)
+    if reply.status in {408, 425, 429} or reply.status >= 500 or code in _OUTAGES:
+        raise TokenUnavailable(
+            f"token endpoint {host} answered {reply.status} {code}".rstrip(),
+            _retry_after(reply.retry_after, now),
+        )
+    if 300 <= reply.status < 400:
+        raise TokenRefused(
+            f"token endpoint {host} redirects ({reply.status}): configure its final address", ""
+        )
+    if reply.status == 401:
+        raise TokenRefused(
+            f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
+            INVALID_CLIENT,
+        )
+    if not 200 <= reply.status < 300 or (members is not None and "error" in members):
+        raise TokenRefused(f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code)
+    if members is None:
+        raise TokenUnavailable(
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
+        )
+    return _grant(members, host, now)
+
+
+def _grant(members: _Members, host: str, now: float) -> Grant:
+    token_type = _either(members, "token_type", "tokenType")
+    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() == "bearer"):
+        raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
+    value = _either(members, "access_token", "accessToken")
+    if not isinstance(value, str):
+        raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
+    if not _FIELD_SAFE.fullmatch(value):
+        raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
+    life = _number(_either(members, "expires_in", "expiresIn"))
+    if life is None:
+        expiry = _number(_claims(value).get("exp"))
+        life = DEFAULT_LIFE if expiry is None else expiry - now
+    return Grant(value, min(life, MAX_LIFE))
+
+
+def _members(reply: Reply) -> _Members | None:
+    """The reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1)."""
+    media_type = reply.content_type.partition(";")[0].strip().lower()
+    try:
+        text = reply.body.decode()
+        if media_type == _FORM_TYPE or (
+            not media_type.endswith("json") and not text.lstrip().startswith("{")
+        ):
+            return _unique(
+                parse_qsl(text.strip(), strict_parsing=True, keep_blank_values=True, max_num_fields=64)
+            )
+        parsed = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError("a parameter is given twice")
+        members[name] = value
+    return members
+
+
+def _either(members: _Members, snake: str, camel: str) -> object:
+    return members[snake] if snake in members else members.get(camel)
+
+
+def _error_code(members: _Members | None) -> str:
+    code = members.get("error") if members else None
+    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond any float
+        return math.copysign(math.inf, value)
+    return None if math.isnan(number) else number
+
+
+def _claims(token: str) -> _Members:
+    """A JWT's claims, unverified, {} for an opaque token: a hint about its life, good for nothing else."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _retry_after(value: str, now: float) -> float:
+    """Seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 when there is nothing to go by."""
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        seconds = float(value)
+    else:
+        try:
+            date = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+        except ValueError:
+            return 0.0
+        seconds = date.timestamp() - now
+    return max(0.0, min(seconds, MAX_RETRY_AFTER))
