@@ -185,7 +185,7 @@ class TokenCache:
             return  # the first request tries again
 
     def _join(self, request: TokenRequest, reason: FetchReason, newer_than: float) -> asyncio.Task[Token]:
-        """Return the flight under way that began after `newer_than`, else a new one. Raises as `token` does."""
+        """Return the flight under way that began after `newer_than`, else a new one. Raises like `token`."""
         flight = self._flights.find(request.key, newer_than=newer_than)
         if flight is not None:
             return flight

@@ -36,7 +36,7 @@ class SingleFlight(Generic[T]):
         return flight.task if flight is not None and flight.began > newer_than else None
 
     def start(self, key: str, work: Callable[[], Coroutine[None, None, T]]) -> asyncio.Task[T]:
-        """Begin the flight for `key`; an older one goes on for those who wait for it, but nobody joins it now.
+        """Begin the flight for `key`; an older one goes on for those who wait for it, and nobody joins it.
 
         Raises TokenUnavailable when too many flights are under way.
         """

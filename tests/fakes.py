@@ -5,6 +5,7 @@ import heapq
 from itertools import count
 
 from sidecar.core.events import Event, RequestRecord
+from sidecar.core.token import Token, TokenRequest
 
 
 class FakeClock:
@@ -70,3 +71,37 @@ class RecordingJournal:
 
     def named(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]
+
+
+class FakeStore:
+    """A shared second level in a dict; `reachable` is the switch that takes it down."""
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.tokens: dict[str, Token] = {}
+        self.generations: dict[str, int] = {}
+        self.gets = 0
+        self.busts: list[str] = []
+        """Fingerprints told to the fleet."""
+
+    async def get(self, request: TokenRequest) -> tuple[Token | None, int]:
+        self.gets += 1
+        if not self.reachable:
+            return None, 0
+        return self.tokens.get(request.key), self.generations.get(request.key, 0)
+
+    async def fill(self, request: TokenRequest, token: Token, generation: int) -> bool:
+        if not self.reachable:
+            return True
+        if self.generations.get(request.key, 0) != generation:
+            return False
+        self.tokens[request.key] = token
+        return True
+
+    async def bust(self, request: TokenRequest, refused: Token) -> None:
+        self.busts.append(refused.fingerprint)
+        held = self.tokens.get(request.key)
+        if not self.reachable or (held is not None and held.secret != refused.secret):
+            return
+        self.tokens.pop(request.key, None)
+        self.generations[request.key] = self.generations.get(request.key, 0) + 1

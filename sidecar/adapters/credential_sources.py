@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from sidecar.core.credentials import (
     Credentials,
@@ -80,12 +81,8 @@ class FileSource:
                 signature = _signature(os.fstat(file.fileno()))
                 if held is not None and held.signature == signature and held.credentials.read_at > newer_than:
                     return held
-                content = file.read(SIZE_LIMIT + 1)
-            if len(content) > SIZE_LIMIT:
-                raise ValueError(f"it is larger than {SIZE_LIMIT} bytes")
-            client_id, secret = self._parse(content.decode())
-        except UnicodeDecodeError:
-            raise self._unavailable("it is not UTF-8") from None  # the error's text would quote the content
+                text = _text(file)
+            client_id, secret = self._parse(text)
         except OSError as error:
             raise self._unavailable(error.strerror or type(error).__name__) from None
         except ValueError as error:
@@ -94,6 +91,16 @@ class FileSource:
 
     def _unavailable(self, reason: str) -> TokenUnavailable:
         return TokenUnavailable(f"cannot read the credentials in {self._path}: {reason}", 0.0)
+
+
+def _text(file: BinaryIO) -> str:
+    content = file.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+        raise ValueError(f"it is larger than {SIZE_LIMIT} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None  # the error's own text would quote the content
 
 
 def _signature(stat: os.stat_result) -> _Signature:
@@ -111,9 +118,9 @@ def _both(text: str) -> tuple[str, str]:
     try:
         members = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
+        members = None
     if not isinstance(members, dict):
-        raise ValueError("it is not a JSON object")
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  what the file holds is wrong, not a type
     return _member(members, "client_id", "clientId"), _member(members, "client_secret", "clientSecret")
 
 

@@ -16,6 +16,22 @@ SIZE_LIMIT = 65_536
 """Bytes of an answer."""
 MAX_CONNECTIONS = 100
 
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "nothing came in time; check address, port and network policy"),
+    (aiohttp.ClientConnectorDNSError, "its name does not resolve; check token_endpoint and the DNS"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "its certificate is not trusted; check its names, its dates and the authorities known here",
+    ),
+    (aiohttp.ClientSSLError, "TLS failed; check that the port speaks TLS"),
+    (aiohttp.ClientConnectorError, "cannot connect; check address, port and network policy"),
+    (aiohttp.ServerConnectionError, "it closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, f"its answer broke off or is larger than {SIZE_LIMIT} bytes"),
+    (ValueError, "the address cannot be used; check token_endpoint"),
+    (Exception, "its answer is not HTTP"),
+)
+"""What to look at, by kind of error, narrower kinds first. Never the error's own text: it may quote anything."""
+
 
 class HttpTokenEndpoint:
     """POSTs token requests: no redirects, no cookies, no proxies or netrc from the environment.
@@ -35,7 +51,7 @@ class HttpTokenEndpoint:
         try:
             return await self._post(url, headers, form)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            hint = self._hint(error)
+            hint = next(hint for kind, hint in _HINTS if isinstance(error, kind))
             raise TokenUnavailable(f"no answer from token endpoint {host_of(url)}: {hint}", 0.0) from None
 
     async def close(self) -> None:
@@ -71,27 +87,3 @@ class HttpTokenEndpoint:
             headers={"User-Agent": "credential-sidecar", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=self._total_limit, connect=self._connect_limit),
         )
-
-    def _hint(self, error: Exception) -> str:
-        """Say what to look at; never the error's own text, which may quote the URL or the answer."""
-        match error:
-            case TimeoutError():
-                return f"nothing came in time ({self._connect_limit:g} s to connect, {self._total_limit:g} s in all)"
-            case aiohttp.ClientConnectorDNSError():
-                return "its name does not resolve; check token_endpoint and the DNS"
-            case aiohttp.ClientConnectorCertificateError():
-                return (
-                    "its certificate is not trusted; check its name, its dates and the authorities known here"
-                )
-            case aiohttp.ClientSSLError():
-                return "TLS failed; check that the port speaks TLS"
-            case aiohttp.ClientConnectorError():
-                return f"cannot connect ({error.os_error.strerror}); check address, port and network policy"
-            case aiohttp.ServerConnectionError():
-                return "it closed the connection without an answer"
-            case aiohttp.ClientPayloadError():
-                return f"its answer broke off or is larger than {SIZE_LIMIT} bytes"
-            case aiohttp.InvalidURL() | ValueError():
-                return "the address cannot be used; check token_endpoint"
-            case _:
-                return f"its answer is not HTTP ({type(error).__name__})"

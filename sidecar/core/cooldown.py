@@ -1,4 +1,4 @@
-"""When an upstream refuses fresh tokens too: its refusals pass through for a while, without a renewal each."""
+"""When an upstream refuses fresh tokens too: for a while its refusals pass through without a renewal."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ class _Cooling:
 
 
 class CoolDowns:
-    """Windows of at most `limit` keys. After one a single caller probes: that opens the next or ends it all."""
+    """Windows of at most `limit` keys. After one a single caller probes, which opens the next or ends it."""
 
     def __init__(self, limit: int) -> None:
         self._cooling: Lru[_Cooling] = Lru(limit)
 
     def cooling(self, key: str, now: float) -> bool:
-        """Tell whether a refusal passes straight through; after a window one caller, the probe, is told False."""
+        """Tell whether a refusal passes straight through; after a window one caller, the probe, hears False."""
         state = self._cooling.get(key)
         if state is None:
             return False
