@@ -38,6 +38,9 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
+Address = TcpAddress | UnixAddress
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamUrl:
     """What an upstream's URL says: where to connect, and the path put before every relayed one."""
@@ -50,7 +53,7 @@ class UpstreamUrl:
     """Without a trailing slash, so "" for none."""
 
 
-def listen(text: str) -> TcpAddress | UnixAddress:
+def listen(text: str) -> Address:
     """Read `127.0.0.1:9180`, `[::1]:9180` or `unix:/run/sidecar/http.sock`."""
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -63,7 +66,7 @@ def listen(text: str) -> TcpAddress | UnixAddress:
     return TcpAddress(_host(found[1] or found[2]), int(found[3]))
 
 
-def listen_loopback(text: str) -> TcpAddress | UnixAddress:
+def listen_loopback(text: str) -> Address:
     """Read a listen address that only this pod can reach: whoever reaches it may use our tokens."""
     address = listen(text)
     if isinstance(address, TcpAddress) and not is_loopback(address.host):
@@ -74,7 +77,7 @@ def listen_loopback(text: str) -> TcpAddress | UnixAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3 for the names)."""
+    """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -157,7 +160,7 @@ def _host(text: str) -> str:
             pass
     elif re.fullmatch(HOST, text):
         return text.lower()
-    raise ValueError("the host is malformed: write a name (xn-- form for non-ASCII), IPv4, or IPv6 in brackets")
+    raise ValueError("the host is malformed: write a name (xn-- form for non-ASCII), IPv4 or [IPv6]")
 
 
 def _path(text: str) -> str:

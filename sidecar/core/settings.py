@@ -14,7 +14,7 @@ from sidecar.core.token import MAX_LEEWAY, TokenRequest
 class AdminSettings:
     """The server for probes, metrics and status."""
 
-    listen: str = "0.0.0.0:9181"  # noqa: S104  the kubelet and Prometheus come from outside the pod
+    listen: str = "0.0.0.0:9181"
     token: Secret | None = None
     """What a POST must carry; None refuses every POST."""
 
@@ -24,7 +24,7 @@ class CacheSettings:
     """How long tokens are kept, and how many."""
 
     memory_ttl: float = 30.0
-    """Longest stay in memory where a store stands behind it; without one memory keeps to the token's expiry."""
+    """Longest stay in memory where a store is behind it; without one, to the token's expiry."""
     store_ttl: float = 300.0
     leeway: float = MAX_LEEWAY
     max_entries: int = 10_000

@@ -28,6 +28,6 @@ def span(text: str) -> float:
 def size(text: str) -> int:
     """Read `512B`, `64KiB`, `16MiB` or `1GiB` as bytes; raises ValueError."""
     if not re.fullmatch(SIZE, text):
-        raise ValueError(f"{text[:40]!r} is no size: write a whole number and B, KiB, MiB or GiB, such as 64KiB")
+        raise ValueError(f"{text[:40]!r} is no size: write a number and B, KiB, MiB or GiB, such as 64KiB")
     number, unit = re.findall(r"\d+|\D+", text)
     return int(number) * _BYTES[unit]

@@ -1,0 +1,116 @@
+"""The environment, written into the file's tree before anything is checked: there is one set of rules.
+
+Which variable a path came from is remembered, so that a fault names what the operator wrote. Empty is the
+same as absent.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_text
+from sidecar.core.errors import Fault
+
+SOURCE = "environment"
+
+SETTINGS = {
+    "listen": "SIDECAR_LISTEN",
+    "admin.listen": "SIDECAR_ADMIN_LISTEN",
+    "cache.mode": "M2M_CREDENTIAL_CACHE_MODE",
+    "cache.store_ttl": "M2M_CREDENTIAL_CACHE_TTL_SEC",
+    "log.format": "LOG_FORMAT",
+    "log.level": "LOG_LEVEL",
+}
+"""Variables that go before the file's own value."""
+
+ONE_ROUTE = {
+    "routes[0].upstream": "SIDECAR_UPSTREAM",
+    "tokens.default.token_endpoint": "SIDECAR_TOKEN_ENDPOINT",
+    "credentials.default.client_id": "SIDECAR_CLIENT_ID",
+    "credentials.default.client_secret": "SIDECAR_CLIENT_SECRET",
+    "tokens.default.scope": "SIDECAR_SCOPE",
+    "tokens.default.audience": "SIDECAR_AUDIENCE",
+}
+"""Variables that make one route, `/` to the upstream, where there is no file. The first four are needed."""
+
+_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
+_ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _TWINS))
+_DISTRIBUTED = ("REDIS_URL", "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE")
+
+
+def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
+    """Refuse the variables of the one route beside a file: which of the two was meant?"""
+    reason = f"makes a route of its own: unset it, or do without {place}"
+    return [Fault(SOURCE, name, reason) for name in _ONE_ROUTE_NAMES if environ.get(name)]
+
+
+def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
+    """Make the tree of a file out of the variables, or say that there is nothing to make it of."""
+    if not any(environ.get(name) for name in _ONE_ROUTE_NAMES):
+        reason = f"nothing to do: give --config, SIDECAR_CONFIG, {DEFAULT_PATH} or SIDECAR_UPSTREAM"
+        return None, [Fault(SOURCE, "", reason)]
+    faults = [
+        Fault(SOURCE, name, f"given twice: unset it or {name}_FILE")
+        for name in _TWINS
+        if environ.get(name) and environ.get(f"{name}_FILE")
+    ]
+    client_id = environ.get("SIDECAR_CLIENT_ID", "")
+    if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
+        try:
+            client_id = file_text(file).strip()
+        except ValueError as error:
+            faults.append(Fault(SOURCE, "SIDECAR_CLIENT_ID_FILE", f"{file} {error}"))
+            client_id = "unread"
+    secret_file = environ.get("SIDECAR_CLIENT_SECRET_FILE")
+    secret = {"file": secret_file} if secret_file else {"env": "SIDECAR_CLIENT_SECRET"}
+    token = {
+        "token_endpoint": environ.get("SIDECAR_TOKEN_ENDPOINT", ""),
+        "credentials": "default",
+        "scope": environ.get("SIDECAR_SCOPE", "").split(),
+        "audience": environ.get("SIDECAR_AUDIENCE", ""),
+    }
+    return {
+        "credentials": {"default": {"client_id": client_id, "client_secret": secret}},
+        "tokens": {"default": token},
+        "routes": [{"name": "default", "upstream": environ.get("SIDECAR_UPSTREAM", ""), "token": "default"}],
+    }, faults
+
+
+def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
+    """Write the variables over the file's values; return which path now comes from which variable."""
+    names = {}
+    for path, name in SETTINGS.items():
+        value = environ.get(name)
+        section, _, key = path.rpartition(".")
+        if section and tree.get(section) is None and value:
+            tree[section] = {}
+        place = tree[section] if section and value else tree
+        if value and isinstance(place, dict):
+            place[key] = f"{value}s" if name.endswith("_SEC") else value
+            names[path] = name
+    return names
+
+
+def not_built(tree: Tree, environ: Mapping[str, str]) -> list[Fault]:
+    """Refuse what asks for Redis: a fleet that only seems to share its tokens would be a bad surprise.
+
+    An explicit `local` says that the variables, common as they are, were not meant for us.
+    """
+    cache = tree.get("cache")
+    if isinstance(cache, dict) and cache.get("mode") is not None:
+        return []
+    reason = (
+        "this version has no Redis: unset it, or ignore it with cache.mode (M2M_CREDENTIAL_CACHE_MODE) local"
+    )
+    return [Fault(SOURCE, name, reason) for name in _DISTRIBUTED if environ.get(name)]
+
+
+def blame(fault: Fault, names: Mapping[str, str], environ: Mapping[str, str]) -> Fault:
+    """Name the variable instead of the path where the value came from one."""
+    for path, name in names.items():
+        if fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")):
+            given = f"{name}_FILE" if name in _TWINS and environ.get(f"{name}_FILE") else name
+            if not environ.get(given):
+                return Fault(SOURCE, given, "missing: the route made from the environment needs it")
+            whole_seconds = "write whole seconds, at least 1"
+            return Fault(SOURCE, given, whole_seconds if name.endswith("_SEC") else fault.reason)
+    return fault

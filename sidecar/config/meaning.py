@@ -1,0 +1,91 @@
+"""From what is written to what is meant. Everything has been checked; only files may have changed since."""
+
+from collections.abc import Mapping
+
+from sidecar.config import schema
+from sidecar.config.rules import variable
+from sidecar.config.yaml_file import file_text
+from sidecar.core import addresses, units
+from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.routes import Origin, Route, Tls
+from sidecar.core.secret import Secret
+from sidecar.core.settings import AdminSettings, CacheSettings, Config, Limits
+from sidecar.core.token import TokenRequest
+
+
+def config(file: schema.File, environ: Mapping[str, str]) -> Config:
+    tokens = {name: _token(name, token, file.credentials) for name, token in file.tokens.items()}
+    admin = file.admin
+    return Config(
+        listen=file.listen,
+        admin=AdminSettings(admin.listen, _secret(admin.token, environ) if admin.token else None),
+        cache=CacheSettings(
+            memory_ttl=units.seconds(file.cache.memory_ttl),
+            store_ttl=units.seconds(file.cache.store_ttl),
+            leeway=units.seconds(file.cache.leeway),
+            max_entries=file.cache.max_entries,
+        ),
+        credentials={name: _credentials(entry, environ) for name, entry in file.credentials.items()},
+        tokens=tokens,
+        routes=tuple(_route(route, tokens) for route in file.routes),
+        limits=Limits(
+            file.limits.connections,
+            units.size(file.limits.replay_body),
+            units.size(file.limits.replay_total),
+        ),
+        drain_timeout=units.seconds(file.drain_timeout),
+        log_format=file.log.format,
+        log_level=file.log.level,
+    )
+
+
+def _secret(reference: schema.Reference, environ: Mapping[str, str]) -> Secret:
+    if reference.file:
+        return Secret(file_text(reference.file).strip())
+    return Secret(variable(environ, reference.env or ""))
+
+
+def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+    if entry.file:
+        return FileCredentials(entry.file)
+    client_id = entry.client_id or ""
+    if entry.client_secret is None:
+        return FixedCredentials(client_id, Secret(""))
+    if entry.client_secret.file:
+        return SecretFileCredentials(client_id, entry.client_secret.file)
+    return FixedCredentials(client_id, _secret(entry.client_secret, environ))
+
+
+def _token(
+    name: str, entry: schema.TokenEntry, credentials: Mapping[str, schema.Credentials]
+) -> TokenRequest:
+    return TokenRequest(
+        name=name,
+        token_endpoint=entry.token_endpoint,
+        credentials=entry.credentials,
+        service=credentials[entry.credentials].service or entry.credentials,
+        grant=entry.grant,
+        client_auth=entry.client_auth,
+        scope=entry.scope,
+        audience=entry.audience,
+        resource=entry.resource,
+    )
+
+
+def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Route:
+    url = addresses.upstream(entry.upstream)
+    tls = Tls(entry.tls.ca_file or "", entry.tls.certificate_file or "", entry.tls.key_file or "")
+    connect = units.seconds(entry.timeouts.connect)
+    return Route(
+        name=entry.name,
+        origin=Origin(url.scheme, url.host, url.port, tls, entry.max_connections, connect),
+        host=(entry.match.host or "").lower(),
+        prefix=entry.match.prefix,
+        base_path=url.base_path,
+        strip_prefix=entry.strip_prefix,
+        token=tokens[entry.token] if entry.token else None,
+        on_401=entry.on_401,
+        refused_statuses=frozenset(entry.refused_statuses),
+        idle_timeout=units.seconds(entry.timeouts.idle),
+        total_timeout=units.seconds(entry.timeouts.total),
+    )

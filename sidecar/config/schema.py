@@ -1,0 +1,236 @@
+"""The configuration file as it is written: every key, its meaning and its default."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from sidecar.config.examine import Node
+from sidecar.core import addresses, units
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SCOPE = r"^[!#-\[\]-~]+$"
+
+
+def _text(check: str, pattern: str = "", **more: str) -> Meta:
+    """Mark a string that must pass the rule `check`; editors get the pattern, people the rule's words."""
+    return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
+
+
+Name = Annotated[str, _text("name", NAME)]
+Text = Annotated[str, _text("text", r"\S")]
+Duration = Annotated[str, _text("duration", units.DURATION)]
+Span = Annotated[str, _text("span", units.DURATION)]
+Size = Annotated[str, _text("size", units.SIZE)]
+FilePath = Annotated[str, _text("file", r"^[^\0]+$")]
+Variable = Annotated[str, _text("variable", ENVIRONMENT_NAME)]
+Scope = Annotated[str, _text("scope", SCOPE)]
+
+
+class Reference(Node, frozen=True, kw_only=True):
+    """Where a secret is: a file, or an environment variable. A secret is never written here itself."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("file", "env")
+    instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[FilePath | None, Meta(description="File that holds the secret and nothing else.")] = None
+    env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
+
+
+class Admin(Node, frozen=True, kw_only=True):
+    """The server for probes, metrics and status."""
+
+    listen: Annotated[
+        str,
+        _text("listen"),
+        Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
+    ] = "0.0.0.0:9181"
+    token: Annotated[
+        Reference | None, Meta(description="Bearer token a POST must carry. Absent: every POST is refused.")
+    ] = None
+
+
+class Cache(Node, frozen=True, kw_only=True):
+    """How long tokens are kept, and how many."""
+
+    mode: Annotated[
+        str,
+        _text("mode", "^local$"),
+        Meta(description="`local`: each sidecar caches for itself. This version knows no other mode."),
+    ] = "local"
+    memory_ttl: Annotated[
+        Span, Meta(description="Longest stay in memory where a shared store is behind it.")
+    ] = "30s"
+    store_ttl: Annotated[Span, Meta(description="Longest stay in the shared store.")] = "300s"
+    leeway: Annotated[
+        Duration,
+        Meta(description="How long before its expiry a token is renewed behind; at most half its life."),
+    ] = "60s"
+    max_entries: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Tokens kept in memory; the least recently used goes first."),
+    ] = 10_000
+
+
+class Credentials(Node, frozen=True, kw_only=True):
+    """What authenticates us to the authorization server: a client id and secret, or a JSON file with both."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("file", "client_id")
+    needs: ClassVar[Mapping[str, str]] = {"client_secret": "client_id"}
+
+    client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
+    client_secret: Annotated[
+        Reference | None, Meta(description="OAuth client secret. Absent only for `client_auth: none`.")
+    ] = None
+    file: Annotated[
+        FilePath | None,
+        Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
+    ] = None
+    service: Annotated[
+        Name | None,
+        Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
+    ] = None
+
+
+class TokenEntry(Node, frozen=True, kw_only=True):
+    """One token request: whom to ask, as whom, for what."""
+
+    grant: Annotated[
+        Literal["client_credentials"], Meta(description="OAuth grant (RFC 6749 section 4.4).")
+    ] = "client_credentials"
+    token_endpoint: Annotated[
+        str,
+        _text("token_endpoint", "^https?://", format="uri"),
+        Meta(description="URL of the authorization server's token endpoint; https, but for loopback."),
+    ]
+    client_auth: Annotated[
+        Literal["client_secret_basic", "client_secret_post", "none"],
+        Meta(description="How we authenticate: in a Basic field, in the form, or with the client id only."),
+    ] = "client_secret_basic"
+    credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
+    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
+    audience: Annotated[str, Meta(description="Audience to ask for, as some servers want it.")] = ""
+    resource: Annotated[
+        tuple[Annotated[str, _text("resource", format="uri")], ...],
+        Meta(description="Resource indicators to ask for (RFC 8707)."),
+    ] = ()
+
+
+class Match(Node, frozen=True, kw_only=True):
+    """Which requests take the route: one with a host goes first, then the longest prefix wins."""
+
+    prefix: Annotated[str, _text("prefix", "^/"), Meta(description="Path prefix, on segment bounds.")] = "/"
+    host: Annotated[
+        str | None, _text("host", addresses.HOST), Meta(description="Host the client names. Absent: any.")
+    ] = None
+
+
+class Timeouts(Node, frozen=True, kw_only=True):
+    """How long the upstream may take. `0s` is unlimited."""
+
+    connect: Annotated[Duration, Meta(description="For a connection, TLS included.")] = "5s"
+    idle: Annotated[Duration, Meta(description="Longest silence within one exchange.")] = "60s"
+    total: Annotated[Duration, Meta(description="For the whole exchange.")] = "0s"
+
+
+class Tls(Node, frozen=True, kw_only=True):
+    """How an https upstream is verified, and how we present ourselves; rotated files are read again."""
+
+    needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
+
+    ca_file: Annotated[
+        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
+    ] = None
+    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
+    key_file: Annotated[
+        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
+    ] = None
+
+
+class RouteEntry(Node, frozen=True, kw_only=True):
+    """One way through the sidecar."""
+
+    name: Annotated[Name, Meta(description="Names the route in logs and metrics.")]
+    match: Annotated[Match, Meta(description="Absent: every request.")] = Match()
+    upstream: Annotated[
+        str,
+        _text("upstream", "^https?://", format="uri"),
+        Meta(description="`http(s)://host[:port][/base/path]`; the relayed path comes after the base path."),
+    ]
+    token: Annotated[
+        Name | None,
+        Meta(
+            description="Which entry of `tokens` to inject. Absent: the client's own credentials are "
+            "relayed. Routes may share a token; whoever receives it could use it at the others, so ask for "
+            "one token per audience where upstreams do not trust each other."
+        ),
+    ] = None
+    strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
+    on_401: Annotated[
+        Literal["lenient", "strict", "ignore"],
+        Meta(
+            description="When a refusal renews the token: `lenient` also without a Bearer error, `strict` "
+            'only at `error="invalid_token"`, `ignore` never.'
+        ),
+    ] = "lenient"
+    refused_statuses: Annotated[
+        tuple[Annotated[int, Meta(ge=400, le=499)], ...],
+        Meta(min_length=1, description="Statuses that mean a refused token; some upstreams say 403 or 440."),
+    ] = (401,)
+    timeouts: Annotated[Timeouts, Meta(description="How long the upstream may take.")] = Timeouts()
+    tls: Annotated[Tls, Meta(description="How an https upstream is verified.")] = Tls()
+    max_connections: Annotated[int, Meta(ge=1, le=65535, description="Connections to the upstream.")] = 1024
+
+
+class Log(Node, frozen=True, kw_only=True):
+    """What is written to standard output."""
+
+    format: Annotated[
+        Literal["json", "console"], Meta(description="`json` for machines, `console` for people.")
+    ] = "json"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")
+    ] = "info"
+
+
+class Limits(Node, frozen=True, kw_only=True):
+    """What one process spends on its clients."""
+
+    connections: Annotated[int, Meta(ge=1, le=65535, description="Client connections open at once.")] = 4096
+    replay_body: Annotated[
+        Size,
+        Meta(description="Part of a request's body kept to send it once more; a longer one is not replayed."),
+    ] = "64KiB"
+    replay_total: Annotated[Size, Meta(description="Kept for all requests together.")] = "16MiB"
+
+
+class File(Node, frozen=True, kw_only=True):
+    """Configuration of the credential sidecar. Unknown keys are errors."""
+
+    listen: Annotated[
+        str,
+        _text("listen_loopback"),
+        Meta(description="Loopback `host:port`, or `unix:/path`, for the clients."),
+    ] = "127.0.0.1:9180"
+    admin: Annotated[Admin, Meta(description="Probes, metrics and status.")] = Admin()
+    cache: Annotated[Cache, Meta(description="How long tokens are kept.")] = Cache()
+    credentials: Annotated[dict[Name, Credentials], Meta(description="What authenticates us, by name.")] = (
+        msgspec.field(default_factory=dict)
+    )
+    tokens: Annotated[dict[Name, TokenEntry], Meta(description="Token requests, by name.")] = msgspec.field(
+        default_factory=dict
+    )
+    routes: Annotated[tuple[RouteEntry, ...], Meta(min_length=1, description="Ways through the sidecar.")]
+    limits: Annotated[Limits, Meta(description="What one process spends on its clients.")] = Limits()
+    drain_timeout: Annotated[
+        Duration, Meta(description="How long requests in flight may take once asked to stop.")
+    ] = "25s"
+    log: Annotated[Log, Meta(description="Logging to standard output.")] = Log()
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema (2020-12) of the configuration file."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Credential sidecar"}
+    return head | msgspec.json.schema(File)
