@@ -1,0 +1,31 @@
+"""Requests a web page makes are not the application's: any site open in a browser can reach loopback.
+
+Programs send neither of the two fields. A browser sends Sec-Fetch-Site with every request to a loopback
+address, and Origin with every request that could change something; a page can forge neither.
+"""
+
+import re
+
+from sidecar.core.addresses import is_loopback
+from sidecar.core.errors import RequestRefused
+
+_OWN_SITE = frozenset((b"same-origin", b"none"))
+_ORIGIN = re.compile(rb"https?://(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9.-]{1,255}))(?::[0-9]{1,5})?")
+
+
+def guard(sec_fetch_site: bytes | None, origin: bytes | None) -> None:
+    """Let a request pass unless a page of another site made it. Raises RequestRefused (403).
+
+    Takes the two fields' values, None for a field that was not sent. Sec-Fetch-Site may be `same-origin` or
+    `none` (typed by the user), Origin a loopback host. Every other value is refused, `Origin: null` too:
+    sandboxed frames and local files send it.
+    """
+    if sec_fetch_site is not None and sec_fetch_site not in _OWN_SITE:
+        raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
+    if origin is not None and not _is_loopback(origin):
+        raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")
+
+
+def _is_loopback(origin: bytes) -> bool:
+    found = _ORIGIN.fullmatch(origin)
+    return found is not None and is_loopback((found[1] or found[2]).decode())
