@@ -19,8 +19,8 @@ from sidecar.core.ports import Clock
 
 LONGEST_LINE = 8192
 """Bytes; container runtimes split lines at 16 KiB."""
-LONGEST_TEXT = 512
-"""Characters kept of each text in a line that would be longer."""
+LONGEST_TEXT = 256
+"""Characters kept of each text in a line that would be longer; even escaped they stay below 16 KiB."""
 
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
@@ -146,7 +146,8 @@ class ConsoleLines:
             "error": record.error,
             "id": record.request_id,
         }
-        what = f"{record.status:03d} {_quoted(record.method):<7} {spent:>9.1f} ms  {_quoted(record.path):<32}"
+        method, path = _quoted(_cut(record.method)), _quoted(_cut(record.path))
+        what = f"{record.status:03d} {method:<7} {spent:>9.1f} ms  {path:<32}"
         return self._line(record.finished, level, "request", what, rest)
 
     def event(self, event: Event, at: float) -> bytes:
@@ -196,18 +197,28 @@ def _values(event: Event) -> dict[str, object]:
 
 def _careful(content: _RequestLine | dict[str, object]) -> bytes:
     values = content if isinstance(content, dict) else msgspec.structs.asdict(content)
-    clean = {name: _clean(value) if isinstance(value, str) else value for name, value in values.items()}
-    return json.dumps(clean, default=repr, separators=(",", ":")).encode() + b"\n"
+    line = _ascii(values, _clean)
+    if len(line) > LONGEST_LINE:
+        line = _ascii(values, lambda text: _clean(_cut(text)))
+    return line + b"\n"
+
+
+def _ascii(values: Mapping[str, object], treat: Callable[[str], str]) -> bytes:
+    treated = {name: treat(value) if isinstance(value, str) else value for name, value in values.items()}
+    return json.dumps(treated, default=repr, separators=(",", ":")).encode()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _clean(text: str) -> str:
-    """Cut long text and put U+FFFD for lone surrogates, which no JSON reader need accept."""
-    text = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "\N{HORIZONTAL ELLIPSIS}"
+    """Put U+FFFD for lone surrogates, which no JSON reader need accept."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _quoted(text: str) -> str:
-    text = _clean(text)
+    """Return the text as it is, or as a JSON string where it could be taken for something else."""
     if text and text.isascii() and text.isprintable() and " " not in text and '"' not in text:
         return text
-    return json.dumps(text)
+    return json.dumps(_clean(text)).replace("\x7f", "\\u007f")

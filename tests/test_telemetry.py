@@ -1,0 +1,293 @@
+"""Metrics: what is counted, and how Prometheus reads it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from sidecar.adapters.telemetry import prometheus_text
+from sidecar.core.events import (
+    BustSent,
+    CoolingDown,
+    Event,
+    Refused,
+    RequestRecord,
+    Resent,
+    Stopped,
+    TokenFetched,
+    TokenFetchFailed,
+)
+from sidecar.core.instruments import Readings
+from sidecar.core.journal import Journals
+from sidecar.core.metrics import MOST_SERIES, Metrics
+from sidecar.core.routes import Origin, Route
+from sidecar.core.token import TokenRequest
+from tests.fakes import RecordingJournal
+
+UPSTREAM = Origin("https", "ledger.internal", 443)
+TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
+LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN)
+PLAIN = Route("plain", UPSTREAM, prefix="/plain")
+NOTHING = Readings(0, 0, 0, {})
+
+
+async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, float]:
+    """Scrape, parse with Prometheus's own parser, and return every series by its text."""
+    text = (await prometheus_text(metrics.families(readings))).decode()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            series = f"{sample.name}{{{labels}}}"
+            assert series not in found
+            found[series] = sample.value
+    return found
+
+
+def finish(metrics: Metrics, *, seconds: float = 0.003, **fields: object) -> None:
+    record = RequestRecord(100.0, "GET", "/ledger", "", "")
+    record.finished = 100.0 + seconds
+    record.route, record.status = "ledger", 200
+    for name, value in fields.items():
+        setattr(record, name, value)
+    metrics.request_finished(record)
+
+
+def of(found: dict[str, float], name: str) -> dict[str, float]:
+    return {series: value for series, value in found.items() if series.startswith(name + "{")}
+
+
+async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0() -> None:
+    """A rate or an alert works before the first event."""
+    found = await read(Metrics("1.2.3", [LEDGER, PLAIN]))
+    assert found.pop("sidecar_build_info{version=1.2.3}") == 1
+    assert set(found.values()) == {0.0}
+    assert set(found) >= {
+        "m2m_credential_cache_hits_total{level=memory,token=ledger-token}",
+        "m2m_credential_cache_misses_total{level=memory,token=ledger-token}",
+        "m2m_credential_fetch_errors_total{outcome=refused,token=ledger-token}",
+        "m2m_credential_fetch_errors_total{outcome=unavailable,token=ledger-token}",
+        "m2m_credential_fetch_duration_seconds_count{token=ledger-token}",
+        "m2m_credential_fetch_duration_seconds_bucket{le=0.005,token=ledger-token}",
+        "m2m_credential_fetch_duration_seconds_bucket{le=10.0,token=ledger-token}",
+        (
+            "http_server_request_duration_seconds_count"
+            "{http_request_method=GET,http_response_status_code=200,http_route=ledger}"
+        ),
+        (
+            "http_server_request_duration_seconds_count"
+            "{http_request_method=GET,http_response_status_code=200,http_route=plain}"
+        ),
+        (
+            "http_client_request_duration_seconds_count{http_request_method=GET,http_response_status_code=200,"
+            "http_route=ledger,server_address=ledger.internal,server_port=443}"
+        ),
+        "sidecar_busts_sent_total{token=ledger-token}",
+        "sidecar_cool_downs_total{token=ledger-token}",
+        "sidecar_refusals_total{decision=renew,http_route=ledger}",
+        "sidecar_refusals_total{decision=relay,http_route=ledger}",
+        "sidecar_refusals_total{decision=cooling,http_route=ledger}",
+        "sidecar_resends_total{http_route=ledger,outcome=healed}",
+        "sidecar_resends_total{http_route=ledger,outcome=refused}",
+        "sidecar_resends_total{http_route=ledger,outcome=failed}",
+        "http_server_active_requests{}",
+        "sidecar_connections_open{}",
+        "sidecar_log_lines_dropped_total{}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [(0.0, "0.005"), (0.005, "0.005"), (0.0051, "0.01"), (9.9, "10.0"), (10.0, "10.0"), (11.0, "+Inf")],
+)
+async def test_a_request_falls_into_its_bucket_upper_bound_included(seconds: float, bucket: str) -> None:
+    """Buckets are in seconds and cumulative; count and sum agree with them."""
+    metrics = Metrics("1", [LEDGER])
+    record = RequestRecord(0.0, "GET", "/ledger", "", "")
+    record.finished, record.route, record.status = seconds, "ledger", 200
+    metrics.request_finished(record)
+    found = of(await read(metrics), "http_server_request_duration_seconds_bucket")
+    counts = {series.split("le=")[1].rstrip("}"): value for series, value in found.items()}
+    reached = [float(bound) >= float(bucket) for bound in counts]
+    assert list(counts.values()) == [1.0 if over else 0.0 for over in reached]
+    totals = await read(metrics)
+    labels = "{http_request_method=GET,http_response_status_code=200,http_route=ledger}"
+    assert totals[f"http_server_request_duration_seconds_count{labels}"] == 1
+    assert totals[f"http_server_request_duration_seconds_sum{labels}"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("level", "hits", "misses"), [("memory", 1, 0), ("store", 0, 1), ("fetch", 0, 1), ("none", 0, 0)]
+)
+async def test_where_a_requests_token_came_from_is_a_hit_or_a_miss_of_memory(
+    level: str, hits: int, misses: int
+) -> None:
+    """Hits and misses follow from the access log's `token`, whatever the request's status was."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, token=level, status=404, method="POST")
+    found = await read(metrics)
+    assert found["m2m_credential_cache_hits_total{level=memory,token=ledger-token}"] == hits
+    assert found["m2m_credential_cache_misses_total{level=memory,token=ledger-token}"] == misses
+
+
+async def test_the_upstreams_time_counts_only_if_it_answered() -> None:
+    """A request that never got an answer from upstream is no client duration."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, status=502)
+    finish(metrics, upstream_seconds=0.25)
+    found = of(await read(metrics), "http_client_request_duration_seconds_count")
+    assert {series: value for series, value in found.items() if value} == {
+        "http_client_request_duration_seconds_count{http_request_method=GET,http_response_status_code=200,"
+        "http_route=ledger,server_address=ledger.internal,server_port=443}": 1.0
+    }
+
+
+def fetched(milliseconds: float) -> Event:
+    return TokenFetched("ledger-token", "s", "", "fp", 300.0, milliseconds, "cold")
+
+
+def failed(outcome: str) -> Event:
+    return TokenFetchFailed("ledger-token", "s", "", outcome, "no", 20.0, 1.0)  # type: ignore[arg-type]
+
+
+def refused(decision: str) -> Event:
+    return Refused("id", "ledger", "", "fp", 401, "", decision)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("event", "series"),
+    [
+        (fetched(70.0), "m2m_credential_fetch_duration_seconds_bucket{le=0.075,token=ledger-token}"),
+        (failed("refused"), "m2m_credential_fetch_errors_total{outcome=refused,token=ledger-token}"),
+        (failed("unavailable"), "m2m_credential_fetch_errors_total{outcome=unavailable,token=ledger-token}"),
+        (failed("refused"), "m2m_credential_fetch_duration_seconds_count{token=ledger-token}"),
+        (BustSent("ledger-token", "s", "", "fp"), "sidecar_busts_sent_total{token=ledger-token}"),
+        (CoolingDown("ledger-token", "s", "", 1.0), "sidecar_cool_downs_total{token=ledger-token}"),
+        (refused("renew"), "sidecar_refusals_total{decision=renew,http_route=ledger}"),
+        (refused("cooling"), "sidecar_refusals_total{decision=cooling,http_route=ledger}"),
+        (Resent("id", "ledger", "fp", "healed"), "sidecar_resends_total{http_route=ledger,outcome=healed}"),
+    ],
+)
+async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
+    """Each event once; the fetch's duration comes in milliseconds and is counted in seconds."""
+    metrics = Metrics("1", [LEDGER])
+    metrics.tell(event)
+    assert (await read(metrics))[series] == 1
+    metrics.tell(event)
+    assert (await read(metrics))[series] == 2
+
+
+async def test_what_is_told_at_the_scrape_is_shown() -> None:
+    """Gauges, and the log's dropped lines, are read from those who know them."""
+    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 5, {"ledger-token": 12.5}))
+    assert found["http_server_active_requests{}"] == 3
+    assert found["sidecar_connections_open{}"] == 4
+    assert found["sidecar_log_lines_dropped_total{}"] == 5
+    assert found["sidecar_token_expires_in_seconds{token=ledger-token}"] == 12.5
+
+
+async def test_strangers_cannot_make_series() -> None:
+    """Unknown methods share `_OTHER`; a route nobody configured is the empty one."""
+    metrics = Metrics("1", [LEDGER])
+    before = len(await read(metrics))
+    for number in range(500):
+        finish(metrics, method=f"M{number}", route=f"r{number}", status=404)
+    found = await read(metrics)
+    assert len(found) - before < 30
+    labels = "{http_request_method=_OTHER,http_response_status_code=404,http_route=}"
+    assert found[f"http_server_request_duration_seconds_count{labels}"] == 500
+
+
+async def test_an_upstream_with_any_status_cannot_make_series_without_end() -> None:
+    """Past the limit a route's requests are told apart by status class only, and none goes uncounted."""
+    metrics = Metrics("1", [LEDGER, PLAIN])
+    methods = ("GET", "HEAD", "POST", "PUT")
+    for status in range(100, 1000):
+        for method in methods:
+            finish(metrics, status=status, method=method, token="memory")
+    found = await read(metrics)
+    counts = of(found, "http_server_request_duration_seconds_count")
+    assert len(counts) <= MOST_SERIES + 10
+    assert sum(counts.values()) == 900 * len(methods)
+    assert found["m2m_credential_cache_hits_total{level=memory,token=ledger-token}"] == 900 * len(methods)
+
+
+async def test_a_request_without_an_answer_has_no_status() -> None:
+    """The client went away first: the label is empty, which Prometheus takes as absent."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, status=0)
+    labels = "{http_request_method=GET,http_response_status_code=,http_route=ledger}"
+    assert (await read(metrics))[f"http_server_request_duration_seconds_count{labels}"] == 1
+
+
+async def test_a_new_configuration_keeps_counting_what_stays_and_forgets_what_went() -> None:
+    """Counters never go back on a reload, and names that went do not pile up."""
+    metrics = Metrics("1", [LEDGER, PLAIN])
+    finish(metrics, token="memory")
+    finish(metrics, route="plain")
+    metrics.tell(refused("renew"))
+    other = Route("other", UPSTREAM, prefix="/other", token=TOKEN)
+    metrics.configure([LEDGER, other])
+    finish(metrics, token="memory", route="other")
+    found = await read(metrics)
+    assert found["m2m_credential_cache_hits_total{level=memory,token=ledger-token}"] == 2
+    assert found["sidecar_refusals_total{decision=renew,http_route=ledger}"] == 1
+    assert found["sidecar_refusals_total{decision=renew,http_route=other}"] == 0
+    assert not [series for series in found if "http_route=plain" in series]
+
+
+async def test_a_request_that_outlives_its_route_makes_no_series_of_it() -> None:
+    """A route removed while a request is in flight stays removed."""
+    metrics = Metrics("1", [LEDGER, PLAIN])
+    metrics.configure([LEDGER])
+    finish(metrics, route="plain")
+    assert not [series for series in await read(metrics) if "http_route=plain" in series]
+
+
+async def test_b82_metrics_show_names_and_nothing_else() -> None:
+    """No path, query, fingerprint, request id or error text becomes a label."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, path="/canary", request_id="canary", fp="canary", tenant="canary", error="canary")
+    metrics.tell(TokenFetchFailed("ledger-token", "canary", "canary", "refused", "canary", 1.0, 1.0))
+    metrics.tell(Refused("canary", "ledger", "canary", "canary", 401, "canary", "renew"))
+    assert b"canary" not in await prometheus_text(metrics.families(NOTHING))
+
+
+async def test_label_values_are_escaped() -> None:
+    """Whatever a route is called, the text stays readable."""
+    name = 'a"b\\c\nd'
+    text = await prometheus_text(Metrics("1", [Route(name, UPSTREAM)]).families(NOTHING))
+    labels = [sample.labels for f in text_string_to_metric_families(text.decode()) for sample in f.samples]
+    assert name in {found.get("http_route") for found in labels}
+
+
+def test_the_client_library_is_not_imported_before_the_first_scrape() -> None:
+    """It would cost every start a twentieth of a second."""
+    program = "import sidecar.adapters.telemetry, sys, json; json.dump(sorted(sys.modules), sys.stdout)"
+    listed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert "prometheus_client" not in json.loads(listed.stdout)
+
+
+@pytest.mark.parametrize("event", [Stopped(), BustSent("t", "s", "", "fp")])
+def test_each_journal_is_told_in_order(event: Event) -> None:
+    """Logs, metrics and whatever comes later hear the same."""
+    told: list[str] = []
+
+    class Noted(RecordingJournal):
+        def tell(self, event: Event) -> None:
+            told.append(self.label)
+            super().tell(event)
+
+        label = ""
+
+    first, second = Noted(), Noted()
+    first.label, second.label = "first", "second"
+    journals = Journals(first, second)
+    record = RequestRecord(0.0, "GET", "/", "", "")
+    journals.tell(event)
+    journals.request_finished(record)
+    assert told == ["first", "second"]
+    assert first.events == second.events == [event]
+    assert first.records == second.records == [record]
