@@ -1,0 +1,83 @@
+"""What clients are told when the sidecar itself answers."""
+
+import json
+
+import pytest
+
+from sidecar.core.errors import (
+    ListenError,
+    MessageMalformed,
+    RequestRefused,
+    TokenRefused,
+    TokenUnavailable,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from sidecar.core.problem import render
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "word", "proxy_error"),
+    [
+        (RequestRefused(400, "why"), 400, "bad_request", "http_request_error"),
+        (RequestRefused(403, "why"), 403, "cross_site", "http_request_denied"),
+        (RequestRefused(404, "why"), 404, "no_route", "destination_not_found"),
+        (RequestRefused(408, "why"), 408, "request_timeout", "http_request_error"),
+        (RequestRefused(413, "why"), 413, "body_too_large", "http_request_error"),
+        (RequestRefused(414, "why"), 414, "target_too_long", "http_request_error"),
+        (RequestRefused(417, "why"), 417, "unknown_expectation", "http_request_error"),
+        (RequestRefused(421, "why"), 421, "foreign_host", "http_request_denied"),
+        (RequestRefused(431, "why"), 431, "fields_too_large", "http_request_error"),
+        (RequestRefused(405, "why"), 405, "request_refused", "http_request_error"),
+        (TokenRefused("why", "invalid_scope"), 502, "token_refused", "proxy_internal_response"),
+        (TokenUnavailable("why", 3), 503, "token_unavailable", "proxy_internal_response"),
+        (UpstreamUnreachable("why"), 502, "upstream_unreachable", "destination_unavailable"),
+        (UpstreamTimeout("why"), 504, "upstream_timeout", "http_response_timeout"),
+        (MessageMalformed("why"), 502, "upstream_malformed", "http_protocol_error"),
+    ],
+)
+def test_each_error_has_its_answer(error: Exception, status: int, word: str, proxy_error: str) -> None:
+    """Each error has one status, word and Proxy-Status; the body is a problem that repeats its message."""
+    problem = render(error, "req-1")
+    fields = dict(problem.fields)
+    assert (problem.status, problem.word) == (status, word)
+    assert fields[b"Content-Type"] == b"application/problem+json"
+    assert fields[b"Cache-Control"] == b"no-store"
+    assert fields[b"Proxy-Status"] == b"sidecar; error=" + proxy_error.encode()
+    body = json.loads(problem.body)
+    title = body.pop("title")
+    assert title
+    assert body == {
+        "type": "about:blank",
+        "status": status,
+        "detail": "why",
+        "instance": "req-1",
+        "error": word,
+    }
+
+
+@pytest.mark.parametrize("error", [ValueError("canary-secret"), ListenError("canary-secret")])
+def test_b82_unforeseen_errors_are_not_repeated(error: Exception) -> None:
+    """What nobody foresaw is a 500 that tells nothing of the exception."""
+    problem = render(error, "req-1")
+    assert (problem.status, problem.word) == (500, "internal_error")
+    assert dict(problem.fields)[b"Proxy-Status"] == b"sidecar; error=proxy_internal_error"
+    assert b"canary" not in problem.body
+
+
+@pytest.mark.parametrize(
+    ("seconds", "field"), [(0.0, b"1"), (-5.0, b"1"), (0.2, b"1"), (1.0, b"1"), (1.01, b"2"), (59.5, b"60")]
+)
+def test_retry_after_is_whole_seconds_rounded_up(seconds: float, field: bytes) -> None:
+    """A client told to wait never comes back too early, and never at once."""
+    assert dict(render(TokenUnavailable("why", seconds), "r").fields)[b"Retry-After"] == field
+
+
+def test_only_an_unavailable_token_has_retry_after() -> None:
+    """Asking again helps against outages only."""
+    assert b"Retry-After" not in dict(render(UpstreamUnreachable("why"), "r").fields)
+
+
+def test_instance_is_a_uri_reference() -> None:
+    """A request id with characters a URI cannot hold is percent-encoded."""
+    assert json.loads(render(UpstreamTimeout("why"), "a:b c/é").body)["instance"] == "a%3Ab%20c%2F%C3%A9"

@@ -1,0 +1,155 @@
+"""The rules at the head of core/target.py."""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sidecar.core.errors import RequestRefused
+from sidecar.core.target import Target, split
+
+
+def refusal(target: bytes) -> RequestRefused:
+    with pytest.raises(RequestRefused) as caught:
+        split(target)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query", "authority"),
+    [
+        (b"/", b"/", b"", b""),
+        (b"/a/b?x=1&y=/../", b"/a/b", b"?x=1&y=/../", b""),
+        (b"/a?", b"/a", b"?", b""),
+        (b"/a?b?c", b"/a", b"?b?c", b""),
+        (b"http://h.example:81/a?b", b"/a", b"?b", b"h.example:81"),
+        (b"HTTP://H/a", b"/a", b"", b"H"),
+        (b"http://[::1]:9180/", b"/", b"", b"[::1]:9180"),
+        (b"http://h", b"/", b"", b"h"),
+        (b"http://h?q=1", b"/", b"?q=1", b"h"),
+        (b"/http://other/a", b"/http://other/a", b"", b""),
+    ],
+)
+def test_splits_both_forms(target: bytes, path: bytes, query: bytes, authority: bytes) -> None:
+    """Path, query with its mark, and the absolute-form's authority come apart; an empty path is a slash."""
+    assert split(target) == Target(path, query, authority)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"//",
+        b"//a//b/",
+        b"/a;params=1/b;c",
+        b"/;..",
+        b"/%252e%252e/a",
+        b"/%252f..%252f",
+        b"/...",
+        b"/.../a",
+        b"/..a/b../.c/d.",
+        b"/.well-known/openid-configuration",
+        b"/%2e%2e%2e",
+        b"/a%2Fb%5C%2f",
+        b"/a\\b",
+        b"/%zz%",
+        b"/%E2%82%AC/%c0%ae%c0%ae/",
+        b"/a:b@c!$&'()*+,=\"<>[]^`{|}~",
+    ],
+)
+def test_everything_else_keeps_its_bytes(path: bytes) -> None:
+    """Empty segments, parameters, case, and odd or double encodings are relayed as they came."""
+    assert split(path + b"?" + path.replace(b"#", b"")) == Target(path, b"?" + path, b"")
+
+
+DOTS = [b".", b"..", b"%2e", b"%2E", b".%2e", b"%2E.", b"%2e%2E"]
+BOUNDS = [b"/", b"\\", b"%2f", b"%2F", b"%5c", b"%5C"]
+
+
+@pytest.mark.parametrize("dots", DOTS)
+@pytest.mark.parametrize("after", [b"", b"?x", b";x", b";x/b", *(bound + b"b" for bound in BOUNDS)])
+@pytest.mark.parametrize("before", BOUNDS)
+def test_dot_segments_are_refused(before: bytes, dots: bytes, after: bytes) -> None:
+    """A dot segment is refused however its dots and bounds are written, with parameters or at the end."""
+    for start in (b"/a", b"http://localhost/a"):
+        assert refusal(start + before + dots + after).status == 400
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (b"/../", "dot segment"),
+        (b"/./", "dot segment"),
+        (b"/%2e%2e/", "dot segment"),
+        (b"/.%2E/", "dot segment"),
+        (b"/a%2f..%2fb", "dot segment"),
+        (b"/a\\..\\b", "dot segment"),
+        (b"/a%5c..%5cb", "dot segment"),
+        (b"/a/..", "dot segment"),
+        (b"/a/..?x", "dot segment"),
+        (b"http://h/a/..", "dot segment"),
+        (b"/a/..;x=1/b", "dot segment"),
+        (b"*", "many"),
+        (b"h.example:443", "start with a slash"),
+        (b"a/b", "start with a slash"),
+        (b"?x", "start with a slash"),
+        (b"/a#b", "fragment"),
+        (b"/a?b#c", "fragment"),
+        (b"", "empty"),
+        (b"/a b", "percent-encode"),
+        (b"/a\tb", "percent-encode"),
+        (b"/a\r\n", "percent-encode"),
+        (b"/a\n", "percent-encode"),
+        (b"/a\0", "percent-encode"),
+        (b"/a\x7f", "percent-encode"),
+        (b"/\xc3\xa9", "percent-encode"),
+        (b"https://h/", "http URL"),
+        (b"ftp://h/", "http URL"),
+        (b"http:///a", "http URL"),
+        (b"http://?a", "http URL"),
+        (b"http://user@h/", "http URL"),
+        (b"http://user:pass@h/", "http URL"),
+    ],
+)
+def test_refusals_say_why(target: bytes, reason: str) -> None:
+    """What is in neither form, or unsafe, is refused with 400 and a reason."""
+    error = refusal(target)
+    assert error.status == 400
+    assert reason in str(error)
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [b"/", b"\\", b"%2f", b"%5C", b".", b"%2e", b"%2E", b"a", b";", b"%", b"%25", b"?", b"2e"]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(PIECES)
+@example(b"..%2f")
+def test_no_reading_of_an_accepted_path_has_dot_segments(tail: bytes) -> None:
+    """Decoded, and with parameters dropped, an accepted path still has no dot segment."""
+    try:
+        path, query, _ = split(b"/" + tail)
+    except RequestRefused:
+        return
+    assert path + query == b"/" + tail
+    for reading in (path, re.sub(rb";[^/\\]*", b"", path)):
+        segments = re.split(rb"[/\\]", unquote_to_bytes(reading))
+        assert b"." not in segments
+        assert b".." not in segments
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_split_or_refused(target: bytes) -> None:
+    """Whatever comes, it is relayed whole or refused with 400; nothing else is raised."""
+    for candidate in (target, b"/" + target, b"http://h/" + target):
+        try:
+            path, query, authority = split(candidate)
+        except RequestRefused:
+            continue
+        assert path.startswith(b"/")
+        assert candidate.endswith(query if path == b"/" else path + query)
+        assert not authority or candidate[7:].startswith(authority)
