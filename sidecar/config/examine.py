@@ -110,16 +110,16 @@ class _Examination:
 
     def _leaf(self, kind: Kind, value: object, path: str) -> object:
         bare, metas, _ = _unwrap(kind)
+        text = "" if isinstance(value, dict | list | None) else str(value)
         try:
-            msgspec.convert(value, kind)
             for meta in metas:
-                if meta.extra:
-                    self._checks[meta.extra["check"]](str(value))
+                if meta.extra and (text or isinstance(value, str)):
+                    self._checks[meta.extra["check"]](text)
+            return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            return self._fault(path, _reason(bare, value, error))
+            return self._fault(path, _reason(bare, text, error))
         except ValueError as error:
             return self._fault(path, str(error))
-        return value
 
 
 def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
@@ -148,9 +148,9 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{str(key)[:64]}" if path else str(key)[:64]
 
 
-def _reason(bare: Kind, value: object, error: msgspec.ValidationError) -> str:
+def _reason(bare: Kind, text: str, error: msgspec.ValidationError) -> str:
     if _origin(bare) is Literal:
         return f"must be one of: {', '.join(get_args(bare))}"
     if bare is str:
-        return "must be text" if isinstance(value, dict | list | None) else "must be text: put it in quotes"
+        return "must be text: put it in quotes" if text else "must be text"
     return str(error).replace("`", "")

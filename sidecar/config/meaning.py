@@ -9,7 +9,7 @@ from sidecar.core import addresses, units
 from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.routes import Origin, Route, Tls
 from sidecar.core.secret import Secret
-from sidecar.core.settings import AdminSettings, CacheSettings, Config, Limits
+from sidecar.core.settings import AdminSettings, CacheSettings, Config
 from sidecar.core.token import TokenRequest
 
 
@@ -28,11 +28,6 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         credentials={name: _credentials(entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         routes=tuple(_route(route, tokens) for route in file.routes),
-        limits=Limits(
-            file.limits.connections,
-            units.size(file.limits.replay_body),
-            units.size(file.limits.replay_total),
-        ),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,

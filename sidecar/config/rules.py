@@ -24,7 +24,6 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
     return {
         "duration": units.seconds,
         "span": units.span,
-        "size": units.size,
         "listen": addresses.listen,
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,

@@ -23,7 +23,6 @@ Name = Annotated[str, _text("name", NAME)]
 Text = Annotated[str, _text("text", r"\S")]
 Duration = Annotated[str, _text("duration", units.DURATION)]
 Span = Annotated[str, _text("span", units.DURATION)]
-Size = Annotated[str, _text("size", units.SIZE)]
 FilePath = Annotated[str, _text("file", r"^[^\0]+$")]
 Variable = Annotated[str, _text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, _text("scope", SCOPE)]
@@ -195,17 +194,6 @@ class Log(Node, frozen=True, kw_only=True):
     ] = "info"
 
 
-class Limits(Node, frozen=True, kw_only=True):
-    """What one process spends on its clients."""
-
-    connections: Annotated[int, Meta(ge=1, le=65535, description="Client connections open at once.")] = 4096
-    replay_body: Annotated[
-        Size,
-        Meta(description="Part of a request's body kept to send it once more; a longer one is not replayed."),
-    ] = "64KiB"
-    replay_total: Annotated[Size, Meta(description="Kept for all requests together.")] = "16MiB"
-
-
 class File(Node, frozen=True, kw_only=True):
     """Configuration of the credential sidecar. Unknown keys are errors."""
 
@@ -223,7 +211,6 @@ class File(Node, frozen=True, kw_only=True):
         default_factory=dict
     )
     routes: Annotated[tuple[RouteEntry, ...], Meta(min_length=1, description="Ways through the sidecar.")]
-    limits: Annotated[Limits, Meta(description="What one process spends on its clients.")] = Limits()
     drain_timeout: Annotated[
         Duration, Meta(description="How long requests in flight may take once asked to stop.")
     ] = "25s"

@@ -1,4 +1,4 @@
-"""The configuration in force: checked, complete, frozen; times in seconds, sizes in bytes."""
+"""The configuration in force: checked, complete, frozen; times in seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,18 +31,6 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one process spends on its clients."""
-
-    connections: int = 4096
-    """Client connections open at once."""
-    replay_body: int = 64 << 10
-    """Bytes of one request's body kept to send it once more; a longer body streams on without a replay."""
-    replay_total: int = 16 << 20
-    """Bytes kept for all requests together."""
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a sidecar is told."""
 
@@ -52,7 +40,6 @@ class Config:
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict)
     tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
-    limits: Limits = Limits()
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop."""
     log_format: Literal["json", "console"] = "json"

@@ -1,0 +1,154 @@
+"""argv → exit code. What a command needs is imported by that command, so that `--version` answers at once."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sidecar import __version__
+from sidecar.core.errors import ConfigError, ListenError
+
+if TYPE_CHECKING:
+    from sidecar.core.settings import Config
+
+Command = Callable[[argparse.Namespace], int]
+
+EXIT_OK = 0
+EXIT_CANNOT_LISTEN = 69
+EXIT_BUG = 70
+EXIT_CONFIGURATION = 78
+EXIT_INTERRUPTED = 130
+
+_FLAGS = {
+    "listen": "SIDECAR_LISTEN",
+    "admin_listen": "SIDECAR_ADMIN_LISTEN",
+    "log_format": "LOG_FORMAT",
+}
+"""A flag goes before its variable by being written over it."""
+
+_EPILOG = """\
+exit codes: 0 fine, 2 usage, 69 cannot listen, 70 a bug, 78 configuration
+
+One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
+SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` (the process's own by default) and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _complain(EXIT_CONFIGURATION, *_faults(error))
+    except ListenError as error:
+        return _complain(EXIT_CANNOT_LISTEN, f"sidecar: {error}")
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
+        return _complain(EXIT_BUG, *_bug(error))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sidecar",
+        description="A localhost reverse proxy that injects, caches and heals bearer tokens.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, meaning: str) -> argparse.ArgumentParser:
+        parts = commands.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)
+        parts.set_defaults(command=command)
+        return parts
+
+    run = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
+    _add_configuration(add("run", _run, run))
+    _add_configuration(add("validate", _validate, "tell everything that is wrong with the configuration"))
+    add("schema", _schema, "print the JSON Schema of the configuration file")
+    add("demo", _demo, "watch a revoked token heal, on loopback and with nothing set up")
+    return parser
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml"
+    )
+    parser.add_argument("--listen", metavar="ADDRESS", help="before SIDECAR_LISTEN and the file's listen")
+    parser.add_argument("--admin-listen", metavar="ADDRESS", help="before SIDECAR_ADMIN_LISTEN and the file")
+    parser.add_argument(
+        "--log-format", metavar="FORMAT", help="json or console; before LOG_FORMAT and the file"
+    )
+
+
+def _environ(arguments: argparse.Namespace) -> Mapping[str, str]:
+    flags = {name: getattr(arguments, flag) for flag, name in _FLAGS.items()}
+    return {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import uvloop  # noqa: PLC0415  see the head of this module
+
+    from sidecar.app import serve  # noqa: PLC0415
+    from sidecar.config import load, sources  # noqa: PLC0415
+
+    environ = _environ(arguments)
+    read: Callable[[], Config] = partial(load, arguments.config, environ)
+    return uvloop.run(serve(read, partial(sources, arguments.config, environ)))
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from sidecar.config import load  # noqa: PLC0415
+
+    config = load(arguments.config, _environ(arguments))
+    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache local")
+    for route in config.routes:
+        origin = route.origin
+        upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
+        token = f"token {route.token.name}" if route.token else "no token"
+        print(f"route {route.name}: {route.host}{route.prefix} → {upstream}, {token}")
+    return EXIT_OK
+
+
+def _schema(_: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415
+
+    from sidecar.config import json_schema  # noqa: PLC0415
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return EXIT_OK
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from sidecar.demo import main as demo  # noqa: PLC0415
+
+    return demo()
+
+
+def _faults(error: ConfigError) -> list[str]:
+    count = len(error.faults)
+    return [f"sidecar: {count} {'fault' if count == 1 else 'faults'} in the configuration"] + [
+        f"  {fault}" for fault in error.faults
+    ]
+
+
+def _bug(error: Exception) -> list[str]:
+    """Tell the type and the place of what nobody expected; not its text, which may hold anything."""
+    places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    return [places, f"sidecar: {type(error).__name__}: this is a bug; please report the lines above"]
+
+
+def _complain(code: int, *lines: str) -> int:
+    print(*lines, sep="\n", file=sys.stderr)
+    return code
