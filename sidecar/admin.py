@@ -71,14 +71,16 @@ class AdminServer:
         await self._server.shutdown(1.0)
 
 
-async def start(state: AdminState, listen: str, journal: Journal) -> AdminServer:
+async def start(
+    state: AdminState, listen: str, journal: Journal, *, lifetime: float = LIFETIME
+) -> AdminServer:
     """Listen on `listen`; bugs met while answering are told to `journal`. Raises ListenError."""
     server = web.Server(_router(state, journal))
     loop = asyncio.get_running_loop()
 
     def connect() -> asyncio.Protocol:
         full = len(server.connections) >= MAX_CONNECTIONS
-        return _Refusal() if full else _Connection(server, loop)
+        return _Refusal() if full else _Connection(server, loop, lifetime)
 
     try:
         where = addresses.listen(listen)
@@ -178,11 +180,11 @@ def _response(status: int, body: bytes, content_type: str) -> web.Response:
 class _Connection(web.RequestHandler):
     """One admin connection, cut off when its time is over."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float) -> None:
         super().__init__(
             server, loop=loop, lingering_time=0, max_line_size=2048, max_field_size=8192, max_headers=64
         )
-        self._end = loop.call_later(LIFETIME, self._cut)
+        self._end = loop.call_later(lifetime, self._cut)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end.cancel()
