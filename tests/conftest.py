@@ -58,6 +58,13 @@ class Running:
     async def get(self, target: bytes = b"/", *fields: bytes) -> Answer:
         return await self.ask(self.request(b"GET", target, *fields))
 
+    async def tokens(self) -> list[dict[str, object]]:
+        """What the status page says about the tokens in memory."""
+        answer = await ask(self.app.admin_address, b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        tokens = json.loads(answer.body)["tokens"]
+        assert isinstance(tokens, list)
+        return tokens
+
     def request(self, method: bytes, target: bytes, *fields: bytes, body: bytes = b"") -> bytes:
         """A well-formed request; `fields` are whole lines without their CRLF."""
         return b"\r\n".join((b"%s %s HTTP/1.1" % (method, target), b"Host: " + self.host, *fields, b"", body))
@@ -82,9 +89,21 @@ class Start(Protocol):
         """
 
 
+class TickingClock(FakeClock):
+    """Moved by hand, but no two readings are equal: what happens later is later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ticks = 0.0
+
+    def now(self) -> float:
+        self._ticks += 1e-6
+        return super().now() + self._ticks
+
+
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return TickingClock()
 
 
 @pytest.fixture
@@ -109,12 +128,21 @@ def plain(upstream: Upstream) -> Mapping[str, object]:
 
 
 @pytest.fixture
-def sidecar(
-    tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
-) -> Start:
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
+def secret_file(tmp_path: Path) -> Path:
+    """The client secret is read from here."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    return path
 
+
+@pytest.fixture
+def sidecar(
+    tmp_path: Path,
+    secret_file: Path,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+    clock: FakeClock,
+) -> Start:
     @asynccontextmanager
     async def start(
         *routes: Mapping[str, object], token: Mapping[str, object] | None = None, **changes: object
@@ -128,7 +156,7 @@ def sidecar(
         document = {
             "listen": "127.0.0.1:0",
             "admin": {"listen": "127.0.0.1:0"},
-            "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret)}}},
+            "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
             "tokens": {"api": {**request, **(token or {})}},
             "routes": list(routes) or [default],
             **changes,
