@@ -30,7 +30,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (ValueError, "the address cannot be used; check token_endpoint"),
     (Exception, "its answer is not HTTP"),
 )
-"""What to look at, by kind of error, narrower kinds first. Never the error's own text: it may quote anything."""
+"""What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything."""
 
 
 class HttpTokenEndpoint:

@@ -128,6 +128,8 @@ def _members(reply: Reply) -> _Members | None:
     media_type = reply.content_type.partition(";")[0].strip().lower()
     try:
         text = reply.body.decode()
+        if not text.strip():
+            return None
         if media_type == _FORM_TYPE or (
             not media_type.endswith("json") and not text.lstrip().startswith("{")
         ):
@@ -166,7 +168,7 @@ def _number(value: object) -> float | None:
     try:
         number = float(value)
     except OverflowError:  # an int beyond any float
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     return None if math.isnan(number) else number
 
 

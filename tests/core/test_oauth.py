@@ -1,0 +1,281 @@
+"""Token requests as sent, token replies as judged."""
+
+import base64
+import json
+from urllib.parse import parse_qsl, unquote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.credentials import Credentials
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.oauth import DEFAULT_LIFE, MAX_LIFE, encode, host_of, judge
+from sidecar.core.ports import Reply
+from sidecar.core.secret import Secret
+from sidecar.core.token import ClientAuth, TokenRequest
+
+NOW = 1_800_000_000.0
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+CREDENTIALS = Credentials("me", Secret("hunter2"), NOW)
+
+
+def request(client_auth: ClientAuth = "client_secret_basic", **more: object) -> TokenRequest:
+    return TokenRequest(
+        name="ledger",
+        token_endpoint="https://auth.test/token",
+        credentials="ledger",
+        service="ledger",
+        client_auth=client_auth,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def answer(body: object, status: int = 200, content_type: str = JSON, retry_after: str = "") -> Reply:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, content_type, encoded, retry_after)
+
+
+def jwt(claims: object) -> str:
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJhbGciOiJub25lIn0.{middle}.c2ln"
+
+
+class TestEncode:
+    """The form and the fields of a token request."""
+
+    def test_basic_puts_the_credentials_into_the_header_only(self) -> None:
+        """RFC 6749 section 2.3.1, first form."""
+        headers, form = encode(request(), CREDENTIALS)
+        assert headers["Authorization"] == "Basic " + base64.b64encode(b"me:hunter2").decode()
+        assert parse_qsl(form) == [("grant_type", "client_credentials")]
+
+    @given(st.text(min_size=1), st.text(min_size=1))
+    def test_basic_encodes_id_and_secret_before_base64(self, client_id: str, secret: str) -> None:
+        """Colons, percent signs, spaces and other scripts survive; the first colon always parts the two."""
+        headers, _ = encode(request(), Credentials(client_id, Secret(secret), NOW))
+        decoded = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode("ascii")
+        left, _, right = decoded.partition(":")
+        assert (unquote_plus(left), unquote_plus(right)) == (client_id, secret)
+
+    def test_post_puts_them_into_the_form_only(self) -> None:
+        """RFC 6749 section 2.3.1, second form."""
+        headers, form = encode(request("client_secret_post"), CREDENTIALS)
+        assert "Authorization" not in headers
+        assert dict(parse_qsl(form)) == {
+            "grant_type": "client_credentials",
+            "client_id": "me",
+            "client_secret": "hunter2",
+        }
+
+    def test_none_sends_the_id_and_no_secret(self) -> None:
+        """A public client names itself."""
+        headers, form = encode(request("none"), CREDENTIALS)
+        assert "Authorization" not in headers
+        assert "hunter2" not in form
+        assert dict(parse_qsl(form))["client_id"] == "me"
+
+    def test_scope_audience_and_every_resource_are_in_the_form(self) -> None:
+        """Scopes joined by spaces, resources repeated (RFC 8707)."""
+        _, form = encode(
+            request(scope=("a.read", "b.write"), audience="x", resource=("urn:1", "urn:2")), CREDENTIALS
+        )
+        assert parse_qsl(form)[1:] == [
+            ("scope", "a.read b.write"),
+            ("audience", "x"),
+            ("resource", "urn:1"),
+            ("resource", "urn:2"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "life"),
+    [
+        (3600, 3600),
+        (59.5, 59.5),
+        ("3600", 3600),
+        ("3600.5", 3600.5),
+        (" 60 ", 60),
+        ("1e3", 1000),
+        (10**9, MAX_LIFE),
+        (10**400, MAX_LIFE),
+        (float("inf"), MAX_LIFE),
+        ("99999999999999999999", MAX_LIFE),
+        (0, 0),
+        ("0", 0),
+        (-5, -5),
+        (None, DEFAULT_LIFE),
+        ("", DEFAULT_LIFE),
+        ("soon", DEFAULT_LIFE),
+        ("1_000", DEFAULT_LIFE),
+        ("inf", DEFAULT_LIFE),
+        (True, DEFAULT_LIFE),
+        (float("nan"), DEFAULT_LIFE),
+        ([60], DEFAULT_LIFE),
+        ({}, DEFAULT_LIFE),
+    ],
+)
+def test_b08_odd_expires_in_has_a_documented_result(expires_in: object, life: float) -> None:
+    """The table at the head of the module, row by row; a JWT's `exp` stands in for whatever is no number."""
+    body: dict[str, object] = {"access_token": "opaque", "token_type": "Bearer", "expires_in": expires_in}
+    assert judge(answer(body), host="auth.test", now=NOW).life == life
+    expected = 77 if life == DEFAULT_LIFE else life
+    assert (
+        judge(answer({**body, "access_token": jwt({"exp": NOW + 77})}), host="auth.test", now=NOW).life
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "life"),
+    [
+        (jwt({"exp": NOW + 120}), 120),
+        (jwt({"exp": str(int(NOW) + 120)}), 120),
+        (jwt({"exp": NOW - 1}), -1),
+        (jwt({"sub": "me"}), DEFAULT_LIFE),
+        (jwt([1]), DEFAULT_LIFE),
+        ("a.b.c", DEFAULT_LIFE),
+        ("a.!!!.c", DEFAULT_LIFE),
+        ("a." + base64.urlsafe_b64encode(b"\xff\xfe").decode().rstrip("=") + ".c", DEFAULT_LIFE),
+        ("opaque", DEFAULT_LIFE),
+    ],
+)
+def test_b08_without_expires_in_the_jwt_tells(token: str, life: float) -> None:
+    """Decoded without verification: it is a hint about the life and nothing else."""
+    assert judge(answer({"access_token": token}), host="auth.test", now=NOW).life == life
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer({"access_token": "abc", "token_type": "Bearer", "expires_in": 60}),
+        answer({"access_token": "abc", "token_type": "bearer", "expires_in": "60"}),
+        answer({"accessToken": "abc", "tokenType": "BEARER", "expiresIn": 60}),
+        answer({"access_token": "abc", "expires_in": 60}),
+        answer({"access_token": "abc", "expires_in": 60}, status=201),
+        answer({"access_token": "abc", "expires_in": 60}, content_type="text/html"),
+        answer({"access_token": "abc", "expires_in": 60}, content_type="Application/JSON; charset=utf-8"),
+        answer(b"access_token=abc&token_type=bearer&expires_in=60", content_type=FORM),
+        answer(b"access_token=abc&expires_in=60\n", content_type=f"{FORM}; charset=utf-8"),
+        answer(b"access_token=abc&expires_in=60&scope=", content_type="text/plain"),
+    ],
+)
+def test_spellings_seen_in_the_wild_are_understood(reply: Reply) -> None:
+    """Snake and camel case, JSON and forms, with and without a type."""
+    grant = judge(reply, host="auth.test", now=NOW)
+    assert (grant.access_token, grant.life) == ("abc", 60)
+
+
+@pytest.mark.parametrize("kind", ["MAC", "DPoP", "N_A", "", 7, ["Bearer"]])
+def test_tokens_of_another_type_are_refused(kind: object) -> None:
+    """We cannot use them (RFC 6749 section 7.1)."""
+    with pytest.raises(TokenRefused, match="Bearer"):
+        judge(answer({"access_token": "abc", "token_type": kind}), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a b", "a\r\nX: y", "a\nb", "a\0b", "café", "a\x7f", None, 7, ["a"], {}]
+)
+def test_an_access_token_no_field_can_hold_is_refused(value: object) -> None:
+    """Nothing a token endpoint says can break out of the Authorization field."""
+    with pytest.raises(TokenRefused, match="access_token"):
+        judge(answer({"access_token": value, "token_type": "Bearer"}), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (answer({"error": "invalid_client"}, 401), "invalid_client"),
+        (answer({"error": "invalid_client"}, 400), "invalid_client"),
+        (answer({"error": "access_denied"}, 401), "invalid_client"),
+        (answer(b"<html>", 401, "text/html"), "invalid_client"),
+        (answer({"error": "invalid_scope", "error_description": "canary"}, 400), "invalid_scope"),
+        (answer(b"error=unauthorized_client", 400, FORM), "unauthorized_client"),
+        (answer({"error": "bad_verification_code"}, 200), "bad_verification_code"),
+        (answer({"error": "canary SECRET", "access_token": "abc"}, 200), ""),
+        (answer({"error": 7}, 400), ""),
+        (answer(b"", 404, ""), ""),
+        (answer(b"", 302, ""), ""),
+        (answer(b"", 100, ""), ""),
+    ],
+)
+def test_b70_refusals(reply: Reply, code: str) -> None:
+    """They name host and code, never anything else of the answer."""
+    with pytest.raises(TokenRefused, match=r"auth\.test") as raised:
+        judge(reply, host="auth.test", now=NOW)
+    assert raised.value.code == code
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "retry_after"),
+    [
+        (answer(b"", 500, ""), 0),
+        (answer(b"", 503, "", "7"), 7),
+        (answer(b"", 429, "", "86400"), 60),
+        (answer(b"", 503, "", "Fri, 15 Jan 2027 08:00:30 GMT"), 30),
+        (answer(b"", 503, "", "Fri, 15 Jan 2021 08:00:30 GMT"), 0),
+        (answer(b"", 503, "", "-3"), 0),
+        (answer(b"", 503, "", "soon"), 0),
+        (answer({"error": "temporarily_unavailable"}, 400), 0),
+        (answer({"error": "invalid_client"}, 503), 0),
+        (answer(b"", 408, ""), 0),
+        (answer(b"<html>canary</html>", 200, "text/html"), 0),
+        (answer(b"{", 200), 0),
+        (answer(b"[" * 60_000, 200), 0),
+        (answer(b'["canary"]', 200), 0),
+        (answer(b"\xff\xfe", 200), 0),
+        (answer(b'{"access_token":"a","access_token":"b"}', 200), 0),
+        (answer(b"access_token=a&access_token=b", 200, FORM), 0),
+        (answer(b"", 200, ""), 0),
+        (answer(b"9" * 5000, 200), 0),
+    ],
+)
+def test_b70_outages(reply: Reply, retry_after: float) -> None:
+    """Whatever may be better next time; Retry-After is understood and bounded."""
+    with pytest.raises(TokenUnavailable, match=r"auth\.test") as raised:
+        judge(reply, host="auth.test", now=NOW)
+    assert raised.value.retry_after == retry_after
+    assert "canary" not in str(raised.value)
+
+
+@given(
+    st.integers(100, 599), st.sampled_from([JSON, FORM, "text/html", ""]), st.binary(max_size=300), st.text()
+)
+def test_no_answer_breaks_the_judge(status: int, content_type: str, body: bytes, retry_after: str) -> None:
+    """Any bytes are a grant, a refusal or an outage."""
+    try:
+        grant = judge(Reply(status, content_type, body, retry_after), host="auth.test", now=NOW)
+    except (TokenRefused, TokenUnavailable):
+        return
+    assert grant.access_token.isascii()
+    assert grant.access_token.isprintable()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["access_token", "token_type", "expires_in", "error", "accessToken"]),
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.just("Bearer"),
+    )
+)
+def test_no_members_break_the_judge(members: dict[str, object]) -> None:
+    """The same for well-formed JSON with senseless values."""
+    try:
+        grant = judge(answer(members), host="auth.test", now=NOW)
+    except (TokenRefused, TokenUnavailable):
+        return
+    assert grant.life <= MAX_LIFE
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://auth.test/token", "auth.test"),
+        ("https://user:canary@auth.test:8443/token?key=canary", "auth.test:8443"),
+        ("http://[::1]:80/x", "[::1]:80"),
+    ],
+)
+def test_messages_name_the_host_only(url: str, host: str) -> None:
+    """User information, path and query may be secrets."""
+    assert host_of(url) == host
