@@ -117,7 +117,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         origin = route.origin
         upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
         token = f"token {route.token.name}" if route.token else "no token"
-        print(f"route {route.name}: {route.host}{route.prefix} → {upstream}, {token}")
+        print(f"route {route.name}: {route.host}{route.prefix} -> {upstream}, {token}")
     return EXIT_OK
 
 
@@ -126,7 +126,7 @@ def _schema(_: argparse.Namespace) -> int:
 
     from sidecar.config import json_schema  # noqa: PLC0415
 
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print(json.dumps(json_schema(), indent=2))
     return EXIT_OK
 
 

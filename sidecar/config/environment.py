@@ -85,9 +85,14 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
             tree[section] = {}
         place = tree[section] if section and value else tree
         if value and isinstance(place, dict):
-            place[key] = f"{value}s" if name.endswith("_SEC") else value
+            place[key] = _as_duration(value) if name.endswith("_SEC") else value
             names[path] = name
     return names
+
+
+def _as_duration(text: str) -> str:
+    """Write whole seconds as a duration; anything else (`5m` would become `5ms`) as none at all."""
+    return f"{text}s" if text.isascii() and text.isdecimal() else "no whole seconds"
 
 
 def not_built(tree: Tree, environ: Mapping[str, str]) -> list[Fault]:

@@ -1,0 +1,534 @@
+"""Configuration: what is written becomes what is meant, or everything wrong with it is told at once."""
+
+import contextlib
+import copy
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.config import json_schema, load, sources
+from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.secret import Secret
+from sidecar.core.settings import CacheSettings, Config
+
+CANARY = "hunter2-canary"
+ONE_ROUTE = {
+    "SIDECAR_UPSTREAM": "https://ledger.internal/api/",
+    "SIDECAR_TOKEN_ENDPOINT": "https://auth.example.com/oauth2/token",
+    "SIDECAR_CLIENT_ID": "me",
+    "SIDECAR_CLIENT_SECRET": CANARY,
+}
+GOOD: dict[str, Any] = {
+    "credentials": {"c": {"client_id": "me", "client_secret": {"env": "CLIENT_SECRET"}}},
+    "tokens": {"t": {"token_endpoint": "https://auth.example.com/token", "credentials": "c"}},
+    "routes": [{"name": "r", "match": {"prefix": "/r"}, "upstream": "https://r.internal", "token": "t"}],
+}
+SECRETS = {"CLIENT_SECRET": CANARY}
+
+
+def tree(**changes: object) -> dict[str, Any]:
+    """A good tree with values put at paths: `routes__0__upstream="…"`; None takes the key away."""
+    changed = copy.deepcopy(GOOD)
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        place: Any = changed
+        for parent in parents:
+            place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    return changed
+
+
+def write(path: Path, content: object) -> str:
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+def read(tmp_path: Path, content: object, environ: dict[str, str] | None = None) -> Config:
+    return load(write(tmp_path / "config.yaml", content), SECRETS | (environ or {}))
+
+
+def faults(path: str | None, environ: dict[str, str]) -> tuple[Fault, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ)
+    assert CANARY not in str(caught.value)
+    return caught.value.faults
+
+
+def test_a_whole_file_becomes_a_config(tmp_path: Path) -> None:
+    """Every key of the file arrives where it is meant, in seconds and as core's own types."""
+    pem = write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
+    token = write(tmp_path / "admin", f"{CANARY}\n")
+    both = write(tmp_path / "both.json", "{}")
+    config = read(
+        tmp_path,
+        f"""
+listen: unix:/run/sidecar/http.sock
+admin: {{listen: "[::1]:9181", token: {{file: {token}}}}}
+cache: {{mode: local, memory_ttl: 500ms, store_ttl: 5m, leeway: 0s, max_entries: 7}}
+credentials:
+  fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
+  secret-file: {{client_id: me, client_secret: {{file: {token}}}}}
+  both: {{file: {both}}}
+  public: {{client_id: me}}
+tokens:
+  t:
+    grant: client_credentials
+    token_endpoint: https://auth.example.com/token?x=1
+    client_auth: client_secret_post
+    credentials: fixed
+    scope: [a, b]
+    audience: ledger
+    resource: ["https://ledger.example.com"]
+  p: {{token_endpoint: "http://127.0.0.1:1/token", client_auth: none, credentials: public}}
+routes:
+  - name: r
+    match: {{prefix: /r, host: R.Example.com}}
+    upstream: https://R.internal:8443/base/
+    token: t
+    strip_prefix: true
+    on_401: strict
+    refused_statuses: [401, 440]
+    timeouts: {{connect: 1s, idle: 2s, total: 3s}}
+    tls: {{ca_file: {pem}, certificate_file: {pem}, key_file: {pem}}}
+    max_connections: 3
+  - {{name: plain, upstream: "http://[::1]"}}
+drain_timeout: 1h
+log: {{format: console, level: debug}}
+""",
+    )
+    assert (config.listen, config.admin.listen) == ("unix:/run/sidecar/http.sock", "[::1]:9181")
+    assert config.admin.token == Secret(CANARY)
+    assert config.cache == CacheSettings(memory_ttl=0.5, store_ttl=300.0, leeway=0.0, max_entries=7)
+    assert config.credentials == {
+        "fixed": FixedCredentials("me", Secret(CANARY)),
+        "secret-file": SecretFileCredentials("me", token),
+        "both": FileCredentials(both),
+        "public": FixedCredentials("me", Secret("")),
+    }
+    request = config.tokens["t"]
+    assert (request.service, request.scope, request.audience) == ("ledger", ("a", "b"), "ledger")
+    assert (request.client_auth, request.resource) == ("client_secret_post", ("https://ledger.example.com",))
+    route, plain = config.routes
+    assert (route.host, route.prefix, route.base_path, route.strip_prefix) == (
+        "r.example.com",
+        "/r",
+        "/base",
+        True,
+    )
+    assert (route.origin.scheme, route.origin.host, route.origin.port) == ("https", "r.internal", 8443)
+    assert (route.origin.max_connections, route.origin.connect_timeout, route.origin.tls.ca_file) == (
+        3,
+        1.0,
+        pem,
+    )
+    assert (route.token, route.on_401, route.refused_statuses) == (request, "strict", frozenset({401, 440}))
+    assert (route.idle_timeout, route.total_timeout) == (2.0, 3.0)
+    assert (plain.token, plain.prefix, plain.origin.host, plain.origin.port) == (None, "/", "::1", 80)
+    assert (config.drain_timeout, config.log_format, config.log_level) == (3600.0, "console", "debug")
+
+
+def test_a_short_file_has_the_documented_defaults(tmp_path: Path) -> None:
+    """The schema's defaults and core's are the same."""
+    config = read(tmp_path, tree())
+    bare = Config()
+    assert (config.listen, config.admin, config.cache) == (bare.listen, bare.admin, bare.cache)
+    assert (config.drain_timeout, config.log_format, config.log_level) == (
+        bare.drain_timeout,
+        bare.log_format,
+        bare.log_level,
+    )
+    assert config.tokens["t"].service == "c"
+    assert config.routes[0].on_401 == "lenient"
+
+
+def test_the_environment_alone_makes_one_route() -> None:
+    """The four needed variables and the optional two are one route that strips nothing."""
+    config = load(None, ONE_ROUTE | {"SIDECAR_SCOPE": "a b", "SIDECAR_AUDIENCE": "ledger"})
+    (route,) = config.routes
+    assert (route.prefix, route.strip_prefix, route.base_path) == ("/", False, "/api")
+    assert route.token is not None
+    assert (route.token.scope, route.token.audience) == (("a", "b"), "ledger")
+    assert config.credentials == {"default": FixedCredentials("me", Secret(CANARY))}
+
+
+def test_the_twins_name_files(tmp_path: Path) -> None:
+    """A client id's file is read now, a client secret's file is read by whoever uses it."""
+    client_id = write(tmp_path / "id", "me\n")
+    secret = write(tmp_path / "secret", CANARY)
+    environ = {name: ONE_ROUTE[name] for name in ("SIDECAR_UPSTREAM", "SIDECAR_TOKEN_ENDPOINT")}
+    environ |= {"SIDECAR_CLIENT_ID_FILE": client_id, "SIDECAR_CLIENT_SECRET_FILE": secret}
+    assert load(None, environ).credentials == {"default": SecretFileCredentials("me", secret)}
+    assert sources(None, environ) == (Path(client_id),)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    """A variable wins over the file; an empty one is no variable."""
+    written = tree(listen="127.0.0.1:1", cache={"store_ttl": "1s"}, log={"format": "json", "level": "error"})
+    config = read(
+        tmp_path,
+        written,
+        {
+            "SIDECAR_LISTEN": "127.0.0.1:2",
+            "SIDECAR_ADMIN_LISTEN": "127.0.0.1:3",
+            "M2M_CREDENTIAL_CACHE_MODE": "local",
+            "M2M_CREDENTIAL_CACHE_TTL_SEC": "120",
+            "LOG_FORMAT": "console",
+            "LOG_LEVEL": "",
+        },
+    )
+    assert (config.listen, config.admin.listen) == ("127.0.0.1:2", "127.0.0.1:3")
+    assert (config.cache.store_ttl, config.log_format, config.log_level) == (120.0, "console", "error")
+
+
+def test_the_file_is_found_by_flag_then_variable(tmp_path: Path) -> None:
+    """The flag's file goes before SIDECAR_CONFIG's."""
+    one = write(tmp_path / "one.yaml", tree(listen="127.0.0.1:1"))
+    two = write(tmp_path / "two.yaml", tree(listen="127.0.0.1:2"))
+    environ = SECRETS | {"SIDECAR_CONFIG": two}
+    assert load(one, environ).listen == "127.0.0.1:1"
+    assert load(None, environ).listen == "127.0.0.1:2"
+
+
+@pytest.mark.parametrize(
+    "content", ["", ":", "[", "admin: 3", "admin: {token: {file: 3}}", "admin: {token: {env: X}}"]
+)
+def test_sources_never_raise(tmp_path: Path, content: str) -> None:
+    """A bad file is watched all the same: it may be mended."""
+    path = write(tmp_path / "config.yaml", content)
+    assert sources(path, {}) == (Path(path),)
+
+
+def test_the_admin_tokens_file_is_watched(tmp_path: Path) -> None:
+    """A file whose content is part of the configuration is one of its sources."""
+    path = write(tmp_path / "config.yaml", tree(admin={"token": {"file": "/x"}}))
+    assert sources(path, {}) == (Path(path), Path("/x"))
+
+
+BAD_VALUES: list[tuple[str, object, str, str]] = [
+    # what is set, to what, where the fault is told, a part of the reason
+    ("listen", "0.0.0.0:9180", "listen", "not a loopback address"),
+    ("listen", "[::]:9180", "listen", "not a loopback address"),
+    ("listen", "127.0.0.1", "listen", "write host:port"),
+    ("listen", "127.0.0.1:65536", "listen", "write host:port"),
+    ("listen", "unix:relative", "listen", "absolute path"),
+    ("listen", "unix:/" + "x" * 200, "listen", "at most 107 bytes"),
+    ("listen", 9180, "listen", "write host:port"),
+    ("admin", {"listen": "127.0.0.1:9180"}, "admin.listen", "the same address or port as listen"),
+    ("admin", {"listen": ":9181"}, "admin.listen", "write host:port"),
+    ("admin", {"token": CANARY}, "admin.token", "never written here"),
+    ("admin", {"token": {"file": "/nope"}}, "admin.token.file", "cannot be read: No such file"),
+    ("admin", {"token": {"file": "/tmp"}}, "admin.token.file", "no regular file"),
+    ("admin", {"token": {"env": "NOPE"}}, "admin.token.env", "NOPE is not set"),
+    ("admin", {"token": {"env": "EMPTY"}}, "admin.token.env", "EMPTY is not set, or is empty"),
+    ("admin", {"token": {"env": CANARY}}, "admin.token.env", "not the secret itself"),
+    ("admin", {"token": {}}, "admin.token", "exactly one of: file, env"),
+    ("admin", {"token": {"file": "/dev/null", "env": "X"}}, "admin.token", "exactly one of: file, env"),
+    ("admin", [], "admin", "write a mapping"),
+    ("cache", {"mode": "distributed"}, "cache.mode", "needs a redis.url"),
+    ("cache", {"mode": "off"}, "cache.mode", "must be local"),
+    ("cache", {"memory_ttl": 30}, "cache.memory_ttl", "such as 30s"),
+    ("cache", {"memory_ttl": "0s"}, "cache.memory_ttl", "longer than 0s"),
+    ("cache", {"leeway": "-1s"}, "cache.leeway", "no duration"),
+    ("cache", {"leeway": "1.5s"}, "cache.leeway", "no duration"),
+    ("cache", {"max_entries": 0}, "cache.max_entries", ">= 1"),
+    ("cache", {"max_entries": True}, "cache.max_entries", "Expected int"),
+    ("redis", {"url": "redis://x"}, "redis", "unknown key"),
+    ("tenant", {}, "tenant", "unknown key"),
+    (
+        "credentials__c",
+        {"client_id": "me", "client_secret": CANARY},
+        "credentials.c.client_secret",
+        "never written",
+    ),
+    ("credentials__c", {"aws_secret": {"id": "x"}}, "credentials.c.aws_secret", "unknown key"),
+    ("credentials__c", {}, "credentials.c", "exactly one of: file, client_id"),
+    ("credentials__c", {"file": "/nope"}, "credentials.c.file", "cannot be read"),
+    ("credentials__c", {"client_id": "me"}, "tokens.t.credentials", "has no client_secret"),
+    ("credentials__c__client_id", 12, "credentials.c.client_id", "put it in quotes"),
+    ("credentials__c__client_id", " ", "credentials.c.client_id", "visible ASCII"),
+    ("credentials__c__service", "a:b", "credentials.c.service", "letters, digits"),
+    ("credentials__a/b", {"client_id": "me"}, "credentials.a/b", "letters, digits"),
+    ("credentials__{x}", {"client_id": "me"}, "credentials.{x}", "letters, digits"),
+    ("tokens__t__grant", "token_exchange", "tokens.t.grant", "must be one of: client_credentials"),
+    ("tokens__t__client_auth", "private_key_jwt", "tokens.t.client_auth", "must be one of"),
+    ("tokens__t__credentials", "zz", "tokens.t.credentials", "there is no zz; there is: c"),
+    ("tokens__t__credentials", None, "tokens.t.credentials", "missing"),
+    ("tokens__t__token_endpoint", None, "tokens.t.token_endpoint", "missing"),
+    ("tokens__t__token_endpoint", "http://auth/token", "tokens.t.token_endpoint", "use https"),
+    (
+        "tokens__t__token_endpoint",
+        f"https://me:{CANARY}@auth",
+        "tokens.t.token_endpoint",
+        "user name and password",
+    ),
+    ("tokens__t__token_endpoint", "https://auth/#x", "tokens.t.token_endpoint", "fragment"),
+    ("tokens__t__token_endpoint", "/token", "tokens.t.token_endpoint", "write http:// or https://"),
+    ("tokens__t__scope", "a b", "tokens.t.scope", "write a list"),
+    ("tokens__t__scope", ["a b"], "tokens.t.scope[0]", "one scope an entry"),
+    ("tokens__t__resource", ["/x"], "tokens.t.resource[0]", "absolute URI"),
+    ("tokens__t__subject", {}, "tokens.t.subject", "unknown key"),
+    ("routes", [], "routes", "at least one"),
+    ("routes", None, "routes", "missing"),
+    ("routes", {}, "routes", "write a list"),
+    ("routes", ["x"], "routes[0]", "write a mapping"),
+    ("routes__0__name", None, "routes[0].name", "missing"),
+    ("routes__0__name", "a b", "routes[0].name", "letters, digits"),
+    ("routes__0__token", "zz", "routes[0].token", "there is no zz; there is: t"),
+    ("routes__0__match__prefix", "r", "routes[0].match.prefix", "start the prefix with a slash"),
+    ("routes__0__match__prefix", "/r/", "routes[0].match.prefix", "whole segments"),
+    ("routes__0__match__prefix", "/a/../b", "routes[0].match.prefix", "dot segment"),
+    ("routes__0__match__prefix", "/r?x", "routes[0].match.prefix", "percent-encoded"),
+    ("routes__0__match__host", "r:80", "routes[0].match.host", "without scheme and port"),
+    ("routes__0__match__method", "GET", "routes[0].match.method", "unknown key"),
+    ("routes__0__upstream", None, "routes[0].upstream", "missing"),
+    ("routes__0__upstream", "ftp://r", "routes[0].upstream", "write http:// or https://"),
+    ("routes__0__upstream", "https://", "routes[0].upstream", "write http:// or https://"),
+    ("routes__0__upstream", "https://r:x", "routes[0].upstream", "malformed"),
+    ("routes__0__upstream", "https://r:0", "routes[0].upstream", "a port"),
+    ("routes__0__upstream", "https://r:70000", "routes[0].upstream", "malformed"),
+    ("routes__0__upstream", "https://[::1", "routes[0].upstream", "malformed"),
+    ("routes__0__upstream", "https://-r-.x", "routes[0].upstream", "host is malformed"),
+    ("routes__0__upstream", "https://r/?a", "routes[0].upstream", "no query"),
+    ("routes__0__upstream", "https://r?", "routes[0].upstream", "no query"),
+    ("routes__0__upstream", "https://r/#a", "routes[0].upstream", "fragment"),
+    ("routes__0__upstream", f"https://{CANARY}@r/", "routes[0].upstream", "user name and password"),
+    ("routes__0__upstream", "https://r/%2e%2E/", "routes[0].upstream", "dot segment"),
+    ("routes__0__upstream", "https://r/a b", "routes[0].upstream", "visible ASCII"),
+    ("routes__0__upstream", "https://bücher.example", "routes[0].upstream", "visible ASCII"),
+    ("routes__0__on_401", "maybe", "routes[0].on_401", "lenient, strict, ignore"),
+    ("routes__0__refused_statuses", [200], "routes[0].refused_statuses[0]", ">= 400"),
+    ("routes__0__refused_statuses", [500], "routes[0].refused_statuses[0]", "<= 499"),
+    ("routes__0__refused_statuses", [], "routes[0].refused_statuses", "at least one"),
+    ("routes__0__timeouts", {"idle": "soon"}, "routes[0].timeouts.idle", "no duration"),
+    ("routes__0__tls", {"key_file": "/dev/null"}, "routes[0].tls.key_file", "beside certificate_file"),
+    ("routes__0__tls", {"ca_file": "/nope"}, "routes[0].tls.ca_file", "cannot be read"),
+    ("routes__0__strip_prefix", "yes", "routes[0].strip_prefix", "Expected bool"),
+    ("routes__0__max_connections", 0, "routes[0].max_connections", ">= 1"),
+    ("log", {"level": "trace"}, "log.level", "debug, info, warning, error"),
+    ("drain_timeout", "25", "drain_timeout", "no duration"),
+]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "path", "reason"),
+    BAD_VALUES,
+    ids=[f"{path}-{reason}" for _, _, path, reason in BAD_VALUES],
+)
+def test_b85_a_bad_value_is_told_with_file_path_and_reason(
+    tmp_path: Path, at: str, value: object, path: str, reason: str
+) -> None:
+    """Each kind of bad value is a fault at its own path that says what to do, without its secret."""
+    file = write(tmp_path / "config.yaml", tree(**{at: value}))
+    told = faults(file, SECRETS | {"EMPTY": ""})
+    assert [fault for fault in told if (fault.source, fault.path) == (file, path) and reason in fault.reason]
+
+
+def test_b85_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """Every fault of every row above that can stand in one file is told in one go, references included."""
+    content = """
+listen: 0.0.0.0:1
+listen: 127.0.0.1
+admin: 3
+cache: {leeway: 1, mode: distributed}
+typo: 1
+credentials: {a: {client_id: 1}, b: 3, d: {client_id: x}}
+tokens:
+  t: {token_endpoint: "http://auth", credentials: zz}
+  u: {token_endpoint: "https://auth", credentials: d, scope: ["", "a b"]}
+routes:
+  - {name: r, upstream: "x", token: nope}
+  - nonsense
+  - {name: r, upstream: "http://x", tls: {ca_file: /dev/null}, token: t}
+"""
+    told = faults(write(tmp_path / "config.yaml", content), {"SIDECAR_SCOPE": "x", "LOG_FORMAT": "xml"})
+    assert {fault.path for fault in told} == {
+        "SIDECAR_SCOPE",
+        "LOG_FORMAT",
+        "line 3",
+        "listen",
+        "admin",
+        "cache.leeway",
+        "cache.mode",
+        "typo",
+        "credentials.a.client_id",
+        "credentials.b",
+        "tokens.t.token_endpoint",
+        "tokens.t.credentials",
+        "tokens.u.credentials",
+        "tokens.u.scope[0]",
+        "tokens.u.scope[1]",
+        "routes[0].upstream",
+        "routes[0].token",
+        "routes[1]",
+        "routes[2].name",
+        "routes[2].match",
+        "routes[2].tls.ca_file",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "reason"),
+    [
+        ("a: [", "line 1, column 5", "no YAML"),
+        ("a: *hunter2-canary", "line 1, column 4", "found undefined alias …"),
+        ("a: !!python/object:hunter2.canary {}", "line 1, column 4", "could not determine a constructor"),
+        ("a: 1\n---\nb: 2", "line 2, column 1", "no YAML"),
+        ("a: 2024-13-45", "", "put it in quotes"),
+        ("a: \x07", "", "characters that YAML does not allow"),
+        ("[" * 100_000, "", "nested too deeply"),
+        ("- a", "", "write a mapping"),
+        ("", "", "is empty"),
+        ("a: " + "x" * (1 << 20), "", "larger than 1 MiB"),
+        ("? [a]\n: b", "line 1, column 3", "unhashable"),
+        ("routes: []\nlog: {level: info, level: debug}", "line 2", "level is given twice"),
+    ],
+)
+def test_b85_what_is_no_yaml_is_told_with_its_line(
+    tmp_path: Path, content: str, path: str, reason: str
+) -> None:
+    """A file that is no good YAML names line and column, and quotes nothing."""
+    told = faults(write(tmp_path / "config.yaml", content), {})
+    assert [fault for fault in told if fault.path == path and reason in fault.reason]
+
+
+def test_b85_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are a fault, not a crash."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in faults(str(path), {})[0].reason
+
+
+def test_merged_mappings_may_be_overridden(tmp_path: Path) -> None:
+    """YAML's merge key is no duplicate."""
+    content = """
+routes:
+  - &base {name: a, match: {prefix: /a}, upstream: "http://a"}
+  - {<<: *base, name: b, match: {prefix: /b}}
+"""
+    assert [route.name for route in read(tmp_path, content).routes] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "path", "reason"),
+    [
+        ({}, "", "nothing to do"),
+        ({"SIDECAR_CONFIG": ""}, "", "nothing to do"),
+        (ONE_ROUTE | {"SIDECAR_UPSTREAM": ""}, "SIDECAR_UPSTREAM", "missing"),
+        (ONE_ROUTE | {"SIDECAR_TOKEN_ENDPOINT": ""}, "SIDECAR_TOKEN_ENDPOINT", "missing"),
+        (ONE_ROUTE | {"SIDECAR_CLIENT_ID": ""}, "SIDECAR_CLIENT_ID", "missing"),
+        (ONE_ROUTE | {"SIDECAR_CLIENT_SECRET": ""}, "SIDECAR_CLIENT_SECRET", "missing"),
+        (ONE_ROUTE | {"SIDECAR_UPSTREAM": "x"}, "SIDECAR_UPSTREAM", "write http:// or https://"),
+        (ONE_ROUTE | {"SIDECAR_TOKEN_ENDPOINT": "http://auth"}, "SIDECAR_TOKEN_ENDPOINT", "use https"),
+        (ONE_ROUTE | {"SIDECAR_CLIENT_ID_FILE": "/x"}, "SIDECAR_CLIENT_ID", "given twice"),
+        (ONE_ROUTE | {"SIDECAR_CLIENT_SECRET_FILE": __file__}, "SIDECAR_CLIENT_SECRET", "given twice"),
+        (
+            ONE_ROUTE | {"SIDECAR_CLIENT_SECRET": "", "SIDECAR_CLIENT_SECRET_FILE": "/nope"},
+            "SIDECAR_CLIENT_SECRET_FILE",
+            "cannot be read",
+        ),
+        (
+            ONE_ROUTE | {"SIDECAR_CLIENT_ID": "", "SIDECAR_CLIENT_ID_FILE": "/nope"},
+            "SIDECAR_CLIENT_ID_FILE",
+            "/nope cannot be read",
+        ),
+        (ONE_ROUTE | {"SIDECAR_SCOPE": 'a "b"'}, "SIDECAR_SCOPE", "one scope an entry"),
+        (ONE_ROUTE | {"SIDECAR_LISTEN": "0.0.0.0:1"}, "SIDECAR_LISTEN", "not a loopback address"),
+        (ONE_ROUTE | {"M2M_CREDENTIAL_CACHE_MODE": "distributed"}, "M2M_CREDENTIAL_CACHE_MODE", "redis.url"),
+        (ONE_ROUTE | {"M2M_CREDENTIAL_CACHE_TTL_SEC": "5m"}, "M2M_CREDENTIAL_CACHE_TTL_SEC", "whole seconds"),
+        (ONE_ROUTE | {"M2M_CREDENTIAL_CACHE_TTL_SEC": "0"}, "M2M_CREDENTIAL_CACHE_TTL_SEC", "at least 1"),
+        (ONE_ROUTE | {"LOG_FORMAT": "xml"}, "LOG_FORMAT", "json, console"),
+        (ONE_ROUTE | {"REDIS_URL": "redis://x"}, "REDIS_URL", "no Redis"),
+        (ONE_ROUTE | {"SIDECAR_ENCRYPTION_KEY": CANARY}, "SIDECAR_ENCRYPTION_KEY", "no Redis"),
+    ],
+)
+def test_b85_a_bad_variable_is_told_by_its_name(environ: dict[str, str], path: str, reason: str) -> None:
+    """A fault in the environment names the variable, not a path in a file that is not there."""
+    told = faults(None, environ)
+    assert [(fault.source, fault.path) for fault in told] == [("environment", path)]
+    assert reason in told[0].reason
+
+
+def test_an_explicit_local_mode_ignores_redis() -> None:
+    """REDIS_URL is a common variable: who says `local` knows that it was not meant for us."""
+    environ = ONE_ROUTE | {"REDIS_URL": "redis://x", "M2M_CREDENTIAL_CACHE_MODE": "local"}
+    assert len(load(None, environ).routes) == 1
+
+
+@pytest.mark.parametrize("name", [*ONE_ROUTE, "SIDECAR_CLIENT_ID_FILE", "SIDECAR_SCOPE", "SIDECAR_AUDIENCE"])
+def test_the_one_route_beside_a_file_is_a_fault(tmp_path: Path, name: str) -> None:
+    """Two configurations at once are a mistake that is told."""
+    path = write(tmp_path / "config.yaml", tree())
+    (told,) = faults(path, SECRETS | {name: "x"})
+    assert (told.source, told.path) == ("environment", name)
+    assert "makes a route of its own" in told.reason
+
+
+def test_no_secret_shows_in_a_config(tmp_path: Path) -> None:
+    """However a Config is printed, its secrets stay inside."""
+    token = write(tmp_path / "token", CANARY)
+    config = read(tmp_path, tree(admin={"token": {"file": token}}))
+    assert CANARY not in repr(config) + str(config)
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.sampled_from([b"x"])
+)
+KEYS = st.sampled_from(
+    [
+        "listen",
+        "admin",
+        "cache",
+        "credentials",
+        "tokens",
+        "routes",
+        "log",
+        "name",
+        "match",
+        "upstream",
+        "token",
+        "tls",
+    ]
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text() | st.integers(), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, TREES))
+def test_any_yaml_is_a_config_or_faults(content: dict[str, object]) -> None:
+    """Whatever the file holds, the answer is a Config or a ConfigError, never another exception."""
+    with tempfile.NamedTemporaryFile("w") as file, contextlib.suppress(ConfigError):
+        yaml.safe_dump(content, file, allow_unicode=True)
+        file.flush()
+        load(file.name, {})
+
+
+def properties(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {}).items()
+        for part in schema.values():
+            yield from properties(part)
+
+
+def test_the_schema_describes_every_key() -> None:
+    """Each key has a description; durations are strings with a pattern; unknown keys are errors."""
+    schema = json_schema()
+    described = dict(properties(schema))
+    assert [name for name, part in described.items() if not part.get("description")] == []
+    assert described["drain_timeout"]["pattern"] == r"^[0-9]{1,9}(ms|s|m|h)$"
+    assert described["drain_timeout"]["default"] == "25s"
+    assert all(part["additionalProperties"] is False for part in schema["$defs"].values())  # type: ignore[attr-defined]
