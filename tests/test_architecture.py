@@ -1,9 +1,12 @@
-"""What the import contracts in pyproject.toml cannot say: sizes, and what a start may load."""
+"""What the import contracts in pyproject.toml cannot say: sizes, libraries, and what a start may load."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -24,11 +27,33 @@ def functions(module: Path) -> Iterator[tuple[str, int]]:
             yield node.name, node.end_lineno - node.lineno + 1
 
 
+def third_party(modules: list[Path]) -> set[str]:
+    """Top-level names imported from neither the standard library nor this project."""
+    nodes = [node for module in modules for node in ast.walk(ast.parse(module.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"sidecar"}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_and_functions_stay_small(module: Path) -> None:
     """A reader can hold a module, and certainly a function, in the head."""
     assert len(module.read_text().splitlines()) <= LINES_PER_MODULE
     assert [(name, size) for name, size in functions(module) if size > LINES_PER_FUNCTION] == []
+
+
+def test_core_needs_nothing_but_the_standard_library() -> None:
+    """What decides can be read, tested and reused without installing anything."""
+    assert third_party(sorted((ROOT / "sidecar/core").rglob("*.py"))) == set()
+
+
+def test_every_library_in_use_is_declared() -> None:
+    """No library is there by luck, because another one happens to need it."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = {re.split(r"[<>=]", line)[0] for line in dependencies}
+    homes = packages_distributions()
+    used = {homes[name][0].lower().replace("_", "-") for name in third_party(MODULES)}
+    assert used - declared == set()
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

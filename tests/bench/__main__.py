@@ -62,9 +62,9 @@ def rounds(proxies: Sequence[Proxy], core: int, options: argparse.Namespace) -> 
     for number in range(options.rounds):
         for connections in options.connections:
             for proxy in proxies:
-                print(f"\rround {number + 1} of {options.rounds} ", end="", file=sys.stderr, flush=True)
+                print(f"round {number + 1} of {options.rounds}", end="\r", file=sys.stderr, flush=True)
                 yield load(proxy, core=core, connections=connections, seconds=options.seconds)
-    print("\r", end="", file=sys.stderr)
+    print(end="\r\033[K", file=sys.stderr)
 
 
 def measure(options: argparse.Namespace) -> list[Sample]:
