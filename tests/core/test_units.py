@@ -1,0 +1,29 @@
+"""Durations."""
+
+import pytest
+
+from sidecar.core import units
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0s", 0.0), ("500ms", 0.5), ("30s", 30.0), ("5m", 300.0), ("1h", 3600.0)]
+)
+def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
+    """Each unit has its length."""
+    assert units.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "5 s", "-5s", "1.5s", "5S", "5d", "5s\n", "٣s", "1234567890s", "1m30s"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """Nothing is guessed: one whole number, one unit."""
+    with pytest.raises(ValueError, match="such as 30s"):
+        units.seconds(text)
+
+
+def test_a_span_is_longer_than_nothing() -> None:
+    """A life of 0s would cache nothing at all."""
+    assert units.span("1ms") == 0.001
+    with pytest.raises(ValueError, match="longer than 0s"):
+        units.span("0ms")
