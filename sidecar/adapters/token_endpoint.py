@@ -27,6 +27,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorError, "cannot connect; check address, port and network policy"),
     (aiohttp.ServerConnectionError, "it closed the connection without an answer"),
     (aiohttp.ClientPayloadError, f"its answer broke off or is larger than {SIZE_LIMIT} bytes"),
+    (aiohttp.NonHttpUrlClientError, "the address is not an HTTP one; check token_endpoint"),
     (ValueError, "the address cannot be used; check token_endpoint"),
     (Exception, "its answer is not HTTP"),
 )

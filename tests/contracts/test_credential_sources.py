@@ -1,0 +1,142 @@
+"""Where credentials come from."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.adapters.credential_sources import SIZE_LIMIT, source_of
+from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.secret import Secret
+from tests.fakes import FakeClock
+
+ANY = float("-inf")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def replace(path: Path, content: str) -> None:
+    """Put a new file in the place of the old one at once."""
+    new = path.with_name("new")
+    new.write_text(content)
+    new.replace(path)
+
+
+async def test_every_source_gives_credentials_read_after_what_is_demanded(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The promise renewals rely on, kept by each kind."""
+    secret, both = tmp_path / "secret", tmp_path / "both.json"
+    secret.write_text("hunter2\n")
+    both.write_text('{"clientId": "me", "clientSecret": "hunter2"}')
+    for spec in (
+        FixedCredentials("me", Secret("hunter2")),
+        SecretFileCredentials("me", str(secret)),
+        FileCredentials(str(both)),
+    ):
+        source = source_of(spec, clock)
+        first = await source.read(newer_than=ANY)
+        assert (first.client_id, first.client_secret.reveal()) == ("me", "hunter2")
+        await clock.advance(5)
+        again = await source.read(newer_than=clock.now() - 1)
+        assert again.read_at > clock.now() - 1
+
+
+async def test_a_file_is_not_read_again_while_nothing_demands_it(tmp_path: Path, clock: FakeClock) -> None:
+    """Unchanged and young enough: what is held is the answer."""
+    path = tmp_path / "secret"
+    path.write_text("hunter2")
+    source = source_of(SecretFileCredentials("me", str(path)), clock)
+    first = await source.read(newer_than=ANY)
+    await clock.advance(5)
+    assert await source.read(newer_than=ANY) is first
+    assert await source.read(newer_than=first.read_at) is not first
+
+
+async def test_a_changed_file_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """Written in place or replaced."""
+    path = tmp_path / "secret"
+    path.write_text("one")
+    source = source_of(SecretFileCredentials("me", str(path)), clock)
+    for content in ("one", "two2", "three", "four4"):
+        replace(path, content)
+        assert (await source.read(newer_than=ANY)).client_secret.reveal() == content
+
+
+async def test_a_change_stat_does_not_show_is_found_when_newer_ones_are_demanded(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Same size, same time, same inode."""
+    path = tmp_path / "secret"
+    path.write_text("one")
+    source = source_of(SecretFileCredentials("me", str(path)), clock)
+    first = await source.read(newer_than=ANY)
+    stat = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (await source.read(newer_than=first.read_at)).client_secret.reveal() == "two"
+
+
+async def test_a_mounted_secret_is_replaced_by_swapping_a_link(tmp_path: Path, clock: FakeClock) -> None:
+    """As the kubelet does: ..data points to another directory from one moment to the next."""
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "secret").write_text(f"hunter-{version}")
+    (tmp_path / "..data").symlink_to("v1")
+    (tmp_path / "secret").symlink_to("..data/secret")
+    source = source_of(SecretFileCredentials("me", str(tmp_path / "secret")), clock)
+    assert (await source.read(newer_than=ANY)).client_secret.reveal() == "hunter-v1"
+    (tmp_path / "next").symlink_to("v2")
+    (tmp_path / "next").replace(tmp_path / "..data")
+    assert (await source.read(newer_than=ANY)).client_secret.reveal() == "hunter-v2"
+
+
+async def test_only_line_ends_are_cut_off_a_secret(tmp_path: Path, clock: FakeClock) -> None:
+    """Spaces may belong to it."""
+    path = tmp_path / "secret"
+    path.write_bytes(b" hunter 2 \r\n")
+    source = source_of(SecretFileCredentials("me", str(path)), clock)
+    assert (await source.read(newer_than=ANY)).client_secret.reveal() == " hunter 2 "
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"canary", "not a JSON object"),
+        (b'["canary"]', "not a JSON object"),
+        (b"[" * 60_000, "not a JSON object"),
+        (b'{"client_id": "me"}', "client_secret"),
+        (b'{"client_id": "me", "client_secret": ""}', "client_secret"),
+        (b'{"client_id": 7, "client_secret": "canary"}', "client_id"),
+        (b'{"client_id": "\xff", "client_secret": "canary"}', "not UTF-8"),
+        (b" " * (SIZE_LIMIT + 1), "larger than"),
+        (b"", "not a JSON object"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_an_outage(
+    tmp_path: Path, clock: FakeClock, content: bytes | None, reason: str
+) -> None:
+    """The message names file and reason and quotes nothing; the next read tries again."""
+    path = tmp_path / "both.json"
+    if content is not None:
+        path.write_bytes(content)
+    source = source_of(FileCredentials(str(path)), clock)
+    with pytest.raises(TokenUnavailable, match=reason) as raised:
+        await source.read(newer_than=ANY)
+    assert str(path) in str(raised.value)
+    assert "canary" not in str(raised.value)
+    replace(path, '{"client_id": "me", "client_secret": "hunter2"}')
+    assert (await source.read(newer_than=ANY)).client_id == "me"
+
+
+async def test_an_empty_secret_is_none(tmp_path: Path, clock: FakeClock) -> None:
+    """A mount that is not filled yet."""
+    path = tmp_path / "secret"
+    path.write_text("\n")
+    with pytest.raises(TokenUnavailable, match="empty"):
+        await source_of(SecretFileCredentials("me", str(path)), clock).read(newer_than=ANY)
