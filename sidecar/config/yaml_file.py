@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     self.twice.append((key.start_mark.line + 1, key.value[:64]))
                 seen.add(key.value)
