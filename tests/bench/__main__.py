@@ -60,11 +60,10 @@ def rounds(proxies: Sequence[Proxy], core: int, options: argparse.Namespace) -> 
     for proxy in proxies:
         load(proxy, core=core, connections=max(options.connections), seconds=WARM_UP_SECONDS)
     for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         for connections in options.connections:
             for proxy in proxies:
-                print(f"round {number + 1} of {options.rounds}", end="\r", file=sys.stderr, flush=True)
                 yield load(proxy, core=core, connections=connections, seconds=options.seconds)
-    print(end="\r\033[K", file=sys.stderr)
 
 
 def measure(options: argparse.Namespace) -> list[Sample]:
