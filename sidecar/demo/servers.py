@@ -1,0 +1,88 @@
+"""The peers the demo's sidecar stands between."""
+
+import secrets
+from base64 import b64encode
+from collections import deque
+from typing import NamedTuple
+
+from aiohttp import web
+
+from sidecar.core.secret import Secret
+
+CLIENT_ID = "demo"
+_REMEMBERED = 100
+"""Tokens and calls remembered, for as long as somebody leaves the demo up."""
+
+
+class AuthorizationServer:
+    """Issues tokens to one client (RFC 6749 section 4.4) and can declare them all dead."""
+
+    def __init__(self) -> None:
+        self.client_secret = Secret(secrets.token_urlsafe(24))
+        self.issued = 0
+        self._valid: deque[str] = deque(maxlen=_REMEMBERED)
+        self._numbers: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers to; anybody may revoke, so that curl can."""
+        return [web.post("/token", self._token), web.post("/revoke-all", self._revoke_all)]
+
+    def accepts(self, token: str) -> bool:
+        """Tell whether the token was issued and not revoked since."""
+        return token in self._valid
+
+    def number(self, token: str) -> int:
+        """Return which token this is: 1 for the first one issued, 0 for none of ours."""
+        return dict(self._numbers).get(token, 0)
+
+    def revoke_all(self) -> None:
+        """Refuse from now on every token issued so far."""
+        self._valid.clear()
+
+    async def _token(self, request: web.Request) -> web.Response:
+        pair = b64encode(f"{CLIENT_ID}:{self.client_secret.reveal()}".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {pair}":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        token = secrets.token_urlsafe(24)
+        self.issued += 1
+        self._valid.append(token)
+        self._numbers.append((token, self.issued))
+        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+
+    async def _revoke_all(self, _: web.Request) -> web.Response:
+        self.revoke_all()
+        return web.Response(text="every token issued so far is revoked\n")
+
+
+class Seen(NamedTuple):
+    """One request at the upstream."""
+
+    token: int
+    """The token's number, 0 for none or a foreign one."""
+    status: int
+    """What was answered."""
+
+    def __str__(self) -> str:
+        return f"token {self.token}: {self.status}"
+
+
+class Upstream:
+    """Answers to a valid token and refuses everything else as RFC 6750 section 3 says."""
+
+    def __init__(self, tokens: AuthorizationServer) -> None:
+        self.seen: deque[Seen] = deque(maxlen=_REMEMBERED)
+        self._tokens = tokens
+
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers to: everything."""
+        return [web.route("*", "/{path:.*}", self._answer)]
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        status = 200 if self._tokens.accepts(token) else 401
+        self.seen.append(Seen(self._tokens.number(token), status))
+        if status == 200:
+            return web.Response(text="hello, authorised client\n")
+        error = ', error="invalid_token"' if token else ""
+        challenge = {"WWW-Authenticate": f'Bearer realm="demo"{error}'}
+        return web.Response(status=401, text="no valid token, no answer\n", headers=challenge)
