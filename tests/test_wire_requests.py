@@ -67,10 +67,12 @@ async def test_host_is_the_upstreams(relay: Running, upstream: Upstream) -> None
 
 
 async def test_fields_of_the_connection_stay_on_it(relay: Running, upstream: Upstream) -> None:
-    """Hop-by-hop fields, and those Connection names, end here (RFC 9110 section 7.6.1)."""
+    """Hop-by-hop fields, and those Connection names, end here (RFC 9110 section 7.6.1); TE is our own then."""
     await relay.get(b"/", *HOP_BY_HOP, b"X-Kept: 1")
-    names = {name.lower() for name, _ in upstream.requests[0].head.fields}
-    assert names - {b"host", b"connection"} == {b"x-kept"}
+    received = upstream.requests[0]
+    names = {name.lower() for name, _ in received.head.fields}
+    assert names - {b"host", b"connection", b"te"} == {b"x-kept"}
+    assert [value.lower() for value in received.values("Connection")] in ([], [b"te"])
 
 
 @pytest.mark.parametrize("named", [b"Host", b"Content-Length", b"Transfer-Encoding, close", b"Authorization"])
@@ -150,8 +152,8 @@ async def test_chunk_extensions_are_dropped(relay: Running, upstream: Upstream) 
 async def test_trailers_are_relayed_but_none_that_matter(relay: Running, upstream: Upstream) -> None:
     """Fields that frame, route or authenticate are no trailers (RFC 9110 section 6.5.1)."""
     trailers = (
-        b"X-Checksum: 1\r\nAuthorization: Bearer canary\r\nHost: evil\r\nContent-Length: 5\r\n"
-        b"Transfer-Encoding: chunked\r\nConnection: close\r\nX-Checksum: 2\r\n"
+        b"X-Checksum: 1\r\nAuthorization: Bearer canary\r\nHost: evil\r\nCookie: a=1\r\n"
+        b"Trailer: X\r\nTE: trailers\r\nConnection: close\r\nX-Checksum: 2\r\n"
     )
     head = relay.request(b"POST", b"/", b"Trailer: X-Checksum", b"Transfer-Encoding: chunked")
     async with await relay.connect() as client:
@@ -159,6 +161,20 @@ async def test_trailers_are_relayed_but_none_that_matter(relay: Running, upstrea
         assert (await client.ask(relay.request(b"GET", b"/next"))).status == 200
     assert upstream.requests[0].trailers == ((b"X-Checksum", b"1"), (b"X-Checksum", b"2"))
     assert len(upstream.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Content-Length: x"]
+)
+async def test_trailers_that_frame_are_refused_or_dropped(
+    relay: Running, upstream: Upstream, trailer: bytes
+) -> None:
+    """A framing field after the body frames nothing."""
+    head = relay.request(b"POST", b"/", b"Transfer-Encoding: chunked")
+    answer = await relay.ask(head + b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n")
+    assert answer.status in {200, 400}
+    whole = [received for received in upstream.requests if received.whole]
+    assert [received.trailers for received in whole] == ([()] if answer.status == 200 else [])
 
 
 async def test_every_split_gives_the_same_request(relay: Running, upstream: Upstream) -> None:

@@ -177,7 +177,11 @@ async def open_stream(
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if receive_buffer:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    await asyncio.get_running_loop().sock_connect(plain, (host.strip("[]"), int(port)))
+    try:
+        await asyncio.get_running_loop().sock_connect(plain, (host.strip("[]"), int(port)))
+    except OSError:
+        plain.close()
+        raise
     return await asyncio.open_connection(sock=plain, limit=receive_buffer or LIMIT)
 
 
