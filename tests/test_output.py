@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,19 +55,22 @@ def test_every_line_arrives_once_and_in_order(tmp_path: Path) -> None:
     assert output.dropped == 0
 
 
-def test_lines_that_keep_coming_are_written_together(pipe: Pipe) -> None:
-    """Hundreds of lines cost a handful of writes."""
-    output = pipe.output()
-    output.write(b"first\n")
-    assert pipe.reading.read(100) == b"first\n"
-    count = BATCH // 2 // len(LINE)
-    for _ in range(count):
-        output.write(LINE)
-    reads = [pipe.reading.read(BATCH)]
-    while sum(map(len, reads)) < count * len(LINE):
-        reads.append(pipe.reading.read(BATCH))
-    assert len(reads) < count / 10
-    output.close()
+def test_lines_that_keep_coming_are_written_together() -> None:
+    """Hundreds of lines cost a handful of writes, which a socket of packets tells apart."""
+    reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with reading, writing:
+        output = Output(writing.fileno())
+        output.write(b"first\n")
+        assert reading.recv(BATCH) == b"first\n"
+        count = BATCH // 2 // len(LINE)
+        for _ in range(count):
+            output.write(LINE)
+            os.sched_yield()
+        packets = [reading.recv(BATCH)]
+        while sum(map(len, packets)) < count * len(LINE):
+            packets.append(reading.recv(BATCH))
+        assert len(packets) < count / 10
+        output.close()
 
 
 def test_a_blocked_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: Pipe) -> None:
