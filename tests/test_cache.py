@@ -381,6 +381,20 @@ class TestRenew:
         assert await renewal == "t3"
         assert rig.peek() == "t3"
 
+    async def test_b28_nor_does_a_renewal_begun_before_a_second_refused_request_was_sent(
+        self, rig: Rig
+    ) -> None:
+        """It carried the dead token too, but left later than that renewal began."""
+        old = await rig.cache.token(LEDGER)
+        await rig.clock.advance(10)
+        rig.source.delay = 2
+        first = asyncio.create_task(rig.renew(old, rig.clock.now() - 0.1))
+        await rig.clock.advance(1)
+        second = asyncio.create_task(rig.renew(old, rig.clock.now() - 0.1))
+        await rig.clock.advance(3)
+        assert [await first, await second, rig.peek()] == ["t2", "t3", "t3"]
+        assert len(rig.told(BustSent)) == 1
+
     async def test_a_flight_begun_after_the_refused_request_was_sent_counts(self, rig: Rig) -> None:
         """Its token is young enough; the fleet is told, nobody fetches twice."""
         old = await rig.cache.token(LEDGER)
@@ -578,6 +592,7 @@ class TestStore:
             with pytest.raises(TokenUnavailable):
                 await rig.refusal(refused)
         assert store.busts == ["fp-t1"]
+        assert rig.source.asked == 2
         assert LEDGER.key not in store.tokens
 
     async def test_b48_a_fetch_overtaken_by_a_bust_keeps_nothing(self, rig: Rig, store: FakeStore) -> None:
@@ -590,6 +605,44 @@ class TestStore:
         assert await call == "t1"
         assert rig.peek() is None
         assert LEDGER.key not in store.tokens
+
+
+class GatedStore(FakeStore):
+    """A store whose answers wait until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gets_pass, self.busts_pass = asyncio.Event(), asyncio.Event()
+        self.gets_pass.set()
+
+    async def get(self, request: TokenRequest) -> tuple[Token | None, int]:
+        await self.gets_pass.wait()
+        return await super().get(request)
+
+    async def bust(self, request: TokenRequest, refused: Token) -> None:
+        await self.busts_pass.wait()
+        await super().bust(request, refused)
+
+
+async def test_a_flight_looks_into_memory_again() -> None:
+    """While it told the store, one it had overtaken fetched a token that counts: nobody is asked again."""
+    store = GatedStore()
+    rig = Rig(store)
+    rig.source.life = 40
+    old = await rig.cache.token(LEDGER)
+    await rig.clock.advance(21)
+    store.gets_pass.clear()
+    assert rig.peek() == "t1"
+    await rig.clock.advance(0.1)
+    renewal = asyncio.create_task(rig.renew(old, rig.clock.now()))
+    await rig.clock.advance(0.1)
+    store.gets_pass.set()
+    await settle()
+    assert rig.peek() == "t2"
+    store.busts_pass.set()
+    assert await renewal == "t2"
+    assert (rig.source.asked, store.gets) == (2, 2)
+    await rig.cache.close()
 
 
 async def test_memory_and_flights_are_bounded() -> None:
