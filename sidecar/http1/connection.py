@@ -1,0 +1,253 @@
+"""What both sides of an exchange share: one message read at a time into a sink, written with back-pressure.
+
+Bytes that arrive are *held* until somebody wants them: first as a head, then, once a sink is there, as a
+body. What follows a body (a pipelined request, say) is held again. More than HIGH_WATER held stops reading.
+
+Back-pressure is a chain: when this connection's peer reads too slowly, the transport says so, and the
+connection whose body is being written here (its *source*) stops reading, so its own peer is slowed in turn.
+Between the two at most the transport's HIGH_WATER and one read lie in memory.
+"""
+
+import asyncio
+import socket
+import struct
+from abc import ABC, abstractmethod
+from typing import Protocol, cast
+
+from sidecar.core.errors import MessageMalformed, SidecarError
+from sidecar.http1.body import Body
+from sidecar.http1.deadlines import NEVER, Deadlines
+from sidecar.http1.message import CHUNKED, relayed_trailers
+
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+_JOINED = 16 * 1024  # below this, one copy is cheaper than one more buffer for the kernel
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+
+
+class Sink(Protocol):
+    """Where a body goes."""
+
+    write_paused: bool
+    """Whether it has had enough for now."""
+
+    def write_body(self, pieces: list[bytes]) -> None:
+        """Take the next content."""
+
+    def end_body(self, trailers: list[bytes]) -> None:
+        """The body is complete."""
+
+    def break_body(self, error: SidecarError) -> None:
+        """The rest will never come."""
+
+
+class Connection(ABC, asyncio.Protocol):
+    """One transport; see the head of this module."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.deadline = NEVER
+        self.closed = False
+        self.write_paused = False
+        self.source: Connection | None = None
+        self.idle_timeout = NEVER
+        self.body_bytes = 0
+        """Content written so far, of the current message."""
+        self._deadlines = deadlines
+        self._held: bytes | bytearray = b""
+        self._body: Body | None = None
+        self._sink: Sink | None = None
+        self._eof = False
+        self._reading = True
+        self._head = b""
+        self._out = 0
+        self._drained: asyncio.Future[None] | None = None
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._sink is not None:
+            self.deadline = self._deadlines.now + self.idle_timeout
+            self._pipe(data)
+            return
+        if not self._held:
+            self._held = data
+        elif isinstance(self._held, bytearray):
+            self._held += data
+        else:
+            self._held = bytearray(self._held) + data  # from now on appended to, not copied for each read
+        self.bytes_held()
+
+    @abstractmethod
+    def bytes_held(self) -> None:
+        """New bytes are held, or the input has ended; take a head from them, or leave them for later."""
+
+    def body_ended(self) -> None:
+        """The message being read is complete."""
+
+    def pipe(self, sink: Sink) -> None:
+        """Let the body being read flow into `sink`, beginning with what is held."""
+        self._sink = sink
+        held, self._held = self._held, b""
+        if held:
+            self._pipe(bytes(held))
+        if self._sink is not None and self._eof:
+            self._input_ended()
+        if self._sink is not None:
+            self.deadline = self._deadlines.now + self.idle_timeout
+            if sink.write_paused:
+                self.pause_reading()
+            else:
+                self.resume_reading()
+
+    def _pipe(self, data: bytes) -> None:
+        body, sink = self._body, self._sink
+        assert body is not None
+        assert sink is not None
+        try:
+            pieces, rest = body.feed(data)
+        except MessageMalformed as error:
+            self._break(error)
+            return
+        if pieces:
+            sink.write_body(pieces)
+        if rest is not None:
+            self._held = rest
+            self._end(body, sink)
+
+    def _end(self, body: Body, sink: Sink) -> None:
+        self._body = self._sink = None
+        self.deadline = NEVER
+        sink.end_body(body.trailers)
+        self.body_ended()
+
+    def _break(self, error: SidecarError) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.break_body(error)
+        self.broken(error)
+
+    @abstractmethod
+    def broken(self, error: SidecarError) -> None:
+        """The message being read will never be complete."""
+
+    @abstractmethod
+    def deadline_passed(self) -> None:
+        """The deadline is over; set a new one or close."""
+
+    def _input_ended(self) -> None:
+        """The peer has sent its last byte while a body was piped."""
+        if self._body is not None and self._sink is not None and self._body.ends_with_connection():
+            self._end(self._body, self._sink)
+        else:
+            self._break(MessageMalformed("the connection ended in the middle of a body"))
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        if self._sink is not None:
+            self._input_ended()
+        else:
+            self.bytes_held()
+        return not self.transport.get_extra_info("sslcontext")  # a TLS connection cannot stay half open
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._deadlines.watch(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._deadlines.forget(self)
+        if self._sink is not None:
+            self._break(MessageMalformed("the connection was lost in the middle of a body"))
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def pause_reading(self) -> None:
+        """Read no more until told to; what has been read is kept."""
+        if self._reading and not self.closed:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if not self._reading and not self.closed and not self.transport.is_closing():
+            self._reading = True
+            self.transport.resume_reading()
+
+    # Writing
+
+    def begin(self, head: bytes, length: int) -> None:
+        """Write a head whose body's length is told as `length`; it leaves with the first content, or by flush()."""
+        self._head = head
+        self._out = length
+        self.body_bytes = 0
+
+    def flush(self) -> None:
+        """Write the head now if no content has taken it along."""
+        if self._head:
+            head, self._head = self._head, b""
+            self.write(head)
+
+    def write_body(self, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        if not size:
+            return
+        self.body_bytes += size
+        if self._out == CHUNKED:
+            pieces = [b"%x\r\n" % size, *pieces, b"\r\n"]
+        if self._head:
+            pieces = [self._head, *pieces]
+            self._head = b""
+        if len(pieces) == 1:
+            self.write(pieces[0])
+        elif size <= _JOINED:
+            self.write(b"".join(pieces))
+        elif not self.closed and not self.transport.is_closing():
+            self.transport.writelines(pieces)
+
+    def end_body(self, trailers: list[bytes]) -> None:
+        head, self._head = self._head, b""
+        if self._out == CHUNKED:
+            lines = [line + b"\r\n" for line in relayed_trailers(trailers)]
+            self.write(b"".join([head, b"0\r\n", *lines, b"\r\n"]))
+        elif head:
+            self.write(head)
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport, unless the connection is gone."""
+        if not self.closed and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self.source is not None:
+            self.source.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.source is not None:
+            self.source.resume_reading()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def drained(self) -> None:
+        """Wait until the peer has read most of what was written, or is gone."""
+        if self.write_paused and not self.closed:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    def close(self) -> None:
+        """Close once everything written has left."""
+        if not self.closed:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once with a reset, so that the peer cannot take what it got for a whole message."""
+        if self.closed:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()

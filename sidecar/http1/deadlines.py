@@ -1,0 +1,52 @@
+"""Silence has limits: one coarse tick for all connections instead of a timer for each.
+
+A connection writes the moment at which it has been silent too long into its `deadline`: one attribute, no
+timer to make and cancel for each request. The tick finds those that have passed, at most TICK seconds late.
+"""
+
+from typing import Protocol
+
+from sidecar.core.ports import Clock
+
+TICK = 0.25
+NEVER = float("inf")
+
+
+class Watched(Protocol):
+    """Something that can be silent for too long."""
+
+    deadline: float
+    """When, in the clock's seconds; NEVER for no limit."""
+
+    def deadline_passed(self) -> None:
+        """Act on it: set a new deadline or close."""
+
+
+class Deadlines:
+    """The tick, and the coarse time that deadlines are reckoned from."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watched: set[Watched] = set()
+        self.now = clock.now()
+        """The time of the latest tick; cheap to read, up to TICK seconds old."""
+
+    def watch(self, connection: Watched) -> None:
+        """Begin to look at its deadline."""
+        self._watched.add(connection)
+
+    def forget(self, connection: Watched) -> None:
+        """Stop looking at it."""
+        self._watched.discard(connection)
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await self._clock.sleep(TICK)
+            self.tick()
+
+    def tick(self) -> None:
+        """Tell every connection whose deadline has passed."""
+        self.now = now = self._clock.now()
+        for connection in [watched for watched in self._watched if watched.deadline <= now]:
+            connection.deadline_passed()

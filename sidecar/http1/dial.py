@@ -1,0 +1,88 @@
+"""Opening a connection to an origin: all addresses of its name, then TLS.
+
+TLS verifies the certificate chain and the host's name, always. The files behind it (an own authority, a
+client certificate) are looked at before each connection, so that a rotated certificate is used by the next
+one without a restart.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+
+import aiohappyeyeballs
+
+from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.routes import Origin, Tls
+from sidecar.http1.upstream import UpstreamConnection
+
+_NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+def _signature(tls: Tls) -> Signature:
+    found = []
+    for path in (tls.ca_file, tls.certificate_file, tls.key_file):
+        if path:
+            stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
+            found.append((path, stat.st_mtime_ns, stat.st_ino))
+    return tuple(found)
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.certificate_file:
+        context.load_cert_chain(tls.certificate_file, tls.key_file or None)
+    return context
+
+
+class Dialler:
+    """Opens connections to one origin."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._context: ssl.SSLContext | None = None
+        self._signature: Signature | None = None
+
+    async def connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        """Return an open connection. Raises UpstreamUnreachable, UpstreamTimeout."""
+        origin = self._origin
+        where = f"{origin.host}:{origin.port}"
+        try:
+            async with asyncio.timeout(origin.connect_timeout or None):
+                return await self._connect(protocol)
+        except TimeoutError:
+            raise UpstreamTimeout(
+                f"{where} did not accept a connection within {origin.connect_timeout:g} s"
+            ) from None
+        except ssl.SSLError as error:
+            raise UpstreamUnreachable(f"TLS with {where} failed: {error.reason or error}") from None
+        except OSError as error:
+            raise UpstreamUnreachable(f"cannot connect to {where}: {error.strerror or error}") from None
+
+    async def _connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        origin = self._origin
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
+        try:
+            context = self._tls() if origin.scheme == "https" else None
+            _, connection = await loop.create_connection(
+                protocol, sock=sock, ssl=context, server_hostname=origin.host if context else None
+            )
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    def _tls(self) -> ssl.SSLContext:
+        tls = self._origin.tls
+        signature = _signature(tls)
+        if self._context is None or signature != self._signature:
+            self._context = _context(tls)
+            self._signature = signature
+        return self._context

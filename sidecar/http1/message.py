@@ -1,0 +1,320 @@
+"""Heads: which bytes are a message we accept, and what the next hop gets to see of it.
+
+Rule 1. A head ends at its first empty line. Only then is it looked at, as a whole, by a fresh llhttp parser
+        that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory.
+Rule 2. The version is HTTP/1.1 or HTTP/1.0; the request line has exactly two spaces.
+Rule 3. A request has exactly one Host. CONNECT and TRACE are refused.
+Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in
+        HTTP/1.0, or one plain decimal Content-Length, never both (RFC 9112 section 6.3). A response to
+        HEAD, a 1xx, 204 and 304 have none. A response with neither lasts until its connection ends.
+Rule 5. Every other field is relayed as it came, in order, with case and duplicates: but for the hop-by-hop
+        ones, those `Connection` names (RFC 9110 section 7.6.1), and the client's Host.
+"""
+
+import re
+from collections.abc import Iterable
+
+import httptools
+
+from sidecar.core.errors import MessageMalformed, RequestRefused
+
+CHUNKED = -1
+"""A body's length that its chunks tell."""
+UNTIL_CLOSE = -2
+"""A body's length that the end of the connection tells."""
+
+MAX_HEAD = 64 * 1024
+MAX_LINE = 16 * 1024
+MAX_FIELDS = 200
+_MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
+
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding upgrade".split()
+)
+_NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization"))
+"""Fields a `Connection` option cannot remove: their absence would change what the message means."""
+_REQUEST_CUT = _HOP_BY_HOP | {b"host"}
+_REQUEST_READ = frozenset(
+    b"content-length authorization expect origin sec-fetch-site traceparent x-request-id".split()
+)
+_TRAILER_CUT = _HOP_BY_HOP | frozenset(
+    b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
+    b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
+)
+
+
+def _field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
+    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(sorted(names)))
+
+
+_REQUEST_FIELD = _field_pattern(_REQUEST_CUT | _REQUEST_READ)
+_RESPONSE_FIELD = _field_pattern(_HOP_BY_HOP | {b"content-length"})
+_AUTHORIZATION = _field_pattern(frozenset((b"authorization",)))
+_CONTENT_LENGTH = _field_pattern(frozenset((b"content-length",)))
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_REQUEST_LINE = re.compile(rb"([A-Z-]+) ([^ \r\n]+) HTTP/1\.([01])(?=\r\n)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?)(?=\r\n)")
+
+
+class _NoCallbacks:
+    """llhttp only judges; reading the lines it has passed is ours."""
+
+
+_NO_CALLBACKS = _NoCallbacks()
+_Notes = dict[bytes, bytes]
+"""The values of the fields we look at, by lower-case name; several of one name are joined as a list."""
+_ONCE = frozenset((b"host", b"content-length", b"transfer-encoding"))
+
+
+class Request:
+    """A request's head as accepted."""
+
+    __slots__ = (
+        "expects_continue",
+        "fields",
+        "host",
+        "http10",
+        "keep_alive",
+        "length",
+        "method",
+        "notes",
+        "target",
+    )
+
+    method: bytes
+    target: bytes
+    host: bytes
+    http10: bool
+    keep_alive: bool
+    expects_continue: bool
+    length: int
+    """Of the body: bytes, or CHUNKED."""
+    fields: bytes
+    """The end-to-end field lines as they came, each with the CRLF before it."""
+    notes: _Notes
+
+
+class Response:
+    """A response's head as accepted."""
+
+    __slots__ = ("fields", "keep_alive", "length", "status", "status_line")
+
+    status: int
+    status_line: bytes
+    """Code and reason."""
+    keep_alive: bool
+    """Whether the upstream's connection can carry another request after this answer."""
+    length: int
+    """Of the body: bytes, CHUNKED or UNTIL_CLOSE."""
+    fields: bytes
+    """The end-to-end field lines as they came, each with the CRLF before it."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of an end-to-end field."""
+        return [found[2].rstrip(b" \t") for found in _field_pattern(frozenset((name,))).finditer(self.fields)]
+
+
+def judge_request(head: bytes) -> None:
+    """Have llhttp judge a whole request head. Raises MessageMalformed."""
+    _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
+
+
+def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, head: bytes) -> None:
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # an offer; whether it is taken is decided elsewhere, the framing never depends on it
+    except httptools.HttpParserError as error:
+        raise MessageMalformed(f"malformed head: {error}") from None
+
+
+def _tokens(value: bytes) -> frozenset[bytes]:
+    return frozenset(token.strip(b" \t").lower() for token in value.split(b","))
+
+
+def _read_fields(block: bytes, pattern: re.Pattern[bytes], cut: frozenset[bytes]) -> tuple[bytes, _Notes]:
+    """Return the end-to-end lines of a block of lines, and what `pattern` notes of it (rule 5).
+
+    One split finds all noted fields: kept, name, value, kept, name, value, …, kept. A loop over the lines would
+    cost more than anything else that is done with a head. Raises MessageMalformed.
+    """
+    notes: _Notes = {}
+    parts = iter(pattern.split(block))
+    kept = next(parts)
+    for name in parts:
+        value = next(parts)
+        lower = name.lower()
+        if lower in notes:
+            if lower in _ONCE:
+                raise MessageMalformed(f"{lower.decode()} is there more than once")
+            notes[lower] += b", " + value.rstrip(b" \t")
+        else:
+            notes[lower] = value.rstrip(b" \t")
+        if lower in cut:
+            kept += next(parts)
+        else:
+            kept += b"\r\n%b: %b%b" % (name, value, next(parts))
+    if b"connection" in notes and notes[b"connection"] not in _USUAL_CONNECTION:
+        kept = _without_named(kept, notes[b"connection"])
+    return kept, notes
+
+
+_USUAL_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive")
+
+
+def _without_named(fields: bytes, connection: bytes) -> bytes:
+    named = _tokens(connection) - _NEVER_NAMED
+    lines = fields.split(b"\r\n")[1:]
+    return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
+
+
+def _length(notes: _Notes, http10: bool) -> int | None:  # noqa: FBT001  a fact, no switch
+    """Rule 4 for what both kinds of message share; None when neither field is there."""
+    coding = notes.get(b"transfer-encoding")
+    length = notes.get(b"content-length")
+    if coding is not None:
+        if length is not None or http10 or coding.lower() != b"chunked":
+            raise MessageMalformed(
+                "Transfer-Encoding must be exactly `chunked`, in HTTP/1.1, without Content-Length"
+            )
+        return CHUNKED
+    if length is None:
+        return None
+    if not length.isdigit() or len(length) > _MAX_DIGITS:
+        raise MessageMalformed("Content-Length must be one plain decimal number")
+    return int(length)
+
+
+def _persists(notes: _Notes, http10: bool) -> bool:  # noqa: FBT001
+    connection = notes.get(b"connection")
+    if connection is None:
+        return not http10
+    if connection == b"keep-alive":
+        return True
+    options = _tokens(connection)
+    return b"close" not in options and (not http10 or b"keep-alive" in options)
+
+
+def parse_request(head: bytes) -> Request:
+    """Read a request's head, empty line included. Raises RequestRefused."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise RequestRefused(400, _BAD_REQUEST_LINE)
+    request = Request()
+    request.method, request.target, minor = line.groups()
+    if len(request.target) > MAX_LINE:
+        raise RequestRefused(414, f"the target is longer than {MAX_LINE} bytes")
+    if head.count(b"\r\n") > MAX_FIELDS + 2:
+        raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
+    request.http10 = http10 = minor == b"0"
+    try:
+        judge_request(head)
+        request.fields, notes = _read_fields(head[line.end() : -4], _REQUEST_FIELD, _REQUEST_CUT)
+        request.length = _length(notes, http10) or 0
+    except MessageMalformed as error:
+        raise RequestRefused(400, str(error)) from None
+    request.notes = notes
+    if b"host" not in notes:
+        raise RequestRefused(400, "a request needs a Host")
+    request.host = notes[b"host"]
+    if request.method in _NOT_RELAYED:
+        raise RequestRefused(400, f"{request.method.decode()} is not relayed")
+    request.keep_alive = _persists(notes, http10)
+    request.expects_continue = b"expect" in notes and _expects_continue(notes[b"expect"], http10)
+    return request
+
+
+_NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
+_BAD_REQUEST_LINE = "the request line must be `METHOD target HTTP/1.1` with single spaces"
+
+
+def _expects_continue(value: bytes, http10: bool) -> bool:  # noqa: FBT001
+    if http10:
+        return False  # RFC 9110 section 10.1.1: ignored there
+    if value.lower() != b"100-continue":
+        raise RequestRefused(417, "the only expectation known is 100-continue")
+    return True
+
+
+def early_fault(partial: bytes | bytearray) -> RequestRefused | None:
+    """Judge a request's head that has not ended yet: None while it may still become a good one.
+
+    Without this, bytes that can never become a head (TLS, bare line feeds, HTTP/0.9) would be waited on.
+    """
+    end = partial.find(b"\r\n")
+    if end > MAX_LINE + 32 or (end < 0 and len(partial) > MAX_LINE + 32):
+        return RequestRefused(414, f"the request line is longer than {MAX_LINE} bytes")
+    if len(partial) > MAX_HEAD:
+        return RequestRefused(431, f"the head is longer than {MAX_HEAD} bytes")
+    if not 0x41 <= partial[0] <= 0x5A or _BARE_LF.search(partial):
+        return RequestRefused(400, "these bytes do not begin an HTTP/1.1 request")
+    if end >= 0 and _REQUEST_LINE.match(partial) is None:
+        return RequestRefused(400, _BAD_REQUEST_LINE)
+    return None
+
+
+def parse_response(head: bytes, method: bytes) -> Response:
+    """Read the head of an answer to `method`. Raises MessageMalformed."""
+    line = _STATUS_LINE.match(head)
+    if line is None:
+        raise MessageMalformed("the status line is not HTTP/1.1")
+    if head.count(b"\r\n") > MAX_FIELDS + 2:
+        raise MessageMalformed(f"more than {MAX_FIELDS} header fields")
+    _judge(httptools.HttpResponseParser(_NO_CALLBACKS), head)
+    minor, status_line, status = line.groups()
+    response = Response()
+    response.status = code = int(status)
+    response.status_line = status_line
+    http10 = minor != b"1"
+    response.fields, notes = _read_fields(head[line.end() : -4], _RESPONSE_FIELD, _HOP_BY_HOP)
+    length = _length(notes, http10)
+    if code < 200 or code == 204:
+        response.fields = _CONTENT_LENGTH.sub(b"", response.fields)
+        length = 0
+    elif method == b"HEAD" or code == 304:
+        length = 0
+    elif length is None:
+        length = UNTIL_CLOSE
+    response.length = length
+    response.keep_alive = length != UNTIL_CLOSE and _persists(notes, http10)
+    return response
+
+
+def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
+    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it."""
+    fields = request.fields
+    if authorization is not None:
+        if b"authorization" in request.notes:
+            fields = _AUTHORIZATION.sub(b"", fields)
+        fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if request.length == CHUNKED:
+        fields += b"\r\nTransfer-Encoding: chunked"
+    if b"te" in request.notes and b"trailers" in _tokens(request.notes[b"te"]):
+        fields += b"\r\nTE: trailers\r\nConnection: TE"
+    return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:  # noqa: FBT001
+    """Write the answer's head for the client; also tell how its body's length is told there."""
+    length = response.length
+    ours = b""
+    if length < 0:
+        length = UNTIL_CLOSE if request.http10 else CHUNKED
+        if length == CHUNKED:
+            ours = b"\r\nTransfer-Encoding: chunked"
+    if close or length == UNTIL_CLOSE:
+        ours += b"\r\nConnection: close"
+    elif request.http10:
+        ours += b"\r\nConnection: keep-alive"
+    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, ours), length
+
+
+def relayed_interim(response: Response) -> bytes:
+    """Write a 1xx answer's head for the client."""
+    return b"HTTP/1.1 %b%b\r\n\r\n" % (response.status_line, response.fields)
+
+
+def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
+    """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in _TRAILER_CUT]

@@ -1,0 +1,124 @@
+"""The connections to one origin: used again newest first, never more than allowed.
+
+When all are busy, exchanges wait in line; the line and the wait are bounded too, by the same numbers as
+connecting is.
+"""
+
+import asyncio
+from collections import deque
+
+from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.routes import Origin
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.dial import Dialler
+from sidecar.http1.upstream import UpstreamConnection
+
+IDLE_TIMEOUT = 60.0
+"""Seconds after which an idle connection is closed; below the 60 to 75 s many upstreams and balancers allow."""
+
+
+class Pool:
+    """See the head of this module."""
+
+    def __init__(self, origin: Origin, deadlines: Deadlines) -> None:
+        self.origin = origin
+        self._deadlines = deadlines
+        self._dialler = Dialler(origin)
+        self._idle: list[UpstreamConnection] = []
+        self._open: set[UpstreamConnection] = set()
+        self._opening = 0
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection at once, if there is one and nobody waits for it."""
+        return None if self._line else self._newest_idle()
+
+    def _newest_idle(self) -> UpstreamConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and not connection.transport.is_closing():
+                return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """Return a new connection, or the first that is free. Raises UpstreamUnreachable, UpstreamTimeout."""
+        limit = self.origin.max_connections
+        if len(self._open) + self._opening >= limit:
+            try:
+                async with asyncio.timeout(self.origin.connect_timeout or None):
+                    connection = await self._wait_in_line(limit)
+            except TimeoutError:
+                raise UpstreamTimeout(f"all {limit} connections to {self.origin.host} stayed busy") from None
+            if connection is not None:
+                return connection
+        return await self._open_one()
+
+    async def _wait_in_line(self, limit: int) -> UpstreamConnection | None:
+        """Return an idle connection, or None when there is room for a new one."""
+        if len(self._line) >= limit:
+            raise UpstreamUnreachable(
+                f"all {limit} connections to {self.origin.host} are busy and as many requests wait: raise max_connections"
+            )
+        while True:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._line.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._call_next()  # our turn came as we left: it is somebody else's now
+                else:
+                    self._line.remove(turn)
+                raise
+            connection = self._newest_idle()
+            if connection is not None or len(self._open) + self._opening < limit:
+                return connection
+
+    def _call_next(self) -> None:
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def _open_one(self) -> UpstreamConnection:
+        self._opening += 1
+        try:
+            connection = await self._dialler.connect(self._make)
+        except BaseException:
+            self._call_next()
+            raise
+        finally:
+            self._opening -= 1
+        if connection.closed:
+            self._call_next()
+            raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
+        self._open.add(connection)
+        return connection
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self._deadlines, self._lost)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        if connection in self._open:
+            self._open.discard(connection)
+            self._call_next()
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """End an exchange: keep the connection if it can carry another, else close it."""
+        if self._closed or not connection.rest(self._deadlines.now + IDLE_TIMEOUT):
+            connection.abort()
+            return
+        self._idle.append(connection)
+        if self._line:
+            self._call_next()
+
+    def close(self) -> None:
+        """Close what is idle, and from now on what is given back."""
+        self._closed = True
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()

@@ -1,0 +1,276 @@
+"""The client's side: one connection, its requests one after the other.
+
+| state     | meaning                                            | bytes that arrive          | when the client is silent |
+| --------- | -------------------------------------------------- | -------------------------- | ------------------------- |
+| WAITING   | the story wants the next request                   | become a head, or a fault  | 408, or just closed       |
+| BUSY      | a request is with the story                        | are held, within HIGH_WATER | its body's idle time-out  |
+| LINGERING | answered before the request was over, and told so  | are thrown away            | closed                    |
+
+A client that closes its half is answered all the same; whether it is still there at all is asked by TCP
+keep-alive, because a FIN does not tell the two apart.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum
+
+from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
+from sidecar.http1.body import body_of
+from sidecar.http1.connection import HIGH_WATER, Connection
+from sidecar.http1.deadlines import NEVER, Deadlines
+from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
+
+_LINGER = 2.0
+_LINGER_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bounds on what clients may hold. Seconds."""
+
+    head_timeout: float = 10.0
+    """From a request's first byte (or the connection's start) to the end of its head."""
+    keep_alive_timeout: float = 75.0
+    """Between two requests."""
+    max_connections: int = 10_000
+
+
+class State(Enum):
+    """See the table at the head of this module."""
+
+    WAITING = "waiting"
+    BUSY = "busy"
+    LINGERING = "lingering"
+
+
+_WAITING, _BUSY, _LINGERING = State  # naming an Enum's member costs a search each time
+
+
+class ClientConnection(Connection):
+    """One client. The story runs as its task, and is cancelled when the client goes away."""
+
+    def __init__(self, listener: "Listener") -> None:
+        super().__init__(listener.deadlines)
+        self._listener = listener
+        self._limits = listener.limits
+        self._state = _BUSY
+        self._waiter: asyncio.Future[Request | None] | None = None
+        self._scanned = 0
+        self._first = True
+        self._lingered = 0
+        self._write_backlog = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._listener.admit(self):
+            self.abort()
+            return
+        self._task = asyncio.get_running_loop().create_task(self._listener.story(self))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._listener.forget(self)
+        if self._waiter is not None:
+            self._deliver(None)
+        elif self._task is not None and self._state is _BUSY:
+            self._task.cancel()
+
+    # Requests
+
+    async def next_request(self) -> Request | None:
+        """Return the next request, or None when there will be none. Raises RequestRefused."""
+        if self.write_paused:
+            await self.drained()
+        self._state = _WAITING
+        self._scanned = 0
+        request = self._take_request() if self._held else None
+        if request is None:
+            if self.closed or self._eof:
+                return None
+            limits = self._limits
+            patience = limits.head_timeout if self._first or self._held else limits.keep_alive_timeout
+            self.deadline = self._deadlines.now + patience
+            self.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            request = await self._waiter
+        return request
+
+    def bytes_held(self) -> None:
+        if self._state is _WAITING and self._waiter is not None:
+            self._look_for_request(self._waiter)
+        elif self._state is _LINGERING:
+            self._discard()
+        elif len(self._held) > HIGH_WATER:
+            self.pause_reading()
+        if self._eof and self._state is _BUSY:
+            self._probe()
+
+    def _look_for_request(self, waiter: asyncio.Future[Request | None]) -> None:
+        try:
+            request = self._take_request()
+        except RequestRefused as refusal:
+            self._waiter = None
+            waiter.set_exception(refusal)
+            return
+        if request is not None or self._eof:
+            self._deliver(request)
+        elif self._scanned == 0:
+            self.deadline = self._deadlines.now + self._limits.head_timeout  # the first byte of this head
+        self._scanned = len(self._held)
+
+    def _deliver(self, request: Request | None) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(request)
+
+    def _take_request(self) -> Request | None:
+        """Take a head from what is held, None while there is none. Raises RequestRefused."""
+        held = self._held
+        if held[:2] == b"\r\n":  # RFC 9112 section 2.2: one empty line before a request is ignored
+            held = self._held = held[2:]
+        end = held.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        if end < 0 or end > MAX_HEAD:
+            fault = early_fault(held) if held else None
+            if fault is not None:
+                self._state = _BUSY
+                raise fault
+            return None
+        self._state = _BUSY
+        self._first = False
+        self.deadline = NEVER
+        request = parse_request(bytes(held[: end + 4]))
+        self._held = bytes(held[end + 4 :])
+        self._body = body_of(request.length) if request.length else None
+        return request
+
+    @property
+    def reading_body(self) -> bool:
+        """Whether the current request's body has not been read to its end."""
+        return self._body is not None
+
+    def _break(self, error: SidecarError) -> None:
+        super()._break(RequestRefused(400, str(error)) if isinstance(error, MessageMalformed) else error)
+
+    def broken(self, error: SidecarError) -> None:
+        """The body will never be complete: whoever it was piped into has been told, and answers for it."""
+
+    # Ends
+
+    def finish(self) -> None:
+        """Close after an answer; what the client still sends is thrown away first, so that no reset overtakes it."""
+        self._sink = None
+        if self.closed or self.transport.is_closing():
+            return
+        if (not self._held and self._body is None) or not self.transport.can_write_eof():
+            self.close()
+            return
+        self._state = _LINGERING
+        self.deadline = self._deadlines.now + _LINGER
+        self.transport.write_eof()
+        self.resume_reading()
+        self._discard()
+
+    def _discard(self) -> None:
+        self._lingered += len(self._held)
+        self._held = b""
+        if self._eof or self._lingered > _LINGER_BYTES:
+            self.close()
+
+    def end_if_idle(self) -> None:
+        """Close unless a request is with the story or on its way in."""
+        if self._waiter is not None and not self._held:
+            self._deliver(None)
+
+    def break_body(self, error: SidecarError) -> None:
+        """An answer begun cannot be completed: the client must see that, not a clean end."""
+        self.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_backlog = self.transport.get_write_buffer_size()
+        self.deadline = self._deadlines.now + self.idle_timeout
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.deadline = self._deadlines.now + self.idle_timeout if self._sink is not None else NEVER
+
+    def deadline_passed(self) -> None:
+        """Act on a silence; see the table at the head of this module."""
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            self._state = _BUSY
+            if self._held:
+                waiter.set_exception(RequestRefused(408, "the request's head took too long"))
+            else:
+                waiter.set_result(None)
+            self.deadline = NEVER
+        elif self._state is _LINGERING:
+            self.transport.abort()
+        elif self.write_paused:
+            backlog = self.transport.get_write_buffer_size()
+            if backlog >= self._write_backlog:
+                self.abort()
+            self._write_backlog = backlog
+            self.deadline = self._deadlines.now + self.idle_timeout
+        elif self._sink is not None and self._reading:
+            self._break(RequestRefused(408, "the request's body stopped arriving"))
+        else:
+            self.deadline = self._deadlines.now + self.idle_timeout
+
+    def _probe(self) -> None:
+        """Ask the kernel to find out within seconds whether a client that sent FIN still listens."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+Story = Callable[[ClientConnection], Coroutine[None, None, None]]
+"""What is done with one client, from its first request to its last."""
+
+
+class Listener:
+    """Everything the connections of one listen address have in common."""
+
+    def __init__(self, story: Story, deadlines: Deadlines, limits: ServerLimits) -> None:
+        self.story = story
+        self.deadlines = deadlines
+        self.limits = limits
+        self.connections: set[ClientConnection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def connection(self) -> ClientConnection:
+        """Make the protocol for an accepted connection."""
+        return ClientConnection(self)
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Count the connection in, unless there are too many."""
+        if len(self.connections) >= self.limits.max_connections:
+            return False
+        self.connections.add(connection)
+        self._empty.clear()
+        return True
+
+    def forget(self, connection: ClientConnection) -> None:
+        """Count it out."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Close idle connections, wait for the others, then cut what is left."""
+        for connection in tuple(self.connections):
+            connection.end_if_idle()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in tuple(self.connections):
+                connection.abort()

@@ -1,0 +1,125 @@
+"""A request's body on its way up, kept for a second send as long as it is small.
+
+The first REPLAY_LIMIT bytes are kept beside being sent. A body that outgrows them, or finds the process's
+budget spent, streams on without a copy and can no longer be sent again.
+
+Between a refusal and the second send there is no target: what the client sends meanwhile is kept, and past
+the limit the client is paused instead of giving up the copy that is about to be needed.
+"""
+
+from typing import Protocol
+
+from sidecar.core.errors import SidecarError
+from sidecar.http1.connection import Connection
+
+REPLAY_LIMIT = 64 * 1024
+
+
+class ReplayBudget:
+    """Bytes that all uploads of the process may keep together."""
+
+    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+        self._left = limit
+
+    def take(self, size: int) -> bool:
+        """Reserve `size` bytes if there are as many."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """Return what was taken."""
+        self._left += size
+
+
+class Target(Protocol):
+    """The upstream's connection, as far as an upload is concerned."""
+
+    write_paused: bool
+    source: Connection | None
+
+    def write_body(self, pieces: list[bytes]) -> None: ...
+    def end_body(self, trailers: list[bytes]) -> None: ...
+    def break_body(self, error: SidecarError) -> None: ...
+
+
+class Upload:
+    """The sink of a client's request body."""
+
+    def __init__(self, client: Connection, budget: ReplayBudget) -> None:
+        self._client = client
+        self._budget = budget
+        self._kept: list[bytes] | None = []
+        self._kept_size = 0
+        self._target: Target | None = None
+        self._trailers: list[bytes] = []
+        self.bytes_in = 0
+        self.ended = False
+        """The client has sent all of it."""
+        self.error: SidecarError | None = None
+        """Why the client never will."""
+
+    @property
+    def replayable(self) -> bool:
+        """Whether everything sent so far can be sent again."""
+        return self._kept is not None and self.error is None
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client has to wait."""
+        if self._target is not None:
+            return self._target.write_paused
+        return self._kept_size > REPLAY_LIMIT
+
+    def aim(self, target: Target) -> None:
+        """Send to `target`: what is kept first, then what comes."""
+        self._target = target
+        target.source = self._client
+        if self._kept:
+            target.write_body(list(self._kept))
+        if self.ended:
+            target.end_body(self._trailers)
+        elif not target.write_paused:
+            self._client.resume_reading()
+
+    def detach(self) -> None:
+        """The target's answer is final for it: send it nothing more."""
+        if self._target is not None:
+            self._target.source = None
+            self._target = None
+
+    def write_body(self, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        self.bytes_in += size
+        if self._kept is not None:
+            self._keep(self._kept, pieces, size)
+        if self._target is not None:
+            self._target.write_body(pieces)
+
+    def _keep(self, kept: list[bytes], pieces: list[bytes], size: int) -> None:
+        over = self._kept_size + size > REPLAY_LIMIT
+        if (over and self._target is not None) or not self._budget.take(size):
+            self.release()
+            return
+        kept.extend(pieces)
+        self._kept_size += size
+        if over:
+            self._client.pause_reading()
+
+    def end_body(self, trailers: list[bytes]) -> None:
+        self.ended = True
+        self._trailers = trailers
+        if self._target is not None:
+            self._target.end_body(trailers)
+
+    def break_body(self, error: SidecarError) -> None:
+        self.error = error
+        if self._target is not None:
+            self._target.break_body(error)
+
+    def release(self) -> None:
+        """Give up the copy."""
+        self._budget.give_back(self._kept_size)
+        self._kept = None
+        self._kept_size = 0

@@ -1,0 +1,243 @@
+"""The upstream's side: one connection, one exchange at a time.
+
+| state    | meaning                                | bytes that arrive           | the upstream closes      |
+| -------- | -------------------------------------- | --------------------------- | ------------------------ |
+| IDLE     | in its pool                            | nobody asked: close         | close                    |
+| AWAITING | the request is sent                    | become a head               | UpstreamUnreachable      |
+| HELD     | the answer's head is with the story    | are held, within HIGH_WATER | remembered               |
+| PIPING   | the answer's body flows to the client  | go to the client            | the end, or truncation   |
+| DONE     | the answer is complete                 | nobody asked: close         | not used again           |
+
+An answer may come while the request's body is still being sent; sending and reading do not wait for each
+other, so that an early 401 is read before the reset that may follow it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamTimeout, UpstreamUnreachable
+from sidecar.http1.body import body_of
+from sidecar.http1.connection import HIGH_WATER, Connection, Sink
+from sidecar.http1.deadlines import NEVER, Deadlines
+from sidecar.http1.message import MAX_HEAD, Response, parse_response
+
+_MAX_INTERIM = 16
+
+
+class State(Enum):
+    """See the table at the head of this module."""
+
+    IDLE = "idle"
+    AWAITING = "awaiting"
+    HELD = "held"
+    PIPING = "piping"
+    DONE = "done"
+
+
+_IDLE, _AWAITING, _HELD, _PIPING, _DONE = State  # naming an Enum's member costs a search each time
+
+
+class UpstreamConnection(Connection):
+    """One connection to an origin."""
+
+    def __init__(self, deadlines: Deadlines, on_lost: Callable[["UpstreamConnection"], None]) -> None:
+        super().__init__(deadlines)
+        self._on_lost = on_lost
+        self._state = _IDLE
+        self._method = b""
+        self._interim: Callable[[Response], None] | None = None
+        self._interims = 0
+        self._scanned = 0
+        self._sending = False
+        self._keep_alive = False
+        self._length = 0
+        self._answer: asyncio.Future[Response] | None = None
+        self._end_of_answer: asyncio.Future[None] | None = None
+        self._fault: SidecarError | None = None
+        self.used = False
+        """Whether it has carried an exchange before."""
+        self.heard = False
+        """Whether a byte of the current answer has arrived."""
+
+    # Sending
+
+    def send(
+        self, head: bytes, method: bytes, body_length: int, interim: Callable[[Response], None]
+    ) -> asyncio.Future[Response]:
+        """Begin an exchange; the future is the final answer's head. `interim` is told each 1xx answer.
+
+        The future raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, or what broke the request's body.
+        """
+        self._state = _AWAITING
+        self._method = method
+        self._interim = interim
+        self._interims = 0
+        self._scanned = 0
+        self.heard = False
+        self.deadline = self._deadlines.now + self.idle_timeout
+        self._answer = answer = asyncio.get_running_loop().create_future()
+        if body_length:
+            self._sending = True
+            self.begin(head, body_length)
+        else:
+            self.write(head)
+        if self.closed:
+            self._fail(UpstreamUnreachable("the upstream closed the connection"))
+        return answer
+
+    def write_body(self, pieces: list[bytes]) -> None:
+        super().write_body(pieces)
+        if self._state is _AWAITING:
+            self.deadline = self._deadlines.now + self.idle_timeout
+
+    def end_body(self, trailers: list[bytes]) -> None:
+        super().end_body(trailers)
+        self._sending = False
+        self.source = None
+
+    def break_body(self, error: SidecarError) -> None:
+        """The client's body broke off: the upstream must see that, not a clean end."""
+        self.broken(error)
+
+    # Receiving
+
+    def bytes_held(self) -> None:
+        if self._state is _AWAITING:
+            try:
+                self._take_answer()
+            except MessageMalformed as error:
+                self.broken(error)
+                return
+            if self._eof and self._state is _AWAITING:
+                self.broken(UpstreamUnreachable("the upstream closed the connection without an answer"))
+        elif self._state is _HELD:
+            if len(self._held) > HIGH_WATER:
+                self.pause_reading()
+        else:
+            self.close()
+
+    def _take_answer(self) -> None:
+        while held := self._held:
+            self.heard = True
+            end = held.find(b"\r\n\r\n", self._scanned)
+            if end < 0 or end > MAX_HEAD:
+                if len(held) > MAX_HEAD:
+                    raise MessageMalformed(f"the answer's head is longer than {MAX_HEAD} bytes")
+                self._scanned = max(0, len(held) - 3)
+                return
+            response = parse_response(bytes(held[: end + 4]), self._method)
+            self._held = bytes(held[end + 4 :])
+            self._scanned = 0
+            if response.status >= 200:
+                self._accept(response)
+                return
+            self._relay_interim(response)
+
+    def _relay_interim(self, response: Response) -> None:
+        self._interims += 1
+        if response.status == 101 or self._interims > _MAX_INTERIM:
+            raise MessageMalformed(f"the upstream answered {response.status} that nobody asked for")
+        self.deadline = self._deadlines.now + self.idle_timeout
+        if self._interim is not None:
+            self._interim(response)
+
+    def _accept(self, response: Response) -> None:
+        self._keep_alive = response.keep_alive
+        self._length = response.length
+        self._state = _HELD if response.length else _DONE
+        self.deadline = NEVER
+        answer = self._answer
+        if answer is not None and not answer.done():
+            answer.set_result(response)
+
+    def whole_body(self) -> bytes | None:
+        """Return the answer's body if all of it is here, as it nearly always is; the answer is then complete."""
+        if self._state is _HELD and self._length == len(self._held):
+            body, self._held = self._held, b""
+            self._state = _DONE
+            return bytes(body)
+        return b"" if self._state is _DONE else None
+
+    def pipe(self, sink: Sink) -> None:
+        """Let the answer's body flow to the client."""
+        self._state = _PIPING
+        self._body = body_of(self._length)
+        super().pipe(sink)
+        if self.closed and self._state is _PIPING:
+            self._break(UpstreamUnreachable("the upstream's connection was lost in the middle of its answer"))
+
+    async def finished(self) -> None:
+        """Wait until the answer's body has flowed to its end. Raises what broke it."""
+        if self._state is _PIPING and self._fault is None:
+            self._end_of_answer = asyncio.get_running_loop().create_future()
+            await self._end_of_answer
+        if self._fault is not None:
+            raise self._fault
+
+    def body_ended(self) -> None:
+        self._state = _DONE
+        if self._end_of_answer is not None and not self._end_of_answer.done():
+            self._end_of_answer.set_result(None)
+
+    def broken(self, error: SidecarError) -> None:
+        self._fail(error)
+        self.abort()
+
+    def _fail(self, error: SidecarError) -> None:
+        if self._fault is None:
+            self._fault = error
+        for waiting in (self._answer, self._end_of_answer):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(self._fault)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._state is _AWAITING:
+            self._fail(UpstreamUnreachable("the upstream's connection was lost before it answered"))
+        self._on_lost(self)
+
+    def deadline_passed(self) -> None:
+        """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
+        if self._state is _IDLE:
+            self.close()
+        elif self._state is _AWAITING and (not self._sending or self.write_paused):
+            self.broken(UpstreamTimeout("the upstream did not answer in time"))
+        elif self._state is _PIPING and self._reading:
+            self._break(UpstreamTimeout("the upstream stopped in the middle of its answer"))
+        else:
+            self.deadline = self._deadlines.now + self.idle_timeout
+
+    # Between exchanges
+
+    def discard(self) -> None:
+        """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""
+        if self._state is _HELD:
+            try:
+                _, rest = body_of(self._length).feed(bytes(self._held))
+            except MessageMalformed:
+                return
+            if rest is not None:
+                self._held = rest
+                self._state = _DONE
+
+    def rest(self, until: float) -> bool:
+        """Get ready for another exchange, idle until then; False when this connection cannot carry one."""
+        if (
+            self._state is not _DONE
+            or not self._keep_alive
+            or self._sending
+            or self._held
+            or self._eof
+            or self.closed
+            or self._fault is not None
+            or self.transport.is_closing()
+        ):
+            return False
+        self._state = _IDLE
+        self._answer = self._end_of_answer = None
+        self.used = True
+        self.deadline = until
+        if not self._reading:
+            self.resume_reading()
+        return True
