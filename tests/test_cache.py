@@ -405,7 +405,7 @@ class TestRenew:
         rig.peek()
         await rig.clock.advance(1)
         renewal = asyncio.create_task(rig.renew(old, sent_at))
-        await rig.clock.advance(1)
+        await rig.clock.advance(5)
         assert await renewal == "t2"
         assert rig.peek() == "t2"
         assert rig.source.asked == 2
