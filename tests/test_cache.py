@@ -645,6 +645,30 @@ async def test_a_flight_looks_into_memory_again() -> None:
     await rig.cache.close()
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_b28_whenever_a_refusal_meets_a_flight_no_older_token_succeeds(turns: int) -> None:
+    """Also in the very turn of the loop in which the flight has just had one from the store."""
+    store = GatedStore()
+    store.busts_pass.set()
+    rig = Rig(store)
+    rig.source.life = 40
+    old = await rig.cache.token(LEDGER)
+    await rig.clock.advance(21)
+    store.tokens[LEDGER.key] = bearer(Secret("early"), fetch_began=rig.clock.now(), life=40, leeway=0)
+    sent_at = rig.clock.now()
+    await rig.clock.advance(0.1)
+    store.gets_pass.clear()
+    rig.peek()
+    await settle()
+    store.gets_pass.set()
+    await settle(turns)
+    try:
+        assert (await rig.cache.renew(LEDGER, old, sent_at)).fetch_began > sent_at
+    except TokenUnavailable:
+        assert rig.source.asked == 1
+    await rig.cache.close()
+
+
 async def test_memory_and_flights_are_bounded() -> None:
     """More keys than entries: the oldest make room; more flights than allowed are turned away at once."""
     rig = Rig(max_entries=3)

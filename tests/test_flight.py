@@ -68,6 +68,7 @@ async def test_a_failure_nobody_waits_for_is_no_complaint_of_the_loop() -> None:
     load.done.set_exception(ValueError("no"))
     flights.start("k", load)
     await settle()
+    del load
     gc.collect()
     assert complaints == []
 
