@@ -67,7 +67,7 @@ async def test_host_is_the_upstreams(relay: Running, upstream: Upstream) -> None
 
 
 async def test_fields_of_the_connection_stay_on_it(relay: Running, upstream: Upstream) -> None:
-    """Hop-by-hop fields, and those Connection names, end here (RFC 9110 section 7.6.1); TE is our own then."""
+    """Hop-by-hop fields, and those Connection names, end here (RFC 9110 section 7.6.1); TE is our own."""
     await relay.get(b"/", *HOP_BY_HOP, b"X-Kept: 1")
     received = upstream.requests[0]
     names = {name.lower() for name, _ in received.head.fields}

@@ -193,29 +193,11 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-class Client:
-    """One connection to the sidecar."""
+class AnswerReader:
+    """Reads answers from a stream."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader) -> None:
         self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    async def connect(cls, address: str, *, receive_buffer: int = 0) -> Self:
-        async with asyncio.timeout(PATIENCE):
-            return cls(*await open_stream(address, receive_buffer=receive_buffer))
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        async with asyncio.timeout(PATIENCE):
-            await self.writer.drain()
-
-    async def send_in_pieces(self, *pieces: bytes) -> None:
-        """Send each piece so that the peer reads it by itself, as far as a loopback allows."""
-        for piece in pieces:
-            await self.send(piece)
-            for _ in range(3):
-                await asyncio.sleep(0)
 
     async def head(self) -> Head:
         """The next answer's head, interim or final."""
@@ -266,6 +248,31 @@ class Client:
         while data := await self.reader.read(LIMIT):
             body += data
         return ()
+
+
+class Client(AnswerReader):
+    """One connection to the sidecar."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader)
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, address: str, *, receive_buffer: int = 0) -> Self:
+        async with asyncio.timeout(PATIENCE):
+            return cls(*await open_stream(address, receive_buffer=receive_buffer))
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.drain()
+
+    async def send_in_pieces(self, *pieces: bytes) -> None:
+        """Send each piece so that the peer reads it by itself, as far as a loopback allows."""
+        for piece in pieces:
+            await self.send(piece)
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     async def ending(self) -> str:
         """How the connection ends: `closed` or `reset`; fails where more bytes come or it stays open."""
