@@ -7,16 +7,12 @@ carries one request, lives a few seconds at most however slow its peer, and ther
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
 
-from sidecar.core import addresses
-from sidecar.core.addresses import TcpAddress, UnixAddress
-from sidecar.core.errors import ListenError
 from sidecar.core.events import Failed
 from sidecar.core.ports import Journal
 
@@ -25,7 +21,6 @@ LIFETIME = 10.0
 """Seconds a connection has to send its request and take the answer."""
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-_PROBE_WAIT = 1.0
 
 _Answer = Callable[[], Awaitable[web.Response]]
 
@@ -71,8 +66,12 @@ class AdminServer:
         await self._server.shutdown(1.0)
 
 
+Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Server, str]]]
+"""Listens on an address with a protocol for each connection; also returns what is bound."""
+
+
 async def start(
-    state: AdminState, listen: str, journal: Journal, *, lifetime: float = LIFETIME
+    state: AdminState, listen: str, journal: Journal, bind: Bind, *, lifetime: float = LIFETIME
 ) -> AdminServer:
     """Listen on `listen`; bugs met while answering are told to `journal`. Raises ListenError."""
     server = web.Server(_router(state, journal))
@@ -82,27 +81,8 @@ async def start(
         full = len(server.connections) >= MAX_CONNECTIONS
         return _Refusal() if full else _Connection(server, loop, lifetime)
 
-    try:
-        where = addresses.listen(listen)
-        if isinstance(where, UnixAddress):
-            await _refuse_to_take_over(where)
-            listener = await loop.create_unix_server(connect, where.path)
-        else:
-            listener = await loop.create_server(connect, where.host, where.port)
-            where = TcpAddress(*listener.sockets[0].getsockname()[:2])
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ListenError(f"admin.listen: cannot listen on {listen}: {reason}; choose another") from error
-    return AdminServer(listener, server, str(where))
-
-
-async def _refuse_to_take_over(where: UnixAddress) -> None:
-    """The event loop replaces a socket file without a look; only one that nobody answers on is left over."""
-    with suppress(FileNotFoundError, ConnectionRefusedError):
-        async with asyncio.timeout(_PROBE_WAIT):
-            _, writer = await asyncio.open_unix_connection(where.path)
-        writer.close()
-        raise FileExistsError("somebody is listening there already")
+    listener, address = await bind(listen, connect)
+    return AdminServer(listener, server, address)
 
 
 def _router(

@@ -64,6 +64,11 @@ class TokenCache:
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
 
+    def use(self, source: TokenSource, *, memory_ttl: float) -> None:
+        """Load from another source from now on; tokens held and flights under way stay."""
+        self._source = source
+        self._memory_ttl = memory_ttl
+
     def peek(self, request: TokenRequest, now: float) -> Token | None:
         """Return a usable token from memory, None if there is none; starts a renewal behind an aging one.
 

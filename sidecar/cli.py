@@ -131,9 +131,12 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 def _demo(_: argparse.Namespace) -> int:
+    import uvloop  # noqa: PLC0415
+
+    from sidecar.app import start_for_demo  # noqa: PLC0415
     from sidecar.demo import main as demo  # noqa: PLC0415
 
-    return demo()
+    return demo(start_for_demo, uvloop.new_event_loop)
 
 
 def _faults(error: ConfigError) -> list[str]:

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Literal, Protocol
 
 from sidecar.core.browser import guard
-from sidecar.core.challenge import Verdict, judge, parse
+from sidecar.core.challenge import Verdict, bearer_error, judge, parse
 from sidecar.core.errors import (
     RequestRefused,
     SidecarError,
@@ -237,11 +237,11 @@ class Exchange:
         record, tokens = self.record, self._proxy.tokens
         record.tenant = wanted.tenant
         token = tokens.peek(wanted, record.started)
-        if token is None:
-            token = await tokens.token(wanted)
-            record.token = "fetch"
-        else:
+        if token is not None:
             record.token = "memory"
+        else:
+            record.token = "fetch"
+            token = await tokens.token(wanted)
         record.fp = token.fingerprint
         return token
 
@@ -335,7 +335,7 @@ class Exchange:
                 tenant=wanted.tenant,
                 fp=refused.fingerprint,
                 status=answer.status,
-                error=next((c.params["error"] for c in challenges if "error" in c.params), ""),
+                error=bearer_error(challenges),
                 decision="cooling" if cooling else "renew",
             )
         )

@@ -179,10 +179,17 @@ class ClientConnection(Connection):
         if self._eof or self._lingered > _LINGER_BYTES:
             self.close()
 
-    def end_if_idle(self) -> None:
-        """Close unless a request is with the story or on its way in."""
-        if self._waiter is not None and not self._held:
+    @property
+    def busy(self) -> bool:
+        """Whether a request is with the story."""
+        return self._waiter is None and self._state is _BUSY
+
+    def end(self) -> None:
+        """End now: quietly between two requests, else with a reset."""
+        if self._waiter is not None:
             self._deliver(None)
+        else:
+            self.abort()
 
     def break_body(self, error: SidecarError) -> None:
         """An answer begun cannot be completed: the client must see that, not a clean end."""
@@ -264,13 +271,23 @@ class Listener:
         if not self.connections:
             self._empty.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Close idle connections, wait for the others, then cut what is left."""
+    @property
+    def busy(self) -> int:
+        """How many connections have a request with the story."""
+        return sum(connection.busy for connection in self.connections)
+
+    async def settle(self, within: float, quiet: float) -> None:
+        """Wait until no request has been with the story for `quiet` seconds, `within` seconds at most."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within
+        quiet_since = loop.time()
+        while (now := loop.time()) < end and now - quiet_since < quiet:
+            if self.busy:
+                quiet_since = now
+            await asyncio.sleep(quiet / 10)
+
+    async def close(self) -> None:
+        """Cut every connection that is left."""
         for connection in tuple(self.connections):
-            connection.end_if_idle()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            for connection in tuple(self.connections):
-                connection.abort()
+            connection.end()
+        await self._empty.wait()

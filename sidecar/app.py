@@ -1,0 +1,341 @@
+"""Config → started servers. The only module that knows every other."""
+
+import asyncio
+import gc
+import hashlib
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from sidecar import __version__, admin
+from sidecar.adapters.credential_sources import source_of
+from sidecar.adapters.listening import bind
+from sidecar.adapters.local import LocalStore
+from sidecar.adapters.logs import Logs, lines
+from sidecar.adapters.output import Output
+from sidecar.adapters.system import SystemClock, SystemRandomness
+from sidecar.adapters.telemetry import prometheus_text
+from sidecar.adapters.token_endpoint import HttpTokenEndpoint
+from sidecar.cache import TokenCache
+from sidecar.core.credentials import FixedCredentials
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.events import Draining, Reloaded, ReloadFailed, Started, Stopped
+from sidecar.core.instruments import Readings
+from sidecar.core.journal import Journals
+from sidecar.core.metrics import Metrics
+from sidecar.core.ports import Clock, Randomness
+from sidecar.core.router import Router
+from sidecar.core.routes import Origin, Route
+from sidecar.core.secret import Secret
+from sidecar.core.settings import AdminSettings, Config
+from sidecar.core.token import TokenRequest
+from sidecar.exchange import Exchange
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.pool import Pool
+from sidecar.http1.server import Listener, ServerLimits
+from sidecar.http1.upload import ReplayBudget
+from sidecar.proxy import Lane, Proxy, Table
+
+QUIET = 0.25
+"""Seconds without a request in flight after which a draining sidecar stops listening."""
+WATCH_EVERY = 2.0
+"""Seconds between two looks at the configuration's files."""
+
+
+class Sidecar:
+    """One sidecar: the data plane, its admin server, and what they share."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        output: BinaryIO | int = 1,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        """`output` is where the log goes: a file or a descriptor."""
+        self._config = config
+        self._clock = clock = clock or SystemClock()
+        randomness = randomness or SystemRandomness()
+        descriptor = output if isinstance(output, int) else output.fileno()
+        self._output = Output(descriptor)
+        self._metrics = Metrics(__version__, config.routes)
+        form = lines(config.log_format, descriptor, os.environ)
+        logs = Logs(form, self._output.write, config.log_level, clock)
+        self._journal = Journals(logs, self._metrics)
+        self._endpoint = HttpTokenEndpoint()
+        self._fingerprint_key = randomness.token_bytes(32)
+        self._cache = TokenCache(
+            source=self._exchange(config),
+            store=LocalStore(),
+            clock=clock,
+            randomness=randomness,
+            journal=self._journal,
+            memory_ttl=config.cache.memory_ttl,
+            max_entries=config.cache.max_entries,
+        )
+        self._deadlines = Deadlines(clock)
+        self._pools: dict[Origin, Pool] = {}
+        self._proxy = Proxy(
+            self._table(config, config.listen),
+            self._cache,
+            self._journal,
+            clock,
+            instance=randomness.token_bytes(4).hex(),
+            budget=ReplayBudget(),
+        )
+        self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+        self._admin: admin.AdminServer | None = None
+        self._warm = False
+        self.address = ""
+        """What the data plane is bound to, `127.0.0.1:9180` or `unix:/path`; "" before start."""
+        self.admin_address = ""
+
+    # Life
+
+    async def start(self) -> None:
+        """Listen, then warm up behind. Raises ListenError."""
+        server, self.address = await bind(self._config.listen, self._listener.connection)
+        self._servers.append(server)
+        try:
+            self._admin = await admin.start(self, self._config.admin.listen, self._journal, bind)
+        except BaseException:
+            server.close()
+            raise
+        self.admin_address = self._admin.address
+        self._proxy.table = self._table(self._config, self.address)
+        self._run(self._deadlines.run())
+        self._run(self._warm_up(self._config.routes))
+        self._journal.tell(
+            Started(
+                version=__version__,
+                listen=self.address,
+                admin=self.admin_address,
+                routes=len(self._config.routes),
+                mode="local",
+            )
+        )
+
+    async def stop(self) -> None:
+        """Answer what is in flight and what still comes until nothing does, within the drain's limit; then end.
+
+        Nothing is refused before that: the application beside us may get its own signal later than we do.
+        """
+        self._proxy.draining = True
+        self._journal.tell(Draining(connections=len(self._listener.connections)))
+        await self._listener.settle(self._config.drain_timeout, QUIET)
+        for server in self._servers:
+            server.close()
+        await self._listener.close()
+        for pool in self._pools.values():
+            pool.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cache.close()
+        await self._endpoint.close()
+        if self._admin is not None:
+            await self._admin.close()
+        self._journal.tell(Stopped())
+        self._output.close()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _warm_up(self, routes: Iterable[Route]) -> None:
+        await self._cache.warm_up({route.token for route in routes if route.token is not None})
+        self._warm = True
+
+    # Configuration
+
+    async def reload(self, config: Config) -> None:
+        """Put a new configuration in force for the requests to come; those in flight keep the old one.
+
+        Tokens and connections that the new one can use are kept. Raises ConfigError, changing nothing, when it
+        changes what only a restart can.
+        """
+        faults = tuple(
+            Fault("reload", path, "changing this takes a restart")
+            for path, old, new in (
+                ("listen", self._config.listen, config.listen),
+                ("admin.listen", self._config.admin.listen, config.admin.listen),
+                ("cache.max_entries", self._config.cache.max_entries, config.cache.max_entries),
+                ("log.format", self._config.log_format, config.log_format),
+                ("log.level", self._config.log_level, config.log_level),
+            )
+            if old != new
+        )
+        if faults:
+            raise ConfigError(faults)
+        self._config = config
+        self._cache.use(self._exchange(config), memory_ttl=config.cache.memory_ttl)
+        self._proxy.table = self._table(config, self.address)
+        self._metrics.configure(config.routes)
+        self._journal.tell(Reloaded(routes=len(config.routes)))
+        self._run(self._warm_up(config.routes))
+
+    async def try_reload(self, load: Callable[[], Config]) -> None:
+        """Reload; a configuration that cannot be used is told to the journal and changes nothing."""
+        try:
+            await self.reload(load())
+        except ConfigError as error:
+            self._journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
+
+    def _exchange(self, config: Config) -> Exchange:
+        return Exchange(
+            credentials={name: source_of(spec, self._clock) for name, spec in config.credentials.items()},
+            endpoint=self._endpoint,
+            clock=self._clock,
+            journal=self._journal,
+            fingerprint_key=self._fingerprint_key,
+            leeway=config.cache.leeway,
+        )
+
+    def _table(self, config: Config, listen: str) -> Table:
+        origins = {route.origin for route in config.routes}
+        for origin in self._pools.keys() - origins:
+            self._pools.pop(origin).close()
+        for origin in origins - self._pools.keys():
+            self._pools[origin] = Pool(origin, self._deadlines)
+        lanes = {
+            route.name: Lane(route, self._pools[route.origin], route.origin.authority)
+            for route in config.routes
+        }
+        return Table(Router(config.routes, listen), lanes)
+
+    # What the admin server asks
+
+    def ready(self) -> admin.Readiness:
+        """Tell whether requests should come here now."""
+        if self._proxy.draining:
+            return admin.Readiness(ok=False, detail="draining")
+        return admin.Readiness(ok=True)
+
+    def started(self) -> bool:
+        """Tell whether every token was asked for once, with or without success."""
+        return self._warm
+
+    def status(self) -> dict[str, object]:
+        """Return what `/status` shows."""
+        now = self._clock.now()
+        return {
+            "version": __version__,
+            "mode": "local",
+            "listen": self.address,
+            "routes": [_route_status(route) for route in self._config.routes],
+            "tokens": [asdict(token) for token in self._cache.status(now)],
+        }
+
+    async def metrics(self) -> bytes:
+        """Return Prometheus text."""
+        now = self._clock.now()
+        readings = Readings(
+            requests_in_flight=self._listener.busy,
+            connections_open=len(self._listener.connections),
+            log_lines_dropped=self._output.dropped,
+            token_expires_in={token.token: token.expires_in for token in self._cache.status(now)},
+        )
+        return await prometheus_text(self._metrics.families(readings))
+
+
+def _route_status(route: Route) -> dict[str, object]:
+    return {
+        "name": route.name,
+        "host": route.host,
+        "prefix": route.prefix,
+        "upstream": f"{route.origin.scheme}://{route.origin.authority.decode()}{route.base_path}",
+        "token": route.token.name if route.token else "",
+    }
+
+
+async def serve(load: Callable[[], Config], sources: Callable[[], tuple[Path, ...]]) -> int:
+    """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
+
+    Returns the exit code. Raises ConfigError or ListenError when it cannot start.
+    """
+    seen = _contents(sources())
+    sidecar = Sidecar(load())
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    asked_to_reload = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
+    await sidecar.start()
+    _spare_the_collector()
+    watching = loop.create_task(_watch(sidecar, load, sources, asked_to_reload, seen))
+    await asked_to_stop.wait()
+    watching.cancel()
+    await sidecar.stop()
+    return 0
+
+
+async def _watch(
+    sidecar: Sidecar,
+    load: Callable[[], Config],
+    sources: Callable[[], tuple[Path, ...]],
+    asked: asyncio.Event,
+    seen: str,
+) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(WATCH_EVERY):
+                await asked.wait()
+        except TimeoutError:
+            pass
+        found = await asyncio.to_thread(_contents, sources())
+        if asked.is_set() or found != seen:
+            asked.clear()
+            seen = found
+            await sidecar.try_reload(load)
+
+
+def _contents(paths: Iterable[Path]) -> str:
+    """Name what the files hold; a mounted file may be replaced without its time or size changing."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b""
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _spare_the_collector() -> None:
+    """Keep the cycle collector off the requests' time.
+
+    What exists after the start lives as long as the process: freezing it takes it out of every collection. What
+    a request makes is freed by reference counts; the few cycles (exceptions with tracebacks) can wait.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def start_for_demo(
+    *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
+) -> Sidecar:
+    """Start a sidecar with one route for everything, on ports the system chooses."""
+    from sidecar.core.addresses import upstream as read_upstream
+
+    where = read_upstream(upstream)
+    wanted = TokenRequest(name="demo", token_endpoint=token_endpoint, credentials="demo", service="demo")
+    origin = Origin(where.scheme, where.host, where.port)
+    config = Config(
+        listen="127.0.0.1:0",
+        admin=AdminSettings("127.0.0.1:0"),
+        credentials={"demo": FixedCredentials(client_id, client_secret)},
+        tokens={"demo": wanted},
+        routes=(Route("demo", origin, token=wanted),),
+    )
+    sidecar = Sidecar(config, output=output)
+    await sidecar.start()
+    return sidecar
