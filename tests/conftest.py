@@ -1,25 +1,22 @@
 """One sidecar between real servers, and a check after each test that its log gave nothing away."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import pytest
 import uvloop
 import yaml
 
+from sidecar.app import Sidecar
+from sidecar.config import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
 from tests.fakes import FakeClock, FixedRandomness
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask
-
-if TYPE_CHECKING:
-    from sidecar.app import Sidecar
 
 CANARY = b"canary"
 """Part of every token, secret, query and body of the tests; no log line may hold it."""
@@ -156,6 +153,7 @@ def sidecar(
         document = {
             "listen": "127.0.0.1:0",
             "admin": {"listen": "127.0.0.1:0"},
+            "drain_timeout": "0s",
             "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
             "tokens": {"api": {**request, **(token or {})}},
             "routes": list(routes) or [default],
@@ -184,9 +182,6 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
 
 
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
-    from sidecar.app import Sidecar  # noqa: PLC0415
-    from sidecar.config import load  # noqa: PLC0415
-
     return Sidecar(load(str(config), {}), output=output, clock=clock, randomness=FixedRandomness())
 
 
