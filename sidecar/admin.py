@@ -53,21 +53,29 @@ class AdminState(Protocol):
 class AdminServer:
     """A running admin server."""
 
-    def __init__(self, listener: asyncio.Server, server: web.Server, address: str) -> None:
-        self._listener = listener
+    def __init__(self, bound: "Bound", server: web.Server) -> None:
+        self._bound = bound
         self._server = server
-        self.address = address
-        """What is bound: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
+        self.address = bound.address
 
     async def close(self) -> None:
         """Stop listening, give answers under way one second to finish, and end."""
-        self._listener.close()
+        self._bound.close()
         self._server.pre_shutdown()
         await self._server.shutdown(1.0)
 
 
-Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Server, str]]]
-"""Listens on an address with a protocol for each connection; also returns what is bound."""
+class Bound(Protocol):
+    """An address listened on."""
+
+    address: str
+
+    def close(self) -> None:
+        """Take no more connections."""
+
+
+Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[Bound]]
+"""Listens on an address with a protocol for each connection. Raises ListenError."""
 
 
 async def start(
@@ -81,8 +89,7 @@ async def start(
         full = len(server.connections) >= MAX_CONNECTIONS
         return _Refusal() if full else _Connection(server, loop, lifetime)
 
-    listener, address = await bind(listen, connect)
-    return AdminServer(listener, server, address)
+    return AdminServer(await bind(listen, connect), server)
 
 
 def _router(

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from sidecar import __version__, admin
 from sidecar.adapters.credential_sources import source_of
-from sidecar.adapters.listening import bind
+from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.local import LocalStore
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
@@ -20,6 +20,7 @@ from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.adapters.token_endpoint import HttpTokenEndpoint
 from sidecar.cache import TokenCache
+from sidecar.core import addresses
 from sidecar.core.credentials import FixedCredentials
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Reloaded, ReloadFailed, Started, Stopped
@@ -37,7 +38,7 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import Listener, ServerLimits
 from sidecar.http1.upload import ReplayBudget
-from sidecar.proxy import Lane, Proxy, Table
+from sidecar.proxy import Proxy, Table
 
 QUIET = 0.25
 """Seconds without a request in flight after which a draining sidecar stops listening."""
@@ -81,15 +82,15 @@ class Sidecar:
         self._pools: dict[Origin, Pool] = {}
         self._proxy = Proxy(
             self._table(config, config.listen),
-            self._cache,
-            self._journal,
-            clock,
+            tokens=self._cache,
+            journal=self._journal,
+            clock=clock,
             instance=randomness.token_bytes(4).hex(),
             budget=ReplayBudget(),
         )
         self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
         self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._bound: Bound | None = None
         self._admin: admin.AdminServer | None = None
         self._warm = False
         self.address = ""
@@ -100,12 +101,12 @@ class Sidecar:
 
     async def start(self) -> None:
         """Listen, then warm up behind. Raises ListenError."""
-        server, self.address = await bind(self._config.listen, self._listener.connection)
-        self._servers.append(server)
+        self._bound = bound = await bind(self._config.listen, self._listener.connection)
+        self.address = bound.address
         try:
             self._admin = await admin.start(self, self._config.admin.listen, self._journal, bind)
         except BaseException:
-            server.close()
+            bound.close()
             raise
         self.admin_address = self._admin.address
         self._proxy.table = self._table(self._config, self.address)
@@ -129,8 +130,8 @@ class Sidecar:
         self._proxy.draining = True
         self._journal.tell(Draining(connections=len(self._listener.connections)))
         await self._listener.settle(self._config.drain_timeout, QUIET)
-        for server in self._servers:
-            server.close()
+        if self._bound is not None:
+            self._bound.close()
         await self._listener.close()
         for pool in self._pools.values():
             pool.close()
@@ -204,11 +205,8 @@ class Sidecar:
             self._pools.pop(origin).close()
         for origin in origins - self._pools.keys():
             self._pools[origin] = Pool(origin, self._deadlines)
-        lanes = {
-            route.name: Lane(route, self._pools[route.origin], route.origin.authority)
-            for route in config.routes
-        }
-        return Table(Router(config.routes, listen), lanes)
+        pools = {route.name: self._pools[route.origin] for route in config.routes}
+        return Table(Router(config.routes, listen), pools)
 
     # What the admin server asks
 
@@ -324,9 +322,7 @@ async def start_for_demo(
     *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
 ) -> Sidecar:
     """Start a sidecar with one route for everything, on ports the system chooses."""
-    from sidecar.core.addresses import upstream as read_upstream
-
-    where = read_upstream(upstream)
+    where = addresses.upstream(upstream)
     wanted = TokenRequest(name="demo", token_endpoint=token_endpoint, credentials="demo", service="demo")
     origin = Origin(where.scheme, where.host, where.port)
     config = Config(

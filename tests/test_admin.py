@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from sidecar import admin
+from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer, Readiness
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
@@ -70,7 +71,7 @@ class Rig:
 async def rig() -> AsyncIterator[Rig]:
     """An admin server on a port of its own."""
     state, journal = State(), RecordingJournal()
-    server = await admin.start(state, "127.0.0.1:0", journal)
+    server = await admin.start(state, "127.0.0.1:0", journal, bind)
     yield Rig(state, journal, server)
     await server.close()
 
@@ -216,7 +217,7 @@ async def test_one_connection_too_many_is_closed_and_a_place_is_free_again_later
 
 async def test_a_silent_connection_is_cut_off() -> None:
     """Nobody holds a place for longer than a connection's lifetime."""
-    server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), lifetime=0.05)
+    server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind, lifetime=0.05)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET /healthz HT")
@@ -263,7 +264,7 @@ async def test_a_unix_socket_will_do_and_a_dead_one_is_replaced(tmp_path: Path) 
     left_over = socket.socket(socket.AF_UNIX)
     left_over.bind(str(path))
     left_over.close()
-    server = await admin.start(State(), f"unix:{path}", RecordingJournal())
+    server = await admin.start(State(), f"unix:{path}", RecordingJournal(), bind)
     assert server.address == f"unix:{path}"
     connector = aiohttp.UnixConnector(str(path))
     async with (
@@ -277,33 +278,33 @@ async def test_a_unix_socket_will_do_and_a_dead_one_is_replaced(tmp_path: Path) 
 async def test_a_live_unix_socket_is_not_taken_over(tmp_path: Path) -> None:
     """The event loop would replace it silently."""
     listen = f"unix:{tmp_path / 'admin.sock'}"
-    server = await admin.start(State(), listen, RecordingJournal())
+    server = await admin.start(State(), listen, RecordingJournal(), bind)
     with pytest.raises(ListenError, match="listening there already"):
-        await admin.start(State(), listen, RecordingJournal())
+        await admin.start(State(), listen, RecordingJournal(), bind)
     await server.close()
 
 
 async def test_an_address_in_use_is_a_listen_error_that_names_it(rig: Rig) -> None:
     """The message says which key, which address and why."""
-    with pytest.raises(ListenError, match=f"admin.listen: cannot listen on {rig.server.address}: .*in use"):
-        await admin.start(State(), rig.server.address, RecordingJournal())
+    with pytest.raises(ListenError, match=f"cannot listen on {rig.server.address}: .*in use"):
+        await admin.start(State(), rig.server.address, RecordingJournal(), bind)
 
 
 @pytest.mark.parametrize("listen", ["", "127.0.0.1", "127.0.0.1:99999", "unix:relative", "192.0.2.1:0"])
 async def test_an_address_that_cannot_be_bound_is_a_listen_error(listen: str) -> None:
     """Whatever is wrong with it."""
-    with pytest.raises(ListenError, match=r"admin\.listen"):
-        await admin.start(State(), listen, RecordingJournal())
+    with pytest.raises(ListenError, match="cannot listen on"):
+        await admin.start(State(), listen, RecordingJournal(), bind)
 
 
 async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
     """Bounded: nobody who is connected can hold up the end."""
-    server = await admin.start(State(), "127.0.0.1:0", RecordingJournal())
+    server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
     async with asyncio.timeout(5):
         await server.close()
         assert await closed(reader)
     writer.close()
-    again = await admin.start(State(), server.address, RecordingJournal())
+    again = await admin.start(State(), server.address, RecordingJournal(), bind)
     await again.close()

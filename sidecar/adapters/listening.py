@@ -3,23 +3,37 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from sidecar.core import addresses
-from sidecar.core.addresses import TcpAddress, UnixAddress
+from sidecar.core.addresses import Address, TcpAddress, UnixAddress
 from sidecar.core.errors import ListenError
 
 BACKLOG = 1024
 _PROBE_WAIT = 1.0
 
 
-async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> tuple[asyncio.Server, str]:
-    """Listen on `listen` (`host:port` or `unix:/path`); also return what is bound, the port chosen for 0.
+class Bound:
+    """A bound address."""
 
-    Raises ListenError.
-    """
+    def __init__(self, server: asyncio.Server, where: Address) -> None:
+        self.address = str(where)
+        """What is bound: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
+        self._server = server
+        self._where = where
+
+    def close(self) -> None:
+        """Take no more connections; those taken stay."""
+        self._server.close()
+        if isinstance(self._where, UnixAddress):
+            Path(self._where.path).unlink(missing_ok=True)
+
+
+async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> Bound:
+    """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError."""
     loop = asyncio.get_running_loop()
     try:
-        where = addresses.listen(listen)
+        where: Address = addresses.listen(listen)
         if isinstance(where, UnixAddress):
             await _refuse_to_take_over(where)
             server = await loop.create_unix_server(connection, where.path, backlog=BACKLOG)
@@ -29,7 +43,7 @@ async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> t
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"cannot listen on {listen}: {reason}; choose another address") from error
-    return server, str(where)
+    return Bound(server, where)
 
 
 async def _refuse_to_take_over(where: UnixAddress) -> None:

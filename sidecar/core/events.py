@@ -201,7 +201,7 @@ class RequestRecord:
         """What the client was answered; 0 when it went away first."""
         self.attempts = 0
         """How often the request was sent upstream."""
-        self.token: Literal["memory", "store", "fetch", "none"] = "none"  # noqa: S105
+        self.token: Literal["memory", "store", "fetch", "none"] = "none"
         self.fp = ""
         self.tenant = ""
         self.upstream_seconds = 0.0

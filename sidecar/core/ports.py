@@ -73,6 +73,28 @@ class TokenSource(Protocol):
         """
 
 
+class Tokens(Protocol):
+    """Tokens for requests, and what becomes of them: what the story asks of the cache."""
+
+    def peek(self, request: TokenRequest, now: float) -> Token | None:
+        """Return a usable token from memory, if there is one. Hot path: never suspends."""
+
+    async def token(self, request: TokenRequest) -> Token:
+        """Return a token. Raises TokenUnavailable or TokenRefused."""
+
+    async def renew(self, request: TokenRequest, refused: Token, sent_at: float) -> Token:
+        """Return another one than was refused, fetched after `sent_at`. Raises like `token`."""
+
+    def cooling(self, request: TokenRequest, now: float) -> bool:
+        """Tell whether refusals pass straight through for now."""
+
+    def cool_down(self, request: TokenRequest, token: Token) -> None:
+        """The second send was refused too."""
+
+    def healed(self, request: TokenRequest) -> None:
+        """The second send was accepted."""
+
+
 class TokenStore(Protocol):
     """The second level, shared by the fleet. Never raises: while it is down it has and keeps nothing."""
 

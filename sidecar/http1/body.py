@@ -98,10 +98,8 @@ class ChunkedBody:
             if self._left == self._TRAILERS:
                 rest = self._read_trailers(data[at:])
                 return content, rest
-            if self._left == self._SIZE:
-                after = self._read_size(data, at)
-            else:
-                after = self._read_chunk(data, at, content)
+            in_chunk = self._left != self._SIZE
+            after = self._read_chunk(data, at, content) if in_chunk else self._read_size(data, at)
             if after is None:
                 break
             at = after

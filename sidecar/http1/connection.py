@@ -28,8 +28,9 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 class Sink(Protocol):
     """Where a body goes."""
 
-    write_paused: bool
-    """Whether it has had enough for now."""
+    @property
+    def write_paused(self) -> bool:
+        """Whether it has had enough for now."""
 
     def write_body(self, pieces: list[bytes]) -> None:
         """Take the next content."""
@@ -92,14 +93,19 @@ class Connection(ABC, asyncio.Protocol):
         held, self._held = self._held, b""
         if held:
             self._pipe(bytes(held))
-        if self._sink is not None and self._eof:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Go on with what is not held yet, if the body has not ended."""
+        if self._sink is None:
+            return
+        self.deadline = self._deadlines.now + self.idle_timeout
+        if self._eof:
             self._input_ended()
-        if self._sink is not None:
-            self.deadline = self._deadlines.now + self.idle_timeout
-            if sink.write_paused:
-                self.pause_reading()
-            else:
-                self.resume_reading()
+        elif self._sink.write_paused:
+            self.pause_reading()
+        else:
+            self.resume_reading()
 
     def _pipe(self, data: bytes) -> None:
         body, sink = self._body, self._sink

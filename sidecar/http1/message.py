@@ -29,7 +29,8 @@ MAX_FIELDS = 200
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
 _HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding upgrade".split()
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
+    b" upgrade".split()
 )
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization"))
 """Fields a `Connection` option cannot remove: their absence would change what the message means."""
@@ -169,7 +170,7 @@ def _without_named(fields: bytes, connection: bytes) -> bytes:
     return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
 
 
-def _length(notes: _Notes, http10: bool) -> int | None:  # noqa: FBT001  a fact, no switch
+def _length(notes: _Notes, http10: bool) -> int | None:
     """Rule 4 for what both kinds of message share; None when neither field is there."""
     coding = notes.get(b"transfer-encoding")
     length = notes.get(b"content-length")
@@ -186,7 +187,7 @@ def _length(notes: _Notes, http10: bool) -> int | None:  # noqa: FBT001  a fact,
     return int(length)
 
 
-def _persists(notes: _Notes, http10: bool) -> bool:  # noqa: FBT001
+def _persists(notes: _Notes, http10: bool) -> bool:
     connection = notes.get(b"connection")
     if connection is None:
         return not http10
@@ -229,7 +230,7 @@ _NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
 _BAD_REQUEST_LINE = "the request line must be `METHOD target HTTP/1.1` with single spaces"
 
 
-def _expects_continue(value: bytes, http10: bool) -> bool:  # noqa: FBT001
+def _expects_continue(value: bytes, http10: bool) -> bool:
     if http10:
         return False  # RFC 9110 section 10.1.1: ignored there
     if value.lower() != b"100-continue":
@@ -295,7 +296,7 @@ def relayed_request(request: Request, target: bytes, authority: bytes, authoriza
     return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
 
 
-def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:  # noqa: FBT001
+def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:
     """Write the answer's head for the client; also tell how its body's length is told there."""
     length = response.length
     ours = b""

@@ -22,6 +22,7 @@ class Pool:
 
     def __init__(self, origin: Origin, deadlines: Deadlines) -> None:
         self.origin = origin
+        self.authority = origin.authority
         self._deadlines = deadlines
         self._dialler = Dialler(origin)
         self._idle: list[UpstreamConnection] = []
@@ -58,7 +59,8 @@ class Pool:
         """Return an idle connection, or None when there is room for a new one."""
         if len(self._line) >= limit:
             raise UpstreamUnreachable(
-                f"all {limit} connections to {self.origin.host} are busy and as many requests wait: raise max_connections"
+                f"all {limit} connections to {self.origin.host} are busy and as many requests wait:"
+                " raise max_connections"
             )
         while True:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,10 +1,10 @@
 """The client's side: one connection, its requests one after the other.
 
-| state     | meaning                                            | bytes that arrive          | when the client is silent |
-| --------- | -------------------------------------------------- | -------------------------- | ------------------------- |
-| WAITING   | the story wants the next request                   | become a head, or a fault  | 408, or just closed       |
-| BUSY      | a request is with the story                        | are held, within HIGH_WATER | its body's idle time-out  |
-| LINGERING | answered before the request was over, and told so  | are thrown away            | closed                    |
+| state     | meaning                                     | bytes that arrive           | the client is silent     |
+| --------- | ------------------------------------------- | --------------------------- | ------------------------ |
+| WAITING   | the story wants the next request            | become a head, or a fault   | 408, or just closed      |
+| BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
+| LINGERING | answered before the request was all here    | are thrown away             | closed                   |
 
 A client that closes its half is answered all the same; whether it is still there at all is asked by TCP
 keep-alive, because a FIN does not tell the two apart.

@@ -1,0 +1,188 @@
+"""One request between a client's connection and those of an upstream: sent once or twice, answered once."""
+
+from collections.abc import Awaitable
+
+from sidecar.core.errors import UpstreamUnreachable
+from sidecar.core.ports import Clock
+from sidecar.http1.deadlines import NEVER
+from sidecar.http1.message import (
+    UNTIL_CLOSE,
+    Request,
+    Response,
+    relayed_interim,
+    relayed_request,
+    relayed_response,
+)
+from sidecar.http1.pool import Pool
+from sidecar.http1.server import ClientConnection
+from sidecar.http1.upload import ReplayBudget, Upload
+from sidecar.http1.upstream import UpstreamConnection
+
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
+
+
+class Relay:
+    """See the head of this module. Whoever makes one calls `end` on it, however the exchange went."""
+
+    __slots__ = (
+        "_budget",
+        "_client",
+        "_clock",
+        "_connection",
+        "_pool",
+        "_upload",
+        "begun",
+        "request",
+        "sent_at",
+        "upstream_seconds",
+    )
+
+    def __init__(
+        self, client: ClientConnection, request: Request, budget: ReplayBudget, clock: Clock
+    ) -> None:
+        self.request = request
+        self.begun = False
+        """Whether a byte of the answer may have gone to the client."""
+        self.sent_at = 0.0
+        """When the request was last sent."""
+        self.upstream_seconds = 0.0
+        """From the sends to their answers' heads, together."""
+        self._client = client
+        self._budget = budget
+        self._clock = clock
+        self._pool: Pool | None = None
+        self._connection: UpstreamConnection | None = None
+        self._upload: Upload | None = None
+
+    # Sending
+
+    async def send(
+        self, pool: Pool, target: bytes, authorization: bytes | None, idle_timeout: float
+    ) -> Response:
+        """Send the request and return the answer's head. `authorization` replaces the client's; None leaves it.
+
+        Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
+        """
+        upload = self._upload
+        if upload is not None and upload.error is not None:
+            raise upload.error
+        self._pool = pool
+        head = relayed_request(self.request, target, pool.authority, authorization)
+        try:
+            answer = await self._ask(pool.take() or await pool.connect(), head, idle_timeout)
+        except UpstreamUnreachable:
+            if not self._lost_before_use():
+                raise
+            # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
+            # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
+            self.drop()
+            answer = await self._ask(await pool.connect(), head, idle_timeout)
+        self.upstream_seconds += self._clock.now() - self.sent_at
+        return answer
+
+    def _lost_before_use(self) -> bool:
+        connection = self._connection
+        return (
+            connection is not None
+            and connection.used
+            and not connection.heard
+            and self.request.method in _IDEMPOTENT
+            and self.replayable
+        )
+
+    def _ask(self, connection: UpstreamConnection, head: bytes, idle_timeout: float) -> Awaitable[Response]:
+        request = self.request
+        self._connection = connection
+        connection.idle_timeout = idle_timeout or NEVER
+        self.sent_at = self._clock.now()
+        answer = connection.send(head, request.method, request.length, self._interim)
+        if request.length:
+            self._send_body(connection)
+        return answer
+
+    def _send_body(self, connection: UpstreamConnection) -> None:
+        if self._upload is None:
+            self._upload = Upload(self._client, self._budget)
+            self._upload.aim(connection)
+            self._client.idle_timeout = connection.idle_timeout
+            self._client.pipe(self._upload)
+        else:
+            self._upload.aim(connection)
+        connection.flush()
+
+    def _interim(self, response: Response) -> None:
+        """Relay a 1xx answer, but no second `100 Continue` to a client that has already sent some of its body."""
+        sent = self._upload is not None and self._upload.bytes_in
+        if not self.request.http10 and not (response.status == 100 and sent):
+            self._client.write(relayed_interim(response))
+
+    # Sending once more
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the request can be sent again as it was."""
+        return self._upload is None or self._upload.replayable
+
+    def hold_body(self) -> None:
+        """Send no more of the body to the upstream that has answered; what still comes is kept for the second send."""
+        if self._upload is not None:
+            self._upload.detach()
+
+    def drop(self) -> None:
+        """Let go of the connection whose answer nobody will see; it is kept only if that answer is here whole."""
+        self.hold_body()
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pool is not None:
+            connection.discard()
+            self._pool.give_back(connection)
+
+    # Answering
+
+    def must_close(self) -> bool:
+        """Whether the client's connection cannot carry another request after an answer that begins now."""
+        return not self.request.keep_alive or self._client.reading_body
+
+    async def answer(self, response: Response, *, close: bool) -> bool:
+        """Relay the answer to its end; return whether the client's connection can carry another request.
+
+        Raises what breaks the answer off: the client has then been cut off too.
+        """
+        client, connection = self._client, self._connection
+        assert connection is not None
+        head, length = relayed_response(response, self.request, close)
+        self.begun = True
+        body = connection.whole_body()
+        if body is not None and length >= 0:
+            client.write(head + body)
+            client.body_bytes = len(body)
+            return not close
+        client.begin(head, length)
+        client.source = connection
+        client.idle_timeout = connection.idle_timeout
+        connection.pipe(client)
+        client.flush()
+        await connection.finished()
+        return not close and length != UNTIL_CLOSE
+
+    def answer_ourselves(self, head: bytes, body: bytes) -> None:
+        """Answer without the upstream."""
+        self.hold_body()
+        head_only = self.request.method == b"HEAD"
+        self._client.write(head if head_only else head + body)
+        self._client.body_bytes = 0 if head_only else len(body)
+
+    def cut(self) -> None:
+        """Break off an answer that has begun."""
+        self._client.abort()
+
+    def end(self) -> tuple[int, int]:
+        """Let go of everything; return how many bytes of bodies the client has sent and was sent."""
+        client, upload = self._client, self._upload
+        client.source = None
+        if self._connection is not None and self._pool is not None:
+            self._pool.give_back(self._connection)
+        if upload is None:
+            return 0, client.body_bytes
+        upload.detach()
+        upload.release()
+        return upload.bytes_in, client.body_bytes
