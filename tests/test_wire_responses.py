@@ -41,6 +41,14 @@ async def test_fields_arrive_byte_for_byte(relay: Running, upstream: Upstream) -
     assert answer.body == b"\x1f\x8b\x00\r"
 
 
+@pytest.mark.parametrize("line", [b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.0 200 OK"])
+async def test_the_status_line_is_ours(relay: Running, upstream: Upstream, line: bytes) -> None:
+    """It says HTTP/1.1 and has both its spaces, whatever the upstream's looked like (RFC 9112 section 4)."""
+    upstream.script(closing(line + b"\r\nContent-Length: 2\r\n\r\nok"))
+    answer = await relay.get()
+    assert (answer.status, answer.body) == (200, b"ok")
+
+
 async def test_fields_of_the_connection_stay_on_it(relay: Running, upstream: Upstream) -> None:
     """Hop-by-hop fields, and those Connection names, do not reach the client."""
     upstream.script(

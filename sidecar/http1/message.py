@@ -103,7 +103,7 @@ class Response:
 
     status: int
     status_line: bytes
-    """Code and reason."""
+    """Code, space and reason."""
     keep_alive: bool
     """Whether the upstream's connection can carry another request after this answer."""
     length: int
@@ -266,7 +266,7 @@ def parse_response(head: bytes, method: bytes) -> Response:
     minor, status_line, status = line.groups()
     response = Response()
     response.status = code = int(status)
-    response.status_line = status_line
+    response.status_line = status_line if len(status_line) > 3 else status_line + b" "
     http10 = minor != b"1"
     response.fields, notes = _read_fields(head[line.end() : -4], _RESPONSE_FIELD, _HOP_BY_HOP)
     length = _length(notes, http10)
