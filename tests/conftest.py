@@ -1,8 +1,8 @@
-"""One sidecar between real servers, and a check after each test that its log gave nothing away."""
+"""One sidecar between real servers, and a check after each test that it gave nothing away."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -167,6 +167,7 @@ def sidecar(
             await app.start()
             try:
                 yield Running(app, clock, log)
+                await _check_admin(app.admin_address)
             finally:
                 await app.stop()
         _check_log(log)
@@ -183,6 +184,14 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
 
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
     return Sidecar(load(str(config), {}), output=output, clock=clock, randomness=FixedRandomness())
+
+
+async def _check_admin(address: str) -> None:
+    """No canary in what the admin server shows to anybody; a sidecar the test has stopped shows nothing."""
+    for path in (b"/status", b"/metrics"):
+        with suppress(ConnectionRefusedError):
+            answer = await ask(address, b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+            assert CANARY not in answer.head.raw + answer.body
 
 
 def _check_log(log: Path) -> None:
