@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from sidecar.adapters.output import BATCH, CAPACITY, Output
+from sidecar.adapters.output import CAPACITY, Output
 
 LINE = b"x" * 99 + b"\n"
+BATCH = 64 * 1024
+"""A pipe's depth, and lines enough for several writes."""
 
 
 class Pipe(NamedTuple):

@@ -11,14 +11,17 @@ import threading
 
 PAUSE = 0.1
 """Seconds between two writes while lines keep coming; the first line after a silence goes at once."""
-BATCH = 64 * 1024
-"""Bytes gathered that cut the pause short."""
-CAPACITY = 1024 * 1024
+CAPACITY = 4 * 1024 * 1024
 """Bytes held at most, those being written included; lines over it are dropped and counted."""
 
 
 class Output:
-    """A bounded queue of lines before a file descriptor, which may be slow, blocked or broken."""
+    """A bounded queue of lines before a file descriptor, which may be slow, blocked or broken.
+
+    Lines are written from one thread. It and the writing thread take no lock: each owns its counters, appending
+    to a list and cutting its beginning off are single steps, and the only hand-over that could be lost is looked
+    after by the order of two of them (see `_await_lines`).
+    """
 
     def __init__(self, descriptor: int) -> None:
         """Write to a duplicate of `descriptor`; the caller's own may be closed at any time."""
@@ -26,57 +29,67 @@ class Output:
             self._descriptor = os.dup(descriptor)
         except OSError:
             self._descriptor = -1  # no such sink: every line counts as dropped
-        self.dropped = 0
-        """Lines lost so far, because the sink was too slow or broken."""
         self._lines: list[bytes] = []
-        self._size = 0
+        self._queued = self._refused = 0  # the caller's
+        self._written = self._lost = 0  # the writing thread's
         self._idle = False
         self._closing = False
         self._abandoned = False
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Lines lost so far, because the sink was too slow or broken."""
+        return self._refused + self._lost
+
     def write(self, line: bytes) -> None:
         """Queue one line, with its line end; returns at once whatever becomes of it."""
-        with self._lock:
-            before = self._size
-            size = before + len(line)
-            if size > CAPACITY or self._closing:
-                self.dropped += 1
-                return
-            self._lines.append(line)
-            self._size = size
-            if self._idle or before < BATCH <= size:
-                self._idle = False
-                self._changed.notify()
+        queued = self._queued + len(line)
+        if queued - self._written > CAPACITY or self._closing:
+            self._refused += 1
+            return
+        self._queued = queued
+        self._lines.append(line)
+        if self._idle:
+            self._idle = False
+            self._woken.set()
 
     def close(self, within: float = 1.0) -> None:
         """Write what is queued and end; gives up after `within` seconds, for which it may block."""
-        with self._lock:
-            self._closing = True
-            self._changed.notify()
+        self._closing = True
+        self._woken.set()
         self._thread.join(within)
         self._abandoned = True
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while self._await_lines():
+            count = len(self._lines)
+            batch = b"".join(self._lines[:count])
+            del self._lines[:count]
             self._put(batch)
-            with self._lock:
-                self._size -= len(batch)
-                self._changed.wait_for(lambda: self._size >= BATCH or self._closing, PAUSE)
+            self._written += len(batch)
+            if not self._closing:
+                self._woken.wait(PAUSE)
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def _next_batch(self) -> bytes:
-        """Wait for lines and take them all; b"" once closing and nothing is left."""
-        with self._lock:
-            self._idle = True
-            self._changed.wait_for(lambda: self._lines or self._closing)
-            self._idle = False
-            lines, self._lines = self._lines, []
-        return b"".join(lines)
+    def _await_lines(self) -> bool:
+        """Return True when there are lines, False when there will be none any more.
+
+        `_idle` is set before the last look and read after a line was queued: whichever comes first, one of the two
+        sides sees the other.
+        """
+        self._woken.clear()
+        self._idle = not self._closing
+        while not self._lines:
+            if self._closing:
+                return False
+            self._woken.wait()
+            self._woken.clear()
+        self._idle = False
+        return True
 
     def _put(self, batch: bytes) -> None:
         rest = memoryview(batch)
@@ -88,8 +101,7 @@ class Output:
             except OSError:
                 break
         if rest:
-            with self._lock:
-                self.dropped += rest.tobytes().count(b"\n")
+            self._lost += rest.tobytes().count(b"\n")
 
     def _await_room(self) -> None:
         """Somebody who shares the sink made it non-blocking: wait here instead of in write(2)."""
