@@ -103,3 +103,20 @@ async def test_b14_a_hung_authorization_server_cannot_wedge_a_key(
         authorization_server.scripts.clear()
         await running.clock.advance(10)
         assert (await running.get()).status == 200
+
+
+@pytest.mark.parametrize(
+    "fields", [(b"Content-Length: 38",), (b"Content-Length: 38", b"Expect: 100-continue")]
+)
+async def test_a_body_nobody_took_is_no_request(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, fields: tuple[bytes, ...]
+) -> None:
+    """Answered before its body was read, a request ends the connection; the body is never read as another."""
+    authorization_server.scripts.extend([json_answer(503, {})] * 20)
+    body = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: y\r\n"
+    async with sidecar() as running, await running.connect() as client:
+        data = running.request(b"POST", b"/", *fields) + body + running.request(b"GET", b"/next")
+        answer = await client.refused(data)
+        assert (answer.status, answer.values("Connection")) == (503, [b"close"])
+        authorization_server.scripts.clear()
+    assert upstream.requests == []
