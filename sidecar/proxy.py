@@ -147,8 +147,7 @@ class Proxy:
         wanted = route.token
         record.attempts = 1
         if wanted is None:
-            answer = await relay.send(pool, target, None, route.idle_timeout)
-            return await self._relay(answer, relay, record)
+            return await self._answer(await relay.send(pool, target, None, route.idle_timeout), relay, record)
 
         token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
         _note(record, wanted, token)
@@ -161,15 +160,17 @@ class Proxy:
                 _note(record, wanted, successor)
                 answer = await relay.send(pool, target, successor.authorization, route.idle_timeout)
                 self._judge_second(route, successor, answer, record)
-        return await self._relay(answer, relay, record)
+        return await self._answer(answer, relay, record)
 
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         return await self._tokens.token(wanted)
 
-    async def _relay(self, answer: Response, relay: Relay, record: RequestRecord) -> bool:
+    async def _answer(self, answer: Response, relay: Relay, record: RequestRecord) -> bool:
         record.status = answer.status
-        return await relay.answer(answer, close=self.draining or relay.must_close())
+        close = self.draining or relay.must_close()
+        framed = relay.answer_at_once(answer, close=close) or await relay.stream_answer(answer, close=close)
+        return framed and not close
 
     # Refused
 

@@ -13,6 +13,7 @@ Rule 5. Every other field is relayed as it came, in order, with case and duplica
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import httptools
 
@@ -55,7 +56,7 @@ _AUTHORIZATION = _field_pattern(frozenset((b"authorization",)))
 _CONTENT_LENGTH = _field_pattern(frozenset((b"content-length",)))
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _REQUEST_LINE = re.compile(rb"([A-Z-]+) ([^ \r\n]+) HTTP/1\.([01])(?=\r\n)")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?)(?=\r\n)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?)")
 
 
 class _NoCallbacks:
@@ -172,10 +173,9 @@ def _without_named(fields: bytes, connection: bytes) -> bytes:
 
 def _length(notes: _Notes, http10: bool) -> int | None:
     """Rule 4 for what both kinds of message share; None when neither field is there."""
-    coding = notes.get(b"transfer-encoding")
     length = notes.get(b"content-length")
-    if coding is not None:
-        if length is not None or http10 or coding.lower() != b"chunked":
+    if b"transfer-encoding" in notes:
+        if length is not None or http10 or notes[b"transfer-encoding"].lower() != b"chunked":
             raise MessageMalformed(
                 "Transfer-Encoding must be exactly `chunked`, in HTTP/1.1, without Content-Length"
             )
@@ -210,7 +210,7 @@ def parse_request(head: bytes) -> Request:
         raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
     request.http10 = http10 = minor == b"0"
     try:
-        judge_request(head)
+        _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
         request.fields, notes = _read_fields(head[line.end() : -4], _REQUEST_FIELD, _REQUEST_CUT)
         request.length = _length(notes, http10) or 0
     except MessageMalformed as error:
@@ -255,28 +255,35 @@ def early_fault(partial: bytes | bytearray) -> RequestRefused | None:
     return None
 
 
+@lru_cache(256)  # an upstream has few
+def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
+    """Return whether it is HTTP/1.0, the code, and code, space and reason."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise MessageMalformed("the status line is not HTTP/1.1")
+    minor, rest, status = found.groups()
+    return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
+
+
 def parse_response(head: bytes, method: bytes) -> Response:
     """Read the head of an answer to `method`. Raises MessageMalformed."""
-    line = _STATUS_LINE.match(head)
-    if line is None:
-        raise MessageMalformed("the status line is not HTTP/1.1")
+    end = head.find(b"\r\n")
+    http10, code, status_line = _read_status_line(head[:end])
     if head.count(b"\r\n") > MAX_FIELDS + 2:
         raise MessageMalformed(f"more than {MAX_FIELDS} header fields")
     _judge(httptools.HttpResponseParser(_NO_CALLBACKS), head)
-    minor, status_line, status = line.groups()
     response = Response()
-    response.status = code = int(status)
-    response.status_line = status_line if len(status_line) > 3 else status_line + b" "
-    http10 = minor != b"1"
-    response.fields, notes = _read_fields(head[line.end() : -4], _RESPONSE_FIELD, _HOP_BY_HOP)
+    response.status = code
+    response.status_line = status_line
+    response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, _HOP_BY_HOP)
     length = _length(notes, http10)
+    if length is None:
+        length = UNTIL_CLOSE
     if code < 200 or code == 204:
         response.fields = _CONTENT_LENGTH.sub(b"", response.fields)
         length = 0
-    elif method == b"HEAD" or code == 304:
+    elif code == 304 or method == b"HEAD":
         length = 0
-    elif length is None:
-        length = UNTIL_CLOSE
     response.length = length
     response.keep_alive = length != UNTIL_CLOSE and _persists(notes, http10)
     return response

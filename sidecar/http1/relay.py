@@ -142,8 +142,22 @@ class Relay:
         """Whether the client's connection cannot carry another request after an answer that begins now."""
         return not self.request.keep_alive or self._client.reading_body
 
-    async def answer(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer to its end; return whether the client's connection can carry another request.
+    def answer_at_once(self, response: Response, *, close: bool) -> bool:
+        """Relay the answer if all of it is here, as it nearly always is; else do nothing and return False."""
+        connection = self._connection
+        assert connection is not None
+        if response.length < 0:
+            return False
+        body = connection.whole_body()
+        if body is None:
+            return False
+        self.begun = True
+        self._client.write(relayed_response(response, self.request, close)[0] + body)
+        self._client.body_bytes = len(body)
+        return True
+
+    async def stream_answer(self, response: Response, *, close: bool) -> bool:
+        """Relay the answer as it comes; return whether its end could be told without closing.
 
         Raises what breaks the answer off: the client has then been cut off too.
         """
@@ -151,18 +165,13 @@ class Relay:
         assert connection is not None
         head, length = relayed_response(response, self.request, close)
         self.begun = True
-        body = connection.whole_body()
-        if body is not None and length >= 0:
-            client.write(head + body)
-            client.body_bytes = len(body)
-            return not close
         client.begin(head, length)
         client.source = connection
         client.idle_timeout = connection.idle_timeout
         connection.pipe(client)
         client.flush()
         await connection.finished()
-        return not close and length != UNTIL_CLOSE
+        return length != UNTIL_CLOSE
 
     def answer_ourselves(self, head: bytes, body: bytes) -> None:
         """Answer without the upstream."""
