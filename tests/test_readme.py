@@ -1,0 +1,215 @@
+"""The README says what is: its examples are valid, and its tables list exactly what the code has."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sidecar import admin, cache, cli
+from sidecar.adapters import credential_sources, output, token_endpoint
+from sidecar.adapters.logs import JsonLines
+from sidecar.adapters.telemetry import text_name
+from sidecar.config import json_schema, load, yaml_file
+from sidecar.core import instruments, problem
+from sidecar.core.events import Event, RequestRecord
+from sidecar.core.instruments import Instrument
+from sidecar.http1 import body, connection, message, pool, upload
+from sidecar.http1.server import ServerLimits
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+NO_VARIABLES = {"CLOCK_BOOTTIME"}
+"""Upper-case words in the code that name something else than an environment variable."""
+
+Row = dict[str, str]
+Schema = dict[str, Any]
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def table(heading: str, first_column: str) -> list[Row]:
+    """The rows of a section's table, each by its columns' names, without the backticks of the first cell."""
+    section = re.split(r"^#+ ", README.split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
+    lines = section[section.index(f"| {first_column} |") :].split("\n\n")[0].splitlines()
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    return [dict(zip(head, [row[0].strip("`"), *row[1:]], strict=True)) for row in rows]
+
+
+def words(cell: str) -> tuple[str, ...]:
+    """What a cell has in backticks."""
+    return tuple(re.findall(r"`([^`]+)`", cell))
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
+    """Whoever copies an example gets a configuration that loads, once its secrets are there."""
+
+    def elsewhere(path: re.Match[str]) -> str:
+        copy = tmp_path / path[0].replace("/", "_")
+        copy.write_text("content")
+        return str(copy)
+
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(re.sub(r"(?<=file: )/[^\s}]+", elsewhere, text))
+    assert load(str(file), dict.fromkeys(re.findall(r"env: (\w+)", text), "secret")).routes
+
+
+def test_the_example_without_a_file_is_valid() -> None:
+    """The variables of the quick start make a route."""
+    example = next(block for block in blocks("sh") if "SIDECAR_UPSTREAM" in block)
+    assert load(None, dict(re.findall(r"^(\w+)=(\S+)", example, re.MULTILINE))).routes
+
+
+def defaults(schema: Schema, kinds: Mapping[str, Schema], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of a schema that holds a value rather than more keys, and its default as the README writes it."""
+    for name, member in schema["properties"].items():
+        key = f"{path}{name}"
+        kind, inside = member, "."
+        if "additionalProperties" in kind:
+            kind, inside = kind["additionalProperties"], ".<name>."
+        elif "items" in kind:
+            kind, inside = kind["items"], "[]."
+        kind = next((kind for kind in kind.get("anyOf", []) if "$ref" in kind), kind)
+        if "$ref" in kind:
+            yield from defaults(kinds[kind["$ref"].rpartition("/")[2]], kinds, f"{key}{inside}")
+        else:
+            yield key, "required" if name in schema["required"] else written(member["default"])
+
+
+def written(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"`{value}`" if value and isinstance(value, str) else f"`{json.dumps(value)}`"
+
+
+def test_every_key_is_listed_with_its_default() -> None:
+    """The configuration table is the schema's."""
+    kinds = cast(Mapping[str, Schema], json_schema()["$defs"])
+    told = {row["Key"]: row["Default"] for row in table("Every key", "Key")}
+    assert told == dict(defaults(kinds["File"], kinds))
+
+
+def test_every_environment_variable_is_listed() -> None:
+    """The table has each variable the code names, and no other."""
+    trees = [ast.parse(module.read_text()) for module in (ROOT / "sidecar").rglob("*.py")]
+    texts = {str(node.value) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    named = {text for text in texts if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", text)}
+    assert {row["Variable"] for row in table("Environment variables", "Variable")} == named - NO_VARIABLES
+
+
+def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    return capsys.readouterr().out
+
+
+def test_every_command_and_flag_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is what --help says."""
+    told = {row["Command"]: set(words(row["Flags"])) for row in table("Commands and flags", "Command")}
+    commands = [(), *((name,) for name in re.findall(r"^    (\w+)", help_of(capsys=capsys), re.MULTILINE))]
+    assert told == {
+        " ".join(("sidecar", *command)): set(re.findall(r"--[a-z-]+", help_of(*command, capsys=capsys)))
+        for command in commands
+    }
+
+
+def test_every_exit_code_is_listed() -> None:
+    """The table has the command's own codes, the demo's 1 and argparse's 2."""
+    codes = {str(code) for name, code in vars(cli).items() if name.startswith("EXIT_")}
+    assert {row["Code"] for row in table("Exit codes", "Code")} == codes | {"1", "2"}
+
+
+def test_every_admin_path_is_listed() -> None:
+    """The table is what the admin server answers."""
+    answers = admin._answers(cast(admin.AdminState, None))  # asked for its paths only
+    assert {row["Path"] for row in table("Operating", "Path")} == set(answers)
+
+
+def test_every_field_of_the_access_log_is_listed_in_order() -> None:
+    """The table is a request's line."""
+    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", "")))
+    assert [row["Field"] for row in table("Logs", "Field")] == list(line)
+
+
+def test_every_event_is_listed_with_its_fields() -> None:
+    """The table is what there is to tell."""
+    told = {row["Event"]: (row["Level"].strip("`"), words(row["Fields"])) for row in table("Logs", "Event")}
+    assert told == {
+        event.name: (event.level, tuple(field.name for field in fields(event)))
+        for event in Event.__subclasses__()
+    }
+
+
+def test_every_metric_is_listed_with_its_labels() -> None:
+    """The table is what /metrics shows."""
+    told = {row["Name"]: (row["Kind"], words(row["Labels"])) for row in table("Metrics", "Name")}
+    assert told == {
+        text_name(each) + ("_total" if each.kind == "counter" else ""): (
+            each.kind,
+            tuple(label.replace(".", "_") for label in each.labels),
+        )
+        for each in vars(instruments).values()
+        if isinstance(each, Instrument)
+    }
+
+
+def test_every_error_is_listed_with_its_status() -> None:
+    """The table is what clients can be told by us."""
+    told = {(row["Status"], *words(row["`error`"])) for row in table("Errors we answer", "Status")}
+    refused = {(str(status), word) for status, (word, _) in problem._REFUSED.items()}
+    failed = {(str(status), word) for status, word, _ in problem._FAILED.values()}
+    bug = problem.render(Exception(), "")
+    assert told == refused | failed | {("4xx", problem._OTHER_REFUSED[0]), (str(bug.status), bug.word)}
+
+
+def size(number: int) -> str:
+    return f"{number >> 20} MiB" if number >= 1 << 20 else f"{number >> 10} KiB"
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    """The numbers are the constants'."""
+    clients = ServerLimits()
+    assert {row["What"]: row["Limit"] for row in table("Limits", "What")} == {
+        "Head of a request or an answer": size(message.MAX_HEAD),
+        "Target of a request": size(message.MAX_LINE),
+        "Fields in a head": str(message.MAX_FIELDS),
+        "Trailers": size(body._MAX_TRAILERS),
+        "Body kept for the second send": size(upload.REPLAY_LIMIT),
+        "Bodies kept, together": size(upload.ReplayBudget()._left),
+        "Bytes buffered, each direction of a connection": size(connection.HIGH_WATER),
+        "Client connections": str(clients.max_connections),
+        "Admin connections": str(admin.MAX_CONNECTIONS),
+        "Time for a request's head": f"{clients.head_timeout:g} s",
+        "Time between a client's requests": f"{clients.keep_alive_timeout:g} s",
+        "Time an idle upstream connection is kept": f"{pool.IDLE_TIMEOUT:g} s",
+        "Time for an admin connection": f"{admin.LIFETIME:g} s",
+        "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
+        "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
+        "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
+        "Credentials file": size(credential_sources.SIZE_LIMIT),
+        "Configuration file": size(yaml_file.MAX_FILE_BYTES),
+        "Log lines waiting to be written": size(output.CAPACITY),
+    }
+
+
+def test_every_make_target_is_listed() -> None:
+    """The table is what the Makefile offers."""
+    targets = (ROOT / "Makefile").read_text().split(".PHONY:")[1].splitlines()[0].split()
+    assert {row["Command"] for row in table("Development", "Command")} == {f"make {name}" for name in targets}
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link is to a file of the project or to a heading of the page."""
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {"#" + re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    assert [link for link in links if link not in anchors and not (ROOT / link).is_file()] == []
