@@ -74,7 +74,12 @@ class Proxy:
                 record = self._record(request)
                 relay = Relay(client, request, self._budget, self._clock)
                 try:
-                    reusable = await self._exchange(relay, record)
+                    reusable = await self._answer(relay, record)
+                except asyncio.CancelledError:
+                    record.error = "client_gone"
+                    raise
+                except Exception as error:  # noqa: BLE001  one request's bug must not take the others down
+                    reusable = self._fail(error, relay, record)
                 finally:
                     record.bytes_in, record.bytes_out = relay.end()
                     record.upstream_seconds = relay.upstream_seconds
@@ -91,13 +96,9 @@ class Proxy:
 
     def _record(self, request: Request) -> RequestRecord:
         notes = request.notes
-        return RequestRecord(
-            self._clock.now(),
-            request.method.decode(),
-            "",
-            request_id(notes) or self._next_id(),
-            trace_id(notes),
-        )
+        known = request_id(notes[b"x-request-id"]) if b"x-request-id" in notes else ""
+        trace = trace_id(notes[b"traceparent"]) if b"traceparent" in notes else ""
+        return RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), trace)
 
     def _next_id(self) -> str:
         self._count += 1
@@ -106,26 +107,6 @@ class Proxy:
     def _finish(self, record: RequestRecord) -> None:
         record.finished = self._clock.now()
         self._journal.request_finished(record)
-
-    async def _exchange(self, relay: Relay, record: RequestRecord) -> bool:
-        """Answer one request, whatever happens; return whether the client's connection can carry another."""
-        try:
-            route, target = self._match(relay.request, record)
-            if not route.total_timeout:
-                return await self._story(route, target, relay, record)
-            try:
-                async with asyncio.timeout(route.total_timeout):
-                    return await self._story(route, target, relay, record)
-            except TimeoutError:
-                raise UpstreamTimeout(f"the exchange took longer than {route.total_timeout:g} s") from None
-        except SidecarError as error:
-            return self._fail(error, relay, record)
-        except asyncio.CancelledError:
-            record.error = "client_gone"
-            raise
-        except Exception as bug:  # noqa: BLE001  one request's bug must not take the others down
-            self._journal.tell(Failed.of("exchange", bug))
-            return self._fail(bug, relay, record)
 
     def _match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
         """Return the request's route and what its upstream is asked for. Raises RequestRefused."""
@@ -142,35 +123,44 @@ class Proxy:
         record.route = route.name
         return route, upstream_target(route, target)
 
+    async def _answer(self, relay: Relay, record: RequestRecord) -> bool:
+        """Answer one request within its route's time; return whether the connection can carry another."""
+        route, target = self._match(relay.request, record)
+        if not route.total_timeout:
+            return await self._story(route, target, relay, record)
+        try:
+            async with asyncio.timeout(route.total_timeout):
+                return await self._story(route, target, relay, record)
+        except TimeoutError:
+            raise UpstreamTimeout(f"the exchange took longer than {route.total_timeout:g} s") from None
+
     async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]
         wanted = route.token
+        token = None
+        if wanted is not None:
+            token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
+            _note(record, wanted, token)
         record.attempts = 1
-        if wanted is None:
-            return await self._answer(await relay.send(pool, target, None, route.idle_timeout), relay, record)
+        answer = await relay.send(pool, target, token, route.idle_timeout)
 
-        token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
-        _note(record, wanted, token)
-        answer = await relay.send(pool, target, token.authorization, route.idle_timeout)
-        if answer.status in route.refused_statuses:
+        if token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
             if successor is not None:
                 relay.drop()
                 record.attempts = 2
-                _note(record, wanted, successor)
-                answer = await relay.send(pool, target, successor.authorization, route.idle_timeout)
+                answer = await relay.send(pool, target, successor, route.idle_timeout)
                 self._judge_second(route, successor, answer, record)
-        return await self._answer(answer, relay, record)
+
+        record.status = answer.status
+        close = self.draining or relay.must_close()
+        if relay.answer_at_once(answer, close=close):
+            return not close
+        return await relay.stream_answer(answer, close=close) and not close
 
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         return await self._tokens.token(wanted)
-
-    async def _answer(self, answer: Response, relay: Relay, record: RequestRecord) -> bool:
-        record.status = answer.status
-        close = self.draining or relay.must_close()
-        framed = relay.answer_at_once(answer, close=close) or await relay.stream_answer(answer, close=close)
-        return framed and not close
 
     # Refused
 
@@ -221,6 +211,7 @@ class Proxy:
 
     def _judge_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         assert route.token is not None
+        _note(record, route.token, token)
         if answer.status in route.refused_statuses:
             self._tokens.cool_down(route.token, token)
             self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, "refused"))
@@ -232,6 +223,8 @@ class Proxy:
 
     def _fail(self, error: Exception, relay: Relay, record: RequestRecord) -> bool:
         """Answer with a problem of our own, or break off an answer that has begun."""
+        if not isinstance(error, SidecarError):
+            self._journal.tell(Failed.of("exchange", error))
         if relay.begun:
             record.error = render(error, record.request_id).word
             relay.cut()

@@ -56,6 +56,7 @@ class Connection(ABC, asyncio.Protocol):
         self.body_bytes = 0
         """Content written so far, of the current message."""
         self._deadlines = deadlines
+        self._loop = asyncio.get_running_loop()
         self._held: bytes | bytearray = b""
         self._body: Body | None = None
         self._sink: Sink | None = None
@@ -241,7 +242,7 @@ class Connection(ABC, asyncio.Protocol):
     async def drained(self) -> None:
         """Wait until the peer has read most of what was written, or is gone."""
         if self.write_paused and not self.closed:
-            self._drained = asyncio.get_running_loop().create_future()
+            self._drained = self._loop.create_future()
             await self._drained
 
     def close(self) -> None:

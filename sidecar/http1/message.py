@@ -27,6 +27,7 @@ UNTIL_CLOSE = -2
 MAX_HEAD = 64 * 1024
 MAX_LINE = 16 * 1024
 MAX_FIELDS = 200
+_FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
 _HOP_BY_HOP = frozenset(
@@ -73,7 +74,6 @@ class Request:
     """A request's head as accepted."""
 
     __slots__ = (
-        "expects_continue",
         "fields",
         "host",
         "http10",
@@ -89,7 +89,6 @@ class Request:
     host: bytes
     http10: bool
     keep_alive: bool
-    expects_continue: bool
     length: int
     """Of the body: bytes, or CHUNKED."""
     fields: bytes
@@ -206,7 +205,7 @@ def parse_request(head: bytes) -> Request:
     request.method, request.target, minor = line.groups()
     if len(request.target) > MAX_LINE:
         raise RequestRefused(414, f"the target is longer than {MAX_LINE} bytes")
-    if head.count(b"\r\n") > MAX_FIELDS + 2:
+    if len(head) > _FEW_FIELDS and head.count(b"\r\n") > MAX_FIELDS + 2:
         raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
     request.http10 = http10 = minor == b"0"
     try:
@@ -222,7 +221,8 @@ def parse_request(head: bytes) -> Request:
     if request.method in _NOT_RELAYED:
         raise RequestRefused(400, f"{request.method.decode()} is not relayed")
     request.keep_alive = _persists(notes, http10)
-    request.expects_continue = b"expect" in notes and _expects_continue(notes[b"expect"], http10)
+    if b"expect" in notes:
+        _check_expectation(notes[b"expect"], http10)
     return request
 
 
@@ -230,12 +230,9 @@ _NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
 _BAD_REQUEST_LINE = "the request line must be `METHOD target HTTP/1.1` with single spaces"
 
 
-def _expects_continue(value: bytes, http10: bool) -> bool:
-    if http10:
-        return False  # RFC 9110 section 10.1.1: ignored there
-    if value.lower() != b"100-continue":
+def _check_expectation(value: bytes, http10: bool) -> None:
+    if not http10 and value.lower() != b"100-continue":  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
         raise RequestRefused(417, "the only expectation known is 100-continue")
-    return True
 
 
 def early_fault(partial: bytes | bytearray) -> RequestRefused | None:
@@ -269,7 +266,7 @@ def parse_response(head: bytes, method: bytes) -> Response:
     """Read the head of an answer to `method`. Raises MessageMalformed."""
     end = head.find(b"\r\n")
     http10, code, status_line = _read_status_line(head[:end])
-    if head.count(b"\r\n") > MAX_FIELDS + 2:
+    if len(head) > _FEW_FIELDS and head.count(b"\r\n") > MAX_FIELDS + 2:
         raise MessageMalformed(f"more than {MAX_FIELDS} header fields")
     _judge(httptools.HttpResponseParser(_NO_CALLBACKS), head)
     response = Response()

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 
 from sidecar.core.errors import UpstreamUnreachable
 from sidecar.core.ports import Clock
+from sidecar.core.token import Token
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.message import (
     UNTIL_CLOSE,
@@ -56,10 +57,8 @@ class Relay:
 
     # Sending
 
-    async def send(
-        self, pool: Pool, target: bytes, authorization: bytes | None, idle_timeout: float
-    ) -> Response:
-        """Send the request and return the answer's head. `authorization` replaces the client's; None leaves it.
+    async def send(self, pool: Pool, target: bytes, token: Token | None, idle_timeout: float) -> Response:
+        """Send the request and return the answer's head. The token replaces the client's own; None leaves that.
 
         Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
         """
@@ -67,6 +66,7 @@ class Relay:
         if upload is not None and upload.error is not None:
             raise upload.error
         self._pool = pool
+        authorization = None if token is None else token.authorization
         head = relayed_request(self.request, target, pool.authority, authorization)
         try:
             answer = await self._ask(pool.take() or await pool.connect(), head, idle_timeout)

@@ -68,7 +68,7 @@ class ClientConnection(Connection):
         if not self._listener.admit(self):
             self.abort()
             return
-        self._task = asyncio.get_running_loop().create_task(self._listener.story(self))
+        self._task = self._loop.create_task(self._listener.story(self))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -93,14 +93,16 @@ class ClientConnection(Connection):
             limits = self._limits
             patience = limits.head_timeout if self._first or self._held else limits.keep_alive_timeout
             self.deadline = self._deadlines.now + patience
-            self.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
+            if not self._reading:
+                self.resume_reading()
+            self._waiter = self._loop.create_future()
             request = await self._waiter
         return request
 
     def bytes_held(self) -> None:
-        if self._state is _WAITING and self._waiter is not None:
-            self._look_for_request(self._waiter)
+        waiter = self._waiter
+        if waiter is not None:
+            self._look_for_request(waiter)
         elif self._state is _LINGERING:
             self._discard()
         elif len(self._held) > HIGH_WATER:
@@ -116,8 +118,11 @@ class ClientConnection(Connection):
             waiter.set_exception(refusal)
             return
         if request is not None or self._eof:
-            self._deliver(request)
-        elif self._scanned == 0:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(request)
+            return
+        if self._scanned == 0:
             self.deadline = self._deadlines.now + self._limits.head_timeout  # the first byte of this head
         self._scanned = len(self._held)
 
@@ -141,9 +146,12 @@ class ClientConnection(Connection):
         self._state = _BUSY
         self._first = False
         self.deadline = NEVER
-        request = parse_request(bytes(held[: end + 4]))
-        self._held = bytes(held[end + 4 :])
-        self._body = body_of(request.length) if request.length else None
+        end += 4
+        held = bytes(held)
+        self._held = held[end:]
+        request = parse_request(held if end == len(held) else held[:end])
+        if request.length:
+            self._body = body_of(request.length)
         return request
 
     @property

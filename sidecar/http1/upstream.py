@@ -76,7 +76,7 @@ class UpstreamConnection(Connection):
         self._scanned = 0
         self.heard = False
         self.deadline = self._deadlines.now + self.idle_timeout
-        self._answer = answer = asyncio.get_running_loop().create_future()
+        self._answer = answer = self._loop.create_future()
         if body_length:
             self._sending = True
             self.begin(head, body_length)
@@ -126,8 +126,10 @@ class UpstreamConnection(Connection):
                     raise MessageMalformed(f"the answer's head is longer than {MAX_HEAD} bytes")
                 self._scanned = max(0, len(held) - 3)
                 return
-            response = parse_response(bytes(held[: end + 4]), self._method)
-            self._held = bytes(held[end + 4 :])
+            end += 4
+            held = bytes(held)
+            self._held = held[end:]
+            response = parse_response(held[:end], self._method)
             self._scanned = 0
             if response.status >= 200:
                 self._accept(response)
@@ -170,7 +172,7 @@ class UpstreamConnection(Connection):
     async def finished(self) -> None:
         """Wait until the answer's body has flowed to its end. Raises what broke it."""
         if self._state is _PIPING and self._fault is None:
-            self._end_of_answer = asyncio.get_running_loop().create_future()
+            self._end_of_answer = self._loop.create_future()
             await self._end_of_answer
         if self._fault is not None:
             raise self._fault
