@@ -102,7 +102,7 @@ class Proxy:
 
     def _next_id(self) -> str:
         self._count += 1
-        return f"{self._instance}-{self._count:x}"
+        return f"{self._instance}-{self._count}"
 
     def _finish(self, record: RequestRecord) -> None:
         record.finished = self._clock.now()
@@ -113,7 +113,9 @@ class Proxy:
         target = split(request.target)
         record.path = target.path.decode()
         router = self.table.router
-        host = router.admit(target.authority or request.host)
+        host = router.admit(request.host)
+        if target.authority:
+            host = router.admit(target.authority)
         notes = request.notes
         if b"origin" in notes or b"sec-fetch-site" in notes:
             guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))

@@ -170,26 +170,26 @@ def _without_named(fields: bytes, connection: bytes) -> bytes:
     return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
 
 
-def _length(notes: _Notes, http10: bool) -> int | None:
+def _length(notes: _Notes, http10: bool) -> int | None:  # noqa: FBT001  a fact, no switch
     """Rule 4 for what both kinds of message share; None when neither field is there."""
-    length = notes.get(b"content-length")
     if b"transfer-encoding" in notes:
-        if length is not None or http10 or notes[b"transfer-encoding"].lower() != b"chunked":
+        if http10 or b"content-length" in notes or notes[b"transfer-encoding"].lower() != b"chunked":
             raise MessageMalformed(
                 "Transfer-Encoding must be exactly `chunked`, in HTTP/1.1, without Content-Length"
             )
         return CHUNKED
-    if length is None:
+    if b"content-length" not in notes:
         return None
+    length = notes[b"content-length"]
     if not length.isdigit() or len(length) > _MAX_DIGITS:
         raise MessageMalformed("Content-Length must be one plain decimal number")
     return int(length)
 
 
 def _persists(notes: _Notes, http10: bool) -> bool:
-    connection = notes.get(b"connection")
-    if connection is None:
+    if b"connection" not in notes:
         return not http10
+    connection = notes[b"connection"]
     if connection == b"keep-alive":
         return True
     options = _tokens(connection)
