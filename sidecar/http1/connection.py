@@ -45,6 +45,26 @@ class Sink(Protocol):
 class Connection(ABC, asyncio.Protocol):
     """One transport; see the head of this module."""
 
+    __slots__ = (
+        "_body",
+        "_deadlines",
+        "_drained",
+        "_eof",
+        "_head",
+        "_held",
+        "_loop",
+        "_out",
+        "_reading",
+        "_sink",
+        "body_bytes",
+        "closed",
+        "deadline",
+        "idle_timeout",
+        "source",
+        "transport",
+        "write_paused",
+    )
+
     transport: asyncio.Transport
 
     def __init__(self, deadlines: Deadlines) -> None:

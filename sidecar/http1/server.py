@@ -51,6 +51,18 @@ _WAITING, _BUSY, _LINGERING = State  # naming an Enum's member costs a search ea
 class ClientConnection(Connection):
     """One client. The story runs as its task, and is cancelled when the client goes away."""
 
+    __slots__ = (
+        "_first",
+        "_limits",
+        "_lingered",
+        "_listener",
+        "_scanned",
+        "_state",
+        "_task",
+        "_waiter",
+        "_write_backlog",
+    )
+
     def __init__(self, listener: "Listener") -> None:
         super().__init__(listener.deadlines)
         self._listener = listener

@@ -41,6 +41,23 @@ _IDLE, _AWAITING, _HELD, _PIPING, _DONE = State  # naming an Enum's member costs
 class UpstreamConnection(Connection):
     """One connection to an origin."""
 
+    __slots__ = (
+        "_answer",
+        "_end_of_answer",
+        "_fault",
+        "_interim",
+        "_interims",
+        "_keep_alive",
+        "_length",
+        "_method",
+        "_on_lost",
+        "_scanned",
+        "_sending",
+        "_state",
+        "heard",
+        "used",
+    )
+
     def __init__(self, deadlines: Deadlines, on_lost: Callable[["UpstreamConnection"], None]) -> None:
         super().__init__(deadlines)
         self._on_lost = on_lost
