@@ -67,17 +67,17 @@ def faults(path: str | None, environ: dict[str, str]) -> tuple[Fault, ...]:
 def test_a_whole_file_becomes_a_config(tmp_path: Path) -> None:
     """Every key of the file arrives where it is meant, in seconds and as core's own types."""
     pem = write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
-    token = write(tmp_path / "admin", f"{CANARY}\n")
+    secret = write(tmp_path / "secret", CANARY)
     both = write(tmp_path / "both.json", "{}")
     config = read(
         tmp_path,
         f"""
 listen: unix:/run/sidecar/http.sock
-admin: {{listen: "[::1]:9181", token: {{file: {token}}}}}
+admin: {{listen: "[::1]:9181"}}
 cache: {{mode: local, memory_ttl: 500ms, store_ttl: 5m, leeway: 0s, max_entries: 7}}
 credentials:
   fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
-  secret-file: {{client_id: me, client_secret: {{file: {token}}}}}
+  secret-file: {{client_id: me, client_secret: {{file: {secret}}}}}
   both: {{file: {both}}}
   public: {{client_id: me}}
 tokens:
@@ -107,11 +107,10 @@ log: {{format: console, level: debug}}
 """,
     )
     assert (config.listen, config.admin.listen) == ("unix:/run/sidecar/http.sock", "[::1]:9181")
-    assert config.admin.token == Secret(CANARY)
     assert config.cache == CacheSettings(memory_ttl=0.5, store_ttl=300.0, leeway=0.0, max_entries=7)
     assert config.credentials == {
         "fixed": FixedCredentials("me", Secret(CANARY)),
-        "secret-file": SecretFileCredentials("me", token),
+        "secret-file": SecretFileCredentials("me", secret),
         "both": FileCredentials(both),
         "public": FixedCredentials("me", Secret("")),
     }
@@ -199,19 +198,11 @@ def test_the_file_is_found_by_flag_then_variable(tmp_path: Path) -> None:
     assert load(None, environ).listen == "127.0.0.1:2"
 
 
-@pytest.mark.parametrize(
-    "content", ["", ":", "[", "admin: 3", "admin: {token: {file: 3}}", "admin: {token: {env: X}}"]
-)
-def test_sources_never_raise(tmp_path: Path, content: str) -> None:
-    """A bad file is watched all the same: it may be mended."""
-    path = write(tmp_path / "config.yaml", content)
-    assert sources(path, {}) == (Path(path),)
-
-
-def test_the_admin_tokens_file_is_watched(tmp_path: Path) -> None:
-    """A file whose content is part of the configuration is one of its sources."""
-    path = write(tmp_path / "config.yaml", tree(admin={"token": {"file": "/x"}}))
-    assert sources(path, {}) == (Path(path), Path("/x"))
+@pytest.mark.parametrize("name", ["config.yaml", "not-there.yaml"])
+def test_a_file_is_a_source_whatever_it_holds(tmp_path: Path, name: str) -> None:
+    """A bad file, or a missing one, is watched all the same: it may be mended."""
+    write(tmp_path / "config.yaml", "[")
+    assert sources(str(tmp_path / name), {}) == (tmp_path / name,)
 
 
 BAD_VALUES: list[tuple[str, object, str, str]] = [
@@ -225,19 +216,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("listen", 9180, "listen", "write host:port"),
     ("admin", {"listen": "0.0.0.0:9180"}, "admin.listen", "the same address or port as listen"),
     ("admin", {"listen": ":9181"}, "admin.listen", "write host:port"),
-    ("admin", {"token": CANARY}, "admin.token", "never written here"),
-    ("admin", {"token": {"file": "/nope"}}, "admin.token.file", "cannot be read: No such file"),
-    ("admin", {"token": {"file": "/tmp"}}, "admin.token.file", "no regular file"),
-    ("admin", {"token": {"env": "NOPE"}}, "admin.token.env", "NOPE is not set"),
-    ("admin", {"token": {"env": "EMPTY"}}, "admin.token.env", "EMPTY is not set, or is empty"),
-    ("admin", {"token": {"env": CANARY}}, "admin.token.env", "not the secret itself"),
-    ("admin", {"token": {}}, "admin.token", "exactly one of: file, env"),
-    (
-        "admin",
-        {"token": {"file": __file__, "env": "CLIENT_SECRET"}},
-        "admin.token",
-        "exactly one of: file, env",
-    ),
+    ("admin", {"token": {"env": "CLIENT_SECRET"}}, "admin.token", "unknown key"),
     ("admin", [], "admin", "write a mapping"),
     ("cache", {"mode": "distributed"}, "cache.mode", "needs a redis.url"),
     ("cache", {"mode": "off"}, "cache.mode", "must be local"),
@@ -249,11 +228,38 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("cache", {"max_entries": True}, "cache.max_entries", "Expected int"),
     ("redis", {"url": "redis://x"}, "redis", "unknown key"),
     ("tenant", {}, "tenant", "unknown key"),
+    ("credentials__c__client_secret", CANARY, "credentials.c.client_secret", "never written here"),
     (
-        "credentials__c",
-        {"client_id": "me", "client_secret": CANARY},
+        "credentials__c__client_secret",
+        {"file": "/nope"},
+        "credentials.c.client_secret.file",
+        "cannot be read: No such file",
+    ),
+    (
+        "credentials__c__client_secret",
+        {"file": "/tmp"},
+        "credentials.c.client_secret.file",
+        "no regular file",
+    ),
+    ("credentials__c__client_secret", {"env": "NOPE"}, "credentials.c.client_secret.env", "NOPE is not set"),
+    (
+        "credentials__c__client_secret",
+        {"env": "EMPTY"},
+        "credentials.c.client_secret.env",
+        "EMPTY is not set, or is empty",
+    ),
+    (
+        "credentials__c__client_secret",
+        {"env": CANARY},
+        "credentials.c.client_secret.env",
+        "not the secret itself",
+    ),
+    ("credentials__c__client_secret", {}, "credentials.c.client_secret", "exactly one of: file, env"),
+    (
+        "credentials__c__client_secret",
+        {"file": __file__, "env": "CLIENT_SECRET"},
         "credentials.c.client_secret",
-        "never written",
+        "exactly one of: file, env",
     ),
     (
         "credentials__c",
@@ -486,8 +492,8 @@ def test_the_one_route_beside_a_file_is_a_fault(tmp_path: Path, name: str) -> No
 
 def test_no_secret_shows_in_a_config(tmp_path: Path) -> None:
     """However a Config is printed, its secrets stay inside."""
-    token = write(tmp_path / "token", CANARY)
-    config = read(tmp_path, tree(admin={"token": {"file": token}}))
+    config = read(tmp_path, tree())
+    assert config.credentials == {"c": FixedCredentials("me", Secret(CANARY))}
     assert CANARY not in repr(config) + str(config)
 
 

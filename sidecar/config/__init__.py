@@ -38,23 +38,16 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     faults += [environment.blame(Fault(source, *one), names, environ) for one in found]
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
-    try:
-        return meaning.config(file, environ)
-    except ValueError as error:  # a file that was good when it was checked
-        raise ConfigError((Fault(source, "", f"a file changed while it was read: {error}"),)) from error
+    return meaning.config(file, environ)
 
 
 def sources(path: str | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files whose content decides the configuration; never raises for a bad one.
+    """Return the files whose content decides the configuration, good or bad.
 
     Files of credentials and certificates are not among them: whoever uses those reads them again.
     """
     place = yaml_file.place(path, environ)
-    if place is None:
-        twin = environ.get("SIDECAR_CLIENT_ID_FILE")
-        return (Path(twin),) if twin else ()
-    tree, _ = yaml_file.read(place)
-    admin = (tree or {}).get("admin")
-    token = admin.get("token") if isinstance(admin, dict) else None
-    file = token.get("file") if isinstance(token, dict) else None
-    return (place, Path(file)) if isinstance(file, str) else (place,)
+    if place is not None:
+        return (place,)
+    client_id = environ.get("SIDECAR_CLIENT_ID_FILE")
+    return (Path(client_id),) if client_id else ()

@@ -1,10 +1,9 @@
-"""From what is written to what is meant. Everything has been checked; only files may have changed since."""
+"""From what is written to what is meant. Everything has been checked."""
 
 from collections.abc import Mapping
 
 from sidecar.config import schema
 from sidecar.config.rules import variable
-from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
 from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.routes import Origin, Route, Tls
@@ -15,10 +14,9 @@ from sidecar.core.token import TokenRequest
 
 def config(file: schema.File, environ: Mapping[str, str]) -> Config:
     tokens = {name: _token(name, token, file.credentials) for name, token in file.tokens.items()}
-    admin = file.admin
     return Config(
         listen=file.listen,
-        admin=AdminSettings(admin.listen, _secret(admin.token, environ) if admin.token else None),
+        admin=AdminSettings(file.admin.listen),
         cache=CacheSettings(
             memory_ttl=units.seconds(file.cache.memory_ttl),
             store_ttl=units.seconds(file.cache.store_ttl),
@@ -34,12 +32,6 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _secret(reference: schema.Reference, environ: Mapping[str, str]) -> Secret:
-    if reference.file:
-        return Secret(file_text(reference.file).strip())
-    return Secret(variable(environ, reference.env or ""))
-
-
 def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
     if entry.file:
         return FileCredentials(entry.file)
@@ -48,7 +40,7 @@ def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> Crede
         return FixedCredentials(client_id, Secret(""))
     if entry.client_secret.file:
         return SecretFileCredentials(client_id, entry.client_secret.file)
-    return FixedCredentials(client_id, _secret(entry.client_secret, environ))
+    return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
 
 
 def _token(

@@ -46,9 +46,6 @@ class Admin(Node, frozen=True, kw_only=True):
         _text("listen"),
         Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
     ] = "0.0.0.0:9181"
-    token: Annotated[
-        Reference | None, Meta(description="Bearer token a POST must carry. Absent: every POST is refused.")
-    ] = None
 
 
 class Cache(Node, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from typing import Literal
 
 from sidecar.core.credentials import CredentialSpec
 from sidecar.core.routes import Route
-from sidecar.core.secret import Secret
 from sidecar.core.token import MAX_LEEWAY, TokenRequest
 
 
@@ -15,8 +14,6 @@ class AdminSettings:
     """The server for probes, metrics and status."""
 
     listen: str = "0.0.0.0:9181"
-    token: Secret | None = None
-    """What a POST must carry; None refuses every POST."""
 
 
 @dataclass(frozen=True, slots=True)
