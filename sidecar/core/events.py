@@ -73,7 +73,7 @@ class Refused(Event):
     status: int
     error: str
     """The challenge's `error`, "" when it had none."""
-    decision: Literal["renew", "relay", "cooling"]
+    decision: Literal["renew", "cooling"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _BY_TOKEN: dict[Instrument, _Outcomes] = {
     instruments.COOL_DOWNS: ((),),
 }
 _BY_ROUTE: dict[Instrument, _Outcomes] = {
-    instruments.REFUSALS: (("renew",), ("relay",), ("cooling",)),
+    instruments.REFUSALS: (("renew",), ("cooling",)),
     instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
 }
 
