@@ -35,7 +35,7 @@ SERVER = Instrument(
 CLIENT = Instrument(
     "http.client.request.duration",
     "histogram",
-    "From the last send upstream to the head of the answer.",
+    "From sending to the head of the answer; of both sends together.",
     _REQUEST + _UPSTREAM,
     "s",
 )
