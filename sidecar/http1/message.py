@@ -74,6 +74,7 @@ class Request:
     """A request's head as accepted."""
 
     __slots__ = (
+        "block",
         "fields",
         "host",
         "http10",
@@ -86,13 +87,15 @@ class Request:
 
     method: bytes
     target: bytes
+    block: bytes
+    """All field lines as they came, each with the CRLF before it."""
     host: bytes
     http10: bool
     keep_alive: bool
     length: int
     """Of the body: bytes, or CHUNKED."""
     fields: bytes
-    """The end-to-end field lines as they came, each with the CRLF before it."""
+    """Those of them that are end-to-end."""
     notes: _Notes
 
 
@@ -170,7 +173,7 @@ def _without_named(fields: bytes, connection: bytes) -> bytes:
     return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
 
 
-def _length(notes: _Notes, http10: bool) -> int | None:  # noqa: FBT001  a fact, no switch
+def _length(notes: _Notes, http10: bool) -> int | None:
     """Rule 4 for what both kinds of message share; None when neither field is there."""
     if b"transfer-encoding" in notes:
         if http10 or b"content-length" in notes or notes[b"transfer-encoding"].lower() != b"chunked":
@@ -196,8 +199,12 @@ def _persists(notes: _Notes, http10: bool) -> bool:
     return b"close" not in options and (not http10 or b"keep-alive" in options)
 
 
-def parse_request(head: bytes) -> Request:
-    """Read a request's head, empty line included. Raises RequestRefused."""
+def parse_request(head: bytes, before: Request | None = None) -> Request:
+    """Read a request's head, empty line included. Raises RequestRefused.
+
+    `before` is the connection's request before this one: applications repeat their fields to the byte, and
+    what was read from them once need not be read again.
+    """
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise RequestRefused(400, _BAD_REQUEST_LINE)
@@ -205,25 +212,46 @@ def parse_request(head: bytes) -> Request:
     request.method, request.target, minor = line.groups()
     if len(request.target) > MAX_LINE:
         raise RequestRefused(414, f"the target is longer than {MAX_LINE} bytes")
-    if len(head) > _FEW_FIELDS and head.count(b"\r\n") > MAX_FIELDS + 2:
-        raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
-    request.http10 = http10 = minor == b"0"
-    try:
-        _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
-        request.fields, notes = _read_fields(head[line.end() : -4], _REQUEST_FIELD, _REQUEST_CUT)
-        request.length = _length(notes, http10) or 0
-    except MessageMalformed as error:
-        raise RequestRefused(400, str(error)) from None
-    request.notes = notes
-    if b"host" not in notes:
-        raise RequestRefused(400, "a request needs a Host")
-    request.host = notes[b"host"]
     if request.method in _NOT_RELAYED:
         raise RequestRefused(400, f"{request.method.decode()} is not relayed")
-    request.keep_alive = _persists(notes, http10)
-    if b"expect" in notes:
-        _check_expectation(notes[b"expect"], http10)
+    request.http10 = minor == b"0"
+    request.block = block = head[line.end() : -4]
+    if before is not None and (before.block, before.method, before.http10) == (
+        block,
+        request.method,
+        request.http10,
+    ):
+        return _as_before(request, before)
+    try:
+        _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
+        _read_block(request, block)
+    except MessageMalformed as error:
+        raise RequestRefused(400, str(error)) from None
     return request
+
+
+def _as_before(request: Request, before: Request) -> Request:
+    """Take over what was read and judged; only the target is new, and `core.target` is stricter there than llhttp."""
+    request.fields = before.fields
+    request.notes = before.notes
+    request.host = before.host
+    request.length = before.length
+    request.keep_alive = before.keep_alive
+    return request
+
+
+def _read_block(request: Request, block: bytes) -> None:
+    if len(block) > _FEW_FIELDS and block.count(b"\r\n") > MAX_FIELDS:
+        raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
+    request.fields, notes = _read_fields(block, _REQUEST_FIELD, _REQUEST_CUT)
+    if b"host" not in notes:
+        raise RequestRefused(400, "a request needs a Host")
+    if b"expect" in notes:
+        _check_expectation(notes[b"expect"], request.http10)
+    request.notes = notes
+    request.host = notes[b"host"]
+    request.length = _length(notes, request.http10) or 0
+    request.keep_alive = _persists(notes, request.http10)
 
 
 _NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))

@@ -52,6 +52,7 @@ class ClientConnection(Connection):
     """One client. The story runs as its task, and is cancelled when the client goes away."""
 
     __slots__ = (
+        "_before",
         "_first",
         "_limits",
         "_lingered",
@@ -70,6 +71,7 @@ class ClientConnection(Connection):
         self._state = _BUSY
         self._waiter: asyncio.Future[Request | None] | None = None
         self._scanned = 0
+        self._before: Request | None = None
         self._first = True
         self._lingered = 0
         self._write_backlog = 0
@@ -161,7 +163,8 @@ class ClientConnection(Connection):
         end += 4
         held = bytes(held)
         self._held = held[end:]
-        request = parse_request(held if end == len(held) else held[:end])
+        request = parse_request(held if end == len(held) else held[:end], self._before)
+        self._before = request
         if request.length:
             self._body = body_of(request.length)
         return request
