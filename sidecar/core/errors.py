@@ -36,7 +36,7 @@ class ListenError(SidecarError):
 
 
 class RequestRefused(SidecarError):
-    """The client's request is refused with `status`; the upstream never sees it."""
+    """The client's request is refused with `status`, one that `core.problem` knows; the upstream never sees it."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)

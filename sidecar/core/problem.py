@@ -24,13 +24,11 @@ _REFUSED: dict[int, tuple[str, str]] = {
     403: ("cross_site", "http_request_denied"),
     404: ("no_route", "destination_not_found"),
     408: ("request_timeout", "http_request_error"),
-    413: ("body_too_large", "http_request_error"),
     414: ("target_too_long", "http_request_error"),
     417: ("unknown_expectation", "http_request_error"),
     421: ("foreign_host", "http_request_denied"),
     431: ("fields_too_large", "http_request_error"),
 }
-_OTHER_REFUSED = ("request_refused", "http_request_error")
 
 _FAILED: dict[type[Exception], tuple[int, str, str]] = {
     TokenRefused: (502, "token_refused", "proxy_internal_response"),
@@ -57,7 +55,7 @@ def render(error: Exception, request_id: str) -> Problem:
     detail = str(error)
     if isinstance(error, RequestRefused):
         status = error.status
-        word, proxy_error = _REFUSED.get(status, _OTHER_REFUSED)
+        word, proxy_error = _REFUSED[status]
     elif type(error) in _FAILED:
         status, word, proxy_error = _FAILED[type(error)]
     else:

@@ -1,9 +1,13 @@
 """What clients are told when the sidecar itself answers."""
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 
+import sidecar
+from sidecar.core import problem
 from sidecar.core.errors import (
     ListenError,
     MessageMalformed,
@@ -23,12 +27,10 @@ from sidecar.core.problem import render
         (RequestRefused(403, "why"), 403, "cross_site", "http_request_denied"),
         (RequestRefused(404, "why"), 404, "no_route", "destination_not_found"),
         (RequestRefused(408, "why"), 408, "request_timeout", "http_request_error"),
-        (RequestRefused(413, "why"), 413, "body_too_large", "http_request_error"),
         (RequestRefused(414, "why"), 414, "target_too_long", "http_request_error"),
         (RequestRefused(417, "why"), 417, "unknown_expectation", "http_request_error"),
         (RequestRefused(421, "why"), 421, "foreign_host", "http_request_denied"),
         (RequestRefused(431, "why"), 431, "fields_too_large", "http_request_error"),
-        (RequestRefused(405, "why"), 405, "request_refused", "http_request_error"),
         (TokenRefused("why", "invalid_scope"), 502, "token_refused", "proxy_internal_response"),
         (TokenUnavailable("why", 3), 503, "token_unavailable", "proxy_internal_response"),
         (UpstreamUnreachable("why"), 502, "upstream_unreachable", "destination_unavailable"),
@@ -38,13 +40,13 @@ from sidecar.core.problem import render
 )
 def test_each_error_has_its_answer(error: Exception, status: int, word: str, proxy_error: str) -> None:
     """Each error has one status, word and Proxy-Status; the body is a problem that repeats its message."""
-    problem = render(error, "req-1")
-    fields = dict(problem.fields)
-    assert (problem.status, problem.word) == (status, word)
+    answer = render(error, "req-1")
+    fields = dict(answer.fields)
+    assert (answer.status, answer.word) == (status, word)
     assert fields[b"Content-Type"] == b"application/problem+json"
     assert fields[b"Cache-Control"] == b"no-store"
     assert fields[b"Proxy-Status"] == b"sidecar; error=" + proxy_error.encode()
-    body = json.loads(problem.body)
+    body = json.loads(answer.body)
     title = body.pop("title")
     assert title
     assert body == {
@@ -59,10 +61,10 @@ def test_each_error_has_its_answer(error: Exception, status: int, word: str, pro
 @pytest.mark.parametrize("error", [ValueError("canary-secret"), ListenError("canary-secret")])
 def test_b82_unforeseen_errors_are_not_repeated(error: Exception) -> None:
     """What nobody foresaw is a 500 that tells nothing of the exception."""
-    problem = render(error, "req-1")
-    assert (problem.status, problem.word) == (500, "internal_error")
-    assert dict(problem.fields)[b"Proxy-Status"] == b"sidecar; error=proxy_internal_error"
-    assert b"canary" not in problem.body
+    answer = render(error, "req-1")
+    assert (answer.status, answer.word) == (500, "internal_error")
+    assert dict(answer.fields)[b"Proxy-Status"] == b"sidecar; error=proxy_internal_error"
+    assert b"canary" not in answer.body
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,14 @@ def test_b82_unforeseen_errors_are_not_repeated(error: Exception) -> None:
 def test_retry_after_is_whole_seconds_rounded_up(seconds: float, field: bytes) -> None:
     """A client told to wait never comes back too early, and never at once."""
     assert dict(render(TokenUnavailable("why", seconds), "r").fields)[b"Retry-After"] == field
+
+
+def test_the_statuses_we_refuse_with_are_those_that_have_a_word() -> None:
+    """No refusal without an answer of its own, and no answer that nobody gives."""
+    modules = [ast.parse(path.read_text()) for path in Path(sidecar.__path__[0]).rglob("*.py")]
+    calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]
+    raised = {ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "RequestRefused"}
+    assert raised == set(map(str, problem._REFUSED))
 
 
 def test_only_an_unavailable_token_has_retry_after() -> None:
