@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import hashlib
+import math
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
@@ -56,9 +57,11 @@ class Sidecar:
         output: BinaryIO | int = 1,
         clock: Clock | None = None,
         randomness: Randomness | None = None,
+        quiet: float = QUIET,
     ) -> None:
-        """`output` is where the log goes: a file or a descriptor."""
+        """`output` is where the log goes: a file or a descriptor; `quiet` is in seconds, see QUIET."""
         self._config = config
+        self._quiet = quiet
         self._clock = clock = clock or SystemClock()
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
@@ -129,7 +132,7 @@ class Sidecar:
         """
         self._proxy.draining = True
         self._journal.tell(Draining(connections=len(self._listener.connections)))
-        await self._listener.settle(self._config.drain_timeout, QUIET)
+        await self._listener.settle(self._config.drain_timeout or math.inf, self._quiet)
         if self._bound is not None:
             self._bound.close()
         await self._listener.close()

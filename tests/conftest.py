@@ -153,7 +153,7 @@ def sidecar(
         document = {
             "listen": "127.0.0.1:0",
             "admin": {"listen": "127.0.0.1:0"},
-            "drain_timeout": "0s",
+            "drain_timeout": "1ms",
             "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
             "tokens": {"api": {**request, **(token or {})}},
             "routes": list(routes) or [default],
@@ -183,7 +183,8 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
 
 
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
-    return Sidecar(load(str(config), {}), output=output, clock=clock, randomness=FixedRandomness())
+    settings = load(str(config), {})
+    return Sidecar(settings, output=output, clock=clock, randomness=FixedRandomness(), quiet=0.001)
 
 
 async def _check_admin(address: str) -> None:

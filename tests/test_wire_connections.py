@@ -187,8 +187,9 @@ async def test_many_clients_at_once(relay: Running, upstream: Upstream) -> None:
     await asyncio.gather(*(one(number) for number in range(200)))
 
 
+@pytest.mark.parametrize("drain_timeout", ["10s", "0s"])
 async def test_b80_stopping_answers_until_nothing_is_under_way(
-    sidecar: Start, plain: Route, upstream: Upstream
+    sidecar: Start, plain: Route, upstream: Upstream, drain_timeout: str
 ) -> None:
     """A request in flight gets its answer, late ones too; then connections end and nobody listens."""
     go = asyncio.Event()
@@ -198,7 +199,7 @@ async def test_b80_stopping_answers_until_nothing_is_under_way(
         await exchange.send(OK)
 
     upstream.script(slow)
-    async with sidecar(plain, drain_timeout="10s") as running, await running.connect() as client:
+    async with sidecar(plain, drain_timeout=drain_timeout) as running, await running.connect() as client:
         async with await running.connect() as idle:
             await client.send(running.request(b"GET", b"/"))
             await upstream.reached(1)
@@ -214,6 +215,23 @@ async def test_b80_stopping_answers_until_nothing_is_under_way(
             await stopping
         with pytest.raises(ConnectionRefusedError):
             await running.connect()
+
+
+async def test_b80_stopping_waits_no_longer_than_the_drain_timeout(
+    sidecar: Start, plain: Route, upstream: Upstream
+) -> None:
+    """A request that takes longer is broken off."""
+
+    async def never(exchange: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    upstream.script(never)
+    async with sidecar(plain, drain_timeout="10ms") as running, await running.connect() as client:
+        await client.send(running.request(b"GET", b"/"))
+        await upstream.reached(1)
+        async with asyncio.timeout(PATIENCE):
+            await running.app.stop()
+        assert await client.ending() == "reset"
 
 
 class Certificates:

@@ -209,7 +209,8 @@ class File(Node, frozen=True, kw_only=True):
     )
     routes: Annotated[tuple[RouteEntry, ...], Meta(min_length=1, description="Ways through the sidecar.")]
     drain_timeout: Annotated[
-        Duration, Meta(description="How long requests in flight may take once asked to stop.")
+        Duration,
+        Meta(description="How long requests in flight may take once asked to stop. `0s` is unlimited."),
     ] = "25s"
     log: Annotated[Log, Meta(description="Logging to standard output.")] = Log()
 

@@ -38,6 +38,6 @@ class Config:
     tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     drain_timeout: float = 25.0
-    """How long requests in flight may take once we were asked to stop."""
+    """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
