@@ -184,7 +184,7 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
 
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
     settings = load(str(config), {})
-    return Sidecar(settings, output=output, clock=clock, randomness=FixedRandomness(), quiet=0.001)
+    return Sidecar(settings, output=output, clock=clock, randomness=FixedRandomness(), quiet=0.05)
 
 
 async def _check_admin(address: str) -> None:
