@@ -190,10 +190,9 @@ class Proxy:
         )
         if cooling:
             return None
-        if not relay.replayable:
+        if not relay.hold_body():
             self._renew_behind(wanted, refused, relay.sent_at)
             return None
-        relay.hold_body()
         try:
             return await self._tokens.renew(wanted, refused, relay.sent_at)
         except (TokenUnavailable, TokenRefused):

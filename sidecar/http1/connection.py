@@ -90,7 +90,7 @@ class Connection(ABC, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._sink is not None:
-            self.deadline = self._deadlines.now + self.idle_timeout
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
             self._pipe(data)
             return
         if not self._held:
@@ -120,7 +120,7 @@ class Connection(ABC, asyncio.Protocol):
         """Go on with what is not held yet, if the body has not ended."""
         if self._sink is None:
             return
-        self.deadline = self._deadlines.now + self.idle_timeout
+        self.deadline = self._deadlines.next_tick + self.idle_timeout
         if self._eof:
             self._input_ended()
         elif self._sink.write_paused:
@@ -146,6 +146,7 @@ class Connection(ABC, asyncio.Protocol):
     def _end(self, body: Body, sink: Sink) -> None:
         self._body = self._sink = None
         self.deadline = NEVER
+        self.resume_reading()  # whatever follows is held; and only a connection that is read is seen to end
         sink.end_body(body.trailers)
         self.body_ended()
 

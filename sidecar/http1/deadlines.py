@@ -1,7 +1,7 @@
 """Silence has limits: one coarse tick for all connections instead of a timer for each.
 
 A connection writes the moment at which it has been silent too long into its `deadline`: one attribute, no
-timer to make and cancel for each request. The tick finds those that have passed, at most TICK seconds late.
+timer to make and cancel for each request. The tick finds those that have passed, at most two TICKs late.
 """
 
 from typing import Protocol
@@ -23,13 +23,13 @@ class Watched(Protocol):
 
 
 class Deadlines:
-    """The tick, and the coarse time that deadlines are reckoned from."""
+    """The tick, and the moment that deadlines are reckoned from."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._watched: set[Watched] = set()
-        self.now = clock.now()
-        """The time of the latest tick; cheap to read, up to TICK seconds old."""
+        self.next_tick = clock.now() + TICK
+        """What deadlines are reckoned from: cheap to read, and never in the past, so that none is early."""
 
     def watch(self, connection: Watched) -> None:
         """Begin to look at its deadline."""
@@ -47,6 +47,7 @@ class Deadlines:
 
     def tick(self) -> None:
         """Tell every connection whose deadline has passed."""
-        self.now = now = self._clock.now()
+        now = self._clock.now()
+        self.next_tick = now + TICK
         for connection in [watched for watched in self._watched if watched.deadline <= now]:
             connection.deadline_passed()

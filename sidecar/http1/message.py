@@ -263,17 +263,20 @@ def _check_expectation(value: bytes, http10: bool) -> None:
         raise RequestRefused(417, "the only expectation known is 100-continue")
 
 
-def early_fault(partial: bytes | bytearray) -> RequestRefused | None:
+def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused | None:
     """Judge a request's head that has not ended yet: None while it may still become a good one.
 
-    Without this, bytes that can never become a head (TLS, bare line feeds, HTTP/0.9) would be waited on.
+    Without this, bytes that can never become a head (TLS, bare line feeds, HTTP/0.9) would be waited on. The
+    first `judged` bytes have been before.
     """
+    if partial == b"\r":
+        return None
     end = partial.find(b"\r\n")
     if end > MAX_LINE + 32 or (end < 0 and len(partial) > MAX_LINE + 32):
         return RequestRefused(414, f"the request line is longer than {MAX_LINE} bytes")
     if len(partial) > MAX_HEAD:
         return RequestRefused(431, f"the head is longer than {MAX_HEAD} bytes")
-    if not 0x41 <= partial[0] <= 0x5A or _BARE_LF.search(partial):
+    if not 0x41 <= partial[0] <= 0x5A or _BARE_LF.search(partial, max(0, judged - 1)):
         return RequestRefused(400, "these bytes do not begin an HTTP/1.1 request")
     if end >= 0 and _REQUEST_LINE.match(partial) is None:
         return RequestRefused(400, _BAD_REQUEST_LINE)
@@ -302,15 +305,20 @@ def parse_response(head: bytes, method: bytes) -> Response:
     response.status_line = status_line
     response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, _HOP_BY_HOP)
     length = _length(notes, http10)
+    persists = _persists(notes, http10)
     if length is None:
         length = UNTIL_CLOSE
+    elif length and code < 200:
+        raise MessageMalformed("an interim answer announces a body")
+    elif length and code == 204:
+        persists = False  # it says that a body follows, and may send one
     if code < 200 or code == 204:
         response.fields = _CONTENT_LENGTH.sub(b"", response.fields)
         length = 0
     elif code == 304 or method == b"HEAD":
         length = 0
     response.length = length
-    response.keep_alive = length != UNTIL_CLOSE and _persists(notes, http10)
+    response.keep_alive = length != UNTIL_CLOSE and persists
     return response
 
 

@@ -29,11 +29,13 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._opening = 0
         self._line: deque[asyncio.Future[None]] = deque()
+        self._called = 0
+        """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
-        return None if self._line else self._newest_idle()
+        return None if self._line or self._called else self._newest_idle()
 
     def _newest_idle(self) -> UpstreamConnection | None:
         while self._idle:
@@ -43,9 +45,9 @@ class Pool:
         return None
 
     async def connect(self) -> UpstreamConnection:
-        """Return a new connection, or the first that is free. Raises UpstreamUnreachable, UpstreamTimeout."""
-        limit = self.origin.max_connections
-        if len(self._open) + self._opening >= limit:
+        """Return a new connection, or wait in line for any. Raises UpstreamUnreachable, UpstreamTimeout."""
+        if self._line or self._called or not self._has_room():
+            limit = self.origin.max_connections
             try:
                 async with asyncio.timeout(self.origin.connect_timeout or None):
                     connection = await self._wait_in_line(limit)
@@ -54,6 +56,14 @@ class Pool:
             if connection is not None:
                 return connection
         return await self._open_one()
+
+    def _has_room(self) -> bool:
+        """Tell whether one more may be opened, giving up the oldest idle one if need be."""
+        if len(self._open) + self._opening >= self.origin.max_connections and self._idle:
+            oldest = self._idle.pop(0)
+            self._open.discard(oldest)
+            oldest.part()
+        return len(self._open) + self._opening < self.origin.max_connections
 
     async def _wait_in_line(self, limit: int) -> UpstreamConnection | None:
         """Return an idle connection, or None when there is room for a new one."""
@@ -69,18 +79,21 @@ class Pool:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
+                    self._called -= 1
                     self._call_next()  # our turn came as we left: it is somebody else's now
-                else:
+                elif turn in self._line:
                     self._line.remove(turn)
                 raise
+            self._called -= 1
             connection = self._newest_idle()
-            if connection is not None or len(self._open) + self._opening < limit:
+            if connection is not None or self._has_room():
                 return connection
 
     def _call_next(self) -> None:
         while self._line:
             turn = self._line.popleft()
             if not turn.done():
+                self._called += 1
                 turn.set_result(None)
                 return
 
@@ -111,8 +124,8 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
-        if self._closed or not connection.rest(self._deadlines.now + IDLE_TIMEOUT):
-            connection.abort()
+        if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
+            connection.part()
             return
         self._idle.append(connection)
         if self._line:

@@ -49,6 +49,7 @@ class Relay:
         self.upstream_seconds = 0.0
         """From the sends to their answers' heads, together."""
         self._client = client
+        client.body_bytes = 0
         self._budget = budget
         self._clock = clock
         self._pool: Pool | None = None
@@ -62,9 +63,6 @@ class Relay:
 
         Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
         """
-        upload = self._upload
-        if upload is not None and upload.error is not None:
-            raise upload.error
         self._pool = pool
         authorization = None if token is None else token.authorization
         head = relayed_request(self.request, target, pool.authority, authorization)
@@ -87,13 +85,15 @@ class Relay:
             and connection.used
             and not connection.heard
             and self.request.method in _IDEMPOTENT
-            and self.replayable
+            and (self._upload is None or self._upload.replayable)
         )
 
     def _ask(self, connection: UpstreamConnection, head: bytes, idle_timeout: float) -> Awaitable[Response]:
         request = self.request
         self._connection = connection
-        connection.idle_timeout = idle_timeout or NEVER
+        if self._upload is not None and self._upload.error is not None:
+            raise self._upload.error
+        self._client.idle_timeout = connection.idle_timeout = idle_timeout or NEVER
         self.sent_at = self._clock.now()
         answer = connection.send(head, request.method, request.length, self._interim)
         if request.length:
@@ -104,7 +104,6 @@ class Relay:
         if self._upload is None:
             self._upload = Upload(self._client, self._budget)
             self._upload.aim(connection)
-            self._client.idle_timeout = connection.idle_timeout
             self._client.pipe(self._upload)
         else:
             self._upload.aim(connection)
@@ -118,19 +117,17 @@ class Relay:
 
     # Sending once more
 
-    @property
-    def replayable(self) -> bool:
-        """Whether the request can be sent again as it was."""
-        return self._upload is None or self._upload.replayable
+    def hold_body(self) -> bool:
+        """Send no more of the body to the upstream that has answered; keep what still comes for the second send.
 
-    def hold_body(self) -> None:
-        """Send no more of the body to the upstream that has answered; what still comes is kept for the second send."""
-        if self._upload is not None:
-            self._upload.detach()
+        False when that cannot be: then the request cannot be sent again.
+        """
+        return self._upload is None or self._upload.hold()
 
     def drop(self) -> None:
         """Let go of the connection whose answer nobody will see; it is kept only if that answer is here whole."""
-        self.hold_body()
+        if self._upload is not None:
+            self._upload.detach()
         connection, self._connection = self._connection, None
         if connection is not None and self._pool is not None:
             connection.discard()
@@ -167,7 +164,6 @@ class Relay:
         self.begun = True
         client.begin(head, length)
         client.source = connection
-        client.idle_timeout = connection.idle_timeout
         connection.pipe(client)
         client.flush()
         await connection.finished()
@@ -175,7 +171,8 @@ class Relay:
 
     def answer_ourselves(self, head: bytes, body: bytes) -> None:
         """Answer without the upstream."""
-        self.hold_body()
+        if self._upload is not None:
+            self._upload.detach()
         head_only = self.request.method == b"HEAD"
         self._client.write(head if head_only else head + body)
         self._client.body_bytes = 0 if head_only else len(body)

@@ -58,6 +58,7 @@ class ClientConnection(Connection):
         "_lingered",
         "_listener",
         "_scanned",
+        "_skipped",
         "_state",
         "_task",
         "_waiter",
@@ -73,6 +74,7 @@ class ClientConnection(Connection):
         self._scanned = 0
         self._before: Request | None = None
         self._first = True
+        self._skipped = False
         self._lingered = 0
         self._write_backlog = 0
         self._task: asyncio.Task[None] | None = None
@@ -106,7 +108,7 @@ class ClientConnection(Connection):
                 return None
             limits = self._limits
             patience = limits.head_timeout if self._first or self._held else limits.keep_alive_timeout
-            self.deadline = self._deadlines.now + patience
+            self.deadline = self._deadlines.next_tick + patience
             if not self._reading:
                 self.resume_reading()
             self._waiter = self._loop.create_future()
@@ -137,7 +139,9 @@ class ClientConnection(Connection):
                 waiter.set_result(request)
             return
         if self._scanned == 0:
-            self.deadline = self._deadlines.now + self._limits.head_timeout  # the first byte of this head
+            self.deadline = (
+                self._deadlines.next_tick + self._limits.head_timeout
+            )  # the first byte of this head
         self._scanned = len(self._held)
 
     def _deliver(self, request: Request | None) -> None:
@@ -148,17 +152,21 @@ class ClientConnection(Connection):
     def _take_request(self) -> Request | None:
         """Take a head from what is held, None while there is none. Raises RequestRefused."""
         held = self._held
-        if held[:2] == b"\r\n":  # RFC 9112 section 2.2: one empty line before a request is ignored
+        if (
+            held[:2] == b"\r\n" and not self._skipped
+        ):  # RFC 9112 section 2.2: an empty line before it is ignored
+            self._skipped = True
+            self._scanned = 0
             held = self._held = held[2:]
         end = held.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end < 0 or end > MAX_HEAD:
-            fault = early_fault(held) if held else None
+            fault = early_fault(held, self._scanned) if held else None
             if fault is not None:
                 self._state = _BUSY
                 raise fault
             return None
         self._state = _BUSY
-        self._first = False
+        self._first = self._skipped = False
         self.deadline = NEVER
         end += 4
         held = bytes(held)
@@ -187,11 +195,11 @@ class ClientConnection(Connection):
         self._sink = None
         if self.closed or self.transport.is_closing():
             return
+        self._state = _LINGERING
+        self._watch_backlog()
         if (not self._held and self._body is None) or not self.transport.can_write_eof():
             self.close()
             return
-        self._state = _LINGERING
-        self.deadline = self._deadlines.now + _LINGER
         self.transport.write_eof()
         self.resume_reading()
         self._discard()
@@ -220,35 +228,39 @@ class ClientConnection(Connection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_backlog = self.transport.get_write_buffer_size()
-        self.deadline = self._deadlines.now + self.idle_timeout
+        self._watch_backlog()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.deadline = self._deadlines.now + self.idle_timeout if self._sink is not None else NEVER
+        if self._state is _BUSY:
+            self.deadline = self._deadlines.next_tick + self.idle_timeout if self._sink is not None else NEVER
+
+    def _watch_backlog(self) -> None:
+        self._write_backlog = self.transport.get_write_buffer_size()
+        patience = self.idle_timeout if self._write_backlog else _LINGER
+        self.deadline = self._deadlines.next_tick + patience
 
     def deadline_passed(self) -> None:
         """Act on a silence; see the table at the head of this module."""
         if self._waiter is not None:
+            self.deadline = NEVER
             waiter, self._waiter = self._waiter, None
             self._state = _BUSY
             if self._held:
                 waiter.set_exception(RequestRefused(408, "the request's head took too long"))
             else:
                 waiter.set_result(None)
-            self.deadline = NEVER
-        elif self._state is _LINGERING:
-            self.transport.abort()
-        elif self.write_paused:
-            backlog = self.transport.get_write_buffer_size()
-            if backlog >= self._write_backlog:
-                self.abort()
-            self._write_backlog = backlog
-            self.deadline = self._deadlines.now + self.idle_timeout
+        elif self.write_paused or self._state is _LINGERING:
+            if not self._write_backlog:
+                self.transport.abort()  # it has been sent everything, and goes on sending
+            elif self.transport.get_write_buffer_size() >= self._write_backlog:
+                self.abort()  # it has read nothing all the time
+            else:
+                self._watch_backlog()
         elif self._sink is not None and self._reading:
             self._break(RequestRefused(408, "the request's body stopped arriving"))
         else:
-            self.deadline = self._deadlines.now + self.idle_timeout
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
 
     def _probe(self) -> None:
         """Ask the kernel to find out within seconds whether a client that sent FIN still listens."""

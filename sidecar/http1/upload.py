@@ -53,6 +53,7 @@ class Upload:
         self._budget = budget
         self._kept: list[bytes] | None = []
         self._kept_size = 0
+        self._reserved = 0
         self._target: Target | None = None
         self._trailers: list[bytes] = []
         self.bytes_in = 0
@@ -84,8 +85,18 @@ class Upload:
         elif not target.write_paused:
             self._client.resume_reading()
 
+    def hold(self) -> bool:
+        """Send the target nothing more and keep what comes for the next one; False when there is no room for that.
+
+        The room is taken at once: bytes that arrive later have nowhere else to go.
+        """
+        self.detach()
+        if self.replayable and not self.ended and not self._reserve(REPLAY_LIMIT):
+            self.release()
+        return self.replayable
+
     def detach(self) -> None:
-        """The target's answer is final for it: send it nothing more."""
+        """Send the target nothing more."""
         if self._target is not None:
             self._target.source = None
             self._target = None
@@ -99,14 +110,22 @@ class Upload:
             self._target.write_body(pieces)
 
     def _keep(self, kept: list[bytes], pieces: list[bytes], size: int) -> None:
-        over = self._kept_size + size > REPLAY_LIMIT
-        if (over and self._target is not None) or not self._budget.take(size):
+        total = self._kept_size + size
+        if self._target is not None and (total > REPLAY_LIMIT or not self._reserve(total)):
             self.release()
             return
         kept.extend(pieces)
-        self._kept_size += size
-        if over:
+        self._kept_size = total
+        if total > REPLAY_LIMIT:
             self._client.pause_reading()
+
+    def _reserve(self, total: int) -> bool:
+        more = total - self._reserved
+        if more > 0:
+            if not self._budget.take(more):
+                return False
+            self._reserved = total
+        return True
 
     def end_body(self, trailers: list[bytes]) -> None:
         self.ended = True
@@ -121,6 +140,6 @@ class Upload:
 
     def release(self) -> None:
         """Give up the copy."""
-        self._budget.give_back(self._kept_size)
+        self._budget.give_back(self._reserved)
         self._kept = None
-        self._kept_size = 0
+        self._kept_size = self._reserved = 0

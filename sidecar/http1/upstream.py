@@ -92,7 +92,7 @@ class UpstreamConnection(Connection):
         self._interims = 0
         self._scanned = 0
         self.heard = False
-        self.deadline = self._deadlines.now + self.idle_timeout
+        self.deadline = self._deadlines.next_tick + self.idle_timeout
         self._answer = answer = self._loop.create_future()
         if body_length:
             self._sending = True
@@ -106,12 +106,14 @@ class UpstreamConnection(Connection):
     def write_body(self, pieces: list[bytes]) -> None:
         super().write_body(pieces)
         if self._state is _AWAITING:
-            self.deadline = self._deadlines.now + self.idle_timeout
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
 
     def end_body(self, trailers: list[bytes]) -> None:
         super().end_body(trailers)
         self._sending = False
         self.source = None
+        if self._state is _AWAITING:
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
 
     def break_body(self, error: SidecarError) -> None:
         """The client's body broke off: the upstream must see that, not a clean end."""
@@ -156,8 +158,8 @@ class UpstreamConnection(Connection):
     def _relay_interim(self, response: Response) -> None:
         self._interims += 1
         if response.status == 101 or self._interims > _MAX_INTERIM:
-            raise MessageMalformed(f"the upstream answered {response.status} that nobody asked for")
-        self.deadline = self._deadlines.now + self.idle_timeout
+            raise MessageMalformed(f"the upstream answered {response.status} as it must not")
+        self.deadline = self._deadlines.next_tick + self.idle_timeout
         if self._interim is not None:
             self._interim(response)
 
@@ -225,9 +227,20 @@ class UpstreamConnection(Connection):
         elif self._state is _PIPING and self._reading:
             self._break(UpstreamTimeout("the upstream stopped in the middle of its answer"))
         else:
-            self.deadline = self._deadlines.now + self.idle_timeout
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
 
     # Between exchanges
+
+    def part(self) -> None:
+        """End for good: politely when nothing is left to say, else so that the upstream sees it was cut off."""
+        if (
+            self._state in (_IDLE, _DONE)
+            and not self._sending
+            and not self.transport.get_extra_info("sslcontext")
+        ):
+            self.close()
+        else:
+            self.abort()  # a TLS peer that stays silent could hold a polite end up
 
     def discard(self) -> None:
         """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""
@@ -242,20 +255,14 @@ class UpstreamConnection(Connection):
 
     def rest(self, until: float) -> bool:
         """Get ready for another exchange, idle until then; False when this connection cannot carry one."""
-        if (
-            self._state is not _DONE
-            or not self._keep_alive
-            or self._sending
-            or self._held
-            or self._eof
-            or self.closed
-            or self._fault is not None
-            or self.transport.is_closing()
-        ):
+        unused = self._state is _IDLE
+        if not unused and (self._state is not _DONE or not self._keep_alive or self._sending):
+            return False
+        if self._held or self._eof or self.closed or self._fault is not None or self.transport.is_closing():
             return False
         self._state = _IDLE
         self._answer = self._end_of_answer = None
-        self.used = True
+        self.used = self.used or not unused
         self.deadline = until
         if not self._reading:
             self.resume_reading()
