@@ -1,0 +1,375 @@
+"""Which heads are accepted, and what the next hop gets to see of them."""
+
+import httptools
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.http1.message import (
+    CHUNKED,
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_LINE,
+    UNTIL_CLOSE,
+    early_fault,
+    parse_request,
+    parse_response,
+    relayed_interim,
+    relayed_request,
+    relayed_response,
+    relayed_trailers,
+)
+
+Field = tuple[bytes, bytes]
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
+    b" upgrade".split()
+)
+
+
+class Heard:
+    """What llhttp itself says the fields are."""
+
+    def __init__(self) -> None:
+        self.fields: list[Field] = []
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def heard(parser: type, head: bytes) -> list[Field] | None:
+    """The fields of a head, None where llhttp refuses it."""
+    listener = Heard()
+    try:
+        parser(listener).feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError:
+        return None
+    return listener.fields if listener.complete else None
+
+
+def lines(block: bytes) -> list[Field]:
+    """The fields of a block of lines, each with the CRLF before it."""
+    pairs = [line.partition(b":") for line in block.split(b"\r\n")[1:]]
+    return [(name, value.strip(b" \t")) for name, _, value in pairs]
+
+
+def request(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: h") -> bytes:
+    return b"\r\n".join([line, *([host] if host else []), *fields, b"", b""])
+
+
+def answer(*fields: bytes, line: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    return b"\r\n".join([line, *fields, b"", b""])
+
+
+NAMES = st.sampled_from(
+    b"A a-b X-Custom Content-Type Cookie Keep-Alive Connection connection TE te Upgrade Proxy-Authorization"
+    b" Authorization Host content-length Content-Length Transfer-Encoding transfer-encoding Trailer".split()
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        [b"", b"1", b"5", b"chunked", b"close", b"keep-alive", b"a, close", b"X-Custom", b"trailers", b"h"]
+    ),
+    st.binary(max_size=6),
+)
+GAPS = st.sampled_from([b":", b": ", b":\t ", b" : ", b""])
+LINES = st.builds(lambda *parts: b"".join(parts), NAMES, GAPS, VALUES, st.sampled_from([b"", b" ", b"\t"]))
+BLOCKS = st.lists(LINES, max_size=5)
+
+
+def named(fields: list[Field]) -> set[bytes]:
+    options = {
+        option.strip(b" \t").lower()
+        for name, value in fields
+        if name.lower() == b"connection"
+        for option in value.split(b",")
+    }
+    return options - {b"host", b"content-length", b"authorization"}
+
+
+@given(BLOCKS)
+def test_requests_are_read_as_llhttp_reads_them(block: list[bytes]) -> None:
+    """Nothing it refuses is accepted; of the rest, the same fields in the same order but the connection's own."""
+    head = request(*block)
+    fields = heard(httptools.HttpRequestParser, head)
+    try:
+        parsed = parse_request(head)
+    except RequestRefused:
+        return
+    assert fields is not None
+    cut = HOP_BY_HOP | {b"host"} | named(fields)
+    assert lines(parsed.fields) == [field for field in fields if field[0].lower() not in cut]
+    assert parsed.host == b"h"
+
+
+@given(BLOCKS, st.sampled_from([b"GET", b"HEAD"]), st.sampled_from([200, 204, 304, 101, 401]))
+def test_answers_are_read_as_llhttp_reads_them(block: list[bytes], method: bytes, status: int) -> None:
+    """As requests are; only an answer without a body may lose its length."""
+    head = answer(*block, line=b"HTTP/1.1 %d R" % status)
+    fields = heard(httptools.HttpResponseParser, head)
+    try:
+        parsed = parse_response(head, method)
+    except MessageMalformed:
+        return
+    assert fields is not None
+    cut = HOP_BY_HOP | named(fields) | ({b"content-length"} if status in (101, 204) else set())
+    assert lines(parsed.fields) == [field for field in fields if field[0].lower() not in cut]
+
+
+@given(BLOCKS)
+def test_what_was_read_once_is_read_alike_again(block: list[bytes]) -> None:
+    """A request with the fields of the one before it means what it would mean alone."""
+    head = request(*block, line=b"GET /a HTTP/1.1")
+    try:
+        first = parse_request(head)
+    except RequestRefused:
+        return
+    for line in (b"GET /b HTTP/1.1", b"POST /a HTTP/1.1", b"GET /a HTTP/1.0"):
+        again = request(*block, line=line)
+        try:
+            alone = parse_request(again)
+        except RequestRefused:
+            with pytest.raises(RequestRefused):
+                parse_request(again, first)
+            continue
+        after = parse_request(again, first)
+        for part in ("method", "target", "host", "http10", "keep_alive", "length", "fields", "notes"):
+            assert getattr(after, part) == getattr(alone, part)
+
+
+@given(BLOCKS, st.sampled_from([None, b"Bearer new"]))
+def test_a_relayed_request_is_the_same_request(block: list[bytes], authorization: bytes | None) -> None:
+    """Read again it has the same body and fields, one Host, and our Authorization if there is one."""
+    try:
+        parsed = parse_request(request(*block))
+    except RequestRefused:
+        return
+    again = parse_request(relayed_request(parsed, b"/up", b"u:1", authorization))
+    assert (again.method, again.target, again.host) == (b"GET", b"/up", b"u:1")
+    assert again.length == parsed.length
+    kept = lines(parsed.fields)
+    if authorization is not None:
+        kept = [field for field in kept if field[0].lower() != b"authorization"]
+        kept.append((b"Authorization", authorization))
+    assert lines(again.fields) == kept
+
+
+@given(BLOCKS, st.sampled_from([b"GET", b"HEAD"]), st.booleans(), st.booleans())
+def test_a_relayed_answer_is_the_same_answer(
+    block: list[bytes], method: bytes, old: bool, close: bool
+) -> None:
+    """Read again it has the same status, fields and kind of body, as far as the client's version has them."""
+    asked = parse_request(request(line=b"GET / HTTP/1.0" if old else b"GET / HTTP/1.1"))
+    try:
+        parsed = parse_response(answer(*block), method)
+    except MessageMalformed:
+        return
+    head, length = relayed_response(parsed, asked, close)
+    again = parse_response(head, method)
+    assert (again.status, lines(again.fields)) == (200, lines(parsed.fields))
+    assert again.length == (length if method == b"GET" else 0)
+    if parsed.length >= 0:
+        assert length == parsed.length
+    else:
+        assert length == (UNTIL_CLOSE if old else CHUNKED)
+    if close:
+        assert not again.keep_alive
+
+
+REFUSED = {
+    "no Host": (request(host=b""), 400),
+    "two Hosts": (request(b"host: h"), 400),
+    "two lengths": (request(b"Content-Length: 1", b"Content-Length: 1"), 400),
+    "a list of lengths": (request(b"Content-Length: 1, 1"), 400),
+    "a signed length": (request(b"Content-Length: +1"), 400),
+    "an empty length": (request(b"Content-Length:"), 400),
+    "a length near 2**63": (request(b"Content-Length: 9223372036854775807"), 400),
+    "length and chunks": (request(b"Content-Length: 1", b"Transfer-Encoding: chunked"), 400),
+    "chunks and length": (request(b"Transfer-Encoding: chunked", b"Content-Length: 1"), 400),
+    "another coding": (request(b"Transfer-Encoding: gzip"), 400),
+    "two codings": (request(b"Transfer-Encoding: gzip, chunked"), 400),
+    "chunked twice": (request(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"), 400),
+    "identity": (request(b"Transfer-Encoding: identity"), 400),
+    "chunks in HTTP/1.0": (request(b"Transfer-Encoding: chunked", line=b"POST / HTTP/1.0"), 400),
+    "two spaces": (request(line=b"GET  / HTTP/1.1"), 400),
+    "a space in the target": (request(line=b"GET /a b HTTP/1.1"), 400),
+    "HTTP/2.0": (request(line=b"GET / HTTP/2.0"), 400),
+    "HTTP/1.2": (request(line=b"GET / HTTP/1.2"), 400),
+    "HTTP/0.9": (request(line=b"GET /"), 400),
+    "another protocol": (request(line=b"GET / RTSP/1.0"), 400),
+    "a lower-case method": (request(line=b"get / HTTP/1.1"), 400),
+    "an unknown method": (request(line=b"RUBBISH / HTTP/1.1"), 400),
+    "CONNECT": (request(line=b"CONNECT h:1 HTTP/1.1"), 400),
+    "TRACE": (request(line=b"TRACE / HTTP/1.1"), 400),
+    "a folded field": (request(b"A: 1", b" 2"), 400),
+    "a space before the colon": (request(b"A : 1"), 400),
+    "no colon": (request(b"A"), 400),
+    "no name": (request(b": 1"), 400),
+    "NUL in a value": (request(b"A: \x00"), 400),
+    "CR in a value": (request(b"A: 1\r2"), 400),
+    "LF in a value": (request(b"A: 1\nB: 2"), 400),
+    "an unknown expectation": (request(b"Expect: a-miracle"), 417),
+    "a long target": (request(line=b"GET /%b HTTP/1.1" % (b"a" * MAX_LINE)), 414),
+    "many fields": (request(*[b"A: %d" % number for number in range(MAX_FIELDS)]), 431),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_requests(name: str) -> None:
+    """Each with the status that says why."""
+    head, status = REFUSED[name]
+    with pytest.raises(RequestRefused) as refusal:
+        parse_request(head)
+    assert refusal.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("head", "length", "keep_alive"),
+    [
+        (request(), 0, True),
+        (request(b"Content-Length: 0"), 0, True),
+        (request(b"Content-Length: 007"), 7, True),
+        (request(b"Content-Length: 999999999999999999"), 10**18 - 1, True),
+        (request(b"Transfer-Encoding: Chunked"), CHUNKED, True),
+        (request(b"Connection: close"), 0, False),
+        (request(b"Connection: Close"), 0, False),
+        (request(b"Connection: a", b"Connection: b, close"), 0, False),
+        (request(b"Connection: keep-alive, close"), 0, False),
+        (request(line=b"GET / HTTP/1.0"), 0, False),
+        (request(b"Connection: Keep-Alive", line=b"GET / HTTP/1.0"), 0, True),
+        (request(b"Expect: wonders", line=b"GET / HTTP/1.0"), 0, False),
+        (request(*[b"A: %d" % number for number in range(MAX_FIELDS - 1)]), 0, True),
+    ],
+)
+def test_framing_and_persistence_of_requests(head: bytes, length: int, *, keep_alive: bool) -> None:
+    """One source of the length; `close` outweighs everything."""
+    parsed = parse_request(head)
+    assert (parsed.length, parsed.keep_alive) == (length, keep_alive)
+
+
+@pytest.mark.parametrize(
+    ("head", "method", "length", "keep_alive"),
+    [
+        (answer(b"Content-Length: 5"), b"GET", 5, True),
+        (answer(b"Transfer-Encoding: chunked"), b"GET", CHUNKED, True),
+        (answer(), b"GET", UNTIL_CLOSE, False),
+        (answer(b"Connection: keep-alive"), b"GET", UNTIL_CLOSE, False),
+        (answer(b"Content-Length: 5", b"Connection: close"), b"GET", 5, False),
+        (answer(b"Content-Length: 5", line=b"HTTP/1.0 200 OK"), b"GET", 5, False),
+        (answer(b"Content-Length: 5", b"Connection: keep-alive", line=b"HTTP/1.0 200 OK"), b"GET", 5, True),
+        (answer(b"Content-Length: 5"), b"HEAD", 0, True),
+        (answer(b"Transfer-Encoding: chunked"), b"HEAD", 0, True),
+        (answer(), b"HEAD", 0, True),
+        (answer(b"Content-Length: 5", line=b"HTTP/1.1 304 N"), b"GET", 0, True),
+        (answer(line=b"HTTP/1.1 204 N"), b"GET", 0, True),
+        (answer(line=b"HTTP/1.1 100 C"), b"POST", 0, True),
+    ],
+)
+def test_framing_and_persistence_of_answers(
+    head: bytes, method: bytes, length: int, *, keep_alive: bool
+) -> None:
+    """RFC 9112 section 6.3."""
+    parsed = parse_response(head, method)
+    assert (parsed.length, parsed.keep_alive) == (length, keep_alive)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        answer(b"Content-Length: 1", b"Content-Length: 1"),
+        answer(b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        answer(b"Content-Length: -1"),
+        answer(b"Transfer-Encoding: gzip, chunked"),
+        answer(b"Transfer-Encoding: chunked", line=b"HTTP/1.0 200 OK"),
+        answer(b"A: 1", b" 2"),
+        answer(b"A : 1"),
+        answer(b"A: \x00"),
+        answer(line=b"HTTP/2.0 200 OK"),
+        answer(line=b"HTTP/1.1 20 OK"),
+        answer(line=b"HTTP/1.1 2000 OK"),
+        answer(line=b"HTTP/1.1 099 OK"),
+        answer(line=b"HTTP/1.1 200 \x01"),
+        answer(line=b"HTTP/1.1  200 OK"),
+        answer(line=b"ICY 200 OK"),
+        answer(*[b"A: %d" % number for number in range(MAX_FIELDS + 1)]),
+    ],
+)
+def test_malformed_answers(head: bytes) -> None:
+    """Nothing of them can be trusted."""
+    with pytest.raises(MessageMalformed):
+        parse_response(head, b"GET")
+
+
+def test_connection_names_fields_away_but_none_that_matter() -> None:
+    """RFC 9110 section 7.6.1, and what a client could do with it."""
+    options = b"Connection: X-a, content-length, Host, authorization, TE"
+    head = request(options, b"x-A: 1", b"X-B: 2", b"Content-Length: 3", b"Authorization: x", b"TE: gzip")
+    parsed = parse_request(head)
+    assert lines(parsed.fields) == [(b"X-B", b"2"), (b"Content-Length", b"3"), (b"Authorization", b"x")]
+    assert parsed.length == 3
+
+
+def test_te_is_passed_on_only_for_trailers() -> None:
+    """As a field of our own connection."""
+    head = relayed_request(parse_request(request(b"TE: gzip, trailers")), b"/", b"u", None)
+    assert head.endswith(b"\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
+    assert b"TE" not in relayed_request(parse_request(request(b"TE: gzip")), b"/", b"u", None)
+
+
+def test_an_interim_answer_keeps_its_fields() -> None:
+    """But for those of the connection."""
+    head = answer(b"Link: </a>", b"Connection: x", b"X: 1", line=b"HTTP/1.1 103 Early Hints")
+    assert relayed_interim(parse_response(head, b"GET")) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+def test_trailers_that_matter_are_left_out() -> None:
+    """They came after everything had been decided."""
+    kept = [b"X-Sum: 1", b"server-timing: a"]
+    dropped = [b"Host: x", b"content-LENGTH: 1", b"Transfer-Encoding: chunked", b"Authorization: x", b"TE: x"]
+    assert relayed_trailers([*dropped, *kept, b"Set-Cookie: a", b"Connection: x"]) == kept
+
+
+@pytest.mark.parametrize(
+    ("partial", "status"),
+    [
+        (b"G", None),
+        (b"GET / HTTP/1.1", None),
+        (b"GET / HTTP/1.1\r", None),
+        (b"GET / HTTP/1.1\r\n", None),
+        (b"GET / HTTP/1.1\r\nA: b\r\n\r", None),
+        (b"GET /" + b"a" * (MAX_LINE - 10), None),
+        (b"get / HTTP/1.1", 400),
+        (b"\x16\x03\x01", 400),
+        (b" GET", 400),
+        (b"GET / HTTP/1.1\n", 400),
+        (b"GET / HTTP/1.1\r\nA: b\n", 400),
+        (b"GET /\r\n", 400),
+        (b"GET / HTTP/2.0\r\n", 400),
+        (b"GET /" + b"a" * (MAX_LINE + 100), 414),
+        (b"GET /" + b"a" * (MAX_LINE + 100) + b" HTTP/1.1\r\n", 414),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * MAX_HEAD, 431),
+    ],
+)
+def test_heads_that_cannot_become_good_are_known_early(partial: bytes, status: int | None) -> None:
+    """And those that can are waited for."""
+    fault = early_fault(partial)
+    assert (fault.status if fault else None) == status
+
+
+@given(BLOCKS)
+def test_no_beginning_of_a_good_head_is_a_fault(block: list[bytes]) -> None:
+    """Wherever it is cut."""
+    head = request(*block)
+    try:
+        parse_request(head)
+    except RequestRefused:
+        return
+    for end in range(1, len(head)):
+        assert early_fault(head[:end]) is None
