@@ -12,7 +12,6 @@ Rule 5. Every other field is relayed as it came, in order, with case and duplica
 """
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 import httptools
@@ -30,31 +29,26 @@ MAX_FIELDS = 200
 _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
     b" upgrade".split()
 )
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization"))
 """Fields a `Connection` option cannot remove: their absence would change what the message means."""
-_REQUEST_CUT = _HOP_BY_HOP | {b"host"}
+_REQUEST_CUT = HOP_BY_HOP | {b"host"}
 _REQUEST_READ = frozenset(
     b"content-length authorization expect origin sec-fetch-site traceparent x-request-id".split()
 )
-_TRAILER_CUT = _HOP_BY_HOP | frozenset(
-    b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
-    b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
-)
 
 
-def _field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
+def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
     return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(sorted(names)))
 
 
-_REQUEST_FIELD = _field_pattern(_REQUEST_CUT | _REQUEST_READ)
-_RESPONSE_FIELD = _field_pattern(_HOP_BY_HOP | {b"content-length"})
-_AUTHORIZATION = _field_pattern(frozenset((b"authorization",)))
-_CONTENT_LENGTH = _field_pattern(frozenset((b"content-length",)))
+_REQUEST_FIELD = field_pattern(_REQUEST_CUT | _REQUEST_READ)
+_RESPONSE_FIELD = field_pattern(HOP_BY_HOP | {b"content-length"})
+_CONTENT_LENGTH = field_pattern(frozenset((b"content-length",)))
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _REQUEST_LINE = re.compile(rb"([A-Z-]+) ([^ \r\n]+) HTTP/1\.([01])(?=\r\n)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?)")
@@ -116,7 +110,7 @@ class Response:
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of an end-to-end field."""
-        return [found[2].rstrip(b" \t") for found in _field_pattern(frozenset((name,))).finditer(self.fields)]
+        return [found[2].rstrip(b" \t") for found in field_pattern(frozenset((name,))).finditer(self.fields)]
 
 
 def judge_request(head: bytes) -> None:
@@ -133,7 +127,8 @@ def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, h
         raise MessageMalformed(f"malformed head: {error}") from None
 
 
-def _tokens(value: bytes) -> frozenset[bytes]:
+def tokens(value: bytes) -> frozenset[bytes]:
+    """Read a list of tokens (RFC 9110 section 5.6.1), in lower case."""
     return frozenset(token.strip(b" \t").lower() for token in value.split(b","))
 
 
@@ -168,7 +163,7 @@ _USUAL_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive")
 
 
 def _without_named(fields: bytes, connection: bytes) -> bytes:
-    named = _tokens(connection) - _NEVER_NAMED
+    named = tokens(connection) - _NEVER_NAMED
     lines = fields.split(b"\r\n")[1:]
     return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
 
@@ -195,7 +190,7 @@ def _persists(notes: _Notes, http10: bool) -> bool:
     connection = notes[b"connection"]
     if connection == b"keep-alive":
         return True
-    options = _tokens(connection)
+    options = tokens(connection)
     return b"close" not in options and (not http10 or b"keep-alive" in options)
 
 
@@ -303,7 +298,7 @@ def parse_response(head: bytes, method: bytes) -> Response:
     response = Response()
     response.status = code
     response.status_line = status_line
-    response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, _HOP_BY_HOP)
+    response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, HOP_BY_HOP)
     length = _length(notes, http10)
     persists = _persists(notes, http10)
     if length is None:
@@ -320,42 +315,3 @@ def parse_response(head: bytes, method: bytes) -> Response:
     response.length = length
     response.keep_alive = length != UNTIL_CLOSE and persists
     return response
-
-
-def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
-    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it."""
-    fields = request.fields
-    if authorization is not None:
-        if b"authorization" in request.notes:
-            fields = _AUTHORIZATION.sub(b"", fields)
-        fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
-    if request.length == CHUNKED:
-        fields += b"\r\nTransfer-Encoding: chunked"
-    if b"te" in request.notes and b"trailers" in _tokens(request.notes[b"te"]):
-        fields += b"\r\nTE: trailers\r\nConnection: TE"
-    return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
-
-
-def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:
-    """Write the answer's head for the client; also tell how its body's length is told there."""
-    length = response.length
-    ours = b""
-    if length < 0:
-        length = UNTIL_CLOSE if request.http10 else CHUNKED
-        if length == CHUNKED:
-            ours = b"\r\nTransfer-Encoding: chunked"
-    if close or length == UNTIL_CLOSE:
-        ours += b"\r\nConnection: close"
-    elif request.http10:
-        ours += b"\r\nConnection: keep-alive"
-    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, ours), length
-
-
-def relayed_interim(response: Response) -> bytes:
-    """Write a 1xx answer's head for the client."""
-    return b"HTTP/1.1 %b%b\r\n\r\n" % (response.status_line, response.fields)
-
-
-def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
-    """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
-    return [line for line in lines if line.partition(b":")[0].lower() not in _TRAILER_CUT]

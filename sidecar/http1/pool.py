@@ -46,7 +46,7 @@ class Pool:
 
     async def connect(self) -> UpstreamConnection:
         """Return a new connection, or wait in line for any. Raises UpstreamUnreachable, UpstreamTimeout."""
-        if self._line or self._called or not self._has_room():
+        if self._line or self._called or not self._make_room():
             limit = self.origin.max_connections
             try:
                 async with asyncio.timeout(self.origin.connect_timeout or None):
@@ -57,8 +57,8 @@ class Pool:
                 return connection
         return await self._open_one()
 
-    def _has_room(self) -> bool:
-        """Tell whether one more may be opened, giving up the oldest idle one if need be."""
+    def _make_room(self) -> bool:
+        """Tell whether one more may be opened; the oldest idle one makes way if need be."""
         if len(self._open) + self._opening >= self.origin.max_connections and self._idle:
             oldest = self._idle.pop(0)
             self._open.discard(oldest)
@@ -86,7 +86,9 @@ class Pool:
                 raise
             self._called -= 1
             connection = self._newest_idle()
-            if connection is not None or self._has_room():
+            if connection is not None or self._make_room():
+                if self._idle or self._make_room():
+                    self._call_next()  # somebody may have joined the line only because it was our turn
                 return connection
 
     def _call_next(self) -> None:

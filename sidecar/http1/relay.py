@@ -6,14 +6,8 @@ from sidecar.core.errors import UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.core.token import Token
 from sidecar.http1.deadlines import NEVER
-from sidecar.http1.message import (
-    UNTIL_CLOSE,
-    Request,
-    Response,
-    relayed_interim,
-    relayed_request,
-    relayed_response,
-)
+from sidecar.http1.message import UNTIL_CLOSE, Request, Response
+from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import ClientConnection
 from sidecar.http1.upload import ReplayBudget, Upload

@@ -316,9 +316,11 @@ class Listener:
         loop = asyncio.get_running_loop()
         end = loop.time() + within
         quiet_since = loop.time()
-        while (now := loop.time()) < end and now - quiet_since < quiet:
+        while (now := loop.time()) < end:
             if self.busy:
                 quiet_since = now
+            elif now - quiet_since >= quiet:
+                return
             await asyncio.sleep(quiet / 10)
 
     async def close(self) -> None:

@@ -15,11 +15,8 @@ from sidecar.http1.message import (
     early_fault,
     parse_request,
     parse_response,
-    relayed_interim,
-    relayed_request,
-    relayed_response,
-    relayed_trailers,
 )
+from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response, relayed_trailers
 
 Field = tuple[bytes, bytes]
 

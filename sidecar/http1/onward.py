@@ -1,0 +1,58 @@
+"""Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
+
+from collections.abc import Iterable
+
+from sidecar.http1.message import (
+    CHUNKED,
+    HOP_BY_HOP,
+    UNTIL_CLOSE,
+    Request,
+    Response,
+    field_pattern,
+    tokens,
+)
+
+_AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_TRAILER_CUT = HOP_BY_HOP | frozenset(
+    b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
+    b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
+)
+
+
+def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
+    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it."""
+    fields = request.fields
+    if authorization is not None:
+        if b"authorization" in request.notes:
+            fields = _AUTHORIZATION.sub(b"", fields)
+        fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if request.length == CHUNKED:
+        fields += b"\r\nTransfer-Encoding: chunked"
+    if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
+        fields += b"\r\nTE: trailers\r\nConnection: TE"
+    return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:
+    """Write the answer's head for the client; also tell how its body's length is told there."""
+    length = response.length
+    ours = b""
+    if length < 0:
+        length = UNTIL_CLOSE if request.http10 else CHUNKED
+        if length == CHUNKED:
+            ours = b"\r\nTransfer-Encoding: chunked"
+    if close or length == UNTIL_CLOSE:
+        ours += b"\r\nConnection: close"
+    elif request.http10:
+        ours += b"\r\nConnection: keep-alive"
+    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, ours), length
+
+
+def relayed_interim(response: Response) -> bytes:
+    """Write a 1xx answer's head for the client."""
+    return b"HTTP/1.1 %b%b\r\n\r\n" % (response.status_line, response.fields)
+
+
+def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
+    """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in _TRAILER_CUT]
