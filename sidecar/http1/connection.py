@@ -117,6 +117,11 @@ class Connection(ABC, asyncio.Protocol):
             self._pipe(bytes(held))
         self._read_on()
 
+    def await_body(self) -> None:
+        """From now on the peer's silence counts."""
+        if self._sink is not None:
+            self.deadline = self._deadlines.next_tick + self.idle_timeout
+
     def _read_on(self) -> None:
         """Go on with what is not held yet, if the body has not ended."""
         if self._sink is None:

@@ -273,7 +273,7 @@ def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused |
         return RequestRefused(431, f"the head is longer than {MAX_HEAD} bytes")
     if not 0x41 <= partial[0] <= 0x5A or _BARE_LF.search(partial, max(0, judged - 1)):
         return RequestRefused(400, "these bytes do not begin an HTTP/1.1 request")
-    if end >= 0 and _REQUEST_LINE.match(partial) is None:
+    if end >= 0 and judged < end + 2 and _REQUEST_LINE.match(partial) is None:
         return RequestRefused(400, _BAD_REQUEST_LINE)
     return None
 

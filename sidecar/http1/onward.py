@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from sidecar.core.errors import RequestRefused
 from sidecar.http1.message import (
     CHUNKED,
     HOP_BY_HOP,
@@ -20,9 +21,15 @@ _TRAILER_CUT = HOP_BY_HOP | frozenset(
 
 
 def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
-    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it."""
+    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
+
+    Raises RequestRefused where that would leave more than one.
+    """
     fields = request.fields
-    if authorization is not None:
+    if authorization is None:
+        if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
+            raise RequestRefused(400, "a request has one Authorization at most")
+    else:
         if b"authorization" in request.notes:
             fields = _AUTHORIZATION.sub(b"", fields)
         fields = b"%b\r\nAuthorization: %b" % (fields, authorization)

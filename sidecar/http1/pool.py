@@ -72,9 +72,10 @@ class Pool:
                 f"all {limit} connections to {self.origin.host} are busy and as many requests wait:"
                 " raise max_connections"
             )
+        join = self._line.append
         while True:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._line.append(turn)
+            join(turn)
             try:
                 await turn
             except asyncio.CancelledError:
@@ -87,9 +88,11 @@ class Pool:
             self._called -= 1
             connection = self._newest_idle()
             if connection is not None or self._make_room():
-                if self._idle or self._make_room():
+                ours = 1 if connection is None else 0
+                if self._idle or len(self._open) + self._opening + ours < limit:
                     self._call_next()  # somebody may have joined the line only because it was our turn
                 return connection
+            join = self._line.appendleft  # it was gone before we could take it: our place stays the first
 
     def _call_next(self) -> None:
         while self._line:

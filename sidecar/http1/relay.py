@@ -99,6 +99,9 @@ class Relay:
             self._upload = Upload(self._client, self._budget)
             self._upload.aim(connection)
             self._client.pipe(self._upload)
+            if b"expect" in self.request.notes and not self._upload.bytes_in and not self.request.http10:
+                connection.waited_for = True
+                self._client.deadline = NEVER
         else:
             self._upload.aim(connection)
         connection.flush()
@@ -106,6 +109,9 @@ class Relay:
     def _interim(self, response: Response) -> None:
         """Relay a 1xx answer, but no second `100 Continue` to a client that has already sent some of its body."""
         sent = self._upload is not None and self._upload.bytes_in
+        if response.status == 100 and self._connection is not None and self._connection.waited_for:
+            self._connection.waited_for = False
+            self._client.await_body()
         if not self.request.http10 and not (response.status == 100 and sent):
             self._client.write(relayed_interim(response))
 

@@ -23,6 +23,7 @@ from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
 
 _LINGER = 2.0
+_REMEMBERED = 4096  # bytes of fields that an idle client may cost
 _LINGER_BYTES = 16 * 1024 * 1024
 
 
@@ -69,6 +70,7 @@ class ClientConnection(Connection):
         super().__init__(listener.deadlines)
         self._listener = listener
         self._limits = listener.limits
+        self.idle_timeout = listener.limits.keep_alive_timeout
         self._state = _BUSY
         self._waiter: asyncio.Future[Request | None] | None = None
         self._scanned = 0
@@ -172,7 +174,7 @@ class ClientConnection(Connection):
         held = bytes(held)
         self._held = held[end:]
         request = parse_request(held if end == len(held) else held[:end], self._before)
-        self._before = request
+        self._before = request if len(request.block) <= _REMEMBERED else None
         if request.length:
             self._body = body_of(request.length)
         return request

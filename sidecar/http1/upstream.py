@@ -56,6 +56,7 @@ class UpstreamConnection(Connection):
         "_state",
         "heard",
         "used",
+        "waited_for",
     )
 
     def __init__(self, deadlines: Deadlines, on_lost: Callable[["UpstreamConnection"], None]) -> None:
@@ -76,6 +77,8 @@ class UpstreamConnection(Connection):
         """Whether it has carried an exchange before."""
         self.heard = False
         """Whether a byte of the current answer has arrived."""
+        self.waited_for = False
+        """Whether the client sends no body before the upstream has asked for it (`Expect: 100-continue`)."""
 
     # Sending
 
@@ -91,7 +94,7 @@ class UpstreamConnection(Connection):
         self._interim = interim
         self._interims = 0
         self._scanned = 0
-        self.heard = False
+        self.heard = self.waited_for = False
         self.deadline = self._deadlines.next_tick + self.idle_timeout
         self._answer = answer = self._loop.create_future()
         if body_length:
@@ -105,7 +108,8 @@ class UpstreamConnection(Connection):
 
     def write_body(self, pieces: list[bytes]) -> None:
         super().write_body(pieces)
-        if self._state is _AWAITING:
+        self.waited_for = False
+        if self._state is _AWAITING or self._state is _PIPING:
             self.deadline = self._deadlines.next_tick + self.idle_timeout
 
     def end_body(self, trailers: list[bytes]) -> None:
@@ -221,8 +225,8 @@ class UpstreamConnection(Connection):
     def deadline_passed(self) -> None:
         """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
         if self._state is _IDLE:
-            self.close()
-        elif self._state is _AWAITING and (not self._sending or self.write_paused):
+            self.part()
+        elif self._state is _AWAITING and (not self._sending or self.write_paused or self.waited_for):
             self.broken(UpstreamTimeout("the upstream did not answer in time"))
         elif self._state is _PIPING and self._reading:
             self._break(UpstreamTimeout("the upstream stopped in the middle of its answer"))
@@ -233,11 +237,10 @@ class UpstreamConnection(Connection):
 
     def part(self) -> None:
         """End for good: politely when nothing is left to say, else so that the upstream sees it was cut off."""
-        if (
-            self._state in (_IDLE, _DONE)
-            and not self._sending
-            and not self.transport.get_extra_info("sslcontext")
-        ):
+        finished = (
+            self._state in (_IDLE, _DONE) and not self._sending and not self.transport.get_write_buffer_size()
+        )
+        if finished and not self.transport.get_extra_info("sslcontext"):
             self.close()
         else:
             self.abort()  # a TLS peer that stays silent could hold a polite end up
@@ -259,6 +262,8 @@ class UpstreamConnection(Connection):
         if not unused and (self._state is not _DONE or not self._keep_alive or self._sending):
             return False
         if self._held or self._eof or self.closed or self._fault is not None or self.transport.is_closing():
+            return False
+        if self.write_paused:  # the upstream has answered without reading what it was sent
             return False
         self._state = _IDLE
         self._answer = self._end_of_answer = None
