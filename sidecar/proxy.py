@@ -213,6 +213,7 @@ class Proxy:
     def _judge_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         assert route.token is not None
         _note(record, route.token, token)
+        record.token = "fetch"
         if answer.status in route.refused_statuses:
             self._tokens.cool_down(route.token, token)
             self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, "refused"))
