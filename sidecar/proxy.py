@@ -11,7 +11,7 @@ The bus is a hint; the 401 is the truth.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -125,16 +125,18 @@ class Proxy:
         record.route = route.name
         return route, upstream_target(route, target)
 
-    async def _answer(self, relay: Relay, record: RequestRecord) -> bool:
-        """Answer one request within its route's time; return whether the connection can carry another."""
+    def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
+        """Answer one request within its route's time; whether the connection can carry another."""
         route, target = self._match(relay.request, record)
-        if not route.total_timeout:
-            return await self._story(route, target, relay, record)
+        story = self._story(route, target, relay, record)
+        return self._within(route.total_timeout, story) if route.total_timeout else story
+
+    async def _within(self, seconds: float, story: Awaitable[bool]) -> bool:
         try:
-            async with asyncio.timeout(route.total_timeout):
-                return await self._story(route, target, relay, record)
+            async with asyncio.timeout(seconds):
+                return await story
         except TimeoutError:
-            raise UpstreamTimeout(f"the exchange took longer than {route.total_timeout:g} s") from None
+            raise UpstreamTimeout(f"the exchange took longer than {seconds:g} s") from None
 
     async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]

@@ -26,6 +26,8 @@ UNTIL_CLOSE = -2
 MAX_HEAD = 64 * 1024
 MAX_LINE = 16 * 1024
 MAX_FIELDS = 200
+REMEMBERED = 4096
+"""Bytes of a head that a connection may keep to know it again."""
 _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
@@ -94,10 +96,14 @@ class Request:
 
 
 class Response:
-    """A response's head as accepted."""
+    """A response's head as accepted; nobody changes it."""
 
-    __slots__ = ("fields", "keep_alive", "length", "status", "status_line")
+    __slots__ = ("fields", "head", "keep_alive", "length", "method", "status", "status_line")
 
+    head: bytes
+    """All of it, as it came."""
+    method: bytes
+    """What it answers."""
     status: int
     status_line: bytes
     """Code, space and reason."""
@@ -288,14 +294,22 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
 
 
-def parse_response(head: bytes, method: bytes) -> Response:
-    """Read the head of an answer to `method`. Raises MessageMalformed."""
+def parse_response(head: bytes, method: bytes, before: Response | None = None) -> Response:
+    """Read the head of an answer to `method`. Raises MessageMalformed.
+
+    `before` is the connection's answer before this one: a busy upstream's heads are often the same for as long as
+    their Date is, and the same head means the same.
+    """
+    if before is not None and before.head == head and before.method == method:
+        return before
     end = head.find(b"\r\n")
     http10, code, status_line = _read_status_line(head[:end])
     if len(head) > _FEW_FIELDS and head.count(b"\r\n") > MAX_FIELDS + 2:
         raise MessageMalformed(f"more than {MAX_FIELDS} header fields")
     _judge(httptools.HttpResponseParser(_NO_CALLBACKS), head)
     response = Response()
+    response.head = head
+    response.method = method
     response.status = code
     response.status_line = status_line
     response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, HOP_BY_HOP)

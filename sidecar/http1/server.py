@@ -20,10 +20,9 @@ from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
 from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, Connection
 from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
+from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
 
 _LINGER = 2.0
-_REMEMBERED = 4096  # bytes of fields that an idle client may cost
 _LINGER_BYTES = 16 * 1024 * 1024
 
 
@@ -174,7 +173,7 @@ class ClientConnection(Connection):
         held = bytes(held)
         self._held = held[end:]
         request = parse_request(held if end == len(held) else held[:end], self._before)
-        self._before = request if len(request.block) <= _REMEMBERED else None
+        self._before = request if len(request.block) <= REMEMBERED else None
         if request.length:
             self._body = body_of(request.length)
         return request

@@ -20,7 +20,7 @@ from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamTimeout,
 from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.message import MAX_HEAD, Response, parse_response
+from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
 
 _MAX_INTERIM = 16
 
@@ -43,6 +43,7 @@ class UpstreamConnection(Connection):
 
     __slots__ = (
         "_answer",
+        "_before",
         "_end_of_answer",
         "_fault",
         "_interim",
@@ -66,6 +67,7 @@ class UpstreamConnection(Connection):
         self._method = b""
         self._interim: Callable[[Response], None] | None = None
         self._interims = 0
+        self._before: Response | None = None
         self._scanned = 0
         self._sending = False
         self._keep_alive = False
@@ -152,7 +154,8 @@ class UpstreamConnection(Connection):
             end += 4
             held = bytes(held)
             self._held = held[end:]
-            response = parse_response(held[:end], self._method)
+            response = parse_response(held[:end], self._method, self._before)
+            self._before = response if end <= REMEMBERED else None
             self._scanned = 0
             if response.status >= 200:
                 self._accept(response)
