@@ -7,7 +7,7 @@ Rule 3. Nothing is sent again once a byte of the answer has gone to the client, 
 Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
 Rule 5. An answer that breaks off is broken off for the client too.
 
-The bus is a hint; the 401 is the truth.
+The 401 is the truth: nothing else says that a token is dead.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from http import HTTPStatus
 from sidecar.core.browser import guard
 from sidecar.core.challenge import Verdict, bearer_error, judge, parse
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
-from sidecar.core.events import Failed, Refused, RequestRecord, Resent
+from sidecar.core.events import Failed, Outcome, Refused, RequestRecord, Resent, Source
 from sidecar.core.identity import request_id, trace_id
 from sidecar.core.ports import Clock, Journal, Tokens
 from sidecar.core.problem import Problem, render
@@ -144,17 +144,22 @@ class Proxy:
         token = None
         if wanted is not None:
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
-            _note(record, wanted, token)
+            _note(record, wanted, token, "memory" if record.token == "none" else "fetch")
         record.attempts = 1
         answer = await relay.send(pool, target, token, route.idle_timeout)
 
-        if token is not None and answer.status in route.refused_statuses:
+        if wanted is not None and token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
             if successor is not None:
                 relay.drop()
                 record.attempts = 2
-                answer = await relay.send(pool, target, successor, route.idle_timeout)
-                self._judge_second(route, successor, answer, record)
+                _note(record, wanted, successor, "fetch")
+                try:
+                    answer = await relay.send(pool, target, successor, route.idle_timeout)
+                except SidecarError:
+                    self._tell_second(route, successor, record, "failed")
+                    raise
+                self._report_second(route, successor, answer, record)
 
         record.status = answer.status
         close = self.draining or relay.must_close()
@@ -198,7 +203,7 @@ class Proxy:
         try:
             return await self._tokens.renew(wanted, refused, relay.sent_at)
         except (TokenUnavailable, TokenRefused):
-            self._journal.tell(Resent(record.request_id, route.name, refused.fingerprint, "failed"))
+            self._tell_second(route, refused, record, "failed")
             return None
 
     def _renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
@@ -212,16 +217,17 @@ class Proxy:
         if not renewal.cancelled():
             renewal.exception()  # whatever it was has been told to the journal where it happened
 
-    def _judge_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
+    def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         assert route.token is not None
-        _note(record, route.token, token)
-        record.token = "fetch"
         if answer.status in route.refused_statuses:
             self._tokens.cool_down(route.token, token)
-            self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, "refused"))
+            self._tell_second(route, token, record, "refused")
         else:
             self._tokens.healed(route.token)
-            self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, "healed"))
+            self._tell_second(route, token, record, "healed")
+
+    def _tell_second(self, route: Route, token: Token, record: RequestRecord, outcome: Outcome) -> None:
+        self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))
 
     # Failed
 
@@ -240,11 +246,10 @@ class Proxy:
         return not close
 
 
-def _note(record: RequestRecord, wanted: TokenRequest, token: Token) -> None:
+def _note(record: RequestRecord, wanted: TokenRequest, token: Token, source: Source) -> None:
     record.tenant = wanted.tenant
     record.fp = token.fingerprint
-    if record.token == "none":
-        record.token = "memory"
+    record.token = source
 
 
 def _tell(error: Exception, record: RequestRecord) -> Problem:

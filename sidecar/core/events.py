@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
+Outcome = Literal["healed", "refused", "failed"]
+"""Of a second send: accepted, refused too, or there was none or no answer to it."""
+Source = Literal["memory", "store", "fetch", "none"]
+"""Where a request's token came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,14 @@ class BustSent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Resent(Event):
-    """A refused request was sent once more; `outcome` is what became of it."""
+    """What became of the second send of a refused request."""
 
     name: ClassVar[str] = "resent"
     request_id: str
     route: str
     fp: str
-    """The second token."""
-    outcome: Literal["healed", "refused", "failed"]
+    """The second token; the refused one where there was no second."""
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class ReloadFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Draining(Event):
-    """Asked to stop: no new connections, requests in flight are finished."""
+    """Asked to stop: everything is answered until nothing is in flight."""
 
     name: ClassVar[str] = "draining"
     connections: int
@@ -201,7 +205,7 @@ class RequestRecord:
         """What the client was answered; 0 when it went away first."""
         self.attempts = 0
         """How often the request was sent upstream."""
-        self.token: Literal["memory", "store", "fetch", "none"] = "none"
+        self.token: Source = "none"
         self.fp = ""
         self.tenant = ""
         self.upstream_seconds = 0.0

@@ -100,6 +100,8 @@ class Metrics:
         for instrument, outcomes in _BY_ROUTE.items():
             self._keep(instrument, [(name, *outcome) for name in healing for outcome in outcomes])
         self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
+        for (name, _, _), cell in self._cells.items():
+            cell.lookups = self._lookups.get(healing.get(name, "")) or _Lookups()
         for name in self._routes:
             self._cell((name, "GET", 200))
 

@@ -117,7 +117,7 @@ class Connection(ABC, asyncio.Protocol):
             self._pipe(bytes(held))
         self._read_on()
 
-    def await_body(self) -> None:
+    def expect_body(self) -> None:
         """From now on the peer's silence counts."""
         if self._sink is not None:
             self.deadline = self._deadlines.next_tick + self.idle_timeout

@@ -9,7 +9,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import aiohappyeyeballs
 
@@ -26,18 +27,36 @@ def _signature(tls: Tls) -> Signature:
     found = []
     for path in (tls.ca_file, tls.certificate_file, tls.key_file):
         if path:
-            stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
+            with _naming(path):
+                stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
             found.append((path, stat.st_mtime_ns, stat.st_ino))
     return tuple(found)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    with _naming(tls.ca_file):
+        context = ssl.create_default_context(cafile=tls.ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if tls.certificate_file:
-        context.load_cert_chain(tls.certificate_file, tls.key_file or None)
+        with _naming(" with ".join(path for path in (tls.certificate_file, tls.key_file) if path)):
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None)
     return context
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Say which file it is that cannot be used."""
+    try:
+        yield
+    except OSError as error:  # an SSLError is one too
+        raise UpstreamUnreachable(f"cannot use {path} for TLS: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason
+    return error.strerror or str(error) or type(error).__name__
 
 
 class Dialler:
@@ -60,9 +79,9 @@ class Dialler:
                 f"{where} did not accept a connection within {origin.connect_timeout:g} s"
             ) from None
         except ssl.SSLError as error:
-            raise UpstreamUnreachable(f"TLS with {where} failed: {error.reason or error}") from None
+            raise UpstreamUnreachable(f"TLS with {where} failed: {_reason(error)}") from None
         except OSError as error:
-            raise UpstreamUnreachable(f"cannot connect to {where}: {error.strerror or error}") from None
+            raise UpstreamUnreachable(f"cannot connect to {where}: {_reason(error)}") from None
 
     async def _connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         origin = self._origin

@@ -1,4 +1,4 @@
-"""Heads: which bytes are a message we accept, and what the next hop gets to see of it.
+"""Heads: which bytes are a message we accept, and what it means.
 
 Rule 1. A head ends at its first empty line. Only then is it looked at, as a whole, by a fresh llhttp parser
         that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory.
@@ -7,7 +7,7 @@ Rule 3. A request has exactly one Host. CONNECT and TRACE are refused.
 Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in
         HTTP/1.0, or one plain decimal Content-Length, never both (RFC 9112 section 6.3). A response to
         HEAD, a 1xx, 204 and 304 have none. A response with neither lasts until its connection ends.
-Rule 5. Every other field is relayed as it came, in order, with case and duplicates: but for the hop-by-hop
+Rule 5. Every other field keeps its name, value, order and duplicates: but for the hop-by-hop
         ones, those `Connection` names (RFC 9110 section 7.6.1), and the client's Host.
 """
 

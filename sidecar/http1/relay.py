@@ -111,7 +111,7 @@ class Relay:
         sent = self._upload is not None and self._upload.bytes_in
         if response.status == 100 and self._connection is not None and self._connection.waited_for:
             self._connection.waited_for = False
-            self._client.await_body()
+            self._client.expect_body()
         if not self.request.http10 and not (response.status == 100 and sent):
             self._client.write(relayed_interim(response))
 

@@ -91,7 +91,7 @@ class ClientConnection(Connection):
         super().connection_lost(exc)
         self._listener.forget(self)
         if self._waiter is not None:
-            self._deliver(None)
+            self._end_waiting()
         elif self._task is not None and self._state is _BUSY:
             self._task.cancel()
 
@@ -145,10 +145,11 @@ class ClientConnection(Connection):
             )  # the first byte of this head
         self._scanned = len(self._held)
 
-    def _deliver(self, request: Request | None) -> None:
+    def _end_waiting(self) -> None:
+        """There will be no further request."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(request)
+            waiter.set_result(None)
 
     def _take_request(self) -> Request | None:
         """Take a head from what is held, None while there is none. Raises RequestRefused."""
@@ -219,7 +220,7 @@ class ClientConnection(Connection):
     def end(self) -> None:
         """End now: quietly between two requests, else with a reset."""
         if self._waiter is not None:
-            self._deliver(None)
+            self._end_waiting()
         else:
             self.abort()
 

@@ -193,7 +193,7 @@ class UpstreamConnection(Connection):
         self._body = body_of(self._length)
         super().pipe(sink)
         if self.closed and self._state is _PIPING:
-            self._break(UpstreamUnreachable("the upstream's connection was lost in the middle of its answer"))
+            self._break(MessageMalformed("the connection was lost in the middle of a body"))
 
     async def finished(self) -> None:
         """Wait until the answer's body has flowed to its end. Raises what broke it."""

@@ -155,6 +155,10 @@ def test_a_relayed_request_is_the_same_request(block: list[bytes], authorization
         parsed = parse_request(request(*block))
     except RequestRefused:
         return
+    assume(
+        authorization is not None
+        or sum(name.lower() == b"authorization" for name, _ in lines(parsed.fields)) < 2
+    )
     again = parse_request(relayed_request(parsed, b"/up", b"u:1", authorization))
     assert (again.method, again.target, again.host) == (b"GET", b"/up", b"u:1")
     assert again.length == parsed.length
