@@ -7,7 +7,7 @@ import pytest
 
 from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Start
-from tests.servers import INVALID_TOKEN, OK, Exchange, Script, Upstream, closing, refusal
+from tests.servers import INVALID_TOKEN, OK, Exchange, Script, Upstream, closing, hang_up, refusal
 from tests.wire import PATIENCE
 
 FIRST, SECOND, THIRD = (f"canary-token-{number}" for number in (1, 2, 3))
@@ -260,3 +260,12 @@ async def test_nothing_is_sent_again_once_the_answer_began(
                 await client.reader.readexactly(10)
     assert upstream.tokens == [FIRST]
     assert len(authorization_server.requests) == 1
+
+
+async def test_a_second_send_that_gets_no_answer_is_told(sidecar: Start, upstream: Upstream) -> None:
+    """The client gets our 502, and the log and metrics say that the request was not healed."""
+    async with sidecar() as running:
+        await running.get()
+        upstream.script(refusal(), hang_up)
+        assert (await running.ask(running.request(b"POST", b"/"))).status == 502
+    assert [event["outcome"] for event in running.events("resent")] == ["failed"]

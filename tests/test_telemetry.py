@@ -294,3 +294,14 @@ def test_each_journal_is_told_in_order(event: Event) -> None:
     assert told == ["first", "second"]
     assert first.events == second.events == [event]
     assert first.records == second.records == [record]
+
+
+async def test_a_route_that_got_another_token_counts_that_ones_hits() -> None:
+    """After a reload the requests of the route belong to its new token."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, token="memory")
+    other = TokenRequest("other-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
+    metrics.configure([Route("ledger", UPSTREAM, prefix="/ledger", token=other)])
+    finish(metrics, token="memory")
+    found = of(await read(metrics), "m2m_credential_cache_hits_total")
+    assert found == {"m2m_credential_cache_hits_total{level=memory,token=other-token}": 1}
