@@ -54,6 +54,8 @@ def _naming(path: str) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason
     return error.strerror or str(error) or type(error).__name__

@@ -159,9 +159,6 @@ async def test_a_rotated_authority_is_trusted_by_the_next_connection(files: File
             await connect(dialler)
 
 
-@pytest.mark.xfail(
-    reason="all three say no more than CERTIFICATE_VERIFY_FAILED", strict=True, raises=AssertionError
-)
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -190,9 +187,6 @@ async def test_the_systems_authorities_do_not_vouch_for_a_private_one(files: Fil
         assert "TLS" in await complaint(Origin("https", "127.0.0.1", server.port))
 
 
-@pytest.mark.xfail(
-    reason="neither a missing file nor one without PEM is named", strict=True, raises=AssertionError
-)
 @pytest.mark.parametrize("which", ["ca_file", "certificate_file", "key_file"])
 @pytest.mark.parametrize("state", ["missing", "rubbish"])
 async def test_a_file_that_cannot_be_used_is_named(files: Files, which: str, state: str) -> None:
@@ -270,9 +264,6 @@ async def test_a_handshake_that_does_not_end_is_given_up(files: Files) -> None:
                 await asyncio.sleep(0.001)
 
 
-@pytest.mark.xfail(
-    reason="the reason is left out: `cannot connect to 127.0.0.1:443: `", strict=True, raises=AssertionError
-)
 async def test_a_handshake_that_is_broken_off_is_told(files: Files) -> None:
     """The message does not end where the reason should be."""
 
