@@ -228,11 +228,14 @@ async def test_what_is_new_is_warmed_up(
     authorization_server: AuthorizationServer,
     secret_file: Path,
 ) -> None:
-    """A reload fetches the tokens its routes will need, before anybody asks."""
-    wanted = {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}
-    await reload(relay, file, tokens={"new": wanted}, routes=[route(upstream, token="new")])
+    """A reload fetches the tokens its routes will need before anybody asks, with its own credentials."""
+    credentials = {"new": {"client_id": "new", "client_secret": {"file": str(secret_file)}}}
+    wanted = {"token_endpoint": authorization_server.token_endpoint, "credentials": "new"}
+    routes = [route(upstream, token="new")]
+    await reload(relay, file, credentials=credentials, tokens={"new": wanted}, routes=routes)
     await relay.clock.advance(2)
     await authorization_server.reached(1)
+    assert [name for name, _ in authorization_server.clients] == ["new"]
     assert upstream.requests == []
 
 
