@@ -24,7 +24,7 @@ from sidecar.cache import TokenCache
 from sidecar.core import addresses
 from sidecar.core.credentials import FixedCredentials
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.events import Draining, Reloaded, ReloadFailed, Started, Stopped
+from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
 from sidecar.core.instruments import Readings
 from sidecar.core.journal import Journals
 from sidecar.core.metrics import Metrics
@@ -191,6 +191,8 @@ class Sidecar:
             await self.reload(load())
         except ConfigError as error:
             self._journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
+        except Exception as bug:  # noqa: BLE001  the next reload must still be possible
+            self._journal.tell(Failed.of("reload", bug))
 
     def _exchange(self, config: Config) -> Exchange:
         return Exchange(

@@ -39,6 +39,7 @@ SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIEN
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own by default) and return its exit code."""
+    _open_standard_descriptors()
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.command(arguments)
@@ -55,6 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
         return _complain(EXIT_BUG, *_bug(error))
     return code
+
+
+def _open_standard_descriptors() -> None:
+    """Open what we were started without, or the next file opened becomes our stdout and gets the log."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  a descriptor, open for good
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _parser() -> argparse.ArgumentParser:

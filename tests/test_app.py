@@ -517,14 +517,7 @@ async def test_b80_a_silent_upstream_does_not_hold_up_the_end(file: File, upstre
 @pytest.mark.parametrize(
     "stdout",
     [
-        pytest.param(
-            "closed",
-            marks=pytest.mark.xfail(
-                reason="the event loop gets descriptor 1, and the process aborts at its end",
-                strict=True,
-                raises=AssertionError,
-            ),
-        ),
+        "closed",
         "nobody reads",
     ],
 )
