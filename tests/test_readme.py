@@ -18,7 +18,7 @@ from sidecar.config import json_schema, load, yaml_file
 from sidecar.core import instruments, problem
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.instruments import Instrument
-from sidecar.http1 import body, connection, message, pool, upload
+from sidecar.http1 import body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
 
 ROOT = Path(__file__).parent.parent
@@ -189,6 +189,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Admin connections": str(admin.MAX_CONNECTIONS),
         "Time for a request's head": f"{clients.head_timeout:g} s",
         "Time between a client's requests": f"{clients.keep_alive_timeout:g} s",
+        "Time a client that has closed its half waits for an answer to begin": f"{server.HALF_CLOSED:g} s",
         "Time an idle upstream connection is kept": f"{pool.IDLE_TIMEOUT:g} s",
         "Time for an admin connection": f"{admin.LIFETIME:g} s",
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",

@@ -11,7 +11,7 @@ from sidecar.core.routes import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.message import early_fault
 from sidecar.http1.pool import IDLE_TIMEOUT, Pool
-from tests.conftest import Start
+from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Exchange, Upstream
 from tests.wire import PATIENCE
@@ -177,3 +177,26 @@ async def test_a_new_connection_for_the_first_in_line_does_not_send_the_second_t
         await asyncio.gather(*waiting)
     assert order == [0, 1, 2]
     pool.close()
+
+
+async def test_a_client_that_has_closed_its_half_is_waited_on_for_seconds_only(
+    relay: Running, upstream: Upstream
+) -> None:
+    """It may be gone: nobody can tell, and the upstream is not kept busy for it."""
+    left = asyncio.Event()
+
+    async def silent(exchange: Exchange) -> None:
+        await exchange.peer_left()
+        left.set()
+
+    upstream.script(silent)
+    async with await relay.connect() as client:
+        await client.send(relay.request(b"GET", b"/"))
+        await upstream.reached(1)
+        await client.half_close()
+        await settle()
+        await relay.clock.advance(4)
+        assert not left.is_set()
+        await relay.clock.advance(2)
+        async with asyncio.timeout(PATIENCE):
+            await left.wait()

@@ -6,12 +6,11 @@
 | BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
 | LINGERING | answered before the request was all here    | are thrown away             | closed                   |
 
-A client that closes its half is answered all the same; whether it is still there at all is asked by TCP
-keep-alive, because a FIN does not tell the two apart.
+A client that closes its half may still wait for its answer, or be gone: a FIN does not tell. It gets an answer that
+begins within HALF_CLOSED seconds; after that it counts as gone, and the upstream is not kept busy for nobody.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +21,7 @@ from sidecar.http1.connection import HIGH_WATER, Connection
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
 
+HALF_CLOSED = 5.0
 _LINGER = 2.0
 _LINGER_BYTES = 16 * 1024 * 1024
 
@@ -125,7 +125,7 @@ class ClientConnection(Connection):
         elif len(self._held) > HIGH_WATER:
             self.pause_reading()
         if self._eof and self._state is _BUSY:
-            self._probe()
+            self._doubt()
 
     def _look_for_request(self, waiter: asyncio.Future[Request | None]) -> None:
         try:
@@ -189,6 +189,14 @@ class ClientConnection(Connection):
 
     def broken(self, error: SidecarError) -> None:
         """The body will never be complete: whoever it was piped into has been told, and answers for it."""
+
+    def body_ended(self) -> None:
+        if self._eof:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """The client has sent its last byte and waits for an answer, or is gone."""
+        self.deadline = self._deadlines.next_tick + HALF_CLOSED
 
     # Ends
 
@@ -261,18 +269,10 @@ class ClientConnection(Connection):
                 self._watch_backlog()
         elif self._sink is not None and self._reading:
             self._break(RequestRefused(408, "the request's body stopped arriving"))
+        elif self._eof and self.source is None:
+            self.abort()
         else:
             self.deadline = self._deadlines.next_tick + self.idle_timeout
-
-    def _probe(self) -> None:
-        """Ask the kernel to find out within seconds whether a client that sent FIN still listens."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 Story = Callable[[ClientConnection], Coroutine[None, None, None]]
