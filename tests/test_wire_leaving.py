@@ -137,13 +137,20 @@ async def test_whoever_waits_for_a_connection_goes_before_whoever_comes_later(
         await exchange.send(OK)
 
     upstream.script(first)
-    async with sidecar({**plain, "max_connections": 1}) as running, await running.connect() as greedy:
+    async with (
+        sidecar({**plain, "max_connections": 1}) as running,
+        await running.connect() as greedy,
+        await running.connect() as patient,
+    ):
         await greedy.send(b"".join(running.request(b"GET", b"/greedy/%d" % n) for n in range(20)))
         await upstream.reached(1)
-        patient = asyncio.create_task(running.get(b"/patient"))
+        await patient.send(running.request(b"GET", b"/patient"))
+        async with asyncio.timeout(PATIENCE):
+            while await in_flight(running) != b"2":
+                await settle()
         await settle()
         go.set()
-        await patient
+        await patient.answer()
         for _ in range(20):
             await greedy.answer()
     targets = [received.head.target for received in upstream.requests]
