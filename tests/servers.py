@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -142,7 +143,7 @@ def refusal(challenge: bytes = INVALID_TOKEN, status: int = 401, body: bytes = b
     )
 
 
-class Server:
+class Server(ABC):
     """Accepts connections on a port of its own and ends every one of them when stopped."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -193,8 +194,9 @@ class Server:
             self._writers.discard(writer)
             writer.close()
 
+    @abstractmethod
     async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
+        """Carry one connection to its end."""
 
     async def __aenter__(self) -> Self:
         await self.start()
