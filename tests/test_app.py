@@ -536,13 +536,19 @@ async def test_a_log_that_goes_nowhere_costs_nothing_else(
     )
     async with watching(await starting) as child:
         os.close(write_end)
-        await until((tmp_path / "s").exists)
+        await until(lambda: _is_listened_on(tmp_path / "s"))
         for _ in range(3):
             assert (await ask(listen, get())).status == 200
         child.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             _, stderr = await child.communicate()
         assert (child.returncode, stderr) == (0, b"")
+
+
+def _is_listened_on(path: Path) -> bool:
+    """A socket file is there a moment before anybody listens on it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 async def test_an_admin_address_in_use_exits_69(file: File, upstream: Upstream) -> None:
