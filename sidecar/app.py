@@ -242,6 +242,7 @@ class Sidecar:
         readings = Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
+            tasks=len(asyncio.all_tasks()),
             log_lines_dropped=self._output.dropped,
             token_expires_in={token.token: token.expires_in for token in self._cache.status(now)},
         )

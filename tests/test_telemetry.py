@@ -1,5 +1,6 @@
 """Metrics: what is counted, and how Prometheus reads it."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -24,13 +25,15 @@ from sidecar.core.journal import Journals
 from sidecar.core.metrics import MOST_SERIES, Metrics
 from sidecar.core.routes import Origin, Route
 from sidecar.core.token import TokenRequest
+from tests.conftest import Running
 from tests.fakes import RecordingJournal
+from tests.wire import PATIENCE, ask
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
 LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN)
 PLAIN = Route("plain", UPSTREAM, prefix="/plain")
-NOTHING = Readings(0, 0, 0, {})
+NOTHING = Readings(0, 0, 0, 0, {})
 
 
 async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, float]:
@@ -94,6 +97,7 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
         "sidecar_resends_total{http_route=ledger,outcome=failed}",
         "http_server_active_requests{}",
         "sidecar_connections_open{}",
+        "sidecar_tasks{}",
         "sidecar_log_lines_dropped_total{}",
     }
 
@@ -181,11 +185,30 @@ async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
 
 async def test_what_is_told_at_the_scrape_is_shown() -> None:
     """Gauges, and the log's dropped lines, are read from those who know them."""
-    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 5, {"ledger-token": 12.5}))
+    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 6, 5, {"ledger-token": 12.5}))
     assert found["http_server_active_requests{}"] == 3
     assert found["sidecar_connections_open{}"] == 4
+    assert found["sidecar_tasks{}"] == 6
     assert found["sidecar_log_lines_dropped_total{}"] == 5
     assert found["sidecar_token_expires_in_seconds{token=ledger-token}"] == 12.5
+
+
+async def tasks_of(running: Running) -> float:
+    text = (await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).body
+    return next(
+        f.samples[0].value for f in text_string_to_metric_families(text.decode()) if f.name == "sidecar_tasks"
+    )
+
+
+async def test_a_client_connection_is_a_task_and_its_end_is_the_tasks_end(relay: Running) -> None:
+    """The gauge reads what runs on the event loop, so a task left behind shows."""
+    idle = await tasks_of(relay)
+    async with asyncio.timeout(PATIENCE):
+        async with await relay.connect():
+            while await tasks_of(relay) != idle + 1:
+                pass
+        while await tasks_of(relay) != idle:
+            pass
 
 
 async def test_strangers_cannot_make_series() -> None:

@@ -60,6 +60,7 @@ RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", (
 EXPIRY = Instrument("sidecar.token.expires_in", "gauge", "Seconds a cached token has left.", ("token",), "s")
 ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.")
 CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Client connections open.")
+TASKS = Instrument("sidecar.tasks", "gauge", "Tasks on the event loop, the scrape's own among them.")
 DROPPED = Instrument("sidecar.log.lines.dropped", "counter", "Log lines lost to a slow or broken sink.")
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
 
@@ -86,6 +87,7 @@ class Readings:
 
     requests_in_flight: int
     connections_open: int
+    tasks: int
     log_lines_dropped: int
     token_expires_in: Mapping[str, float]
     """Seconds, by token name; the soonest where one name has several tokens."""

@@ -191,5 +191,6 @@ class Metrics:
         yield Family(instruments.EXPIRY, tuple(((name,), seconds) for name, seconds in expiries))
         yield Family(instruments.ACTIVE, (((), readings.requests_in_flight),))
         yield Family(instruments.CONNECTIONS, (((), readings.connections_open),))
+        yield Family(instruments.TASKS, (((), readings.tasks),))
         yield Family(instruments.DROPPED, (((), readings.log_lines_dropped),))
         yield Family(instruments.BUILD, (((self._version,), 1),))
