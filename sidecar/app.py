@@ -1,7 +1,6 @@
 """Config → started servers. The only module that knows every other."""
 
 import asyncio
-import gc
 import hashlib
 import math
 import os
@@ -17,7 +16,7 @@ from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.local import LocalStore
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
-from sidecar.adapters.system import SystemClock, SystemRandomness
+from sidecar.adapters.system import SystemClock, SystemRandomness, spare_the_collector
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.adapters.token_endpoint import HttpTokenEndpoint
 from sidecar.cache import TokenCache
@@ -96,6 +95,7 @@ class Sidecar:
         self._bound: Bound | None = None
         self._admin: admin.AdminServer | None = None
         self._warm = False
+        self._hurried = asyncio.Event()
         self.address = ""
         """What the data plane is bound to, `127.0.0.1:9180` or `unix:/path`; "" before start."""
         self.admin_address = ""
@@ -125,6 +125,10 @@ class Sidecar:
             )
         )
 
+    def hurry(self) -> None:
+        """Make `stop` wait no longer for what is in flight."""
+        self._hurried.set()
+
     async def stop(self) -> None:
         """Answer what is in flight and what still comes until nothing does, within the drain's limit; then end.
 
@@ -132,7 +136,8 @@ class Sidecar:
         """
         self._proxy.draining = True
         self._journal.tell(Draining(connections=len(self._listener.connections)))
-        await self._listener.settle(self._config.drain_timeout or math.inf, self._quiet)
+        self._run(self._settle())
+        await self._hurried.wait()
         if self._bound is not None:
             self._bound.close()
         await self._listener.close()
@@ -147,6 +152,10 @@ class Sidecar:
             await self._admin.close()
         self._journal.tell(Stopped())
         self._output.close()
+
+    async def _settle(self) -> None:
+        await self._listener.settle(self._config.drain_timeout or math.inf, self._quiet)
+        self.hurry()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -262,18 +271,23 @@ def _route_status(route: Route) -> dict[str, object]:
 async def serve(load: Callable[[], Config], sources: Callable[[], tuple[Path, ...]]) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
-    Returns the exit code. Raises ConfigError or ListenError when it cannot start.
+    A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
+    ListenError when it cannot start.
     """
     seen = _contents(sources())
     sidecar = Sidecar(load())
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     asked_to_reload = asyncio.Event()
+
+    def asked() -> None:
+        sidecar.hurry() if asked_to_stop.is_set() else asked_to_stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
+        loop.add_signal_handler(number, asked)
     loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
     await sidecar.start()
-    _spare_the_collector()
+    spare_the_collector()
     watching = loop.create_task(_watch(sidecar, load, sources, asked_to_reload, seen))
     await asked_to_stop.wait()
     watching.cancel()
@@ -311,17 +325,6 @@ def _contents(paths: Iterable[Path]) -> str:
             content = b""
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
-
-
-def _spare_the_collector() -> None:
-    """Keep the cycle collector off the requests' time.
-
-    What exists after the start lives as long as the process: freezing it takes it out of every collection. What
-    a request makes is freed by reference counts; the few cycles (exceptions with tracebacks) can wait.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 async def start_for_demo(

@@ -15,6 +15,7 @@ from sidecar.config import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
 from tests.fakes import FakeClock, FixedRandomness
+from tests.processes import File
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask
 
@@ -112,6 +113,14 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
+async def other() -> AsyncIterator[Upstream]:
+    """Another upstream, for the configuration to come."""
+    async with Upstream() as server:
+        yield server
+        assert server.malformed == []
+
+
+@pytest.fixture
 async def authorization_server(upstream: Upstream) -> AsyncIterator[AuthorizationServer]:
     async with AuthorizationServer(upstream) as server:
         yield server
@@ -122,6 +131,12 @@ async def authorization_server(upstream: Upstream) -> AsyncIterator[Authorizatio
 def plain(upstream: Upstream) -> Mapping[str, object]:
     """A route for everything, without a token."""
     return {"name": "plain", "match": {"prefix": "/"}, "upstream": upstream.url}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    """The configuration file."""
+    return File(tmp_path / "config.yaml")
 
 
 @pytest.fixture
