@@ -165,6 +165,9 @@ class Proxy:
         close = self.draining or relay.must_close()
         if relay.answer_at_once(answer, close=close):
             return not close
+        if answer.status == 101:
+            await relay.tunnel(answer)
+            return False
         return await relay.stream_answer(answer, close=close) and not close
 
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:

@@ -17,11 +17,13 @@ from typing import Protocol, cast
 from sidecar.core.errors import MessageMalformed, SidecarError
 from sidecar.http1.body import Body
 from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.message import CHUNKED
+from sidecar.http1.fields import CHUNKED
 from sidecar.http1.onward import relayed_trailers
 
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
+LINGER = 2.0
+"""Seconds a peer has to take what was written last before its connection closes."""
 _JOINED = 16 * 1024  # below this, one copy is cheaper than one more buffer for the kernel
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
@@ -48,7 +50,6 @@ class Connection(ABC, asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_deadlines",
         "_drained",
         "_eof",
         "_head",
@@ -60,6 +61,7 @@ class Connection(ABC, asyncio.Protocol):
         "body_bytes",
         "closed",
         "deadline",
+        "deadlines",
         "idle_timeout",
         "source",
         "transport",
@@ -76,7 +78,7 @@ class Connection(ABC, asyncio.Protocol):
         self.idle_timeout = NEVER
         self.body_bytes = 0
         """Content written so far, of the current message."""
-        self._deadlines = deadlines
+        self.deadlines = deadlines
         self._loop = asyncio.get_running_loop()
         self._held: bytes | bytearray = b""
         self._body: Body | None = None
@@ -91,7 +93,7 @@ class Connection(ABC, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._sink is not None:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
             self._pipe(data)
             return
         if not self._held:
@@ -120,13 +122,13 @@ class Connection(ABC, asyncio.Protocol):
     def expect_body(self) -> None:
         """From now on the peer's silence counts."""
         if self._sink is not None:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
 
     def _read_on(self) -> None:
         """Go on with what is not held yet, if the body has not ended."""
         if self._sink is None:
             return
-        self.deadline = self._deadlines.next_tick + self.idle_timeout
+        self.deadline = self.deadlines.next_tick + self.idle_timeout
         if self._eof:
             self._input_ended()
         elif self._sink.write_paused:
@@ -188,11 +190,11 @@ class Connection(ABC, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._deadlines.watch(self)
+        self.deadlines.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self._deadlines.forget(self)
+        self.deadlines.forget(self)
         if self._sink is not None:
             self._break(MessageMalformed("the connection was lost in the middle of a body"))
         if self._drained is not None and not self._drained.done():
@@ -271,6 +273,15 @@ class Connection(ABC, asyncio.Protocol):
         if self.write_paused and not self.closed:
             self._drained = self._loop.create_future()
             await self._drained
+
+    def end_output(self) -> None:
+        """Tell the peer that nothing more will come; over TLS that is the end of the connection."""
+        if self.closed or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close once everything written has left."""

@@ -17,11 +17,18 @@ from functools import lru_cache
 import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
-
-CHUNKED = -1
-"""A body's length that its chunks tell."""
-UNTIL_CLOSE = -2
-"""A body's length that the end of the connection tells."""
+from sidecar.http1.fields import (
+    HOP_BY_HOP,
+    UNTIL_CLOSE,
+    WEBSOCKET,
+    Notes,
+    field_pattern,
+    length_of,
+    persists,
+    read_fields,
+    tokens,
+    upgrades,
+)
 
 MAX_HEAD = 64 * 1024
 MAX_LINE = 16 * 1024
@@ -29,23 +36,12 @@ MAX_FIELDS = 200
 REMEMBERED = 4096
 """Bytes of a head that a connection may keep to know it again."""
 _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
-_MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
-HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
-    b" upgrade".split()
-)
-_NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization"))
-"""Fields a `Connection` option cannot remove: their absence would change what the message means."""
+
 _REQUEST_CUT = HOP_BY_HOP | {b"host"}
 _REQUEST_READ = frozenset(
     b"content-length authorization expect origin sec-fetch-site traceparent x-request-id".split()
 )
-
-
-def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
-    """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
-    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(sorted(names)))
 
 
 _REQUEST_FIELD = field_pattern(_REQUEST_CUT | _REQUEST_READ)
@@ -61,9 +57,6 @@ class _NoCallbacks:
 
 
 _NO_CALLBACKS = _NoCallbacks()
-_Notes = dict[bytes, bytes]
-"""The values of the fields we look at, by lower-case name; several of one name are joined as a list."""
-_ONCE = frozenset((b"host", b"content-length", b"transfer-encoding"))
 
 
 class Request:
@@ -92,7 +85,7 @@ class Request:
     """Of the body: bytes, or CHUNKED."""
     fields: bytes
     """Those of them that are end-to-end."""
-    notes: _Notes
+    notes: Notes
 
 
 class Response:
@@ -133,71 +126,15 @@ def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, h
         raise MessageMalformed(f"malformed head: {error}") from None
 
 
-def tokens(value: bytes) -> frozenset[bytes]:
-    """Read a list of tokens (RFC 9110 section 5.6.1), in lower case."""
-    return frozenset(token.strip(b" \t").lower() for token in value.split(b","))
-
-
-def _read_fields(block: bytes, pattern: re.Pattern[bytes], cut: frozenset[bytes]) -> tuple[bytes, _Notes]:
-    """Return the end-to-end lines of a block of lines, and what `pattern` notes of it (rule 5).
-
-    One split finds all noted fields: kept, name, value, kept, name, value, …, kept. A loop over the lines would
-    cost more than anything else that is done with a head. Raises MessageMalformed.
-    """
-    notes: _Notes = {}
-    parts = iter(pattern.split(block))
-    kept = next(parts)
-    for name in parts:
-        value = next(parts)
-        lower = name.lower()
-        if lower in notes:
-            if lower in _ONCE:
-                raise MessageMalformed(f"{lower.decode()} is there more than once")
-            notes[lower] += b", " + value.rstrip(b" \t")
-        else:
-            notes[lower] = value.rstrip(b" \t")
-        if lower in cut:
-            kept += next(parts)
-        else:
-            kept += b"\r\n%b: %b%b" % (name, value, next(parts))
-    if b"connection" in notes and notes[b"connection"] not in _USUAL_CONNECTION:
-        kept = _without_named(kept, notes[b"connection"])
-    return kept, notes
-
-
-_USUAL_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive")
-
-
-def _without_named(fields: bytes, connection: bytes) -> bytes:
-    named = tokens(connection) - _NEVER_NAMED
-    lines = fields.split(b"\r\n")[1:]
-    return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
-
-
-def _length(notes: _Notes, http10: bool) -> int | None:
-    """Rule 4 for what both kinds of message share; None when neither field is there."""
-    if b"transfer-encoding" in notes:
-        if http10 or b"content-length" in notes or notes[b"transfer-encoding"].lower() != b"chunked":
-            raise MessageMalformed(
-                "Transfer-Encoding must be exactly `chunked`, in HTTP/1.1, without Content-Length"
-            )
-        return CHUNKED
-    if b"content-length" not in notes:
-        return None
-    length = notes[b"content-length"]
-    if not length.isdigit() or len(length) > _MAX_DIGITS:
-        raise MessageMalformed("Content-Length must be one plain decimal number")
-    return int(length)
-
-
-def _persists(notes: _Notes, http10: bool) -> bool:
-    if b"connection" not in notes:
-        return not http10
-    connection = notes[b"connection"]
-    if connection == b"keep-alive":
-        return True
-    options = tokens(connection)
-    return b"close" not in options and (not http10 or b"keep-alive" in options)
+def offers_websocket(request: Request) -> bool:
+    """Tell whether the client asks for a tunnel (RFC 6455 section 4.1); any other Upgrade is not taken up."""
+    notes = request.notes
+    return (
+        b"upgrade" in notes
+        and WEBSOCKET in tokens(notes[b"upgrade"])
+        and upgrades(notes)
+        and (request.method, request.length, request.http10) == (b"GET", 0, False)
+    )
 
 
 def parse_request(head: bytes, before: Request | None = None) -> Request:
@@ -244,15 +181,15 @@ def _as_before(request: Request, before: Request) -> Request:
 def _read_block(request: Request, block: bytes) -> None:
     if len(block) > _FEW_FIELDS and block.count(b"\r\n") > MAX_FIELDS:
         raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
-    request.fields, notes = _read_fields(block, _REQUEST_FIELD, _REQUEST_CUT)
+    request.fields, notes = read_fields(block, _REQUEST_FIELD, _REQUEST_CUT)
     if b"host" not in notes:
         raise RequestRefused(400, "a request needs a Host")
     if b"expect" in notes:
         _check_expectation(notes[b"expect"], request.http10)
     request.notes = notes
     request.host = notes[b"host"]
-    request.length = _length(notes, request.http10) or 0
-    request.keep_alive = _persists(notes, request.http10)
+    request.length = length_of(notes, request.http10) or 0
+    request.keep_alive = persists(notes, request.http10)
 
 
 _NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
@@ -294,6 +231,13 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
 
 
+def _switched(notes: Notes, http10: bool) -> int:
+    """Return the length of what follows a 101 (RFC 9110 section 15.2.2): it is the tunnel's, to the end."""
+    if http10 or notes.get(b"upgrade", b"").lower() != WEBSOCKET or not upgrades(notes):
+        raise MessageMalformed("the upstream switched to another protocol than WebSocket")
+    return UNTIL_CLOSE
+
+
 def parse_response(head: bytes, method: bytes, before: Response | None = None) -> Response:
     """Read the head of an answer to `method`. Raises MessageMalformed.
 
@@ -312,20 +256,20 @@ def parse_response(head: bytes, method: bytes, before: Response | None = None) -
     response.method = method
     response.status = code
     response.status_line = status_line
-    response.fields, notes = _read_fields(head[end:-4], _RESPONSE_FIELD, HOP_BY_HOP)
-    length = _length(notes, http10)
-    persists = _persists(notes, http10)
+    response.fields, notes = read_fields(head[end:-4], _RESPONSE_FIELD, HOP_BY_HOP)
+    length = length_of(notes, http10)
+    keep_alive = persists(notes, http10)
     if length is None:
         length = UNTIL_CLOSE
     elif length and code < 200:
         raise MessageMalformed("an interim answer announces a body")
     elif length and code == 204:
-        persists = False  # it says that a body follows, and may send one
+        keep_alive = False  # it says that a body follows, and may send one
     if code < 200 or code == 204:
         response.fields = _CONTENT_LENGTH.sub(b"", response.fields)
-        length = 0
+        length = 0 if code != 101 else _switched(notes, http10)
     elif code == 304 or method == b"HEAD":
         length = 0
     response.length = length
-    response.keep_alive = length != UNTIL_CLOSE and persists
+    response.keep_alive = length != UNTIL_CLOSE and keep_alive
     return response

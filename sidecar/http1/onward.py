@@ -3,17 +3,11 @@
 from collections.abc import Iterable
 
 from sidecar.core.errors import RequestRefused
-from sidecar.http1.message import (
-    CHUNKED,
-    HOP_BY_HOP,
-    UNTIL_CLOSE,
-    Request,
-    Response,
-    field_pattern,
-    tokens,
-)
+from sidecar.http1.fields import CHUNKED, HOP_BY_HOP, UNTIL_CLOSE, field_pattern, tokens
+from sidecar.http1.message import Request, Response, offers_websocket
 
 _AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
 _TRAILER_CUT = HOP_BY_HOP | frozenset(
     b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
     b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
@@ -35,6 +29,8 @@ def relayed_request(request: Request, target: bytes, authority: bytes, authoriza
         fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
     if request.length == CHUNKED:
         fields += b"\r\nTransfer-Encoding: chunked"
+    if offers_websocket(request):
+        fields += _SWITCH
     if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
         fields += b"\r\nTE: trailers\r\nConnection: TE"
     return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
@@ -58,6 +54,11 @@ def relayed_response(response: Response, request: Request, close: bool) -> tuple
 def relayed_interim(response: Response) -> bytes:
     """Write a 1xx answer's head for the client."""
     return b"HTTP/1.1 %b%b\r\n\r\n" % (response.status_line, response.fields)
+
+
+def relayed_switch(response: Response) -> bytes:
+    """Write a 101's head for the client."""
+    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, _SWITCH)
 
 
 def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:

@@ -6,10 +6,12 @@ from sidecar.core.errors import UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.core.token import Token
 from sidecar.http1.deadlines import NEVER
-from sidecar.http1.message import UNTIL_CLOSE, Request, Response
-from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response
+from sidecar.http1.fields import UNTIL_CLOSE
+from sidecar.http1.message import Request, Response, offers_websocket
+from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response, relayed_switch
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import ClientConnection
+from sidecar.http1.tunnel import Tunnel
 from sidecar.http1.upload import ReplayBudget, Upload
 from sidecar.http1.upstream import UpstreamConnection
 
@@ -21,6 +23,7 @@ class Relay:
 
     __slots__ = (
         "_budget",
+        "_bytes_up",
         "_client",
         "_clock",
         "_connection",
@@ -49,6 +52,7 @@ class Relay:
         self._pool: Pool | None = None
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
+        self._bytes_up = 0
 
     # Sending
 
@@ -90,6 +94,8 @@ class Relay:
         self._client.idle_timeout = connection.idle_timeout = idle_timeout or NEVER
         self.sent_at = self._clock.now()
         answer = connection.send(head, request.method, request.length, self._interim)
+        if b"upgrade" in request.notes:
+            connection.offered = offers_websocket(request)
         if request.length:
             self._send_body(connection)
         return answer
@@ -169,6 +175,20 @@ class Relay:
         await connection.finished()
         return length != UNTIL_CLOSE
 
+    async def tunnel(self, response: Response) -> None:
+        """Relay the upstream's consent to a WebSocket, then both ways to their ends. Raises what breaks it."""
+        client, connection = self._client, self._connection
+        assert connection is not None
+        self.begun = True
+        client.begin(relayed_switch(response), UNTIL_CLOSE)
+        client.flush()
+        connection.begin(b"", UNTIL_CLOSE)
+        try:
+            await Tunnel(client, connection, connection.idle_timeout).run()
+        finally:
+            self._bytes_up = connection.body_bytes
+        connection.take_leave()
+
     def answer_ourselves(self, head: bytes, body: bytes) -> None:
         """Answer without the upstream."""
         if self._upload is not None:
@@ -188,7 +208,7 @@ class Relay:
         if self._connection is not None and self._pool is not None:
             self._pool.give_back(self._connection)
         if upload is None:
-            return 0, client.body_bytes
+            return self._bytes_up, client.body_bytes
         upload.detach()
         upload.release()
         return upload.bytes_in, client.body_bytes

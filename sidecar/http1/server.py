@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
-from sidecar.http1.body import body_of
-from sidecar.http1.connection import HIGH_WATER, Connection
+from sidecar.http1.body import UntilCloseBody, body_of
+from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
 
 HALF_CLOSED = 5.0
-_LINGER = 2.0
 _LINGER_BYTES = 16 * 1024 * 1024
 
 
@@ -109,7 +108,7 @@ class ClientConnection(Connection):
                 return None
             limits = self._limits
             patience = limits.head_timeout if self._first or self._held else limits.keep_alive_timeout
-            self.deadline = self._deadlines.next_tick + patience
+            self.deadline = self.deadlines.next_tick + patience
             if not self._reading:
                 self.resume_reading()
             self._waiter = self._loop.create_future()
@@ -141,7 +140,7 @@ class ClientConnection(Connection):
             return
         if self._scanned == 0:
             self.deadline = (
-                self._deadlines.next_tick + self._limits.head_timeout
+                self.deadlines.next_tick + self._limits.head_timeout
             )  # the first byte of this head
         self._scanned = len(self._held)
 
@@ -179,6 +178,11 @@ class ClientConnection(Connection):
             self._body = body_of(request.length)
         return request
 
+    def switch(self, sink: Sink) -> None:
+        """Leave HTTP: everything the client sends from now on goes to `sink`."""
+        self._body = UntilCloseBody()
+        self.pipe(sink)
+
     @property
     def reading_body(self) -> bool:
         """Whether the current request's body has not been read to its end."""
@@ -191,12 +195,12 @@ class ClientConnection(Connection):
         """The body will never be complete: whoever it was piped into has been told, and answers for it."""
 
     def body_ended(self) -> None:
-        if self._eof:
+        if self._eof and self.source is None:
             self._doubt()
 
     def _doubt(self) -> None:
         """The client has sent its last byte and waits for an answer, or is gone."""
-        self.deadline = self._deadlines.next_tick + HALF_CLOSED
+        self.deadline = self.deadlines.next_tick + HALF_CLOSED
 
     # Ends
 
@@ -243,12 +247,12 @@ class ClientConnection(Connection):
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._state is _BUSY:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout if self._sink is not None else NEVER
+            self.deadline = self.deadlines.next_tick + self.idle_timeout if self._sink is not None else NEVER
 
     def _watch_backlog(self) -> None:
         self._write_backlog = self.transport.get_write_buffer_size()
-        patience = self.idle_timeout if self._write_backlog else _LINGER
-        self.deadline = self._deadlines.next_tick + patience
+        patience = self.idle_timeout if self._write_backlog else LINGER
+        self.deadline = self.deadlines.next_tick + patience
 
     def deadline_passed(self) -> None:
         """Act on a silence; see the table at the head of this module."""
@@ -272,7 +276,7 @@ class ClientConnection(Connection):
         elif self._eof and self.source is None:
             self.abort()
         else:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
 
 
 Story = Callable[[ClientConnection], Coroutine[None, None, None]]

@@ -7,6 +7,7 @@
 | HELD     | the answer's head is with the story    | are held, within HIGH_WATER | remembered               |
 | PIPING   | the answer's body flows to the client  | go to the client            | the end, or truncation   |
 | DONE     | the answer is complete                 | nobody asked: close         | not used again           |
+| PARTING  | a last word is on its way              | are thrown away             | gone                     |
 
 An answer may come while the request's body is still being sent; sending and reading do not wait for each
 other, so that an early 401 is read before the reset that may follow it.
@@ -18,7 +19,7 @@ from enum import Enum
 
 from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamTimeout, UpstreamUnreachable
 from sidecar.http1.body import body_of
-from sidecar.http1.connection import HIGH_WATER, Connection, Sink
+from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
 
@@ -33,9 +34,10 @@ class State(Enum):
     HELD = "held"
     PIPING = "piping"
     DONE = "done"
+    PARTING = "parting"
 
 
-_IDLE, _AWAITING, _HELD, _PIPING, _DONE = State  # naming an Enum's member costs a search each time
+_IDLE, _AWAITING, _HELD, _PIPING, _DONE, _PARTING = State  # naming an Enum's member costs a search each time
 
 
 class UpstreamConnection(Connection):
@@ -56,6 +58,7 @@ class UpstreamConnection(Connection):
         "_sending",
         "_state",
         "heard",
+        "offered",
         "used",
         "waited_for",
     )
@@ -79,6 +82,8 @@ class UpstreamConnection(Connection):
         """Whether it has carried an exchange before."""
         self.heard = False
         """Whether a byte of the current answer has arrived."""
+        self.offered = False
+        """Whether the upstream may switch to WebSocket."""
         self.waited_for = False
         """Whether the client sends no body before the upstream has asked for it (`Expect: 100-continue`)."""
 
@@ -96,8 +101,8 @@ class UpstreamConnection(Connection):
         self._interim = interim
         self._interims = 0
         self._scanned = 0
-        self.heard = self.waited_for = False
-        self.deadline = self._deadlines.next_tick + self.idle_timeout
+        self.heard = self.offered = self.waited_for = False
+        self.deadline = self.deadlines.next_tick + self.idle_timeout
         self._answer = answer = self._loop.create_future()
         if body_length:
             self._sending = True
@@ -112,14 +117,14 @@ class UpstreamConnection(Connection):
         super().write_body(pieces)
         self.waited_for = False
         if self._state is _AWAITING or self._state is _PIPING:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
 
     def end_body(self, trailers: list[bytes]) -> None:
         super().end_body(trailers)
         self._sending = False
         self.source = None
         if self._state is _AWAITING:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
 
     def break_body(self, error: SidecarError) -> None:
         """The client's body broke off: the upstream must see that, not a clean end."""
@@ -139,6 +144,8 @@ class UpstreamConnection(Connection):
         elif self._state is _HELD:
             if len(self._held) > HIGH_WATER:
                 self.pause_reading()
+        elif self._state is _PARTING:
+            self._held = b""
         else:
             self.close()
 
@@ -157,7 +164,7 @@ class UpstreamConnection(Connection):
             response = parse_response(held[:end], self._method, self._before)
             self._before = response if end <= REMEMBERED else None
             self._scanned = 0
-            if response.status >= 200:
+            if response.status >= 200 or (response.status == 101 and self.offered):
                 self._accept(response)
                 return
             self._relay_interim(response)
@@ -166,7 +173,7 @@ class UpstreamConnection(Connection):
         self._interims += 1
         if response.status == 101 or self._interims > _MAX_INTERIM:
             raise MessageMalformed(f"the upstream answered {response.status} as it must not")
-        self.deadline = self._deadlines.next_tick + self.idle_timeout
+        self.deadline = self.deadlines.next_tick + self.idle_timeout
         if self._interim is not None:
             self._interim(response)
 
@@ -229,24 +236,30 @@ class UpstreamConnection(Connection):
         """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
         if self._state is _IDLE:
             self.part()
+        elif self._state is _PARTING:
+            self.transport.abort()
         elif self._state is _AWAITING and (not self._sending or self.write_paused or self.waited_for):
             self.broken(UpstreamTimeout("the upstream did not answer in time"))
         elif self._state is _PIPING and self._reading:
             self._break(UpstreamTimeout("the upstream stopped in the middle of its answer"))
         else:
-            self.deadline = self._deadlines.next_tick + self.idle_timeout
+            self.deadline = self.deadlines.next_tick + self.idle_timeout
 
     # Between exchanges
 
     def part(self) -> None:
-        """End for good: politely when nothing is left to say, else so that the upstream sees it was cut off."""
-        finished = (
-            self._state in (_IDLE, _DONE) and not self._sending and not self.transport.get_write_buffer_size()
-        )
-        if finished and not self.transport.get_extra_info("sslcontext"):
-            self.close()
-        else:
-            self.abort()  # a TLS peer that stays silent could hold a polite end up
+        """End for good: politely when all was said and read, else so that the upstream sees it was cut off."""
+        if self._state in (_IDLE, _DONE) and not self._sending and not self.transport.get_write_buffer_size():
+            self.take_leave()
+        elif self._state is not _PARTING:
+            self.abort()
+
+    def take_leave(self) -> None:
+        """Close behind what was written; a peer that will not read it, or answer a TLS end, has LINGER seconds."""
+        self._state = _PARTING
+        self._sink = None
+        self.deadline = self.deadlines.next_tick + LINGER
+        self.close()
 
     def discard(self) -> None:
         """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""

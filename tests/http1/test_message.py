@@ -6,12 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.http1.fields import CHUNKED, UNTIL_CLOSE
 from sidecar.http1.message import (
-    CHUNKED,
     MAX_FIELDS,
     MAX_HEAD,
     MAX_LINE,
-    UNTIL_CLOSE,
     early_fault,
     parse_request,
     parse_response,
