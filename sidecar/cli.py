@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_configuration(add("run", _run, run))
     _add_configuration(add("validate", _validate, "tell everything that is wrong with the configuration"))
     add("schema", _schema, "print the JSON Schema of the configuration file")
-    add("demo", _demo, "watch a revoked token heal, on loopback and with nothing set up")
+    add("demo", _demo, "watch what the sidecar does, in a minute, on loopback and with nothing set up")
     return parser
 
 

@@ -5,33 +5,36 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from base64 import b64encode
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, TCPConnector, web
 
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from sidecar.demo import play
 from sidecar.demo.screen import Screen
+from sidecar.demo.stage import Pace
+
+BRISK = Pace(short_life=0.2, delay=0.2, patience=5.0)
 
 
 class StandIn:
     """A sidecar in a few lines, so that a test can take one of its abilities away."""
 
-    def __init__(
-        self, *, keeps: bool = True, heals: bool = True, tells: bool = True, injects: bool = True
-    ) -> None:
-        self.keeps, self.heals, self.tells, self.injects = keeps, heals, tells, injects
+    def __init__(self, lacks: str) -> None:
+        self.lacks = lacks
         self.address = self.admin_address = ""
         self.stopped = False
         self.tokens: list[str] = []
+        self.ages_at = 0.0
+        self.fetching = asyncio.Lock()
 
-    async def __call__(
-        self, *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
-    ) -> "StandIn":
-        self.upstream, self.token_endpoint, self.output = upstream, token_endpoint, os.dup(output)
-        self.basic = "Basic " + b64encode(f"{client_id}:{client_secret.reveal()}".encode()).decode()
+    async def start(self, upstream: str, token_endpoint: str, basic: str, output: int) -> None:
+        self.upstream, self.token_endpoint, self.basic, self.output = upstream, token_endpoint, basic, output
         server = web.Application()
         server.add_routes([web.get("/{path:.*}", self._relay)])
         self.runner = web.AppRunner(server, access_log=None)
@@ -39,105 +42,177 @@ class StandIn:
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.address = "{}:{}".format(*self.runner.addresses[0][:2])
         self.admin_address = "127.0.0.1:1"
-        return self
+        self.client = ClientSession(connector=TCPConnector(limit=0, force_close=True))
 
     async def stop(self) -> None:
+        await self.client.close()
         await self.runner.cleanup()
         os.close(self.output)
         self.stopped = True
 
     async def _relay(self, request: web.Request) -> web.Response:
-        async with ClientSession() as client:
-            if not self.tokens or not self.keeps:
-                await self._fetch(client, "cold")
-            status, attempts = await self._send(client, request.path), 1
-            if status == 401 and self.heals:
-                self._log("refused", fp=self._fp(), status=401, error="invalid_token", decision="renew")
-                await self._fetch(client, "refused")
-                status, attempts = await self._send(client, request.path), 2
-                self._log("resent", fp=self._fp(), outcome="healed")
+        if not self.tokens and self.lacks == "sharing":
+            await self._fetch("cold")
+        async with self.fetching:
+            if not self.tokens or self.lacks == "memory":
+                await self._fetch("cold")
+        if asyncio.get_running_loop().time() > self.ages_at and not await self._renew_behind():
+            return self._answer(request, 503, 0)
+        status, attempts = await self._send(request.path), 1
+        if status == 401 and self.lacks != "healing":
+            self._log("refused", fp=self._fp(), status=401, error="invalid_token", decision="renew")
+            await self._fetch("refused")
+            status, attempts = await self._send(request.path), 2
+            self._log("resent", fp=self._fp(), outcome="healed")
+        return self._answer(request, status, attempts)
+
+    async def _renew_behind(self) -> bool:
+        try:
+            await self._fetch("aging")
+        except ClientError:
+            self._log("token_fetch_failed", outcome="unavailable", error="nobody is there")
+            return self.lacks != "endurance"
+        return True
+
+    async def _fetch(self, reason: str) -> None:
+        async with self.client.post(self.token_endpoint, headers={"Authorization": self.basic}) as response:
+            answer = await response.json()
+        self.tokens.append(answer["access_token"])
+        self.ages_at = asyncio.get_running_loop().time() + answer["expires_in"] / 2
+        self._log("token_fetched", fp=self._fp(), expires_in=answer["expires_in"], reason=reason)
+
+    async def _send(self, path: str) -> int:
+        fields = {} if self.lacks == "injection" else {"Authorization": f"Bearer {self.tokens[-1]}"}
+        async with self.client.get(self.upstream + path, headers=fields) as response:
+            return response.status
+
+    def _answer(self, request: web.Request, status: int, attempts: int) -> web.Response:
         self._log("request", method="GET", path=request.path, status=status, attempts=attempts, fp=self._fp())
         return web.Response(status=status, text="hello")
-
-    async def _fetch(self, client: ClientSession, reason: str) -> None:
-        async with client.post(self.token_endpoint, headers={"Authorization": self.basic}) as response:
-            self.tokens.append((await response.json())["access_token"])
-        self._log("token_fetched", fp=self._fp(), reason=reason)
-
-    async def _send(self, client: ClientSession, path: str) -> int:
-        fields = {"Authorization": f"Bearer {self.tokens[-1]}"} if self.injects else {}
-        async with client.get(self.upstream + path, headers=fields) as response:
-            return response.status
 
     def _fp(self) -> str:
         return f"fp{len(self.tokens)}"
 
     def _log(self, event: str, **fields: object) -> None:
-        if self.tells or event == "request":
+        if self.lacks != f"telling of {event}":
             line = {"ts": "now", "level": "info", "event": event, **fields}
             os.write(self.output, json.dumps(line).encode() + b"\n")
 
 
-async def played(start: StandIn, *, colour: bool = False) -> tuple[int, str]:
-    """Play the demo with this sidecar; return the exit code and what was on the screen."""
+class Cast(list[StandIn]):
+    """Starts stand-ins, all without the same ability, and keeps them."""
+
+    def __init__(self, lacks: str = "") -> None:
+        super().__init__()
+        self.lacks = lacks
+
+    async def __call__(
+        self, *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
+    ) -> StandIn:
+        basic = "Basic " + b64encode(f"{client_id}:{client_secret.reveal()}".encode()).decode()
+        self.append(StandIn(self.lacks))
+        await self[-1].start(upstream, token_endpoint, basic, os.dup(output))
+        return self[-1]
+
+
+async def played(
+    start: Cast, *, colour: bool = False, width: int = 500, pace: Pace = BRISK
+) -> tuple[int, str]:
+    """Play the demo with these sidecars; return the exit code and what was on the screen."""
     out = io.StringIO()
     async with asyncio.timeout(30):
-        code = await play(start, Screen(out, colour=colour), None)
+        code = await play(start, Screen(out, colour=colour, width=width), None, pace)
     return code, out.getvalue()
 
 
-async def test_the_demo_shows_a_token_healing() -> None:
-    """A request is authorised, the next costs no fetch, and a revoked token heals; all of it is told."""
-    sidecar = StandIn()
-    code, text = await played(sidecar)
+def steps(text: str) -> list[str]:
+    """What was on the screen, cut before the title of each step; first what came before them."""
+    return re.split(r"^(?=\d\. )", text.partition("\nTry it")[0], flags=re.MULTILINE)
+
+
+async def test_the_demo_shows_what_it_announces() -> None:
+    """Each step shows the log lines that prove it, and no step shows a token."""
+    cast = Cast()
+    code, text = await played(cast)
     assert code == 0, text
-    assert sidecar.stopped
-    for word in (
-        "invalid_token",
-        "renew",
-        "healed",
-        '"attempts": 2',
-        "fp1",
-        "fp2",
-        f"curl -i http://{sidecar.address}/hello",
-    ):
-        assert word in text
-    assert [token for token in sidecar.tokens if token in text] == []
+    assert len(cast) == 2
+    assert all(sidecar.stopped for sidecar in cast)
+    told = [re.findall(r"^  log (?:warning )?(.*)$", step, re.MULTILINE) for step in steps(text)[1:]]
+    request = "request path=/hello status=200 attempts=1"
+    assert told == [
+        ["token_fetched fp=fp1 expires_in=3600 reason=cold", f"{request} fp=fp1"],
+        [f"{request} fp=fp1"],
+        [
+            "refused fp=fp1 error=invalid_token decision=renew",
+            "token_fetched fp=fp2 expires_in=0 reason=refused",
+            "resent fp=fp2 outcome=healed",
+            "request path=/hello status=200 attempts=2 fp=fp2",
+        ],
+        [
+            'token_fetch_failed outcome=unavailable error="nobody is there"',
+            f"{request} fp=fp2",
+            "token_fetched fp=fp3 expires_in=3600 reason=aging",
+        ],
+        ["token_fetched fp=fp1 expires_in=3600 reason=cold", f"{request} fp=fp1"],
+    ]
+    assert f"\n  curl -i http://{cast[0].address}/hello\n" in text
+    assert [token for sidecar in cast for token in sidecar.tokens if token in text] == []
+
+
+@pytest.mark.parametrize(
+    ("lacks", "step", "complaint"),
+    [
+        ("injection", 1, "the application was to be answered 200, not 401"),
+        ("telling of token_fetched", 1, "the log was to tell of `token_fetched`, but it does not"),
+        ("telling of request", 1, "the log was to tell of `request`, but within 0.2 s it did not"),
+        ("memory", 2, "the upstream was to see (token 1: 200), but saw (token 2: 200)"),
+        ("healing", 3, "the application was to be answered 200, not 401"),
+        ("endurance", 4, "the application was to be answered 200, not 503"),
+        ("sharing", 5, "4 tokens were to be issued by now, but there were "),
+    ],
+)
+async def test_a_demo_that_does_not_work_says_so(lacks: str, step: int, complaint: str) -> None:
+    """Where something announced does not happen, the demo says what, stops everything and fails."""
+    cast = Cast(lacks)
+    impatient = lacks == "telling of request"
+    code, text = await played(cast, pace=Pace(0.2, 0.2, patience=0.2) if impatient else BRISK)
+    assert code == 1
+    assert text.splitlines()[-1].startswith(f"The demo failed: {complaint}")
+    assert len(steps(text)) == step + 1
+    assert cast
+    assert all(sidecar.stopped for sidecar in cast)
 
 
 async def test_colour_is_only_decoration() -> None:
     """Without its escape sequences a coloured transcript reads as the plain one, which has none."""
-    _, plain = await played(StandIn())
-    _, coloured = await played(StandIn(), colour=True)
+    _, plain = await played(Cast())
+    _, coloured = await played(Cast(), colour=True)
     assert "\x1b" not in plain
     ports = re.compile(r"127\.0\.0\.1:\d+")
     assert ports.sub("", re.sub(r"\x1b\[\d+m", "", coloured)) == ports.sub("", plain)
 
 
-@pytest.mark.parametrize(
-    ("sidecar", "complaint"),
-    [
-        (StandIn(injects=False, heals=False), "answered 200, not 401"),
-        (StandIn(keeps=False), "was to see (token 1: 200), but saw (token 2: 200)"),
-        (StandIn(heals=False), "answered 200, not 401"),
-        (StandIn(tells=False), "the log was to tell of `token_fetched`"),
-    ],
-)
-async def test_a_demo_that_does_not_work_says_so(sidecar: StandIn, complaint: str) -> None:
-    """Where something announced does not happen, the demo says what, stops everything and fails."""
-    code, text = await played(sidecar)
-    assert code == 1
-    assert f"The demo failed: {complaint}" in text.replace("the application was to be ", "").replace(
-        "the upstream ", ""
-    )
-    assert sidecar.stopped
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_it_fits_a_narrow_terminal(width: int) -> None:
+    """What is long goes on below, in line with its beginning; only commands stay whole, to be copied."""
+    out = io.StringIO()
+    screen = Screen(out, colour=False, width=width)
+    line = {"level": "warning", "event": "token_fetch_failed", "outcome": "unavailable", "error": "no " * 40}
+    screen.title("A title of many words, more than there is room for in one line of this terminal")
+    screen.log(line, "what to look at, which may be long as well, longer than what there is room for")
+    screen.say("a tale of many words, more than there is room for in one line of such a terminal")
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if line.startswith("      no ")]
+    screen.did("curl " + "x" * width, "200")
+    assert "  $ curl " + "x" * width in out.getvalue().splitlines()
 
 
 async def test_a_sidecar_that_cannot_start_is_told() -> None:
     """An error of the sidecar's own ends the demo with its message."""
 
-    class Broken(StandIn):
-        async def __call__(self, **_: object) -> "Broken":
+    class Broken(Cast):
+        async def __call__(self, **_: object) -> StandIn:
             raise ListenError("no port is free")
 
     code, text = await played(Broken())
@@ -164,16 +239,57 @@ class Watched(io.StringIO):
 
 async def test_it_stays_up_until_told_otherwise() -> None:
     """Left up, it answers to what is tried by hand and shows its log; then everything is stopped."""
-    sidecar, out, interrupted = StandIn(), Watched(), asyncio.Event()
-    playing = asyncio.create_task(play(sidecar, Screen(out, colour=False), interrupted))
+    cast, out, interrupted = Cast(), Watched(), asyncio.Event()
+    playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, BRISK))
     await out.shows("Ctrl-C ends it")
     revoke = re.findall(r"curl -X POST (\S+)", out.getvalue())[0]
     async with ClientSession() as client:
         assert (await client.post(revoke)).status == 200
-        assert (await client.get(f"http://{sidecar.address}/by-hand")).status == 200
-    await out.shows("/by-hand")
-    await out.shows('"event": "refused"', times=2)
+        assert (await client.get(f"http://{cast[0].address}/by-hand")).status == 200
+    await out.shows("path=/by-hand")
+    await out.shows("log refused", times=2)
     interrupted.set()
     async with asyncio.timeout(10):
         assert await playing == 0
-    assert sidecar.stopped
+    assert all(sidecar.stopped for sidecar in cast)
+
+
+async def test_an_interrupt_ends_it_in_the_middle() -> None:
+    """Nobody has to wait for the last step."""
+    cast, out, interrupted = Cast(), Watched(), asyncio.Event()
+    pace = Pace(short_life=1000.0)  # the fourth step waits
+    playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, pace))
+    await out.shows("wait for it")
+    interrupted.set()
+    async with asyncio.timeout(10):
+        assert await playing == 0
+    assert all(sidecar.stopped for sidecar in cast)
+
+
+DEMO = [sys.executable, "-m", "sidecar", "demo"]
+
+
+def test_the_command_plays_it_with_real_sidecars() -> None:
+    """`sidecar demo` shows what it announces, and ends by itself where nobody sits before it."""
+    done = subprocess.run(
+        DEMO, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(steps(done.stdout)) == 6
+    assert "token=memory" in steps(done.stdout)[2]
+    assert "reason=aging" in steps(done.stdout)[4]
+    assert "token=fetch" in steps(done.stdout)[5]
+
+
+def test_the_command_can_be_interrupted() -> None:
+    """Ctrl-C ends it at once, without a trace."""
+    with subprocess.Popen(
+        DEMO, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        while "wait for it" not in demo.stdout.readline():
+            assert demo.poll() is None
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=10)
+    assert (demo.returncode, errors) == (130, "")

@@ -1,20 +1,23 @@
 """What the sidecar does, shown on this machine: `sidecar demo`.
 
-An authorization server that can revoke its tokens, an upstream that answers only to a valid one, and a real
-sidecar before it, all on loopback. The script says what it does, checks that it happened, and shows the log
+An authorization server that can revoke its tokens, an upstream that answers only to a valid one, and real
+sidecars before it, all on loopback. The script says what it does, checks that it happened, and shows the log
 lines that tell of it. Tokens appear only as the fingerprints the sidecar's log names them by.
 """
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sidecar.core.errors import SidecarError
+from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Screen
-from sidecar.demo.script import Unexpected, perform, watch
-from sidecar.demo.stage import Start, build
+from sidecar.demo.script import perform, watch
+from sidecar.demo.sidecars import Start
+from sidecar.demo.stage import Pace, Stage, build
 
 __all__ = ["Start", "main", "play"]
 
@@ -25,7 +28,8 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
     Where stdin is a terminal everything stays up until Ctrl-C. `start` starts a sidecar on the loop that
     `loop_factory` makes.
     """
-    screen = Screen(sys.stdout, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    screen = Screen(sys.stdout, colour=colour, width=shutil.get_terminal_size().columns)
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         if sys.stdin is None or not sys.stdin.isatty():
             return runner.run(play(start, screen, None))
@@ -35,14 +39,39 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
         return runner.run(play(start, screen, interrupted))
 
 
-async def play(start: Start, screen: Screen, stay_until: asyncio.Event | None) -> int:
-    """Play the demo, leave everything up until the event, if there is one, and return the exit code."""
+async def play(
+    start: Start, screen: Screen, stay_until: asyncio.Event | None, pace: Pace | None = None
+) -> int:
+    """Play the demo, leave everything up until the event, if there is one, and return the exit code.
+
+    The event ends the play at any time.
+    """
     try:
-        async with build(start) as stage:
-            await perform(stage, screen)
-            if stay_until is not None:
-                await watch(stage, screen, stay_until)
+        async with build(start, pace or Pace()) as stage:
+            if stay_until is None:
+                await perform(stage, screen)
+            else:
+                await _until(stay_until, _stay(stage, screen))
     except (Unexpected, SidecarError) as error:
         screen.failed(str(error))
         return 1
     return 0
+
+
+async def _stay(stage: Stage, screen: Screen) -> None:
+    await perform(stage, screen)
+    await watch(stage, screen)
+
+
+async def _until(event: asyncio.Event, work: Awaitable[None]) -> None:
+    """Do the work, but no longer than until the event."""
+    working = asyncio.ensure_future(work)
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        waiting.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
+    if not working.cancelled():
+        working.result()

@@ -1,63 +1,98 @@
-"""What is printed: narration, requests and log lines, told apart by colour where there is colour."""
+"""What is printed: narration, commands and log lines, told apart by colour where there is colour."""
 
 import json
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TextIO
 
 Line = Mapping[str, object]
 """A log line, decoded."""
 
 _SHOWN = {
-    "token_fetched": ("token", "fp", "expires_in", "reason"),
-    "refused": ("route", "fp", "status", "error", "decision"),
-    "bust_sent": ("token", "fp"),
-    "resent": ("route", "fp", "outcome"),
-    "token_fetch_failed": ("token", "outcome", "error"),
-    "cooling_down": ("token", "seconds"),
-    "request": ("method", "path", "status", "duration_ms", "attempts", "token", "fp"),
+    "token_fetched": ("fp", "expires_in", "reason"),
+    "refused": ("fp", "error", "decision"),
+    "resent": ("fp", "outcome"),
+    "token_fetch_failed": ("outcome", "error"),
+    "cooling_down": ("seconds",),
+    "request": ("path", "status", "attempts", "token", "fp", "error"),
 }
-"""Of each event the fields that matter here."""
+"""Of each event the fields that matter here; other events are left out."""
 _BOLD, _RED, _YELLOW, _CYAN, _DIM = "1", "31", "33", "36", "2"
 
 
 class Screen:
     """Writes to a terminal or a file, and everything at once."""
 
-    def __init__(self, out: TextIO, *, colour: bool) -> None:
+    def __init__(self, out: TextIO, *, colour: bool, width: int = 80) -> None:
+        """`width` in columns; what is longer goes on below, but for commands, which are there to be copied."""
         self._out = out
         self._colour = colour
+        self._width = width
+        self._blank = True
+        """Whether the last line was empty."""
 
     def title(self, text: str) -> None:
         """Begin a part."""
-        self._write(f"\n{self._in(_BOLD, text)}\n")
+        self._gap()
+        self._fold("", text, _BOLD)
+        self._gap()
 
-    def say(self, *lines: str) -> None:
+    def say(self, *texts: str) -> None:
         """Tell something."""
-        for line in lines:
-            self._write(f"  {line}")
+        self._gap()
+        for text in texts:
+            self._fold("  ", text)
 
-    def request(self, url: str, answer: str) -> None:
-        """Show what an application sent, and what it got."""
-        self._write(f"  {self._in(_CYAN, f'$ curl {url}')}")
-        self._write(f"  {answer}\n")
+    def commands(self, *commands: str) -> None:
+        """Show what to type."""
+        for command in commands:
+            self._write(f"  {command}")
+
+    def did(self, what: str, came: str) -> None:
+        """Show what an application did, and what came of it."""
+        self._gap()
+        self._write(f"  {self._in(_CYAN, f'$ {what}')}")
+        self._write(f"  {came}")
+        self._gap()
 
     def log(self, line: Line, look_at: str = "") -> None:
         """Show a log line, shortened to what matters, and what to see in it; leave out events that do not."""
         event = str(line["event"])
         if event not in _SHOWN:
             return
-        fields = {name: line[name] for name in ("level", "event", *_SHOWN[event]) if name in line}
-        self._write(f"  {self._in(_DIM, 'log')} {json.dumps(fields)}")
+        level = "" if line["level"] == "info" else f"{line['level']} "
+        fields = [f"{name}={_short(line[name])}" for name in _SHOWN[event] if line.get(name, "") != ""]
+        self._fold("  log ", f"{level}{event} {' '.join(fields)}")
         if look_at:
-            self._write(f"      {self._in(_YELLOW, f'^ {look_at}')}")
+            self._fold("      ^ ", look_at, _YELLOW)
 
     def failed(self, reason: str) -> None:
         """Say that the demo did not work."""
-        self._write(f"\n{self._in(_RED, 'The demo failed:')} {reason}")
+        self._gap()
+        self._write(f"{self._in(_RED, 'The demo failed:')} {reason}")
+
+    def _fold(self, margin: str, text: str, code: str = "") -> None:
+        """Write the text in lines of the screen's width, the margin before the first, as much space before the rest."""
+        room = max(1, self._width - len(margin))
+        for line in wrap(text, room, break_long_words=False, break_on_hyphens=False):
+            self._write(f"{self._in(_DIM, margin)}{self._in(code, line)}")
+            margin = " " * len(margin)
 
     def _in(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour and code and text.strip() else text
+
+    def _gap(self) -> None:
+        if not self._blank:
+            self._write("")
 
     def _write(self, line: str) -> None:
+        self._blank = not line
         self._out.write(f"{line}\n")
         self._out.flush()
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}"
+    text = str(value)
+    return json.dumps(text) if " " in text else text

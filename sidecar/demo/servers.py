@@ -1,5 +1,6 @@
-"""The peers the demo's sidecar stands between."""
+"""The peers the demo's sidecars stand between."""
 
+import asyncio
 import secrets
 from base64 import b64encode
 from collections import deque
@@ -10,7 +11,7 @@ from aiohttp import web
 from sidecar.core.secret import Secret
 
 CLIENT_ID = "demo"
-_REMEMBERED = 100
+_REMEMBERED = 1000
 """Tokens and calls remembered, for as long as somebody leaves the demo up."""
 
 
@@ -19,6 +20,10 @@ class AuthorizationServer:
 
     def __init__(self) -> None:
         self.client_secret = Secret(secrets.token_urlsafe(24))
+        self.life = 3600.0
+        """Seconds the tokens to come live."""
+        self.delay = 0.0
+        """Seconds it thinks before it issues one."""
         self.issued = 0
         self._valid: deque[str] = deque(maxlen=_REMEMBERED)
         self._numbers: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
@@ -43,11 +48,12 @@ class AuthorizationServer:
         pair = b64encode(f"{CLIENT_ID}:{self.client_secret.reveal()}".encode()).decode()
         if request.headers.get("Authorization") != f"Basic {pair}":
             return web.json_response({"error": "invalid_client"}, status=401)
+        await asyncio.sleep(self.delay)
         token = secrets.token_urlsafe(24)
         self.issued += 1
         self._valid.append(token)
         self._numbers.append((token, self.issued))
-        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": self.life})
 
     async def _revoke_all(self, _: web.Request) -> web.Response:
         self.revoke_all()

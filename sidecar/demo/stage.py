@@ -1,128 +1,100 @@
 """Everything the demo consists of, started and stopped together."""
 
-import asyncio
-import json
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
-from sidecar.core.secret import Secret
-from sidecar.demo.screen import Line
-from sidecar.demo.servers import CLIENT_ID, AuthorizationServer, Upstream
-
-
-class Running(Protocol):
-    """A sidecar that was started."""
-
-    @property
-    def address(self) -> str:
-        """Where applications reach it, `host:port`."""
-
-    @property
-    def admin_address(self) -> str:
-        """Where its operators do."""
-
-    async def stop(self) -> None:
-        """Finish what is in flight and stop, within a bound."""
+from sidecar.demo.errors import Unexpected
+from sidecar.demo.servers import AuthorizationServer, Upstream
+from sidecar.demo.sidecars import Sidecar, Start, started
 
 
-class Start(Protocol):
-    """Starts a sidecar on the running loop."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds."""
 
-    async def __call__(
-        self, *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
-    ) -> Running:
-        """Start one on loopback ports of its own choice that relays every path to `upstream` with a token.
+    short_life: float = 6.0
+    """Life of the token that is to be renewed while we watch; half of it passes by waiting."""
+    delay: float = 0.3
+    """What the authorization server takes for a token while many requests arrive."""
+    patience: float = 10.0
+    """The longest wait for an answer or a log line."""
 
-        Its log goes, as JSON, to the file descriptor `output`. May raise any SidecarError.
-        """
 
+class Site:
+    """A server that can go down and come back where it was."""
 
-class Log:
-    """The sidecar's own log lines, as they come out of it."""
+    def __init__(self, runner: web.AppRunner) -> None:
+        self._runner = runner
+        self._port = 0
+        self.url = ""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+    async def up(self) -> None:
+        """Listen, on the port it had before if there was one. Raises Unexpected if somebody took that."""
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        except OSError as error:
+            raise Unexpected(f"a server cannot listen on port {self._port}: {error.strerror}") from None
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}"
 
-    async def line(self) -> Line | None:
-        """Return the next line, None after the last."""
-        text = await self._reader.readline()
-        line: Line | None = json.loads(text) if text else None
-        return line
+    async def down(self) -> None:
+        """Refuse connections."""
+        for site in set(self._runner.sites):
+            await site.stop()
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the script plays on; URLs have no slash at their end."""
+    """What the script plays on."""
 
+    pace: Pace
     tokens: AuthorizationServer
-    authorization_url: str
+    authorization: Site
     upstream: Upstream
     upstream_url: str
-    sidecar_url: str
-    admin_url: str
-    log: Log
+    sidecar: Sidecar
+    another_sidecar: Callable[[], AbstractAsyncContextManager[Sidecar]]
+    """Starts one with nothing in memory."""
     application: ClientSession
 
 
 @asynccontextmanager
-async def build(start: Start) -> AsyncIterator[Stage]:
-    """Start both servers and a sidecar between them; stop them in the opposite order."""
+async def build(start: Start, pace: Pace) -> AsyncIterator[Stage]:
+    """Start both servers and a sidecar between them; stop them in the opposite order. May raise Unexpected."""
     tokens = AuthorizationServer()
     upstream = Upstream(tokens)
     async with AsyncExitStack() as stack:
-        authorization_url = await stack.enter_async_context(_served(tokens.routes()))
-        upstream_url = await stack.enter_async_context(_served(upstream.routes()))
-        reader, output = await stack.enter_async_context(_pipe())
-        sidecar = await start(
+        authorization = await stack.enter_async_context(_served(tokens.routes()))
+        upstream_url = (await stack.enter_async_context(_served(upstream.routes()))).url
+        another_sidecar = partial(
+            started,
+            start,
             upstream=upstream_url,
-            token_endpoint=f"{authorization_url}/token",
-            client_id=CLIENT_ID,
+            token_endpoint=f"{authorization.url}/token",
             client_secret=tokens.client_secret,
-            output=output,
+            patience=pace.patience,
         )
-        stack.push_async_callback(sidecar.stop)
-        application = await stack.enter_async_context(ClientSession())
+        sidecar = await stack.enter_async_context(another_sidecar())
+        connector, timeout = TCPConnector(limit=0), ClientTimeout(total=pace.patience)
+        application = await stack.enter_async_context(ClientSession(connector=connector, timeout=timeout))
         yield Stage(
-            tokens,
-            authorization_url,
-            upstream,
-            upstream_url,
-            f"http://{sidecar.address}",
-            f"http://{sidecar.admin_address}",
-            Log(reader),
-            application,
+            pace, tokens, authorization, upstream, upstream_url, sidecar, another_sidecar, application
         )
 
 
 @asynccontextmanager
-async def _served(routes: list[web.RouteDef]) -> AsyncIterator[str]:
+async def _served(routes: list[web.RouteDef]) -> AsyncIterator[Site]:
     server = web.Application()
     server.add_routes(routes)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
+        site = Site(runner)
+        await site.up()
+        yield site
     finally:
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
-    """Give the reader of a pipe and the descriptor to write to."""
-    reading, writing = os.pipe()
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", buffering=0)
-    )
-    try:
-        yield reader, writing
-    finally:
-        os.close(writing)
-        transport.close()

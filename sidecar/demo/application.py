@@ -1,0 +1,47 @@
+"""The application beside the sidecar: it sends requests without any credential, and expects answers."""
+
+from aiohttp import ClientError
+
+from sidecar.demo.errors import Unexpected
+from sidecar.demo.screen import Line, Screen
+from sidecar.demo.servers import Seen
+from sidecar.demo.stage import Stage
+
+
+async def send(
+    stage: Stage, screen: Screen, *expected: Seen, told: tuple[str, ...] = ("request",)
+) -> list[Line]:
+    """Send a request and show it; return its log lines, up to where the events `told` are.
+
+    Raises Unexpected, also when the upstream saw anything else than what was expected.
+    """
+    url = f"{stage.sidecar.url}/hello"
+    stage.upstream.seen.clear()
+    screen.did(f"curl {url}", await answer(stage, url))
+    lines = await stage.sidecar.log.until(*told)
+    wanted, seen = (", ".join(map(str, calls)) for calls in (expected, stage.upstream.seen))
+    if seen != wanted:
+        raise Unexpected(f"the upstream was to see ({wanted}), but saw ({seen})")
+    return lines
+
+
+async def answer(stage: Stage, url: str) -> str:
+    """Send a request and return the answer, which is a 200. Raises Unexpected."""
+    try:
+        async with stage.application.get(url) as response:
+            text = await response.text()
+    except TimeoutError:
+        raise Unexpected(f"no answer within {stage.pace.patience:g} s") from None
+    except ClientError as error:
+        raise Unexpected(f"the sidecar gave no answer: {error}") from None
+    if response.status != 200:
+        raise Unexpected(f"the application was to be answered 200, not {response.status}")
+    return f"{response.status} {response.reason}: {text.strip()}"
+
+
+def of(lines: list[Line], event: str) -> Line:
+    """Return the first of these lines that tells of the event. Raises Unexpected."""
+    for line in lines:
+        if line["event"] == event:
+            return line
+    raise Unexpected(f"the log was to tell of `{event}`, but it does not")

@@ -1,0 +1,116 @@
+"""What the sidecar does, one scene each: act, check that it happened, show it and the log lines that tell of it.
+
+Scenes follow each other on one stage. Each raises Unexpected when something does not go as announced.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sidecar.demo.application import answer, of, send
+from sidecar.demo.errors import Unexpected
+from sidecar.demo.screen import Line, Screen
+from sidecar.demo.servers import Seen
+from sidecar.demo.stage import Stage
+
+AT_ONCE = 200
+"""Requests of the scene about many."""
+_PAST_HALF = 0.55
+"""The part of a short token's life after which it is due for renewal, with some to spare."""
+_AGAIN, _TRIES = 0.2, 25
+"""Seconds between two requests, and how many, until the authorization server is asked again."""
+
+
+async def _injected(stage: Stage, screen: Screen) -> None:
+    lines = await send(stage, screen, Seen(1, 200))
+    screen.log(of(lines, "token_fetched"), "the sidecar asked the authorization server for a token ...")
+    screen.log(of(lines, "request"), "... and put it on the request: fp, its fingerprint, is the same")
+
+
+async def _remembered(stage: Stage, screen: Screen) -> None:
+    lines = await send(stage, screen, Seen(1, 200))
+    _expect_issued(stage, 1)
+    screen.log(of(lines, "request"), "token=memory: the authorization server was not asked")
+
+
+async def _healed(stage: Stage, screen: Screen) -> None:
+    stage.tokens.life = stage.pace.short_life  # for the next scene
+    stage.tokens.revoke_all()
+    lines = await send(stage, screen, Seen(1, 401), Seen(2, 200))
+    refused, fetched, resent, request = (
+        of(lines, name) for name in ("refused", "token_fetched", "resent", "request")
+    )
+    if request["attempts"] != 2 or request["fp"] in ("", refused["fp"]):
+        raise Unexpected("the log was to tell of two attempts with two tokens, but it does not")
+    screen.say("The upstream saw two requests: it refused the first and answered the second.")
+    screen.log(refused, "the upstream answered 401; the application is not bothered with it")
+    screen.log(fetched, "a new token was fetched: fp differs")
+    screen.log(resent, "the same request, sent once more with the new token")
+    screen.log(request, "for the application it was one request, answered 200")
+
+
+async def _outlasted(stage: Stage, screen: Screen) -> None:
+    life = stage.pace.short_life
+    screen.say(
+        f"The token of step 3 lives only {life:g} s: the sidecar renews it after {life / 2:g} s.",
+        "Just then (wait for it) the authorization server is stopped.",
+    )
+    await asyncio.sleep(life * _PAST_HALF)
+    await stage.authorization.down()
+    lines = await send(stage, screen, Seen(2, 200), told=("request", "token_fetch_failed"))
+    screen.log(of(lines, "token_fetch_failed"), "the renewal, behind the request: nobody is there")
+    screen.log(of(lines, "request"), "the request does not mind: its token has not expired")
+    screen.say("The authorization server is started again.")
+    stage.tokens.life = 3600.0
+    await stage.authorization.up()
+    fetched = await _renewal(stage)
+    screen.did(f"curl {stage.sidecar.url}/hello   # until the token is renewed", "each time 200 OK")
+    screen.log(fetched, "the sidecar tried again by itself, behind a request")
+
+
+async def _renewal(stage: Stage) -> Line:
+    """Send requests until the log tells of a new token."""
+    lines: list[Line] = []
+    for _ in range(_TRIES):
+        await answer(stage, f"{stage.sidecar.url}/hello")
+        lines += await stage.sidecar.log.until("request")
+        if any(line["event"] == "token_fetched" for line in lines):
+            break
+        await asyncio.sleep(_AGAIN)
+    return of(lines, "token_fetched")
+
+
+async def _shared(stage: Stage, screen: Screen) -> None:
+    delay = stage.pace.delay
+    screen.say(f"A second sidecar starts, with no token yet; fetching one takes {delay:g} s.")
+    issued = stage.tokens.issued
+    stage.tokens.delay = delay
+    async with stage.another_sidecar() as sidecar:
+        url = f"{sidecar.url}/hello"
+        await asyncio.gather(*(answer(stage, url) for _ in range(AT_ONCE)))
+        stage.tokens.delay = 0.0
+        lines = await sidecar.log.until("token_fetched", *["request"] * AT_ONCE)
+        _expect_issued(stage, issued + 1)
+        fetched = of(lines, "token_fetched")
+        requests = [line for line in lines if line["event"] == "request"]
+        if {line["fp"] for line in requests} != {fetched["fp"]}:
+            raise Unexpected(f"all {AT_ONCE} requests were to carry one token, but they did not")
+        screen.did(f"curl {url}   # {AT_ONCE} times at once", f"{AT_ONCE} times 200 OK")
+        screen.log(fetched, "the only one: every request waited for it")
+        screen.log(requests[0], f"{AT_ONCE} lines like this one, with the same fp")
+
+
+def _expect_issued(stage: Stage, wanted: int) -> None:
+    if stage.tokens.issued != wanted:
+        raise Unexpected(f"{wanted} tokens were to be issued by now, but there were {stage.tokens.issued}")
+
+
+Scene = Callable[[Stage, Screen], Awaitable[None]]
+
+SCENES: tuple[tuple[str, Scene], ...] = (
+    ("A request without credentials arrives authorised", _injected),
+    ("The next request finds the token in memory", _remembered),
+    ("The token is revoked: the next request still succeeds", _healed),
+    ("The authorization server goes down: requests go on", _outlasted),
+    (f"{AT_ONCE} requests at once need a token: it is fetched once", _shared),
+)
+"""In their order, each under its title."""
