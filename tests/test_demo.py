@@ -11,7 +11,14 @@ import sys
 from base64 import b64encode
 
 import pytest
-from aiohttp import ClientError, ClientSession, TCPConnector, web
+from aiohttp import (
+    ClientError,
+    ClientSession,
+    ClientWebSocketResponse,
+    TCPConnector,
+    WSServerHandshakeError,
+    web,
+)
 
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
@@ -50,7 +57,7 @@ class StandIn:
         os.close(self.output)
         self.stopped = True
 
-    async def _relay(self, request: web.Request) -> web.Response:
+    async def _relay(self, request: web.Request) -> web.StreamResponse:
         if not self.tokens and self.lacks == "sharing":
             await self._fetch("cold")
         async with self.fetching:
@@ -58,13 +65,43 @@ class StandIn:
                 await self._fetch("cold")
         if asyncio.get_running_loop().time() > self.ages_at and not await self._renew_behind():
             return self._answer(request, 503, 0)
+        if "Upgrade" in request.headers:
+            return await self._tunnel(request)
         status, attempts = await self._send(request.path), 1
         if status == 401 and self.lacks != "healing":
-            self._log("refused", fp=self._fp(), status=401, error="invalid_token", decision="renew")
-            await self._fetch("refused")
+            await self._renew()
             status, attempts = await self._send(request.path), 2
             self._log("resent", fp=self._fp(), outcome="healed")
         return self._answer(request, status, attempts)
+
+    async def _tunnel(self, request: web.Request) -> web.StreamResponse:
+        try:
+            upstream, attempts = await self._connect(), 1
+        except WSServerHandshakeError as error:
+            if self.lacks == "healing of handshakes":
+                return self._answer(request, error.status, 1)
+            await self._renew()
+            upstream, attempts = await self._connect(), 2
+            self._log("resent", fp=self._fp(), outcome="healed")
+        fp, client = self._fp(), web.WebSocketResponse()
+        await client.prepare(request)
+        async for message in client:
+            if self.lacks == "long tunnels" and message.data == "still there":
+                break
+            await upstream.send_str(message.data)
+            await client.send_str(await upstream.receive_str())
+        await client.close()
+        await upstream.close()
+        self._log("request", path=request.path, status=101, attempts=attempts, fp=fp)
+        return client
+
+    async def _connect(self) -> ClientWebSocketResponse:
+        fields = {"Authorization": f"Bearer {self.tokens[-1]}"}
+        return await self.client.ws_connect(f"{self.upstream}/echo", headers=fields)
+
+    async def _renew(self) -> None:
+        self._log("refused", fp=self._fp(), status=401, error="invalid_token", decision="renew")
+        await self._fetch("refused")
 
     async def _renew_behind(self) -> bool:
         try:
@@ -154,6 +191,12 @@ async def test_the_demo_shows_what_it_announces() -> None:
             "token_fetched fp=fp3 expires_in=3600 reason=aging",
         ],
         ["token_fetched fp=fp1 expires_in=3600 reason=cold", f"{request} fp=fp1"],
+        [
+            "refused fp=fp3 error=invalid_token decision=renew",
+            "resent fp=fp4 outcome=healed",
+            "request path=/echo status=101 attempts=2 fp=fp4",
+            "request path=/echo status=101 attempts=1 fp=fp3",
+        ],
     ]
     assert f"\n  curl -i http://{cast[0].address}/hello\n" in text
     assert [token for sidecar in cast for token in sidecar.tokens if token in text] == []
@@ -169,6 +212,8 @@ async def test_the_demo_shows_what_it_announces() -> None:
         ("healing", 3, "the application was to be answered 200, not 401"),
         ("endurance", 4, "the application was to be answered 200, not 503"),
         ("sharing", 5, "4 tokens were to be issued by now, but there were "),
+        ("long tunnels", 6, '"still there" was to come back through the WebSocket, but it was closed'),
+        ("healing of handshakes", 6, "the WebSocket was to open (101), but was answered 401"),
     ],
 )
 async def test_a_demo_that_does_not_work_says_so(lacks: str, step: int, complaint: str) -> None:
@@ -276,10 +321,11 @@ def test_the_command_plays_it_with_real_sidecars() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert len(steps(done.stdout)) == 6
+    assert len(steps(done.stdout)) == 7
     assert "token=memory" in steps(done.stdout)[2]
     assert "reason=aging" in steps(done.stdout)[4]
     assert "token=fetch" in steps(done.stdout)[5]
+    assert "status=101 attempts=2" in steps(done.stdout)[6]
 
 
 def test_the_command_can_be_interrupted() -> None:

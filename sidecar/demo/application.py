@@ -1,6 +1,9 @@
 """The application beside the sidecar: it sends requests without any credential, and expects answers."""
 
-from aiohttp import ClientError
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientError, ClientWebSocketResponse, WSServerHandshakeError
 
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line, Screen
@@ -19,9 +22,7 @@ async def send(
     stage.upstream.seen.clear()
     screen.did(f"curl {url}", await answer(stage, url))
     lines = await stage.sidecar.log.until(*told)
-    wanted, seen = (", ".join(map(str, calls)) for calls in (expected, stage.upstream.seen))
-    if seen != wanted:
-        raise Unexpected(f"the upstream was to see ({wanted}), but saw ({seen})")
+    expect_seen(stage, *expected)
     return lines
 
 
@@ -37,6 +38,36 @@ async def answer(stage: Stage, url: str) -> str:
     if response.status != 200:
         raise Unexpected(f"the application was to be answered 200, not {response.status}")
     return f"{response.status} {response.reason}: {text.strip()}"
+
+
+@asynccontextmanager
+async def web_socket(stage: Stage, url: str) -> AsyncIterator[ClientWebSocketResponse]:
+    """Open a WebSocket, and close it at the end. Raises Unexpected."""
+    try:
+        async with stage.application.ws_connect(url) as socket:
+            yield socket
+    except TimeoutError:
+        raise Unexpected(f"the WebSocket was silent for {stage.pace.patience:g} s") from None
+    except WSServerHandshakeError as error:
+        raise Unexpected(f"the WebSocket was to open (101), but was answered {error.status}") from None
+    except ClientError as error:
+        raise Unexpected(f"the WebSocket broke: {error}") from None
+
+
+async def echo(stage: Stage, socket: ClientWebSocketResponse, text: str) -> str:
+    """Send a message and tell that it came back. Raises Unexpected."""
+    await socket.send_str(text)
+    message = await socket.receive(stage.pace.patience)
+    if message.data != text:
+        raise Unexpected(f'"{text}" was to come back through the WebSocket, but it was closed')
+    return f'"{text}" went up, and came back'
+
+
+def expect_seen(stage: Stage, *expected: Seen) -> None:
+    """Compare what the upstream saw. Raises Unexpected."""
+    wanted, seen = (", ".join(map(str, calls)) for calls in (expected, stage.upstream.seen))
+    if seen != wanted:
+        raise Unexpected(f"the upstream was to see ({wanted}), but saw ({seen})")
 
 
 def of(lines: list[Line], event: str) -> Line:

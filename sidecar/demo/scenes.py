@@ -6,7 +6,7 @@ Scenes follow each other on one stage. Each raises Unexpected when something doe
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sidecar.demo.application import answer, of, send
+from sidecar.demo.application import answer, echo, expect_seen, of, send, web_socket
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line, Screen
 from sidecar.demo.servers import Seen
@@ -99,6 +99,28 @@ async def _shared(stage: Stage, screen: Screen) -> None:
         screen.log(requests[0], f"{AT_ONCE} lines like this one, with the same fp")
 
 
+async def _tunnelled(stage: Stage, screen: Screen) -> None:
+    url = f"{stage.sidecar.url}/echo".replace("http", "ws")
+    stage.upstream.seen.clear()
+    async with web_socket(stage, url) as first:
+        screen.did(f"websocat {url}", await echo(stage, first, "hello"))
+        stage.tokens.revoke_all()
+        screen.say(f"The token is revoked. On the open socket {await echo(stage, first, 'still there')}.")
+        async with web_socket(stage, url) as second:
+            screen.did(f"websocat {url}   # a second one", await echo(stage, second, "me too"))
+    lines = await stage.sidecar.log.until("request", "request")
+    expect_seen(stage, Seen(3, 101), Seen(3, 401), Seen(stage.tokens.issued, 101))
+    requests = {line["attempts"]: line for line in lines if line["event"] == "request"}
+    if requests.keys() != {1, 2}:
+        raise Unexpected(
+            "the log was to tell of one WebSocket opened at once and one healed, but it does not"
+        )
+    screen.log(of(lines, "refused"), "only the second handshake came with a revoked token ...")
+    screen.log(of(lines, "resent"), "... and was sent once more with a new one")
+    screen.log(requests[2], "so the second socket opened too; its application noticed nothing")
+    screen.log(requests[1], "the first, told when it closes: it lived on under its first token")
+
+
 def _expect_issued(stage: Stage, wanted: int) -> None:
     if stage.tokens.issued != wanted:
         raise Unexpected(f"{wanted} tokens were to be issued by now, but there were {stage.tokens.issued}")
@@ -112,5 +134,6 @@ SCENES: tuple[tuple[str, Scene], ...] = (
     ("The token is revoked: the next request still succeeds", _healed),
     ("The authorization server goes down: requests go on", _outlasted),
     (f"{AT_ONCE} requests at once need a token: it is fetched once", _shared),
+    ("A WebSocket survives a revoked token", _tunnelled),
 )
 """In their order, each under its title."""

@@ -73,7 +73,7 @@ class Seen(NamedTuple):
 
 
 class Upstream:
-    """Answers to a valid token and refuses everything else as RFC 6750 section 3 says."""
+    """Answers to a valid token, a WebSocket with an echo; refuses everything else as RFC 6750 section 3 says."""
 
     def __init__(self, tokens: AuthorizationServer) -> None:
         self.seen: deque[Seen] = deque(maxlen=_REMEMBERED)
@@ -83,12 +83,23 @@ class Upstream:
         """What it answers to: everything."""
         return [web.route("*", "/{path:.*}", self._answer)]
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        status = 200 if self._tokens.accepts(token) else 401
+        socket = web.WebSocketResponse()
+        welcome = 101 if socket.can_prepare(request).ok else 200
+        status = welcome if self._tokens.accepts(token) else 401
         self.seen.append(Seen(self._tokens.number(token), status))
+        if status == 101:
+            await socket.prepare(request)
+            await _echo(socket)
+            return socket
         if status == 200:
             return web.Response(text="hello, authorised client\n")
         error = ', error="invalid_token"' if token else ""
         challenge = {"WWW-Authenticate": f'Bearer realm="demo"{error}'}
         return web.Response(status=401, text="no valid token, no answer\n", headers=challenge)
+
+
+async def _echo(socket: web.WebSocketResponse) -> None:
+    async for message in socket:
+        await socket.send_str(str(message.data))
