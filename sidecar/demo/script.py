@@ -12,7 +12,7 @@ async def perform(stage: Stage, screen: Screen) -> None:
         f"authorization server  {stage.authorization.url}  issues tokens, can revoke them",
         f"upstream              {stage.upstream_url}  answers only to a valid token",
         f"sidecar               {stage.sidecar.url}  puts the token on every request",
-        "Log lines are the sidecar's own, shortened.",
+        "Behind `log` stand the sidecar's own log lines, shortened from JSON.",
     )
     for number, (title, scene) in enumerate(SCENES, 1):
         screen.title(f"{number}. {title}")
