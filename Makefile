@@ -1,9 +1,10 @@
 # Every target prepares .venv by itself and installs again only when pyproject.toml changed.
 PYTHON ?= python3.11
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench fmt
+.PHONY: demo test check bench soak fmt
 
 test: $(VENV)/.with-test
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -24,6 +25,9 @@ fmt: $(VENV)/.with-test,check
 
 bench: $(VENV)/.with-bench
 	@$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.with-test
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."
