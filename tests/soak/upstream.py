@@ -10,43 +10,24 @@ python -m tests.soak.upstream PORT REVOKED; command: `revoke NANOSECONDS`. Token
 | `/events?count=&seconds=`       | server-sent events, one each so many seconds                              |
 | `/truncated?framing=`           | half of what it promises                                                  |
 | `/garbage`                      | not HTTP                                                                  |
+| `/socket`                       | a WebSocket that sends everything back                                    |
 | `/refused`                      | always 401                                                                |
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
-from random import Random
 from urllib.parse import parse_qsl, urlsplit
 from zlib import crc32
 
 from tests.servers import INVALID_TOKEN, Exchange, Received, Server, refusal
 from tests.soak.authorization import PREFIX
+from tests.soak.bodies import BLOCK, PLAIN, blocks
 from tests.soak.child import run, say
+from tests.soak.websocket import echo
 from tests.wire import WireError, read_request_head
 
-BLOCK = Random(1).randbytes(1 << 16)
-PLAIN = b"Basic cGxhaW46Y2FuYXJ5"
-"""What clients of the route without a token send."""
 Query = dict[str, str]
-
-
-def blocks(size: int) -> Iterator[bytes]:
-    """The bytes of every large body, piece by piece."""
-    whole, rest = divmod(size, len(BLOCK))
-    for _ in range(whole):
-        yield BLOCK
-    if rest:
-        yield BLOCK[:rest]
-
-
-def checksum(size: int) -> int:
-    """CRC-32 of `blocks(size)`."""
-    crc = 0
-    for block in blocks(size):
-        crc = crc32(block, crc)
-    return crc
 
 
 def head(exchange: Exchange, *fields: bytes, status: bytes = b"200 OK") -> bytes:
@@ -164,6 +145,9 @@ class SoakUpstream(Server):
     async def _garbage(self, exchange: Exchange, query: Query) -> None:
         await exchange.send(b"SSH-2.0-soak\r\n\r\n")
         exchange.close()
+
+    async def _socket(self, exchange: Exchange, query: Query) -> None:
+        await echo(exchange)
 
     def _head_only(self, exchange: Exchange) -> bool:
         return exchange.received.head.method == b"HEAD"

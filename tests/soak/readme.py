@@ -1,0 +1,31 @@
+"""Writes the last soak's verdict into README.md: `python -m tests.soak.readme`."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+RESULT = Path("build/soak.json")
+README = Path("README.md")
+MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->\n)", re.DOTALL)
+
+
+def replaced(text: str, verdict: str) -> str:
+    """The page with what is between its marks replaced. Raises ValueError if they are missing."""
+    page, found = MARKED.subn(lambda _: f"{verdict}\n", text)
+    if found != 1:
+        raise ValueError("README.md needs one <!-- soak --> and one <!-- /soak --> after it, each on a line")
+    return page
+
+
+def main() -> int:
+    if not RESULT.exists():
+        print(f"soak: there is no {RESULT}; run `make soak` first", file=sys.stderr)
+        return 2
+    verdict = json.loads(RESULT.read_text())["verdict"]
+    README.write_text(replaced(README.read_text(), verdict))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
