@@ -16,7 +16,7 @@ from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.local import LocalStore
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
-from sidecar.adapters.system import SystemClock, SystemRandomness, spare_the_collector
+from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descriptor_limit, spare_the_collector
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.adapters.token_endpoint import HttpTokenEndpoint
 from sidecar.cache import TokenCache
@@ -274,6 +274,7 @@ async def serve(load: Callable[[], Config], sources: Callable[[], tuple[Path, ..
     A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """
+    raise_descriptor_limit()
     seen = _contents(sources())
     sidecar = Sidecar(load())
     loop = asyncio.get_running_loop()

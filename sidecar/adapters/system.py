@@ -1,11 +1,13 @@
-"""The machine's clock and its randomness, and how the interpreter is set up for serving."""
+"""The machine's clock and its randomness, and how the process is set up for serving."""
 
 import asyncio
 import gc
 import random
+import resource
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 
@@ -45,6 +47,13 @@ class SystemRandomness:
     def uniform(self, low: float, high: float) -> float:
         """A number from `low` to `high`; never for secrets."""
         return random.uniform(low, high)  # noqa: S311  jitter keeps no secret
+
+
+def raise_descriptor_limit() -> None:
+    """Open as many sockets as we may: the soft limit is often 1024, which idle clients alone can fill."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # where the system has a lower one of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def spare_the_collector() -> None:
