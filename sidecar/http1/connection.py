@@ -45,7 +45,7 @@ class Sink(Protocol):
         """The rest will never come."""
 
 
-class Connection(ABC, asyncio.Protocol):
+class Connection(ABC, asyncio.BaseProtocol):
     """One transport; see the head of this module."""
 
     __slots__ = (
@@ -197,6 +197,8 @@ class Connection(ABC, asyncio.Protocol):
         self.deadlines.forget(self)
         if self._sink is not None:
             self._break(MessageMalformed("the connection was lost in the middle of a body"))
+        if self.source is not None:
+            self.source.resume_reading()  # nobody is slow any more: its sink takes everything, and may tell
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 

@@ -75,12 +75,16 @@ class Tunnel:
             upstream.pipe(self._down)
             client.switch(self._up)
             await self._over
+        except BaseException:
+            upstream.abort()  # also when it has ended its way: it must not take this for the end of the other
+            raise
         finally:
             self._deadlines.forget(self)
-            client.idle_timeout = self._idle_timeout
+            client.idle_timeout = upstream.idle_timeout = self._idle_timeout
 
     def moved(self) -> None:
         """Bytes went one way or the other."""
+        self._unread = 0
         self.deadline = self._deadlines.next_tick + self._idle_timeout
         if self._upstream.closed:  # it ended its way, and then the connection: no use in reading on
             self._finish()
@@ -102,8 +106,8 @@ class Tunnel:
     def deadline_passed(self) -> None:
         """Break the tunnel, unless a slow reader has read some of what waits for it."""
         unread = sum(peer.transport.get_write_buffer_size() for peer in (self._client, self._upstream))
-        if unread and unread != self._unread:
-            self._unread = unread
+        if unread != self._unread:
             self.moved()
+            self._unread = unread
         else:
             self.broken(UpstreamTimeout(f"nothing moved through the WebSocket for {self._idle_timeout:g} s"))

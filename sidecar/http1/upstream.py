@@ -255,10 +255,11 @@ class UpstreamConnection(Connection):
             self.abort()
 
     def take_leave(self) -> None:
-        """Close behind what was written; a peer that will not read it, or answer a TLS end, has LINGER seconds."""
+        """Close behind what was written; a peer that will not answer a TLS end has LINGER seconds for that."""
         self._state = _PARTING
         self._sink = None
-        self.deadline = self.deadlines.next_tick + LINGER
+        unread = self.transport.get_write_buffer_size()
+        self.deadline = self.deadlines.next_tick + (self.idle_timeout if unread else LINGER)
         self.close()
 
     def discard(self) -> None:
