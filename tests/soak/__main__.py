@@ -23,11 +23,14 @@ from sidecar.http1.pool import IDLE_TIMEOUT
 from tests.soak.crowd import Crowd, Share
 from tests.soak.faults import Config, Saboteur
 from tests.soak.load import SHARES
-from tests.soak.outcomes import Outcome, Tally
+from tests.soak.outcomes import HELD_UP, Fault, Outcome, Tally
 from tests.soak.processes import Server, Sidecar
 from tests.soak.readme import RESULT
 from tests.soak.verdict import EXIT_LIMIT, Results, Sample, block, checks, page
 
+PULSE = 0.2
+HOLD_UP = 1.0
+"""Seconds by which a pulse of PULSE seconds may be late before the machine counts as held up."""
 PROGRESS = 10
 """Seconds between two lines on the terminal."""
 SETTLE = IDLE_TIMEOUT + 20
@@ -55,8 +58,10 @@ class Soak:
         self._config.write()
         await self.sidecar.start()
         idle = await self._idle()
+        pulse = asyncio.create_task(self._pulse())
         await self._load()
         settled = await self._settle(idle)
+        pulse.cancel()
         ending = await self.sidecar.stop(4 * EXIT_LIMIT)
         await asyncio.gather(self._upstream.kill(), self._endpoint.kill())
         log = self.sidecar.log
@@ -119,12 +124,29 @@ class Soak:
         began = now()
         for second in range(1, int(self._minutes * 60) + 1):
             await asyncio.sleep(max(0.0, began + second - now()))
-            try:
-                self._samples.append(await self.sidecar.sample())
-            except (OSError, TimeoutError) as error:
-                self._tell(Outcome("sampling", "", now(), now(), "no sample", repr(error)))
+            sample = await self._sample()
+            if sample is not None:
+                self._samples.append(sample)
             if second % PROGRESS == 0 and self._samples:
                 self._progress(second)
+
+    async def _sample(self) -> Sample | None:
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            return await self.sidecar.sample()
+        except (OSError, TimeoutError) as error:
+            self._tell(Outcome("sampling", "", began, now(), "no sample", repr(error)))
+            return None
+
+    async def _pulse(self) -> None:
+        """Note when this process does not get to run: the sidecar, on the same machine, does not either."""
+        now = asyncio.get_running_loop().time
+        while True:
+            began = now()
+            await asyncio.sleep(PULSE)
+            if now() > began + PULSE + HOLD_UP:
+                self.tally.faults.append(Fault(HELD_UP, began, now()))
 
     def _progress(self, second: int) -> None:
         tally, last = self.tally, self._samples[-1]
@@ -141,12 +163,16 @@ class Soak:
         print("the load has ended; waiting for what is kept to run out", file=sys.stderr)
         now = asyncio.get_running_loop().time
         end = now() + SETTLE
-        while True:
-            last = await self.sidecar.sample()
-            busy = last.descriptors > idle.descriptors or last.tasks > idle.tasks or last.connections
-            if not busy or now() > end:
-                return last
+        last = self._samples[-1]
+        while not _as_before(last, idle) and now() < end:
             await asyncio.sleep(1)
+            last = await self._sample() or last
+        return last
+
+
+def _as_before(sample: Sample, idle: Sample) -> bool:
+    more = sample.descriptors > idle.descriptors or sample.tasks > idle.tasks
+    return not (more or sample.connections or sample.in_flight)
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:

@@ -18,6 +18,8 @@ TOKENLESS = "token revoked while the endpoint is out"
 REVOKED = "token revoked"
 RELOAD = "reload"
 BAD_RELOAD = "reload of a bad file"
+HELD_UP = "machine held up"
+"""Not ours: the soak itself did not get to run for a while."""
 
 
 @dataclass
@@ -68,8 +70,11 @@ RULES = (
     # Renewal fails, so refusals are relayed; then there is no token. After an outage of a few seconds the
     # authorization server is left alone for at most 5 more.
     Rule(TOKENLESS, 6.0, frozenset({"401", "503 proxy_internal_response"})),
+    # Who has closed its half is waited on for 5 seconds only, and the token may take longer.
+    Rule(TOKENLESS, 1.0, frozenset({"broken off"}), frozenset({"half closed"})),
     # A token that is always refused is renewed again and again: an outage leaves that route without one.
     Rule(OUT, 6.0, frozenset({"503 proxy_internal_response"}), frozenset({"always refused"})),
+    Rule(HELD_UP, 1.0, frozenset({"timed out", "no sample"})),
 )
 
 

@@ -78,6 +78,7 @@ class Log:
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
+        """With their outcome, if they have one."""
         self.failed: list[str] = []
         self.leaked = 0
         self.wanted: dict[str, list[str]] = {}
@@ -92,7 +93,7 @@ class Log:
     def _take(self, line: bytes) -> None:
         fields = json.loads(line)
         event = fields["event"]
-        self.events[event] += 1
+        self.events[f"{event} {fields.get('outcome', '')}".strip()] += 1
         self.leaked += _CANARY in line
         self._recent.append(line)
         if event == "failed":
