@@ -12,7 +12,7 @@ One part alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; 
 Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench.json;
 `python -m tests.bench.readme` writes the table of the last run into README.md.
 
-To profile the sidecar, keep it under load and attach to its pid (`pgrep -f "sidecar run"`):
+To profile the sidecar, keep it under load and attach to the pid that is printed:
     python -m tests.bench --only sidecar --cells load/plain/200B/32 --rounds 1 --seconds 60
     perf record -g -p PID -- sleep 10 && perf report     # C: llhttp, uvloop, the kernel
     py-spy record -p PID -d 10 -o build/profile.svg      # Python (pip install py-spy)

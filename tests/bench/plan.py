@@ -37,10 +37,14 @@ class Plan:
     def started(self, upstream: Upstream) -> Iterator[list[Proxy]]:
         """All proxies anew, sharing a core; who is not asked anything takes next to nothing of it."""
         with ExitStack() as running:
-            yield [
+            proxies = [
                 running.enter_context(PROXIES[name](self.proxy_core, upstream, self.folder))
                 for name in self.proxies
             ]
+            print(
+                *(f"{proxy.name} has pid {proxy.process.pid}" for proxy in proxies), sep=", ", file=sys.stderr
+            )
+            yield proxies
 
     def turns(self, cells: Sequence[AnyCell], proxies: Sequence[Proxy]) -> Iterator[tuple[AnyCell, Proxy]]:
         """Round by round, so that whatever else the machine does touches all; the bystanders in the first only."""
