@@ -11,6 +11,7 @@ from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.routes import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
+from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
 
 IDLE_TIMEOUT = 60.0
@@ -25,6 +26,7 @@ class Pool:
         self.authority = origin.authority
         self._deadlines = deadlines
         self._dialler = Dialler(origin)
+        self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._opening = 0
@@ -118,7 +120,7 @@ class Pool:
         return connection
 
     def _make(self) -> UpstreamConnection:
-        return UpstreamConnection(self._deadlines, self._lost)
+        return self._kind(self._deadlines, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection in self._open:
