@@ -116,10 +116,10 @@ class Process:
         self.child.send_signal(number)
 
     async def ends(self, within: float = PATIENCE) -> tuple[int, str]:
-        """Exit code and last event."""
+        """Exit code and last event, "" for none."""
         async with asyncio.timeout(within):
             await asyncio.gather(*self._reading)
-            return await self.child.wait(), str(self.log[-1]["event"])
+            return await self.child.wait(), str(self.log[-1]["event"]) if self.log else ""
 
     async def get(self, target: bytes = b"/") -> tuple[int, bytes]:
         answer = await ask(self.address, get(target))

@@ -79,7 +79,7 @@ def _collide(one: addresses.Address, other: addresses.Address) -> bool:
 
 def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) -> Iterator[Found]:
     if token.credentials and token.credentials not in file.credentials:
-        yield f"{path}.credentials", _unknown(token.credentials, file.credentials)
+        yield f"{path}.credentials", _unknown(file.credentials)
     entry = file.credentials.get(token.credentials)
     secretless = isinstance(entry, Credentials) and entry.client_id and entry.client_secret is None
     misread = any(place.startswith(f"credentials.{token.credentials}.") for place in wrong)
@@ -103,10 +103,11 @@ def _route_faults(file: File) -> Iterator[Found]:
         if matches.setdefault(match, path) != path:
             yield f"{path}.match", f"{matches[match]} takes the same requests: change the prefix or the host"
         if route.token and route.token not in file.tokens:
-            yield f"{path}.token", _unknown(route.token, file.tokens)
+            yield f"{path}.token", _unknown(file.tokens)
         if route.upstream.startswith("http:") and route.tls != Tls():
             yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
 
 
-def _unknown(name: str, known: Mapping[str, object]) -> str:
-    return f"there is no {name}; there is: {', '.join(map(str, known)) or 'nothing yet'}"
+def _unknown(known: Mapping[str, object]) -> str:
+    """Leave out what was written: under `token`, that may be a token."""
+    return f"there is no such entry; there is: {', '.join(map(str, known)) or 'nothing yet'}"
