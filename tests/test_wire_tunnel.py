@@ -13,6 +13,9 @@ from sidecar.config import load
 from sidecar.core.routes import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
+from sidecar.http1.relay import Relay
+from sidecar.http1.server import ClientConnection, Listener, ServerLimits
+from sidecar.http1.upload import ReplayBudget
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import OK, Exchange, Upstream, closing
@@ -654,33 +657,70 @@ async def test_b72_a_slow_reader_is_not_an_idle_one(
             assert await far.ending() == "reset"
 
 
+async def test_a_slow_reader_that_is_done_has_no_more_time_than_others(
+    sidecar: Start, plain: Route, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Once something has moved, what waited before says nothing about the silence that follows."""
+    ends = Ends()
+    upstream.script(ends)
+    async with (
+        sidecar({**plain, **IDLE}, listen=f"unix:{tmp_path}/s") as running,
+        deliberate_reader(running) as client,
+    ):
+        far = await ends.taken()
+        await far.send(b"a" * 400_000)
+        await asyncio.sleep(0.05)
+        await running.clock.advance(PART)
+        await running.clock.advance(PART)
+        await take(client, 400_000)
+        await far.send(b"b")
+        await take(client, 1)
+        await running.clock.advance(11)
+        assert await far.ending() == "reset"
+
+
 @pytest.mark.parametrize("reads", [True, False])
 async def test_the_last_bytes_wait_for_a_slow_upstream(upstream: Upstream, *, reads: bool) -> None:
-    """Leaving may take as long as a silence; then what is still unread is given up."""
-    go, over, size = asyncio.Event(), asyncio.Event(), 32 << 20
-
-    async def slow(exchange: Exchange) -> None:
-        await go.wait()
-        try:
-            await exchange.read()
-        finally:
-            over.set()
-
-    upstream.script(slow)
+    """Both ways have ended, and the upstream has not read all of it yet: it has the idle limit for that."""
     clock = FakeClock()
     deadlines = Deadlines(clock)
-    connection = await Pool(Origin("http", "127.0.0.1", upstream.port), deadlines).connect()
-    connection.idle_timeout = 10
-    connection.send(b"PUT / HTTP/1.1\r\nHost: u\r\nContent-Length: %d\r\n\r\n" % size, b"PUT", size, print)
-    connection.write_body([b"a" * size])
-    await upstream.reached(1)
-    connection.take_leave()
-    await clock.advance(PART if reads else 2 * PART)
-    deadlines.tick()
-    go.set()
-    async with asyncio.timeout(PATIENCE):
-        await over.wait()
-    assert upstream.requests[0].whole == reads
+    pool = Pool(Origin("http", "127.0.0.1", upstream.port), deadlines)
+    connection = await pool.connect()
+    pool.give_back(connection)
+
+    async def story(accepted: ClientConnection) -> None:
+        request = await accepted.next_request()
+        assert request is not None
+        relay = Relay(accepted, request, ReplayBudget(), clock)
+        await relay.tunnel(await relay.send(pool, b"/", None, 10))
+        relay.end()
+        accepted.finish()
+
+    listener = Listener(story, deadlines, ServerLimits())
+    server = await asyncio.get_running_loop().create_server(listener.connection, "127.0.0.1", 0)
+    ends = Ends()
+    upstream.script(ends)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, await Client.connect(address) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"\r\n".join(OFFER) + b"\r\n\r\n")
+        await client.head()
+        far = await ends.taken()
+        size = 0
+        while not connection.transport.get_write_buffer_size():
+            await client.send(BLOCK[: 16 << 10])
+            size += 16 << 10
+            await settle()
+        await client.half_close()
+        await far.half_close()
+        assert await rest_of(client) == b""
+        await clock.advance(PART if reads else 2 * PART)
+        deadlines.tick()
+        if reads:
+            assert len(await rest_of(far)) == size
+        else:
+            with pytest.raises(ConnectionError):
+                await rest_of(far)
+    pool.close()
 
 
 async def test_b72_the_total_limit_is_for_the_tunnel_too(

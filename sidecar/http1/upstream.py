@@ -237,7 +237,7 @@ class UpstreamConnection(Connection):
         if self._state is _IDLE:
             self.part()
         elif self._state is _PARTING:
-            self.transport.abort()
+            self.abort() if self.transport.get_write_buffer_size() else self.transport.abort()
         elif self._state is _AWAITING and (not self._sending or self.write_paused or self.waited_for):
             self.broken(UpstreamTimeout("the upstream did not answer in time"))
         elif self._state is _PIPING and self._reading:
