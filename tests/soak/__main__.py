@@ -114,7 +114,7 @@ class Soak:
             await asyncio.sleep(crowd.dice.uniform(0, share.rest))
 
     def _tell(self, outcome: Outcome) -> None:
-        if not self.tally.count(outcome):
+        if not self.tally.count(outcome) and outcome in self.tally.examples:
             self.sidecar.log.want(outcome.request_id)
             print(f"UNEXPLAINED {outcome}", file=sys.stderr)
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 RESULT = Path("build/soak.json")
-README = Path("README.md")
+README = Path(__file__).parent.parent.parent / "README.md"
 MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->\n)", re.DOTALL)
 
 

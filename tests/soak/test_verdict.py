@@ -24,7 +24,7 @@ from tests.soak.outcomes import (
     Tally,
     explanation,
 )
-from tests.soak.readme import replaced
+from tests.soak.readme import README, replaced
 from tests.soak.verdict import TELLS, Ending, Results, Sample, block, checks, memory, page, slope
 
 IDLE = Sample(
@@ -236,6 +236,7 @@ def test_the_readme_gets_the_verdict_between_its_marks() -> None:
     assert replaced(before, verdict) == f"a\n<!-- soak -->\n{verdict}\n<!-- /soak -->\nb\n"
     assert "1,200 exchanges" in verdict
     assert f"{DOWN} 2 times" in verdict
+    assert verdict in replaced(README.read_text(), verdict)
     with pytest.raises(ValueError, match="needs one"):
         replaced("no marks", verdict)
 
