@@ -18,6 +18,8 @@ from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
 ROOT = Path(__file__).parent.parent
 PIPE = asyncio.subprocess.PIPE
 Child = asyncio.subprocess.Process
+WAIT = 4 * PATIENCE
+"""Seconds for what a whole process has to do, on a machine that is busy with other tests."""
 Document = dict[str, object]
 Line = Mapping[str, object]
 
@@ -101,7 +103,7 @@ class Process:
 
     async def logs(self, event: str) -> Line:
         """The next line of that name."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT):
             while True:
                 while (end := self.stdout.find(b"\n", self._told)) >= 0:
                     data = bytes(self.stdout[self._told : end])
@@ -115,9 +117,9 @@ class Process:
     def signal(self, number: int) -> None:
         self.child.send_signal(number)
 
-    async def ends(self, within: float = PATIENCE) -> tuple[int, str]:
+    async def ends(self) -> tuple[int, str]:
         """Exit code and last event, "" for none."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(WAIT):
             await asyncio.gather(*self._reading)
             return await self.child.wait(), str(self.log[-1]["event"]) if self.log else ""
 
@@ -245,7 +247,7 @@ class Load:
     async def reach(self, count: int) -> None:
         """Wait for that many more answers."""
         wanted = self.answers.total() + count
-        await until(lambda: self.answers.total() >= wanted, within=4 * PATIENCE)
+        await until(lambda: self.answers.total() >= wanted, within=WAIT)
 
     async def __aenter__(self) -> "Load":
         self._asking = [asyncio.create_task(self._ask(number)) for number in range(self._connections)]

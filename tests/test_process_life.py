@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.authorization import AuthorizationServer
-from tests.processes import File, Load, answering, get, route, run, spawn, until, watching
+from tests.processes import WAIT, File, Load, answering, get, route, run, spawn, until, watching
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, Client, ask
+from tests.wire import Client, ask
 
 
 def with_token(
@@ -120,7 +120,7 @@ async def test_b80_load_that_does_not_end_is_left_at_the_drain_limit(file: File,
         began = load.answers.total()
         assert await process.ends() == (0, "stopped")
         await load.reach(50)
-    assert load.answers["200"] >= began + 100
+    assert load.answers["200"] >= began + 20
     assert {answer.partition("(")[0] for answer in load.answers} <= {
         "200",
         "ConnectionRefusedError",
@@ -142,7 +142,7 @@ async def test_b80_silence_does_not_hold_up_the_end(
     hung = upstream if silent == "upstream" else authorization_server
     hung.scripts.extend([Exchange.peer_left] * 10)
     document = with_token(upstream, authorization_server, secret_file)
-    async with run(file, **document, drain_timeout="50ms") as process, asyncio.timeout(PATIENCE):
+    async with run(file, **document, drain_timeout="50ms") as process:
         client = await Client.connect(process.address)
         await client.send(get())
         await hung.reached(1)
@@ -189,11 +189,11 @@ async def test_a_log_that_goes_nowhere_costs_nothing_else(
     )
     async with watching(await starting) as child:
         os.close(write_end)
-        await until(lambda: _is_listened_on(tmp_path / "s"))
+        await until(lambda: _is_listened_on(tmp_path / "s"), within=WAIT)
         for _ in range(3):
             assert (await ask(listen, get())).status == 200
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT):
             _, stderr = await child.communicate()
         assert (child.returncode, stderr) == (0, b"")
 
@@ -209,7 +209,7 @@ async def test_an_admin_address_in_use_exits_69(file: File, upstream: Upstream) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         starting = spawn(file, {"admin": {"listen": address}, "routes": [route(upstream)]})
-        async with watching(await starting) as child, asyncio.timeout(PATIENCE):
+        async with watching(await starting) as child, asyncio.timeout(WAIT):
             stdout, stderr = await child.communicate()
     assert (child.returncode, stdout) == (69, b"")
     assert address in stderr.decode()
