@@ -62,7 +62,7 @@ def cores() -> tuple[int, int]:
 def held_back(measurements: Sequence[Measurement]) -> Iterator[str]:
     """Whose throughput and latency say more about the load than about the proxy."""
     for each in measurements:
-        many = not each.cell.endswith("/1")
+        many = matches(each.cell, ["load/*/32", "load/*/256"])
         if many and each.proxy in (OURS, PEER) and each.figures.get("busy", 1) < HELD_BACK:
             yield f"{each.proxy} used {each.figures['busy']:.0%} of its core in {each.cell}"
 
