@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sidecar.config import load
 from sidecar.core.routes import Origin
@@ -16,9 +18,11 @@ from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
 from sidecar.http1.server import ClientConnection, Listener, ServerLimits
 from sidecar.http1.upload import ReplayBudget
+from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
-from tests.servers import OK, Exchange, Upstream, closing
+from tests.processes import until
+from tests.servers import OK, Exchange, Upstream, closing, refusal
 from tests.wire import PATIENCE, Client
 
 Route = Mapping[str, object]
@@ -32,6 +36,7 @@ RELAYED_SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\n%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" % (ACCEPT)
 )
 BLOCK = bytes(range(256)) * 256
+IDLE: Route = {"timeouts": {"idle": "10s"}}
 
 
 class Ends:
@@ -358,6 +363,45 @@ async def test_b72_a_dead_pooled_connection_is_no_answer_to_an_offer(
     assert [received.connection for received in upstream.requests] == [1, 1, 2]
 
 
+async def test_b72_early_bytes_wait_for_the_handshake_that_is_taken(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """A healed 401 sends the offer twice, and what is behind it once."""
+    ends = Ends()
+    async with sidecar() as running:
+        assert (await running.get()).status == 200
+        authorization_server.revoke("canary-token-1")
+        upstream.script(refusal(), ends)
+        async with await running.connect() as client, asyncio.timeout(PATIENCE):
+            await client.send(running.request(b"GET", b"/", *OFFER) + BODY)
+            far = await ends.taken()
+            assert (await client.head()).status == 101
+            assert await far.reader.readexactly(len(BODY)) == BODY
+            await carries(client, far)
+    assert upstream.tokens == ["canary-token-1", "canary-token-1", "canary-token-2"]
+    first, second = (received.head.raw for received in upstream.requests[1:])
+    assert first.replace(b"token-1", b"token-2") == second
+
+
+async def test_a_tunnel_is_one_of_the_upstreams_connections(
+    sidecar: Start, plain: Route, upstream: Upstream
+) -> None:
+    """`max_connections` holds; who waits in line goes on when a tunnel ends, however it does."""
+    async with sidecar({**plain, "max_connections": 1}) as running:
+        for broken in (False, True):
+            async with tunnel(running, upstream) as (client, far):
+                waiting = asyncio.create_task(running.get())
+                await carries(client, far)
+                assert not waiting.done()
+                if broken:
+                    client.reset()
+                else:
+                    await client.half_close()
+                    await far.half_close()
+                async with asyncio.timeout(PATIENCE):
+                    assert (await waiting).body == b"ok"
+
+
 async def test_a_page_of_another_site_opens_no_tunnel(relay: Running, upstream: Upstream) -> None:
     """Browsers let any page open WebSockets to anywhere, and say in Origin who it is."""
     foreign = await relay.get(b"/", *OFFER, b"Origin: https://evil.example")
@@ -492,6 +536,80 @@ async def test_an_upstream_that_switches_and_leaves(
     assert (await relay.get()).status == 200
 
 
+# Over TLS a connection cannot stay half open
+
+
+@pytest.fixture
+async def secure(tmp_path: Path) -> AsyncIterator[Upstream]:
+    """An upstream that speaks TLS."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with Upstream(context) as server:
+        yield server
+
+
+def secure_route(secure: Upstream, tmp_path: Path) -> Route:
+    return {"name": "secure", "upstream": secure.url, "tls": {"ca_file": str(tmp_path / "ca.pem")}, **IDLE}
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_b72_one_end_over_tls_is_the_end_of_both(
+    sidecar: Start, secure: Upstream, tmp_path: Path, first: str
+) -> None:
+    """Behind the last byte, and cleanly."""
+    async with sidecar(secure_route(secure, tmp_path)) as running:
+        async with tunnel(running, secure) as (client, far):
+            ended, left = (client, far) if first == "client" else (far, client)
+            await carries(left, ended, BLOCK)
+            ended.writer.write(BLOCK * 8)
+            if first == "client":
+                await client.half_close()
+            else:
+                far.writer.close()
+            assert await rest_of(left) == BLOCK * 8
+            if first == "client":
+                far.writer.close()
+                assert await rest_of(client) == b""
+        await until(lambda: not running.app._listener.connections)
+    [line] = running.events("request")
+    assert (line["status"], line["error"]) == (101, "")
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_b72_a_cut_over_tls_is_a_loss(
+    sidecar: Start, secure: Upstream, tmp_path: Path, first: str
+) -> None:
+    """No close_notify, no end: the other is cut off too (RFC 8446 section 6.1)."""
+    async with sidecar(secure_route(secure, tmp_path)) as running, tunnel(running, secure) as (client, far):
+        await carries(client, far)
+        if first == "client":
+            client.reset()
+            with pytest.raises(ConnectionError):
+                assert await rest_of(far) == "an end"
+        else:
+            far.writer.transport.abort()
+            assert await client.ending() == "reset"
+
+
+@pytest.mark.parametrize("reader", ["client", "upstream"])
+async def test_b72_a_slow_reader_slows_the_sender_over_tls(
+    sidecar: Start, secure: Upstream, tmp_path: Path, reader: str
+) -> None:
+    """As without it."""
+    async with sidecar(secure_route(secure, tmp_path)) as running, tunnel(running, secure) as (client, far):
+        slow, fast = (client, far) if reader == "client" else (far, client)
+        flood = Flood(fast)
+        await flood.stuck()
+        assert 0 < flood.sent < BOUND
+        await carries(slow, fast, BLOCK)
+        size = await flood.stop()
+        async with asyncio.timeout(PATIENCE):
+            got = await slow.reader.readexactly(size)
+        assert got == BLOCK * (size // len(BLOCK))
+
+
 # Too much at once
 
 
@@ -555,7 +673,6 @@ async def test_an_upstream_that_has_ended_its_way_is_seen_to_be_lost(
 # Time
 
 
-IDLE: Route = {"timeouts": {"idle": "10s"}}
 PART = 7.0
 """Seconds: most of the idle limit."""
 
@@ -818,5 +935,3 @@ async def test_b72_a_drain_has_an_end(sidecar: Start, plain: Route, upstream: Up
             await running.app.stop()
         assert await client.ending() == "reset"
         assert await far.ending() == "reset"
-    [line] = running.events("request")
-    assert (line["status"], line["error"]) == (101, "client_gone")
