@@ -173,6 +173,7 @@ class ClientConnection(Connection):
         held = bytes(held)
         self._held = held[end:]
         request = parse_request(held if end == len(held) else held[:end], self._before)
+        self._listener.requests += 1
         self._before = request if len(request.block) <= REMEMBERED else None
         if request.length:
             self._body = body_of(request.length)
@@ -291,6 +292,8 @@ class Listener:
         self.deadlines = deadlines
         self.limits = limits
         self.connections: set[ClientConnection] = set()
+        self.requests = 0
+        """How many have begun."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -321,10 +324,10 @@ class Listener:
         """Wait until no request has been with the story for `quiet` seconds, `within` seconds at most."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within
-        quiet_since = loop.time()
+        seen, quiet_since = self.requests, loop.time()
         while (now := loop.time()) < end:
-            if self.busy:
-                quiet_since = now
+            if self.busy or self.requests != seen:  # most requests are over between two looks
+                seen, quiet_since = self.requests, now
             elif now - quiet_since >= quiet:
                 return
             await asyncio.sleep(quiet / 10)
