@@ -587,7 +587,7 @@ async def test_b72_a_cut_over_tls_is_a_loss(
         if first == "client":
             client.reset()
             with pytest.raises(ConnectionError):
-                assert await rest_of(far) == "an end"
+                await rest_of(far)
         else:
             far.writer.transport.abort()
             assert await client.ending() == "reset"
