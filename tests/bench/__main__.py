@@ -27,11 +27,12 @@ from pathlib import Path
 
 from tests.bench import bulk, idle, load, start
 from tests.bench.cells import NAMES, matches
+from tests.bench.doubts import doubts
 from tests.bench.figures import Measurement, rows
 from tests.bench.machine import facts
 from tests.bench.plan import Plan
 from tests.bench.processes import BenchmarkError
-from tests.bench.proxies import OURS, PEER, PROXIES
+from tests.bench.proxies import PROXIES
 from tests.bench.readme import caption
 from tests.bench.results import FILE, Results
 from tests.bench.table import table
@@ -39,8 +40,6 @@ from tests.bench.targets import judge
 from tests.bench.upstreams import upstreams
 
 BULK_BYTES = 1 << 30
-HELD_BACK = 0.9
-"""A proxy that uses less of its core at many connections waits for the load, or for other work on the machine."""
 
 
 def measure(plan: Plan) -> Iterator[Measurement]:
@@ -57,14 +56,6 @@ def cores() -> tuple[int, int]:
         raise BenchmarkError("the proxy and the load need a core each, and this machine gives us one")
     os.sched_setaffinity(0, ours[1:2])
     return ours[0], ours[1]
-
-
-def held_back(measurements: Sequence[Measurement]) -> Iterator[str]:
-    """Whose throughput and latency say more about the load than about the proxy."""
-    for each in measurements:
-        many = matches(each.cell, ["load/*/32", "load/*/256"])
-        if many and each.proxy in (OURS, PEER) and each.figures.get("busy", 1) < HELD_BACK:
-            yield f"{each.proxy} used {each.figures['busy']:.0%} of its core in {each.cell}"
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -113,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
     found = rows(results.measurements)
     print(table(found))
     print(caption(results.facts), f"Raw results: {FILE}")
-    for line in held_back(results.measurements):
+    for line in doubts(results.measurements):
         print(line)
     verdicts = [verdict for row in found if (verdict := judge(row))]
     missed = sum(not verdict.met for verdict in verdicts)

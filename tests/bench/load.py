@@ -34,9 +34,11 @@ def ask(proxy: Proxy, answer: str, connections: int, seconds: int) -> dict[str, 
     command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
     command += [f"--script={SCRIPT}", f"{proxy.url}/{answer}"]
     proxy.process.forget_peak()
+    waited = proxy.process.waited_seconds()
     before = proxy.process.cpu_seconds()
     wrk = subprocess.run(command, capture_output=True, text=True, check=False)
     cpu_seconds = proxy.process.cpu_seconds() - before
+    waited = proxy.process.waited_seconds() - waited
     told = wrk.stdout.partition("figures ")[2]
     if not told:
         raise BenchmarkError(f"wrk against {proxy.name} failed:\n{wrk.stdout}{wrk.stderr}")
@@ -52,6 +54,7 @@ def ask(proxy: Proxy, answer: str, connections: int, seconds: int) -> dict[str, 
         "p50_ms": figures["p50_us"] / 1000,
         "p99_ms": figures["p99_us"] / 1000,
         "busy": cpu_seconds / figures["seconds"],
+        "waited": waited / figures["seconds"],
         "requests": figures["requests"],
     }
     if connections == max(CONNECTIONS):

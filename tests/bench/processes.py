@@ -40,6 +40,11 @@ class Process:
         except OSError:
             raise BenchmarkError(f"{self.name} has died") from None
 
+    def waited_seconds(self) -> float:
+        """How long its threads have been ready to run and were not, because their core was taken."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
+
     def resident(self) -> int:
         """Bytes of memory it has now."""
         return self._status("VmRSS")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.bench.cells import NAMES, label, matches
+from tests.bench.doubts import doubts
 from tests.bench.figures import FIGURES, Measurement, Row, rows
 from tests.bench.table import table
 from tests.bench.targets import TARGETS, Verdict, judge
@@ -95,6 +96,25 @@ def test_cells_have_names_for_people() -> None:
     assert label("load/tls/16KiB/256") == "TLS, 16 KiB, 256 connections"
     assert label("bulk/plain/up/chunked") == "plain, up, chunked"
     assert label("start") == ""
+
+
+@pytest.mark.parametrize(
+    ("cell", "waited", "busy", "said"),
+    [
+        ("load/plain/200B/32", 0.3, 0.7, "waited for its core 30%"),
+        ("load/plain/200B/1", 0.3, 0.3, "waited for its core 30%"),
+        ("load/plain/200B/32", 0.01, 0.7, "used only 70%"),
+        ("load/plain/200B/1", 0.01, 0.3, ""),
+        ("load/plain/200B/32", 0.01, 0.98, ""),
+    ],
+)
+def test_figures_that_say_little_about_the_proxy_are_named(
+    cell: str, waited: float, busy: float, said: str
+) -> None:
+    """Other work on the proxy's core, and a load that is slower than the proxy; one client is always slower."""
+    lines = list(doubts([measured(cell, "sidecar", waited=waited, busy=busy)]))
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
 
 
 def test_the_table_has_ratios_and_verdicts_beside_the_figures() -> None:
