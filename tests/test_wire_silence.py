@@ -200,3 +200,36 @@ async def test_a_client_that_has_closed_its_half_is_waited_on_for_seconds_only(
         await relay.clock.advance(2)
         async with asyncio.timeout(PATIENCE):
             await left.wait()
+
+
+async def test_a_slow_but_steady_reader_is_not_silent(
+    sidecar: Start, plain: Mapping[str, object], upstream: Upstream
+) -> None:
+    """It reads less than the kernel holds for it, so that for a long time nothing leaves our own buffer."""
+    sent = 0
+
+    async def endless(exchange: Exchange) -> None:
+        nonlocal sent
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            await exchange.send(b"a" * 65536)
+            sent += 65536
+
+    upstream.script(endless)
+    route = {**plain, "timeouts": {"idle": "10s"}}
+    async with sidecar(route) as running, await running.connect(receive_buffer=16384) as client:
+        await client.send(running.request(b"GET", b"/"))
+        await client.head()
+        seen = -1
+        while seen != sent:  # until nobody takes any more
+            seen = sent
+            await asyncio.sleep(0.1)
+        for _ in range(4):
+            await running.clock.advance(9)
+            await client.reader.readexactly(100_000)
+            await asyncio.sleep(0.1)  # the window opens
+        await running.clock.advance(9)
+        assert await client.reader.read(1)
+        await running.clock.advance(25)
+        with pytest.raises(ConnectionError):
+            await client.reader.readexactly(10_000_000)

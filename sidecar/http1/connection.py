@@ -9,8 +9,11 @@ Between the two at most the transport's HIGH_WATER and one read lie in memory.
 """
 
 import asyncio
+import fcntl
+import select
 import socket
 import struct
+import termios
 from abc import ABC, abstractmethod
 from typing import Protocol, cast
 
@@ -26,6 +29,12 @@ LINGER = 2.0
 """Seconds a peer has to take what was written last before its connection closes."""
 _JOINED = 16 * 1024  # below this, one copy is cheaper than one more buffer for the kernel
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+
+
+def _writable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 class Sink(Protocol):
@@ -269,6 +278,21 @@ class Connection(ABC, asyncio.BaseProtocol):
             self.source.resume_reading()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+    def unread(self) -> int:
+        """Count the bytes that wait for a slow reader, 0 while the kernel takes all we have.
+
+        Those the kernel holds are counted too: there may be megabytes of them, and a slow but steady reader shows
+        there only. Whether it takes more is asked because the TLS layer counts as gone what it has handed to TCP.
+        """
+        sock = None if self.closed else self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return 0
+        ours = self.transport.get_write_buffer_size()
+        if not ours and _writable(sock.fileno()):
+            return 0
+        (in_kernel,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+        return int(ours + in_kernel)
 
     async def drained(self) -> None:
         """Wait until the peer has read most of what was written, or is gone."""

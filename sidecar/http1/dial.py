@@ -19,6 +19,8 @@ from sidecar.core.routes import Origin, Tls
 from sidecar.http1.upstream import UpstreamConnection
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
+_UNHURRIED = 24 * 3600.0
+"""Seconds the event loop gives an end of TLS; how long one may take is the connection's own to say."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -95,7 +97,11 @@ class Dialler:
         try:
             context = self._tls() if origin.scheme == "https" else None
             _, connection = await loop.create_connection(
-                protocol, sock=sock, ssl=context, server_hostname=origin.host if context else None
+                protocol,
+                sock=sock,
+                ssl=context,
+                server_hostname=origin.host if context else None,
+                ssl_shutdown_timeout=_UNHURRIED if context else None,
             )
         except BaseException:
             sock.close()

@@ -143,5 +143,5 @@ class Pool:
         """Close what is idle, and from now on what is given back."""
         self._closed = True
         for connection in self._idle:
-            connection.close()
+            connection.part()
         self._idle.clear()

@@ -258,7 +258,7 @@ class ClientConnection(Connection):
             self.deadline = self.deadlines.next_tick + self.idle_timeout if self._sink is not None else NEVER
 
     def _watch_backlog(self) -> None:
-        self._write_backlog = self.transport.get_write_buffer_size()
+        self._write_backlog = self.unread() if self.transport.get_write_buffer_size() else 0
         patience = self.idle_timeout if self._write_backlog else LINGER
         self.deadline = self.deadlines.next_tick + patience
 
@@ -275,7 +275,7 @@ class ClientConnection(Connection):
         elif self.write_paused or self._state is _LINGERING:
             if not self._write_backlog:
                 self.transport.abort()  # it has been sent everything, and goes on sending
-            elif self.transport.get_write_buffer_size() >= self._write_backlog:
+            elif self.unread() >= self._write_backlog:
                 self.abort()  # it has read nothing all the time
             else:
                 self._watch_backlog()

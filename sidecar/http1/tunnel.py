@@ -80,6 +80,7 @@ class Tunnel:
             raise
         finally:
             self._deadlines.forget(self)
+            client.source = upstream.source = None
             client.idle_timeout = upstream.idle_timeout = self._idle_timeout
 
     def moved(self) -> None:
@@ -105,7 +106,7 @@ class Tunnel:
 
     def deadline_passed(self) -> None:
         """Break the tunnel, unless a slow reader has read some of what waits for it."""
-        unread = sum(peer.transport.get_write_buffer_size() for peer in (self._client, self._upstream))
+        unread = self._client.unread() + self._upstream.unread()
         if unread != self._unread:
             self.moved()
             self._unread = unread

@@ -17,7 +17,6 @@ other, so that an early 401 is read before the reset that may follow it.
 """
 
 import asyncio
-import select
 from collections.abc import Callable
 from enum import Enum
 
@@ -61,6 +60,7 @@ class UpstreamConnection(Connection):
         "_scanned",
         "_sending",
         "_state",
+        "_unread_before",
         "heard",
         "offered",
         "used",
@@ -82,6 +82,7 @@ class UpstreamConnection(Connection):
         self._answer: asyncio.Future[Response] | None = None
         self._end_of_answer: asyncio.Future[None] | None = None
         self._fault: SidecarError | None = None
+        self._unread_before = 0
         self.used = False
         """Whether it has carried an exchange before."""
         self.heard = False
@@ -150,6 +151,8 @@ class UpstreamConnection(Connection):
                 self.pause_reading()
         elif self._state is _PARTING:
             self._held = b""
+        elif self._state is _IDLE:
+            self.part()
         else:
             self.close()
 
@@ -241,7 +244,12 @@ class UpstreamConnection(Connection):
         if self._state is _IDLE:
             self.part()
         elif self._state is _PARTING:
-            self.abort() if self._unread() else self.transport.abort()
+            if not self._unread_before:
+                self.transport.abort()
+            elif self.unread() >= self._unread_before:
+                self.abort()
+            else:
+                self._watch_last_word()
         elif self._state is _AWAITING and (not self._sending or self.write_paused or self.waited_for):
             self.broken(UpstreamTimeout("the upstream did not answer in time"))
         elif self._state is _PIPING and self._reading:
@@ -262,24 +270,15 @@ class UpstreamConnection(Connection):
         self._fault = self._answer = self._end_of_answer = None
 
     def take_leave(self) -> None:
-        """Close behind what was written; a peer that will not answer a TLS end has LINGER seconds for that."""
+        """Close behind what was written; a peer that has read it, but does not answer a TLS end, has LINGER seconds."""
         self._state = _PARTING
         self._sink = None
-        self.deadline = self.deadlines.next_tick + (self.idle_timeout if self._unread() else LINGER)
+        self._watch_last_word()
         self.close()
 
-    def _unread(self) -> bool:
-        """Whether what was written may still wait for the upstream.
-
-        The TLS layer counts as gone what it has handed to TCP; how much lies there nobody tells us, but while it does
-        the socket takes no more.
-        """
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return False  # the connection is gone
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLOUT)
-        return self.transport.get_write_buffer_size() > 0 or not poll.poll(0)
+    def _watch_last_word(self) -> None:
+        self._unread_before = self.unread()
+        self.deadline = self.deadlines.next_tick + (self.idle_timeout if self._unread_before else LINGER)
 
     def discard(self) -> None:
         """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""
