@@ -7,6 +7,31 @@ from sidecar.core.memory import Lru
 
 
 @dataclass(frozen=True, slots=True)
+class Bust:
+    """What a message says: this token is no good, in any pod."""
+
+    key: str
+    """The token request's, without the fleet's prefix."""
+    fingerprint: str
+    generation: int
+    """The key's generation from this bust on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busted:
+    """What became of telling the fleet."""
+
+    floor: float
+    """After this a fetch must have begun for its token to succeed the refused one.
+
+    Earlier than the refused request was sent when another pod had told of that token before: then it was dead
+    already, and this refusal says nothing about tokens fetched since.
+    """
+    cooling: float = 0.0
+    """Seconds for which the fleet lets this key's refusals pass; then nobody was told anything."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Bust:
     floor: float
     fingerprint: str

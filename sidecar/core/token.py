@@ -20,6 +20,9 @@ Grant = Literal["client_credentials"]
 FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; told to the journal."""
 
+TokenOrigin = Literal["fetch", "store"]
+"""Where this pod had a token from."""
+
 
 @dataclass(frozen=True)
 class TokenRequest:
@@ -81,6 +84,9 @@ class Token:
     """When the fetch that got it began: only a token fetched after a refused request was sent succeeds it."""
     authorization: bytes = field(repr=False)
     """The field value ready for the wire, `Bearer …`, built once."""
+    source: TokenOrigin = "fetch"
+    generation: int = 0
+    """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
 
     @property
     def fingerprint(self) -> str:
