@@ -1,0 +1,116 @@
+"""Questions to the fleet's Redis: each answered within its time, or not at all; left alone while it is down."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+from sidecar.adapters.redis.connect import Client
+from sidecar.adapters.redis.scripts import PROBE, Script
+from sidecar.core.breaker import PROBE_EVERY, Breaker
+from sidecar.core.events import Failed, StoreDown, StoreUp
+from sidecar.core.ports import Clock, Journal, Randomness
+
+LIMIT = 0.1
+"""Seconds a request may lose to Redis, connecting included."""
+MAX_QUESTIONS = 16
+"""At a time, and as many connections; the others wait within their own limit."""
+
+Reply = Sequence[bytes | int]
+T = TypeVar("T")
+
+
+class Link:
+    """One client with its breaker. Nothing here raises; None says that there is no answer."""
+
+    def __init__(
+        self, client: Client, *, key_prefix: str, clock: Clock, randomness: Randomness, journal: Journal
+    ) -> None:
+        self._client = client
+        self._probe_key = f"{key_prefix}m2m:probe"
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._breaker = Breaker()
+        self._places = asyncio.Semaphore(MAX_QUESTIONS)
+        self._probing: asyncio.Task[None] | None = None
+        self.operations: Counter[tuple[str, str]] = Counter()
+        """How many questions were asked, by name and outcome."""
+
+    @property
+    def up(self) -> bool:
+        """Whether questions are asked at all now."""
+        return not self._breaker.open
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
+        """Run a script, whether the server knows it already or not."""
+
+        async def run(client: Client) -> Reply:
+            return await _run(client, script, keys, arguments)
+
+        return await self.ask(script.name, run)
+
+    async def ask(self, operation: str, question: Callable[[Client], Awaitable[T]]) -> T | None:
+        """Ask, unless Redis is to be left alone, and count what came of it."""
+        if self._breaker.open:
+            self.operations[operation, "skipped"] += 1
+            return None
+        try:
+            answer = await self._within_limit(question)
+        except Exception as error:  # noqa: BLE001  whatever redis-py raises, a request goes on without Redis
+            self._failed(operation, error)
+            return None
+        self._breaker.succeeded()
+        self.operations[operation, "ok"] += 1
+        return answer
+
+    async def close(self) -> None:
+        """End what is open."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await asyncio.gather(self._client.aclose(), return_exceptions=True)
+
+    async def _within_limit(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        async with asyncio.timeout(LIMIT), self._places:
+            return await question(self._client)
+
+    async def _write_something(self, client: Client) -> None:
+        await _run(client, PROBE, (self._probe_key,), ())
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        self.operations[operation, "failed"] += 1
+        if not isinstance(error, RedisError | RedisClusterException | OSError):
+            self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
+        if self._breaker.failed():
+            self._journal.tell(StoreDown(_kind(error)))
+            self._probing = asyncio.get_running_loop().create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Ask again and again, behind the requests, until there is an answer."""
+        down_since = self._clock.now()
+        while self._breaker.open:
+            await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
+            with suppress(Exception):  # as in `ask`; that it is down has been told
+                await self._within_limit(self._write_something)
+                self._breaker.close()
+        self._journal.tell(StoreUp(self._clock.now() - down_since))
+
+
+async def _run(
+    client: Client, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]
+) -> Reply:
+    reply: Reply
+    try:
+        reply = await client.evalsha(script.digest, len(keys), *keys, *arguments)
+    except NoScriptError:
+        reply = await client.eval(script.text, len(keys), *keys, *arguments)
+    return reply
+
+
+def _kind(error: Exception) -> str:
+    """Say what is wrong without quoting anybody: an error's text may hold a key or an address with a password."""
+    return type(error).__name__
