@@ -1,5 +1,6 @@
 """The command line: what is printed, where, and with which exit code."""
 
+import base64
 import json
 import os
 import socket
@@ -173,6 +174,12 @@ def test_a_bug_exits_70_without_its_text(
     told = capfd.readouterr()
     assert "ZeroDivisionError: this is a bug" in told.err
     assert "hunterhunter" not in told.err + told.out
+
+
+def test_keygen_makes_another_key_each_time() -> None:
+    """32 bytes in base64, as the configuration wants them."""
+    keys = {run("keygen").stdout for _ in range(2)}
+    assert [len(base64.b64decode(key, validate=True)) for key in map(str.strip, keys)] == [32, 32]
 
 
 class Broken(ModuleType):

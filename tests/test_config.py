@@ -656,6 +656,13 @@ routes:
             "REDIS_URL",
             "visible ASCII",
         ),
+        (ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": CANARY}, "SIDECAR_ADMIN_TOKEN", "16 or more"),
+        (ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN_FILE": "/nope"}, "SIDECAR_ADMIN_TOKEN_FILE", "cannot be read"),
+        (
+            ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": KEY, "SIDECAR_ADMIN_TOKEN_FILE": "/nope"},
+            "SIDECAR_ADMIN_TOKEN",
+            "given twice",
+        ),
         (ONE_ROUTE | {"SIDECAR_ENCRYPTION_KEY": KEY}, "SIDECAR_ENCRYPTION_KEY", "beside a redis.url"),
         (
             ONE_ROUTE | {"REDIS_URL": "redis://x", "SIDECAR_ENCRYPTION_KEY": CANARY},
@@ -712,6 +719,16 @@ def test_the_environment_alone_makes_a_fleet(tmp_path: Path) -> None:
     environ |= {"SIDECAR_ENCRYPTION_KEY": "", "SIDECAR_ENCRYPTION_KEY_FILE": key}
     assert (settings := load(None, environ).redis)
     assert settings.encryption_keys == (EncryptionKey("env", SecretFile(key)),)
+
+
+def test_the_environment_s_operators_token_goes_before_the_file_s(tmp_path: Path) -> None:
+    """A pod without a file can be bust by hand too."""
+    token = write(tmp_path / "token", KEY)
+    written = tree(admin={"listen": "127.0.0.1:1", "token": {"env": "KEY"}})
+    assert read(tmp_path, written).admin.token == Secret(KEY)
+    environ = {"SIDECAR_ADMIN_TOKEN_FILE": token}
+    assert read(tmp_path, written, environ).admin == AdminSettings("127.0.0.1:1", SecretFile(token))
+    assert load(None, ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": KEY}).admin == AdminSettings(token=Secret(KEY))
 
 
 def test_the_environment_s_redis_goes_before_the_file_s(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     if tree is None:
         raise ConfigError(tuple(faults))
     names = environment.overlay(tree, environ) | ({} if place else environment.ONE_ROUTE)
-    of_the_fleet, found_there = environment.fleet(tree, environ)
-    names |= of_the_fleet
-    faults += found_there
+    for part in (environment.operators, environment.fleet):
+        written, wrong = part(tree, environ)
+        names |= written
+        faults += wrong
     file, found = examine(File, tree, rules.checks(environ))
     found += rules.cross_checks(file, found)
     faults += [environment.blame(Fault(source, *one), names, environ) for one in found]

@@ -36,9 +36,9 @@ ONE_ROUTE = {
 
 _ONE_ROUTE_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
 _ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _ONE_ROUTE_TWINS))
-_KEY = "SIDECAR_ENCRYPTION_KEY"
-_KEY_FILE = "SIDECAR_ENCRYPTION_KEY_FILE"
-_TWINS = (*_ONE_ROUTE_TWINS, _KEY)
+_KEY, _KEY_FILE = "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE"
+_ADMIN, _ADMIN_FILE = "SIDECAR_ADMIN_TOKEN", "SIDECAR_ADMIN_TOKEN_FILE"
+_TWINS = (*_ONE_ROUTE_TWINS, _KEY, _ADMIN)
 KEY_ID = "env"
 """The id of the encryption key from the environment."""
 
@@ -115,6 +115,23 @@ def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
+def operators(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    """Write the operators' token over the file's; return which path now comes from which variable."""
+    admin = {} if tree.get("admin") is None else tree["admin"]
+    token, faults = _reference(_ADMIN, _ADMIN_FILE, environ)
+    if token is None or not isinstance(admin, dict):
+        return {}, faults
+    tree["admin"] = {**admin, "token": token}
+    return {"admin.token": _ADMIN}, faults
+
+
+def _reference(name: str, file: str, environ: Mapping[str, str]) -> tuple[dict[str, str] | None, list[Fault]]:
+    """Say where the variable or its twin puts a secret, None if there is neither."""
+    if environ.get(name):
+        return {"env": name}, [_twice(name)] if environ.get(file) else []
+    return ({"file": environ[file]} if environ.get(file) else None), []
+
+
 def fleet(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     """Write REDIS_URL and the encryption key over the file's; return which path now comes from which variable.
 
@@ -122,22 +139,20 @@ def fleet(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[
     """
     cache = tree.get("cache")
     local = isinstance(cache, dict) and cache.get("mode") == "local"
-    keys = [name for name in (_KEY, _KEY_FILE) if environ.get(name)]
-    if local or not (keys or environ.get("REDIS_URL")):
-        return {}, []
+    key, faults = _reference(_KEY, _KEY_FILE, environ)
     redis = {} if tree.get("redis") is None else tree["redis"]
-    if not isinstance(redis, dict):
+    if local or not (key or environ.get("REDIS_URL")) or not isinstance(redis, dict):
         return {}, []
     if "url" not in redis and not environ.get("REDIS_URL"):
-        return {}, [Fault(SOURCE, name, "only meaningful beside a redis.url (REDIS_URL)") for name in keys]
+        name = _KEY if environ.get(_KEY) else _KEY_FILE
+        return {}, [Fault(SOURCE, name, "only meaningful beside a redis.url (REDIS_URL)")]
     tree["redis"] = redis
     names = _write_url(redis, environ)
-    if keys:
-        key = {"env": _KEY} if keys[0] == _KEY else {"file": environ[keys[0]]}
+    if key:
         redis["encryption_keys"] = [{"id": KEY_ID, "key": key}]
-    if "encryption_keys" not in redis or keys:
+    if key or "encryption_keys" not in redis:
         names["redis.encryption_keys"] = _KEY
-    return names, [_twice(_KEY)] if len(keys) > 1 else []
+    return names, faults
 
 
 def _write_url(redis: Tree, environ: Mapping[str, str]) -> dict[str, str]:
