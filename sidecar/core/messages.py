@@ -28,7 +28,7 @@ MOST_KEYS = 10_000
 """Keys whose last generation is remembered, and ids of selects."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
-_FINGERPRINT = re.compile(r"[0-9a-f]{0,64}")
+_FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")
 _NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _KINDS = ("token", "credentials", "select")  # no set: a kind may be anything, hashable or not
 _TOO_MANY = 2**53  # what every JSON parser still reads exactly
