@@ -130,6 +130,14 @@ class BustRejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Unencrypted(Event):
+    """Redis gets tokens in the clear and anybody there can bust: `redis.encryption` is `none`."""
+
+    name: ClassVar[str] = "unencrypted"
+    level: ClassVar[Level] = "warning"
+
+
+@dataclass(frozen=True, slots=True)
 class StoreDown(Event):
     """Redis does not answer and is left alone: requests go on with memory and the authorization server."""
 
