@@ -14,7 +14,7 @@ from typing import BinaryIO
 from sidecar import __version__, admin
 from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.listening import Bound, bind
-from sidecar.adapters.local import LocalStore
+from sidecar.adapters.local import Alone
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -32,6 +32,7 @@ from sidecar.core.ports import Clock, Randomness
 from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
+from sidecar.core.selectors import Revocations
 from sidecar.core.settings import AdminSettings, Config
 from sidecar.core.token import TokenRequest
 from sidecar.exchange import Exchange
@@ -74,7 +75,8 @@ class Sidecar:
         self._fingerprint_key = randomness.token_bytes(32)
         self._cache = TokenCache(
             source=self._exchange(config),
-            store=LocalStore(),
+            fleet=Alone(),
+            revocations=Revocations(),
             clock=clock,
             randomness=randomness,
             journal=self._journal,

@@ -117,9 +117,9 @@ class Fleet(Protocol):
         """
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
-        """The successor was refused too: open the fleet's next window (times `jitter` ≥ 1); return its seconds.
+        """The successor was refused too: open the fleet's next window, times `jitter` ≥ 1.
 
-        0 when another pod's refusal opened it already, or nobody can be reached.
+        Return what is left of the window now in force, whoever opened it; 0 when nobody can be reached.
         """
 
     async def healed(self, request: TokenRequest) -> None:

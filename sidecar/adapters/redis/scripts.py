@@ -137,7 +137,7 @@ if held then redis.call('DEL', VALUE) end
 redis.call('SET', GEN, moves_to, 'PX', life)
 redis.call('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life)
 redis.call('PUBLISH', channel, message)
-return reply('told')
+return reply('told', cooling and 1 or 0)
 """,
 )
 """fingerprint, generation to move to, when the refused request was sent (µs), message, channel, how long the

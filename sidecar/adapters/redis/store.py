@@ -117,14 +117,17 @@ class RedisStore:
             generation = following(generation, self.offset.earliest_there(self._clock.now()))
             match await self._bust(request, refused.fingerprint, generation, sent_at):
                 case [b"cooling", bytes(left)]:
-                    return Busted(sent_at, cooling=int(left) / 1000)
+                    return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
                 case [b"known", bytes(since)]:
-                    return Busted(min(sent_at, self.offset.latest_here(int(since) / 1e6)))
+                    since_here = self.offset.latest_here(int(since) / 1e6)
+                    return Busted(news=False, floor=min(sent_at, since_here))
+                case [b"told", int(probing)]:
+                    return Busted(news=True, floor=sent_at, probing=bool(probing))
                 case [b"behind", bytes(current)]:
                     generation = int(current)
                 case _:
                     break
-        return Busted(sent_at)
+        return Busted(news=True, floor=sent_at)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
