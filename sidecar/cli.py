@@ -142,7 +142,16 @@ def _validate(arguments: argparse.Namespace) -> int:
     from sidecar.config import load  # noqa: PLC0415
 
     config = load(arguments.config, _environ(arguments))
-    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache local")
+    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
+    if config.redis is not None:
+        hosts = ", ".join(f"{host}:{port}" for host, port in config.redis.hosts)
+        keys = ", ".join(key.id for key in config.redis.encryption_keys)
+        sealed = (
+            f"sealed with {keys}"
+            if keys
+            else "NOT ENCRYPTED: whoever reaches it can read tokens and bust them"
+        )
+        print(f"redis {hosts or config.redis.unix_path}, {sealed}")
     for route in config.routes:
         origin = route.origin
         upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
