@@ -49,7 +49,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self, *arguments: str) -> None:
-        """Start and wait until it answers; what an earlier run held is gone."""
+        """Start, with more arguments or other ones, and wait until it listens; what an earlier run held is gone."""
         settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -64,7 +64,7 @@ class RedisServer:
         log = (self._directory / f"{self.port}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [redis_binary(), *arguments, *options], stdout=log, stderr=log, cwd=self._directory
+                [redis_binary(), *options, *arguments], stdout=log, stderr=log, cwd=self._directory
             )
         self.wait()
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TypeVar
 
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
@@ -94,8 +93,12 @@ class Link:
         down_since = self._clock.now()
         while self._breaker.open:
             await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
-            with suppress(Exception):  # as in `ask`; that it is down has been told
+            try:
                 await self._within_limit(self._write_something)
+            except Exception:  # noqa: BLE001  as in `ask`; that it is down has been told
+                self.operations["probe", "failed"] += 1
+            else:
+                self.operations["probe", "ok"] += 1
                 self._breaker.close()
         self._journal.tell(StoreUp(self._clock.now() - down_since))
 
