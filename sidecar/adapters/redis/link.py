@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
@@ -11,6 +11,7 @@ from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.scripts import PROBE, Script
 from sidecar.core.breaker import PROBE_EVERY, Breaker
 from sidecar.core.events import Failed, StoreDown, StoreUp
+from sidecar.core.offset import Offset, better, measure
 from sidecar.core.ports import Clock, Journal, Randomness
 
 LIMIT = 0.1
@@ -18,7 +19,8 @@ LIMIT = 0.1
 MAX_QUESTIONS = 16
 """At a time, and as many connections; the others wait within their own limit."""
 
-Reply = Sequence[bytes | int]
+Reply = Sequence[Any]
+"""What a script returned: bytes, integers, lists of them."""
 T = TypeVar("T")
 
 
@@ -36,6 +38,7 @@ class Link:
         self._breaker = Breaker()
         self._places = asyncio.Semaphore(MAX_QUESTIONS)
         self._probing: asyncio.Task[None] | None = None
+        self._offset: Offset | None = None
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
 
@@ -44,13 +47,24 @@ class Link:
         """Whether questions are asked at all now."""
         return not self._breaker.open
 
+    @property
+    def offset(self) -> Offset:
+        """How far the server's clock is from ours, as far as the answers so far tell."""
+        return self._offset or Offset(0.0, 0.0, self._clock.now())
+
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
-        """Run a script, whether the server knows it already or not."""
+        """Run a script, whether the server knows it already or not; return what follows its TIME in the reply."""
 
         async def run(client: Client) -> Reply:
             return await _run(client, script, keys, arguments)
 
-        return await self.ask(script.name, run)
+        sent = self._clock.now()
+        reply = await self.ask(script.name, run)
+        if reply is None:
+            return None
+        theirs = int(reply[0]) + int(reply[1]) / 1e6
+        self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
+        return reply[2:]
 
     async def ask(self, operation: str, question: Callable[[Client], Awaitable[T]]) -> T | None:
         """Ask, unless Redis is to be left alone, and count what came of it."""

@@ -1,11 +1,10 @@
 """What was revoked of late, kept for the pods that were away: one sorted set of signed messages by their moment."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from sidecar.adapters.redis.link import Link
+from sidecar.adapters.redis.link import Link, Reply
 from sidecar.adapters.redis.scripts import Script
-from sidecar.core.offset import Offset, better, measure
+from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock
 from sidecar.core.selectors import MAX_REMEMBERED
 
@@ -63,12 +62,11 @@ class RevokedSet:
         self._clock = clock
         self._life = life
         self._most = most
-        self._offset: Offset | None = None
 
     @property
     def offset(self) -> Offset:
         """How far the server's clock is from ours, as far as known."""
-        return self._offset or Offset(0.0, 0.0, self._clock.now())
+        return self._link.offset
 
     async def measure(self) -> bool:
         """Learn the server's time; False when it does not answer."""
@@ -101,15 +99,8 @@ class RevokedSet:
         expired = self._clock.now() - self._life
         return max(expired, self.offset.latest_here(oldest / 1000)) if total >= self._most else expired
 
-    async def _run(self, script: Script, *arguments: str | bytes | float) -> Sequence[Any] | None:
-        """Run the script; return what follows the server's time, None without an answer."""
-        sent = self._clock.now()
-        reply = await self._link.run(script, [self._key], *arguments)
-        if reply is None:
-            return None
-        theirs = int(reply[0]) + int(reply[1]) / 1e6
-        self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
-        return reply[2:]
+    async def _run(self, script: Script, *arguments: str | bytes | float) -> Reply | None:
+        return await self._link.run(script, [self._key], *arguments)
 
 
 def _ms(seconds: float) -> int:

@@ -18,7 +18,6 @@ from sidecar.core.entry import read_setback, read_token, write_setback, write_to
 from sidecar.core.generations import following
 from sidecar.core.lease import LEASE, Claim, Lease
 from sidecar.core.messages import encode
-from sidecar.core.offset import Offset, better, measure
 from sidecar.core.ports import Clock, Seal
 from sidecar.core.token import Token, TokenRequest
 
@@ -46,17 +45,11 @@ class RedisStore:
         self._pod = pod
         self._busts = f"{key_prefix}m2m:bust"
         self._fills = f"{key_prefix}m2m:fill"
-        self._offset: Offset | None = None
 
     @property
     def reachable(self) -> bool:
         """Whether Redis is asked at all now."""
         return self._link.up
-
-    @property
-    def offset(self) -> Offset:
-        """How far the server's clock is from ours, as far as known."""
-        return self._offset or Offset(0.0, 0.0, self._clock.now())
 
     # TokenStore
 
@@ -81,14 +74,14 @@ class RedisStore:
             await self.release(request, owner)
             return True
         header = b"%b:%d:" % (token.fingerprint.encode(), token.generation)
-        value = self._sealed(request, request.key, header, write_token(token, self.offset))
+        value = self._sealed(request, request.key, header, write_token(token, self._link.offset))
         reply = await self._run(scripts.FILL, request, owner, token.generation, value, life, self._fills)
         return reply is None or reply[0] == 1
 
     async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
         """See the port."""
-        ends = self.offset.earliest_there(setback.until)
-        content = write_setback(setback, self.offset)
+        ends = self._link.offset.earliest_there(setback.until)
+        content = write_setback(setback, self._link.offset)
         value = self._sealed(request, _fail_key(request), b"%d:0:" % _ms(ends), content)
         life = max(_ms(setback.until - self._clock.now() + REMEMBERED), 1)
         await self._run(scripts.GIVE_UP, request, owner, value, life, self._fills)
@@ -114,12 +107,12 @@ class RedisStore:
         """See the port. Signed anew when others have moved the generation past ours meanwhile."""
         generation = refused.generation
         for _ in range(ATTEMPTS):
-            generation = following(generation, self.offset.earliest_there(self._clock.now()))
+            generation = following(generation, self._link.offset.earliest_there(self._clock.now()))
             match await self._bust(request, refused.fingerprint, generation, sent_at):
                 case [b"cooling", bytes(left)]:
                     return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
                 case [b"known", bytes(since)]:
-                    since_here = self.offset.latest_here(int(since) / 1e6)
+                    since_here = self._link.offset.latest_here(int(since) / 1e6)
                     return Busted(news=False, floor=min(sent_at, since_here))
                 case [b"told", int(probing)]:
                     return Busted(news=True, floor=sent_at, probing=bool(probing))
@@ -134,7 +127,7 @@ class RedisStore:
         reply = await self._run(
             scripts.COOL_DOWN, request, token.fingerprint, jitter, _ms(MAX_WINDOW), _ms(FORGOTTEN_AFTER)
         )
-        return _int(reply[0]) / 1000 if reply else 0.0
+        return int(reply[0]) / 1000 if reply else 0.0
 
     async def healed(self, request: TokenRequest) -> None:
         """See the port."""
@@ -149,7 +142,7 @@ class RedisStore:
             Bust(request.key, fingerprint, generation),
             channel=self._busts,
             sender=self._pod,
-            at=_ms(self.offset.earliest_there(self._clock.now())),
+            at=_ms(self._link.offset.earliest_there(self._clock.now())),
             sign=self._seal.sign,
         )
         return await self._run(
@@ -157,7 +150,7 @@ class RedisStore:
             request,
             fingerprint,
             generation,
-            round(self.offset.latest_there(sent_at) * 1e6),
+            round(self._link.offset.latest_there(sent_at) * 1e6),
             message,
             self._busts,
             _ms(2 * self._store_ttl),
@@ -167,14 +160,7 @@ class RedisStore:
     async def _run(
         self, script: Script, request: TokenRequest, *arguments: str | bytes | float
     ) -> Reply | None:
-        """Run the script on the request's keys; return what follows the server's time, None without an answer."""
-        sent = self._clock.now()
-        reply = await self._link.run(script, keys_of(self._prefix + request.key), *arguments)
-        if reply is None:
-            return None
-        theirs = _int(reply[0]) + _int(reply[1]) / 1e6
-        self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
-        return reply[2:]
+        return await self._link.run(script, keys_of(self._prefix + request.key), *arguments)
 
     def _generation_keys(self, keys: Sequence[str]) -> list[str]:
         return [keys_of(self._prefix + key)[1] for key in keys]
@@ -184,25 +170,25 @@ class RedisStore:
         state, generation, *rest = reply
         value = rest[0] if rest and isinstance(rest[0], bytes) else b""
         if state == b"token":
-            token = self._token(request, value, _int(generation))
-            return Claim(token, generation=_int(generation)) if token is not None else None
+            token = self._token(request, value, int(generation))
+            return Claim(token, generation=int(generation)) if token is not None else None
         setback = self._setback(request, value)
         if state == b"setback":
             return Claim(setback=setback) if setback is not None else None
         if state == b"theirs":
-            return Claim(lease=Lease.THEIRS, setback=setback, remaining=_int(rest[1]) / 1000)
-        return Claim(lease=Lease.OURS, generation=_int(generation), setback=setback)
+            return Claim(lease=Lease.THEIRS, setback=setback, remaining=int(rest[1]) / 1000)
+        return Claim(lease=Lease.OURS, generation=int(generation), setback=setback)
 
     def _token(self, request: TokenRequest, value: bytes, generation: int) -> Token | None:
         content = self._seal.open(self._prefix + request.key, request.tenant, value)
         if content is None:
             return None
         fingerprint = value.split(b":", 3)[2].decode("ascii", "replace")
-        return read_token(content, fingerprint, generation, self.offset)
+        return read_token(content, fingerprint, generation, self._link.offset)
 
     def _setback(self, request: TokenRequest, value: bytes) -> Setback | None:
         content = self._seal.open(self._prefix + _fail_key(request), request.tenant, value) if value else None
-        return read_setback(content, self.offset) if content is not None else None
+        return read_setback(content, self._link.offset) if content is not None else None
 
     def _sealed(self, request: TokenRequest, key: str, header: bytes, content: bytes) -> bytes:
         return self._seal.seal(self._prefix + key, request.tenant, header, content)
@@ -223,10 +209,6 @@ def _fail_key(request: TokenRequest) -> str:
 
 def _generation(value: object) -> int:
     return int(value) if isinstance(value, bytes) and value.isdigit() else 0
-
-
-def _int(value: bytes | int) -> int:
-    return int(value)
 
 
 def _ms(seconds: float) -> int:
