@@ -165,6 +165,13 @@ class TokenCache:
             if held.token.freshness(now) is not Freshness.STALE
         ]
 
+    def spare(self, request: TokenRequest) -> Token | None:
+        """Return what memory has, due to be looked up again or not, if it is usable and nothing speaks against it."""
+        held = self._memory.get(request.key)
+        if held is None or held.token.freshness(self._clock.now()) is Freshness.STALE:
+            return None
+        return held.token if self._counts(request, held.token) else None
+
     # What the other pods say
 
     def evict(self, bust: Bust) -> bool:
@@ -313,10 +320,15 @@ class TokenCache:
         return not revoked and self._busts.count(request.key, token)
 
     def _keep(self, request: TokenRequest, token: Token) -> None:
-        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker."""
-        held = self._memory.get(request.key)
-        if self._counts(request, token) and (held is None or held.token.fetch_began <= token.fetch_began):
-            self._hold(request, token, self._clock.now())
+        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
+
+        One that was due to be looked up gives way to the store's even if that is older: so the pods come to hold
+        the same token again when each had to fetch for itself.
+        """
+        held, now = self._memory.get(request.key), self._clock.now()
+        quicker = held is not None and now < held.until and held.token.fetch_began > token.fetch_began
+        if self._counts(request, token) and not quicker:
+            self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
         self._memory.put(request.key, hold(request, token, now + self._memory_ttl))

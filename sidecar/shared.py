@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -19,11 +19,17 @@ OVERTAKEN = 3
 """How many fetches busts may overtake before a flight gives up."""
 
 
+def _nothing(_: TokenRequest) -> None:
+    return None
+
+
 class SharedTokens:
     """Wraps the source that fetches: looks into the store first, and fetches only under the fleet's lease.
 
     The pods without the lease wait for what its holder stores. One that dies costs the fleet one lease time;
-    while the store is down each pod fetches for itself.
+    while the store is down each pod fetches for itself. A token this pod still has in memory, which only was to be
+    looked up again, spares the fetch: else every outage of the store, and every return of an empty one, would be
+    a burst on the token endpoint.
     """
 
     def __init__(
@@ -34,12 +40,15 @@ class SharedTokens:
         revocations: Revocations,
         clock: Clock,
         randomness: Randomness,
+        spare: Callable[[TokenRequest], Token | None] = _nothing,
     ) -> None:
+        """`spare` tells what memory still has that nothing speaks against."""
         self._source = source
         self._store = store
         self._revocations = revocations
         self._clock = clock
         self._randomness = randomness
+        self._spare = spare
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     def use(self, source: TokenSource) -> None:
@@ -84,7 +93,8 @@ class SharedTokens:
                 self._raise_setback(claim)
                 await self._wait(told, claim.remaining)
             else:  # nobody to agree with
-                return await self._source.token(request, newer_than=newer_than, reason=reason)
+                spare = self._spare_token(request, newer_than, reason)
+                return spare or await self._source.token(request, newer_than=newer_than, reason=reason)
         raise TokenUnavailable("tokens are declared dead faster than they are fetched", 1.0)
 
     def _does(self, stored: Token, newer_than: float, reason: FetchReason) -> bool:
@@ -92,6 +102,10 @@ class SharedTokens:
             return False
         freshness = stored.freshness(self._clock.now())
         return freshness is Freshness.FRESH or (freshness is Freshness.AGING and reason != "aging")
+
+    def _spare_token(self, request: TokenRequest, newer_than: float, reason: FetchReason) -> Token | None:
+        spare = self._spare(request)
+        return spare if spare is not None and self._does(spare, newer_than, reason) else None
 
     def _raise_setback(self, claim: Claim) -> None:
         error = claim.setback.error(self._clock.now()) if claim.setback is not None else None
@@ -113,6 +127,9 @@ class SharedTokens:
         self, request: TokenRequest, newer_than: float, reason: FetchReason, owner: str, claim: Claim
     ) -> Token | None:
         """Fetch and store; None when a bust came meanwhile. Failing, share why, so that nobody else learns it."""
+        spare = self._spare_token(request, newer_than, reason)
+        if spare is not None and spare.generation == claim.generation:  # no bust since: it only was not there
+            return spare if await self._store.fill(request, spare, owner) else None
         try:
             async with self._lease_kept(request, owner):
                 token = await self._source.token(request, newer_than=newer_than, reason=reason)

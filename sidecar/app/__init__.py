@@ -103,7 +103,7 @@ class Sidecar:
             memory_ttl=config.cache.memory_ttl,
             max_entries=config.cache.max_entries,
         )
-        self._member.evict_from(cache)
+        self._member.join(cache)
         return cache
 
     # Life

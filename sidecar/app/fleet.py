@@ -3,9 +3,10 @@
 from typing import Protocol
 
 from sidecar.adapters.local import Alone
+from sidecar.cache import TokenCache
 from sidecar.core.events import SelectSent
 from sidecar.core.instruments import FleetReadings
-from sidecar.core.ports import Clock, Evictions, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector, describe
 from sidecar.core.settings import Config
 
@@ -23,8 +24,8 @@ class Membership(Protocol):
     def source(self, fetching: TokenSource) -> TokenSource:
         """Return what the cache loads from, given what fetches; asked again after each reload."""
 
-    def evict_from(self, cache: Evictions) -> None:
-        """Have this cache drop what is bust from now on."""
+    def join(self, cache: TokenCache) -> None:
+        """Take this cache into the fleet: what is bust elsewhere is dropped from it."""
 
     async def run(self) -> None:
         """Hear the others."""
@@ -53,7 +54,7 @@ class Solo:
         """Fetch each token."""
         return fetching
 
-    def evict_from(self, cache: Evictions) -> None:
+    def join(self, cache: TokenCache) -> None:
         """See Membership."""
         self._cache = cache
 

@@ -10,13 +10,15 @@ from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.redis.subscription import SILENCE
 from sidecar.adapters.seal import AesSeal, NoSeal
 from sidecar.adapters.secret_files import read_secret
+from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Unencrypted
 from sidecar.core.hearing import Hearing
 from sidecar.core.instruments import FleetReadings
-from sidecar.core.ports import Clock, Evictions, Journal, Randomness, Seal, TokenSource
+from sidecar.core.ports import Clock, Journal, Randomness, Seal, TokenSource
 from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.settings import BustSettings, RedisSettings, SecretRef
+from sidecar.core.token import Token, TokenRequest
 from sidecar.shared import SharedTokens
 
 REVOKED_FOR = 3600.0
@@ -71,11 +73,13 @@ class Member:
             revocations=self.revocations,
             clock=self._clock,
             randomness=self._randomness,
+            spare=self._spare,
         )
         return self._shared
 
-    def evict_from(self, cache: Evictions) -> None:
+    def join(self, cache: TokenCache) -> None:
         """See Membership."""
+        self._cache = cache
         hearing = Hearing(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
@@ -106,6 +110,9 @@ class Member:
             pod=self._pod,
             store_ttl=self._store_ttl,
         )
+
+    def _spare(self, request: TokenRequest) -> Token | None:
+        return self._cache.spare(request)
 
     def filled(self, key: str) -> None:
         """Wake who waits for another pod's fetch, in whichever source is in force."""
