@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench fmt
+.PHONY: demo test check bench outages fmt
 
 test: $(VENV)/.with-test
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -24,6 +24,9 @@ fmt: $(VENV)/.with-test,check
 
 bench: $(VENV)/.with-bench
 	@$(BIN)/python -m tests.bench
+
+outages: $(VENV)/.with-test
+	@OUTAGE_SECONDS=30 $(BIN)/pytest --timeout 300 tests/test_fleet_outages.py
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."

@@ -42,7 +42,7 @@ class SharedTokens:
         randomness: Randomness,
         spare: Callable[[TokenRequest], Token | None] = _nothing,
     ) -> None:
-        """`spare` tells what memory still has that nothing speaks against."""
+        """`spare` tells what memory still has."""
         self._source = source
         self._store = store
         self._revocations = revocations

@@ -82,6 +82,7 @@ class Rig:
             revocations=self.revocations,
             clock=self.clock,
             randomness=randomness,
+            spare=self._spare,
         )
         self.cache = TokenCache(
             source=self.shared if store else self.source,
@@ -92,6 +93,9 @@ class Rig:
             journal=self.journal,
             max_entries=max_entries,
         )
+
+    def _spare(self, request: TokenRequest) -> Token | None:
+        return self.cache.spare(request)
 
     @property
     def server(self) -> FakeServer:
@@ -554,9 +558,10 @@ class TestStore:
         assert rig.peek() is None
 
     async def test_a_token_not_expired_is_better_than_an_outage(self, rig: Rig) -> None:
-        """The store lost it and the server is out: memory's own serves on."""
+        """The store lost it, after busts it lost too, and the server is out: memory's own serves on."""
         await rig.token()
         rig.server.tokens.clear()
+        rig.server.generations[LEDGER.key] = 7
         rig.source.error = TokenUnavailable("out", 0)
         await rig.clock.advance(30)
         assert [await rig.token() for _ in range(5)] == ["t1"] * 5
