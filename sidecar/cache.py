@@ -12,7 +12,7 @@ from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
 from sidecar.core.memory import Held, Lru, hold
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
-from sidecar.core.selectors import Revocations
+from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
 from sidecar.flight import SingleFlight, wait, within
 
@@ -187,6 +187,14 @@ class TokenCache:
             held.request.key
             for held in self._memory
             if self._revocations.cover(held.token.labels, held.token.fetch_began)
+        )
+
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """Drop every token that carries these labels and whose fetch began by `at`; tell how many."""
+        return self._drop(
+            held.request.key
+            for held in self._memory
+            if held.token.fetch_began <= at and chosen <= held.token.labels
         )
 
     def held(self) -> Mapping[str, int]:

@@ -77,7 +77,7 @@ class Hearing:
     def revoke(self, chosen: Selector, at: float) -> int:
         """Drop every token that the selector means and that was fetched by then, and those still to come."""
         self._revocations.add(chosen, at)
-        return self._evictions.evict_revoked()
+        return self._evictions.evict_selected(chosen, at)
 
     def _bust(self, payload: bytes, offset: Offset) -> Sequence[Selector] | Rejection:
         now = round(offset.earliest_there(self._clock.now()) * 1000)

@@ -167,8 +167,14 @@ class Evictions(Protocol):
         Tell whether memory held it.
         """
 
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """Drop every token the selector means whose fetch began by `at`; tell how many. Quick: there may be many.
+
+        The bus adds it to `Revocations` first, so that none comes in later.
+        """
+
     def evict_revoked(self) -> int:
-        """Drop every token that `Revocations`, which the bus adds to first, cover by now; tell how many."""
+        """After a gap: drop every token that `Revocations` cover by now; tell how many."""
 
     def held(self) -> Mapping[str, int]:
         """Return the key and generation of everything in memory, for the comparison after a gap."""

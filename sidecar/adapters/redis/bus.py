@@ -124,6 +124,7 @@ class RedisBus:
                 for chosen in self._hearing.hear(channel, payload, self._revoked.offset):
                     self._write_down(chosen)
                 self._revocations.forget(self._clock.now() - self._kept)
+                await asyncio.sleep(0)  # a flood must not keep the requests waiting
         finally:
             self._heard_until = self._clock.now() - subscription.silence
 
