@@ -14,21 +14,21 @@ from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
 from tests.pods import Cable, Fleet, request, until
-from tests.redis_server import RedisServer, own_redis, redis_server  # noqa: F401  fixtures
+from tests.redis_server import RedisServer
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
 
 
 @pytest.fixture
-async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:  # noqa: F811
+async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:
     fleet = Fleet(redis_server)
     yield fleet
     await fleet.close()
 
 
 @pytest.fixture
-async def fleet_of_one_server(own_redis: RedisServer) -> AsyncIterator[Fleet]:  # noqa: F811
+async def fleet_of_one_server(own_redis: RedisServer) -> AsyncIterator[Fleet]:
     """On a server the test may stop."""
     fleet = Fleet(own_redis)
     yield fleet
@@ -464,7 +464,7 @@ async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -
     assert await fleet.client.zcard(f"{fleet.prefix}m2m:revoked") <= 2
 
 
-async def test_without_keys_busts_cross_over_unsigned(redis_server: RedisServer) -> None:  # noqa: F811
+async def test_without_keys_busts_cross_over_unsigned(redis_server: RedisServer) -> None:
     """`encryption: none`: the pods behave the same; a signed message comes from a fleet of another kind."""
     fleet = Fleet(redis_server, sealed=False)
     one, other = await fleet.pod(), await fleet.pod()
