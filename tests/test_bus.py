@@ -252,6 +252,26 @@ async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: Fleet) ->
         assert await newcomer.token(bob) == "canary-token-2"
 
 
+async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: Fleet) -> None:
+    """Where revocations may have been dropped for want of room, everything fetched before them counts as dead."""
+    alice = fleet.server.labelled(user="alice")
+    async with Cable(fleet.redis.port) as cable:
+        one, other = await fleet.pod(), await fleet.pod(port=cable.port)
+        await other.token(alice)
+        cable.cut()
+        await until(lambda: not other.hears)
+        await one.bust(user="alice")
+        now = millis()
+        for start in range(0, MAX_REMEMBERED, 10_000):
+            members = {f"later-{number}": now + 1 for number in range(start, start + 10_000)}
+            await fleet.client.zadd(f"{fleet.prefix}m2m:revoked", members)
+        await one.bust(user="bob")
+        cable.mend()
+        await until(lambda: other.up)
+        assert not other.holds(alice)
+        assert await other.token(alice) == "canary-token-2"
+
+
 async def test_b46_a_flushed_redis_cannot_keep_a_dead_token(fleet_of_one_server: Fleet) -> None:
     """The generations are lost with everything else; any difference counts, not only a higher one."""
     fleet = fleet_of_one_server
