@@ -14,7 +14,7 @@ import trustme
 from redis.crc import key_slot
 
 from sidecar.adapters.redis.connect import connect
-from sidecar.adapters.redis.link import LIMIT, MAX_QUESTIONS, Link
+from sidecar.adapters.redis.link import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, Link
 from sidecar.adapters.redis.scripts import keys_of
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.seal import AesSeal
@@ -43,7 +43,7 @@ class Pod:
         randomness = SystemRandomness()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(settings, timeout=LIMIT),
+            connect(settings, timeout=CLIENT_TIMEOUT),
             key_prefix=settings.key_prefix,
             clock=self.clock,
             randomness=randomness,

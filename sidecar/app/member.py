@@ -4,7 +4,7 @@ import base64
 
 from sidecar.adapters.redis.bus import MARGIN, RedisBus
 from sidecar.adapters.redis.connect import connect
-from sidecar.adapters.redis.link import LIMIT, Link
+from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.redis.subscription import SILENCE
@@ -50,7 +50,7 @@ class Member:
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._link = Link(
-            connect(settings, timeout=LIMIT),
+            connect(settings, timeout=CLIENT_TIMEOUT),
             key_prefix=settings.key_prefix,
             clock=clock,
             randomness=randomness,

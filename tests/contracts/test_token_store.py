@@ -10,7 +10,7 @@ from fakeredis import FakeServer as FakeRedisServer
 from fakeredis.aioredis import FakeRedis
 
 from sidecar.adapters.redis.connect import Client, connect
-from sidecar.adapters.redis.link import Link
+from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.seal import AesSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -86,7 +86,7 @@ async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
     else:
         server: RedisServer = request.getfixturevalue("redis_server")
         settings = RedisSettings(hosts=(("127.0.0.1", server.port),))
-        yield _redis(lambda: connect(settings, timeout=0.1), opened)
+        yield _redis(lambda: connect(settings, timeout=CLIENT_TIMEOUT), opened)
     for link in opened:
         await link.close()
 

@@ -16,6 +16,11 @@ from sidecar.core.ports import Clock, Journal, Randomness
 
 LIMIT = 0.1
 """Seconds a request may lose to Redis, connecting included."""
+STEPS = 4
+"""In how many parts the limit is waited for. However long this process itself stood still, by a busy loop or a busy
+machine, that is one part: the answer that came meanwhile is still read, and Redis is not taken for dead."""
+CLIENT_TIMEOUT = 1.0
+"""For redis-py itself, in seconds; longer, so that it is we who give up."""
 MAX_QUESTIONS = 16
 """At a time, and as many connections; the others wait within their own limit."""
 
@@ -88,7 +93,19 @@ class Link:
         await asyncio.gather(self._client.aclose(), return_exceptions=True)
 
     async def _within_limit(self, question: Callable[[Client], Awaitable[T]]) -> T:
-        async with asyncio.timeout(LIMIT), self._places:
+        asking = asyncio.create_task(self._ask_in_turn(question))
+        asking.add_done_callback(_look_at)
+        try:
+            for _ in range(STEPS):
+                await asyncio.wait({asking}, timeout=LIMIT / STEPS)
+                if asking.done():
+                    return asking.result()
+        finally:
+            asking.cancel()
+        raise TimeoutError
+
+    async def _ask_in_turn(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        async with self._places:
             return await question(self._client)
 
     async def _write_something(self, client: Client) -> None:
@@ -126,6 +143,12 @@ async def _run(
     except NoScriptError:
         reply = await client.eval(script.text, len(keys), *keys, *arguments)
     return reply
+
+
+def _look_at(asking: asyncio.Task[T]) -> None:
+    """Retrieve the error of a question given up, so that the loop does not report it."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _kind(error: Exception) -> str:
