@@ -106,6 +106,12 @@ class Fleet:
         path.write_text(yaml.safe_dump(self._document))
         return path
 
+    def changed(self, **changes: object) -> Path:
+        """A file with these changes, for a reload."""
+        path = self._directory / "changed.yaml"
+        path.write_text(yaml.safe_dump({**self._document, **changes}))
+        return path
+
     async def start(self, count: int = 1, *, joined: bool = True, **changes: object) -> list[Pod]:
         """Start so many more; `changes` to the document stay for those after them."""
         self._document |= changes

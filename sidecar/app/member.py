@@ -64,21 +64,25 @@ class Member:
             store_ttl=store_ttl,
             pod=self._pod,
         )
+        self._shared: SharedTokens | None = None
 
     def source(self, fetching: TokenSource) -> TokenSource:
         """Fetch under the fleet's lease, and only what the store does not have."""
-        self._shared = SharedTokens(
-            source=fetching,
-            store=self.fleet,
-            revocations=self.revocations,
-            clock=self._clock,
-            randomness=self._randomness,
-            spare=self._spare,
-        )
+        if self._shared is None:
+            self._shared = SharedTokens(
+                source=fetching,
+                store=self.fleet,
+                revocations=self.revocations,
+                clock=self._clock,
+                randomness=self._randomness,
+                spare=self._spare,
+            )
+        self._shared.use(fetching)
         return self._shared
 
     def join(self, cache: TokenCache) -> None:
-        """See Membership."""
+        """See Membership. Comes after the first `source`."""
+        assert self._shared is not None
         self._cache = cache
         hearing = Hearing(
             key_prefix=self._settings.key_prefix,
@@ -86,7 +90,7 @@ class Member:
             listen=self._listen,
             seal=self._seal,
             evictions=cache,
-            fills=self,
+            fills=self._shared,
             revocations=self.revocations,
             clock=self._clock,
             journal=self._journal,
@@ -113,10 +117,6 @@ class Member:
 
     def _spare(self, request: TokenRequest) -> Token | None:
         return self._cache.spare(request)
-
-    def filled(self, key: str) -> None:
-        """Wake who waits for another pod's fetch, in whichever source is in force."""
-        self._shared.filled(key)
 
     async def run(self) -> None:
         """Hear the others for ever."""
