@@ -49,9 +49,17 @@ async def fleet(
         yield fleet
 
 
-async def started(fleet: Fleet, token_file: Path, count: int = 1, **changes: object) -> list[Pod]:
+async def started(fleet: Fleet, token_file: Path, count: int = 1) -> list[Pod]:
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
-    return await fleet.start(count, admin=admin, **changes)
+    return await fleet.start(count, admin=admin)
+
+
+def rotate(token_file: Path, token: str) -> Path:
+    """Put another token there; returns where the old one is now."""
+    old = token_file.rename(token_file.with_suffix(".old"))
+    if token:
+        token_file.write_text(token)
+    return old
 
 
 async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
@@ -131,17 +139,14 @@ async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
     assert await held(pod) == 0
 
 
-async def test_the_operators_token_is_read_at_each_bust(
-    fleet: Fleet, token_file: Path, tmp_path: Path
-) -> None:
+async def test_the_operators_token_is_read_at_each_bust(fleet: Fleet, token_file: Path) -> None:
     """A rotated one counts at once; without its file nobody may."""
     (pod,) = await started(fleet, token_file)
-    old = tmp_path / "old"
-    token_file.rename(old)
-    assert "answered 403" in (await bust(pod, old, "--all"))[1]
-    token_file.write_text("another-operators-canary")
+    old = rotate(token_file, "another-operators-canary")
     assert "answered 401" in (await bust(pod, old, "--all"))[1]
     assert (await bust(pod, token_file, "--all"))[0] == 0
+    new = rotate(token_file, "")
+    assert "answered 403" in (await bust(pod, new, "--all"))[1]
 
 
 async def test_b05_the_pages_tell_whether_the_fleet_is_one(fleet: Fleet, own_redis: RedisServer) -> None:
