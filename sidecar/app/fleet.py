@@ -27,6 +27,9 @@ class Membership(Protocol):
     def join(self, cache: TokenCache) -> None:
         """Take this cache into the fleet: what is bust elsewhere is dropped from it."""
 
+    async def open(self) -> None:
+        """Get ready to be asked; whoever cannot be reached soon is not waited for."""
+
     async def run(self) -> None:
         """Hear the others."""
 
@@ -57,6 +60,9 @@ class Solo:
     def join(self, cache: TokenCache) -> None:
         """See Membership."""
         self._cache = cache
+
+    async def open(self) -> None:
+        """Nobody is to be reached."""
 
     async def run(self) -> None:
         """Nobody says anything."""

@@ -118,6 +118,10 @@ class Member:
     def _spare(self, request: TokenRequest) -> Token | None:
         return self._cache.spare(request)
 
+    async def open(self) -> None:
+        """Connect to Redis."""
+        await self._link.open()
+
     async def run(self) -> None:
         """Hear the others for ever."""
         if not self._settings.encryption_keys:

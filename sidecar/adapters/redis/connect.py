@@ -5,6 +5,8 @@ attempt is one and short; what follows a failure is the breaker's and the bus's 
 the library, so that connecting takes no more than AUTH and SELECT.
 """
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypedDict
 
@@ -53,7 +55,7 @@ class Passwords(CredentialProvider):
 
 
 def connect(settings: RedisSettings, *, timeout: float) -> Client:
-    """Make a client that connects when first used; `timeout` in seconds for each step. Close it with `aclose`."""
+    """Make a client that connects when first used; `timeout` in seconds for each step."""
     options = _options(settings.tls, settings.username, settings.password, timeout)
     if settings.cluster:
         return RedisCluster(
@@ -65,6 +67,15 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
         return _found_by_sentinels(settings, options, timeout)
     host, port = settings.hosts[0]
     return Redis(host=host, port=port, db=settings.database, **options)
+
+
+async def disconnect(client: Client) -> None:
+    """End every connection, whatever state they are in; the client connects anew when it is used again."""
+    closing: list[Awaitable[None]] = [client.aclose()]
+    if isinstance(client, RedisCluster):  # which closes nothing by itself once a node has failed it
+        nodes = client.nodes_manager
+        closing += [nodes.aclose(), nodes.aclose("startup_nodes")]
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
 def _found_by_sentinels(settings: RedisSettings, options: _Options, timeout: float) -> Redis:

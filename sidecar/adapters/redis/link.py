@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from sidecar.adapters.redis.connect import Client
+from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.scripts import PROBE, Script
 from sidecar.core.breaker import PROBE_EVERY, Breaker
 from sidecar.core.events import Failed, StoreDown, StoreUp
@@ -19,6 +20,8 @@ LIMIT = 0.1
 STEPS = 4
 """In how many parts the limit is waited for. However long this process itself stood still, by a busy loop or a busy
 machine, that is one part: the answer that came meanwhile is still read, and Redis is not taken for dead."""
+OPENING = 1.0
+"""Seconds a starting pod takes to connect before it asks for what it will need."""
 CLIENT_TIMEOUT = 1.0
 """For redis-py itself, in seconds; longer, so that it is we who give up."""
 MAX_QUESTIONS = 16
@@ -57,6 +60,15 @@ class Link:
         """How far the server's clock is from ours, as far as the answers so far tell."""
         return self._offset or Offset(0.0, 0.0, self._clock.now())
 
+    async def open(self) -> None:
+        """Connect before anybody asks. A Cluster's nodes are many answers away; without them a whole fleet that
+        starts would find no store, and each pod fetch for itself.
+        """
+        opening = asyncio.create_task(self._ask_in_turn(self._write_something))
+        opening.add_done_callback(_look_at)
+        await asyncio.wait({opening}, timeout=OPENING)
+        opening.cancel()
+
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
         """Run a script, whether the server knows it already or not; return what follows its TIME in the reply."""
 
@@ -90,7 +102,7 @@ class Link:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
-        await asyncio.gather(self._client.aclose(), return_exceptions=True)
+        await disconnect(self._client)
 
     async def _within_limit(self, question: Callable[[Client], Awaitable[T]]) -> T:
         asking = asyncio.create_task(self._ask_in_turn(question))
@@ -106,6 +118,10 @@ class Link:
 
     async def _ask_in_turn(self, question: Callable[[Client], Awaitable[T]]) -> T:
         async with self._places:
+            if isinstance(self._client, RedisCluster):
+                # Learning its nodes may take longer than a question may. Given up with the question it would begin
+                # anew with the next one, and never end; so it goes on, and a later question finds it done.
+                await asyncio.shield(asyncio.ensure_future(self._client.initialize()))
             return await question(self._client)
 
     async def _write_something(self, client: Client) -> None:
