@@ -8,6 +8,7 @@ compared with the generation its key has now.
 import asyncio
 import math
 from hashlib import sha256
+from itertools import count
 
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -25,6 +26,8 @@ MAX_PAUSE = 2.0
 """Seconds between two attempts to subscribe: doubling, jittered; there is no last attempt."""
 MARGIN = 60.0
 """Seconds a revocation is remembered here when the last stored token it can mean has expired."""
+MOST_NODES = 1000
+"""Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
 MAX_WRITES = 100
 """Other programs' revocations being written down at a time; more than that are left to the other pods."""
 
@@ -62,16 +65,16 @@ class RedisBus:
         self._pod = pod
         self._kept = store_ttl + MARGIN
         self._heard_until = -math.inf
-        self._writing: set[asyncio.Task[int | None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self.up = False
         """Whether the other pods' messages arrive, and none was missed."""
 
     async def run(self) -> None:
         """See the port."""
         pause = FIRST_PAUSE
-        while True:
+        for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
-                async with Subscription(self._client, self._hearing.channels) as subscription:
+                async with Subscription(self._client, self._hearing.channels, turn) as subscription:
                     await self._catch_up()
                     self.up, pause = True, FIRST_PAUSE
                     await self._listen(subscription)
@@ -92,7 +95,7 @@ class RedisBus:
             at = math.ceil(self._revoked.offset.latest_there(self._clock.now()) * 1000)
             revocation = Revocation(chosen, at, self._randomness.token_bytes(8).hex())
             message = self._message(revocation, self._pod)
-            pods = await self._revoked.add(message, at, channel=self._hearing.bust_channel)
+            pods = await self._revoked.publish(message, at, self._hearing.bust_channel)
         self._journal.tell(SelectSent(describe(chosen), pods or 0))
         return pods
 

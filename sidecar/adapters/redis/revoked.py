@@ -1,7 +1,11 @@
 """What was revoked of late, kept for the pods that were away: one sorted set of signed messages by their moment."""
 
 from collections.abc import Callable
+from functools import partial
 
+from redis.asyncio import RedisCluster
+
+from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.link import Link, Reply
 from sidecar.adapters.redis.scripts import Script
 from sidecar.core.offset import Offset
@@ -29,10 +33,11 @@ redis.call('ZADD', KEYS[1], at, message)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - life))
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
 redis.call('PEXPIRE', KEYS[1], life)
-return {clock[1], clock[2], channel ~= '' and redis.call('PUBLISH', channel, message) or 0}
+if channel ~= '' then redis.call('PUBLISH', channel, message) end
+return {clock[1], clock[2]}
 """,
 )
-"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or '' → how many heard it."""
+"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or ''."""
 
 LOAD = Script(
     "revoked",
@@ -72,10 +77,18 @@ class RevokedSet:
         """Learn the server's time; False when it does not answer."""
         return await self._run(LOAD, 0, 0, 0) is not None
 
-    async def add(self, message: bytes, at: int, *, channel: str = "") -> int | None:
-        """Keep the message of that moment (ms there), publish it if there is a channel; tell how many heard it."""
-        reply = await self._run(ADD, message, at, _ms(self._life), self._most, channel)
-        return int(reply[0]) if reply is not None else None
+    async def add(self, message: bytes, at: int) -> None:
+        """Keep the message of that moment (ms there)."""
+        await self._run(ADD, message, at, _ms(self._life), self._most, "")
+
+    async def publish(self, message: bytes, at: int, channel: str) -> int | None:
+        """Keep it and publish it; tell how many listen to the channel, None when the server does not answer.
+
+        What PUBLISH returns would not do: in a Cluster it counts the listeners of a single node.
+        """
+        if await self._run(ADD, message, at, _ms(self._life), self._most, channel) is None:
+            return None
+        return await self._link.ask("listeners", partial(_listeners, channel))
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
         """Hand over every message kept since that moment; return from when on none can be missing.
@@ -101,6 +114,12 @@ class RevokedSet:
 
     async def _run(self, script: Script, *arguments: str | bytes | float) -> Reply | None:
         return await self._link.run(script, [self._key], *arguments)
+
+
+async def _listeners(channel: str, client: Client) -> int:
+    everywhere = {"target_nodes": RedisCluster.ALL_NODES} if isinstance(client, RedisCluster) else {}
+    found = await client.pubsub_numsub(channel, **everywhere)
+    return sum(number for _, number in found)
 
 
 def _ms(seconds: float) -> int:

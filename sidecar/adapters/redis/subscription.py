@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
 
-from sidecar.adapters.redis.connect import Client
+from sidecar.adapters.redis.connect import Client, disconnect
 
 PING_EVERY = 1.0
 SILENCE = 3.0
@@ -21,18 +22,23 @@ class Subscription:
     for only a new one makes its owner look what was missed between the two.
     """
 
-    def __init__(self, client: Client, channels: Sequence[str]) -> None:
+    def __init__(self, client: Client, channels: Sequence[str], turn: int) -> None:
+        """`turn` chooses the node of a Cluster: each hears everything, so the next one does when one is dead."""
         self._client = client
         self._channels = channels
+        self._turn = turn
         self._pubsub: PubSub | None = None
         self._heard = 0.0
         self._next_ping = 0.0
 
     async def __aenter__(self) -> Self:
         self._heard = asyncio.get_running_loop().time()
-        self._pubsub = self._client.pubsub()
         try:
             async with asyncio.timeout(SILENCE):
+                await (
+                    self._client.initialize()
+                )  # a Cluster's client must know the nodes before it can subscribe
+                self._pubsub = self._choose()
                 await self._pubsub.subscribe(*self._channels)
                 for _ in self._channels:
                     await self._next("subscribe")
@@ -55,6 +61,12 @@ class Subscription:
         """Wait for the next message; return its channel and payload."""
         return await self._next("message")
 
+    def _choose(self) -> PubSub:
+        if isinstance(self._client, RedisCluster):
+            nodes = self._client.get_nodes()
+            return self._client.pubsub(node=nodes[self._turn % len(nodes)])
+        return self._client.pubsub()
+
     async def _next(self, kind: str) -> tuple[str, bytes]:
         assert self._pubsub is not None
         loop = asyncio.get_running_loop()
@@ -73,3 +85,4 @@ class Subscription:
     async def _close(self) -> None:
         if self._pubsub is not None:
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+        await disconnect(self._client)  # the next one looks for the nodes anew: they may have changed
