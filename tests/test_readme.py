@@ -13,9 +13,10 @@ import pytest
 from sidecar import admin, cache, cli
 from sidecar.adapters import credential_sources, output, token_endpoint
 from sidecar.adapters.logs import JsonLines
+from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.config import json_schema, load, yaml_file
-from sidecar.core import instruments, problem
+from sidecar.core import dialects, instruments, messages, problem, selectors
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.instruments import Instrument
 from sidecar.http1 import body, connection, message, pool, server, upload
@@ -195,6 +196,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
+        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "Silence of the bus": f"{subscription.SILENCE:g} s",
+        "Message of the fleet": size(messages.MAX_SIZE),
+        "Message of another program": size(dialects.MAX_SIZE),
+        "Revocations remembered": str(selectors.MAX_REMEMBERED),
+        "Body of a `POST` to the admin server": size(admin.MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
         "Log lines waiting to be written": size(output.CAPACITY),
