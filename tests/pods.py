@@ -216,8 +216,10 @@ class Pod:
 class Fleet:
     """Pods with one Redis, one prefix and one token server."""
 
-    def __init__(self, redis: RedisServer, *, sealed: bool = True) -> None:
+    def __init__(self, redis: RedisServer, *, sealed: bool = True, cluster: bool = False) -> None:
+        """`redis` is one of its nodes where it is a Cluster."""
         self.redis = redis
+        self._cluster = cluster
         self.seal: Seal = AesSeal([("k1", KEY)], SystemRandomness()) if sealed else NoSeal()
         self._keys = (EncryptionKey("k1", Secret(base64.b64encode(KEY).decode())),) if sealed else ()
         self.server = TokenServer()
@@ -230,6 +232,7 @@ class Fleet:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
         settings = RedisSettings(
             hosts=(("127.0.0.1", port or self.redis.port),),
+            cluster=self._cluster,
             key_prefix=self.prefix,
             encryption_keys=self._keys,
         )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from time import time
 
 import pytest
+from redis.asyncio import Redis
 
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, SelectSent
@@ -14,7 +15,7 @@ from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
 from tests.pods import Cable, Fleet, request, until
-from tests.redis_server import RedisServer
+from tests.redis_server import Cluster, RedisServer
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
@@ -410,6 +411,40 @@ async def test_b52_a_select_of_all_busts_everything(fleet: Fleet) -> None:
         await until(lambda: not any(other.holds(each) for each in wanted))
         assert len(messages) == 1
     assert other.evicted == 20
+
+
+async def test_b52_in_a_cluster_everybody_hears_and_is_counted(cluster: Cluster) -> None:
+    """Pods listen at nodes of their own choice; a select published at one reaches and counts them all."""
+    fleet = Fleet(cluster.nodes[0], cluster=True)
+    pods = [await fleet.pod() for _ in range(5)]
+    for pod in pods:
+        await pod.token(LEDGER)
+    listeners = [await listening(fleet, node) for node in cluster.nodes]
+    assert sum(listeners) == 5
+    assert await pods[0].bust(service="ledger") == 5
+    await until(lambda: not any(pod.holds(LEDGER) for pod in pods))
+    await fleet.close()
+
+
+async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(cluster: Cluster) -> None:
+    """However often it must try; what needs the dead node's keys stays undone, the rest crosses over."""
+    fleet = Fleet(cluster.nodes[0], cluster=True)
+    pod = await fleet.pod()
+    (at,) = [node for node in cluster.nodes if await listening(fleet, node)]
+    at.kill()
+    await until(lambda: not pod.hears)
+    others = [node for node in cluster.nodes if node is not at]
+    async with asyncio.timeout(20):
+        while not [node for node in others if await listening(fleet, node)]:
+            await asyncio.sleep(0.02)
+    await fleet.close()
+
+
+async def listening(fleet: Fleet, node: RedisServer) -> int:
+    """How many subscribers this node counts."""
+    async with Redis(port=node.port) as client:
+        ((_, number),) = await client.pubsub_numsub(fleet.channel)
+        return int(number)
 
 
 async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server: Fleet) -> None:

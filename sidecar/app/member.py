@@ -2,7 +2,7 @@
 
 import base64
 
-from sidecar.adapters.redis.bus import MARGIN, RedisBus
+from sidecar.adapters.redis.bus import RedisBus
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
 from sidecar.adapters.redis.revoked import RevokedSet
@@ -87,6 +87,7 @@ class Member:
         hearing = Hearing(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
+            store_ttl=self._store_ttl,
             listen=self._listen,
             seal=self._seal,
             evictions=cache,
@@ -102,9 +103,8 @@ class Member:
                 self._link,
                 key_prefix=self._settings.key_prefix,
                 clock=self._clock,
-                life=max(REVOKED_FOR, self._store_ttl + MARGIN),
+                life=max(REVOKED_FOR, hearing.memory),
             ),
-            revocations=self.revocations,
             evictions=cache,
             store=self.fleet,
             seal=self._seal,
@@ -112,7 +112,6 @@ class Member:
             randomness=self._randomness,
             journal=self._journal,
             pod=self._pod,
-            store_ttl=self._store_ttl,
         )
 
     def _spare(self, request: TokenRequest) -> Token | None:

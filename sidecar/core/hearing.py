@@ -12,6 +12,9 @@ from sidecar.core.ports import Clock, Evictions, Fills, Journal, Seal
 from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.settings import ForeignChannel
 
+MARGIN = 60.0
+"""Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""
+
 _Reader = Callable[[bytes, Offset], Sequence[Selector] | Rejection]
 
 
@@ -23,6 +26,7 @@ class Hearing:
         *,
         key_prefix: str,
         pod: str,
+        store_ttl: float,
         listen: Sequence[ForeignChannel],
         seal: Seal,
         evictions: Evictions,
@@ -31,9 +35,11 @@ class Hearing:
         clock: Clock,
         journal: Journal,
     ) -> None:
-        """`pod` is the name this pod sends under; `listen` are the other programs' channels."""
+        """`pod` is the name this pod sends under, `listen` are the other programs' channels, `store_ttl` in seconds."""
         self._prefix = key_prefix
         self.bust_channel = f"{key_prefix}m2m:bust"
+        self.memory = store_ttl + MARGIN
+        """Seconds for which a revocation is remembered: after them no stored token is left that it can mean."""
         self._evictions = evictions
         self._fills = fills
         self._revocations = revocations
@@ -69,14 +75,20 @@ class Hearing:
         if revocation is not None:
             self._revocations.add(revocation.chosen, self._moment(revocation, offset))
 
-    def drop_missed(self, generations: Mapping[str, int]) -> None:
-        """Drop what was revoked or bust while nothing was heard; `generations` are those of today."""
+    def drop_missed(self, generations: Mapping[str, int], unknown_until: float) -> None:
+        """Drop what was revoked or bust while nothing was heard.
+
+        `generations` are those of today; whatever was fetched by `unknown_until` may have been revoked by what
+        nobody remembers any more.
+        """
+        self._revocations.raise_floor(unknown_until)
         evicted = self._evictions.evict_revoked() + self._evictions.evict_behind(generations)
         self._applied("gap", "", "", evicted)
 
     def revoke(self, chosen: Selector, at: float) -> int:
         """Drop every token that the selector means and that was fetched by then, and those still to come."""
         self._revocations.add(chosen, at)
+        self._revocations.forget(self._clock.now() - self.memory)
         return self._evictions.evict_selected(chosen, at)
 
     def _bust(self, payload: bytes, offset: Offset) -> Sequence[Selector] | Rejection:

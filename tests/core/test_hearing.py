@@ -62,6 +62,7 @@ class Rig:
         self.hearing = Hearing(
             key_prefix=PREFIX,
             pod="self",
+            store_ttl=300,
             listen=[
                 ForeignChannel("mcpgw:auth:invalidate", "mcp-gateway"),
                 ForeignChannel("tenant-events:prod:", "lerian"),
@@ -187,8 +188,22 @@ def test_a_stored_revocation_comes_back_without_evicting_by_itself(rig: Rig) -> 
 
 def test_b46_after_a_gap_what_is_behind_is_dropped(rig: Rig) -> None:
     """Told once, with the number of all that went."""
-    rig.hearing.drop_missed({"a": 1, "b": 2})
+    rig.hearing.drop_missed({"a": 1, "b": 2}, unknown_until=7.0)
     assert rig.journal.events == [BustApplied("gap", "", "", 3)]
+    assert rig.revocations.cover(frozenset(), 7.0)
+    assert not rig.revocations.cover(frozenset(), 7.1)
+
+
+async def test_b45_revocations_are_forgotten_when_no_token_is_left_for_them(rig: Rig) -> None:
+    """The store keeps a token five minutes, and a fetch takes far less than one more."""
+    for name in ("alice", "bob"):
+        rig.hear("mcpgw:auth:invalidate", f"user:{name}".encode())
+    await rig.clock.advance(300)
+    rig.hear("mcpgw:auth:invalidate", b"user:carol")
+    assert len(rig.revocations) == 3
+    await rig.clock.advance(61)
+    rig.hear("mcpgw:auth:invalidate", b"user:dave")
+    assert len(rig.revocations) == 2
 
 
 def test_b45_every_way_to_revoke_is_bounded(rig: Rig) -> None:

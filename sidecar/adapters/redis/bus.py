@@ -19,13 +19,11 @@ from sidecar.core.events import Failed, SelectSent
 from sidecar.core.hearing import Hearing
 from sidecar.core.messages import Revocation, encode
 from sidecar.core.ports import Clock, Evictions, Journal, Randomness, Seal, TokenStore
-from sidecar.core.selectors import Revocations, Selector, describe
+from sidecar.core.selectors import Selector, describe
 
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
 """Seconds between two attempts to subscribe: doubling, jittered; there is no last attempt."""
-MARGIN = 60.0
-"""Seconds a revocation is remembered here when the last stored token it can mean has expired."""
 MOST_NODES = 1000
 """Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
 MAX_WRITES = 100
@@ -41,7 +39,6 @@ class RedisBus:
         *,
         hearing: Hearing,
         revoked: RevokedSet,
-        revocations: Revocations,
         evictions: Evictions,
         store: TokenStore,
         seal: Seal,
@@ -49,13 +46,11 @@ class RedisBus:
         randomness: Randomness,
         journal: Journal,
         pod: str,
-        store_ttl: float,
     ) -> None:
-        """`client` is the bus's own; `pod` is who our messages are from; `store_ttl` in seconds."""
+        """`client` is the bus's own; `pod` is who our messages are from."""
         self._client = client
         self._hearing = hearing
         self._revoked = revoked
-        self._revocations = revocations
         self._evictions = evictions
         self._store = store
         self._seal = seal
@@ -63,7 +58,6 @@ class RedisBus:
         self._randomness = randomness
         self._journal = journal
         self._pod = pod
-        self._kept = store_ttl + MARGIN
         self._heard_until = -math.inf
         self._writing: set[asyncio.Task[None]] = set()
         self.up = False
@@ -106,16 +100,13 @@ class RedisBus:
 
     async def _catch_up(self) -> None:
         """Learn what was revoked and bust since we last heard anything. Raises TimeoutError without an answer."""
-        now = self._clock.now()
-        since = now - self._kept if self._heard_until == -math.inf else self._heard_until
+        at_start = self._heard_until == -math.inf
+        since = self._clock.now() - self._hearing.memory if at_start else self._heard_until
         complete_since = await self._revoked.load(since, self._recall)
         generations = await self._store.generations(list(self._evictions.held()))
         if complete_since is None or generations is None:
             raise TimeoutError
-        if since < complete_since:
-            self._revocations.raise_floor(complete_since)
-        self._hearing.drop_missed(generations)
-        self._revocations.forget(now - self._kept)
+        self._hearing.drop_missed(generations, complete_since if since < complete_since else -math.inf)
 
     def _recall(self, payload: bytes) -> None:
         self._hearing.recall(payload, self._revoked.offset)
@@ -126,7 +117,6 @@ class RedisBus:
                 channel, payload = await subscription.message()
                 for chosen in self._hearing.hear(channel, payload, self._revoked.offset):
                     self._write_down(chosen)
-                self._revocations.forget(self._clock.now() - self._kept)
                 await asyncio.sleep(0)  # a flood must not keep the requests waiting
         finally:
             self._heard_until = self._clock.now() - subscription.silence

@@ -35,9 +35,7 @@ class Subscription:
         self._heard = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(SILENCE):
-                await (
-                    self._client.initialize()
-                )  # a Cluster's client must know the nodes before it can subscribe
+                await self._client.initialize()  # a Cluster's must know the nodes before it subscribes
                 self._pubsub = self._choose()
                 await self._pubsub.subscribe(*self._channels)
                 for _ in self._channels:
