@@ -19,6 +19,7 @@ from tests.servers import Upstream
 from tests.wire import PATIENCE, ask
 
 TOKEN = "an-operators-canary"
+README = (ROOT / "README.md").read_text()
 OF_THE_FLEET = {"redis", "cryptography"}
 
 
@@ -208,6 +209,36 @@ async def test_plaintext_is_warned_about(fleet: Fleet, own_redis: RedisServer) -
     await fleet.start(1, redis={"url": own_redis.url, "key_prefix": fleet.prefix, "encryption": "none"})
     await fleet.stop()
     assert [line["level"] for line in fleet.pods[0].events("unencrypted")] == ["warning"]
+
+
+async def test_the_permissions_in_the_readme_are_enough(
+    fleet: Fleet,
+    own_redis: RedisServer,
+    token_file: Path,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+) -> None:
+    """A user with just these shares tokens, hears busts and sends them."""
+    rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
+    own_redis.client().execute_command("ACL", "SETUSER", "sidecar", *rules)  # type: ignore[no-untyped-call]
+    keys = [{"id": "k1", "key": {"env": "FLEET_KEY"}}]
+    password = {"file": str(written(token_file.with_name("password"), "secret"))}
+    redis = {"url": own_redis.url, "username": "sidecar", "password": password, "encryption_keys": keys}
+    admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
+    one, other = await fleet.start(2, redis=redis, admin=admin)
+    assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
+    authorization_server.revoke("canary-token-1")
+    assert await one.get() == 200
+    await emptied(other)
+    assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
+    assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
+    await fleet.stop()
+    assert [pod.events("store_down") for pod in fleet.pods] == [[], []]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 @pytest.mark.parametrize("mode", ["local", "distributed"])
