@@ -12,7 +12,7 @@ from itertools import count
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from sidecar.adapters.redis.connect import Client
+from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.subscription import Subscription
 from sidecar.core.events import Failed, SelectSent
@@ -96,7 +96,7 @@ class RedisBus:
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
         await asyncio.gather(*self._writing, return_exceptions=True)
-        await asyncio.gather(self._client.aclose(), return_exceptions=True)
+        await disconnect(self._client)
 
     async def _catch_up(self) -> None:
         """Learn what was revoked and bust since we last heard anything. Raises TimeoutError without an answer."""

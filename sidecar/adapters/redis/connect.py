@@ -13,6 +13,7 @@ from typing import TypedDict
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
@@ -72,9 +73,11 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
 async def disconnect(client: Client) -> None:
     """End every connection, whatever state they are in; the client connects anew when it is used again."""
     closing: list[Awaitable[None]] = [client.aclose()]
-    if isinstance(client, RedisCluster):  # which closes nothing by itself once a node has failed it
+    if isinstance(client, RedisCluster):  # closes nothing by itself once a node has failed it
         nodes = client.nodes_manager
         closing += [nodes.aclose(), nodes.aclose("startup_nodes")]
+    elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
+        closing.append(client.connection_pool.sentinel_manager.aclose())
     await asyncio.gather(*closing, return_exceptions=True)
 
 
