@@ -14,6 +14,9 @@ PING_EVERY = 1.0
 SILENCE = 3.0
 """Seconds without a word, not even a pong, after which the link counts as dead."""
 
+LAST_LOOK = 0.05
+"""Seconds each look takes at least: where this process stood still itself, what came meanwhile is still read."""
+
 
 class Subscription:
     """Entering subscribes and returns once the server has confirmed every channel.
@@ -72,12 +75,13 @@ class Subscription:
             if loop.time() >= self._next_ping:
                 self._next_ping = loop.time() + PING_EVERY
                 await self._pubsub.ping()
-            heard = await self._pubsub.get_message(timeout=max(self._next_ping - loop.time(), 0.0))
+            patience = min(self._next_ping - loop.time(), SILENCE - self.silence)
+            heard = await self._pubsub.get_message(timeout=max(patience, LAST_LOOK))
             if heard is not None:
                 self._heard = loop.time()
                 if heard["type"] == kind:
                     return heard["channel"].decode(errors="replace"), heard["data"]
-            elif self.silence > SILENCE:
+            elif self.silence >= SILENCE:
                 raise TimeoutError
 
     async def _close(self) -> None:
