@@ -4,7 +4,7 @@ MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench soak fmt
+.PHONY: demo test check bench soak outages fmt
 
 test: $(VENV)/.with-test
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -28,6 +28,9 @@ bench: $(VENV)/.with-bench
 
 soak: $(VENV)/.with-test
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+outages: $(VENV)/.with-test
+	@OUTAGE_SECONDS=30 $(BIN)/pytest --timeout 300 tests/test_fleet_outages.py
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."

@@ -13,9 +13,10 @@ import pytest
 from sidecar import admin, cache, cli
 from sidecar.adapters import credential_sources, output, token_endpoint
 from sidecar.adapters.logs import JsonLines
+from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.config import json_schema, load, yaml_file
-from sidecar.core import instruments, problem
+from sidecar.core import dialects, instruments, messages, problem, selectors
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.instruments import Instrument
 from sidecar.http1 import body, connection, message, pool, server, upload
@@ -54,7 +55,7 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
     def elsewhere(path: re.Match[str]) -> str:
         copy = tmp_path / path[0].replace("/", "_")
-        copy.write_text("content")
+        copy.write_text("A" * 43 + "=")  # good as a secret, a token and a key
         return str(copy)
 
     file = tmp_path / "sidecar.yaml"
@@ -122,15 +123,15 @@ def test_every_command_and_flag_is_listed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_exit_code_is_listed() -> None:
-    """The table has the command's own codes, the demo's 1 and argparse's 2."""
+    """The table has the command's own codes and argparse's 2."""
     codes = {str(code) for name, code in vars(cli).items() if name.startswith("EXIT_")}
-    assert {row["Code"] for row in table("Exit codes", "Code")} == codes | {"1", "2"}
+    assert {row["Code"] for row in table("Exit codes", "Code")} == codes | {"2"}
 
 
 def test_every_admin_path_is_listed() -> None:
     """The table is what the admin server answers."""
-    answers = admin._answers(cast(admin.AdminState, None))  # asked for its paths only
-    assert {row["Path"] for row in table("Operating", "Path")} == set(answers)
+    pages = admin._pages(cast(admin.AdminState, None))  # asked for its paths only
+    assert {row["Path"] for row in table("Operating", "Path")} == set(pages)
 
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
@@ -195,6 +196,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
+        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "Silence of the bus": f"{subscription.SILENCE:g} s",
+        "Message of the fleet": size(messages.MAX_SIZE),
+        "Message of another program": size(dialects.MAX_SIZE),
+        "Revocations remembered": str(selectors.MAX_REMEMBERED),
+        "Body of a `POST` to the admin server": size(admin.MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
         "Log lines waiting to be written": size(output.CAPACITY),
