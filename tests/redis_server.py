@@ -71,7 +71,9 @@ class RedisServer:
             "loglevel": "warning",
             **self._options,
         }
-        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        options = [
+            part for name, value in settings.items() for part in (f"--{name}", *(value.split() or [""]))
+        ]
         log = (self._directory / f"{self.port}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -156,6 +158,14 @@ class Sentinels:
         return tuple(("127.0.0.1", sentinel.port) for sentinel in self._sentinels)
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         self.first.start()
         self.second.start()
         until(self._replicates)
@@ -168,7 +178,6 @@ class Sentinels:
             )
             sentinel.start("--sentinel", file=str(config))
         until(lambda: all(self._knows_all(sentinel) for sentinel in self._sentinels))
-        return self
 
     def __exit__(self, *_: object) -> None:
         for server in (*self._sentinels, self.second, self.first):
@@ -207,6 +216,14 @@ class Cluster:
         return tuple(("127.0.0.1", node.port) for node in self.nodes)
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         for number, node in enumerate(self.nodes):
             node.start()
             first = number * 16384 // 3
@@ -218,7 +235,6 @@ class Cluster:
             with node.client() as client:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
         until(lambda: all(self._is_whole(node) for node in self.nodes))
-        return self
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:

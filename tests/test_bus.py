@@ -400,6 +400,18 @@ async def test_b52_a_select_busts_by_label(fleet: Fleet, labels: dict[str, objec
     assert [(event.kind, event.evicted) for event in other.told(BustApplied)] == [("select", 1)]
 
 
+async def test_b52_a_select_leaves_what_was_fetched_since(fleet: Fleet) -> None:
+    """A message that took a minute to come: its moment decides, not its arrival."""
+    pod = await fleet.pod()
+    await pod.token(LEDGER)
+    late = Revocation(selector({}), millis() - 60_000, "late")
+    message = encode(late, channel=fleet.channel, sender="other", at=late.at, sign=fleet.seal.sign)
+    await fleet.publish(fleet.channel, message)
+    await fleet.heard()
+    assert pod.holds(LEDGER)
+    assert "old" not in pod.rejected
+
+
 async def test_b52_a_select_of_all_busts_everything(fleet: Fleet) -> None:
     """One message for any number of tokens."""
     one, other = await fleet.pod(), await fleet.pod()

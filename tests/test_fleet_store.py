@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from sidecar.core.settings import RedisSettings, SecretFile
 from sidecar.core.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import PATIENCE, RedisServer
+from tests.servers import FaultProxy
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 CANARY = "canary-token"
@@ -382,19 +384,22 @@ class TestWhoMayConnect:
                 assert ours.told() == ["store_down"]
                 assert "canary" not in repr(ours.journal.events)
 
-    async def test_tls_with_a_client_certificate(self, tls_server: RedisServer, tls: Tls) -> None:
+    async def test_tls_with_a_client_certificate(self, tls_port: int, tls: Tls) -> None:
         """Our own authority, and theirs."""
-        async with pod(replace(settings_of(tls_server), tls=tls)) as ours:
+        async with pod(self._settings(tls_port, tls)) as ours:
             await ours.put()
             assert await ours.holds()
 
-    async def test_tls_does_not_trust_just_anybody(self, tls_server: RedisServer, tls: Tls) -> None:
+    async def test_tls_does_not_trust_just_anybody(self, tls_port: int, tls: Tls) -> None:
         """A server of another authority is a server that is down; so are we without a certificate for it."""
         for other in (replace(tls, ca_file=""), replace(tls, certificate_file="", key_file="")):
-            async with pod(replace(settings_of(tls_server), tls=other)) as ours:
+            async with pod(self._settings(tls_port, other)) as ours:
                 for _ in range(FAILURES):
                     await ours.timed_claim()
                 assert ours.told() == ["store_down"]
+
+    def _settings(self, port: int, tls: Tls) -> RedisSettings:
+        return RedisSettings(hosts=(("127.0.0.1", port),), key_prefix=f"{uuid4().hex}:", tls=tls)
 
     @pytest.fixture
     def tls(self, tmp_path: Path) -> Tls:
@@ -407,10 +412,10 @@ class TestWhoMayConnect:
         return Tls(*paths)
 
     @pytest.fixture
-    def tls_server(self, tmp_path: Path, tls: Tls) -> Iterator[RedisServer]:
-        files = {"ca-cert": tls.ca_file, "cert": tls.certificate_file, "key": tls.key_file}
-        options = {f"tls-{name}-file": path for name, path in files.items()}
-        server = RedisServer(tmp_path, options)
-        server.start("--port", "0", "--tls-port", str(server.port))
-        yield server
-        server.kill()
+    async def tls_port(self, redis_server: RedisServer, tls: Tls) -> AsyncIterator[int]:
+        """TLS in front of the server, which may have been built without; it asks for our certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file)
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        async with FaultProxy(f"127.0.0.1:{redis_server.port}", context) as front:
+            yield front.port

@@ -161,14 +161,14 @@ class TestSetbacks:
     async def test_a_setback_is_shared_for_its_time(self, pods: Pods, code: str | None) -> None:
         """Nobody gets the lease before; then it says what to count from."""
         await pods.a.claim(REQUEST, "a", "")
-        setback = Setback(pods.clock.now() + 0.3, 3, "no answer", code)
+        setback = Setback(pods.clock.now() + 1, 3, "no answer", code)
         await pods.a.give_up(REQUEST, "a", setback)
         found = await pods.b.claim(REQUEST, "b", "")
         assert (found.lease, found.token) == (Lease.NOBODYS, None)
         assert found.setback is not None
         assert (found.setback.failures, found.setback.reason, found.setback.code) == (3, "no answer", code)
         assert setback.until - 0.2 < found.setback.until <= setback.until
-        await pods.wait(0.3)
+        await pods.wait(1)
         later = await pods.b.claim(REQUEST, "b", "")
         assert later.lease is Lease.OURS
         assert later.setback is not None
