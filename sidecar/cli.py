@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.command(arguments)
         sys.stdout.flush()
     except ConfigError as error:
-        return _complain(EXIT_CONFIGURATION, *_faults(error))
+        return _complain(EXIT_CONFIGURATION, *_faults(error, arguments))
     except (AdminRefused, ListenError) as error:
         code = EXIT_CANNOT_LISTEN if isinstance(error, ListenError) else EXIT_FAILED
         return _complain(code, f"sidecar: {error}")
@@ -212,10 +212,17 @@ def _demo(_: argparse.Namespace) -> int:
     return demo(start_for_demo, uvloop.new_event_loop)
 
 
-def _faults(error: ConfigError) -> list[str]:
+def _faults(error: ConfigError, arguments: argparse.Namespace) -> list[str]:
+    """Tell the faults; one in a flag names the flag, not the variable it is written over."""
+    flags = {
+        name: f"--{flag.replace('_', '-')}"
+        for flag, name in _FLAGS.items()
+        if getattr(arguments, flag, None) is not None
+    }
     count = len(error.faults)
     return [f"sidecar: {count} {'fault' if count == 1 else 'faults'} in the configuration"] + [
-        f"  {fault}" for fault in error.faults
+        f"  {flags[fault.path]}: {fault.reason}" if fault.path in flags else f"  {fault}"
+        for fault in error.faults
     ]
 
 

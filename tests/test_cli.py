@@ -159,6 +159,16 @@ def test_flags_go_before_the_environment(config: str) -> None:
     assert run("validate", "-c", config, "--log-format", "xml", LOG_FORMAT="json").returncode == 78
 
 
+def test_a_fault_in_a_flag_names_the_flag(config: str) -> None:
+    """Who typed a flag is told of that flag; who set its variable, of the variable."""
+    typed = run("validate", "-c", config, "--log-format", "xml", "--admin-listen", "nowhere").stderr
+    assert "  --log-format: must be one of" in typed
+    assert "  --admin-listen: " in typed
+    assert "environment" not in typed
+    by_variable = run("validate", "-c", config, LOG_FORMAT="xml").stderr
+    assert "  environment: LOG_FORMAT: must be one of" in by_variable
+
+
 def test_schema_is_json() -> None:
     """The schema names its dialect and the keys of the file."""
     schema = json.loads(run("schema").stdout)

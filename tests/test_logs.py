@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sidecar.adapters.logs import LONGEST_LINE, ConsoleLines, JsonLines, Lines, Logs, lines
 from sidecar.core.events import (
     BustSent,
+    CoolingDown,
     Draining,
     Event,
     Level,
@@ -91,6 +92,14 @@ def test_an_event_is_one_flat_object(event: Event, expected: dict[str, object]) 
     line = JsonLines().event(event, AT)
     assert json.loads(line, object_pairs_hook=list) == [("ts", "2027-01-15T08:00:00.062Z"), *expected.items()]
     assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("form", [JsonLines(), ConsoleLines(colour=False)])
+def test_numbers_in_events_have_three_decimals(form: Lines) -> None:
+    """Nobody reads the nanoseconds of a duration."""
+    line = form.event(CoolingDown(token="ledger", service="ledger", tenant="", seconds=1.2345678), AT)
+    assert b"1.235" in line
+    assert b"1.2345" not in line
 
 
 @pytest.mark.parametrize(

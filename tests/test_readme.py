@@ -63,6 +63,15 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
     assert load(str(file), dict.fromkeys(re.findall(r"env: (\w+)", text), "secret")).routes
 
 
+def test_the_excerpt_of_the_demo_is_in_the_demos_words() -> None:
+    """What the first page shows of the demo is what the demo says."""
+    excerpt = README.split("What it shows third:")[1].split("```")[1]
+    told = re.findall(r"^(?:3\.|  The| +\^ )(.*)$", excerpt, re.MULTILINE)
+    scenes = (ROOT / "sidecar/demo/scenes.py").read_text()
+    assert len(told) == 6
+    assert [line for line in told if line.strip() not in scenes] == []
+
+
 def test_the_example_without_a_file_is_valid() -> None:
     """The variables of the quick start make a route."""
     example = next(block for block in blocks("sh") if "SIDECAR_UPSTREAM" in block)

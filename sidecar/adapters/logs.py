@@ -192,7 +192,8 @@ class _Stamp:
 
 
 def _values(event: Event) -> dict[str, object]:
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _careful(content: _RequestLine | dict[str, object]) -> bytes:

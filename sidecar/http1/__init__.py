@@ -12,15 +12,21 @@ The modules, from pure to busy
 `upload`              a request's body on its way up, kept for a second send while it is small
 `tunnel`              a WebSocket, once both sides have agreed to one
 `dial`, `pool`        opening connections to an origin, and keeping them
-`relay`               one request and its answer, between a client and a pool; all that `sidecar.proxy` uses
+`relay`               one request and its answer, between a client and a pool: what `sidecar.proxy` tells to do
+
+*The story* is `sidecar.proxy`: one task for each client connection, which decides what is sent where. Nothing in
+here decides that.
 
 Framing
 -------
 A head is looked at when its empty line is here, never before, by a fresh llhttp parser that sees nothing
 else: it judges, and the lines it has passed are read by `fields`. So where a message ends is never up to a
-parser that remembers an earlier one, or that stops at an `Upgrade` or a CONNECT. The length of a body has one
-source (rule 4 of `message`); what is doubtful is refused, answered once, and its connection closed, because
-whoever sent it may have meant the bytes behind it differently.
+parser that remembers an earlier one, or that stops at an `Upgrade` or a CONNECT. A head with the very bytes of
+the one before it on its connection was judged with that one, and is not read again (a request's target may differ;
+that is for `core.target` to judge).
+
+The length of a body has one source (rule 4 of `message`). What is doubtful is refused, answered once, and its
+connection closed, because whoever sent it may have meant the bytes behind it differently.
 
 A sized body is counted; a chunked one is decoded and written anew, in chunks of our own. An answer that lasts
 until its connection ends goes out chunked (or, to HTTP/1.0, until the end). A body that breaks off is broken
@@ -50,7 +56,6 @@ Who may close what
 | `pool`       | idle connections          | too old, too many, or no longer configured                 |
 | the listener | every client              | at the end of a drain                                      |
 
-The client's own leaving cancels its story, and with it the exchange. Nobody else closes anything; a
-connection is closed politely (behind what was written, within LINGER seconds) or aborted (TCP reset), and the
-word for each is `close` and `abort`.
+The client's own leaving cancels its story, and with it the exchange. Nobody else closes anything. There are two
+ways: `close` is polite, behind what was written and within LINGER (2 s); `abort` is a TCP reset.
 """

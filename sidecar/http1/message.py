@@ -1,7 +1,8 @@
 """Heads: which bytes are a message we accept, and what it means.
 
 Rule 1. A head ends at its first empty line. Only then is it looked at, as a whole, by a fresh llhttp parser
-        that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory.
+        that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory. Only
+        the very bytes of the head before it are not judged again.
 Rule 2. The version is HTTP/1.1 or HTTP/1.0; the request line has exactly two spaces.
 Rule 3. A request has exactly one Host. CONNECT and TRACE are refused.
 Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in

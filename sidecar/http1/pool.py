@@ -1,7 +1,8 @@
 """The connections to one origin: used again newest first, never more than allowed.
 
-When all are busy, exchanges wait in line; the line and the wait are bounded too, by the same numbers as
-connecting is.
+An exchange borrows one, by `take` if one is idle, else by `connect`, and returns it with `give_back`, which closes
+what cannot carry another exchange. When all are busy, exchanges wait in line; the line and the wait are bounded
+too, by the same numbers as connecting is.
 """
 
 import asyncio

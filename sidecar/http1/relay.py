@@ -1,4 +1,12 @@
-"""One request between a client's connection and those of an upstream: sent once or twice, answered once."""
+"""One request between a client's connection and those of an upstream: sent once or twice, answered once.
+
+The story (`sidecar.proxy`) decides, and says so in this order:
+
+1. `send`, which borrows a connection from the pool and returns the answer's head;
+2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and `send` again;
+3. one of `answer_at_once`, `stream_answer`, `tunnel` and `answer_ourselves`; `cut` when that must break off;
+4. `end`, always, which gives back the connection and the memory of the body.
+"""
 
 from collections.abc import Awaitable
 

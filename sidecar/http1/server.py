@@ -230,9 +230,14 @@ class ClientConnection(Connection):
         """Whether a request is with the story."""
         return self._waiter is None and self._state is _BUSY
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is between two requests, and its client has read all that was written."""
+        return self._waiter is not None and not self.transport.get_write_buffer_size()
+
     def end(self) -> None:
-        """End now: quietly between two requests, else with a reset."""
-        if self._waiter is not None:
+        """End now: quietly at rest, else with a reset."""
+        if self.at_rest:
             self._end_waiting()
         else:
             self.abort()
@@ -321,12 +326,13 @@ class Listener:
         return sum(connection.busy for connection in self.connections)
 
     async def settle(self, within: float, quiet: float) -> None:
-        """Wait until no request has been with the story for `quiet` seconds, `within` seconds at most."""
+        """Wait until all have been at rest for `quiet` seconds, `within` seconds at most."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within
         seen, quiet_since = self.requests, loop.time()
         while (now := loop.time()) < end:
-            if self.busy or self.requests != seen:  # most requests are over between two looks
+            at_rest = all(connection.at_rest for connection in self.connections)
+            if not at_rest or self.requests != seen:  # most requests are over between two looks
                 seen, quiet_since = self.requests, now
             elif now - quiet_since >= quiet:
                 return

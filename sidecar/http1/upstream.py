@@ -7,7 +7,10 @@
 | HELD     | the answer's head is with the story    | are held, within HIGH_WATER | remembered               |
 | PIPING   | the answer's body flows to the client  | go to the client            | the end, or truncation   |
 | DONE     | the answer is complete                 | nobody asked: close         | not used again           |
-| PARTING  | a last word is on its way              | are thrown away             | gone                     |
+| PARTING  | it closes, behind what was written     | are thrown away             | gone                     |
+
+Silence counts where it is the upstream's: AWAITING its answer to a request that is sent, or PIPING a body that the
+client takes, it raises UpstreamTimeout. In its pool a connection is closed after a while; PARTING it is cut off.
 
 An answer may come while the request's body is still being sent; sending and reading do not wait for each
 other, so that an early 401 is read before the reset that may follow it.
