@@ -76,7 +76,7 @@ class Proxy:
                 try:
                     reusable = await self._answer(relay, record)
                 except asyncio.CancelledError:
-                    record.error = "client_gone"
+                    record.error = "drained" if client.dismissed else "client_gone"
                     raise
                 except Exception as error:  # noqa: BLE001  one request's bug must not take the others down
                     reusable = self._fail(error, relay, record)

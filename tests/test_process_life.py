@@ -153,6 +153,7 @@ async def test_b80_silence_does_not_hold_up_the_end(
         assert await process.ends() == (0, "stopped")
         assert await client.ending() == "reset"
         await client.close()
+    assert [line["error"] for line in process.events("request")] == ["drained"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

@@ -1,8 +1,10 @@
 """What the client sees of an answer: the same bytes; and what of an upstream that breaks the rules."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from tests.conftest import Running
+from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import OK, Exchange, Script, Upstream, closing, hang_up
 from tests.wire import Fields, TruncatedError
@@ -211,23 +213,25 @@ STARTS = {
 @pytest.mark.parametrize("hard", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("name", STARTS)
 async def test_a_truncated_answer_never_ends_cleanly(
-    relay: Running, upstream: Upstream, name: str, *, hard: bool
+    sidecar: Start, plain: Mapping[str, object], upstream: Upstream, name: str, *, hard: bool
 ) -> None:
-    """The client can tell that it has not got everything."""
+    """The client can tell that it has not got everything, and the log whose fault that was."""
 
     async def script(exchange: Exchange) -> None:
         await truncated(exchange, STARTS[name], hard=hard)
 
     upstream.script(script)
-    async with await relay.connect() as client:
-        await client.send(relay.request(b"POST", b"/", b"Content-Length: 0"))
-        try:
-            answer = await client.answer()
-        except TruncatedError:
-            pass
-        else:
-            assert answer.status == 502
-    assert (await relay.get()).status == 200
+    async with sidecar(plain) as relay:
+        async with await relay.connect() as client:
+            await client.send(relay.request(b"POST", b"/", b"Content-Length: 0"))
+            try:
+                answer = await client.answer()
+            except TruncatedError:
+                pass
+            else:
+                assert answer.status == 502
+        assert (await relay.get()).status == 200
+    assert [line["error"] for line in relay.events("request")] == ["upstream_malformed", ""]
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -1,21 +1,17 @@
 """A WebSocket on the wire once it is open: how it flows and how it ends. The frames are the peers' own."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import trustme
 
 from sidecar.config import load
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.processes import until
 from tests.servers import Exchange, Upstream
-from tests.tunnels import BLOCK, BOUND, IDLE, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
+from tests.tunnels import BLOCK, BOUND, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
 from tests.wire import PATIENCE
 
 # Ends
@@ -120,80 +116,6 @@ async def test_an_upstream_that_switches_and_leaves(
             assert (await client.head()).status == 101
             assert await rest_of(client) == b"bye"
     assert (await relay.get()).status == 200
-
-
-# Over TLS a connection cannot stay half open
-
-
-@pytest.fixture
-async def secure(tmp_path: Path) -> AsyncIterator[Upstream]:
-    """An upstream that speaks TLS."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    async with Upstream(context) as server:
-        yield server
-
-
-def secure_route(secure: Upstream, tmp_path: Path) -> Route:
-    return {"name": "secure", "upstream": secure.url, "tls": {"ca_file": str(tmp_path / "ca.pem")}, **IDLE}
-
-
-@pytest.mark.parametrize("first", ["client", "upstream"])
-async def test_b72_one_end_over_tls_is_the_end_of_both(
-    sidecar: Start, secure: Upstream, tmp_path: Path, first: str
-) -> None:
-    """Behind the last byte, and cleanly."""
-    async with sidecar(secure_route(secure, tmp_path)) as running:
-        async with tunnel(running, secure) as (client, far):
-            ended, left = (client, far) if first == "client" else (far, client)
-            await carries(left, ended, BLOCK)
-            ended.writer.write(BLOCK * 8)
-            if first == "client":
-                await client.half_close()
-            else:
-                far.writer.close()
-            assert await rest_of(left) == BLOCK * 8
-            if first == "client":
-                far.writer.close()
-                assert await rest_of(client) == b""
-        await until(lambda: not running.app._listener.connections)
-    [line] = running.events("request")
-    assert (line["status"], line["error"]) == (101, "")
-
-
-@pytest.mark.parametrize("first", ["client", "upstream"])
-async def test_b72_a_cut_over_tls_is_a_loss(
-    sidecar: Start, secure: Upstream, tmp_path: Path, first: str
-) -> None:
-    """No close_notify, no end: the other is cut off too (RFC 8446 section 6.1)."""
-    async with sidecar(secure_route(secure, tmp_path)) as running, tunnel(running, secure) as (client, far):
-        await carries(client, far)
-        if first == "client":
-            client.reset()
-            with pytest.raises(ConnectionError):
-                await rest_of(far)
-        else:
-            far.writer.transport.abort()
-            assert await client.ending() == "reset"
-
-
-@pytest.mark.parametrize("reader", ["client", "upstream"])
-async def test_b72_a_slow_reader_slows_the_sender_over_tls(
-    sidecar: Start, secure: Upstream, tmp_path: Path, reader: str
-) -> None:
-    """As without it."""
-    async with sidecar(secure_route(secure, tmp_path)) as running, tunnel(running, secure) as (client, far):
-        slow, fast = (client, far) if reader == "client" else (far, client)
-        flood = Flood(fast)
-        await flood.stuck()
-        assert 0 < flood.sent < BOUND
-        await carries(slow, fast, BLOCK)
-        size = await flood.stop()
-        async with asyncio.timeout(PATIENCE):
-            got = await slow.reader.readexactly(size)
-        assert got == BLOCK * (size // len(BLOCK))
 
 
 # Too much at once

@@ -60,8 +60,9 @@ def spare_the_collector() -> None:
     """Keep the cycle collector off the requests' time.
 
     What exists after the start lives as long as the process: freezing it takes it out of every collection. What
-    a request makes is freed by reference counts; the few cycles (exceptions with tracebacks) can wait.
+    a request makes is freed by reference counts; the few cycles (failed connections, mostly) can wait, but not for
+    megabytes of them.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 20, 100)

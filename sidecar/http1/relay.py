@@ -215,6 +215,7 @@ class Relay:
         client.source = None
         if self._connection is not None and self._pool is not None:
             self._pool.give_back(self._connection)
+        self._connection = self._upload = None  # either may hold the error that holds us
         if upload is None:
             return self._bytes_up, client.body_bytes
         upload.detach()

@@ -62,6 +62,7 @@ class ClientConnection(Connection):
         "_task",
         "_waiter",
         "_write_backlog",
+        "dismissed",
     )
 
     def __init__(self, listener: "Listener") -> None:
@@ -78,6 +79,8 @@ class ClientConnection(Connection):
         self._lingered = 0
         self._write_backlog = 0
         self._task: asyncio.Task[None] | None = None
+        self.dismissed = False
+        """Whether it was cut off because the sidecar ends."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -89,10 +92,11 @@ class ClientConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._listener.forget(self)
+        task, self._task = self._task, None  # a cancelled task keeps its exception, whose frames keep us
         if self._waiter is not None:
             self._end_waiting()
-        elif self._task is not None and self._state is _BUSY:
-            self._task.cancel()
+        elif task is not None and self._state is _BUSY:
+            task.cancel()
 
     # Requests
 
@@ -139,9 +143,7 @@ class ClientConnection(Connection):
                 waiter.set_result(request)
             return
         if self._scanned == 0:
-            self.deadline = (
-                self.deadlines.next_tick + self._limits.head_timeout
-            )  # the first byte of this head
+            self.deadline = self.deadlines.next_tick + self._limits.head_timeout  # this head's first byte
         self._scanned = len(self._held)
 
     def _end_waiting(self) -> None:
@@ -153,9 +155,7 @@ class ClientConnection(Connection):
     def _take_request(self) -> Request | None:
         """Take a head from what is held, None while there is none. Raises RequestRefused."""
         held = self._held
-        if (
-            held[:2] == b"\r\n" and not self._skipped
-        ):  # RFC 9112 section 2.2: an empty line before it is ignored
+        if held[:2] == b"\r\n" and not self._skipped:  # RFC 9112 section 2.2: one empty line is ignored
             self._skipped = True
             self._scanned = 0
             held = self._held = held[2:]
@@ -240,10 +240,12 @@ class ClientConnection(Connection):
         if self.at_rest:
             self._end_waiting()
         else:
+            self.dismissed = True
             self.abort()
 
     def break_body(self, error: SidecarError) -> None:
         """An answer begun cannot be completed: the client must see that, not a clean end."""
+        self._state = _LINGERING  # the story hears of the error, not of a client that left
         self.abort()
 
     def pause_writing(self) -> None:

@@ -17,6 +17,7 @@ other, so that an early 401 is read before the reset that may follow it.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from enum import Enum
 
@@ -240,7 +241,7 @@ class UpstreamConnection(Connection):
         if self._state is _IDLE:
             self.part()
         elif self._state is _PARTING:
-            self.abort() if self.transport.get_write_buffer_size() else self.transport.abort()
+            self.abort() if self._unread() else self.transport.abort()
         elif self._state is _AWAITING and (not self._sending or self.write_paused or self.waited_for):
             self.broken(UpstreamTimeout("the upstream did not answer in time"))
         elif self._state is _PIPING and self._reading:
@@ -256,14 +257,29 @@ class UpstreamConnection(Connection):
             self.take_leave()
         elif self._state is not _PARTING:
             self.abort()
+        # An error holds the frames it came through, and they hold us: without this, a failed exchange is garbage
+        # that only a collection finds.
+        self._fault = self._answer = self._end_of_answer = None
 
     def take_leave(self) -> None:
         """Close behind what was written; a peer that will not answer a TLS end has LINGER seconds for that."""
         self._state = _PARTING
         self._sink = None
-        unread = self.transport.get_write_buffer_size()
-        self.deadline = self.deadlines.next_tick + (self.idle_timeout if unread else LINGER)
+        self.deadline = self.deadlines.next_tick + (self.idle_timeout if self._unread() else LINGER)
         self.close()
+
+    def _unread(self) -> bool:
+        """Whether what was written may still wait for the upstream.
+
+        The TLS layer counts as gone what it has handed to TCP; how much lies there nobody tells us, but while it does
+        the socket takes no more.
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False  # the connection is gone
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLOUT)
+        return self.transport.get_write_buffer_size() > 0 or not poll.poll(0)
 
     def discard(self) -> None:
         """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""
