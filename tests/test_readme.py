@@ -65,10 +65,10 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
 def test_the_excerpt_of_the_demo_is_in_the_demos_words() -> None:
     """What the first page shows of the demo is what the demo says."""
-    excerpt = README.split("What it shows third:")[1].split("```")[1]
-    told = re.findall(r"^(?:3\.|  The| +\^ )(.*)$", excerpt, re.MULTILINE)
-    scenes = (ROOT / "sidecar/demo/scenes.py").read_text()
-    assert len(told) == 6
+    quick_start = README.split("## 60 seconds")[1].split("**2. ")[0]
+    told = re.findall(r"^(?:[38]\. |  The | +\^ )(.*)$", quick_start, re.MULTILINE)
+    scenes = "".join((ROOT / f"sidecar/demo/{module}.py").read_text() for module in ("scenes", "fleet"))
+    assert len(told) == 12
     assert [line for line in told if line.strip() not in scenes] == []
 
 
