@@ -4,7 +4,7 @@ MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench soak fmt help
+.PHONY: demo test check bench bench-fleet soak outages fmt help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -26,11 +26,17 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 bench: $(VENV)/.with-bench  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk
 	@$(BIN)/python -m tests.bench
 
+bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
+	@$(BIN)/python -m tests.bench_fleet
+
 soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn; MINUTES=10
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
+outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
+	@OUTAGE_SECONDS=30 $(BIN)/pytest --timeout 300 tests/test_fleet_outages.py
+
 help:  ## these lines
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."

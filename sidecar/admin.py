@@ -1,13 +1,15 @@
-"""The admin server: probes, metrics and status, for the kubelet, Prometheus and people in a hurry.
+"""The admin server: probes, metrics, status and busts, for the kubelet, Prometheus and people in a hurry.
 
 Whoever reaches the pod may read it, so nothing here is secret and nothing here may be worn out: a connection
-carries one request, lives a few seconds at most however slow its peer, and there are only so many.
+carries one request, lives a few seconds at most however slow its peer, and there are only so many. Busting
+takes the operators' bearer token (RFC 6750), and where none is configured nobody may.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -15,14 +17,26 @@ from aiohttp import web
 
 from sidecar.core.events import Failed
 from sidecar.core.ports import Journal
+from sidecar.core.secret import Secret
+from sidecar.core.selectors import Selector, describe, selector
 
 MAX_CONNECTIONS = 64
 LIFETIME = 10.0
 """Seconds a connection has to send its request and take the answer."""
 
+MAX_BODY = 16_384
+"""Bytes of a request's body."""
+
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
-_Answer = Callable[[], Awaitable[web.Response]]
+_Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
+_READ = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    answer: _Answer
+    methods: tuple[str, ...] = _READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,7 @@ class Readiness:
 
 
 class AdminState(Protocol):
-    """What the admin server asks of the sidecar. Nothing it returns may hold a secret."""
+    """What the admin server asks of the sidecar. Nothing it shows may hold a secret."""
 
     def ready(self) -> Readiness:
         """Tell whether requests should come here now."""
@@ -48,6 +62,12 @@ class AdminState(Protocol):
 
     async def metrics(self) -> bytes:
         """Return Prometheus text, format 0.0.4."""
+
+    async def operators_token(self) -> Secret | None:
+        """Return what who busts must show; None where nobody may."""
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """Drop all tokens the selector means, in every pod; how many heard it, None where only this one did."""
 
 
 class AdminServer:
@@ -95,16 +115,16 @@ async def start(
 def _router(
     state: AdminState, journal: Journal
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    answers = _answers(state)
+    pages = _pages(state)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        answer = answers.get(request.path)
-        if answer is None:
+        page = pages.get(request.path)
+        if page is None:
             return _problem(404)
-        if request.method not in {"GET", "HEAD"}:
-            return _problem(405, allow="GET, HEAD")
+        if request.method not in page.methods:
+            return _problem(405, Allow=", ".join(page.methods))
         try:
-            return await answer()
+            return await page.answer(request)
         except Exception as error:  # noqa: BLE001  a bug in one answer must not end the server
             journal.tell(Failed.of(f"admin {request.path}", error))
             return _problem(500)
@@ -112,43 +132,83 @@ def _router(
     return handle
 
 
-def _answers(state: AdminState) -> dict[str, _Answer]:
-    async def health() -> web.Response:
+def _pages(state: AdminState) -> dict[str, _Page]:
+    async def health(_: web.BaseRequest) -> web.Response:
         return _json(200, {"status": "ok"})
 
-    async def ready() -> web.Response:
+    async def ready(_: web.BaseRequest) -> web.Response:
         readiness = state.ready()
         return _json(200 if readiness.ok else 503, asdict(readiness))
 
-    async def started() -> web.Response:
+    async def started(_: web.BaseRequest) -> web.Response:
         done = state.started()
         return _json(200 if done else 503, {"started": done})
 
-    async def status() -> web.Response:
+    async def status(_: web.BaseRequest) -> web.Response:
         return _json(200, state.status())
 
-    async def metrics() -> web.Response:
+    async def metrics(_: web.BaseRequest) -> web.Response:
         return _response(200, await state.metrics(), _METRICS)
 
     return {
-        "/healthz": health,
-        "/readyz": ready,
-        "/startupz": started,
-        "/status": status,
-        "/metrics": metrics,
+        "/healthz": _Page(health),
+        "/readyz": _Page(ready),
+        "/startupz": _Page(started),
+        "/status": _Page(status),
+        "/metrics": _Page(metrics),
+        "/bust": _Page(partial(_bust, state), ("POST",)),
     }
+
+
+async def _bust(state: AdminState, request: web.BaseRequest) -> web.Response:
+    token = await state.operators_token()
+    if token is None:
+        return _problem(403, "there is no admin.token, or its file cannot be read: nobody may bust here")
+    if not _shows(request, token):
+        return _problem(401, "show the admin.token as a bearer token", **{"WWW-Authenticate": "Bearer"})
+    if request.content_length is None or request.content_length > MAX_BODY:
+        return _problem(413, f"send a body of at most {MAX_BODY} bytes, with its Content-Length")
+    try:
+        chosen = _chosen(await request.read())
+    except ValueError as error:
+        return _problem(400, str(error))
+    pods = await state.bust(chosen)
+    if pods is None:
+        return _problem(
+            503, "dropped in this pod only: Redis cannot be reached; try again", **{"Retry-After": "2"}
+        )
+    return _json(200, {"select": describe(chosen), "pods": pods})
+
+
+def _shows(request: web.BaseRequest, token: Secret) -> bool:
+    """Tell in constant time whether the one Authorization field shows the token."""
+    fields = request.headers.getall("Authorization", [])
+    scheme, _, shown = fields[0].partition(" ") if len(fields) == 1 else ("", "", "")
+    return shown.isascii() and Secret(shown.strip(" ")) == token and scheme.lower() == "bearer"
+
+
+def _chosen(body: bytes) -> Selector:
+    """Read `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict) or not members:
+        raise ValueError('write a JSON object: labels and their values, or {"all": true}')
+    return frozenset() if members == {"all": True} else selector(members)
 
 
 def _json(status: int, body: dict[str, object], content_type: str = "application/json") -> web.Response:
     return _response(status, json.dumps(body, default=repr).encode() + b"\n", content_type)
 
 
-def _problem(status: int, *, allow: str = "") -> web.Response:
-    """Answer with an RFC 9457 problem that says nothing about the cause."""
+def _problem(status: int, detail: str = "", **fields: str) -> web.Response:
+    """Answer with an RFC 9457 problem, which says nothing of causes but our own `detail`."""
     body: dict[str, object] = {"title": HTTPStatus(status).phrase, "status": status}
+    if detail:
+        body["detail"] = detail
     response = _json(status, body, "application/problem+json")
-    if allow:
-        response.headers["Allow"] = allow
+    response.headers.update(fields)
     return response
 
 

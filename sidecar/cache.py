@@ -1,17 +1,18 @@
-"""TokenCache: memory, then the flight, then the store, then a fetch; and what follows a refusal."""
+"""TokenCache: memory, then the flight, then the source; what follows a refusal; and what other pods say."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core.backoff import Setbacks
-from sidecar.core.busts import Busts
-from sidecar.core.cooldown import CoolDowns
+from sidecar.core.busts import Bust, Busts
+from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
 from sidecar.core.memory import Held, Lru, hold
-from sidecar.core.ports import Clock, Journal, Randomness, TokenSource, TokenStore
+from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
 from sidecar.flight import SingleFlight, wait, within
 
@@ -44,16 +45,18 @@ class TokenCache:
         self,
         *,
         source: TokenSource,
-        store: TokenStore,
+        fleet: Fleet,
+        revocations: Revocations,
         clock: Clock,
         randomness: Randomness,
         journal: Journal,
         memory_ttl: float = 30.0,
         max_entries: int = 10_000,
     ) -> None:
-        """`memory_ttl` in seconds: how long memory does without asking a reachable store."""
+        """`memory_ttl` in seconds: how long memory does without asking, while the fleet is reachable."""
         self._source = source
-        self._store = store
+        self._fleet = fleet
+        self._revocations = revocations
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
@@ -63,6 +66,7 @@ class TokenCache:
         self._busts = Busts(max_entries)
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
+        self._telling: set[asyncio.Task[None]] = set()
 
     def use(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
@@ -98,23 +102,22 @@ class TokenCache:
     async def renew(self, request: TokenRequest, refused: Token, sent_at: float) -> Token:
         """Return another token than `refused`, which an upstream refused in a request sent at `sent_at`.
 
-        Only a token whose fetch began after that counts. Raises like `token`, and TokenRefused when the
-        authorization server gives the refused one again.
+        Only a token whose fetch began after the first such request was sent counts. Raises like `token`, and
+        TokenRefused when the authorization server gives the refused one again.
         """
         held = self._memory.get(request.key)
         if held is not None and held.token.secret == refused.secret:
             self._memory.pop(request.key)
         elif held is not None and held.token.fetch_began > sent_at:
             return held.token
-        if self._busts.mark(request.key, refused.fingerprint, sent_at):
-            self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if self._busts.mark(request.key, refused, sent_at):
             under_way = self._flights.find(request.key, newer_than=sent_at)
-            work = partial(self._bust_and_load, request, refused, under_way)
+            work = partial(self._bust_and_load, request, refused, sent_at, under_way)
             flight = self._flights.start(request.key, work)
         else:
-            flight = self._join(request, "refused", sent_at)
+            flight = self._join(request, "refused", self._busts.floor(request.key))
         token = await wait(self._clock, flight, CALLER_LIMIT)
-        if token.fetch_began <= sent_at:  # the flight had it from the store before it knew of the refusal
+        if token.fetch_began <= self._busts.floor(request.key):  # had before anybody knew of the refusal
             raise TokenUnavailable("the token in the store is older than the refusal", 0.0)
         if token.secret == refused.secret:
             self.cool_down(request, token)
@@ -131,18 +134,21 @@ class TokenCache:
         seconds = self._cool_downs.refused(request.key, token.fingerprint, self._clock.now(), jitter)
         if seconds:
             self._journal.tell(CoolingDown(request.name, request.service, request.tenant, seconds))
+            self._tell(self._share_cool_down(request, token, jitter))
 
     def healed(self, request: TokenRequest) -> None:
         """Note that the second send was accepted."""
-        self._cool_downs.healed(request.key)
+        if self._cool_downs.healed(request.key):
+            self._tell(self._fleet.healed(request))
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only told to the journal."""
         await asyncio.gather(*(self._warm(request) for request in requests))
 
     async def close(self) -> None:
-        """Give up every load under way."""
+        """Give up every load under way; what is being told to the fleet is told."""
         await self._flights.close()
+        await asyncio.gather(*self._telling, return_exceptions=True)
 
     def status(self, now: float) -> list[TokenStatus]:
         """List the usable tokens in memory."""
@@ -159,6 +165,52 @@ class TokenCache:
             if held.token.freshness(now) is not Freshness.STALE
         ]
 
+    def spare(self, request: TokenRequest) -> Token | None:
+        """Return what memory has, due to be looked up again or not; whether it will do is the caller's to judge."""
+        held = self._memory.get(request.key)
+        return held.token if held is not None else None
+
+    # What the other pods say
+
+    def evict(self, bust: Bust) -> bool:
+        """Drop this token, and only it, also if it is still on its way here; tell whether it was held."""
+        self._busts.hear(bust, self._clock.now())
+        held = self._memory.get(bust.key)
+        if held is None or held.token.fingerprint != bust.fingerprint:
+            return False
+        self._memory.pop(bust.key)
+        return True
+
+    def evict_revoked(self) -> int:
+        """Drop every token that a select has revoked by now, and tell how many."""
+        return self._drop(
+            held.request.key
+            for held in self._memory
+            if self._revocations.cover(held.token.labels, held.token.fetch_began)
+        )
+
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """Drop every token that carries these labels and whose fetch began by `at`; tell how many."""
+        return self._drop(
+            held.request.key
+            for held in self._memory
+            if held.token.fetch_began <= at and chosen <= held.token.labels
+        )
+
+    def held(self) -> Mapping[str, int]:
+        """Return key and generation of every token in memory."""
+        return {held.request.key: held.token.generation for held in self._memory}
+
+    def evict_behind(self, generations: Mapping[str, int]) -> int:
+        """Drop every token held under another generation than these, and tell how many."""
+        held = self.held()
+        return self._drop(key for key, present in generations.items() if held.get(key, present) != present)
+
+    def _drop(self, keys: Iterable[str]) -> int:
+        return sum(self._memory.pop(key) is not None for key in keys)
+
+    # What callers never see
+
     def _look_closer(self, held: Held, now: float) -> Token | None:
         request, token = held.request, held.token
         freshness = token.freshness(now)
@@ -167,7 +219,7 @@ class TokenCache:
             return None
         waiting = self._setbacks.error(request.key, now) is not None
         if now >= held.until:
-            if self._store.reachable and not waiting:
+            if self._fleet.reachable and not waiting:
                 return None
             self._hold(request, token, now)  # nobody to ask: keep it for another round
         if freshness is Freshness.AGING and not waiting:
@@ -200,15 +252,42 @@ class TokenCache:
         return self._flights.start(request.key, partial(self._attempt, request, reason))
 
     async def _bust_and_load(
-        self, request: TokenRequest, refused: Token, under_way: asyncio.Task[Token] | None
+        self, request: TokenRequest, refused: Token, sent_at: float, under_way: asyncio.Task[Token] | None
     ) -> Token:
-        await self._store.bust(request, refused)
+        busted = await self._fleet.bust(request, refused, sent_at)
+        if busted.cooling:
+            raise self._stand_down(request, refused, busted.cooling)
+        self._busts.settle(request.key, refused, busted.floor)
+        if busted.news:
+            self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if busted.probing:
+            self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
         if under_way is not None:
             return await wait(self._clock, under_way, FLIGHT_LIMIT)
         error = self._setbacks.error(request.key, self._clock.now())
         if error is not None:
             raise error
         return await self._attempt(request, "refused")
+
+    def _stand_down(self, request: TokenRequest, refused: Token, seconds: float) -> TokenUnavailable:
+        """Take back a refusal that the fleet lets pass: the newest token there is goes on being sent."""
+        now = self._clock.now()
+        self._cool_downs.learn(request.key, now + seconds)
+        self._busts.take_back(request.key)
+        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+            self._hold(request, refused, now)
+        return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
+
+    async def _share_cool_down(self, request: TokenRequest, token: Token, jitter: float) -> None:
+        seconds = await self._fleet.cool_down(request, token, jitter)
+        if seconds:
+            self._cool_downs.learn(request.key, self._clock.now() + seconds)
+
+    def _tell(self, what: Coroutine[None, None, None]) -> None:
+        """Tell the fleet behind the request that knows; each takes no longer than a question to the store."""
+        telling = asyncio.get_running_loop().create_task(what)
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     async def _attempt(self, request: TokenRequest, reason: FetchReason) -> Token:
         """Load within the limit and remember what went wrong, so that not every caller tries anew."""
@@ -229,7 +308,7 @@ class TokenCache:
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
-        """Look again in memory, then in the store, then fetch; keep only what no refusal has overtaken.
+        """Look again in memory, then ask the source; keep only what no refusal has overtaken.
 
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
@@ -237,29 +316,25 @@ class TokenCache:
         held = self._memory.get(request.key)
         if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
             return held.token
-        stored, generation = await self._store.get(request)
-        if stored is not None and self._counts(request, stored) and self._serves(stored, reason):
-            self._keep(request, stored)
-            return stored
-        floor = self._busts.floor(request.key)
-        token = await self._source.token(request, newer_than=floor, reason=reason)
-        if await self._store.fill(request, token, generation):
-            self._keep(request, token)
+        token = await self._source.token(request, newer_than=self._busts.floor(request.key), reason=reason)
+        self._keep(request, token)
         return token
 
     def _counts(self, request: TokenRequest, token: Token) -> bool:
-        """Tell whether the token was fetched after every refused request we know of was sent."""
-        return token.fetch_began > self._busts.floor(request.key)
-
-    def _serves(self, stored: Token, reason: FetchReason) -> bool:
-        freshness = stored.freshness(self._clock.now())
-        return freshness is Freshness.FRESH or (freshness is Freshness.AGING and reason != "aging")
+        """Tell whether no refusal, bust or select that we know of speaks against the token."""
+        revoked = self._revocations.cover(token.labels, token.fetch_began)
+        return not revoked and self._busts.count(request.key, token)
 
     def _keep(self, request: TokenRequest, token: Token) -> None:
-        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker."""
-        held = self._memory.get(request.key)
-        if self._counts(request, token) and (held is None or held.token.fetch_began <= token.fetch_began):
-            self._hold(request, token, self._clock.now())
+        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
+
+        One that was due to be looked up gives way to the store's even if that is older: so the pods come to hold
+        the same token again when each had to fetch for itself.
+        """
+        held, now = self._memory.get(request.key), self._clock.now()
+        quicker = held is not None and now < held.until and held.token.fetch_began > token.fetch_began
+        if self._counts(request, token) and not quicker:
+            self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
         self._memory.put(request.key, hold(request, token, now + self._memory_ttl))

@@ -6,10 +6,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar import __version__
-from sidecar.core.errors import ConfigError, ListenError
+from sidecar.core.errors import AdminRefused, ConfigError, ListenError
+from sidecar.core.secret import Secret
+from sidecar.core.selectors import LABELS, selector
 
 if TYPE_CHECKING:
     from sidecar.core.settings import Config
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 Command = Callable[[argparse.Namespace], int]
 
 EXIT_OK = 0
+EXIT_FAILED = 1
 EXIT_CANNOT_LISTEN = 69
 EXIT_BUG = 70
 EXIT_CONFIGURATION = 78
@@ -30,7 +34,7 @@ _FLAGS = {
 """A flag goes before its variable by being written over it."""
 
 _EPILOG = """\
-exit codes: 0 fine, 2 usage, 69 cannot listen, 70 a bug, 78 configuration
+exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen, 70 a bug, 78 configuration
 
 One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
 SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
@@ -46,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         return _complain(EXIT_CONFIGURATION, *_faults(error, arguments))
-    except ListenError as error:
-        return _complain(EXIT_CANNOT_LISTEN, f"sidecar: {error}")
+    except (AdminRefused, ListenError) as error:
+        code = EXIT_CANNOT_LISTEN if isinstance(error, ListenError) else EXIT_FAILED
+        return _complain(code, f"sidecar: {error}")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
@@ -86,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     run = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
     _add_configuration(add("run", _run, run))
     _add_configuration(add("validate", _validate, "tell everything that is wrong with the configuration"))
+    _add_bust(add("bust", _bust, "have all pods drop the tokens that carry every one of these labels"))
+    add("keygen", _keygen, "print a new encryption key for the fleet")
     add("schema", _schema, "print the JSON Schema of the configuration file")
     add("demo", _demo, "watch what the sidecar does, in a minute, on loopback and with nothing set up")
     return parser
@@ -100,6 +107,19 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-format", metavar="FORMAT", help="json or console; before LOG_FORMAT and the file"
     )
+
+
+def _add_bust(parser: argparse.ArgumentParser) -> None:
+    for label in LABELS:
+        parser.add_argument(f"--{label}", metavar="ID")
+    parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
+    parser.add_argument(
+        "--admin", metavar="URL", default="http://127.0.0.1:9181", help="any pod's admin server (%(default)s)"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
+    )
+    parser.set_defaults(usage=parser.error)
 
 
 def _environ(arguments: argparse.Namespace) -> Mapping[str, str]:
@@ -122,12 +142,55 @@ def _validate(arguments: argparse.Namespace) -> int:
     from sidecar.config import load  # noqa: PLC0415
 
     config = load(arguments.config, _environ(arguments))
-    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache local")
+    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
+    if config.redis is not None:
+        hosts = ", ".join(f"{host}:{port}" for host, port in config.redis.hosts)
+        keys = ", ".join(key.id for key in config.redis.encryption_keys)
+        sealed = (
+            f"sealed with {keys}"
+            if keys
+            else "NOT ENCRYPTED: whoever reaches it can read tokens and bust them"
+        )
+        print(f"redis {hosts or config.redis.unix_path}, {sealed}")
     for route in config.routes:
         origin = route.origin
         upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
         token = f"token {route.token.name}" if route.token else "no token"
         print(f"route {route.name}: {route.host}{route.prefix} -> {upstream}, {token}")
+    return EXIT_OK
+
+
+def _bust(arguments: argparse.Namespace) -> int:
+    from sidecar.remote import bust  # noqa: PLC0415
+
+    labels = {label: value for label in LABELS if (value := getattr(arguments, label)) is not None}
+    if bool(labels) is arguments.all:
+        arguments.usage("name one or more labels, or --all")
+    try:
+        select: Mapping[str, object] = dict(selector(labels)) or {"all": True}
+    except ValueError as error:
+        arguments.usage(str(error))
+    print(bust(arguments.admin, _admin_token(arguments), select))
+    return EXIT_OK
+
+
+def _admin_token(arguments: argparse.Namespace) -> Secret:
+    file = arguments.token_file or os.environ.get("SIDECAR_ADMIN_TOKEN_FILE")
+    if not file:
+        return Secret(os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+    try:
+        return Secret(Path(file).read_text(encoding="ascii").strip())
+    except OSError as error:
+        arguments.usage(f"the token's file {file}: {error.strerror}")
+    except ValueError:
+        arguments.usage(f"the token's file {file} is not ASCII text")
+    raise AssertionError("usage exits")
+
+
+def _keygen(_: argparse.Namespace) -> int:
+    import base64  # noqa: PLC0415
+
+    print(base64.b64encode(os.urandom(32)).decode())
     return EXIT_OK
 
 
@@ -143,7 +206,7 @@ def _schema(_: argparse.Namespace) -> int:
 def _demo(_: argparse.Namespace) -> int:
     import uvloop  # noqa: PLC0415
 
-    from sidecar.app import start_for_demo  # noqa: PLC0415
+    from sidecar.app.for_demo import start_for_demo  # noqa: PLC0415
     from sidecar.demo import main as demo  # noqa: PLC0415
 
     return demo(start_for_demo, uvloop.new_event_loop)

@@ -7,6 +7,7 @@ from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import TokenFetched, TokenFetchFailed
 from sidecar.core.ports import Clock, CredentialSource, Journal, TokenEndpoint
 from sidecar.core.secret import Secret, fingerprint
+from sidecar.core.selectors import label
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest, bearer
 
 
@@ -73,7 +74,8 @@ class Exchange:
         host = oauth.host_of(request.token_endpoint)
         grant = oauth.judge(reply, host=host, now=began)
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
-        token = bearer(secret, fetch_began=began, life=grant.life, leeway=self._leeway)
+        labels = request.labels | label("jti", grant.jti)
+        token = bearer(secret, fetch_began=began, life=grant.life, leeway=self._leeway, labels=labels)
         if token.freshness(self._clock.now()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
         return token

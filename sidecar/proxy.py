@@ -144,7 +144,7 @@ class Proxy:
         token = None
         if wanted is not None:
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
-            _note(record, wanted, token, "memory" if record.token == "none" else "fetch")
+            _note(record, wanted, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
         answer = await relay.send(pool, target, token, route.idle_timeout)
 
@@ -153,7 +153,7 @@ class Proxy:
             if successor is not None:
                 relay.drop()
                 record.attempts = 2
-                _note(record, wanted, successor, "fetch")
+                _note(record, wanted, successor, successor.source)
                 try:
                     answer = await relay.send(pool, target, successor, route.idle_timeout)
                 except SidecarError:

@@ -16,6 +16,10 @@ from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
 from tests.fakes import FakeClock, FixedRandomness
 from tests.processes import File
+from tests.redis_server import cluster as cluster  # noqa: PLC0414
+from tests.redis_server import own_redis as own_redis  # noqa: PLC0414
+from tests.redis_server import redis_server as redis_server  # noqa: PLC0414
+from tests.redis_server import sentinels as sentinels  # noqa: PLC0414
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask
 

@@ -117,9 +117,9 @@ class Process:
     def signal(self, number: int) -> None:
         self.child.send_signal(number)
 
-    async def ends(self) -> tuple[int, str]:
+    async def ends(self, within: float = WAIT) -> tuple[int, str]:
         """Exit code and last event, "" for none."""
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(within):
             await asyncio.gather(*self._reading)
             return await self.child.wait(), str(self.log[-1]["event"]) if self.log else ""
 

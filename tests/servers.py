@@ -275,8 +275,8 @@ class Upstream(Scripted):
 class FaultProxy(Server):
     """Passes bytes on to `target` (`host:port`) until told to stall; `drop` ends its connections."""
 
-    def __init__(self, target: str) -> None:
-        super().__init__()
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.target = target
         self.flowing = asyncio.Event()
         self.flowing.set()

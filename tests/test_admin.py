@@ -15,7 +15,10 @@ from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer, Readiness
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
+from sidecar.core.selectors import Selector
 from tests.fakes import RecordingJournal
+
+TOKEN = "an-operators-canary"
 
 
 class State:
@@ -26,6 +29,9 @@ class State:
         self.is_started = True
         self.shown: dict[str, object] = {"version": "1.2.3", "tokens": []}
         self.text: Callable[[], Awaitable[bytes]] = self._text
+        self.token: Secret | None = Secret(TOKEN)
+        self.pods: int | None = 3
+        self.busted: list[Selector] = []
 
     async def _text(self) -> bytes:
         return b"# TYPE up gauge\nup 1.0\n"
@@ -41,6 +47,13 @@ class State:
 
     async def metrics(self) -> bytes:
         return await self.text()
+
+    async def operators_token(self) -> Secret | None:
+        return self.token
+
+    async def bust(self, chosen: Selector) -> int | None:
+        self.busted.append(chosen)
+        return self.pods
 
 
 class Rig:
@@ -134,7 +147,6 @@ async def test_b82_status_is_json_and_a_stray_secret_shows_its_fingerprint_only(
         ("GET", "/", 404, "Not Found"),
         ("GET", "/nowhere", 404, "Not Found"),
         ("GET", "/healthz/", 404, "Not Found"),
-        ("POST", "/bust", 404, "Not Found"),
         ("POST", "/healthz", 405, "Method Not Allowed"),
         ("DELETE", "/status", 405, "Method Not Allowed"),
     ],
@@ -308,3 +320,133 @@ async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
     writer.close()
     again = await admin.start(State(), server.address, RecordingJournal(), bind)
     await again.close()
+
+
+async def bust(
+    rig: Rig, body: bytes, *fields: str, authorization: str = f"Bearer {TOKEN}"
+) -> tuple[bytes, dict[str, object]]:
+    """POST /bust; the status line with the fields, and the body."""
+    lines = [
+        "POST /bust HTTP/1.1",
+        "Host: a",
+        f"Content-Length: {len(body)}",
+        *([f"Authorization: {authorization}"] if authorization else []),
+        *fields,
+    ]
+    head, _, content = (await rig.send("\r\n".join([*lines, "", ""]).encode() + body)).partition(b"\r\n\r\n")
+    return head, json.loads(content)
+
+
+@pytest.mark.parametrize(
+    ("body", "chosen", "select"),
+    [
+        ({"tenant": "acme"}, {("tenant", "acme")}, "tenant=acme"),
+        (
+            {"user": "a:b", "service": "ledger", "jti": "1", "team": "t", "role": "r"},
+            {("user", "a:b"), ("service", "ledger"), ("jti", "1"), ("team", "t"), ("role", "r")},
+            "service=ledger user=a:b jti=1 team=t role=r",
+        ),
+        ({"all": True}, set(), "all"),
+    ],
+)
+async def test_b52_a_bust_names_a_set_and_tells_how_many_pods_heard_it(
+    rig: Rig, body: dict[str, object], chosen: set[tuple[str, str]], select: str
+) -> None:
+    """Every label must be carried; no label at all takes an explicit `all`."""
+    head, told = await bust(rig, json.dumps(body).encode())
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert told == {"select": select, "pods": 3}
+    assert rig.state.busted == [frozenset(chosen)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"tenant=acme",
+        b"\xff",
+        b"[" * 10_000,
+        b'{"all": false}',
+        b'{"all": 1, "tenant": "acme"}',
+        b'{"all": true, "tenant": "acme"}',
+        b'{"tenants": "acme"}',
+        b'{"tenant": ""}',
+        b'{"tenant": ["acme"]}',
+        b'{"tenant": "a\\u0000b"}',
+    ],
+)
+async def test_b52_what_names_no_set_busts_nothing(rig: Rig, body: bytes) -> None:
+    """Neither by mistake nor by default is everything bust."""
+    head, told = await bust(rig, body)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert told["detail"]
+    assert rig.state.busted == []
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {TOKEN}",
+        TOKEN,
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer {TOKEN[:-1]}\u00e9",
+        f"Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}",
+    ],
+)
+async def test_b52_whoever_does_not_show_the_token_busts_nothing(rig: Rig, authorization: str) -> None:
+    """401 with the scheme to use (RFC 9110 section 15.5.2)."""
+    head, told = await bust(rig, b'{"all": true}', authorization=authorization)
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert b"WWW-Authenticate: Bearer" in head
+    assert "canary" not in str(told)
+    assert rig.state.busted == []
+
+
+async def test_b52_the_scheme_is_read_without_regard_to_case(rig: Rig) -> None:
+    """RFC 9110 section 11.1."""
+    assert (await bust(rig, b'{"all": true}', authorization=f"bearer {TOKEN}"))[0].startswith(
+        b"HTTP/1.1 200 "
+    )
+
+
+async def test_b52_without_a_configured_token_nobody_busts(rig: Rig) -> None:
+    """403, whatever is shown, an empty token too."""
+    rig.state.token = None
+    for authorization in ("", "Bearer ", f"Bearer {TOKEN}"):
+        head, told = await bust(rig, b'{"all": true}', authorization=authorization)
+        assert head.startswith(b"HTTP/1.1 403 ")
+        assert "admin.token" in str(told["detail"])
+    assert rig.state.busted == []
+
+
+async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
+    """503: the other pods still have the tokens."""
+    rig.state.pods = None
+    head, told = await bust(rig, b'{"all": true}')
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: " in head
+    assert "in this pod only" in str(told["detail"])
+
+
+async def test_b52_a_body_that_is_too_long_or_of_unknown_length_is_not_read(rig: Rig) -> None:
+    """413 before the first byte of it."""
+    head, _ = await bust(rig, b" " * (admin.MAX_BODY + 1))
+    assert head.startswith(b"HTTP/1.1 413 ")
+    chunked = (
+        f"POST /bust HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
+    assert (await rig.send(chunked.encode())).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_b52_bust_only_posts(rig: Rig) -> None:
+    """A link or an image cannot bust; the 405 says what can."""
+    answered, headers, _ = await rig.ask("GET", "/bust")
+    assert (answered, headers["Allow"]) == (405, "POST")

@@ -1,5 +1,6 @@
 """The command line: what is printed, where, and with which exit code."""
 
+import base64
 import json
 import os
 import socket
@@ -100,6 +101,26 @@ def test_validate_says_ok_and_shows_the_routes(config: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("encryption", "key", "said"),
+    [
+        ("aes-256-gcm", "A" * 43 + "=", "redis r.internal:6379, sealed with env"),
+        ("none", "", "redis r.internal:6379, NOT ENCRYPTED: "),
+    ],
+)
+def test_validate_says_where_the_fleet_meets(tmp_path: Path, encryption: str, key: str, said: str) -> None:
+    """And what protects it there, but no password."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{GOOD}\nredis: {{url: redis://x, encryption: {encryption}}}")
+    environ = {"REDIS_URL": "redis://:hunter2@r.internal", "SIDECAR_ENCRYPTION_KEY": key}
+    done = run("validate", "-c", str(path), **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, redis, _ = done.stdout.splitlines()
+    assert head.endswith(", cache distributed")
+    assert redis.startswith(said)
+    assert "hunter2" not in done.stdout
+
+
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, command: str) -> None:
     """All faults are on stderr, one a line, with file and path."""
@@ -183,6 +204,12 @@ def test_a_bug_exits_70_without_its_text(
     told = capfd.readouterr()
     assert "ZeroDivisionError: this is a bug" in told.err
     assert "hunterhunter" not in told.err + told.out
+
+
+def test_keygen_makes_another_key_each_time() -> None:
+    """32 bytes in base64, as the configuration wants them."""
+    keys = {run("keygen").stdout for _ in range(2)}
+    assert [len(base64.b64decode(key, validate=True)) for key in map(str.strip, keys)] == [32, 32]
 
 
 class Broken(ModuleType):

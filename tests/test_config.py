@@ -1,5 +1,6 @@
 """Configuration: what is written becomes what is meant, or everything wrong with it is told at once."""
 
+import base64
 import contextlib
 import copy
 import tempfile
@@ -15,8 +16,19 @@ from hypothesis import strategies as st
 from sidecar.config import json_schema, load, sources
 from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.routes import Tls
 from sidecar.core.secret import Secret
-from sidecar.core.settings import CacheSettings, Config
+from sidecar.core.settings import (
+    AdminSettings,
+    BustSettings,
+    CacheSettings,
+    Config,
+    EncryptionKey,
+    ForeignChannel,
+    RedisSettings,
+    SecretFile,
+    SentinelSettings,
+)
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {
@@ -30,7 +42,13 @@ GOOD: dict[str, Any] = {
     "tokens": {"t": {"token_endpoint": "https://auth.example.com/token", "credentials": "c"}},
     "routes": [{"name": "r", "match": {"prefix": "/r"}, "upstream": "https://r.internal", "token": "t"}],
 }
-SECRETS = {"CLIENT_SECRET": CANARY}
+KEY = base64.b64encode(b"hunter2-canary 32 bytes long key").decode()
+SECRETS = {"CLIENT_SECRET": CANARY, "KEY": KEY}
+REDIS: dict[str, Any] = {
+    "url": "redis://redis.internal",
+    "encryption_keys": [{"id": "k1", "key": {"env": "KEY"}}],
+}
+"""The least that makes a fleet."""
 
 
 def tree(**changes: object) -> dict[str, Any]:
@@ -136,6 +154,62 @@ log: {{format: console, level: debug}}
     assert (config.drain_timeout, config.log_format, config.log_level) == (3600.0, "console", "debug")
 
 
+def test_a_fleet_s_file_becomes_settings(tmp_path: Path) -> None:
+    """Every key of what the sidecars share arrives where it is meant; a secret in a file stays a reference."""
+    pem = write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
+    password = write(tmp_path / "password", CANARY)
+    token = write(tmp_path / "token", "a-token-of-some-length\n")
+    key = write(tmp_path / "key", KEY + "\n")
+    config = read(
+        tmp_path,
+        tree(
+            admin={"token": {"file": token}},
+            cache={"memory_ttl": "1s"},
+            redis={
+                "url": "rediss://One.internal:1,two.internal,[::1]:3/7",
+                "key_prefix": "prod:",
+                "username": "me",
+                "password": {"file": password},
+                "tls": {"ca_file": pem, "certificate_file": pem, "key_file": pem},
+                "sentinel": {"master": "main", "username": "s", "password": {"env": "CLIENT_SECRET"}},
+                "encryption_keys": [{"id": "k2", "key": {"file": key}}, {"id": "k1", "key": {"env": "KEY"}}],
+            },
+            busts={"listen": [{"channel": "mcpgw:auth:invalidate", "dialect": "mcp-gateway"}]},
+        ),
+    )
+    assert config.admin == AdminSettings(token=SecretFile(token))
+    assert config.cache == CacheSettings(mode="distributed", memory_ttl=1.0)
+    assert config.redis == RedisSettings(
+        hosts=(("one.internal", 1), ("two.internal", 26379), ("::1", 3)),
+        tls=Tls(pem, pem, pem),
+        database=7,
+        username="me",
+        password=SecretFile(password),
+        sentinel=SentinelSettings("main", "s", Secret(CANARY)),
+        key_prefix="prod:",
+        encryption_keys=(EncryptionKey("k2", SecretFile(key)), EncryptionKey("k1", Secret(KEY))),
+    )
+    assert config.busts == BustSettings((ForeignChannel("mcpgw:auth:invalidate", "mcp-gateway"),))
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "settings"),
+    [
+        ("redis://r", {}, RedisSettings(hosts=(("r", 6379),))),
+        ("redis://r:1/", {}, RedisSettings(hosts=(("r", 1),))),
+        ("rediss://r", {}, RedisSettings(hosts=(("r", 6379),), tls=Tls())),
+        ("redis://a,b:7", {"cluster": True}, RedisSettings(hosts=(("a", 6379), ("b", 7)), cluster=True)),
+        ("unix:///run/r.sock", {}, RedisSettings(unix_path="/run/r.sock")),
+        ("unix:///run/r.sock?db=3", {}, RedisSettings(unix_path="/run/r.sock", database=3)),
+    ],
+)
+def test_each_form_of_a_redis_url(
+    tmp_path: Path, url: str, more: dict[str, object], settings: RedisSettings
+) -> None:
+    """One server, with or without TLS, a socket, or nodes of a Cluster; here all of it in the clear."""
+    assert read(tmp_path, tree(redis={"url": url, "encryption": "none", **more})).redis == settings
+
+
 def test_a_short_file_has_the_documented_defaults(tmp_path: Path) -> None:
     """The schema's defaults and core's are the same."""
     config = read(tmp_path, tree())
@@ -216,17 +290,94 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("listen", 9180, "listen", "write host:port"),
     ("admin", {"listen": "0.0.0.0:9180"}, "admin.listen", "the same address or port as listen"),
     ("admin", {"listen": ":9181"}, "admin.listen", "write host:port"),
-    ("admin", {"token": {"env": "CLIENT_SECRET"}}, "admin.token", "unknown key"),
+    ("admin", {"token": CANARY}, "admin.token", "never written here"),
+    ("admin", {"token": {}}, "admin.token", "exactly one of: file, env"),
+    ("admin", {"token": {"env": "CLIENT_SECRET"}}, "admin.token.env", "16 or more visible ASCII"),
+    ("admin", {"token": {"file": __file__}}, "admin.token.file", "without spaces"),
+    ("admin", {"token": {"file": "/nope"}}, "admin.token.file", "cannot be read"),
     ("admin", [], "admin", "write a mapping"),
     ("cache", {"mode": "distributed"}, "cache.mode", "needs a redis.url"),
-    ("cache", {"mode": "off"}, "cache.mode", "must be local"),
+    ("cache", {"mode": "off"}, "cache.mode", "must be one of: local, distributed"),
     ("cache", {"memory_ttl": 30}, "cache.memory_ttl", "such as 30s"),
     ("cache", {"memory_ttl": "0s"}, "cache.memory_ttl", "longer than 0s"),
     ("cache", {"leeway": "-1s"}, "cache.leeway", "no duration"),
     ("cache", {"leeway": "1.5s"}, "cache.leeway", "no duration"),
     ("cache", {"max_entries": 0}, "cache.max_entries", ">= 1"),
     ("cache", {"max_entries": True}, "cache.max_entries", "Expected int"),
-    ("redis", {"url": "redis://x"}, "redis", "unknown key"),
+    ("redis", [], "redis", "write a mapping"),
+    ("redis", {**REDIS, "urls": "x"}, "redis.urls", "unknown key"),
+    ("redis", {"encryption": "none"}, "redis.url", "missing"),
+    ("redis", {**REDIS, "url": f"redis://:{CANARY}@r"}, "redis.url", "take the user name and password out"),
+    ("redis", {**REDIS, "url": "http://r"}, "redis.url", "write redis://"),
+    ("redis", {**REDIS, "url": "redis://"}, "redis.url", "write redis://"),
+    ("redis", {**REDIS, "url": "redis://r/x"}, "redis.url", "write redis://"),
+    ("redis", {**REDIS, "url": "redis://r?db=1"}, "redis.url", "without a query"),
+    ("redis", {**REDIS, "url": "redis://r:0"}, "redis.url", "malformed"),
+    ("redis", {**REDIS, "url": "redis://r:65536"}, "redis.url", "malformed"),
+    ("redis", {**REDIS, "url": "redis://a,,b"}, "redis.url", "malformed"),
+    ("redis", {**REDIS, "url": "redis://-a-"}, "redis.url", "malformed"),
+    ("redis", {**REDIS, "url": "unix:relative"}, "redis.url", "unix:///path"),
+    ("redis", {**REDIS, "url": "redis://a,b"}, "redis.url", "several hosts"),
+    ("redis", {**REDIS, "url": "redis://a/1", "cluster": True}, "redis.url", "only database 0"),
+    ("redis", {**REDIS, "url": "unix:///r", "cluster": True}, "redis.url", "a socket is no Cluster"),
+    ("redis", {**REDIS, "url": "unix:///r", "sentinel": {"master": "m"}}, "redis.url", "no Sentinel"),
+    ("redis", {**REDIS, "cluster": True, "sentinel": {"master": "m"}}, "redis.cluster", "either"),
+    ("redis", {**REDIS, "sentinel": {}}, "redis.sentinel.master", "missing"),
+    (
+        "redis",
+        {**REDIS, "sentinel": {"master": "m", "username": "u"}},
+        "redis.sentinel.username",
+        "beside password",
+    ),
+    ("redis", {**REDIS, "cluster": "yes"}, "redis.cluster", "Expected bool"),
+    ("redis", {**REDIS, "key_prefix": "{a}"}, "redis.key_prefix", "without braces"),
+    ("redis", {**REDIS, "key_prefix": "a b"}, "redis.key_prefix", "visible ASCII"),
+    ("redis", {**REDIS, "username": "me"}, "redis.username", "beside password"),
+    ("redis", {**REDIS, "password": CANARY}, "redis.password", "never written here"),
+    ("redis", {**REDIS, "password": {"env": "NOPE"}}, "redis.password.env", "NOPE is not set"),
+    ("redis", {**REDIS, "tls": {"ca_file": __file__}}, "redis.tls", "the URL is not rediss"),
+    (
+        "redis",
+        {**REDIS, "url": "rediss://r", "tls": {"ca_file": "/nope"}},
+        "redis.tls.ca_file",
+        "cannot be read",
+    ),
+    ("redis", {"url": "redis://r"}, "redis.encryption_keys", "or write encryption: none"),
+    ("redis", {**REDIS, "encryption_keys": []}, "redis.encryption_keys", "sidecar keygen"),
+    ("redis", {**REDIS, "encryption_keys": KEY}, "redis.encryption_keys", "write a list"),
+    ("redis", {**REDIS, "encryption": "none"}, "redis.encryption", "take one of the two out"),
+    ("redis", {**REDIS, "encryption": "rot13"}, "redis.encryption", "aes-256-gcm, none"),
+    (
+        "redis",
+        {**REDIS, "encryption_keys": [{"id": "k", "key": KEY}]},
+        "redis.encryption_keys[0].key",
+        "a key is never written here",
+    ),
+    (
+        "redis",
+        {**REDIS, "encryption_keys": [{"id": "k", "key": {"env": "CLIENT_SECRET"}}]},
+        "redis.encryption_keys[0].key.env",
+        "no key of 32 bytes in base64",
+    ),
+    (
+        "redis",
+        {**REDIS, "encryption_keys": [{"id": "k", "key": {"file": __file__}}]},
+        "redis.encryption_keys[0].key.file",
+        "no key of 32 bytes in base64",
+    ),
+    (
+        "redis",
+        {**REDIS, "encryption_keys": REDIS["encryption_keys"] * 2},
+        "redis.encryption_keys[1].id",
+        "redis.encryption_keys[0] has the same id",
+    ),
+    (
+        "redis",
+        {**REDIS, "encryption_keys": [{"id": "a:b", "key": {"env": "KEY"}}]},
+        "redis.encryption_keys[0].id",
+        "letters, digits",
+    ),
+    ("busts", {"listen": [{"channel": "c", "dialect": "lerian"}]}, "busts.listen", "no Redis to listen on"),
     ("tenant", {}, "tenant", "unknown key"),
     ("credentials__c__client_secret", CANARY, "credentials.c.client_secret", "never written here"),
     (
@@ -350,6 +501,34 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
     assert reason in told[0].reason
 
 
+@pytest.mark.parametrize(
+    ("channels", "path", "reason"),
+    [
+        (["a", 1], "busts.listen[1].channel", "put it in quotes"),
+        (["pre:m2m:bust"], "busts.listen[0].channel", "the fleet's own already"),
+        (["pre:m2m:fill"], "busts.listen[0].channel", "the fleet's own already"),
+        (["m2m:bust", "a", "b", "a"], "busts.listen[3].channel", "busts.listen[1] already"),
+        ([" "], "busts.listen[0].channel", "visible ASCII"),
+    ],
+)
+def test_b85_a_channel_has_one_meaning(
+    tmp_path: Path, channels: list[object], path: str, reason: str
+) -> None:
+    """Neither the fleet's own channels nor the same one twice can be another program's."""
+    listen = [{"channel": channel, "dialect": "lerian"} for channel in channels]
+    written = tree(redis={**REDIS, "key_prefix": "pre:"}, busts={"listen": listen})
+    (told,) = faults(write(tmp_path / "config.yaml", written), SECRETS)
+    assert told.path == path
+    assert reason in told.reason
+
+
+def test_b85_an_unknown_dialect_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    """A message nobody can read busts nothing."""
+    written = tree(redis=REDIS, busts={"listen": [{"channel": "c", "dialect": "elvish"}]})
+    (told,) = faults(write(tmp_path / "config.yaml", written), SECRETS)
+    assert (told.path, told.reason) == ("busts.listen[0].dialect", "must be one of: mcp-gateway, lerian")
+
+
 def test_b85_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     """Every fault of every row above that can stand in one file is told in one go, references included."""
     content = """
@@ -465,8 +644,46 @@ routes:
         (ONE_ROUTE | {"M2M_CREDENTIAL_CACHE_TTL_SEC": "5m"}, "M2M_CREDENTIAL_CACHE_TTL_SEC", "whole seconds"),
         (ONE_ROUTE | {"M2M_CREDENTIAL_CACHE_TTL_SEC": "0"}, "M2M_CREDENTIAL_CACHE_TTL_SEC", "at least 1"),
         (ONE_ROUTE | {"LOG_FORMAT": "xml"}, "LOG_FORMAT", "json, console"),
-        (ONE_ROUTE | {"REDIS_URL": "redis://x"}, "REDIS_URL", "no Redis"),
-        (ONE_ROUTE | {"SIDECAR_ENCRYPTION_KEY": CANARY}, "SIDECAR_ENCRYPTION_KEY", "no Redis"),
+        (ONE_ROUTE | {"REDIS_URL": "redis://x"}, "SIDECAR_ENCRYPTION_KEY", "give at least one"),
+        (ONE_ROUTE | {"REDIS_URL": "x", "SIDECAR_ENCRYPTION_KEY": KEY}, "REDIS_URL", "write redis://"),
+        (
+            ONE_ROUTE | {"REDIS_URL": f"redis://u:{CANARY}@:x", "SIDECAR_ENCRYPTION_KEY": KEY},
+            "REDIS_URL",
+            "malformed",
+        ),
+        (
+            ONE_ROUTE | {"REDIS_URL": f"redis://é:{CANARY}@r", "SIDECAR_ENCRYPTION_KEY": KEY},
+            "REDIS_URL",
+            "visible ASCII",
+        ),
+        (ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": CANARY}, "SIDECAR_ADMIN_TOKEN", "16 or more"),
+        (ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN_FILE": "/nope"}, "SIDECAR_ADMIN_TOKEN_FILE", "cannot be read"),
+        (
+            ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": KEY, "SIDECAR_ADMIN_TOKEN_FILE": "/nope"},
+            "SIDECAR_ADMIN_TOKEN",
+            "given twice",
+        ),
+        (ONE_ROUTE | {"SIDECAR_ENCRYPTION_KEY": KEY}, "SIDECAR_ENCRYPTION_KEY", "beside a redis.url"),
+        (
+            ONE_ROUTE | {"REDIS_URL": "redis://x", "SIDECAR_ENCRYPTION_KEY": CANARY},
+            "SIDECAR_ENCRYPTION_KEY",
+            "no key of 32 bytes",
+        ),
+        (
+            ONE_ROUTE | {"REDIS_URL": "redis://x", "SIDECAR_ENCRYPTION_KEY_FILE": "/nope"},
+            "SIDECAR_ENCRYPTION_KEY_FILE",
+            "cannot be read",
+        ),
+        (
+            ONE_ROUTE
+            | {
+                "REDIS_URL": "redis://x",
+                "SIDECAR_ENCRYPTION_KEY": KEY,
+                "SIDECAR_ENCRYPTION_KEY_FILE": __file__,
+            },
+            "SIDECAR_ENCRYPTION_KEY",
+            "given twice",
+        ),
     ],
 )
 def test_b85_a_bad_variable_is_told_by_its_name(environ: dict[str, str], path: str, reason: str) -> None:
@@ -476,10 +693,53 @@ def test_b85_a_bad_variable_is_told_by_its_name(environ: dict[str, str], path: s
     assert reason in told[0].reason
 
 
-def test_an_explicit_local_mode_ignores_redis() -> None:
+def test_an_explicit_local_mode_ignores_redis(tmp_path: Path) -> None:
     """REDIS_URL is a common variable: who says `local` knows that it was not meant for us."""
     environ = ONE_ROUTE | {"REDIS_URL": "redis://x", "M2M_CREDENTIAL_CACHE_MODE": "local"}
-    assert len(load(None, environ).routes) == 1
+    assert load(None, environ).redis is None
+    fleet = tree(redis={"url": "redis://a,b"}, busts={"listen": [{"channel": "c", "dialect": "lerian"}]})
+    config = read(tmp_path, fleet, {"M2M_CREDENTIAL_CACHE_MODE": "local"})
+    assert (config.cache.mode, config.redis) == ("local", None)
+
+
+def test_the_environment_alone_makes_a_fleet(tmp_path: Path) -> None:
+    """REDIS_URL and a key are enough; user name and password may stand in the URL, percent-encoded."""
+    environ = ONE_ROUTE | {"REDIS_URL": "rediss://me:pass%2Fword@r:1/2", "SIDECAR_ENCRYPTION_KEY": KEY}
+    expected = RedisSettings(
+        hosts=(("r", 1),),
+        tls=Tls(),
+        database=2,
+        username="me",
+        password=Secret("pass/word"),
+        encryption_keys=(EncryptionKey("env", Secret(KEY)),),
+    )
+    assert load(None, environ).redis == expected
+    assert load(None, environ).cache.mode == "distributed"
+    key = write(tmp_path / "key", KEY)
+    environ |= {"SIDECAR_ENCRYPTION_KEY": "", "SIDECAR_ENCRYPTION_KEY_FILE": key}
+    assert (settings := load(None, environ).redis)
+    assert settings.encryption_keys == (EncryptionKey("env", SecretFile(key)),)
+
+
+def test_the_environment_s_operators_token_goes_before_the_file_s(tmp_path: Path) -> None:
+    """A pod without a file can be bust by hand too."""
+    token = write(tmp_path / "token", KEY)
+    written = tree(admin={"listen": "127.0.0.1:1", "token": {"env": "KEY"}})
+    assert read(tmp_path, written).admin.token == Secret(KEY)
+    environ = {"SIDECAR_ADMIN_TOKEN_FILE": token}
+    assert read(tmp_path, written, environ).admin == AdminSettings("127.0.0.1:1", SecretFile(token))
+    assert load(None, ONE_ROUTE | {"SIDECAR_ADMIN_TOKEN": KEY}).admin == AdminSettings(token=Secret(KEY))
+
+
+def test_the_environment_s_redis_goes_before_the_file_s(tmp_path: Path) -> None:
+    """The URL's user and password replace the file's; without any in it the file's stay."""
+    written = tree(redis={**REDIS, "username": "filed", "password": {"env": "CLIENT_SECRET"}})
+    settings = read(tmp_path, written, {"REDIS_URL": "redis://:word@other"}).redis
+    assert settings
+    assert (settings.hosts, settings.username, settings.password) == ((("other", 6379),), "", Secret("word"))
+    assert (settings := read(tmp_path, written, {"REDIS_URL": "unix:///r.sock"}).redis)
+    assert (settings.unix_path, settings.username, settings.password) == ("/r.sock", "filed", Secret(CANARY))
+    assert settings.encryption_keys == (EncryptionKey("k1", Secret(KEY)),)
 
 
 @pytest.mark.parametrize("name", [*ONE_ROUTE, "SIDECAR_CLIENT_ID_FILE", "SIDECAR_SCOPE", "SIDECAR_AUDIENCE"])
@@ -510,6 +770,11 @@ KEYS = st.sampled_from(
         "tokens",
         "routes",
         "log",
+        "redis",
+        "busts",
+        "url",
+        "encryption_keys",
+        "listen",
         "name",
         "match",
         "upstream",

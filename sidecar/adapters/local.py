@@ -1,20 +1,21 @@
-"""The store of a sidecar on its own."""
+"""The fleet of a sidecar on its own."""
 
+from sidecar.core.busts import Busted
 from sidecar.core.token import Token, TokenRequest
 
 
-class LocalStore:
-    """A second level that holds nothing: memory keeps tokens to their expiry and nobody else is told."""
+class Alone:
+    """No other pods: memory keeps tokens to their expiry and this pod's own state decides."""
 
     reachable = False
 
-    async def get(self, request: TokenRequest) -> tuple[Token | None, int]:
-        """Return nothing."""
-        return None, 0
+    async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
+        """Nobody knew of it before."""
+        return Busted(news=True, floor=sent_at)
 
-    async def fill(self, request: TokenRequest, token: Token, generation: int) -> bool:
-        """Know of no bust."""
-        return True
+    async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
+        """Nobody else cools down."""
+        return 0.0
 
-    async def bust(self, request: TokenRequest, refused: Token) -> None:
-        """Tell nobody: memory and the floor under what may follow are the cache's own."""
+    async def healed(self, request: TokenRequest) -> None:
+        """Nobody else did."""

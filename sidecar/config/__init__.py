@@ -22,6 +22,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     The environment goes before the file. Without any file it alone must make one route. Raises ConfigError
     with everything that is wrong.
     """
+    environ = environment.open_redis_url(environ)
     place = yaml_file.place(path, environ)
     source = str(place or environment.SOURCE)
     if place is None:
@@ -32,7 +33,10 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     if tree is None:
         raise ConfigError(tuple(faults))
     names = environment.overlay(tree, environ) | ({} if place else environment.ONE_ROUTE)
-    faults += environment.not_built(tree, environ)
+    for part in (environment.operators, environment.fleet):
+        written, wrong = part(tree, environ)
+        names |= written
+        faults += wrong
     file, found = examine(File, tree, rules.checks(environ))
     found += rules.cross_checks(file, found)
     faults += [environment.blame(Fault(source, *one), names, environ) for one in found]

@@ -4,8 +4,10 @@ Which variable a path came from is remembered, so that a fault names what the op
 same as absent.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_text
 from sidecar.core.errors import Fault
@@ -32,9 +34,13 @@ ONE_ROUTE = {
 }
 """Variables that make one route, `/` to the upstream, where there is no file. The first four are needed."""
 
-_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
-_ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _TWINS))
-_DISTRIBUTED = ("REDIS_URL", "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE")
+_ONE_ROUTE_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
+_ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _ONE_ROUTE_TWINS))
+_KEY, _KEY_FILE = "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE"
+_ADMIN, _ADMIN_FILE = "SIDECAR_ADMIN_TOKEN", "SIDECAR_ADMIN_TOKEN_FILE"
+_TWINS = (*_ONE_ROUTE_TWINS, _KEY, _ADMIN)
+KEY_ID = "env"
+"""The id of the encryption key from the environment."""
 
 
 def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
@@ -48,11 +54,7 @@ def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
     if not any(environ.get(name) for name in _ONE_ROUTE_NAMES):
         reason = f"nothing to do: give --config, SIDECAR_CONFIG, {DEFAULT_PATH} or SIDECAR_UPSTREAM"
         return None, [Fault(SOURCE, "", reason)]
-    faults = [
-        Fault(SOURCE, name, f"given twice: unset it or {name}_FILE")
-        for name in _TWINS
-        if environ.get(name) and environ.get(f"{name}_FILE")
-    ]
+    faults = [_twice(name) for name in _ONE_ROUTE_TWINS if environ.get(name) and environ.get(f"{name}_FILE")]
     client_id = environ.get("SIDECAR_CLIENT_ID", "")
     if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
         try:
@@ -95,18 +97,72 @@ def _as_duration(text: str) -> str:
     return f"{text}s" if text.isascii() and text.isdecimal() else "no whole seconds"
 
 
-def not_built(tree: Tree, environ: Mapping[str, str]) -> list[Fault]:
-    """Refuse what asks for Redis: a fleet that only seems to share its tokens would be a bad surprise.
+def _twice(name: str) -> Fault:
+    return Fault(SOURCE, name, f"given twice: unset it or {name}_FILE")
+
+
+def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Take user name and password, which REDIS_URL often holds, out of it and give them names of their own."""
+    found = re.fullmatch(r"(\w+://)(.*)@([^@]*)", environ.get("REDIS_URL", ""), re.DOTALL)
+    if found is None:
+        return environ
+    username, _, password = found[2].partition(":")
+    return {
+        **environ,
+        "REDIS_URL": found[1] + found[3],
+        "redis_url_username": unquote(username),
+        "redis_url_password": unquote(password),
+    }
+
+
+def operators(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    """Write the operators' token over the file's; return which path now comes from which variable."""
+    admin = {} if tree.get("admin") is None else tree["admin"]
+    token, faults = _reference(_ADMIN, _ADMIN_FILE, environ)
+    if token is None or not isinstance(admin, dict):
+        return {}, faults
+    tree["admin"] = {**admin, "token": token}
+    return {"admin.token": _ADMIN}, faults
+
+
+def _reference(name: str, file: str, environ: Mapping[str, str]) -> tuple[dict[str, str] | None, list[Fault]]:
+    """Say where the variable or its twin puts a secret, None if there is neither."""
+    if environ.get(name):
+        return {"env": name}, [_twice(name)] if environ.get(file) else []
+    return ({"file": environ[file]} if environ.get(file) else None), []
+
+
+def fleet(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    """Write REDIS_URL and the encryption key over the file's; return which path now comes from which variable.
 
     An explicit `local` says that the variables, common as they are, were not meant for us.
     """
     cache = tree.get("cache")
-    if isinstance(cache, dict) and cache.get("mode") is not None:
-        return []
-    reason = (
-        "this version has no Redis: unset it, or ignore it with cache.mode (M2M_CREDENTIAL_CACHE_MODE) local"
-    )
-    return [Fault(SOURCE, name, reason) for name in _DISTRIBUTED if environ.get(name)]
+    local = isinstance(cache, dict) and cache.get("mode") == "local"
+    key, faults = _reference(_KEY, _KEY_FILE, environ)
+    redis = {} if tree.get("redis") is None else tree["redis"]
+    if local or not (key or environ.get("REDIS_URL")) or not isinstance(redis, dict):
+        return {}, []
+    if "url" not in redis and not environ.get("REDIS_URL"):
+        name = _KEY if environ.get(_KEY) else _KEY_FILE
+        return {}, [Fault(SOURCE, name, "only meaningful beside a redis.url (REDIS_URL)")]
+    tree["redis"] = redis
+    names = _write_url(redis, environ)
+    if key:
+        redis["encryption_keys"] = [{"id": KEY_ID, "key": key}]
+    if key or "encryption_keys" not in redis:
+        names["redis.encryption_keys"] = _KEY
+    return names, faults
+
+
+def _write_url(redis: Tree, environ: Mapping[str, str]) -> dict[str, str]:
+    if not environ.get("REDIS_URL"):
+        return {}
+    redis["url"] = environ["REDIS_URL"]
+    if environ.get("redis_url_password"):
+        redis["password"] = {"env": "redis_url_password"}
+        redis["username"] = environ["redis_url_username"] or None
+    return dict.fromkeys(("redis.url", "redis.username", "redis.password"), "REDIS_URL")
 
 
 def blame(fault: Fault, names: Mapping[str, str], environ: Mapping[str, str]) -> Fault:
@@ -114,7 +170,7 @@ def blame(fault: Fault, names: Mapping[str, str], environ: Mapping[str, str]) ->
     for path, name in names.items():
         if fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")):
             given = f"{name}_FILE" if name in _TWINS and environ.get(f"{name}_FILE") else name
-            if not environ.get(given):
+            if not environ.get(given) and name in _ONE_ROUTE_NAMES:
                 return Fault(SOURCE, given, "missing: the route made from the environment needs it")
             whole_seconds = "write whole seconds, at least 1"
             return Fault(SOURCE, given, whole_seconds if name.endswith("_SEC") else fault.reason)

@@ -8,21 +8,36 @@ from sidecar.core import addresses, units
 from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.routes import Origin, Route, Tls
 from sidecar.core.secret import Secret
-from sidecar.core.settings import AdminSettings, CacheSettings, Config
+from sidecar.core.settings import (
+    AdminSettings,
+    BustSettings,
+    CacheSettings,
+    Config,
+    EncryptionKey,
+    ForeignChannel,
+    RedisSettings,
+    SecretFile,
+    SecretRef,
+    SentinelSettings,
+)
 from sidecar.core.token import TokenRequest
 
 
 def config(file: schema.File, environ: Mapping[str, str]) -> Config:
+    redis = _redis(file.redis, environ) if file.redis and file.cache.mode != "local" else None
     tokens = {name: _token(name, token, file.credentials) for name, token in file.tokens.items()}
     return Config(
         listen=file.listen,
-        admin=AdminSettings(file.admin.listen),
+        admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
         cache=CacheSettings(
+            mode="distributed" if redis else "local",
             memory_ttl=units.seconds(file.cache.memory_ttl),
             store_ttl=units.seconds(file.cache.store_ttl),
             leeway=units.seconds(file.cache.leeway),
             max_entries=file.cache.max_entries,
         ),
+        redis=redis,
+        busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
         credentials={name: _credentials(entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         routes=tuple(_route(route, tokens) for route in file.routes),
@@ -30,6 +45,37 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         log_format=file.log.format,
         log_level=file.log.level,
     )
+
+
+def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
+    url = addresses.redis(entry.url)
+    port = 26379 if entry.sentinel else 6379
+    return RedisSettings(
+        hosts=tuple((host, given or port) for host, given in url.hosts),
+        unix_path=url.unix_path,
+        tls=_tls(entry.tls) if url.tls else None,
+        database=url.database,
+        username=entry.username or "",
+        password=_secret(entry.password, environ),
+        sentinel=_sentinel(entry.sentinel, environ) if entry.sentinel else None,
+        cluster=entry.cluster,
+        key_prefix=entry.key_prefix,
+        encryption_keys=tuple(
+            EncryptionKey(each.id, _reference(each.key, environ)) for each in entry.encryption_keys
+        ),
+    )
+
+
+def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSettings:
+    return SentinelSettings(entry.master, entry.username or "", _secret(entry.password, environ))
+
+
+def _secret(entry: schema.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+    return _reference(entry, environ) if entry else None
+
+
+def _reference(entry: schema.Reference, environ: Mapping[str, str]) -> SecretRef:
+    return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
 
 
 def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
@@ -61,11 +107,10 @@ def _token(
 
 def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Route:
     url = addresses.upstream(entry.upstream)
-    tls = Tls(entry.tls.ca_file or "", entry.tls.certificate_file or "", entry.tls.key_file or "")
     connect = units.seconds(entry.timeouts.connect)
     return Route(
         name=entry.name,
-        origin=Origin(url.scheme, url.host, url.port, tls, entry.max_connections, connect),
+        origin=Origin(url.scheme, url.host, url.port, _tls(entry.tls), entry.max_connections, connect),
         host=(entry.match.host or "").lower(),
         prefix=entry.match.prefix,
         base_path=url.base_path,
@@ -76,3 +121,7 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Rout
         idle_timeout=units.seconds(entry.timeouts.idle),
         total_timeout=units.seconds(entry.timeouts.total),
     )
+
+
+def _tls(entry: schema.Tls) -> Tls:
+    return Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")

@@ -1,5 +1,6 @@
 """What makes a configuration right: the rule behind each kind of text, and what must fit between entries."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -7,10 +8,15 @@ from functools import partial
 from sidecar.config.examine import Found
 from sidecar.config.schema import (
     ENVIRONMENT_NAME,
+    KEY_PREFIX,
     NAME,
     SCOPE,
+    Busts,
     Credentials,
+    EncryptionKey,
     File,
+    ForeignChannel,
+    Redis,
     RouteEntry,
     Tls,
     TokenEntry,
@@ -36,7 +42,12 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "text": partial(_like, r"[ -~]*[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
         "file": file_text,
         "variable": partial(variable, environ),
-        "mode": _mode,
+        "redis": addresses.redis,
+        "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
+        "key_file": lambda path: _key(file_text(path)),
+        "key_variable": lambda name: _key(variable(environ, name)),
+        "bearer_file": lambda path: _bearer(file_text(path)),
+        "bearer_variable": lambda name: _bearer(variable(environ, name)),
     }
 
 
@@ -53,11 +64,21 @@ def variable(environ: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _mode(text: str) -> None:
-    if text == "distributed":
-        raise ValueError("distributed needs a redis.url, and this version has no Redis yet: use local")
-    if text != "local":
-        raise ValueError("must be local")
+def _key(text: str) -> None:
+    try:
+        key = base64.b64decode(text.rstrip("\r\n"), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("holds no key of 32 bytes in base64: `sidecar keygen` makes one")
+
+
+def _bearer(text: str) -> None:
+    _like(
+        r"[!-~]{16,4096}",
+        "must hold 16 or more visible ASCII characters, without spaces",
+        text.rstrip("\r\n"),
+    )
 
 
 def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
@@ -67,6 +88,7 @@ def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
     yield from _route_faults(file)
+    yield from _fleet_faults(file, wrong)
     if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
         yield "admin.listen", "the same address or port as listen: choose another one"
 
@@ -106,6 +128,60 @@ def _route_faults(file: File) -> Iterator[Found]:
             yield f"{path}.token", _unknown(file.tokens)
         if route.upstream.startswith("http:") and route.tls != Tls():
             yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
+
+
+def _fleet_faults(file: File, wrong: list[str]) -> Iterator[Found]:
+    """Find what keeps the sidecars from being one fleet; in an explicit local mode nothing does."""
+    if file.cache.mode == "local":
+        return
+    if file.redis is not None:
+        yield from _redis_faults(file.redis, wrong)
+        yield from _channel_faults(file.redis, file.busts)
+    elif not any(path.partition(".")[0] == "redis" for path in wrong):
+        if file.cache.mode == "distributed":
+            yield "cache.mode", "distributed needs a redis.url (REDIS_URL)"
+        if file.busts.listen:
+            yield "busts.listen", "there is no Redis to listen on: give redis.url"
+
+
+def _redis_faults(redis: Redis, wrong: list[str]) -> Iterator[Found]:
+    if redis.url:
+        yield from _topology_faults(redis, addresses.redis(redis.url))
+    ids: dict[str, str] = {}
+    for index, entry in enumerate(redis.encryption_keys):
+        if isinstance(entry, EncryptionKey):
+            path = f"redis.encryption_keys[{index}]"
+            if ids.setdefault(entry.id, path) != path:
+                yield f"{path}.id", f"{ids[entry.id]} has the same id: choose another one"
+    if redis.encryption == "none" and redis.encryption_keys:
+        yield "redis.encryption", "none, but there are encryption_keys: take one of the two out"
+    if redis.encryption != "none" and not redis.encryption_keys and "redis.encryption_keys" not in wrong:
+        yield (
+            "redis.encryption_keys",
+            "give at least one (SIDECAR_ENCRYPTION_KEY; `sidecar keygen` makes one), or write encryption: none",
+        )
+
+
+def _topology_faults(redis: Redis, url: addresses.RedisUrl) -> Iterator[Found]:
+    if redis.tls != Tls() and not url.tls:
+        yield "redis.tls", "the URL is not rediss: write rediss, or take tls out"
+    if redis.cluster and redis.sentinel is not None:
+        yield "redis.cluster", "the hosts are either a Cluster's or Sentinels: take one of the two out"
+    if (redis.cluster or redis.sentinel is not None) and url.unix_path:
+        yield "redis.url", "a socket is no Cluster and no Sentinel: write redis://host:port"
+    if redis.cluster and url.database:
+        yield "redis.url", "a Cluster has only database 0: take it off the URL"
+    if len(url.hosts) > 1 and not redis.cluster and redis.sentinel is None:
+        yield "redis.url", "several hosts: say what they are, with redis.sentinel or redis.cluster"
+
+
+def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:
+    own = {f"{redis.key_prefix}m2m:{name}": "the fleet's own" for name in ("bust", "fill")}
+    for index, entry in enumerate(busts.listen):
+        if isinstance(entry, ForeignChannel):
+            path = f"busts.listen[{index}]"
+            if own.setdefault(entry.channel, path) != path:
+                yield f"{path}.channel", f"{own[entry.channel]} already: choose another channel"
 
 
 def _unknown(known: Mapping[str, object]) -> str:

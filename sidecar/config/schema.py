@@ -12,6 +12,7 @@ from sidecar.core import addresses, units
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCOPE = r"^[!#-\[\]-~]+$"
+KEY_PREFIX = r"^[!-z|~]{0,128}$"
 
 
 def _text(check: str, pattern: str = "", **more: str) -> Meta:
@@ -38,6 +39,38 @@ class Reference(Node, frozen=True, kw_only=True):
     env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
 
 
+class KeyReference(Reference, frozen=True, kw_only=True):
+    """Where an encryption key is, 32 bytes in base64. A key is never written here itself."""
+
+    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[
+        str | None,
+        _text("key_file", r"^[^\0]+$"),
+        Meta(description="File that holds the key and nothing else."),
+    ] = None
+    env: Annotated[
+        str | None,
+        _text("key_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the key."),
+    ] = None
+
+
+class BearerReference(Reference, frozen=True, kw_only=True):
+    """Where a bearer token is. It is never written here itself."""
+
+    file: Annotated[
+        str | None,
+        _text("bearer_file", r"^[^\0]+$"),
+        Meta(description="File that holds the token and nothing else."),
+    ] = None
+    env: Annotated[
+        str | None,
+        _text("bearer_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the token."),
+    ] = None
+
+
 class Admin(Node, frozen=True, kw_only=True):
     """The server for probes, metrics and status."""
 
@@ -46,16 +79,22 @@ class Admin(Node, frozen=True, kw_only=True):
         _text("listen"),
         Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
     ] = "0.0.0.0:9181"
+    token: Annotated[
+        BearerReference | None,
+        Meta(description="Bearer token that `POST /bust` asks for. Absent: nobody may bust that way."),
+    ] = None
 
 
 class Cache(Node, frozen=True, kw_only=True):
     """How long tokens are kept, and how many."""
 
     mode: Annotated[
-        str,
-        _text("mode", "^local$"),
-        Meta(description="`local`: each sidecar caches for itself. This version knows no other mode."),
-    ] = "local"
+        Literal["local", "distributed"] | None,
+        Meta(
+            description="`local`: each sidecar caches for itself. `distributed`: all share Redis. Absent: "
+            "`distributed` where `redis.url` is given."
+        ),
+    ] = None
     memory_ttl: Annotated[
         Span, Meta(description="Longest stay in memory where a shared store is behind it.")
     ] = "30s"
@@ -145,6 +184,74 @@ class Tls(Node, frozen=True, kw_only=True):
     ] = None
 
 
+class EncryptionKey(Node, frozen=True, kw_only=True):
+    """A key shared by the whole fleet."""
+
+    id: Annotated[Name, Meta(description="Names the key in what it seals; the same in every pod.")]
+    key: Annotated[KeyReference, Meta(description="32 bytes in base64, as `sidecar keygen` makes them.")]
+
+
+class Sentinel(Node, frozen=True, kw_only=True):
+    """How the Sentinels are asked for the server."""
+
+    needs: ClassVar[Mapping[str, str]] = {"username": "password"}
+
+    master: Annotated[Name, Meta(description="The name the Sentinels know the server by.")]
+    username: Annotated[Text | None, Meta(description="ACL user of the Sentinels themselves.")] = None
+    password: Annotated[Reference | None, Meta(description="Password of the Sentinels themselves.")] = None
+
+
+class Redis(Node, frozen=True, kw_only=True):
+    """The store and the bus that the fleet shares."""
+
+    needs: ClassVar[Mapping[str, str]] = {"username": "password"}
+
+    url: Annotated[
+        str,
+        _text("redis", "^(rediss?|unix)://"),
+        Meta(
+            description="`redis(s)://host[:port][,host…][/database]` or `unix:///path[?db=0]`, without a "
+            "password. Several hosts are Sentinels or nodes of a Cluster."
+        ),
+    ]
+    key_prefix: Annotated[
+        str,
+        _text("key_prefix", KEY_PREFIX),
+        Meta(description="In front of every key and channel; the same in the whole fleet."),
+    ] = ""
+    username: Annotated[Text | None, Meta(description="ACL user.")] = None
+    password: Annotated[Reference | None, Meta(description="Password, of the ACL user or the server's.")] = (
+        None
+    )
+    tls: Annotated[Tls, Meta(description="How a rediss server is verified.")] = Tls()
+    sentinel: Annotated[
+        Sentinel | None, Meta(description="The URL's hosts are Sentinels that know the server.")
+    ] = None
+    cluster: Annotated[bool, Meta(description="The URL's hosts are nodes of a Redis Cluster.")] = False
+    encryption: Annotated[
+        Literal["aes-256-gcm", "none"],
+        Meta(description="`none`: tokens are readable in Redis, and whoever reaches it can bust."),
+    ] = "aes-256-gcm"
+    encryption_keys: Annotated[
+        tuple[EncryptionKey, ...], Meta(description="The first seals, all open: that is how keys rotate.")
+    ] = ()
+
+
+class ForeignChannel(Node, frozen=True, kw_only=True):
+    """A channel on which another program tells of dead tokens."""
+
+    channel: Annotated[Text, Meta(description="The Redis channel, as it is; no pattern.")]
+    dialect: Annotated[Literal["mcp-gateway", "lerian"], Meta(description="How its messages are read.")]
+
+
+class Busts(Node, frozen=True, kw_only=True):
+    """Whose busts are heard besides the fleet's own."""
+
+    listen: Annotated[
+        tuple[ForeignChannel, ...], Meta(description="Channels of other programs on the same Redis.")
+    ] = ()
+
+
 class RouteEntry(Node, frozen=True, kw_only=True):
     """One way through the sidecar."""
 
@@ -201,6 +308,10 @@ class File(Node, frozen=True, kw_only=True):
     ] = "127.0.0.1:9180"
     admin: Annotated[Admin, Meta(description="Probes, metrics and status.")] = Admin()
     cache: Annotated[Cache, Meta(description="How long tokens are kept.")] = Cache()
+    redis: Annotated[
+        Redis | None, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
+    ] = None
+    busts: Annotated[Busts, Meta(description="Whose busts are heard.")] = Busts()
     credentials: Annotated[dict[Name, Credentials], Meta(description="What authenticates us, by name.")] = (
         msgspec.field(default_factory=dict)
     )

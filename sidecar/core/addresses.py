@@ -53,6 +53,17 @@ class UpstreamUrl:
     """Without a trailing slash, so "" for none."""
 
 
+@dataclass(frozen=True, slots=True)
+class RedisUrl:
+    """What a Redis URL says: some hosts, or a socket."""
+
+    tls: bool
+    hosts: tuple[tuple[str, int], ...]
+    """Names without brackets; port 0 where none is written."""
+    unix_path: str
+    database: int
+
+
 def listen(text: str) -> Address:
     """Read `127.0.0.1:9180`, `[::1]:9180` or `unix:/run/sidecar/http.sock`."""
     if text.startswith("unix:"):
@@ -108,6 +119,29 @@ def token_endpoint(text: str) -> str:
     if url.scheme == "http" and not is_loopback(_host(url.hostname or "")):
         raise ValueError("use https: plain http would show the client secret on the network (RFC 6749 3.2)")
     return text
+
+
+def redis(text: str) -> RedisUrl:
+    """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`."""
+    if "@" in text:
+        raise ValueError(
+            "take the user name and password out of the URL: give redis.username and redis.password"
+        )
+    socket = re.fullmatch(r"unix://(/[^?#\0]+)(?:\?db=([0-9]{1,4}))?", text)
+    if socket is not None:
+        return RedisUrl(tls=False, hosts=(), unix_path=socket[1], database=int(socket[2] or 0))
+    url = re.fullmatch(r"(rediss?)://([^/?#]+)(?:/([0-9]{1,4})?)?", text)
+    if url is None:
+        raise ValueError("write redis://host:port/0, rediss://host:port/0 or unix:///path, without a query")
+    hosts = tuple(_host_and_port(part) for part in url[2].split(","))
+    return RedisUrl(tls=url[1] == "rediss", hosts=hosts, unix_path="", database=int(url[3] or 0))
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", text, re.ASCII)
+    if found is None or (found[3] and not 0 < int(found[3]) <= 65535):
+        raise ValueError("a host or a port of the URL is malformed")
+    return _host(found[1] or found[2]), int(found[3] or 0)
 
 
 def resource(text: str) -> str:

@@ -16,43 +16,60 @@ def doubling(failures: int, most: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Setback:
+class Setback:
+    """Why there is no token, and until when that is the answer (epoch seconds)."""
+
     until: float
     failures: int
+    """Outages in a row, this one counted; 0 for a refusal."""
     reason: str
     code: str | None
-    """None for an outage."""
+    """The refusal's OAuth error code; None for an outage."""
+
+    def error(self, now: float) -> TokenUnavailable | TokenRefused | None:
+        """Return the error to answer with instead of asking again, None when asking is allowed."""
+        if now >= self.until:
+            return None
+        if self.code is None:
+            return TokenUnavailable(self.reason, self.until - now)
+        return TokenRefused(self.reason, self.code)
+
+
+def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: float) -> Setback:
+    """Make the setback of an outage: a window that doubles with each in a row, times `jitter` ≥ 1.
+
+    It is never under Retry-After.
+    """
+    failures = last.failures + 1 if last is not None else 1
+    seconds = max(doubling(failures, MAX_BACKOFF) * jitter, error.retry_after)
+    return Setback(now + seconds, failures, str(error), None)
+
+
+def refusal(error: TokenRefused, now: float) -> Setback:
+    """Make the setback of a refusal, which ends any outage."""
+    return Setback(now + REFUSAL_LIFE, 0, str(error), error.code)
 
 
 class Setbacks:
-    """What went wrong last, for each of at most `limit` keys, and until when that is the answer."""
+    """What went wrong last, for each of at most `limit` keys."""
 
     def __init__(self, limit: int) -> None:
-        self._setbacks: Lru[_Setback] = Lru(limit)
+        self._setbacks: Lru[Setback] = Lru(limit)
 
     def error(self, key: str, now: float) -> TokenUnavailable | TokenRefused | None:
         """Return the error to answer with instead of asking again, None when asking is allowed."""
         setback = self._setbacks.get(key)
-        if setback is None or now >= setback.until:
-            return None
-        if setback.code is None:
-            return TokenUnavailable(setback.reason, setback.until - now)
-        return TokenRefused(setback.reason, setback.code)
+        return setback.error(now) if setback is not None else None
 
     def unavailable(self, key: str, error: TokenUnavailable, now: float, jitter: float) -> TokenUnavailable:
-        """Note an outage and return it with its window as `retry_after`.
-
-        The window doubles with each outage in a row, times `jitter` ≥ 1, and is never under Retry-After.
-        """
-        last = self._setbacks.get(key)
-        failures = last.failures + 1 if last is not None else 1
-        seconds = max(doubling(failures, MAX_BACKOFF) * jitter, error.retry_after)
-        self._setbacks.put(key, _Setback(now + seconds, failures, str(error), None))
-        return TokenUnavailable(str(error), seconds)
+        """Note an outage and return it with its window as `retry_after`."""
+        setback = outage(self._setbacks.get(key), error, now, jitter)
+        self._setbacks.put(key, setback)
+        return TokenUnavailable(setback.reason, setback.until - now)
 
     def refused(self, key: str, error: TokenRefused, now: float) -> TokenRefused:
-        """Note a refusal, which ends any outage, and return it."""
-        self._setbacks.put(key, _Setback(now + REFUSAL_LIFE, 0, str(error), error.code))
+        """Note a refusal and return it."""
+        self._setbacks.put(key, refusal(error, now))
         return error
 
     def clear(self, key: str) -> None:

@@ -1,6 +1,6 @@
 """When an upstream refuses fresh tokens too: for a while its refusals pass through without a renewal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.core.backoff import doubling
 from sidecar.core.memory import Lru
@@ -53,6 +53,11 @@ class CoolDowns:
         self._cooling.put(key, _Cooling(now + seconds, rounds, token))
         return seconds
 
-    def healed(self, key: str) -> None:
-        """A fresh token was accepted: forget all."""
-        self._cooling.pop(key)
+    def learn(self, key: str, until: float, *, probing: bool = False) -> None:
+        """Take over the fleet's window; `probing` says that it is over and this pod tries again."""
+        state = self._cooling.get(key) or _Cooling(until, 1, "")
+        self._cooling.put(key, replace(state, until=max(until, state.until), probing=probing))
+
+    def healed(self, key: str) -> bool:
+        """A fresh token was accepted: forget all, and tell whether there was anything."""
+        return self._cooling.pop(key) is not None

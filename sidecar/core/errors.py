@@ -35,6 +35,10 @@ class ListenError(SidecarError):
     """A listen address cannot be bound."""
 
 
+class AdminRefused(SidecarError):
+    """A running sidecar's admin server did not do what it was asked, or nobody answered there."""
+
+
 class RequestRefused(SidecarError):
     """The client's request is refused with `status`, one that `core.problem` knows; the upstream never sees it."""
 

@@ -9,6 +9,10 @@ from typing import ClassVar, Literal
 Level = Literal["debug", "info", "warning", "error"]
 Outcome = Literal["healed", "refused", "failed"]
 """Of a second send: accepted, refused too, or there was none or no answer to it."""
+BustKind = Literal["token", "credentials", "select", "gap"]
+"""What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
+Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
+"""Why a message may not bust anything."""
 Source = Literal["memory", "store", "fetch", "none"]
 """Where a request's token came from."""
 
@@ -89,6 +93,66 @@ class BustSent(Event):
     service: str
     tenant: str
     fp: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSent(Event):
+    """An operator declared every token dead that carries these labels, in every pod."""
+
+    name: ClassVar[str] = "select_sent"
+    select: str
+    """The labels as `tenant=acme service=ledger`, or `all`."""
+    pods: int
+    """How many heard it, this one too."""
+
+
+@dataclass(frozen=True, slots=True)
+class BustApplied(Event):
+    """Somebody else declared tokens dead, or Redis knew of it, and this pod dropped what it held of them."""
+
+    name: ClassVar[str] = "bust_applied"
+    kind: BustKind
+    origin: str
+    """The pod that said so, or the other program's channel; "" for what was found out after a gap."""
+    fp: str
+    """The token, "" where it may be several."""
+    evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class BustRejected(Event):
+    """A message that may not bust anything: forged, altered, old, replayed or no message at all."""
+
+    name: ClassVar[str] = "bust_rejected"
+    level: ClassVar[Level] = "warning"
+    channel: str
+    reason: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Unencrypted(Event):
+    """Redis gets tokens in the clear and anybody there can bust: `redis.encryption` is `none`."""
+
+    name: ClassVar[str] = "unencrypted"
+    level: ClassVar[Level] = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDown(Event):
+    """Redis does not answer and is left alone: requests go on with memory and the authorization server."""
+
+    name: ClassVar[str] = "store_down"
+    level: ClassVar[Level] = "warning"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUp(Event):
+    """Redis answers again."""
+
+    name: ClassVar[str] = "store_up"
+    seconds: float
+    """How long it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,12 @@ FETCH_DURATION = Instrument(
     "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", ("token",), "s"
 )
 BUSTS = Instrument("sidecar.busts.sent", "counter", "Tokens this pod declared dead.", ("token",))
+BUSTS_APPLIED = Instrument(
+    "sidecar.busts.applied", "counter", "Busts of others that dropped something here.", ("kind",)
+)
+BUSTS_REJECTED = Instrument(
+    "sidecar.busts.rejected", "counter", "Messages that may not bust anything.", ("reason",)
+)
 COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", ("token",))
 REFUSALS = Instrument(
     "sidecar.refusals", "counter", "Answers that refused our token.", ("http.route", "decision")
@@ -62,6 +68,11 @@ ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.
 CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Client connections open.")
 TASKS = Instrument("sidecar.tasks", "gauge", "Tasks on the event loop, the scrape's own among them.")
 DROPPED = Instrument("sidecar.log.lines.dropped", "counter", "Log lines lost to a slow or broken sink.")
+STORE_UP = Instrument("sidecar.store.up", "gauge", "1 while Redis is asked, 0 while it is left alone.")
+STORE_OPERATIONS = Instrument(
+    "sidecar.store.operations", "counter", "Questions to Redis.", ("operation", "outcome")
+)
+BUS_UP = Instrument("sidecar.bus.up", "gauge", "1 while the other pods' busts can arrive.")
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
 
 
@@ -82,6 +93,16 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetReadings:
+    """What the store and the bus know of themselves."""
+
+    store_up: bool
+    store_operations: Mapping[tuple[str, str], int]
+    """How many, by operation and outcome; both from short fixed lists."""
+    bus_up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """What others know and the exporter wants."""
 
@@ -91,3 +112,5 @@ class Readings:
     log_lines_dropped: int
     token_expires_in: Mapping[str, float]
     """Seconds, by token name; the soonest where one name has several tokens."""
+    fleet: FleetReadings | None = None
+    """None for a sidecar on its own."""

@@ -7,19 +7,24 @@ class once there are very many series.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from typing import get_args
 
 from sidecar.core import instruments
 from sidecar.core.events import (
+    BustApplied,
+    BustKind,
+    BustRejected,
     BustSent,
     CoolingDown,
     Event,
     Refused,
+    Rejection,
     RequestRecord,
     Resent,
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.core.instruments import SECONDS, Distribution, Family, Instrument, Readings
+from sidecar.core.instruments import SECONDS, Distribution, Family, FleetReadings, Instrument, Readings
 from sidecar.core.routes import Route
 
 MOST_SERIES = 2000
@@ -35,6 +40,10 @@ _BY_TOKEN: dict[Instrument, _Outcomes] = {
 _BY_ROUTE: dict[Instrument, _Outcomes] = {
     instruments.REFUSALS: (("renew",), ("cooling",)),
     instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
+}
+_OF_THE_FLEET: dict[Instrument, tuple[str, ...]] = {
+    instruments.BUSTS_APPLIED: get_args(BustKind),
+    instruments.BUSTS_REJECTED: get_args(Rejection),
 }
 
 
@@ -54,13 +63,14 @@ class _Histogram:
 
 
 class _Lookups:
-    """How often a token was, and was not, in memory."""
+    """How often a token was, and was not, in memory; and how often the store had it then."""
 
-    __slots__ = ("hits", "misses")
+    __slots__ = ("hits", "misses", "stored")
 
     def __init__(self) -> None:
         self.hits = 0
         self.misses = 0
+        self.stored = 0
 
 
 class _Cell:
@@ -85,6 +95,10 @@ class Metrics:
         self._fetches: dict[str, _Histogram] = {}
         self._counts: dict[Instrument, dict[tuple[str, ...], int]] = {
             instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)
+        }
+        self._heard = {
+            instrument: dict.fromkeys(((word,) for word in words), 0)
+            for instrument, words in _OF_THE_FLEET.items()
         }
         self.configure(routes)
 
@@ -116,6 +130,7 @@ class Metrics:
             cell.lookups.hits += 1
         elif record.token != "none":
             cell.lookups.misses += 1
+            cell.lookups.stored += record.token == "store"
 
     def tell(self, event: Event) -> None:
         """Count the event, if it is one that is counted."""
@@ -127,6 +142,10 @@ class Metrics:
                 self._count(instruments.FETCH_ERRORS, event.token, event.outcome)
             case BustSent():
                 self._count(instruments.BUSTS, event.token)
+            case BustApplied():
+                self._heard[instruments.BUSTS_APPLIED][event.kind,] += 1
+            case BustRejected():
+                self._heard[instruments.BUSTS_REJECTED][event.reason,] += 1
             case CoolingDown():
                 self._count(instruments.COOL_DOWNS, event.token)
             case Refused():
@@ -136,7 +155,15 @@ class Metrics:
 
     def families(self, readings: Readings) -> tuple[Family, ...]:
         """Read everything, at one moment."""
-        return (*self._of_requests(), *self._of_tokens(), *self._of_process(readings))
+        levels = ("memory", "store") if readings.fleet else ("memory",)
+        fleet = self._of_fleet(readings.fleet) if readings.fleet else ()
+        return (
+            *self._of_requests(),
+            *self._of_lookups(levels),
+            *self._of_tokens(),
+            *fleet,
+            *self._of_process(readings),
+        )
 
     def _cell(self, key: tuple[str, str, int]) -> _Cell:
         """Find or make the cell where a request's labels, once bounded, belong."""
@@ -176,15 +203,31 @@ class Metrics:
             ),
         )
 
+    def _of_lookups(self, levels: tuple[str, ...]) -> Iterator[Family]:
+        hits, misses = [], []
+        for name, found in self._lookups.items():
+            passed = {
+                "memory": (found.hits, found.misses),
+                "store": (found.stored, found.misses - found.stored),
+            }
+            hits += [((name, level), passed[level][0]) for level in levels]
+            misses += [((name, level), passed[level][1]) for level in levels]
+        yield Family(instruments.HITS, tuple(hits))
+        yield Family(instruments.MISSES, tuple(misses))
+
     def _of_tokens(self) -> Iterator[Family]:
-        lookups = self._lookups.items()
-        yield Family(instruments.HITS, tuple(((name, "memory"), found.hits) for name, found in lookups))
-        yield Family(instruments.MISSES, tuple(((name, "memory"), found.misses) for name, found in lookups))
         yield Family(
             instruments.FETCH_DURATION, tuple(((name,), took.read()) for name, took in self._fetches.items())
         )
         for instrument, counts in self._counts.items():
             yield Family(instrument, tuple(counts.items()))
+
+    def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
+        for instrument, counts in self._heard.items():
+            yield Family(instrument, tuple(counts.items()))
+        yield Family(instruments.STORE_OPERATIONS, tuple(readings.store_operations.items()))
+        yield Family(instruments.STORE_UP, (((), int(readings.store_up)),))
+        yield Family(instruments.BUS_UP, (((), int(readings.bus_up)),))
 
     def _of_process(self, readings: Readings) -> Iterator[Family]:
         expiries = readings.token_expires_in.items()

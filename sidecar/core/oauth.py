@@ -47,6 +47,8 @@ class Grant:
 
     access_token: str
     life: float
+    jti: str = ""
+    """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
 
 
 def host_of(url: str) -> str:
@@ -117,10 +119,12 @@ def _grant(members: _Members, host: str, now: float) -> Grant:
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
     life = _number(_either(members, "expires_in", "expiresIn"))
+    claims = _claims(value)
     if life is None:
-        expiry = _number(_claims(value).get("exp"))
+        expiry = _number(claims.get("exp"))
         life = DEFAULT_LIFE if expiry is None else expiry - now
-    return Grant(value, min(life, MAX_LIFE))
+    jti = claims.get("jti")
+    return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "")
 
 
 def _members(reply: Reply) -> _Members | None:
@@ -173,7 +177,7 @@ def _number(value: object) -> float | None:
 
 
 def _claims(token: str) -> _Members:
-    """A JWT's claims, unverified, {} for an opaque token: a hint about its life, good for nothing else."""
+    """A JWT's claims, unverified, {} for an opaque token: a hint about its life and its name, good for nothing else."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}

@@ -3,12 +3,16 @@
 Adapters implement these; tests give fakes that pass the same contract tests. Nothing here does anything.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.backoff import Setback
+from sidecar.core.busts import Bust, Busted
 from sidecar.core.credentials import Credentials
 from sidecar.core.events import Event, RequestRecord
+from sidecar.core.lease import Claim
+from sidecar.core.selectors import Selector
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
 
@@ -95,36 +99,128 @@ class Tokens(Protocol):
         """The second send was accepted."""
 
 
-class TokenStore(Protocol):
-    """The second level, shared by the fleet. Never raises: while it is down it has and keeps nothing."""
+class Fleet(Protocol):
+    """What the cache tells the other pods and hears from the state they share. Never raises.
+
+    While nobody can be reached, telling does nothing and this pod's own state decides.
+    """
 
     @property
     def reachable(self) -> bool:
         """Whether asking it makes sense now; while it does not, memory keeps tokens to their expiry."""
 
-    async def get(self, request: TokenRequest) -> tuple[Token | None, int]:
-        """Return the stored token, if any, and the key's generation, which every bust moves on."""
+    async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
+        """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
 
-    async def fill(self, request: TokenRequest, token: Token, generation: int) -> bool:
-        """Keep the token unless a bust came since `generation` was read; False tells that one came."""
+        In one atomic step: unless the key cools down, or this very token was bust before, delete the stored
+        token if it still is the refused one, move the key's generation on, and publish the message.
+        """
 
-    async def bust(self, request: TokenRequest, refused: Token) -> None:
-        """In one atomic step: delete the token if it still is the refused one, and tell the other pods."""
+    async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
+        """The successor was refused too: open the fleet's next window, times `jitter` ≥ 1.
+
+        Return what is left of the window now in force, whoever opened it; 0 when nobody can be reached.
+        """
+
+    async def healed(self, request: TokenRequest) -> None:
+        """A successor was accepted: end the fleet's windows for this key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bust:
-    """This token is no good, in every pod."""
+class TokenStore(Protocol):
+    """The second level, shared by the fleet, and its leases; each call is one round trip. Never raises.
 
-    key: str
-    fingerprint: str
+    While it is down it has and keeps nothing. All times given and taken are this pod's own; whatever is
+    uncertain about how they relate to the store's is taken out of a token's life and newness.
+    """
+
+    async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
+        """Look for a token or, if there is none, become the one pod that fetches it: one atomic step.
+
+        A stored token whose fingerprint is `passing_over` was looked at before and is as good as absent.
+        """
+
+    async def extend(self, request: TokenRequest, owner: str) -> bool:
+        """Renew the lease; False when it is not ours any more. While the store is down it still is."""
+
+    async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
+        """Keep the token, release the lease and wake who waits for it.
+
+        False, and nothing kept, when a bust has moved the generation since `token.generation` was claimed.
+        """
+
+    async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
+        """Release the lease, share why there is no token until `setback.until`, and wake who waits."""
+
+    async def release(self, request: TokenRequest, owner: str) -> None:
+        """Release the lease without a word about why, and wake who waits."""
+
+    async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
+        """Return the present generations of `TokenRequest.key`s, 0 where none is known; None while it is down."""
+
+
+class Evictions(Protocol):
+    """What the bus hands the cache. Each only evicts: nothing is published, stored or fetched because of it."""
+
+    def evict(self, bust: Bust) -> bool:
+        """Drop the token named by the bust, and only that one, now and if it is still on its way into memory.
+
+        Tell whether memory held it.
+        """
+
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """Drop every token the selector means whose fetch began by `at`; tell how many. Quick: there may be many.
+
+        The bus adds it to `Revocations` first, so that none comes in later.
+        """
+
+    def evict_revoked(self) -> int:
+        """After a gap: drop every token that `Revocations` cover by now; tell how many."""
+
+    def held(self) -> Mapping[str, int]:
+        """Return the key and generation of everything in memory, for the comparison after a gap."""
+
+    def evict_behind(self, generations: Mapping[str, int]) -> int:
+        """After a gap: drop what memory holds under another (≠) generation than these, and tell how many."""
+
+
+class Fills(Protocol):
+    """Who waits for another pod's fetch."""
+
+    def filled(self, key: str) -> None:
+        """The lease of this `TokenRequest.key` has ended, with or without a token: look again."""
 
 
 class BustBus(Protocol):
-    """What the other pods' busts arrive on. A hint: the 401 is the truth."""
+    """What the fleet's messages are heard on. A hint: the 401 is the truth."""
 
-    def busts(self) -> AsyncIterator[Bust]:
-        """Yield busts for ever, coming back by itself after every loss."""
+    async def run(self) -> None:
+        """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
+
+    async def publish(self, chosen: Selector) -> int | None:
+        """Revoke a set of tokens in every pod; how many pods heard it, None when the store is down."""
+
+
+class Seal(Protocol):
+    """Makes what lies in the store unreadable, and what is told there unforgeable. Never raises, no I/O."""
+
+    @property
+    def fingerprint_key(self) -> bytes:
+        """What fingerprints are made with: the same in every pod, so that they name a token fleet-wide."""
+
+    def seal(self, key: str, tenant: str, header: bytes, content: bytes) -> bytes:
+        """Return `1:<key id>:` + `header` in clear, then the sealed content.
+
+        Bound to `key`, the whole Redis key: moved to another one it does not open. `header` is `<fp>:<gen>:`.
+        """
+
+    def open(self, key: str, tenant: str, value: bytes) -> bytes | None:
+        """Return the content; None for whatever was not sealed by the fleet for this very key."""
+
+    def sign(self, message: bytes) -> str:
+        """Return the message's authentication code in hexadecimal, "" where messages go unsigned."""
+
+    def verify(self, message: bytes, mac: str) -> bool:
+        """Tell, in constant time, whether a holder of one of the keys signed the message."""
 
 
 class Journal(Protocol):

@@ -19,6 +19,11 @@ ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
 Grant = Literal["client_credentials"]
 FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; told to the journal."""
+Labels = frozenset[tuple[str, str]]
+"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles."""
+
+TokenOrigin = Literal["fetch", "store"]
+"""Where this pod had a token from."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,12 @@ class TokenRequest:
         owner = f"tenant:{self.tenant}:" if self.tenant else ""
         return f"{owner}m2m:{self.service}:token:{digest.hexdigest()}"
 
+    @property
+    def labels(self) -> Labels:
+        """What every token of this request can be selected by."""
+        tenant = {("tenant", self.tenant)} if self.tenant else set()
+        return frozenset({("service", self.service), *tenant})
+
 
 class Freshness(Enum):
     """See the head of this module."""
@@ -81,6 +92,10 @@ class Token:
     """When the fetch that got it began: only a token fetched after a refused request was sent succeeds it."""
     authorization: bytes = field(repr=False)
     """The field value ready for the wire, `Bearer …`, built once."""
+    labels: Labels = frozenset()
+    source: TokenOrigin = "fetch"
+    generation: int = 0
+    """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
 
     @property
     def fingerprint(self) -> str:
@@ -94,7 +109,9 @@ class Token:
         return Freshness.AGING if now < self.expires_at else Freshness.STALE
 
 
-def bearer(secret: Secret, *, fetch_began: float, life: float, leeway: float) -> Token:
+def bearer(
+    secret: Secret, *, fetch_began: float, life: float, leeway: float, labels: Labels = frozenset()
+) -> Token:
     """Make a token that lives `life` seconds from `fetch_began` and ages for the last `leeway` of them.
 
     The leeway is at most a minute and half the life, so a short token is still worth caching.
@@ -106,4 +123,5 @@ def bearer(secret: Secret, *, fetch_began: float, life: float, leeway: float) ->
         fresh_until=expires_at - min(leeway, MAX_LEEWAY, max(life, 0.0) / 2),
         fetch_began=fetch_began,
         authorization=b"Bearer " + secret.reveal().encode("ascii"),
+        labels=labels,
     )

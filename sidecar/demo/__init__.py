@@ -1,8 +1,9 @@
 """What the sidecar does, shown on this machine: `sidecar demo`.
 
-An authorization server that can revoke its tokens, an upstream that answers only to a valid one, and real
-sidecars before it, all on loopback. The script says what it does, checks that it happened, and shows the log
-lines that tell of it. Tokens appear only as the fingerprints the sidecar's log names them by.
+An authorization server that can revoke its tokens, an upstream that answers only to a valid one, real sidecars
+before it, and a real Redis where one is installed, all on this machine. The script says what it does, checks that
+it happened, and shows the log lines that tell of it. Tokens appear only as the fingerprints the sidecar's log
+names them by.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from sidecar.core.errors import SidecarError
 from sidecar.demo.errors import Unexpected
+from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.script import perform, watch
 from sidecar.demo.sidecars import Start
@@ -30,24 +32,31 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
     """
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     screen = Screen(sys.stdout, colour=colour, width=shutil.get_terminal_size().columns)
+    redis = redis_server()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
+        loop = runner.get_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, lest they leave a Redis behind
+            loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
         if sys.stdin is None or not sys.stdin.isatty():
-            return runner.run(play(start, screen, None))
+            return runner.run(play(start, screen, None, redis))
         interrupted = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            runner.get_loop().add_signal_handler(number, interrupted.set)
-        return runner.run(play(start, screen, interrupted))
+        loop.add_signal_handler(signal.SIGINT, interrupted.set)
+        return runner.run(play(start, screen, interrupted, redis))
 
 
 async def play(
-    start: Start, screen: Screen, stay_until: asyncio.Event | None, pace: Pace | None = None
+    start: Start,
+    screen: Screen,
+    stay_until: asyncio.Event | None,
+    redis: str | None,
+    pace: Pace | None = None,
 ) -> int:
     """Play the demo, leave everything up until the event, if there is one, and return the exit code.
 
-    The event ends the play at any time.
+    The event ends the play at any time. `redis` is the program to start; without one only the rest is shown.
     """
     try:
-        async with build(start, pace or Pace()) as stage:
+        async with build(start, redis, pace or Pace()) as stage:
             if stay_until is None:
                 await perform(stage, screen)
             else:

@@ -8,20 +8,27 @@ from aiohttp import ClientError, ClientWebSocketResponse, WSServerHandshakeError
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line, Screen
 from sidecar.demo.servers import Seen
+from sidecar.demo.sidecars import Sidecar
 from sidecar.demo.stage import Stage
 
 
 async def send(
-    stage: Stage, screen: Screen, *expected: Seen, told: tuple[str, ...] = ("request",)
+    stage: Stage,
+    screen: Screen,
+    *expected: Seen,
+    through: Sidecar | None = None,
+    told: tuple[str, ...] = ("request",),
 ) -> list[Line]:
-    """Send a request and show it; return its log lines, up to where the events `told` are.
+    """Send a request, through the stage's sidecar unless told otherwise, and show it; return the log lines that
+    tell of it, up to where the events `told` are.
 
     Raises Unexpected, also when the upstream saw anything else than what was expected.
     """
-    url = f"{stage.sidecar.url}/hello"
+    sidecar = through or stage.sidecar
+    url = f"{sidecar.url}/hello"
     stage.upstream.seen.clear()
     screen.did(f"curl {url}", await answer(stage, url))
-    lines = await stage.sidecar.log.until(*told)
+    lines = await sidecar.log.until(*told)
     expect_seen(stage, *expected)
     return lines
 
@@ -68,6 +75,12 @@ def expect_seen(stage: Stage, *expected: Seen) -> None:
     wanted, seen = (", ".join(map(str, calls)) for calls in (expected, stage.upstream.seen))
     if seen != wanted:
         raise Unexpected(f"the upstream was to see ({wanted}), but saw ({seen})")
+
+
+def expect_issued(stage: Stage, wanted: int) -> None:
+    """Compare how many tokens there were so far. Raises Unexpected."""
+    if stage.tokens.issued != wanted:
+        raise Unexpected(f"{wanted} tokens were to be issued by now, but there were {stage.tokens.issued}")
 
 
 def of(lines: list[Line], event: str) -> Line:

@@ -6,7 +6,7 @@ Scenes follow each other on one stage. Each raises Unexpected when something doe
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sidecar.demo.application import answer, echo, expect_seen, of, send, web_socket
+from sidecar.demo.application import answer, echo, expect_issued, expect_seen, of, send, web_socket
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line, Screen
 from sidecar.demo.servers import Seen
@@ -28,7 +28,7 @@ async def _injected(stage: Stage, screen: Screen) -> None:
 
 async def _remembered(stage: Stage, screen: Screen) -> None:
     lines = await send(stage, screen, Seen(1, 200))
-    _expect_issued(stage, 1)
+    expect_issued(stage, 1)
     screen.log(of(lines, "request"), "token=memory: the authorization server was not asked")
 
 
@@ -89,7 +89,7 @@ async def _shared(stage: Stage, screen: Screen) -> None:
         await asyncio.gather(*(answer(stage, url) for _ in range(AT_ONCE)))
         stage.tokens.delay = 0.0
         lines = await sidecar.log.until("token_fetched", *["request"] * AT_ONCE)
-        _expect_issued(stage, issued + 1)
+        expect_issued(stage, issued + 1)
         fetched = of(lines, "token_fetched")
         requests = [line for line in lines if line["event"] == "request"]
         if {line["fp"] for line in requests} != {fetched["fp"]}:
@@ -119,11 +119,6 @@ async def _tunnelled(stage: Stage, screen: Screen) -> None:
     screen.log(of(lines, "resent"), "... and was sent once more with a new one")
     screen.log(requests[2], "so the second socket opened too; its application noticed nothing")
     screen.log(requests[1], "the first, told when it closes: it lived on under its first token")
-
-
-def _expect_issued(stage: Stage, wanted: int) -> None:
-    if stage.tokens.issued != wanted:
-        raise Unexpected(f"{wanted} tokens were to be issued by now, but there were {stage.tokens.issued}")
 
 
 Scene = Callable[[Stage, Screen], Awaitable[None]]

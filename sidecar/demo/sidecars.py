@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.secret import Secret
+from sidecar.core.settings import RedisSettings
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line
 from sidecar.demo.servers import CLIENT_ID
@@ -34,11 +35,19 @@ class Start(Protocol):
     """Starts a sidecar on the running loop."""
 
     async def __call__(
-        self, *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
+        self,
+        *,
+        upstream: str,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: Secret,
+        redis: RedisSettings | None,
+        output: int,
     ) -> Running:
         """Start one on loopback ports of its own choice that relays every path to `upstream` with a token.
 
-        Its log goes, as JSON, to the file descriptor `output`. May raise any SidecarError.
+        With a Redis it is one of the fleet there. Its log goes, as JSON, to the file descriptor `output`.
+        May raise any SidecarError.
         """
 
 
@@ -79,11 +88,20 @@ class Sidecar:
     url: str
     admin_url: str
     log: Log
+    name: str = ""
+    """What tells it from the others of its fleet; "" for one that is alone."""
 
 
 @asynccontextmanager
 async def started(
-    start: Start, *, upstream: str, token_endpoint: str, client_secret: Secret, patience: float
+    start: Start,
+    *,
+    upstream: str,
+    token_endpoint: str,
+    client_secret: Secret,
+    patience: float,
+    redis: RedisSettings | None = None,
+    name: str = "",
 ) -> AsyncIterator[Sidecar]:
     """Start a sidecar, stop it at the end; its log is waited for `patience` seconds. May raise any SidecarError."""
     async with _pipe() as (reader, output):
@@ -92,11 +110,12 @@ async def started(
             token_endpoint=token_endpoint,
             client_id=CLIENT_ID,
             client_secret=client_secret,
+            redis=redis,
             output=output,
         )
         try:
             urls = f"http://{running.address}", f"http://{running.admin_address}"
-            yield Sidecar(*urls, Log(reader, patience))
+            yield Sidecar(*urls, Log(reader, patience), name)
         finally:
             await running.stop()
 

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_uppercase
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 from sidecar.demo.errors import Unexpected
+from sidecar.demo.redis import running_redis
 from sidecar.demo.servers import AuthorizationServer, Upstream
 from sidecar.demo.sidecars import Sidecar, Start, started
 
@@ -47,6 +49,23 @@ class Site:
             await site.stop()
 
 
+class Fleet:
+    """Sidecars that share a Redis. They stay up as long as the stage does."""
+
+    def __init__(
+        self, start: Callable[..., AbstractAsyncContextManager[Sidecar]], stack: AsyncExitStack
+    ) -> None:
+        self._start = start
+        self._stack = stack
+        self.sidecars: list[Sidecar] = []
+
+    async def another(self) -> Sidecar:
+        """Start one with nothing in memory, named A, B and so on. May raise any SidecarError."""
+        name = ascii_uppercase[len(self.sidecars)]
+        self.sidecars.append(await self._stack.enter_async_context(self._start(name=name)))
+        return self.sidecars[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What the script plays on."""
@@ -59,12 +78,17 @@ class Stage:
     sidecar: Sidecar
     another_sidecar: Callable[[], AbstractAsyncContextManager[Sidecar]]
     """Starts one with nothing in memory."""
+    fleet: Fleet | None
+    """None where there is no Redis."""
     application: ClientSession
 
 
 @asynccontextmanager
-async def build(start: Start, pace: Pace) -> AsyncIterator[Stage]:
-    """Start both servers and a sidecar between them; stop them in the opposite order. May raise Unexpected."""
+async def build(start: Start, redis: str | None, pace: Pace) -> AsyncIterator[Stage]:
+    """Start both servers, a sidecar between them, and Redis; stop them in the opposite order. May raise Unexpected.
+
+    `redis` is the program, None where there is none.
+    """
     tokens = AuthorizationServer()
     upstream = Upstream(tokens)
     async with AsyncExitStack() as stack:
@@ -78,11 +102,15 @@ async def build(start: Start, pace: Pace) -> AsyncIterator[Stage]:
             client_secret=tokens.client_secret,
             patience=pace.patience,
         )
+        fleet = None
+        if redis is not None:
+            settings = await stack.enter_async_context(running_redis(redis, pace.patience))
+            fleet = Fleet(partial(another_sidecar, redis=settings), stack)
         sidecar = await stack.enter_async_context(another_sidecar())
         connector, timeout = TCPConnector(limit=0), ClientTimeout(total=pace.patience)
         application = await stack.enter_async_context(ClientSession(connector=connector, timeout=timeout))
         yield Stage(
-            pace, tokens, authorization, upstream, upstream_url, sidecar, another_sidecar, application
+            pace, tokens, authorization, upstream, upstream_url, sidecar, another_sidecar, fleet, application
         )
 
 

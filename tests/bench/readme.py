@@ -20,12 +20,12 @@ def caption(facts: Mapping[str, str]) -> str:
     )
 
 
-def replaced(text: str, generated: str) -> str:
+def replaced(text: str, generated: str, mark: str = MARK) -> str:
     """The page with what is between its two marks replaced. Raises `ValueError` if they are missing."""
-    if text.count(MARK) != 2:
-        raise ValueError(f"README.md needs {MARK.strip()} twice, each on a line")
-    before, _, after = text.split(MARK)
-    return MARK.join((before, generated, after))
+    if text.count(mark) != 2:
+        raise ValueError(f"README.md needs {mark.strip()} twice, each on a line")
+    before, _, after = text.split(mark)
+    return mark.join((before, generated, after))
 
 
 def main() -> int:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.backoff import MAX_BACKOFF, Setbacks, doubling
-from sidecar.core.busts import Busts
 from sidecar.core.cooldown import FORGOTTEN_AFTER, PROBE_LIFE, CoolDowns
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 
@@ -28,7 +27,7 @@ def test_an_outage_is_the_answer_for_exactly_its_window(pauses: list[float], jit
         error = setbacks.unavailable("k", OUT, now, jitter)
         assert setbacks.error("k", now + error.retry_after * 0.999) is not None
         assert setbacks.error("k", now + error.retry_after * 1.001) is None
-        assert error.retry_after <= MAX_BACKOFF * jitter
+        assert error.retry_after <= MAX_BACKOFF * jitter + 1e-6
 
 
 def test_a_refusal_comes_back_as_what_it_was() -> None:
@@ -76,6 +75,23 @@ class TestCoolDowns:
         table.cooling("k", 2)
         assert table.refused("k", "a", 2.5, 1.25) == 2.5
 
+    def test_the_fleets_window_is_taken_over(self) -> None:
+        """A longer one than ours holds, a shorter one does not cut ours; healing forgets it."""
+        table = CoolDowns(10)
+        table.learn("k", 5)
+        assert table.cooling("k", 4)
+        table.learn("k", 3)
+        assert table.cooling("k", 4)
+        assert (table.healed("k"), table.healed("k")) == (True, False)
+        assert not table.cooling("k", 4)
+
+    def test_a_probe_the_fleet_gave_us_counts_as_one(self) -> None:
+        """Refused, it opens the next window here as it does there."""
+        table = CoolDowns(10)
+        table.refused("k", "a", 0, 1)
+        table.learn("k", 31, probing=True)
+        assert table.refused("k", "b", 2, 1) == 2
+
     def test_windows_end_at_a_minute_and_are_forgotten_in_peace(self) -> None:
         """Two minutes without trouble, and the next is a new one."""
         table = CoolDowns(10)
@@ -86,14 +102,3 @@ class TestCoolDowns:
         assert seconds == 60
         assert not table.cooling("k", now + FORGOTTEN_AFTER)
         assert table.refused("k", "new", now + FORGOTTEN_AFTER, 1) == 1
-
-
-def test_what_may_follow_a_dead_token_only_ever_moves_on() -> None:
-    """A late report of an early request does not lower the floor; a token's death is news once."""
-    busts = Busts(10)
-    assert busts.floor("k") == float("-inf")
-    assert busts.mark("k", "a", 10)
-    assert not busts.mark("k", "a", 5)
-    assert busts.floor("k") == 10
-    assert busts.mark("k", "b", 7)
-    assert busts.floor("k") == 10

@@ -1,38 +1,37 @@
 """Config → started servers. The only module that knows every other."""
 
 import asyncio
-import hashlib
 import math
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import BinaryIO
 
 from sidecar import __version__, admin
 from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.listening import Bound, bind
-from sidecar.adapters.local import LocalStore
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
+from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descriptor_limit, spare_the_collector
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.adapters.token_endpoint import HttpTokenEndpoint
+from sidecar.app.fleet import membership
+from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
-from sidecar.core import addresses
-from sidecar.core.credentials import FixedCredentials
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
-from sidecar.core.instruments import Readings
+from sidecar.core.instruments import FleetReadings, Readings
 from sidecar.core.journal import Journals
 from sidecar.core.metrics import Metrics
-from sidecar.core.ports import Clock, Randomness
+from sidecar.core.ports import Clock, Randomness, TokenSource
 from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
-from sidecar.core.settings import AdminSettings, Config
-from sidecar.core.token import TokenRequest
+from sidecar.core.selectors import Selector
+from sidecar.core.settings import Config
 from sidecar.exchange import Exchange
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
@@ -42,8 +41,6 @@ from sidecar.proxy import Proxy, Table
 
 QUIET = 0.25
 """Seconds without a request in flight after which a draining sidecar stops listening."""
-WATCH_EVERY = 2.0
-"""Seconds between two looks at the configuration's files."""
 
 
 class Sidecar:
@@ -70,16 +67,8 @@ class Sidecar:
         logs = Logs(form, self._output.write, config.log_level, clock)
         self._journal = Journals(logs, self._metrics)
         self._endpoint = HttpTokenEndpoint()
-        self._fingerprint_key = randomness.token_bytes(32)
-        self._cache = TokenCache(
-            source=self._exchange(config),
-            store=LocalStore(),
-            clock=clock,
-            randomness=randomness,
-            journal=self._journal,
-            memory_ttl=config.cache.memory_ttl,
-            max_entries=config.cache.max_entries,
-        )
+        self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
         self._pools: dict[Origin, Pool] = {}
         self._proxy = Proxy(
@@ -100,6 +89,20 @@ class Sidecar:
         """What the data plane is bound to, `127.0.0.1:9180` or `unix:/path`; "" before start."""
         self.admin_address = ""
 
+    def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
+        cache = TokenCache(
+            source=self._source(config),
+            fleet=self._member.fleet,
+            revocations=self._member.revocations,
+            clock=self._clock,
+            randomness=randomness,
+            journal=self._journal,
+            memory_ttl=config.cache.memory_ttl,
+            max_entries=config.cache.max_entries,
+        )
+        self._member.join(cache)
+        return cache
+
     # Life
 
     async def start(self) -> None:
@@ -114,6 +117,7 @@ class Sidecar:
         self.admin_address = self._admin.address
         self._proxy.table = self._table(self._config, self.address)
         self._run(self._deadlines.run())
+        self._run(self._member.run())
         self._run(self._warm_up(self._config.routes))
         self._journal.tell(
             Started(
@@ -121,7 +125,7 @@ class Sidecar:
                 listen=self.address,
                 admin=self.admin_address,
                 routes=len(self._config.routes),
-                mode="local",
+                mode=self._config.cache.mode,
             )
         )
 
@@ -147,6 +151,7 @@ class Sidecar:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cache.close()
+        await self._member.close()
         await self._endpoint.close()
         if self._admin is not None:
             await self._admin.close()
@@ -163,6 +168,7 @@ class Sidecar:
         task.add_done_callback(self._tasks.discard)
 
     async def _warm_up(self, routes: Iterable[Route]) -> None:
+        await self._member.open()
         await self._cache.warm_up({route.token for route in routes if route.token is not None})
         self._warm = True
 
@@ -179,7 +185,11 @@ class Sidecar:
             for path, old, new in (
                 ("listen", self._config.listen, config.listen),
                 ("admin.listen", self._config.admin.listen, config.admin.listen),
+                ("cache.mode", self._config.cache.mode, config.cache.mode),
+                ("cache.store_ttl", self._config.cache.store_ttl, config.cache.store_ttl),
                 ("cache.max_entries", self._config.cache.max_entries, config.cache.max_entries),
+                ("redis", self._config.redis, config.redis),
+                ("busts", self._config.busts, config.busts),
                 ("log.format", self._config.log_format, config.log_format),
                 ("log.level", self._config.log_level, config.log_level),
             )
@@ -188,7 +198,7 @@ class Sidecar:
         if faults:
             raise ConfigError(faults)
         self._config = config
-        self._cache.use(self._exchange(config), memory_ttl=config.cache.memory_ttl)
+        self._cache.use(self._source(config), memory_ttl=config.cache.memory_ttl)
         self._proxy.table = self._table(config, self.address)
         self._metrics.configure(config.routes)
         self._journal.tell(Reloaded(routes=len(config.routes)))
@@ -203,15 +213,16 @@ class Sidecar:
         except Exception as bug:  # noqa: BLE001  the next reload must still be possible
             self._journal.tell(Failed.of("reload", bug))
 
-    def _exchange(self, config: Config) -> Exchange:
-        return Exchange(
+    def _source(self, config: Config) -> TokenSource:
+        exchange = Exchange(
             credentials={name: source_of(spec, self._clock) for name, spec in config.credentials.items()},
             endpoint=self._endpoint,
             clock=self._clock,
             journal=self._journal,
-            fingerprint_key=self._fingerprint_key,
+            fingerprint_key=self._member.fingerprint_key,
             leeway=config.cache.leeway,
         )
+        return self._member.source(exchange)
 
     def _table(self, config: Config, listen: str) -> Table:
         origins = {route.origin for route in config.routes}
@@ -228,6 +239,9 @@ class Sidecar:
         """Tell whether requests should come here now."""
         if self._proxy.draining:
             return admin.Readiness(ok=False, detail="draining")
+        readings = self._member.readings()
+        if readings is not None and not (readings.store_up and readings.bus_up):
+            return admin.Readiness(ok=True, degraded=True, detail="Redis does not answer")
         return admin.Readiness(ok=True)
 
     def started(self) -> bool:
@@ -239,7 +253,8 @@ class Sidecar:
         now = self._clock.now()
         return {
             "version": __version__,
-            "mode": "local",
+            "mode": self._config.cache.mode,
+            "fleet": _fleet_status(self._member.readings()),
             "listen": self.address,
             "routes": [_route_status(route) for route in self._config.routes],
             "tokens": [asdict(token) for token in self._cache.status(now)],
@@ -254,8 +269,27 @@ class Sidecar:
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=self._output.dropped,
             token_expires_in={token.token: token.expires_in for token in self._cache.status(now)},
+            fleet=self._member.readings(),
         )
         return await prometheus_text(self._metrics.families(readings))
+
+    async def operators_token(self) -> Secret | None:
+        """Return what who busts must show; None where nobody may."""
+        where = self._config.admin.token
+        try:
+            return await asyncio.to_thread(read_secret, where) if where else None
+        except (OSError, ValueError):
+            return None
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """Drop all tokens the selector means, in every pod; how many heard it."""
+        return await self._member.bust(chosen)
+
+
+def _fleet_status(readings: FleetReadings | None) -> dict[str, object]:
+    if readings is None:
+        return {}
+    return {"store": "up" if readings.store_up else "down", "bus": "up" if readings.bus_up else "down"}
 
 
 def _route_status(route: Route) -> dict[str, object]:
@@ -268,14 +302,14 @@ def _route_status(route: Route) -> dict[str, object]:
     }
 
 
-async def serve(load: Callable[[], Config], sources: Callable[[], tuple[Path, ...]]) -> int:
+async def serve(load: Callable[[], Config], sources: Sources) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
     A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """
     raise_descriptor_limit()
-    seen = _contents(sources())
+    seen = contents(sources())
     sidecar = Sidecar(load())
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
@@ -289,59 +323,8 @@ async def serve(load: Callable[[], Config], sources: Callable[[], tuple[Path, ..
     loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
     await sidecar.start()
     spare_the_collector()
-    watching = loop.create_task(_watch(sidecar, load, sources, asked_to_reload, seen))
+    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
     await asked_to_stop.wait()
     watching.cancel()
     await sidecar.stop()
     return 0
-
-
-async def _watch(
-    sidecar: Sidecar,
-    load: Callable[[], Config],
-    sources: Callable[[], tuple[Path, ...]],
-    asked: asyncio.Event,
-    seen: str,
-) -> None:
-    while True:
-        try:
-            async with asyncio.timeout(WATCH_EVERY):
-                await asked.wait()
-        except TimeoutError:
-            pass
-        found = await asyncio.to_thread(_contents, sources())
-        if asked.is_set() or found != seen:
-            asked.clear()
-            seen = found
-            await sidecar.try_reload(load)
-
-
-def _contents(paths: Iterable[Path]) -> str:
-    """Name what the files hold; a mounted file may be replaced without its time or size changing."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            content = b""
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()
-
-
-async def start_for_demo(
-    *, upstream: str, token_endpoint: str, client_id: str, client_secret: Secret, output: int
-) -> Sidecar:
-    """Start a sidecar with one route for everything, on ports the system chooses."""
-    where = addresses.upstream(upstream)
-    wanted = TokenRequest(name="demo", token_endpoint=token_endpoint, credentials="demo", service="demo")
-    origin = Origin(where.scheme, where.host, where.port)
-    config = Config(
-        listen="127.0.0.1:0",
-        admin=AdminSettings("127.0.0.1:0"),
-        credentials={"demo": FixedCredentials(client_id, client_secret)},
-        tokens={"demo": wanted},
-        routes=(Route("demo", origin, token=wanted),),
-    )
-    sidecar = Sidecar(config, output=output)
-    await sidecar.start()
-    return sidecar

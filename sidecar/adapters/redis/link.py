@@ -1,0 +1,172 @@
+"""Questions to the fleet's Redis: each answered within its time, or not at all; left alone while it is down."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+from sidecar.adapters.redis.connect import Client, disconnect
+from sidecar.adapters.redis.scripts import PROBE, Script
+from sidecar.core.breaker import PROBE_EVERY, Breaker
+from sidecar.core.events import Failed, StoreDown, StoreUp
+from sidecar.core.offset import Offset, better, measure
+from sidecar.core.ports import Clock, Journal, Randomness
+
+LIMIT = 0.1
+"""Seconds a request may lose to Redis, connecting included."""
+STEPS = 4
+"""In how many parts the limit is waited for. However long this process itself stood still, by a busy loop or a busy
+machine, that is one part: the answer that came meanwhile is still read, and Redis is not taken for dead."""
+OPENING = 1.0
+"""Seconds a starting pod takes to connect before it asks for what it will need."""
+CLIENT_TIMEOUT = 1.0
+"""For redis-py itself, in seconds; longer, so that it is we who give up."""
+MAX_QUESTIONS = 16
+"""At a time, and as many connections; the others wait within their own limit."""
+
+Reply = Sequence[Any]
+"""What a script returned: bytes, integers, lists of them."""
+T = TypeVar("T")
+
+
+class Link:
+    """One client with its breaker. Nothing here raises; None says that there is no answer."""
+
+    def __init__(
+        self, client: Client, *, key_prefix: str, clock: Clock, randomness: Randomness, journal: Journal
+    ) -> None:
+        self._client = client
+        self._probe_key = f"{key_prefix}m2m:probe"
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._breaker = Breaker()
+        self._places = asyncio.Semaphore(MAX_QUESTIONS)
+        self._probing: asyncio.Task[None] | None = None
+        self._offset: Offset | None = None
+        self.operations: Counter[tuple[str, str]] = Counter()
+        """How many questions were asked, by name and outcome."""
+
+    @property
+    def up(self) -> bool:
+        """Whether questions are asked at all now."""
+        return not self._breaker.open
+
+    @property
+    def offset(self) -> Offset:
+        """How far the server's clock is from ours, as far as the answers so far tell."""
+        return self._offset or Offset(0.0, 0.0, self._clock.now())
+
+    async def open(self) -> None:
+        """Connect before anybody asks. A Cluster's nodes are many answers away; without them a whole fleet that
+        starts would find no store, and each pod fetch for itself.
+        """
+        opening = asyncio.create_task(self._ask_in_turn(self._write_something))
+        opening.add_done_callback(_look_at)
+        await asyncio.wait({opening}, timeout=OPENING)
+        opening.cancel()
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
+        """Run a script, whether the server knows it already or not; return what follows its TIME in the reply."""
+
+        async def run(client: Client) -> Reply:
+            return await _run(client, script, keys, arguments)
+
+        sent = self._clock.now()
+        reply = await self.ask(script.name, run)
+        if reply is None:
+            return None
+        theirs = int(reply[0]) + int(reply[1]) / 1e6
+        self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
+        return reply[2:]
+
+    async def ask(self, operation: str, question: Callable[[Client], Awaitable[T]]) -> T | None:
+        """Ask, unless Redis is to be left alone, and count what came of it."""
+        if self._breaker.open:
+            self.operations[operation, "skipped"] += 1
+            return None
+        try:
+            answer = await self._within_limit(question)
+        except Exception as error:  # noqa: BLE001  whatever redis-py raises, a request goes on without Redis
+            self._failed(operation, error)
+            return None
+        self._breaker.succeeded()
+        self.operations[operation, "ok"] += 1
+        return answer
+
+    async def close(self) -> None:
+        """End what is open."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await disconnect(self._client)
+
+    async def _within_limit(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        asking = asyncio.create_task(self._ask_in_turn(question))
+        asking.add_done_callback(_look_at)
+        try:
+            for _ in range(STEPS):
+                await asyncio.wait({asking}, timeout=LIMIT / STEPS)
+                if asking.done():
+                    return asking.result()
+        finally:
+            asking.cancel()
+        raise TimeoutError
+
+    async def _ask_in_turn(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        async with self._places:
+            if isinstance(self._client, RedisCluster):
+                # Learning its nodes may take longer than a question may. Given up with the question it would begin
+                # anew with the next one, and never end; so it goes on, and a later question finds it done.
+                await asyncio.shield(asyncio.ensure_future(self._client.initialize()))
+            return await question(self._client)
+
+    async def _write_something(self, client: Client) -> None:
+        await _run(client, PROBE, (self._probe_key,), ())
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        self.operations[operation, "failed"] += 1
+        if not isinstance(error, RedisError | RedisClusterException | OSError):
+            self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
+        if self._breaker.failed():
+            self._journal.tell(StoreDown(_kind(error)))
+            self._probing = asyncio.get_running_loop().create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Ask again and again, behind the requests, until there is an answer."""
+        down_since = self._clock.now()
+        while self._breaker.open:
+            await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
+            try:
+                await self._within_limit(self._write_something)
+            except Exception:  # noqa: BLE001  as in `ask`; that it is down has been told
+                self.operations["probe", "failed"] += 1
+            else:
+                self.operations["probe", "ok"] += 1
+                self._breaker.close()
+        self._journal.tell(StoreUp(self._clock.now() - down_since))
+
+
+async def _run(
+    client: Client, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]
+) -> Reply:
+    reply: Reply
+    try:
+        reply = await client.evalsha(script.digest, len(keys), *keys, *arguments)
+    except NoScriptError:
+        reply = await client.eval(script.text, len(keys), *keys, *arguments)
+    return reply
+
+
+def _look_at(asking: asyncio.Task[T]) -> None:
+    """Retrieve the error of a question given up, so that the loop does not report it."""
+    if not asking.cancelled():
+        asking.exception()
+
+
+def _kind(error: Exception) -> str:
+    """Say what is wrong without quoting anybody: an error's text may hold a key or an address with a password."""
+    return type(error).__name__

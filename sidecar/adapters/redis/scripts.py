@@ -1,0 +1,170 @@
+"""What must happen in one step at the server, in Lua; each works on the keys of one token request.
+
+Keys come in the order of `keys_of`, one Cluster slot. Every reply begins with the server's TIME, by which a
+pod learns how far its clock is off. Values are `1:<key id>:<mark>:<generation>:…`; the mark of a token is its
+fingerprint, of a setback the millisecond at which it ends. Values of another type or form are as good as
+absent: whoever can write into this Redis gains nothing by it.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and the name the server keeps it by."""
+
+    name: str
+    """What metrics call it."""
+    text: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-1 of the text, which is how EVALSHA names it."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def keys_of(key: str) -> tuple[str, ...]:
+    """Return the key and its companions. The braces make a Cluster hash them as it does the key itself."""
+    return (key, *(f"{{{key}}}:{what}" for what in ("gen", "lease", "fail", "cool", "dead")))
+
+
+_PRELUDE = """
+local VALUE, GEN, LEASE, FAIL, COOL, DEAD = unpack(KEYS)
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local function get(key)
+  local found = redis.pcall('GET', key)
+  if type(found) == 'string' then return found end
+  return ''
+end
+
+local function mark(value) return string.match(value, '^1:[^:]*:([^:]*):') or '' end
+local function whole(number) return string.format('%.0f', number) end
+
+local function generation()
+  local found = get(GEN)
+  if string.match(found, '^%d+$') then return found end
+  return '0'
+end
+
+local function release(owner, channel)
+  if get(LEASE) == owner then redis.call('DEL', LEASE) end
+  redis.call('PUBLISH', channel, VALUE)
+end
+
+local function reply(...) return {clock[1], clock[2], ...} end
+"""
+
+CLAIM = Script(
+    "claim",
+    _PRELUDE
+    + """
+local owner, life, passing_over = unpack(ARGV)
+local value = get(VALUE)
+if value ~= '' and passing_over ~= '*' and mark(value) ~= passing_over then
+  return reply('token', generation(), value)
+end
+local setback = get(FAIL)
+if passing_over ~= '*' and (tonumber(mark(setback)) or 0) > now then
+  return reply('setback', generation(), setback)
+end
+local left = redis.call('PTTL', LEASE)
+if left > 0 and left <= tonumber(life) and get(LEASE) ~= owner then
+  return reply('theirs', generation(), setback, left)
+end
+redis.call('SET', LEASE, owner, 'PX', life)
+return reply('ours', generation(), setback)
+""",
+)
+"""owner, lease in ms, mark to pass over (`*` for whatever is there). A lease no pod can have written is taken."""
+
+EXTEND = Script(
+    "extend",
+    _PRELUDE
+    + """
+local owner, life = unpack(ARGV)
+if get(LEASE) ~= owner then return reply(0) end
+return reply(redis.call('PEXPIRE', LEASE, life))
+""",
+)
+"""owner, lease in ms → 1 while it is the owner's."""
+
+FILL = Script(
+    "fill",
+    _PRELUDE
+    + """
+local owner, began_under, value, life, channel = unpack(ARGV)
+if generation() ~= began_under then return reply(0) end
+redis.call('SET', VALUE, value, 'PX', life)
+redis.call('DEL', FAIL)
+release(owner, channel)
+return reply(1)
+""",
+)
+"""owner, generation, value, its life in ms, channel → 0 when the generation has moved."""
+
+GIVE_UP = Script(
+    "give_up",
+    _PRELUDE
+    + """
+local owner, setback, life, channel = unpack(ARGV)
+if setback ~= '' then redis.call('SET', FAIL, setback, 'PX', life) end
+release(owner, channel)
+return reply(1)
+""",
+)
+"""owner, setback or '', how long it is remembered in ms, channel."""
+
+BUST = Script(
+    "bust",
+    _PRELUDE
+    + """
+local fingerprint, moves_to, sent_at, message, channel, life, probe = unpack(ARGV)
+local held = mark(get(VALUE)) == fingerprint
+local dead, since = string.match(get(DEAD), '^(%S+) (%d+)$')
+local cooling = tonumber(redis.pcall('HGET', COOL, 'until') or nil)
+if cooling and now < cooling then return reply('cooling', whole(cooling - now)) end
+if dead == fingerprint and not held then return reply('known', since) end
+local current = generation()
+if tonumber(moves_to) <= tonumber(current) then return reply('behind', current) end
+if cooling then
+  redis.call('HSET', COOL, 'until', whole(now + probe), 'probing', 1)
+  redis.call('PEXPIRE', COOL, probe * 4)
+end
+if held then redis.call('DEL', VALUE) end
+redis.call('SET', GEN, moves_to, 'PX', life)
+redis.call('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life)
+redis.call('PUBLISH', channel, message)
+return reply('told', cooling and 1 or 0)
+""",
+)
+"""fingerprint, generation to move to, when the refused request was sent (µs), message, channel, how long the
+generation is kept (ms), how long a probe may take (ms)."""
+
+COOL_DOWN = Script(
+    "cool_down",
+    _PRELUDE
+    + """
+local fingerprint, jitter, longest, forgotten = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('TYPE', COOL).ok ~= 'hash' then redis.call('DEL', COOL) end
+local state = redis.call('HMGET', COOL, 'until', 'rounds', 'token', 'probing')
+local ends, rounds = tonumber(state[1] or nil), tonumber(state[2] or nil) or 0
+if ends and not state[4] and (state[3] == fingerprint or now < ends) then
+  return reply(whole(math.max(0, ends - now)))
+end
+local window = math.min(longest, 1000 * 2 ^ math.min(rounds, 30)) * jitter
+redis.call('DEL', COOL)
+redis.call('HSET', COOL, 'until', whole(now + window), 'rounds', whole(rounds + 1), 'token', fingerprint)
+redis.call('PEXPIRE', COOL, whole(window + forgotten))
+return reply(whole(window))
+""",
+)
+"""fingerprint, jitter, longest window (ms), after how much peace it is forgotten (ms) → what is left of the
+window in force (ms). The rule is that of `core.cooldown`."""
+
+HEALED = Script("healed", _PRELUDE + "return reply(redis.call('DEL', COOL))")
+
+PROBE = Script("probe", "return redis.call('SET', KEYS[1], '', 'PX', 1000)")
+"""A write, so that a replica, a full server or a user without rights counts as down and stays so."""

@@ -1,0 +1,215 @@
+"""The second level in Redis: sealed tokens, leases, generations and cool-downs, shared by the fleet.
+
+One script a call, so that each is one round trip and one step. Times lie there on the server's clock; every
+reply says what that clock shows, and the pod goes by the surest answer it had.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sidecar.adapters.redis import scripts
+from sidecar.adapters.redis.connect import Client
+from sidecar.adapters.redis.link import Link, Reply
+from sidecar.adapters.redis.scripts import Script, keys_of
+from sidecar.core.backoff import Setback
+from sidecar.core.busts import Bust, Busted
+from sidecar.core.cooldown import FORGOTTEN_AFTER, MAX_WINDOW, PROBE_LIFE
+from sidecar.core.entry import read_setback, read_token, write_setback, write_token
+from sidecar.core.generations import following
+from sidecar.core.lease import LEASE, Claim, Lease
+from sidecar.core.messages import encode
+from sidecar.core.ports import Clock, Seal
+from sidecar.core.token import Token, TokenRequest
+
+REMEMBERED = 120.0
+"""Seconds a setback is kept after its end, so that the next outage in a row is known as one."""
+ATTEMPTS = 3
+"""How often a bust is signed anew for a generation that others moved on meanwhile."""
+BATCH = 500
+WHATEVER = "*"
+_LEASE_MS = round(LEASE * 1000)
+
+
+class RedisStore:
+    """Implements `TokenStore` and `Fleet`."""
+
+    def __init__(
+        self, link: Link, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
+    ) -> None:
+        """`store_ttl` in seconds; `pod` is who our messages are from."""
+        self._link = link
+        self._seal = seal
+        self._clock = clock
+        self._prefix = key_prefix
+        self._store_ttl = store_ttl
+        self._pod = pod
+        self._busts = f"{key_prefix}m2m:bust"
+        self._fills = f"{key_prefix}m2m:fill"
+
+    @property
+    def reachable(self) -> bool:
+        """Whether Redis is asked at all now."""
+        return self._link.up
+
+    # TokenStore
+
+    async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
+        """See the port. What cannot be read is passed over too, in a second round trip."""
+        for passed in (passing_over, WHATEVER):
+            reply = await self._run(scripts.CLAIM, request, owner, _LEASE_MS, passed)
+            claim = self._claimed(request, reply) if reply is not None else Claim()
+            if claim is not None:
+                return claim
+        return Claim()
+
+    async def extend(self, request: TokenRequest, owner: str) -> bool:
+        """See the port."""
+        reply = await self._run(scripts.EXTEND, request, owner, _LEASE_MS)
+        return reply is None or reply[0] == 1
+
+    async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
+        """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
+        life = _ms(min(self._store_ttl, token.expires_at - self._clock.now()))
+        if life <= 0:
+            await self.release(request, owner)
+            return True
+        header = b"%b:%d:" % (token.fingerprint.encode(), token.generation)
+        value = self._sealed(request, request.key, header, write_token(token, self._link.offset))
+        reply = await self._run(scripts.FILL, request, owner, token.generation, value, life, self._fills)
+        return reply is None or reply[0] == 1
+
+    async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
+        """See the port."""
+        ends = self._link.offset.earliest_there(setback.until)
+        content = write_setback(setback, self._link.offset)
+        value = self._sealed(request, _fail_key(request), b"%d:0:" % _ms(ends), content)
+        life = max(_ms(setback.until - self._clock.now() + REMEMBERED), 1)
+        await self._run(scripts.GIVE_UP, request, owner, value, life, self._fills)
+
+    async def release(self, request: TokenRequest, owner: str) -> None:
+        """See the port."""
+        await self._run(scripts.GIVE_UP, request, owner, "", 1, self._fills)
+
+    async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
+        """See the port; a round trip for every few hundred keys, so that each ends within its time."""
+        generations: dict[str, int] = {}
+        for start in range(0, len(keys), BATCH):
+            some = keys[start : start + BATCH]
+            found = await self._link.ask("generations", partial(_get_all, self._generation_keys(some)))
+            if found is None:
+                return None
+            generations |= zip(some, map(_generation, found), strict=True)
+        return generations
+
+    # Fleet
+
+    async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
+        """See the port. Signed anew when others have moved the generation past ours meanwhile."""
+        generation = refused.generation
+        for _ in range(ATTEMPTS):
+            generation = following(generation, self._link.offset.earliest_there(self._clock.now()))
+            match await self._bust(request, refused.fingerprint, generation, sent_at):
+                case [b"cooling", bytes(left)]:
+                    return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
+                case [b"known", bytes(since)]:
+                    since_here = self._link.offset.latest_here(int(since) / 1e6)
+                    return Busted(news=False, floor=min(sent_at, since_here))
+                case [b"told", int(probing)]:
+                    return Busted(news=True, floor=sent_at, probing=bool(probing))
+                case [b"behind", bytes(current)]:
+                    generation = int(current)
+                case _:
+                    break
+        return Busted(news=True, floor=sent_at)
+
+    async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
+        """See the port."""
+        reply = await self._run(
+            scripts.COOL_DOWN, request, token.fingerprint, jitter, _ms(MAX_WINDOW), _ms(FORGOTTEN_AFTER)
+        )
+        return int(reply[0]) / 1000 if reply else 0.0
+
+    async def healed(self, request: TokenRequest) -> None:
+        """See the port."""
+        await self._run(scripts.HEALED, request)
+
+    # How
+
+    async def _bust(
+        self, request: TokenRequest, fingerprint: str, generation: int, sent_at: float
+    ) -> Reply | None:
+        message = encode(
+            Bust(request.key, fingerprint, generation),
+            channel=self._busts,
+            sender=self._pod,
+            at=_ms(self._link.offset.earliest_there(self._clock.now())),
+            sign=self._seal.sign,
+        )
+        return await self._run(
+            scripts.BUST,
+            request,
+            fingerprint,
+            generation,
+            round(self._link.offset.latest_there(sent_at) * 1e6),
+            message,
+            self._busts,
+            _ms(2 * self._store_ttl),
+            _ms(PROBE_LIFE),
+        )
+
+    async def _run(
+        self, script: Script, request: TokenRequest, *arguments: str | bytes | float
+    ) -> Reply | None:
+        return await self._link.run(script, keys_of(self._prefix + request.key), *arguments)
+
+    def _generation_keys(self, keys: Sequence[str]) -> list[str]:
+        return [keys_of(self._prefix + key)[1] for key in keys]
+
+    def _claimed(self, request: TokenRequest, reply: Reply) -> Claim | None:
+        """Read a claim's reply, None when what was found cannot be read."""
+        state, generation, *rest = reply
+        value = rest[0] if rest and isinstance(rest[0], bytes) else b""
+        if state == b"token":
+            token = self._token(request, value, int(generation))
+            return Claim(token, generation=int(generation)) if token is not None else None
+        setback = self._setback(request, value)
+        if state == b"setback":
+            return Claim(setback=setback) if setback is not None else None
+        if state == b"theirs":
+            return Claim(lease=Lease.THEIRS, setback=setback, remaining=int(rest[1]) / 1000)
+        return Claim(lease=Lease.OURS, generation=int(generation), setback=setback)
+
+    def _token(self, request: TokenRequest, value: bytes, generation: int) -> Token | None:
+        content = self._seal.open(self._prefix + request.key, request.tenant, value)
+        if content is None:
+            return None
+        fingerprint = value.split(b":", 3)[2].decode("ascii", "replace")
+        return read_token(content, fingerprint, generation, self._link.offset)
+
+    def _setback(self, request: TokenRequest, value: bytes) -> Setback | None:
+        content = self._seal.open(self._prefix + _fail_key(request), request.tenant, value) if value else None
+        return read_setback(content, self._link.offset) if content is not None else None
+
+    def _sealed(self, request: TokenRequest, key: str, header: bytes, content: bytes) -> bytes:
+        return self._seal.seal(self._prefix + key, request.tenant, header, content)
+
+
+async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.get(key)
+    found: list[object] = await pipeline.execute(raise_on_error=False)
+    return found
+
+
+def _fail_key(request: TokenRequest) -> str:
+    """Return what a setback is bound to; it only has to differ from the token's key."""
+    return f"{request.key}:fail"
+
+
+def _generation(value: object) -> int:
+    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,100 @@
+"""Whether a sidecar is on its own or one of a fleet, and what that means for its cache."""
+
+from typing import Protocol
+
+from sidecar.adapters.local import Alone
+from sidecar.cache import TokenCache
+from sidecar.core.events import SelectSent
+from sidecar.core.instruments import FleetReadings
+from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.selectors import Revocations, Selector, describe
+from sidecar.core.settings import Config
+
+
+class Membership(Protocol):
+    """What the rest of the sidecar has to do with its fleet. Nothing here raises."""
+
+    revocations: Revocations
+    fingerprint_key: bytes
+
+    @property
+    def fleet(self) -> Fleet:
+        """What the cache tells the others."""
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Return what the cache loads from, given what fetches; asked again after each reload."""
+
+    def join(self, cache: TokenCache) -> None:
+        """Take this cache into the fleet: what is bust elsewhere is dropped from it."""
+
+    async def open(self) -> None:
+        """Get ready to be asked; whoever cannot be reached soon is not waited for."""
+
+    async def run(self) -> None:
+        """Hear the others."""
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """Drop what the selector means, everywhere; tell how many pods heard it, None where only this one did."""
+
+    def readings(self) -> FleetReadings | None:
+        """Tell how store and bus are; None where there are none."""
+
+    async def close(self) -> None:
+        """Leave."""
+
+
+class Solo:
+    """A sidecar on its own."""
+
+    def __init__(self, *, clock: Clock, randomness: Randomness, journal: Journal) -> None:
+        self.revocations = Revocations()
+        self.fingerprint_key = randomness.token_bytes(32)
+        self.fleet = Alone()
+        self._clock = clock
+        self._journal = journal
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Fetch each token."""
+        return fetching
+
+    def join(self, cache: TokenCache) -> None:
+        """See Membership."""
+        self._cache = cache
+
+    async def open(self) -> None:
+        """Nobody is to be reached."""
+
+    async def run(self) -> None:
+        """Nobody says anything."""
+
+    async def bust(self, chosen: Selector) -> int:
+        """This pod is all there is."""
+        self.revocations.add(chosen, self._clock.now())
+        self._cache.evict_revoked()
+        self._journal.tell(SelectSent(describe(chosen), pods=1))
+        return 1
+
+    def readings(self) -> None:
+        """Nothing to tell."""
+
+    async def close(self) -> None:
+        """Nothing to leave."""
+
+
+def membership(config: Config, *, clock: Clock, randomness: Randomness, journal: Journal) -> Membership:
+    """Make the one that the configuration asks for. Raises ConfigError when an encryption key cannot be read.
+
+    A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
+    """
+    if config.redis is None:
+        return Solo(clock=clock, randomness=randomness, journal=journal)
+    from sidecar.app.member import Member  # noqa: PLC0415
+
+    return Member(
+        config.redis,
+        config.busts,
+        store_ttl=config.cache.store_ttl,
+        clock=clock,
+        randomness=randomness,
+        journal=journal,
+    )

@@ -1,0 +1,159 @@
+"""One sidecar of a fleet: the seal, the store, the shared source and the bus around its cache."""
+
+import base64
+
+from sidecar.adapters.redis.bus import RedisBus
+from sidecar.adapters.redis.connect import connect
+from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
+from sidecar.adapters.redis.revoked import RevokedSet
+from sidecar.adapters.redis.store import RedisStore
+from sidecar.adapters.redis.subscription import SILENCE
+from sidecar.adapters.seal import AesSeal, NoSeal
+from sidecar.adapters.secret_files import read_secret
+from sidecar.cache import TokenCache
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.events import Unencrypted
+from sidecar.core.hearing import Hearing
+from sidecar.core.instruments import FleetReadings
+from sidecar.core.ports import Clock, Journal, Randomness, Seal, TokenSource
+from sidecar.core.selectors import Revocations, Selector
+from sidecar.core.settings import BustSettings, RedisSettings, SecretRef
+from sidecar.core.token import Token, TokenRequest
+from sidecar.shared import SharedTokens
+
+REVOKED_FOR = 3600.0
+"""Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
+
+
+class Member:
+    """Implements Membership. Redis may be absent at any time, the start included."""
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        busts: BustSettings,
+        *,
+        store_ttl: float,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+    ) -> None:
+        """`store_ttl` in seconds. Raises ConfigError when an encryption key cannot be read."""
+        self._settings = settings
+        self._listen = busts.listen
+        self._store_ttl = store_ttl
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._pod = randomness.token_bytes(8).hex()
+        self._seal = _seal(settings, randomness)
+        self.fingerprint_key = self._seal.fingerprint_key
+        self.revocations = Revocations()
+        self._link = Link(
+            connect(settings, timeout=CLIENT_TIMEOUT),
+            key_prefix=settings.key_prefix,
+            clock=clock,
+            randomness=randomness,
+            journal=journal,
+        )
+        self.fleet = RedisStore(
+            self._link,
+            seal=self._seal,
+            clock=clock,
+            key_prefix=settings.key_prefix,
+            store_ttl=store_ttl,
+            pod=self._pod,
+        )
+        self._shared: SharedTokens | None = None
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Fetch under the fleet's lease, and only what the store does not have."""
+        if self._shared is None:
+            self._shared = SharedTokens(
+                source=fetching,
+                store=self.fleet,
+                revocations=self.revocations,
+                clock=self._clock,
+                randomness=self._randomness,
+                spare=self._spare,
+            )
+        self._shared.use(fetching)
+        return self._shared
+
+    def join(self, cache: TokenCache) -> None:
+        """See Membership. Comes after the first `source`."""
+        assert self._shared is not None
+        self._cache = cache
+        hearing = Hearing(
+            key_prefix=self._settings.key_prefix,
+            pod=self._pod,
+            store_ttl=self._store_ttl,
+            listen=self._listen,
+            seal=self._seal,
+            evictions=cache,
+            fills=self._shared,
+            revocations=self.revocations,
+            clock=self._clock,
+            journal=self._journal,
+        )
+        self._bus = RedisBus(
+            connect(self._settings, timeout=SILENCE),
+            hearing=hearing,
+            revoked=RevokedSet(
+                self._link,
+                key_prefix=self._settings.key_prefix,
+                clock=self._clock,
+                life=max(REVOKED_FOR, hearing.memory),
+            ),
+            evictions=cache,
+            store=self.fleet,
+            seal=self._seal,
+            clock=self._clock,
+            randomness=self._randomness,
+            journal=self._journal,
+            pod=self._pod,
+        )
+
+    def _spare(self, request: TokenRequest) -> Token | None:
+        return self._cache.spare(request)
+
+    async def open(self) -> None:
+        """Connect to Redis."""
+        await self._link.open()
+
+    async def run(self) -> None:
+        """Hear the others for ever."""
+        if not self._settings.encryption_keys:
+            self._journal.tell(Unencrypted())
+        await self._bus.run()
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """See Membership."""
+        return await self._bus.publish(chosen)
+
+    def readings(self) -> FleetReadings:
+        """See Membership."""
+        return FleetReadings(self._link.up, dict(self._link.operations), self._bus.up)
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._bus.close()
+        await self._link.close()
+
+
+def _seal(settings: RedisSettings, randomness: Randomness) -> Seal:
+    if not settings.encryption_keys:
+        return NoSeal()
+    keys = [
+        (each.id, _key(f"redis.encryption_keys[{index}]", each.key))
+        for index, each in enumerate(settings.encryption_keys)
+    ]
+    return AesSeal(keys, randomness)
+
+
+def _key(path: str, where: SecretRef) -> bytes:
+    """Read a key that was there when the configuration was checked."""
+    try:
+        return base64.b64decode(read_secret(where).reveal(), validate=True)
+    except (OSError, ValueError):
+        raise ConfigError((Fault("start", path, "the key cannot be read any more"),)) from None

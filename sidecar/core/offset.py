@@ -1,0 +1,48 @@
+"""How far another machine's clock is from ours, and how sure we are of it."""
+
+from dataclasses import dataclass
+
+DRIFT = 1e-4
+"""How much a second two clocks may part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Their clock minus ours, in seconds, as measured at `at` of ours and right to within `uncertainty`."""
+
+    seconds: float
+    uncertainty: float
+    at: float
+
+    def earliest_there(self, ours: float) -> float:
+        """Return our moment on their clock, the earliest it can have been."""
+        return ours + self.seconds - self.uncertainty
+
+    def latest_there(self, ours: float) -> float:
+        """Return our moment on their clock, the latest it can have been."""
+        return ours + self.seconds + self.uncertainty
+
+    def earliest_here(self, theirs: float) -> float:
+        """Return their moment on our clock, the earliest it can have been."""
+        return theirs - self.seconds - self.uncertainty
+
+    def latest_here(self, theirs: float) -> float:
+        """Return their moment on our clock, the latest it can have been."""
+        return theirs - self.seconds + self.uncertainty
+
+
+def measure(sent: float, received: float, theirs: float) -> Offset:
+    """Measure by one question: their clock said `theirs` at some moment between `sent` and `received`."""
+    half = (received - sent) / 2
+    return Offset(theirs - sent - half, half, received)
+
+
+def better(known: Offset | None, measured: Offset) -> Offset:
+    """Return the one to go by: the surer one, the new one as soon as the known one cannot be right any more."""
+    if known is None:
+        return measured
+    uncertainty = known.uncertainty + DRIFT * (measured.at - known.at)
+    apart = abs(measured.seconds - known.seconds) > uncertainty + measured.uncertainty
+    if apart or measured.uncertainty <= uncertainty:
+        return measured
+    return Offset(known.seconds, uncertainty, measured.at)

@@ -1,0 +1,61 @@
+"""Which tokens are dead, and what may follow them."""
+
+from sidecar.core.busts import Bust, Busts
+from sidecar.core.secret import Secret
+from sidecar.core.token import Token, bearer
+
+
+def token(name: str, fetch_began: float) -> Token:
+    return bearer(Secret(name, name), fetch_began=fetch_began, life=60, leeway=0)
+
+
+def test_what_may_follow_a_dead_token_only_ever_moves_on() -> None:
+    """A late report of an early request does not lower the floor; a token's death is news once."""
+    busts = Busts(10)
+    assert busts.floor("k") == float("-inf")
+    assert busts.mark("k", token("a", 1), 10)
+    assert not busts.mark("k", token("a", 1), 5)
+    assert not busts.mark("k", token("a", 1), 20)
+    assert busts.floor("k") == 10
+    assert busts.mark("k", token("b", 5), 7)
+    assert busts.floor("k") == 10
+
+
+def test_a_token_given_anew_can_die_anew() -> None:
+    """The authorization server repeats itself: fetched after its first death it is another life."""
+    busts = Busts(10)
+    busts.mark("k", token("a", 1), 10)
+    assert busts.count("k", token("a", 11))
+    assert busts.mark("k", token("a", 11), 20)
+    assert not busts.count("k", token("a", 11))
+
+
+def test_a_pod_that_knew_earlier_lowers_the_floor_but_not_below_an_earlier_one() -> None:
+    """What the fleet says settles what may follow; other tokens' deaths still count."""
+    busts = Busts(10)
+    busts.mark("k", token("a", 1), 10)
+    busts.settle("k", token("a", 1), 8)
+    assert busts.floor("k") == 8
+    busts.mark("k", token("b", 9), 20)
+    busts.settle("k", token("a", 1), 2)
+    assert busts.floor("k") == 20
+    busts.settle("k", token("b", 9), 3)
+    assert busts.floor("k") == 8
+
+
+def test_a_refusal_the_fleet_lets_pass_is_forgotten() -> None:
+    """The token may be used, and die, again."""
+    busts = Busts(10)
+    busts.mark("k", token("a", 1), 10)
+    busts.take_back("k")
+    assert busts.count("k", token("a", 1))
+    assert busts.mark("k", token("a", 1), 10)
+
+
+def test_a_token_heard_dead_comes_back_by_no_way_it_was_on() -> None:
+    """Only it, and only as it was fetched before."""
+    busts = Busts(10)
+    busts.hear(Bust("k", "a", 1), 10)
+    assert not busts.count("k", token("a", 9))
+    assert busts.count("k", token("b", 9))
+    assert busts.count("k", token("a", 11))

@@ -1,0 +1,254 @@
+"""The fleet's messages: what is written can be read, and nothing else counts."""
+
+import hashlib
+import hmac
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sidecar.core.busts import Bust
+from sidecar.core.messages import MAX_SIZE, WINDOW, Heard, Inbox, Revocation, encode
+from sidecar.core.selectors import LABELS, selector
+
+CHANNEL = "m2m:bust"
+NOW = 1_800_000_000_000
+KEY = "tenant:acme:m2m:ledger:token:0f"
+BUST = Bust(KEY, "a1b2c3d4e5f6", NOW)
+SELECT = Revocation(selector({"user": "alice:ä"}), NOW, "s1")
+
+
+def sign(message: bytes) -> str:
+    return hmac.new(b"key", message, hashlib.sha256).hexdigest()
+
+
+def verify(message: bytes, mac: str) -> bool:
+    return hmac.compare_digest(sign(message).encode(), mac.encode(errors="replace"))
+
+
+def written(what: Bust | Revocation, sender: str = "other", channel: str = CHANNEL) -> bytes:
+    return encode(what, channel=channel, sender=sender, at=NOW, sign=sign)
+
+
+def altered(what: Bust | Revocation = BUST, /, **members: object) -> bytes:
+    """The message with other members, the MAC made anew over them: what a holder of the key could send."""
+    document = {**json.loads(written(what)), **members}
+    del document["mac"]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({**document, "mac": sign(b"m2m:bust\n" + text)}).encode()
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox(channel=CHANNEL, own="self", verify=verify)
+
+
+@pytest.mark.parametrize("what", [BUST, SELECT, Bust("m2m:ledger:credentials", "", 1)])
+def test_what_a_pod_writes_another_one_reads(inbox: Inbox, what: Bust | Revocation) -> None:
+    """Busts of tokens and credentials, and selects, keep all they say."""
+    assert inbox.judge(CHANNEL, written(what), NOW) == Heard(what, "other")
+
+
+def test_the_message_has_the_members_other_programs_rely_on() -> None:
+    """The contract, member by member."""
+    assert json.loads(written(BUST)) == {
+        "v": 1,
+        "kind": "token",
+        "key": KEY,
+        "fp": "a1b2c3d4e5f6",
+        "gen": NOW,
+        "from": "other",
+        "at": NOW,
+        "mac": sign(
+            b'm2m:bust\n{"at":%d,"fp":"a1b2c3d4e5f6","from":"other","gen":%d,"key":"%s","kind":"token","v":1}'
+            % (NOW, NOW, KEY.encode())
+        ),
+    }
+
+
+def test_altered_in_nothing_it_counts() -> None:
+    """The tool of the tests below makes messages that are taken."""
+    assert Inbox(channel=CHANNEL, own="self", verify=verify).judge(CHANNEL, altered(), NOW) == Heard(
+        BUST, "other"
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"v": 2}, "unknown"),
+        ({"v": "1"}, "unknown"),
+        ({"kind": "rumour"}, "unknown"),
+        ({"kind": ""}, "unknown"),
+        ({"kind": "credentials"}, "malformed"),
+        ({"kind": "select"}, "malformed"),
+        ({"key": ""}, "malformed"),
+        ({"key": "a b"}, "malformed"),
+        ({"key": "x" * 513}, "malformed"),
+        ({"key": "\ud800"}, "malformed"),
+        ({"key": None}, "malformed"),
+        ({"fp": "not hexadecimal"}, "malformed"),
+        ({"fp": 7}, "malformed"),
+        ({"gen": "1"}, "malformed"),
+        ({"gen": -1}, "malformed"),
+        ({"gen": 2**53}, "malformed"),
+        ({"gen": True}, "malformed"),
+        ({"gen": 1.5}, "malformed"),
+        ({"at": None}, "malformed"),
+        ({"from": ""}, "malformed"),
+        ({"from": "a:b"}, "malformed"),
+    ],
+)
+def test_b44_a_signed_bust_with_an_odd_member_is_refused(
+    inbox: Inbox, members: dict[str, object], reason: str
+) -> None:
+    """Even one that the key's holder made does no harm."""
+    assert inbox.judge(CHANNEL, altered(**members), NOW) == reason
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"labels": None},
+        {"labels": []},
+        {"labels": {"user": ""}},
+        {"labels": {"user": "x" * 257}},
+        {"labels": {"colour": "red"}},
+        {"labels": {"user": ["alice"]}},
+        {"id": ""},
+        {"id": "a b"},
+        {"id": 7},
+    ],
+)
+def test_b44_a_signed_select_with_an_odd_member_is_refused(inbox: Inbox, members: dict[str, object]) -> None:
+    """An unknown label above all must not be taken for no label, which means every token."""
+    assert inbox.judge(CHANNEL, altered(SELECT, **members), NOW) == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "malformed"),
+        (b"null", "malformed"),
+        (b"[]", "malformed"),
+        (b"\xff\xfe", "malformed"),
+        (b"user:alice", "malformed"),
+        (b"{" * MAX_SIZE, "malformed"),
+        (b"[" * MAX_SIZE, "malformed"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "unsigned"),
+        (b'{"v":' + b"9" * 5000 + b"}", "malformed"),
+        (b'{"v":NaN}', "unsigned"),
+        (b'{"v":1,"mac":null}', "unsigned"),
+        (b'{"v":1,"mac":["x"]}', "forged"),
+        (b'{"v":1,"mac":"\\ud800"}', "forged"),
+        (b"x" * (MAX_SIZE + 1), "too_large"),
+        (b" " * 2**20, "too_large"),
+    ],
+)
+def test_b44_hostile_payloads_are_refused(inbox: Inbox, payload: bytes, reason: str) -> None:
+    """Rubbish of every kind has its reason and raises nothing."""
+    assert inbox.judge(CHANNEL, payload, NOW) == reason
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(repr).map(str.encode)
+)
+@example(b"{}")
+def test_b44_no_payload_raises(payload: bytes) -> None:
+    """Fuzzed bytes are refused, whatever they are."""
+    assert isinstance(Inbox(channel=CHANNEL, own="self", verify=verify).judge(CHANNEL, payload, NOW), str)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["v", "kind", "key", "fp", "gen", "from", "at", "labels", "id"]),
+        st.text() | st.integers() | st.none() | st.dictionaries(st.text(), st.text()),
+    )
+)
+def test_b44_no_signed_members_raise(members: dict[str, object]) -> None:
+    """Fuzzed members under a good MAC are refused or taken, and never more."""
+    inbox = Inbox(channel=CHANNEL, own="self", verify=verify)
+    inbox.judge(CHANNEL, altered(**members), NOW)
+    inbox.judge(CHANNEL, altered(SELECT, **members), NOW)
+
+
+@pytest.mark.parametrize("channel", ["", "m2m:fill", "m2m:bust ", "other:m2m:bust", "m2m:busts"])
+def test_b42_messages_count_only_on_their_own_channel(inbox: Inbox, channel: str) -> None:
+    """A valid bust heard elsewhere is refused; where it belongs it still counts after that."""
+    assert inbox.judge(channel, written(BUST), NOW) == "channel"
+    assert inbox.judge(CHANNEL, written(BUST), NOW) == Heard(BUST, "other")
+
+
+def test_b42_a_message_of_another_fleet_does_not_count(inbox: Inbox) -> None:
+    """The MAC is over the channel too: copied here from a fleet with the same key it is a forgery."""
+    assert inbox.judge(CHANNEL, written(BUST, channel="blue:m2m:bust"), NOW) == "forged"
+
+
+def test_b43_altered_and_forged_messages_are_refused(inbox: Inbox) -> None:
+    """Every member is under the MAC, also one that is added."""
+    document = json.loads(written(BUST))
+    for name in document:
+        changed = {**document, name: "00" if isinstance(document[name], str) else document[name] + 1}
+        assert inbox.judge(CHANNEL, json.dumps(changed).encode(), NOW) == "forged"
+    assert inbox.judge(CHANNEL, json.dumps({**document, "extra": 1}).encode(), NOW) == "forged"
+    del document["mac"]
+    assert inbox.judge(CHANNEL, json.dumps(document).encode(), NOW) == "unsigned"
+
+
+def test_b43_old_and_replayed_busts_are_refused(inbox: Inbox) -> None:
+    """A bust of a generation already heard is a replay, one of an earlier generation old."""
+    assert isinstance(inbox.judge(CHANNEL, written(BUST), NOW), Heard)
+    assert inbox.judge(CHANNEL, written(BUST), NOW) == "replayed"
+    assert inbox.judge(CHANNEL, written(Bust(KEY, "00", NOW - 1)), NOW) == "old"
+    assert isinstance(inbox.judge(CHANNEL, written(Bust(KEY, "00", NOW + 1)), NOW), Heard)
+    assert isinstance(inbox.judge(CHANNEL, written(Bust("m2m:other:token:0f", "00", 1)), NOW), Heard)
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [(-WINDOW - 1, "old"), (-WINDOW, None), (0, None), (WINDOW, None), (WINDOW + 1, "old")],
+)
+def test_b43_a_select_is_good_for_five_minutes(inbox: Inbox, later: int, expected: str | None) -> None:
+    """Either way, for clocks differ."""
+    heard = inbox.judge(CHANNEL, written(SELECT), NOW + later)
+    assert heard == (expected or Heard(SELECT, "other"))
+
+
+def test_b43_a_select_is_taken_once(inbox: Inbox) -> None:
+    """Known by its id; another one with the same labels counts."""
+    assert isinstance(inbox.judge(CHANNEL, written(SELECT), NOW), Heard)
+    assert inbox.judge(CHANNEL, written(SELECT), NOW + 1) == "replayed"
+    again = Revocation(SELECT.chosen, NOW + 1, "s2")
+    assert inbox.judge(CHANNEL, written(again), NOW + 1) == Heard(again, "other")
+
+
+@pytest.mark.parametrize("what", [BUST, SELECT])
+def test_b41_own_messages_say_nothing_new(inbox: Inbox, what: Bust | Revocation) -> None:
+    """They are neither taken nor refused, and another pod's of the same kind is still news."""
+    assert inbox.judge(CHANNEL, written(what, sender="self"), NOW) is None
+    assert isinstance(inbox.judge(CHANNEL, written(what), NOW), Heard)
+
+
+def test_a_stored_select_is_read_at_any_time(inbox: Inbox) -> None:
+    """One's own too, as often as one comes back; but only signed ones, and only selects."""
+    for sender in ("self", "other"):
+        assert inbox.recall(written(SELECT, sender=sender)) == SELECT
+    assert inbox.recall(written(BUST)) is None
+    assert inbox.recall(written(SELECT, channel="elsewhere")) is None
+
+
+def test_b45_what_an_inbox_remembers_is_bounded(inbox: Inbox) -> None:
+    """After 30,000 selects and as many keys, the last ones are still known."""
+    for number in range(30_000):
+        inbox.judge(CHANNEL, written(Revocation(SELECT.chosen, NOW, f"s{number}")), NOW)
+        inbox.judge(CHANNEL, written(Bust(f"m2m:x:token:{number}", "00", NOW)), NOW)
+    assert len(inbox) <= 20_000
+    assert inbox.judge(CHANNEL, written(Revocation(SELECT.chosen, NOW, "s29999")), NOW) == "replayed"
+
+
+def test_our_largest_message_is_within_the_limit() -> None:
+    """All labels at their longest, of characters that JSON writes in twelve bytes."""
+    chosen = selector(dict.fromkeys(LABELS, "\U00020000" * 256))
+    assert len(written(Revocation(chosen, NOW, "x" * 64))) < MAX_SIZE

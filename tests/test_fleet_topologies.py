@@ -1,0 +1,119 @@
+"""Redis behind Sentinels and as a Cluster, with real processes: sidecars share tokens and busts there too."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.authorization import AuthorizationServer
+from tests.fleet import Fleet
+from tests.processes import until
+from tests.redis_server import Cluster, RedisServer, Sentinels
+from tests.servers import Upstream
+
+A, B = "canary-token-1", "canary-token-2"
+TOKENS = 6
+MakeFleet = Callable[..., Fleet]
+
+
+@pytest.fixture
+def fleet_on(
+    tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
+) -> MakeFleet:
+    def make(server: RedisServer, hosts: tuple[tuple[str, int], ...], **redis: object) -> Fleet:
+        return Fleet(
+            server,
+            tmp_path,
+            upstream=upstream,
+            authorization_server=authorization_server,
+            secret_file=secret_file,
+            url="redis://" + ",".join(f"{host}:{port}" for host, port in hosts),
+            **redis,
+        )
+
+    return make
+
+
+@pytest.mark.timeout(90)
+async def test_sentinels_fail_over_and_no_client_notices(
+    sentinels: Sentinels, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """The master is killed: requests go on, then tokens and busts are shared through the new one."""
+    fleet = fleet_on(sentinels.first, sentinels.hosts, sentinel={"master": Sentinels.MASTER})
+    async with fleet:
+        pods = await fleet.start(3)
+        assert len(authorization_server.requests) == 1
+        sentinels.first.kill()
+        authorization_server.revoke(A)
+        assert {await pod.get() for pod in pods} == {200}
+        known = len(authorization_server.requests)
+        await until(lambda: sentinels.is_master(sentinels.second), within=30)
+        await asyncio.gather(*(pod.joined() for pod in pods))
+        assert {await pod.get() for pod in pods} == {200}
+        (late,) = await fleet.start()
+        assert await late.get() == 200
+        assert len(authorization_server.requests) <= known + 1
+        authorization_server.revoke(authorization_server.issued[-1])
+        assert await late.get() == 200
+        assert {await pod.get() for pod in pods} == {200}
+        assert all(pod.app.started() for pod in pods)
+
+
+@pytest.mark.timeout(90)
+async def test_a_cluster_shares_keys_of_every_slot(
+    cluster: Cluster, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """One token call a key for all pods; a bust published at any node reaches all of them."""
+    async with fleet_on(cluster.nodes[0], cluster.hosts[:1], cluster=True) as fleet:
+        pods = await fleet.start(3, **many(authorization_server, upstream))
+        for number in range(TOKENS):
+            assert {await pod.get(b"/%d" % number) for pod in pods} == {200}
+        assert len(authorization_server.requests) == TOKENS
+        assert len({node for node in cluster.nodes if keys_of(node, fleet.prefix)}) > 1
+        for token in tuple(authorization_server.issued):
+            authorization_server.revoke(token)
+        for number in range(TOKENS):
+            assert await pods[number % 3].get(b"/%d" % number) == 200
+        await until(lambda: len(fleet.busts) == TOKENS)
+        for number in range(TOKENS):
+            assert {await pod.get(b"/%d" % number) for pod in pods} == {200}
+        assert len(authorization_server.requests) == 2 * TOKENS
+        assert len(fleet.busts) == TOKENS
+
+
+@pytest.mark.timeout(90)
+async def test_a_node_of_a_cluster_may_die(
+    cluster: Cluster, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """Its keys have no home any more; every request is answered, those that need a new token too."""
+    async with fleet_on(cluster.nodes[0], cluster.hosts, cluster=True) as fleet:
+        pods = await fleet.start(2, **many(authorization_server, upstream))
+        cluster.nodes[1].kill()
+        for token in tuple(authorization_server.issued):
+            authorization_server.revoke(token)
+        for number in range(TOKENS):
+            assert {await pod.get(b"/%d" % number) for pod in pods} == {200}
+
+
+def many(authorization_server: AuthorizationServer, upstream: Upstream) -> dict[str, Any]:
+    """A token and a route a number: keys that fall into different slots."""
+    request = {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}
+    return {
+        "tokens": {f"t{number}": {**request, "scope": [f"s{number}"]} for number in range(TOKENS)},
+        "routes": [
+            {
+                "name": f"r{number}",
+                "match": {"prefix": f"/{number}"},
+                "upstream": upstream.url,
+                "token": f"t{number}",
+            }
+            for number in range(TOKENS)
+        ],
+    }
+
+
+def keys_of(node: RedisServer, prefix: str) -> list[bytes]:
+    with node.client() as client:
+        return list(client.scan_iter(f"{prefix}*"))

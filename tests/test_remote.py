@@ -1,0 +1,112 @@
+"""`sidecar bust` against a real admin server: what is asked, printed and returned."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar import admin
+from sidecar.adapters.listening import bind
+from sidecar.admin import AdminServer
+from tests.fakes import RecordingJournal
+from tests.test_admin import TOKEN, State
+from tests.test_cli import HEAVY, loaded
+
+
+class Operator:
+    """Somebody at a shell, and the admin server they ask."""
+
+    def __init__(self, state: State, server: AdminServer) -> None:
+        self.state = state
+        self.url = f"http://{server.address}"
+
+    async def bust(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of `sidecar bust …`."""
+        command = [sys.executable, "-m", "sidecar", "bust", *arguments]
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, env=environ, check=False
+        )
+        assert TOKEN not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+async def operator() -> AsyncIterator[Operator]:
+    state = State()
+    server = await admin.start(state, "127.0.0.1:0", RecordingJournal(), bind)
+    yield Operator(state, server)
+    await server.close()
+
+
+async def test_b52_bust_names_labels_and_says_how_many_pods_heard_it(operator: Operator) -> None:
+    """The token comes from the environment, as in the pod itself."""
+    code, out, err = await operator.bust(
+        "--tenant", "acme", "--service=ledger", "--admin", operator.url, SIDECAR_ADMIN_TOKEN=TOKEN
+    )
+    assert (code, out, err) == (0, "tenant=acme service=ledger: heard by 3 pods\n", "")
+    assert operator.state.busted == [frozenset({("tenant", "acme"), ("service", "ledger")})]
+
+
+@pytest.mark.parametrize("way", ["flag", "variable"])
+async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path: Path, way: str) -> None:
+    """A trailing line end is no part of it."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    operator.state.pods = 1
+    flag, environ = (
+        (["--token-file", str(file)], {}) if way == "flag" else ([], {"SIDECAR_ADMIN_TOKEN_FILE": str(file)})
+    )
+    assert await operator.bust("--all", "--admin", operator.url, *flag, **environ) == (
+        0,
+        "all: heard by 1 pod\n",
+        "",
+    )
+    assert operator.state.busted == [frozenset()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "one or more labels, or --all"),
+        (["--all", "--user", "alice"], "one or more labels, or --all"),
+        (["--user", ""], "user wants 1 to 256 printable characters"),
+        (["--all", "--token-file", "/nope"], "/nope: No such file or directory"),
+        (["--ten", "acme"], "unrecognized arguments"),
+    ],
+)
+async def test_b52_wrong_usage_asks_nobody(operator: Operator, arguments: list[str], reason: str) -> None:
+    """Exit code 2, and what to write instead."""
+    code, out, err = await operator.bust(*arguments, "--admin", operator.url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, out, operator.state.busted) == (2, "", [])
+    assert reason in err
+
+
+async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
+    """Exit code 1 with the admin server's own words."""
+    code, out, err = await operator.bust("--all", "--admin", operator.url, SIDECAR_ADMIN_TOKEN="wrong")
+    assert (code, out) == (1, "")
+    assert err == f"sidecar: {operator.url} answered 401: show the admin.token as a bearer token\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1", "no answer from http://127.0.0.1:1: "),
+        ("127.0.0.1:9181", "write the admin server's address as http://host:port"),
+        ("http://[::1", "write the admin server's address as http://host:port"),
+    ],
+)
+async def test_b52_nobody_there_is_told(operator: Operator, url: str, reason: str) -> None:
+    """Exit code 1, no trace of a bug."""
+    code, _, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert code == 1
+    assert err.startswith(f"sidecar: {reason}")
+
+
+def test_bust_and_keygen_load_nothing_heavy() -> None:
+    """An operator's command answers at once; an https admin server is what `ssl` is there for."""
+    assert HEAVY & loaded("keygen") == set()
+    assert HEAVY & loaded("bust", "--all", "--admin", "http://127.0.0.1:1") <= {"ssl"}
