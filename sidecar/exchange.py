@@ -1,8 +1,10 @@
 """One token request: credentials, form, token endpoint, token."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from sidecar.core import oauth
+from sidecar.core.credentials import Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import TokenFetched, TokenFetchFailed
 from sidecar.core.ports import Clock, CredentialSource, Journal, TokenEndpoint
@@ -38,20 +40,28 @@ class Exchange:
         When the server does not accept the credentials they are read again from their source, for they
         may just have been rotated, and it is asked once more. Raises TokenUnavailable or TokenRefused.
         """
+        credentials = await self._read(request, newer_than)
         try:
-            return await self._ask_and_tell(request, newer_than, reason)
+            return await self._ask_and_tell(request, credentials, reason)
         except TokenRefused as refusal:
             if refusal.code != oauth.INVALID_CLIENT:
                 raise
-        return await self._ask_and_tell(request, self._clock.now(), reason)
+        others = await self._read(request, self._clock.now(), rejected=credentials)
+        return await self._ask_and_tell(request, others, reason)
 
-    async def _ask_and_tell(self, request: TokenRequest, newer_than: float, reason: FetchReason) -> Token:
+    async def _read(
+        self, request: TokenRequest, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        source = self._credentials[request.credentials]
+        with self._failures_told(request):
+            return await source.read(request.tenant, newer_than=newer_than, rejected=rejected)
+
+    async def _ask_and_tell(
+        self, request: TokenRequest, credentials: Credentials, reason: FetchReason
+    ) -> Token:
         began = self._clock.now()
-        try:
-            token = await self._ask(request, newer_than)
-        except (TokenRefused, TokenUnavailable) as error:
-            self._journal.tell(self._failure(request, error, began))
-            raise
+        with self._failures_told(request):
+            token = await self._ask(request, credentials)
         now = self._clock.now()
         self._journal.tell(
             TokenFetched(
@@ -66,8 +76,7 @@ class Exchange:
         )
         return token
 
-    async def _ask(self, request: TokenRequest, newer_than: float) -> Token:
-        credentials = await self._credentials[request.credentials].read(newer_than=newer_than)
+    async def _ask(self, request: TokenRequest, credentials: Credentials) -> Token:
         headers, form = oauth.encode(request, credentials)
         began = self._clock.now()
         reply = await self._endpoint.post(request.token_endpoint, headers, form)
@@ -79,6 +88,15 @@ class Exchange:
         if token.freshness(self._clock.now()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
         return token
+
+    @contextmanager
+    def _failures_told(self, request: TokenRequest) -> Iterator[None]:
+        began = self._clock.now()
+        try:
+            yield
+        except (TokenRefused, TokenUnavailable) as error:
+            self._journal.tell(self._failure(request, error, began))
+            raise
 
     def _failure(
         self, request: TokenRequest, error: TokenRefused | TokenUnavailable, began: float

@@ -32,10 +32,14 @@ class RotatingCredentials:
         self._clock = clock
         self.current = "s1"
         self.demands: list[float] = []
+        self.rejected: list[Credentials | None] = []
         self._held: Credentials | None = None
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         self.demands.append(newer_than)
+        self.rejected.append(rejected)
         if self._held is None or self._held.read_at <= newer_than:
             self._held = Credentials("me", Secret(self.current), self._clock.now())
         return self._held
@@ -128,6 +132,10 @@ async def test_b30_rejected_credentials_are_read_again_and_tried_once_more(rig: 
     assert token.authorization == b"Bearer canary"
     assert len(rig.endpoint.forms) == 3
     assert len(rig.failures()) == 1
+    assert rig.credentials.rejected[:2] == [None, None]
+    rejected = rig.credentials.rejected[2]
+    assert rejected is not None
+    assert rejected.client_secret.reveal() == "s1"
 
 
 async def test_b30_credentials_rejected_twice_are_a_refusal(rig: Rig) -> None:

@@ -45,7 +45,9 @@ class FixedSource:
         self._spec = spec
         self._clock = clock
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         """Return the credentials."""
         return Credentials(self._spec.client_id, self._spec.client_secret, self._clock.now())
 
@@ -69,7 +71,9 @@ class FileSource:
         self._clock = clock
         self._held: _Held | None = None
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
         self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
         return held.credentials
