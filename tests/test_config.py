@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from sidecar.config import json_schema, load, sources
 from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.routes import Tls
-from sidecar.core.secret import Secret
+from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import (
     AdminSettings,
     BustSettings,
@@ -26,9 +25,9 @@ from sidecar.core.settings import (
     EncryptionKey,
     ForeignChannel,
     RedisSettings,
-    SecretFile,
     SentinelSettings,
 )
+from sidecar.core.tls import Tls
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from sidecar.core.secret import Secret
-from sidecar.core.settings import SecretFile, SecretRef
+from sidecar.core.secret import Secret, SecretFile, SecretRef
 
 SIZE_LIMIT = 65_536
 """Bytes of a secret's file."""

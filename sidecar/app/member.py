@@ -16,8 +16,9 @@ from sidecar.core.events import Unencrypted
 from sidecar.core.hearing import Hearing
 from sidecar.core.instruments import FleetReadings
 from sidecar.core.ports import Clock, Journal, Randomness, Seal, TokenSource
+from sidecar.core.secret import SecretRef
 from sidecar.core.selectors import Revocations, Selector
-from sidecar.core.settings import BustSettings, RedisSettings, SecretRef
+from sidecar.core.settings import BustSettings, RedisSettings
 from sidecar.core.token import Token, TokenRequest
 from sidecar.shared import SharedTokens
 

@@ -6,8 +6,8 @@ from sidecar.config import schema
 from sidecar.config.rules import variable
 from sidecar.core import addresses, units
 from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
-from sidecar.core.routes import Origin, Route, Tls
-from sidecar.core.secret import Secret
+from sidecar.core.routes import Origin, Route
+from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.settings import (
     AdminSettings,
     BustSettings,
@@ -16,10 +16,9 @@ from sidecar.core.settings import (
     EncryptionKey,
     ForeignChannel,
     RedisSettings,
-    SecretFile,
-    SecretRef,
     SentinelSettings,
 )
+from sidecar.core.tls import Tls
 from sidecar.core.token import TokenRequest
 
 

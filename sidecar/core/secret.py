@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 
 def fingerprint(key: bytes, value: str) -> str:
@@ -39,3 +40,14 @@ class Secret:
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Secret is never pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
+
+    path: str
+
+
+SecretRef = Secret | SecretFile
+"""A secret from the environment, which lives as long as the process, or the file that holds one."""

@@ -5,20 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.core.credentials import CredentialSpec
-from sidecar.core.routes import Route, Tls
-from sidecar.core.secret import Secret
+from sidecar.core.routes import Route
+from sidecar.core.secret import SecretRef
+from sidecar.core.tls import Tls
 from sidecar.core.token import MAX_LEEWAY, TokenRequest
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFile:
-    """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
-
-    path: str
-
-
-SecretRef = Secret | SecretFile
-"""A secret from the environment, which lives as long as the process, or the file that holds one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
-from sidecar.core.routes import Tls
-from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings, SecretRef
+from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.settings import RedisSettings
+from sidecar.core.tls import Tls
 
 Client = Redis | RedisCluster
 
