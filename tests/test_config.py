@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import json_schema, load, sources
-from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.credentials import (
+    AwsSecretCredentials,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import (
@@ -96,6 +101,10 @@ credentials:
   fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
   secret-file: {{client_id: me, client_secret: {{file: {secret}}}}}
   both: {{file: {both}}}
+  aws:
+    aws_secret:
+      {{id: "m2m/{{service}}", region: eu-west-1, endpoint: "http://[::1]:1", stage: BLUE, pointer: /a~1b/0}}
+    service: ledger
   public: {{client_id: me}}
 tokens:
   t:
@@ -128,6 +137,9 @@ log: {{format: console, level: debug}}
     assert config.credentials == {
         "fixed": FixedCredentials("me", Secret(CANARY)),
         "secret-file": SecretFileCredentials("me", secret),
+        "aws": AwsSecretCredentials(
+            "m2m/{service}", "ledger", "eu-west-1", "http://[::1]:1", stage="BLUE", pointer="/a~1b/0"
+        ),
         "both": FileCredentials(both),
         "public": FixedCredentials("me", Secret("")),
     }
@@ -414,10 +426,43 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     (
         "credentials__c",
         {"file": __file__, "aws_secret": {"id": "x"}},
-        "credentials.c.aws_secret",
-        "unknown key",
+        "credentials.c",
+        "exactly one of",
     ),
-    ("credentials__c", {}, "credentials.c", "exactly one of: file, client_id"),
+    ("credentials__c", {"aws_secret": {}}, "credentials.c.aws_secret.id", "missing"),
+    ("credentials__c", {"aws_secret": {"id": "{tenant}/x"}}, "credentials.c.aws_secret.id", "only {service}"),
+    ("credentials__c", {"aws_secret": {"id": "a b"}}, "credentials.c.aws_secret.id", "name or ARN"),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "region": "Ireland"}},
+        "credentials.c.aws_secret.region",
+        "eu-west-1",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "endpoint": "http://aws.test"}},
+        "credentials.c.aws_secret.endpoint",
+        "use https",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "stage": "A B"}},
+        "credentials.c.aws_secret.stage",
+        "staging label",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "pointer": "a/b"}},
+        "credentials.c.aws_secret.pointer",
+        "JSON pointer",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "pointer": "/a~2"}},
+        "credentials.c.aws_secret.pointer",
+        "JSON pointer",
+    ),
+    ("credentials__c", {}, "credentials.c", "exactly one of: aws_secret, file, client_id"),
     ("credentials__c", {"file": "/nope"}, "credentials.c.file", "cannot be read"),
     ("credentials__c", {"client_id": "me"}, "tokens.t.credentials", "has no client_secret"),
     ("credentials__c__client_id", 12, "credentials.c.client_id", "put it in quotes"),

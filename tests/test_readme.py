@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from sidecar import admin, cache, cli
-from sidecar.adapters import credential_sources, output, token_endpoint
+from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
 from sidecar.adapters.logs import JsonLines
 from sidecar.adapters.telemetry import text_name
 from sidecar.config import json_schema, load, yaml_file
@@ -196,6 +196,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
+        "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
         "Log lines waiting to be written": size(output.CAPACITY),
     }

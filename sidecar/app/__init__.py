@@ -11,7 +11,6 @@ from functools import partial
 from typing import BinaryIO
 
 from sidecar import __version__, admin
-from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
@@ -19,6 +18,7 @@ from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.adapters.telemetry import prometheus_text
 from sidecar.adapters.token_endpoint import HttpTokenEndpoint
+from sidecar.app.credentials import CredentialSources
 from sidecar.app.fleet import membership
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
@@ -71,6 +71,7 @@ class Sidecar:
         logs = Logs(form, self._output.write, config.log_level, clock)
         self._journal = Journals(logs, self._metrics)
         self._endpoint = HttpTokenEndpoint()
+        self._credentials = CredentialSources(clock, self._journal)
         self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
@@ -151,6 +152,7 @@ class Sidecar:
         await self._cache.close()
         await self._member.close()
         await self._endpoint.close()
+        self._credentials.close()
         if self._admin is not None:
             await self._admin.close()
         self._journal.tell(Stopped())
@@ -208,7 +210,7 @@ class Sidecar:
 
     def _source(self, config: Config) -> TokenSource:
         exchange = Exchange(
-            credentials={name: source_of(spec, self._clock) for name, spec in config.credentials.items()},
+            credentials=self._credentials.of(config.credentials),
             endpoint=self._endpoint,
             clock=self._clock,
             journal=self._journal,

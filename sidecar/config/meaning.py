@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 
-from sidecar.config import schema
+from sidecar.config import asking, leaves, schema
 from sidecar.config.rules import variable
 from sidecar.core import addresses, units
-from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.credentials import (
+    AwsSecretCredentials,
+    CredentialSpec,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.settings import (
@@ -37,7 +43,7 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         ),
         redis=redis,
         busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
-        credentials={name: _credentials(entry, environ) for name, entry in file.credentials.items()},
+        credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         routes=tuple(_route(route, tokens) for route in file.routes),
         drain_timeout=units.seconds(file.drain_timeout),
@@ -69,15 +75,17 @@ def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSet
     return SentinelSettings(entry.master, entry.username or "", _secret(entry.password, environ))
 
 
-def _secret(entry: schema.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+def _secret(entry: leaves.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
     return _reference(entry, environ) if entry else None
 
 
-def _reference(entry: schema.Reference, environ: Mapping[str, str]) -> SecretRef:
+def _reference(entry: leaves.Reference, environ: Mapping[str, str]) -> SecretRef:
     return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
 
 
-def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+    if entry.aws_secret:
+        return _aws_secret(entry.aws_secret, entry.service or name)
     if entry.file:
         return FileCredentials(entry.file)
     client_id = entry.client_id or ""
@@ -88,8 +96,19 @@ def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> Crede
     return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
 
 
+def _aws_secret(entry: asking.AwsSecret, service: str) -> AwsSecretCredentials:
+    return AwsSecretCredentials(
+        id=entry.id,
+        service=service,
+        region=entry.region or "",
+        endpoint=entry.endpoint or "",
+        stage=entry.stage,
+        pointer=entry.pointer,
+    )
+
+
 def _token(
-    name: str, entry: schema.TokenEntry, credentials: Mapping[str, schema.Credentials]
+    name: str, entry: asking.TokenEntry, credentials: Mapping[str, asking.Credentials]
 ) -> TokenRequest:
     return TokenRequest(
         name=name,

@@ -5,24 +5,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from sidecar.config.asking import Credentials, TokenEntry
 from sidecar.config.examine import Found
-from sidecar.config.schema import (
-    ENVIRONMENT_NAME,
-    KEY_PREFIX,
-    NAME,
-    SCOPE,
-    Busts,
-    Credentials,
-    EncryptionKey,
-    File,
-    ForeignChannel,
-    Redis,
-    RouteEntry,
-    Tls,
-    TokenEntry,
-)
+from sidecar.config.leaves import ENVIRONMENT_NAME, KEY_PREFIX, NAME, REGION, SCOPE, SECRET_ID, STAGE
+from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry, Tls
 from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
+from sidecar.core.secret_text import check_pointer
 
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
@@ -42,6 +31,13 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "text": partial(_like, r"[ -~]*[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
         "file": file_text,
         "variable": partial(variable, environ),
+        "secret_id": partial(
+            _like, SECRET_ID, "write the secret's name or ARN; only {service} stands for something in it"
+        ),
+        "secret_endpoint": addresses.secret_endpoint,
+        "region": partial(_like, REGION, "write a region's code, such as eu-west-1"),
+        "stage": partial(_like, STAGE, "write a staging label, such as AWSCURRENT"),
+        "pointer": check_pointer,
         "redis": addresses.redis,
         "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
         "key_file": lambda path: _key(file_text(path)),

@@ -121,6 +121,14 @@ def token_endpoint(text: str) -> str:
     return text
 
 
+def secret_endpoint(text: str) -> str:
+    """Check the URL of a secret store and return it. Plain http is refused but for loopback."""
+    url = _split(text)
+    if url.scheme == "http" and not is_loopback(_host(url.hostname or "")):
+        raise ValueError("use https: plain http would show the secrets on the network")
+    return text
+
+
 def redis(text: str) -> RedisUrl:
     """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`."""
     if "@" in text:

@@ -37,5 +37,24 @@ class FileCredentials:
     file: str
 
 
-CredentialSpec = FixedCredentials | SecretFileCredentials | FileCredentials
+@dataclass(frozen=True, slots=True)
+class AwsSecretCredentials:
+    """Both parts in one JSON secret of AWS Secrets Manager."""
+
+    id: str
+    """The secret's name or ARN; `{service}` in it stands for the service."""
+    service: str
+    region: str = ""
+    """"" for the one the ARN names, else for what the environment says."""
+    endpoint: str = ""
+    """URL of the service where it is not the region's own."""
+    stage: str = "AWSCURRENT"
+    """Which version."""
+    pointer: str = ""
+    """Where in the JSON the object with both parts is (RFC 6901)."""
+
+
+LocalCredentials = FixedCredentials | SecretFileCredentials | FileCredentials
+"""What the pod has itself."""
+CredentialSpec = LocalCredentials | AwsSecretCredentials
 """Every way of giving credentials that the configuration knows."""

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.adapters.credential_sources import SIZE_LIMIT, source_of
+from sidecar.adapters.secrets_manager import SecretsManager
 from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
-from tests.fakes import FakeClock
+from tests.aws import Aws
+from tests.fakes import FakeClock, RecordingJournal
 
 ANY = float("-inf")
 
@@ -27,23 +29,28 @@ def replace(path: Path, content: str) -> None:
 
 
 async def test_every_source_gives_credentials_read_after_what_is_demanded(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: FakeClock, aws: Aws
 ) -> None:
     """The promise renewals rely on, kept by each kind."""
+    aws.create("s", {"client_id": "me", "client_secret": "hunter2"})
+    manager = SecretsManager(clock, RecordingJournal())
     secret, both = tmp_path / "secret", tmp_path / "both.json"
     secret.write_text("hunter2\n")
     both.write_text('{"clientId": "me", "clientSecret": "hunter2"}')
-    for spec in (
-        FixedCredentials("me", Secret("hunter2")),
-        SecretFileCredentials("me", str(secret)),
-        FileCredentials(str(both)),
+    for source in (
+        source_of(FixedCredentials("me", Secret("hunter2")), clock),
+        source_of(SecretFileCredentials("me", str(secret)), clock),
+        source_of(FileCredentials(str(both)), clock),
+        manager.source(aws.spec("s")),
     ):
-        source = source_of(spec, clock)
         first = await source.read("", newer_than=ANY)
         assert (first.client_id, first.client_secret.reveal()) == ("me", "hunter2")
         await clock.advance(5)
         again = await source.read("", newer_than=clock.now() - 1)
         assert again.read_at > clock.now() - 1
+        only = await source.read("", newer_than=clock.now() - 1, rejected=again)  # there are no others
+        assert (only.client_id, only.client_secret.reveal()) == ("me", "hunter2")
+    manager.close()
 
 
 async def test_a_file_is_not_read_again_while_nothing_demands_it(tmp_path: Path, clock: FakeClock) -> None:
