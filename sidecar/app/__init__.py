@@ -17,8 +17,7 @@ from sidecar.adapters.output import Output
 from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.adapters.telemetry import prometheus_text
-from sidecar.adapters.token_endpoint import HttpTokenEndpoint
-from sidecar.app.credentials import CredentialSources
+from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
@@ -36,7 +35,6 @@ from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from sidecar.core.settings import AdminSettings, Config
 from sidecar.core.token import TokenRequest
-from sidecar.exchange import Exchange
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import Listener, ServerLimits
@@ -70,9 +68,10 @@ class Sidecar:
         form = lines(config.log_format, descriptor, os.environ)
         logs = Logs(form, self._output.write, config.log_level, clock)
         self._journal = Journals(logs, self._metrics)
-        self._endpoint = HttpTokenEndpoint()
-        self._credentials = CredentialSources(clock, self._journal)
         self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        self._fetching = Fetching(
+            clock, randomness, self._journal, fingerprint_key=self._member.fingerprint_key
+        )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
         self._pools: dict[Origin, Pool] = {}
@@ -151,8 +150,7 @@ class Sidecar:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cache.close()
         await self._member.close()
-        await self._endpoint.close()
-        self._credentials.close()
+        await self._fetching.close()
         if self._admin is not None:
             await self._admin.close()
         self._journal.tell(Stopped())
@@ -209,15 +207,7 @@ class Sidecar:
             self._journal.tell(Failed.of("reload", bug))
 
     def _source(self, config: Config) -> TokenSource:
-        exchange = Exchange(
-            credentials=self._credentials.of(config.credentials),
-            endpoint=self._endpoint,
-            clock=self._clock,
-            journal=self._journal,
-            fingerprint_key=self._member.fingerprint_key,
-            leeway=config.cache.leeway,
-        )
-        return self._member.source(exchange)
+        return self._member.source(self._fetching.source(config))
 
     def _table(self, config: Config, listen: str) -> Table:
         origins = {route.origin for route in config.routes}

@@ -11,8 +11,11 @@ from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
 from sidecar.core.credentials import Credentials
 from sidecar.core.events import Event, RequestRecord
+from sidecar.core.keys import SigningKey
 from sidecar.core.lease import Claim
+from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.selectors import Selector
+from sidecar.core.tls import Tls
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
 
@@ -61,13 +64,40 @@ class Reply:
     """The Retry-After field as sent, "" when absent."""
 
 
-class TokenEndpoint(Protocol):
-    """One POST to an authorization server."""
+class AuthorizationServer(Protocol):
+    """One question to an authorization server; whatever is answered is returned, redirects included.
 
-    async def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
-        """Send the encoded form and return whatever is answered, redirects included.
+    Raises TokenUnavailable when there is no answer within the limits.
+    """
 
-        Raises TokenUnavailable when there is no answer within the limits.
+    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
+        """Send the encoded form."""
+
+    async def get(self, url: str, tls: Tls) -> Reply:
+        """Ask for a document."""
+
+
+class Discovery(Protocol):
+    """Knows where token requests go."""
+
+    async def token_endpoint(self, request: TokenRequest) -> str:
+        """Return the URL. Raises TokenUnavailable or TokenRefused when nobody says."""
+
+
+class SecretReader(Protocol):
+    """Reads what is replaced under us while we run."""
+
+    async def read(self, where: SecretRef) -> Secret:
+        """Return the secret as it is now. Raises TokenUnavailable when it cannot be read."""
+
+
+class Signer(Protocol):
+    """Makes the JWTs that prove who we are."""
+
+    async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
+        """Return a JWT with these claims, an id of its own, and `life` seconds to live from now.
+
+        Raises TokenUnavailable when the key cannot be used.
         """
 
 
