@@ -105,6 +105,7 @@ credentials:
     aws_secret:
       {{id: "m2m/{{service}}", region: eu-west-1, endpoint: "http://[::1]:1", stage: BLUE, pointer: /a~1b/0}}
     service: ledger
+    share: false
   public: {{client_id: me}}
 tokens:
   t:
@@ -138,7 +139,13 @@ log: {{format: console, level: debug}}
         "fixed": FixedCredentials("me", Secret(CANARY)),
         "secret-file": SecretFileCredentials("me", secret),
         "aws": AwsSecretCredentials(
-            "m2m/{service}", "ledger", "eu-west-1", "http://[::1]:1", stage="BLUE", pointer="/a~1b/0"
+            "m2m/{service}",
+            "ledger",
+            "eu-west-1",
+            "http://[::1]:1",
+            stage="BLUE",
+            pointer="/a~1b/0",
+            share=False,
         ),
         "both": FileCredentials(both),
         "public": FixedCredentials("me", Secret("")),
@@ -430,6 +437,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "exactly one of",
     ),
     ("credentials__c", {"aws_secret": {}}, "credentials.c.aws_secret.id", "missing"),
+    (
+        "credentials",
+        {"c": {"aws_secret": {"id": "x"}}, "d": {"aws_secret": {"id": "y"}, "service": "c"}},
+        "credentials.d.service",
+        "c has the same",
+    ),
+    ("credentials__c__share", False, "credentials.c.share", "only meaningful beside aws_secret"),
     ("credentials__c", {"aws_secret": {"id": "{tenant}/x"}}, "credentials.c.aws_secret.id", "only {service}"),
     ("credentials__c", {"aws_secret": {"id": "a b"}}, "credentials.c.aws_secret.id", "name or ARN"),
     (

@@ -17,6 +17,7 @@ from sidecar.adapters.output import Output
 from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.adapters.telemetry import prometheus_text
+from sidecar.app.credentials import CredentialSources
 from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
 from sidecar.app.watch import Sources, contents, watch
@@ -70,7 +71,13 @@ class Sidecar:
         self._journal = Journals(logs, self._metrics)
         self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         self._fetching = Fetching(
-            clock, randomness, self._journal, fingerprint_key=self._member.fingerprint_key
+            CredentialSources(
+                self._member.credentials, self._member.vault, clock=clock, journal=self._journal
+            ),
+            clock,
+            randomness,
+            self._journal,
+            fingerprint_key=self._member.fingerprint_key,
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)

@@ -4,24 +4,54 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.adapters.credential_sources import source_of
+from sidecar.adapters.local import Unshared
 from sidecar.core.credentials import AwsSecretCredentials, CredentialSpec
-from sidecar.core.ports import Clock, CredentialSource, Journal
+from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
+from sidecar.core.selectors import Revocations
+from sidecar.core.settings import CacheSettings, Config
+from sidecar.credential_cache import CachedSource, CredentialCache
 
 if TYPE_CHECKING:
     from sidecar.adapters.secrets_manager import SecretsManager
 
 
+def credential_cache(
+    settings: CacheSettings,
+    revocations: Revocations,
+    fingerprint_key: bytes,
+    *,
+    clock: Clock,
+    journal: Journal,
+) -> CredentialCache:
+    """Make the cache of what secret stores give."""
+    return CredentialCache(
+        revocations=revocations,
+        clock=clock,
+        journal=journal,
+        fingerprint_key=fingerprint_key,
+        memory_ttl=settings.memory_ttl,
+        life=settings.store_ttl,
+        max_entries=settings.max_entries,
+    )
+
+
 class CredentialSources:
     """Makes sources. boto3, which is big, is loaded with the first secret in AWS."""
 
-    def __init__(self, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self, cache: CredentialCache, vault: CredentialStore, *, clock: Clock, journal: Journal
+    ) -> None:
+        """`cache` and `vault` are the two levels for secrets from far away."""
+        self._cache = cache
+        self._vault = vault
         self._clock = clock
         self._journal = journal
         self._secrets_manager: SecretsManager | None = None
 
-    def of(self, specs: Mapping[str, CredentialSpec]) -> Mapping[str, CredentialSource]:
+    def of(self, config: Config) -> Mapping[str, CredentialSource]:
         """Return the source of each entry, by its name."""
-        return {name: self._source(spec) for name, spec in specs.items()}
+        self._cache.memory_ttl = config.cache.memory_ttl
+        return {name: self._source(spec) for name, spec in config.credentials.items()}
 
     def close(self) -> None:
         """End what is open."""
@@ -35,4 +65,10 @@ class CredentialSources:
             from sidecar.adapters.secrets_manager import SecretsManager  # noqa: PLC0415
 
             self._secrets_manager = SecretsManager(self._clock, self._journal)
-        return self._secrets_manager.source(spec)
+        return CachedSource(
+            self._cache,
+            self._secrets_manager.source(spec),
+            service=spec.service,
+            origin=spec.origin,
+            store=self._vault if spec.share else Unshared(),
+        )

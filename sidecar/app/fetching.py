@@ -15,13 +15,19 @@ class Fetching:
     """Makes the source that asks authorization servers; connections and what was learnt outlive a reload."""
 
     def __init__(
-        self, clock: Clock, randomness: Randomness, journal: Journal, *, fingerprint_key: bytes
+        self,
+        credentials: CredentialSources,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+        *,
+        fingerprint_key: bytes,
     ) -> None:
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
         self._fingerprint_key = fingerprint_key
-        self._credentials = CredentialSources(clock, journal)
+        self._credentials = credentials
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
@@ -29,7 +35,7 @@ class Fetching:
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
         return Exchange(
-            credentials=self._credentials.of(config.credentials),
+            credentials=self._credentials.of(config),
             server=self._server,
             discovery=self._discovery,
             secrets=SecretReader(),

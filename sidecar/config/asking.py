@@ -43,7 +43,7 @@ class Credentials(Node, frozen=True, kw_only=True):
     """What authenticates us to the authorization server: a client id and secret, or JSON with both."""
 
     one_of: ClassVar[tuple[str, ...]] = ("aws_secret", "file", "client_id")
-    needs: ClassVar[Mapping[str, str]] = {"client_secret": "client_id"}
+    needs: ClassVar[Mapping[str, str]] = {"client_secret": "client_id", "share": "aws_secret"}
 
     client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
     client_secret: Annotated[
@@ -56,6 +56,9 @@ class Credentials(Node, frozen=True, kw_only=True):
     aws_secret: Annotated[
         AwsSecret | None, Meta(description="Secret in AWS Secrets Manager with the same JSON.")
     ] = None
+    share: Annotated[
+        bool, Meta(description="Whether all pods share them, sealed, in Redis. `false`: each reads its own.")
+    ] = True
     service: Annotated[
         Name | None,
         Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),

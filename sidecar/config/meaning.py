@@ -85,7 +85,7 @@ def _reference(entry: leaves.Reference, environ: Mapping[str, str]) -> SecretRef
 
 def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
     if entry.aws_secret:
-        return _aws_secret(entry.aws_secret, entry.service or name)
+        return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
     if entry.file:
         return FileCredentials(entry.file)
     client_id = entry.client_id or ""
@@ -96,7 +96,7 @@ def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str
     return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
 
 
-def _aws_secret(entry: asking.AwsSecret, service: str) -> AwsSecretCredentials:
+def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
     return AwsSecretCredentials(
         id=entry.id,
         service=service,
@@ -104,6 +104,7 @@ def _aws_secret(entry: asking.AwsSecret, service: str) -> AwsSecretCredentials:
         endpoint=entry.endpoint or "",
         stage=entry.stage,
         pointer=entry.pointer,
+        share=share,
     )
 
 

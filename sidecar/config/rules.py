@@ -83,6 +83,7 @@ def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
+    yield from _secret_faults(file)
     yield from _route_faults(file)
     yield from _fleet_faults(file, wrong)
     if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
@@ -106,6 +107,17 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
             f"{path}.credentials",
             f"{token.credentials} has no client_secret: give it one, or set client_auth: none",
         )
+
+
+def _secret_faults(file: File) -> Iterator[Found]:
+    """Secrets are kept by their service, so no two may have the same."""
+    services: dict[str, str] = {}
+    for name, entry in file.credentials.items():
+        if isinstance(entry, Credentials):
+            service = entry.service or name
+            if entry.aws_secret is not None and services.setdefault(service, name) != name:
+                reason = f"{services[service]} has the same: give each secret its own"
+                yield f"credentials.{name}.service", reason
 
 
 def _route_faults(file: File) -> Iterator[Found]:

@@ -99,6 +99,17 @@ class SecretUnread(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialsRejected(Event):
+    """An authorization server did not accept credentials: they are dropped in every pod and read again."""
+
+    name: ClassVar[str] = "credentials_rejected"
+    level: ClassVar[Level] = "warning"
+    service: str
+    tenant: str
+    fp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused(Event):
     """An upstream answered 401 (or another of the route's refused statuses) to a request with our token."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
-from sidecar.core.credentials import Credentials
+from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.keys import SigningKey
 from sidecar.core.lease import Claim
@@ -190,6 +190,24 @@ class TokenStore(Protocol):
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
         """Return the present generations of `TokenRequest.key`s, 0 where none is known; None while it is down."""
+
+
+class CredentialStore(Protocol):
+    """The second level for credentials, shared by the fleet; each call is one round trip. Never raises.
+
+    While it is down it has and keeps nothing.
+    """
+
+    async def look(self, key: CredentialKey) -> StoredCredentials:
+        """Return what is stored, if it came from the same place."""
+
+    async def keep(
+        self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
+    ) -> None:
+        """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
+
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+        """Delete the stored ones if they are those, move the generation past this one and tell every pod."""
 
 
 class Evictions(Protocol):
