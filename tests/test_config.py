@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import json_schema, load, sources
+from sidecar.core import subjects
 from sidecar.core.credentials import (
     AwsSecretCredentials,
     FileCredentials,
@@ -21,6 +22,7 @@ from sidecar.core.credentials import (
     SecretFileCredentials,
 )
 from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.keys import PrivateKey
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import (
     AdminSettings,
@@ -33,6 +35,7 @@ from sidecar.core.settings import (
     SentinelSettings,
 )
 from sidecar.core.tls import Tls
+from sidecar.core.token import Assertion, Presented, TokenRequest
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {
@@ -47,7 +50,7 @@ GOOD: dict[str, Any] = {
     "routes": [{"name": "r", "match": {"prefix": "/r"}, "upstream": "https://r.internal", "token": "t"}],
 }
 KEY = base64.b64encode(b"hunter2-canary 32 bytes long key").decode()
-SECRETS = {"CLIENT_SECRET": CANARY, "KEY": KEY}
+SECRETS = {"CLIENT_SECRET": CANARY, "KEY": KEY, "PEM": "-----BEGIN PRIVATE KEY-----"}
 REDIS: dict[str, Any] = {
     "url": "redis://redis.internal",
     "encryption_keys": [{"id": "k1", "key": {"env": "KEY"}}],
@@ -484,11 +487,73 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("credentials__c__service", "a:b", "credentials.c.service", "letters, digits"),
     ("credentials__a/b", {"client_id": "me"}, "credentials.a/b", "letters, digits"),
     ("credentials__{x}", {"client_id": "me"}, "credentials.{x}", "letters, digits"),
-    ("tokens__t__grant", "token_exchange", "tokens.t.grant", "must be one of: client_credentials"),
-    ("tokens__t__client_auth", "private_key_jwt", "tokens.t.client_auth", "must be one of"),
+    ("tokens__t__grant", "implicit", "tokens.t.grant", "must be one of: client_credentials"),
+    ("tokens__t__grant", "token_exchange", "tokens.t.subject", "missing: token_exchange exchanges it"),
+    ("tokens__t__grant", "jwt_bearer", "tokens.t", "exactly one of: subject, assertion"),
+    ("tokens__t__client_auth", "client_secret_jwt", "tokens.t.client_auth", "must be one of"),
+    ("tokens__t__client_auth", "private_key_jwt", "tokens.t.credentials", "c has no private_key"),
+    ("tokens__t__client_auth", "client_assertion_file", "tokens.t.credentials", "c has no assertion_file"),
+    (
+        "tokens__t__client_auth",
+        "tls_client_auth",
+        "tokens.t.tls.certificate_file",
+        "tls_client_auth presents",
+    ),
+    ("tokens__t__assertion_audience", "x", "tokens.t.assertion_audience", "nothing to sign"),
+    ("tokens__t__parameters", {"scope": "x"}, "tokens.t.parameters.scope", "the sidecar writes that itself"),
+    ("tokens__t__parameters", {"client_id": "x"}, "tokens.t.parameters.client_id", "writes that itself"),
+    ("tokens__t__parameters", {"a b": "x"}, "tokens.t.parameters.a b", "letters, digits"),
+    ("tokens__t__parameters", {"a": 1}, "tokens.t.parameters.a", "put it in quotes"),
+    (
+        "tokens__t__requested_token_type",
+        "jwt",
+        "tokens.t.requested_token_type",
+        "only for grant: token_exchange",
+    ),
+    ("tokens__t__assertion", {}, "tokens.t.assertion", "only for grant: jwt_bearer"),
+    ("tokens__t__subject", {"file": __file__}, "tokens.t.subject", "token_exchange or jwt_bearer"),
+    ("tokens__t__subject", CANARY, "tokens.t.subject", "a token is never written here"),
+    ("tokens__t__subject", {"file": "/nope"}, "tokens.t.subject.file", "cannot be read"),
+    (
+        "tokens__t__subject",
+        {"file": __file__, "type": "jwt "},
+        "tokens.t.subject.type",
+        "write one of access_token",
+    ),
+    ("tokens__t__subject", {"file": __file__, "header": "X"}, "tokens.t.subject.header", "unknown key"),
+    ("tokens__t__actor", {"file": __file__}, "tokens.t.actor", "beside subject"),
+    ("tokens__t__tls", {"ca_file": "/nope"}, "tokens.t.tls.ca_file", "cannot be read"),
+    ("tokens__t__issuer", "https://auth.example.com", "tokens.t", "exactly one of: token_endpoint, issuer"),
+    ("credentials__c__private_key", CANARY, "credentials.c.private_key", "a key is never written here"),
+    (
+        "credentials__c__private_key",
+        {"file": __file__},
+        "credentials.c.private_key.file",
+        "neither a PEM key nor a JWK",
+    ),
+    (
+        "credentials__c__private_key",
+        {"env": "CLIENT_SECRET"},
+        "credentials.c.private_key.env",
+        "neither a PEM key nor a JWK",
+    ),
+    (
+        "credentials__c__private_key",
+        {"env": "PEM", "algorithm": "HS256"},
+        "credentials.c.private_key.algorithm",
+        "must be one of: RS256",
+    ),
+    ("credentials__c__private_key", {}, "credentials.c.private_key", "exactly one of: file, env"),
+    ("credentials__c__assertion_file", "/nope", "credentials.c.assertion_file", "cannot be read"),
+    (
+        "credentials__c",
+        {"file": __file__, "assertion_file": __file__},
+        "credentials.c.assertion_file",
+        "only meaningful beside client_id",
+    ),
     ("tokens__t__credentials", "zz", "tokens.t.credentials", "there is no zz; there is: c"),
     ("tokens__t__credentials", None, "tokens.t.credentials", "missing"),
-    ("tokens__t__token_endpoint", None, "tokens.t.token_endpoint", "missing"),
+    ("tokens__t__token_endpoint", None, "tokens.t", "exactly one of: token_endpoint, issuer"),
     ("tokens__t__token_endpoint", "http://auth/token", "tokens.t.token_endpoint", "use https"),
     (
         "tokens__t__token_endpoint",
@@ -501,7 +566,6 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("tokens__t__scope", "a b", "tokens.t.scope", "write a list"),
     ("tokens__t__scope", ["a b"], "tokens.t.scope[0]", "one scope an entry"),
     ("tokens__t__resource", ["/x"], "tokens.t.resource[0]", "absolute URI"),
-    ("tokens__t__subject", {}, "tokens.t.subject", "unknown key"),
     ("routes", [], "routes", "at least one"),
     ("routes", None, "routes", "missing"),
     ("routes", {}, "routes", "write a list"),
@@ -557,6 +621,117 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
     told = faults(file, SECRETS | {"EMPTY": ""})
     assert [(fault.source, fault.path) for fault in told] == [(file, path)]
     assert reason in told[0].reason
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "reason"),
+    [
+        ({"issuer": "http://auth"}, "tokens.t.issuer", "use https"),
+        ({"issuer": "https://auth?x"}, "tokens.t.issuer", "no query"),
+        (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "assertion": {}},
+            "tokens.t.credentials",
+            "no private_key to sign the assertion with",
+        ),
+        (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"file": __file__, "type": "jwt"}},
+            "tokens.t.subject.type",
+            "take the type out",
+        ),
+        (
+            {"token_endpoint": "http://127.0.0.1/t", "tls": {"ca_file": __file__}},
+            "tokens.t.tls",
+            "the authorization server is plain http",
+        ),
+    ],
+)
+def test_b85_what_a_token_request_needs_is_told(
+    tmp_path: Path, token: dict[str, object], path: str, reason: str
+) -> None:
+    """Between keys of one entry, and between it and its credentials."""
+    written = tree(tokens={"t": {"credentials": "c", **token}})
+    (told,) = faults(write(tmp_path / "config.yaml", written), SECRETS)
+    assert told.path == path
+    assert reason in told.reason
+
+
+def test_every_way_of_asking_becomes_a_token_request(tmp_path: Path) -> None:
+    """Keys, files, types, parameters and assertions arrive where they are meant."""
+    pem = write(tmp_path / "key.pem", "-----BEGIN PRIVATE KEY-----")
+    token = write(tmp_path / "token", "a.b.c\n")
+    config = read(
+        tmp_path,
+        f"""
+credentials:
+  signing:
+    client_id: me
+    private_key: {{file: {pem}, passphrase: {{env: CLIENT_SECRET}}, algorithm: PS256, kid: k, certificate_file: {pem}}}
+  given: {{client_id: me, assertion_file: {token}}}
+tokens:
+  exchange:
+    grant: token_exchange
+    issuer: https://auth.example.com/realm
+    client_auth: private_key_jwt
+    assertion_audience: aud
+    credentials: signing
+    parameters: {{organization: o, empty: ""}}
+    subject: {{file: {token}}}
+    actor: {{file: {token}, type: "urn:example:type"}}
+    requested_token_type: jwt
+  bearer:
+    grant: jwt_bearer
+    token_endpoint: https://auth.example.com/token
+    tls: {{ca_file: {pem}, certificate_file: {pem}, key_file: {pem}}}
+    client_auth: tls_client_auth
+    credentials: signing
+    assertion: {{issuer: i, subject: s, audience: a, claims: {{scope: x}}}}
+  given:
+    grant: jwt_bearer
+    token_endpoint: https://auth.example.com/token
+    client_auth: client_assertion_file
+    credentials: given
+    subject: {{file: {token}}}
+routes: [{{name: r, upstream: "https://r", token: exchange}}]
+""",
+    )
+    exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
+    key = PrivateKey(SecretFile(pem), Secret(CANARY), "PS256", "k", pem)
+    whose = subjects.identity("a.b.c")
+    assert exchange == TokenRequest(
+        name="exchange",
+        credentials="signing",
+        service="signing",
+        issuer="https://auth.example.com/realm",
+        client="['id', 'me']",
+        grant="token_exchange",
+        client_auth="private_key_jwt",
+        parameters=(("organization", "o"), ("empty", "")),
+        private_key=key,
+        assertion_audience="aud",
+        subject=Presented(SecretFile(token), whose, "urn:ietf:params:oauth:token-type:access_token"),
+        actor=Presented(SecretFile(token), whose, "urn:example:type"),
+        requested_token_type="urn:ietf:params:oauth:token-type:jwt",
+    )
+    assert (bearer.tls, bearer.client_auth) == (Tls(pem, pem, pem), "tls_client_auth")
+    assert bearer.assertion == Assertion("i", "s", "a", (("scope", "x"),))
+    assert (given.assertion_file, given.client_auth) == (token, "client_assertion_file")
+    assert given.subject is not None
+
+
+def test_b69_other_credentials_of_the_same_name_are_other_credentials(tmp_path: Path) -> None:
+    """Deployments that share a Redis, and a name by chance, share no token."""
+    both = write(tmp_path / "both.json", "{}")
+    keys = {
+        read(tmp_path, tree(credentials={"c": entry})).tokens["t"].key
+        for entry in (
+            {"client_id": "me", "client_secret": {"env": "CLIENT_SECRET"}},
+            {"client_id": "you", "client_secret": {"env": "CLIENT_SECRET"}},
+            {"file": both},
+            {"aws_secret": {"id": "me"}},
+            {"aws_secret": {"id": "me", "region": "eu-west-1"}},
+        )
+    }
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whom to ask for tokens, as whom and for what: the file's `credentials` and `tokens`."""
+"""As whom to ask for tokens: the file's `credentials`."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -6,7 +6,17 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from sidecar.config.examine import Node
-from sidecar.config.leaves import REGION, SECRET_ID, STAGE, FilePath, Name, Reference, Scope, Text, text
+from sidecar.config.leaves import (
+    ENVIRONMENT_NAME,
+    REGION,
+    SECRET_ID,
+    STAGE,
+    FilePath,
+    Name,
+    Reference,
+    Text,
+    text,
+)
 
 
 class AwsSecret(Node, frozen=True, kw_only=True):
@@ -39,15 +49,52 @@ class AwsSecret(Node, frozen=True, kw_only=True):
     ] = ""
 
 
+class PrivateKey(Reference, frozen=True, kw_only=True):
+    """Where the key is that signs our assertions, and how the authorization server knows it."""
+
+    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[
+        str | None,
+        text("private_key_file", r"^[^\0]+$"),
+        Meta(description="File that holds the key: PEM, or a JWK."),
+    ] = None
+    env: Annotated[
+        str | None,
+        text("private_key_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the key."),
+    ] = None
+    passphrase: Annotated[Reference | None, Meta(description="What an encrypted PEM is opened with.")] = None
+    algorithm: Annotated[
+        Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+        | None,
+        Meta(description="Signature algorithm. Absent: the JWK's own, else the usual one for the key."),
+    ] = None
+    kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
+    certificate_file: Annotated[
+        FilePath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
+    ] = None
+
+
 class Credentials(Node, frozen=True, kw_only=True):
     """What authenticates us to the authorization server: a client id and secret, or JSON with both."""
 
     one_of: ClassVar[tuple[str, ...]] = ("aws_secret", "file", "client_id")
-    needs: ClassVar[Mapping[str, str]] = {"client_secret": "client_id", "share": "aws_secret"}
+    needs: ClassVar[Mapping[str, str]] = {
+        "client_secret": "client_id",
+        "private_key": "client_id",
+        "assertion_file": "client_id",
+        "share": "aws_secret",
+    }
 
     client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
-    client_secret: Annotated[
-        Reference | None, Meta(description="OAuth client secret. Absent only for `client_auth: none`.")
+    client_secret: Annotated[Reference | None, Meta(description="OAuth client secret.")] = None
+    private_key: Annotated[
+        PrivateKey | None, Meta(description="What signs our assertions, in place of a secret or beside one.")
+    ] = None
+    assertion_file: Annotated[
+        FilePath | None,
+        Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
     ] = None
     file: Annotated[
         FilePath | None,
@@ -63,27 +110,3 @@ class Credentials(Node, frozen=True, kw_only=True):
         Name | None,
         Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
     ] = None
-
-
-class TokenEntry(Node, frozen=True, kw_only=True):
-    """One token request: whom to ask, as whom, for what."""
-
-    grant: Annotated[
-        Literal["client_credentials"], Meta(description="OAuth grant (RFC 6749 section 4.4).")
-    ] = "client_credentials"
-    token_endpoint: Annotated[
-        str,
-        text("token_endpoint", "^https?://", format="uri"),
-        Meta(description="URL of the authorization server's token endpoint; https, but for loopback."),
-    ]
-    client_auth: Annotated[
-        Literal["client_secret_basic", "client_secret_post", "none"],
-        Meta(description="How we authenticate: in a Basic field, in the form, or with the client id only."),
-    ] = "client_secret_basic"
-    credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
-    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
-    audience: Annotated[str, Meta(description="Audience to ask for, as some servers want it.")] = ""
-    resource: Annotated[
-        tuple[Annotated[str, text("resource", format="uri")], ...],
-        Meta(description="Resource indicators to ask for (RFC 8707)."),
-    ] = ()

@@ -1,5 +1,6 @@
 """What values are written as: names, durations, paths, and references to secrets."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -14,6 +15,7 @@ KEY_PREFIX = r"^[!-z|~]{0,128}$"
 SECRET_ID = r"^([A-Za-z0-9/_+=.@:-]|\{service\}){1,512}$"
 REGION = r"^[a-z0-9-]{1,32}$"
 STAGE = r"^[!-~]{1,256}$"
+PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 def text(check: str, pattern: str = "", **more: str) -> Meta:
@@ -69,4 +71,18 @@ class BearerReference(Reference, frozen=True, kw_only=True):
         str | None,
         text("bearer_variable", ENVIRONMENT_NAME),
         Meta(description="Environment variable that holds the token."),
+    ] = None
+
+
+class Tls(Node, frozen=True, kw_only=True):
+    """How a server is verified, and how we present ourselves to it; rotated files are read again."""
+
+    needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
+
+    ca_file: Annotated[
+        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
+    ] = None
+    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
+    key_file: Annotated[
+        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
     ] = None

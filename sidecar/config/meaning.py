@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sidecar.config import asking, leaves, schema
+from sidecar.config.requests import reference, tls, token_request
 from sidecar.config.rules import variable
 from sidecar.core import addresses, units
 from sidecar.core.credentials import (
@@ -13,7 +14,7 @@ from sidecar.core.credentials import (
     SecretFileCredentials,
 )
 from sidecar.core.routes import Origin, Route
-from sidecar.core.secret import Secret, SecretFile, SecretRef
+from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.settings import (
     AdminSettings,
     BustSettings,
@@ -24,13 +25,15 @@ from sidecar.core.settings import (
     RedisSettings,
     SentinelSettings,
 )
-from sidecar.core.tls import Tls
 from sidecar.core.token import TokenRequest
 
 
 def config(file: schema.File, environ: Mapping[str, str]) -> Config:
     redis = _redis(file.redis, environ) if file.redis and file.cache.mode != "local" else None
-    tokens = {name: _token(name, token, file.credentials) for name, token in file.tokens.items()}
+    tokens = {
+        name: token_request(name, token, file.credentials[token.credentials], environ)
+        for name, token in file.tokens.items()
+    }
     return Config(
         listen=file.listen,
         admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
@@ -58,7 +61,7 @@ def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
     return RedisSettings(
         hosts=tuple((host, given or port) for host, given in url.hosts),
         unix_path=url.unix_path,
-        tls=_tls(entry.tls) if url.tls else None,
+        tls=tls(entry.tls) if url.tls else None,
         database=url.database,
         username=entry.username or "",
         password=_secret(entry.password, environ),
@@ -66,7 +69,7 @@ def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
         cluster=entry.cluster,
         key_prefix=entry.key_prefix,
         encryption_keys=tuple(
-            EncryptionKey(each.id, _reference(each.key, environ)) for each in entry.encryption_keys
+            EncryptionKey(each.id, reference(each.key, environ)) for each in entry.encryption_keys
         ),
     )
 
@@ -76,11 +79,7 @@ def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSet
 
 
 def _secret(entry: leaves.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
-    return _reference(entry, environ) if entry else None
-
-
-def _reference(entry: leaves.Reference, environ: Mapping[str, str]) -> SecretRef:
-    return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
+    return reference(entry, environ) if entry else None
 
 
 def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
@@ -108,28 +107,12 @@ def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSec
     )
 
 
-def _token(
-    name: str, entry: asking.TokenEntry, credentials: Mapping[str, asking.Credentials]
-) -> TokenRequest:
-    return TokenRequest(
-        name=name,
-        token_endpoint=entry.token_endpoint,
-        credentials=entry.credentials,
-        service=credentials[entry.credentials].service or entry.credentials,
-        grant=entry.grant,
-        client_auth=entry.client_auth,
-        scope=entry.scope,
-        audience=entry.audience,
-        resource=entry.resource,
-    )
-
-
 def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Route:
     url = addresses.upstream(entry.upstream)
     connect = units.seconds(entry.timeouts.connect)
     return Route(
         name=entry.name,
-        origin=Origin(url.scheme, url.host, url.port, _tls(entry.tls), entry.max_connections, connect),
+        origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
         host=(entry.match.host or "").lower(),
         prefix=entry.match.prefix,
         base_path=url.base_path,
@@ -140,7 +123,3 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Rout
         idle_timeout=units.seconds(entry.timeouts.idle),
         total_timeout=units.seconds(entry.timeouts.total),
     )
-
-
-def _tls(entry: schema.Tls) -> Tls:
-    return Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")

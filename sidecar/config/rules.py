@@ -5,12 +5,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from sidecar.config.asking import Credentials, TokenEntry
+from sidecar.config import fitting
+from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found
-from sidecar.config.leaves import ENVIRONMENT_NAME, KEY_PREFIX, NAME, REGION, SCOPE, SECRET_ID, STAGE
-from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry, Tls
+from sidecar.config.leaves import (
+    ENVIRONMENT_NAME,
+    KEY_PREFIX,
+    NAME,
+    PARAMETER,
+    REGION,
+    SCOPE,
+    SECRET_ID,
+    STAGE,
+    Tls,
+)
+from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
+from sidecar.config.tokens import TokenEntry
 from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
+from sidecar.core.grants import TOKEN_TYPES
 from sidecar.core.secret_text import check_pointer
 
 
@@ -23,7 +36,12 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,
         "token_endpoint": addresses.token_endpoint,
+        "issuer": addresses.issuer,
         "resource": addresses.resource,
+        "parameter": partial(
+            _like, PARAMETER, "use at most 64 letters, digits, dots, dashes and underscores"
+        ),
+        "token_type": _token_type,
         "prefix": addresses.prefix,
         "host": addresses.host_to_match,
         "name": partial(_like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
@@ -40,6 +58,8 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "pointer": check_pointer,
         "redis": addresses.redis,
         "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
+        "private_key_file": lambda path: _private_key(file_text(path)),
+        "private_key_variable": lambda name: _private_key(variable(environ, name)),
         "key_file": lambda path: _key(file_text(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
         "bearer_file": lambda path: _bearer(file_text(path)),
@@ -58,6 +78,19 @@ def variable(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise ValueError(f"the environment variable {name} is not set, or is empty")
     return value
+
+
+def _token_type(text: str) -> None:
+    if text not in TOKEN_TYPES:
+        try:
+            addresses.resource(text)
+        except ValueError:
+            raise ValueError(f"write one of {', '.join(TOKEN_TYPES)}, or a URI") from None
+
+
+def _private_key(text: str) -> None:
+    if not text.lstrip().startswith(("-----BEGIN ", "{")):
+        raise ValueError("holds neither a PEM key nor a JWK")
 
 
 def _key(text: str) -> None:
@@ -100,13 +133,11 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
     if token.credentials and token.credentials not in file.credentials:
         yield f"{path}.credentials", _unknown(token.credentials, file.credentials)
     entry = file.credentials.get(token.credentials)
-    secretless = isinstance(entry, Credentials) and entry.client_id and entry.client_secret is None
-    misread = any(place.startswith(f"credentials.{token.credentials}.") for place in wrong)
-    if secretless and not misread and token.client_auth != "none":
-        yield (
-            f"{path}.credentials",
-            f"{token.credentials} has no client_secret: give it one, or set client_auth: none",
-        )
+    place = f"credentials.{token.credentials}"
+    sound = isinstance(entry, Credentials) and not any(f"{each}.".startswith(f"{place}.") for each in wrong)
+    inside = (each.removeprefix(f"{path}.") for each in wrong if each.startswith(f"{path}."))
+    misread = {re.split(r"[.\[]", each)[0] for each in inside}
+    yield from fitting.faults(path, token, entry if sound else None, misread)
 
 
 def _secret_faults(file: File) -> Iterator[Found]:

@@ -6,20 +6,21 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from sidecar.config.asking import Credentials, TokenEntry
+from sidecar.config.asking import Credentials
 from sidecar.config.examine import Node
 from sidecar.config.leaves import (
     KEY_PREFIX,
     BearerReference,
     Duration,
-    FilePath,
     KeyReference,
     Name,
     Reference,
     Span,
     Text,
+    Tls,
     text,
 )
+from sidecar.config.tokens import TokenEntry
 from sidecar.core import addresses
 
 
@@ -76,20 +77,6 @@ class Timeouts(Node, frozen=True, kw_only=True):
     connect: Annotated[Duration, Meta(description="For a connection, TLS included.")] = "5s"
     idle: Annotated[Duration, Meta(description="Longest silence within one exchange.")] = "60s"
     total: Annotated[Duration, Meta(description="For the whole exchange.")] = "0s"
-
-
-class Tls(Node, frozen=True, kw_only=True):
-    """How an https upstream is verified, and how we present ourselves; rotated files are read again."""
-
-    needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
-
-    ca_file: Annotated[
-        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
-    ] = None
-    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
-    key_file: Annotated[
-        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
-    ] = None
 
 
 class EncryptionKey(Node, frozen=True, kw_only=True):

@@ -129,6 +129,13 @@ def secret_endpoint(text: str) -> str:
     return text
 
 
+def issuer(text: str) -> str:
+    """Check an issuer's URL, which has no query (RFC 8414 section 2), and return it; http on loopback only."""
+    if "?" in text:
+        raise ValueError("an issuer has no query (RFC 8414 section 2)")
+    return token_endpoint(text)
+
+
 def redis(text: str) -> RedisUrl:
     """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`."""
     if "@" in text:

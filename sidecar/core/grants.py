@@ -89,6 +89,11 @@ def grant_claims(assertion: Assertion, client_id: str, audience: str) -> dict[st
     }
 
 
+def token_type(text: str) -> str:
+    """Return the URI of a token type given by it or by its short name."""
+    return TOKEN_TYPES.get(text, text)
+
+
 def token_types(request: TokenRequest) -> frozenset[str]:
     """Return the `token_type`s, in lower case, of answers that are what was asked for.
 
