@@ -34,6 +34,7 @@ from sidecar.core.settings import (
     RedisSettings,
     SentinelSettings,
 )
+from sidecar.core.tenants import TenantRule
 from sidecar.core.tls import Tls
 from sidecar.core.token import Assertion, Presented, TokenRequest
 
@@ -399,7 +400,21 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "letters, digits",
     ),
     ("busts", {"listen": [{"channel": "c", "dialect": "lerian"}]}, "busts.listen", "no Redis to listen on"),
-    ("tenant", {}, "tenant", "unknown key"),
+    ("tenant", {}, "tenant", "names nobody"),
+    ("tenant", {"header": "X Tenant"}, "tenant.header", "name of a header field"),
+    ("tenant", {"header": "Authorization"}, "tenant.header", "means something else"),
+    ("tenant", {"header": "X-T", "path": True}, "tenant.path", "a header already"),
+    ("tenant", {"default": "a:b"}, "tenant.default", "letters, digits"),
+    ("tenant", {"default": "a..b"}, "tenant.default", "single dots"),
+    ("tenant", {"header": "X-T", "allow": ["a", "../b"]}, "tenant.allow[1]", "letters, digits"),
+    ("tenant", {"header": "X-T", "default": "c", "allow": ["a"]}, "tenant.default", "not in tenant.allow"),
+    (
+        "tokens__t__token_endpoint",
+        "https://auth.test/{tenant}/token",
+        "tokens.t.token_endpoint",
+        "no tenant section",
+    ),
+    ("tokens__t__audience", "api-{tenant}", "tokens.t.audience", "no tenant section"),
     ("credentials__c__client_secret", CANARY, "credentials.c.client_secret", "never written here"),
     (
         "credentials__c__client_secret",
@@ -447,7 +462,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "c has the same",
     ),
     ("credentials__c__share", False, "credentials.c.share", "only meaningful beside aws_secret"),
-    ("credentials__c", {"aws_secret": {"id": "{tenant}/x"}}, "credentials.c.aws_secret.id", "only {service}"),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "{tenant}/x"}},
+        "credentials.c.aws_secret.id",
+        "no tenant section",
+    ),
+    ("credentials__c", {"aws_secret": {"id": "{name}/x"}}, "credentials.c.aws_secret.id", "only {service}"),
     ("credentials__c", {"aws_secret": {"id": "a b"}}, "credentials.c.aws_secret.id", "name or ARN"),
     (
         "credentials__c",
@@ -1048,3 +1069,41 @@ def test_the_schema_describes_every_key() -> None:
     assert described["drain_timeout"]["pattern"] == r"^[0-9]{1,9}(ms|s|m|h)$"
     assert described["drain_timeout"]["default"] == "25s"
     assert all(part["additionalProperties"] is False for part in schema["$defs"].values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("tenant", "good"),
+    [
+        ({"header": "X-T"}, False),
+        ({"path": True}, False),
+        ({"header": "X-T", "allow": ["acme"]}, True),
+        ({"default": "acme"}, True),
+    ],
+)
+@pytest.mark.parametrize("key", ["token_endpoint", "issuer"])
+def test_clients_never_choose_the_host_that_gets_our_credentials(
+    tmp_path: Path, tenant: object, good: bool, key: str
+) -> None:
+    """A template in an address's host needs a list of tenants, or only one; in its path it does not."""
+    document = tree(tenant=tenant, tokens={"t": {key: "https://{tenant}.auth.test", "credentials": "c"}})
+    if good:
+        assert read(tmp_path, document).tokens
+    else:
+        told = faults(write(tmp_path / "config.yaml", document), SECRETS)
+        assert [(fault.path, "give tenant.allow" in fault.reason) for fault in told] == [
+            (f"tokens.t.{key}", True)
+        ]
+    document = tree(tenant=tenant, tokens={"t": {key: "https://auth.test/{tenant}", "credentials": "c"}})
+    assert read(tmp_path, document).tokens
+
+
+def test_tenants_are_read_in_their_one_form(tmp_path: Path) -> None:
+    """The field's name small, UUIDs too; the only one there is goes into the token requests at once."""
+    uuid = "7D9F6F43-8C3A-4A5F-9C1E-2F6F3A1B0C9D"
+    config = read(tmp_path, tree(tenant={"header": "X-Tenant-Id", "default": uuid, "allow": ["acme", uuid]}))
+    allow = frozenset({"acme", uuid.lower()})
+    assert config.tenants == TenantRule(header=b"x-tenant-id", default=uuid.lower(), allow=allow)
+    assert config.tokens["t"].tenant == ""
+    config = read(tmp_path, tree(tenant={"default": "acme"}))
+    assert config.tenants is None
+    assert [config.tokens["t"].tenant, config.routes[0].token] == ["acme", config.tokens["t"]]

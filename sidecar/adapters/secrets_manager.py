@@ -21,6 +21,7 @@ from sidecar.core.events import SecretFault, SecretRead, SecretUnread
 from sidecar.core.ports import Clock, Journal
 from sidecar.core.secret import Secret
 from sidecar.core.secret_text import client_of
+from sidecar.core.tenants import PLACE
 
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0
@@ -161,7 +162,7 @@ class SecretSource:
     ) -> Credentials:
         """See the port. While the secret rotates, a version other than the rejected one is looked for."""
         began = self._manager.clock.now()
-        name = self._spec.id.replace("{service}", self._spec.service)
+        name = self._spec.id.replace("{service}", self._spec.service).replace(PLACE, tenant)
         question = partial(self._ask, name, rejected)
         try:
             found = await self._manager.ask(self._region, self._spec.endpoint, question)

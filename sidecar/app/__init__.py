@@ -35,6 +35,7 @@ from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from sidecar.core.settings import AdminSettings, Config
+from sidecar.core.tenants import Tenants, foreseeable
 from sidecar.core.token import TokenRequest
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
@@ -169,7 +170,8 @@ class Sidecar:
         task.add_done_callback(self._tasks.discard)
 
     async def _warm_up(self, routes: Iterable[Route]) -> None:
-        await self._cache.warm_up({route.token for route in routes if route.token is not None})
+        tokens = (route.token for route in routes if route.token is not None)
+        await self._cache.warm_up(foreseeable(tokens, self._config.tenants))
         self._warm = True
 
     # Configuration
@@ -223,7 +225,8 @@ class Sidecar:
         for origin in origins - self._pools.keys():
             self._pools[origin] = Pool(origin, self._deadlines)
         pools = {route.name: self._pools[route.origin] for route in config.routes}
-        return Table(Router(config.routes, listen), pools)
+        tenants = Tenants(config.tenants) if config.tenants is not None else None
+        return Table(Router(config.routes, listen), pools, tenants)
 
     # What the admin server asks
 
@@ -255,11 +258,12 @@ class Sidecar:
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
         now = self._clock.now()
+        soonest_last = sorted(self._cache.status(now), key=lambda token: -token.expires_in)
         readings = Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
             log_lines_dropped=self._output.dropped,
-            token_expires_in={token.token: token.expires_in for token in self._cache.status(now)},
+            token_expires_in={token.token: token.expires_in for token in soonest_last},
             fleet=self._member.readings(),
         )
         return await prometheus_text(self._metrics.families(readings))

@@ -25,7 +25,7 @@ class AwsSecret(Node, frozen=True, kw_only=True):
     id: Annotated[
         str,
         text("secret_id", SECRET_ID),
-        Meta(description="Name or ARN of the secret; `{service}` in it stands for the service."),
+        Meta(description="Name or ARN of the secret; `{service}` and `{tenant}` in it stand for those."),
     ]
     region: Annotated[
         str | None,

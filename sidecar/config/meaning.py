@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sidecar.config import asking, leaves, schema
 from sidecar.config.requests import reference, tls, token_request
 from sidecar.config.rules import variable
+from sidecar.config.tenancy import Tenant
 from sidecar.core import addresses, units
 from sidecar.core.credentials import (
     AwsSecretCredentials,
@@ -25,6 +26,7 @@ from sidecar.core.settings import (
     RedisSettings,
     SentinelSettings,
 )
+from sidecar.core.tenants import TenantRule, canonical, for_tenant
 from sidecar.core.token import TokenRequest
 
 
@@ -34,6 +36,10 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         name: token_request(name, token, file.credentials[token.credentials], environ)
         for name, token in file.tokens.items()
     }
+    tenants = _tenants(file.tenant)
+    if tenants is not None and tenants.fixed:
+        tokens = {name: for_tenant(token, tenants.default) for name, token in tokens.items()}
+        tenants = None
     return Config(
         listen=file.listen,
         admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
@@ -48,10 +54,22 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
         credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
+        tenants=tenants,
         routes=tuple(_route(route, tokens) for route in file.routes),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,
+    )
+
+
+def _tenants(entry: Tenant | None) -> TenantRule | None:
+    if entry is None:
+        return None
+    return TenantRule(
+        header=(entry.header or "").lower().encode(),
+        path=entry.path,
+        default=canonical(entry.default) if entry.default else "",
+        allow=frozenset(map(canonical, entry.allow)),
     )
 
 

@@ -10,6 +10,7 @@ from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found
 from sidecar.config.leaves import (
     ENVIRONMENT_NAME,
+    FIELD_NAME,
     KEY_PREFIX,
     NAME,
     PARAMETER,
@@ -20,11 +21,13 @@ from sidecar.config.leaves import (
     Tls,
 )
 from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
+from sidecar.config.tenancy import tenant_faults
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
 from sidecar.core.grants import TOKEN_TYPES
 from sidecar.core.secret_text import check_pointer
+from sidecar.core.tenants import PLACE, canonical
 
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
@@ -35,8 +38,8 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "listen": addresses.listen,
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,
-        "token_endpoint": addresses.token_endpoint,
-        "issuer": addresses.issuer,
+        "token_endpoint": lambda text: addresses.token_endpoint(text.replace(PLACE, "tenant")),
+        "issuer": lambda text: addresses.issuer(text.replace(PLACE, "tenant")),
         "resource": addresses.resource,
         "parameter": partial(
             _like, PARAMETER, "use at most 64 letters, digits, dots, dashes and underscores"
@@ -50,12 +53,16 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "file": file_text,
         "variable": partial(variable, environ),
         "secret_id": partial(
-            _like, SECRET_ID, "write the secret's name or ARN; only {service} stands for something in it"
+            _like,
+            SECRET_ID,
+            "write the secret's name or ARN; only {service} and {tenant} stand for something",
         ),
         "secret_endpoint": addresses.secret_endpoint,
         "region": partial(_like, REGION, "write a region's code, such as eu-west-1"),
         "stage": partial(_like, STAGE, "write a staging label, such as AWSCURRENT"),
         "pointer": check_pointer,
+        "tenant": canonical,
+        "field_name": partial(_like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
         "private_key_file": lambda path: _private_key(file_text(path)),
@@ -117,6 +124,8 @@ def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
     yield from _secret_faults(file)
+    if not any(path.partition(".")[0] == "tenant" for path in wrong):
+        yield from tenant_faults(file.tenant, file.tokens, file.credentials)
     yield from _route_faults(file)
     yield from _fleet_faults(file, wrong)
     if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):

@@ -20,6 +20,7 @@ from sidecar.config.leaves import (
     Tls,
     text,
 )
+from sidecar.config.tenancy import Tenant
 from sidecar.config.tokens import TokenEntry
 from sidecar.core import addresses
 
@@ -207,6 +208,9 @@ class File(Node, frozen=True, kw_only=True):
         Redis | None, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
     ] = None
     busts: Annotated[Busts, Meta(description="Whose busts are heard.")] = Busts()
+    tenant: Annotated[
+        Tenant | None, Meta(description="Whom requests are for. Absent: there are no tenants.")
+    ] = None
     credentials: Annotated[dict[Name, Credentials], Meta(description="What authenticates us, by name.")] = (
         msgspec.field(default_factory=dict)
     )

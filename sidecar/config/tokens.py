@@ -51,12 +51,18 @@ class TokenEntry(Node, frozen=True, kw_only=True):
     token_endpoint: Annotated[
         str | None,
         text("token_endpoint", "^https?://", format="uri"),
-        Meta(description="URL of the authorization server's token endpoint; https, but for loopback."),
+        Meta(
+            description="URL of the authorization server's token endpoint; https, but for loopback. "
+            "`{tenant}` in it stands for that."
+        ),
     ] = None
     issuer: Annotated[
         str | None,
         text("issuer", "^https?://", format="uri"),
-        Meta(description="The authorization server's issuer, whose metadata names the token endpoint."),
+        Meta(
+            description="The authorization server's issuer, whose metadata names the token endpoint. "
+            "`{tenant}` in it stands for that."
+        ),
     ] = None
     tls: Annotated[Tls, Meta(description="How the authorization server is verified.")] = Tls()
     client_auth: Annotated[
@@ -76,7 +82,10 @@ class TokenEntry(Node, frozen=True, kw_only=True):
     ] = None
     credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
     scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
-    audience: Annotated[str, Meta(description="Audience to ask for, as some servers want it.")] = ""
+    audience: Annotated[
+        str,
+        Meta(description="Audience to ask for, as some servers want it; `{tenant}` in it stands for that."),
+    ] = ""
     resource: Annotated[
         tuple[Annotated[str, text("resource", format="uri")], ...],
         Meta(description="Resource indicators to ask for (RFC 8707)."),

@@ -79,7 +79,7 @@ class AwsSecretCredentials:
     """Both parts in one JSON secret of AWS Secrets Manager."""
 
     id: str
-    """The secret's name or ARN; `{service}` in it stands for the service."""
+    """The secret's name or ARN; `{service}` and `{tenant}` in it stand for those."""
     service: str
     region: str = ""
     """"" for the one the ARN names, else for what the environment says."""

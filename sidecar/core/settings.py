@@ -7,6 +7,7 @@ from typing import Literal
 from sidecar.core.credentials import CredentialSpec
 from sidecar.core.routes import Route
 from sidecar.core.secret import SecretRef
+from sidecar.core.tenants import TenantRule
 from sidecar.core.tls import Tls
 from sidecar.core.token import MAX_LEEWAY, TokenRequest
 
@@ -102,6 +103,8 @@ class Config:
     busts: BustSettings = BustSettings()
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict)
     tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
+    tenants: TenantRule | None = None
+    """None where there are none, or only one, whom `tokens` are for then."""
     routes: tuple[Route, ...] = ()
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""

@@ -1,0 +1,182 @@
+"""Tenants: whose token a request carries, and whose it never does."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.authorization import AuthorizationServer, json_answer
+from tests.aws import Aws
+from tests.conftest import Running, Start
+from tests.servers import Exchange, Upstream
+from tests.wire import PATIENCE
+
+UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
+HEADER = {"header": "X-Tenant-Id"}
+MANY = 1000
+WORKERS = 8
+
+
+class PerTenant(AuthorizationServer):
+    """Gives tokens that name the tenant whose endpoint was asked."""
+
+    @property
+    def token_endpoint(self) -> str:
+        return f"{self.url}/{{tenant}}/token"
+
+    @property
+    def asked(self) -> list[str]:
+        return [call.head.line.split(b" ")[1].split(b"/")[1].decode() for call in self.requests]
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        tenant = self.asked[-1]
+        self.issued.append(f"canary-{tenant}-{len(self.issued)}")
+        if self.upstream is not None and self.upstream.accepts is not None:
+            self.upstream.accepts.add(self.issued[-1])
+        await exchange.send(json_answer(200, {"access_token": self.issued[-1], **self.reply}))
+
+
+@pytest.fixture
+async def authorization_server(upstream: Upstream) -> AsyncIterator[PerTenant]:
+    async with PerTenant(upstream) as server:
+        yield server
+        assert server.malformed == []
+
+
+Served = tuple[Start, PerTenant]
+
+
+@pytest.fixture
+def served(sidecar: Start, authorization_server: PerTenant) -> Served:
+    return sidecar, authorization_server
+
+
+def whose(upstream: Upstream) -> list[str]:
+    """Whose token each request carried."""
+    return [token.removeprefix("canary-").rpartition("-")[0] for token in upstream.tokens]
+
+
+@pytest.mark.parametrize(
+    ("rule", "asking", "tenant"),
+    [
+        (HEADER, (b"/x", b"X-Tenant-Id: acme"), "acme"),
+        (HEADER, (b"/x", b"x-tenant-ID:  acme \t"), "acme"),
+        (HEADER, (b"/x", b"X-Tenant-Id: " + UUID.upper().encode()), UUID),
+        ({**HEADER, "default": "acme"}, (b"/x",), "acme"),
+        ({**HEADER, "default": "acme"}, (b"/x", b"X-Tenant-Id: globex"), "globex"),
+        ({**HEADER, "allow": ["globex"]}, (b"/x", b"X-Tenant-Id: globex"), "globex"),
+        ({"path": True}, (b"/t/acme/x",), "acme"),
+        ({"path": True, "default": "acme"}, (b"/x",), "acme"),
+        ({"default": "acme"}, (b"/x", b"X-Tenant-Id: globex"), "acme"),
+    ],
+)
+async def test_b67_a_request_carries_its_tenants_token(
+    sidecar: Start, upstream: Upstream, rule: dict[str, object], asking: tuple[bytes, ...], tenant: str
+) -> None:
+    """Named by a field, the path, or always the same; the upstream sees the path without the tenant."""
+    async with sidecar(tenant=rule) as running:
+        assert (await running.get(*asking)).status == 200
+        (held,) = [token for token in await running.tokens() if token["tenant"] == tenant]
+        assert held["service"] == "app"
+    assert upstream.requests[0].head.line.split(b" ")[1] == b"/x"
+    assert whose(upstream) == [tenant]
+    assert running.events("request")[0]["tenant"] == tenant
+
+
+@pytest.mark.parametrize(
+    ("rule", "asking"),
+    [
+        (HEADER, (b"/",)),
+        (HEADER, (b"/", b"X-Tenant-Id:")),
+        (HEADER, (b"/", b"X-Tenant-Id: \t")),
+        (HEADER, (b"/", b"X-Tenant-Id: ../acme")),
+        (HEADER, (b"/", b"X-Tenant-Id: a/b")),
+        (HEADER, (b"/", b"X-Tenant-Id: a:b")),
+        (HEADER, (b"/", b"X-Tenant-Id: ..")),
+        (HEADER, (b"/", b"X-Tenant-Id: \xe9")),
+        (HEADER, (b"/", b"X-Tenant-Id: acme", b"X-Tenant-Id: globex")),
+        ({**HEADER, "allow": ["acme"]}, (b"/", b"X-Tenant-Id: globex")),
+        ({"path": True}, (b"/x",)),
+        ({"path": True}, (b"/t//x",)),
+        ({"path": True}, (b"/t/a:b/x",)),
+        ({"path": True}, (b"/t/%2e%2e/x",)),
+        ({"path": True}, (b"/t/a%2Fb/x",)),
+        ({"path": True, "allow": ["acme"]}, (b"/t/globex/x",)),
+    ],
+)
+async def test_b67_who_names_nobody_gets_nothing(
+    served: Served, upstream: Upstream, aws: Aws, rule: dict[str, object], asking: tuple[bytes, ...]
+) -> None:
+    """400, and neither the secret store nor the authorization server nor the upstream hears of it."""
+    start, authorization_server = served
+    secret = {"id": aws.name("{tenant}/x"), "region": "eu-west-1", "endpoint": aws.url}
+    async with start(tenant=rule, credentials={"app": {"aws_secret": secret}}) as running:
+        answer = await running.get(*asking)
+    assert (answer.status, json.loads(answer.body)["error"]) == (400, "bad_request")
+    assert (upstream.requests, aws.reads, authorization_server.requests) == ([], [], [])
+
+
+async def test_b67_a_route_without_a_token_needs_no_tenant(
+    sidecar: Start, upstream: Upstream, plain: dict[str, object]
+) -> None:
+    """The client's own credentials are its own business."""
+    async with sidecar(plain, tenant=HEADER) as running:
+        assert (await running.get(b"/x", b"Authorization: Basic theirs")).status == 200
+    assert len(upstream.requests) == 1
+
+
+async def test_b60_each_tenant_has_a_secret_of_its_own(
+    sidecar: Start, aws: Aws, authorization_server: PerTenant
+) -> None:
+    """Read once each, under its own name."""
+    names = ("acme", "globex", "initech")
+    for name in names:
+        aws.create(f"{name}-app", {"client_id": name, "client_secret": f"canary-{name}"})
+    secret = {"id": aws.name("{tenant}-{service}"), "region": "eu-west-1", "endpoint": aws.url}
+    async with sidecar(tenant=HEADER, credentials={"app": {"aws_secret": secret}}) as running:
+        for name in names * 3:
+            assert (await running.get(b"/", b"X-Tenant-Id: " + name.encode())).status == 200
+    assert [name for name, _ in aws.reads] == [f"{name}-app" for name in names]
+    assert authorization_server.clients == [(name, f"canary-{name}") for name in names]
+    assert authorization_server.asked == list(names)
+
+
+async def test_b20_a_refusal_heals_for_its_tenant_alone(
+    sidecar: Start, upstream: Upstream, authorization_server: PerTenant
+) -> None:
+    """The other's token stays in use."""
+    async with sidecar(tenant=HEADER) as running:
+        for name in (b"acme", b"globex"):
+            assert (await running.get(b"/", b"X-Tenant-Id: " + name)).status == 200
+        authorization_server.revoke("canary-acme-0")
+        for name in (b"acme", b"globex"):
+            assert (await running.get(b"/", b"X-Tenant-Id: " + name)).status == 200
+    assert authorization_server.asked == ["acme", "globex", "acme"]
+    assert whose(upstream) == ["acme", "globex", "acme", "acme", "globex"]
+
+
+@pytest.mark.timeout(180)
+async def test_b68_no_token_ever_crosses_from_one_tenant_to_another(
+    sidecar: Start, upstream: Upstream, authorization_server: PerTenant
+) -> None:
+    """A thousand tenants, eight workers, kept connections on which the tenant changes with every request."""
+    numbers = [(worker, number) for number in range(MANY) for worker in range(WORKERS)]
+
+    async def work(running: Running, worker: int) -> None:
+        client = await running.connect()
+        for other, number in numbers:
+            if other == worker:
+                name = b"t%d" % ((number * 7 + worker) % MANY)
+                request = running.request(b"GET", b"/" + name, b"X-Tenant-Id: " + name)
+                assert (await client.ask(request)).status == 200
+        await client.close()
+
+    async with sidecar(tenant=HEADER) as running:
+        async with asyncio.timeout(20 * PATIENCE):
+            await asyncio.gather(*(work(running, worker) for worker in range(WORKERS)))
+    asked = [call.head.line.split(b" ")[1].removeprefix(b"/").decode() for call in upstream.requests]
+    assert len(asked) == MANY * WORKERS
+    assert whose(upstream) == asked
+    assert sorted(authorization_server.asked) == sorted({f"t{number}" for number in range(MANY)})
