@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar import admin, cache, cli
+from sidecar import admin, cache, cli, rationed
 from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
 from sidecar.adapters.logs import JsonLines
 from sidecar.adapters.telemetry import text_name
@@ -195,6 +195,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for an admin connection": f"{admin.LIFETIME:g} s",
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
+        "First tokens of tenants named by clients and not listed in `tenant.allow`, at once": str(
+            rationed.BURST
+        ),
+        "The same, a second from then on": f"{rationed.RATE:g}",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",

@@ -6,9 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sidecar.core.errors import RequestRefused
+from sidecar.core.ration import Ration
+from sidecar.core.secret import Secret
+from sidecar.core.token import FetchReason, Token, TokenRequest, bearer
+from sidecar.rationed import BURST, RATE, RationedTokens
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import Aws
 from tests.conftest import Running, Start
+from tests.fakes import FakeClock
 from tests.servers import Exchange, Upstream
 from tests.wire import PATIENCE
 
@@ -180,3 +186,73 @@ async def test_b68_no_token_ever_crosses_from_one_tenant_to_another(
     assert len(asked) == MANY * WORKERS
     assert whose(upstream) == asked
     assert sorted(authorization_server.asked) == sorted({f"t{number}" for number in range(MANY)})
+
+
+async def test_b84_inventing_tenants_wears_nobody_out(served: Served, upstream: Upstream) -> None:
+    """So many at once, so many a second, then 429; who is known goes on being served, and so is the default."""
+    start, authorization_server = served
+    async with start(tenant={**HEADER, "default": "acme"}) as running:
+
+        async def statuses(*names: str) -> list[int]:
+            answers = [await running.get(b"/", b"X-Tenant-Id: " + name.encode()) for name in names]
+            assert {answer.status == 429 for answer in answers if answer.values("Retry-After")} <= {True}
+            return [answer.status for answer in answers]
+
+        assert set(await statuses(*(f"t{number}" for number in range(BURST)))) == {200}
+        assert await statuses("late", "t7", "acme") == [429, 200, 200]
+        await running.clock.advance(5 / RATE)
+        later = await statuses(*(f"s{number}" for number in range(20)))
+        got = later.count(200)
+        assert later == [200] * got + [429] * (20 - got)
+        assert got in {5, 6}  # the clock ticks a little at each look
+        assert await statuses("s1", "late") == [200, 429]
+    assert len(authorization_server.requests) == BURST + got + 1
+    assert {line["error"] for line in running.events("request")} == {"", "too_many_tenants"}
+
+
+class Counting:
+    """A source that counts."""
+
+    def __init__(self) -> None:
+        self.tenants: list[str] = []
+
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
+        self.tenants.append(request.tenant)
+        return bearer(Secret("canary"), fetch_began=0.0, life=60, leeway=6)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "reason", "rationed"),
+    [
+        ("stranger", "cold", True),
+        ("stranger", "aging", False),
+        ("stranger", "refused", False),
+        ("acme", "cold", False),
+        ("", "cold", False),
+    ],
+)
+async def test_b84_only_a_strangers_first_token_is_rationed(
+    tenant: str, reason: FetchReason, rationed: bool
+) -> None:
+    """Renewals are not, nor is anybody the configuration knows."""
+    counting, clock = Counting(), FakeClock()
+    ration = Ration(burst=2, rate=1)
+    source = RationedTokens(counting, known=frozenset({"acme"}), ration=ration, clock=clock)
+    wanted = TokenRequest("api", "app", "app", tenant=tenant)
+    refused = 0
+    for _ in range(5):
+        try:
+            await source.token(wanted, newer_than=0.0, reason=reason)
+        except RequestRefused as refusal:
+            refused += refusal.status == 429
+    assert (len(counting.tenants), refused) == ((2, 3) if rationed else (5, 0))
+
+
+async def test_b84_listed_tenants_are_not_rationed(served: Served) -> None:
+    """The configuration has said how many there are."""
+    names = [f"t{number}" for number in range(BURST + 50)]
+    start, authorization_server = served
+    async with start(tenant={**HEADER, "allow": names}) as running:
+        for name in names:
+            assert (await running.get(b"/", b"X-Tenant-Id: " + name.encode())).status == 200
+    assert authorization_server.asked == names

@@ -6,9 +6,11 @@ from sidecar.adapters.secret_files import SecretReader
 from sidecar.adapters.token_endpoint import HttpAuthorizationServer
 from sidecar.app.credentials import CredentialSources
 from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource
+from sidecar.core.ration import Ration
 from sidecar.core.settings import Config
 from sidecar.discovery import Discovery
 from sidecar.exchange import Exchange
+from sidecar.rationed import BURST, RATE, RationedTokens
 
 
 class Fetching:
@@ -28,13 +30,14 @@ class Fetching:
         self._journal = journal
         self._fingerprint_key = fingerprint_key
         self._credentials = credentials
+        self._ration = Ration(burst=BURST, rate=RATE)
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
 
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
-        return Exchange(
+        exchange = Exchange(
             credentials=self._credentials.of(config),
             server=self._server,
             discovery=self._discovery,
@@ -45,6 +48,11 @@ class Fetching:
             fingerprint_key=self._fingerprint_key,
             leeway=config.cache.leeway,
         )
+        rule = config.tenants
+        if rule is None or rule.allow:  # nobody chooses who there is
+            return exchange
+        known = frozenset({rule.default})
+        return RationedTokens(exchange, known=known, ration=self._ration, clock=self._clock)
 
     async def close(self) -> None:
         """End what is open."""

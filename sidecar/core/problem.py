@@ -27,6 +27,7 @@ _REFUSED: dict[int, tuple[str, str]] = {
     414: ("target_too_long", "http_request_error"),
     417: ("unknown_expectation", "http_request_error"),
     421: ("foreign_host", "http_request_denied"),
+    429: ("too_many_tenants", "http_request_denied"),
     431: ("fields_too_large", "http_request_error"),
 }
 
@@ -67,6 +68,8 @@ def render(error: Exception, request_id: str) -> Problem:
     ]
     if isinstance(error, TokenUnavailable):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
+    elif status == 429:
+        fields.append((b"Retry-After", b"1"))
     return Problem(status, tuple(fields), _body(status, word, detail, request_id), word)
 
 
