@@ -20,7 +20,7 @@ from sidecar.core.ports import (
 )
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.core.selectors import label
-from sidecar.core.token import FetchReason, Freshness, Presented, Token, TokenRequest, bearer
+from sidecar.core.token import FetchReason, Freshness, FromRequest, Presented, Token, TokenRequest, bearer
 
 
 class Exchange:
@@ -130,6 +130,7 @@ class Exchange:
 
     async def _present(self, presented: Presented) -> str:
         """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
+        assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
         if subjects.expiry(token) <= self._clock.now():
             where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"

@@ -20,7 +20,7 @@ from sidecar.core.challenge import Verdict, bearer_error, judge, parse
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
 from sidecar.core.events import Failed, Outcome, Refused, RequestRecord, Resent, Source
 from sidecar.core.identity import request_id, trace_id
-from sidecar.core.ports import Clock, Journal, Tokens
+from sidecar.core.ports import Callers, Clock, Journal, Tokens
 from sidecar.core.problem import Problem, render
 from sidecar.core.router import Router, upstream_target
 from sidecar.core.routes import Route
@@ -53,6 +53,7 @@ class Proxy:
         table: Table,
         *,
         tokens: Tokens,
+        callers: Callers,
         journal: Journal,
         clock: Clock,
         budget: ReplayBudget,
@@ -63,6 +64,7 @@ class Proxy:
         self.draining = False
         """Whether answers end their connections."""
         self._tokens = tokens
+        self._callers = callers
         self._journal = journal
         self._clock = clock
         self._budget = budget
@@ -154,6 +156,9 @@ class Proxy:
 
     async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]
+        if route.token is not None and route.token.brought:
+            relay.hidden = route.token.brought
+            route = await self._callers.route(route, relay.request.value)
         wanted = route.token
         token = None
         if wanted is not None:

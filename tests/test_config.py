@@ -36,7 +36,7 @@ from sidecar.core.settings import (
 )
 from sidecar.core.tenants import TenantRule
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, Presented, TokenRequest
+from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {
@@ -541,7 +541,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "tokens.t.subject.type",
         "write one of access_token",
     ),
-    ("tokens__t__subject", {"file": __file__, "header": "X"}, "tokens.t.subject.header", "unknown key"),
+    (
+        "tokens__t__subject",
+        {"file": __file__, "header": "X"},
+        "tokens.t.subject",
+        "exactly one of: file, header",
+    ),
+    ("tokens__t__subject", {"header": "X Y"}, "tokens.t.subject.header", "name of a header field"),
     ("tokens__t__actor", {"file": __file__}, "tokens.t.actor", "beside subject"),
     ("tokens__t__tls", {"ca_file": "/nope"}, "tokens.t.tls.ca_file", "cannot be read"),
     ("tokens__t__issuer", "https://auth.example.com", "tokens.t", "exactly one of: token_endpoint, issuer"),
@@ -660,6 +666,21 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
             "take the type out",
         ),
         (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"header": "Host"}},
+            "tokens.t.subject.header",
+            "means something else",
+        ),
+        (
+            {
+                "issuer": "https://auth",
+                "grant": "token_exchange",
+                "subject": {"header": "X-Who"},
+                "actor": {"header": "x-who"},
+            },
+            "tokens.t.actor.header",
+            "brings the subject already",
+        ),
+        (
             {"token_endpoint": "http://127.0.0.1/t", "tls": {"ca_file": __file__}},
             "tokens.t.tls",
             "the authorization server is plain http",
@@ -712,9 +733,18 @@ tokens:
     client_auth: client_assertion_file
     credentials: given
     subject: {{file: {token}}}
+  behalf:
+    grant: token_exchange
+    issuer: https://auth.example.com
+    credentials: given
+    client_auth: client_assertion_file
+    subject: {{header: X-Subject, type: jwt}}
 routes: [{{name: r, upstream: "https://r", token: exchange}}]
 """,
     )
+    brought = Presented(FromRequest(b"x-subject"), "", "urn:ietf:params:oauth:token-type:jwt")
+    assert config.tokens["behalf"].subject == brought
+    assert config.tokens["behalf"].brought == {b"x-subject"}
     exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
     key = PrivateKey(SecretFile(pem), Secret(CANARY), "PS256", "k", pem)
     whose = subjects.identity("a.b.c")

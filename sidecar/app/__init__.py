@@ -86,6 +86,7 @@ class Sidecar:
         self._proxy = Proxy(
             self._table(config, config.listen),
             tokens=self._cache,
+            callers=self._fetching.callers,
             journal=self._journal,
             clock=clock,
             instance=randomness.token_bytes(4).hex(),

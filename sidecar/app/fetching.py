@@ -5,6 +5,7 @@ import time
 from sidecar.adapters.secret_files import SecretReader
 from sidecar.adapters.token_endpoint import HttpAuthorizationServer
 from sidecar.app.credentials import CredentialSources
+from sidecar.callers import CallersByToken
 from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource
 from sidecar.core.ration import Ration
 from sidecar.core.settings import Config
@@ -34,6 +35,8 @@ class Fetching:
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
+        self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
+        """Who makes requests that bring a token of their own."""
 
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""

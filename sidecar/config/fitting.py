@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found
 from sidecar.config.leaves import Tls
+from sidecar.config.tenancy import OURS
 from sidecar.config.tokens import TokenEntry
 from sidecar.core.grants import PROTOCOL_PARAMETERS
 
@@ -16,6 +17,8 @@ _PROOF = {
 }
 """What a method needs of the credentials, and what to do otherwise."""
 
+_TAKEN = frozenset(OURS.split()) - {"authorization"}
+"""Fields that bring something else."""
 _OF_GRANTS = {
     "subject": ("token_exchange", "jwt_bearer"),
     "actor": ("token_exchange",),
@@ -29,6 +32,7 @@ def faults(path: str, token: TokenEntry, entry: Credentials | None, misread: set
     """Find what does not fit, but for keys that are `misread`; `entry` is None where the credentials are faulty."""
     if misread.isdisjoint({"grant", *_OF_GRANTS}):
         yield from _grant_faults(path, token)
+        yield from _header_faults(path, token)
     if misread.isdisjoint({"client_auth", "tls"}):
         yield from _tls_faults(path, token)
     for name in token.parameters:
@@ -57,6 +61,16 @@ def _grant_faults(path: str, token: TokenEntry) -> Iterator[Found]:
         yield path, "give exactly one of: subject, assertion"
     if token.grant == "jwt_bearer" and token.subject is not None and token.subject.type is not None:
         yield f"{path}.subject.type", "a jwt_bearer grant presents a JWT: take the type out"
+
+
+def _header_faults(path: str, token: TokenEntry) -> Iterator[Found]:
+    for key in ("subject", "actor"):
+        presented = getattr(token, key)
+        if presented is not None and (presented.header or "").lower() in _TAKEN:
+            yield f"{path}.{key}.header", "this field means something else: choose another one"
+    headers = [(each.header or "").lower() for each in (token.subject, token.actor) if each is not None]
+    if len(headers) == 2 and headers[0] == headers[1] != "":
+        yield f"{path}.actor.header", "brings the subject already: choose another one"
 
 
 def _tls_faults(path: str, token: TokenEntry) -> Iterator[Found]:

@@ -17,7 +17,7 @@ from sidecar.core.grants import token_type
 from sidecar.core.keys import PrivateKey
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, Presented, TokenRequest
+from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
 
 
 def token_request(
@@ -78,11 +78,15 @@ def _private_key(entry: PrivateKeyEntry, environ: Mapping[str, str]) -> PrivateK
 
 
 def _presented(entry: PresentedEntry) -> Presented:
+    kind = token_type(entry.type or "access_token")
+    if entry.header:
+        return Presented(FromRequest(entry.header.lower().encode()), "", kind)
+    path = entry.file or ""
     try:
-        identity = subjects.identity(file_text(entry.file).rstrip("\r\n"))
+        identity = subjects.identity(file_text(path).rstrip("\r\n"))
     except ValueError as error:
-        raise ConfigError((Fault(entry.file, "", str(error)),)) from None
-    return Presented(SecretFile(entry.file), identity, token_type(entry.type or "access_token"))
+        raise ConfigError((Fault(path, "", str(error)),)) from None
+    return Presented(SecretFile(path), identity, kind)
 
 
 def _assertion(entry: AssertionEntry) -> Assertion:

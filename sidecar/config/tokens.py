@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from sidecar.config.examine import Node
-from sidecar.config.leaves import PARAMETER, FilePath, Name, Scope, Text, Tls, text
+from sidecar.config.leaves import FIELD_NAME, PARAMETER, FilePath, Name, Scope, Text, Tls, text
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
@@ -17,11 +17,17 @@ _TYPES = "`access_token`, `refresh_token`, `id_token`, `saml1`, `saml2`, `jwt`, 
 class Presented(Node, frozen=True, kw_only=True):
     """A token that somebody else issued and that we present to get ours."""
 
-    instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path}"
+    one_of: ClassVar[tuple[str, ...]] = ("file", "header")
+    instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
 
     file: Annotated[
-        FilePath, Meta(description="File that holds the token and nothing else; read for each fetch.")
-    ]
+        FilePath | None, Meta(description="File that holds the token and nothing else; read for each fetch.")
+    ] = None
+    header: Annotated[
+        str | None,
+        text("field_name", FIELD_NAME),
+        Meta(description="Header field in which each request brings it; the upstream does not get it."),
+    ] = None
     type: Annotated[TokenType | None, Meta(description=f"What it is: {_TYPES}. Absent: `access_token`.")] = (
         None
     )

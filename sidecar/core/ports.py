@@ -3,7 +3,7 @@
 Adapters implement these; tests give fakes that pass the same contract tests. Nothing here does anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentia
 from sidecar.core.events import Event, RequestRecord
 from sidecar.core.keys import SigningKey
 from sidecar.core.lease import Claim
+from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.selectors import Selector
 from sidecar.core.tls import Tls
@@ -108,6 +109,16 @@ class TokenSource(Protocol):
         """Return a token whose fetch began after `newer_than`, got with credentials read after it too.
 
         Raises TokenUnavailable or TokenRefused.
+        """
+
+
+class Callers(Protocol):
+    """Who makes a request, where its token is got with one that it brings."""
+
+    async def route(self, route: Route, value: Callable[[bytes], bytes | None]) -> Route:
+        """Return the route as it is for this caller; `value` gives the request's fields, names in lower case.
+
+        Raises RequestRefused (401) when the caller cannot be one.
         """
 
 

@@ -21,6 +21,7 @@ from sidecar.core.errors import (
 
 _REFUSED: dict[int, tuple[str, str]] = {
     400: ("bad_request", "http_request_error"),
+    401: ("bad_subject", "http_request_denied"),
     403: ("cross_site", "http_request_denied"),
     404: ("no_route", "destination_not_found"),
     408: ("request_timeout", "http_request_error"),
@@ -66,6 +67,8 @@ def render(error: Exception, request_id: str) -> Problem:
         (b"Cache-Control", b"no-store"),
         (b"Proxy-Status", b"sidecar; error=%b" % proxy_error.encode()),
     ]
+    if status == 401:
+        fields.append((b"WWW-Authenticate", b"Bearer"))
     if isinstance(error, TokenUnavailable):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
     elif status == 429:

@@ -10,7 +10,12 @@ def fingerprint(key: bytes, value: str) -> str:
 
     Keyed, so that nobody can test guesses of a weak secret against a log line.
     """
-    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:12]
+    return keyed_hash(key, value)[:12]
+
+
+def keyed_hash(key: bytes, value: str) -> str:
+    """Stand for `value` where it must not appear: all 64 hex digits of HMAC-SHA-256 under `key`."""
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
 class Secret:

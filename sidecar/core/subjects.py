@@ -1,19 +1,27 @@
 """What we learn from a token that somebody else issued and we present: whose it is, and until when.
 
+A token that a request brings is looked at before anybody is asked about it: a request without one, with two, with
+something that cannot be one, or with one that has expired is answered 401.
+
 Read without verification, for the authorization server judges it: nothing here lets anybody in.
 """
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 
 from sidecar.core.claims import number, unverified
+from sidecar.core.errors import RequestRefused
+from sidecar.core.grants import TOKEN_TYPES
 from sidecar.core.selectors import label
 from sidecar.core.token import Labels
 
 MAX_LABELS = 64
 """Labels taken from one token."""
 
+_FIELD = re.compile(rb"(?:(?i:bearer) +)?([A-Za-z0-9._~+/-]+=*)")
+_JWTS = frozenset({TOKEN_TYPES["jwt"], TOKEN_TYPES["id_token"]})
 _LABEL_OF = {
     "sub": "user",
     "email": "user",
@@ -22,6 +30,21 @@ _LABEL_OF = {
     "groups": "team",
     "roles": "role",
 }
+
+
+def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
+    """Return the token in a request's field, of the type `kind`. Raises RequestRefused (401) for what is none."""
+    name = header.decode()
+    found = _FIELD.fullmatch(field) if field is not None else None
+    if found is None:
+        what = "there is none" if field is None else "what is there is none, or more than one"
+        raise RequestRefused(401, f"this route wants a token of its caller's in {name}: {what}")
+    token = found[1].decode()
+    if kind in _JWTS and not unverified(token):
+        raise RequestRefused(401, f"the token in {name} is no JWT")
+    if expiry(token) <= now:
+        raise RequestRefused(401, f"the token in {name} has expired")
+    return token
 
 
 def identity(token: str) -> str:

@@ -71,9 +71,10 @@ def for_tenant(template: TokenRequest, tenant: str) -> TokenRequest:
 
 def foreseeable(templates: Iterable[TokenRequest], rule: TenantRule | None) -> set[TokenRequest]:
     """Return the token requests that are known before anybody asks."""
+    ready = {each for each in templates if not each.brought}
     if rule is None:
-        return set(templates)
-    return {for_tenant(each, rule.default) for each in templates} if rule.default else set()
+        return ready
+    return {for_tenant(each, rule.default) for each in ready} if rule.default else set()
 
 
 class Tenants:

@@ -36,12 +36,21 @@ TokenOrigin = Literal["fetch", "store"]
 
 
 @dataclass(frozen=True, slots=True)
+class FromRequest:
+    """Each request to us brings it, in a header field that goes no further."""
+
+    header: bytes
+    """Lower case."""
+
+
+@dataclass(frozen=True, slots=True)
 class Presented:
     """A token that somebody else issued and that we present to get ours; read anew for each fetch."""
 
-    where: SecretRef
+    where: SecretRef | FromRequest
+    """`FromRequest` only in templates: a token is asked for once a request has brought it."""
     identity: str
-    """Whose it is: with another's we would get another token."""
+    """Whose it is: with another's we would get another token. "" in templates."""
     type: str
     """A URI (RFC 8693 section 3)."""
 
@@ -108,6 +117,16 @@ class TokenRequest:
         digest = hashlib.sha256(ascii(inputs).encode()).hexdigest()
         owner = f"tenant:{self.tenant}:" if self.tenant else ""
         return f"{owner}m2m:{self.service}:token:{digest}"
+
+    @cached_property
+    def brought(self) -> frozenset[bytes]:
+        """The header fields in which each request brings what we present; none where this is no template."""
+        presented = (self.subject, self.actor)
+        return frozenset(
+            each.where.header
+            for each in presented
+            if each is not None and isinstance(each.where, FromRequest)
+        )
 
     @property
     def labels(self) -> Labels:

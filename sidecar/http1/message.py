@@ -45,7 +45,7 @@ _REQUEST_READ = frozenset(
 
 def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
-    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(sorted(names)))
+    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(map(re.escape, sorted(names))))
 
 
 _REQUEST_FIELD = field_pattern(_REQUEST_CUT | _REQUEST_READ)

@@ -1,6 +1,7 @@
 """Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sidecar.core.errors import RequestRefused
 from sidecar.http1.message import (
@@ -20,12 +21,23 @@ _TRAILER_CUT = HOP_BY_HOP | frozenset(
 )
 
 
-def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
+_hidden_fields = lru_cache(maxsize=256)(field_pattern)
+
+
+def relayed_request(
+    request: Request,
+    target: bytes,
+    authority: bytes,
+    authorization: bytes | None,
+    hidden: frozenset[bytes] = frozenset(),
+) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
+
+    Fields that are `hidden` (lower case) are left out.
 
     Raises RequestRefused where that would leave more than one.
     """
-    fields = request.fields
+    fields = _hidden_fields(hidden).sub(b"", request.fields) if hidden else request.fields
     if authorization is None:
         if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
             raise RequestRefused(400, "a request has one Authorization at most")

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core import subjects
+from sidecar.core.errors import RequestRefused
+from sidecar.core.grants import TOKEN_TYPES
 
 
 def jwt(**claims: object) -> str:
@@ -36,6 +38,48 @@ WHOSE = {"iss": "https://k8s", "sub": "system:serviceaccount:a:b", "aud": ["x"]}
 def test_b69_a_token_is_its_subjects_at_its_issuer(one: str, other: str, *, same: bool) -> None:
     """Rotated ones name the same entry; whatever names nobody is only itself."""
     assert (subjects.identity(one) == subjects.identity(other)) is same
+
+
+JWT = TOKEN_TYPES["jwt"]
+ACCESS = TOKEN_TYPES["access_token"]
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "token"),
+    [
+        (b"Bearer abc", ACCESS, "abc"),
+        (b"bearer  abc==", ACCESS, "abc=="),
+        (b"a-b._~+/c", ACCESS, "a-b._~+/c"),
+        (jwt(exp=101).encode(), JWT, jwt(exp=101)),
+    ],
+)
+def test_b63_a_request_brings_a_token(field: bytes, kind: str, token: str) -> None:
+    """With the scheme or without; opaque ones where the type allows them."""
+    assert subjects.brought(field, b"x-subject", kind, 100) == token
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "reason"),
+    [
+        (None, ACCESS, "there is none"),
+        (b"", ACCESS, "none, or more than one"),
+        (b"Bearer", JWT, "no JWT"),
+        (b"Bearer a, Bearer b", ACCESS, "none, or more than one"),
+        (b"Basic canary", ACCESS, "none, or more than one"),
+        (b"canary\xff", ACCESS, "none, or more than one"),
+        (b"Bearer canary", JWT, "no JWT"),
+        (b"Bearer canary", TOKEN_TYPES["id_token"], "no JWT"),
+        (jwt(exp=100, sub="canary").encode(), ACCESS, "has expired"),
+    ],
+)
+def test_b63_a_request_without_a_good_token_is_answered_401(
+    field: bytes | None, kind: str, reason: str
+) -> None:
+    """The reason names the field and nothing of what was in it."""
+    with pytest.raises(RequestRefused, match=f"x-subject.*{reason}") as raised:
+        subjects.brought(field, b"x-subject", kind, 100)
+    assert raised.value.status == 401
+    assert "canary" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
