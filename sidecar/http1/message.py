@@ -17,6 +17,7 @@ from functools import lru_cache
 import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.core.fields import values
 
 CHUNKED = -1
 """A body's length that its chunks tell."""
@@ -43,6 +44,7 @@ _REQUEST_READ = frozenset(
 )
 
 
+@lru_cache(64)  # names are ours, or the configuration's
 def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
     return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(map(re.escape, sorted(names))))
@@ -100,8 +102,8 @@ class Request:
     def value(self, name: bytes) -> bytes | None:
         """Return the value of a field (its name in lower case), several as a list; None where there is none."""
         if name not in self.asked:
-            found = field_pattern(frozenset((name,))).findall(self.block)
-            self.asked[name] = b", ".join(value.rstrip(b" \t") for _, value in found) if found else None
+            found = values(self.block, name)
+            self.asked[name] = b", ".join(found) if found else None
         return self.asked[name]
 
 
