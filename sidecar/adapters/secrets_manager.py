@@ -5,9 +5,10 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from queue import SimpleQueue
 from typing import Protocol
 
 import boto3.session
@@ -95,13 +96,46 @@ class _Found:
         return (self.client_id, self.client_secret) != (credentials.client_id, credentials.client_secret)
 
 
+class _Threads:
+    """A few threads that no hung question keeps the process waiting for: it may end when it likes."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        for number in range(THREADS):
+            threading.Thread(target=self._run, name=f"secrets-{number}", daemon=True).start()
+
+    def submit(self, question: Callable[[], _Found]) -> Future[_Found]:
+        """Answer in one of the threads; a question that was cancelled before its turn is passed over."""
+        future: Future[_Found] = Future()
+        self._work.put(partial(_answer, future, question))
+        return future
+
+    def close(self) -> None:
+        """End each thread after its question."""
+        for _ in range(THREADS):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def _answer(future: Future[_Found], question: Callable[[], _Found]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(question())
+    except Exception as error:  # noqa: BLE001  whoever waits for it raises it
+        future.set_exception(error)
+
+
 class SecretsManager:
     """What all sources of a process share: the threads, and a client for each region and endpoint."""
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
         self.clock = clock
         self.journal = journal
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="secrets")
+        self._threads = _Threads()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], _Client] = {}
 
@@ -111,13 +145,13 @@ class SecretsManager:
 
     async def ask(self, region: str, endpoint: str, question: Callable[[_Client], _Found]) -> _Found:
         """Ask in a thread, waiting at most TOTAL_LIMIT. Raises whatever `question` does, and TimeoutError."""
-        loop = asyncio.get_running_loop()
+        future = self._threads.submit(lambda: question(self._client(region, endpoint)))
         async with asyncio.timeout(TOTAL_LIMIT):
-            return await loop.run_in_executor(self._pool, lambda: question(self._client(region, endpoint)))
+            return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Begin nothing more; questions under way end within their own limits."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _client(self, region: str, endpoint: str) -> _Client:
         with self._lock:  # making one is not safe in several threads, using one is
