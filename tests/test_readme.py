@@ -195,7 +195,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for an admin connection": f"{admin.LIFETIME:g} s",
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
-        "First tokens of tenants named by clients and not listed in `tenant.allow`, at once": str(
+        "First tokens of tenants not in `tenant.allow`, and of subjects that are refused, at once": str(
             rationed.BURST
         ),
         "The same, a second from then on": f"{rationed.RATE:g}",

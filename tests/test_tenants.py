@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from sidecar.core.errors import RequestRefused
+from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused
 from sidecar.core.ration import Ration
-from sidecar.core.secret import Secret
-from sidecar.core.token import FetchReason, Token, TokenRequest, bearer
+from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.token import FetchReason, Presented, Token, TokenRequest, bearer
 from sidecar.rationed import BURST, RATE, RationedTokens
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import Aws
@@ -207,45 +208,67 @@ async def test_b84_inventing_tenants_wears_nobody_out(served: Served, upstream: 
         assert got in {5, 6}  # the clock ticks a little at each look
         assert await statuses("s1", "late") == [200, 429]
     assert len(authorization_server.requests) == BURST + got + 1
-    assert {line["error"] for line in running.events("request")} == {"", "too_many_tenants"}
+    assert {line["error"] for line in running.events("request")} == {"", "too_many_identities"}
 
 
 class Counting:
-    """A source that counts."""
+    """A source that counts; `error` is its answer, if there is one."""
 
-    def __init__(self) -> None:
-        self.tenants: list[str] = []
+    def __init__(self, error: SidecarError | None = None) -> None:
+        self.count = 0
+        self._error = error
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        self.tenants.append(request.tenant)
+        self.count += 1
+        if self._error is not None:
+            raise self._error
         return bearer(Secret("canary"), fetch_began=0.0, life=60, leeway=6)
 
 
+ALICE = Presented(Secret("canary"), "hash", "type")
+FROM_FILE = Presented(SecretFile("/token"), "hash", "type")
+REFUSED = TokenRefused("invalid subject", "invalid_grant")
+
+
 @pytest.mark.parametrize(
-    ("tenant", "reason", "rationed"),
+    ("wanted", "error", "rationed"),
     [
-        ("stranger", "cold", True),
-        ("stranger", "aging", False),
-        ("stranger", "refused", False),
-        ("acme", "cold", False),
-        ("", "cold", False),
+        ({"tenant": "stranger"}, None, True),
+        ({"tenant": "stranger"}, REFUSED, True),
+        ({"tenant": "stranger", "subject": ALICE}, None, True),
+        ({"tenant": "acme"}, REFUSED, False),
+        ({"tenant": ""}, REFUSED, False),
+        ({"tenant": "acme", "subject": ALICE}, REFUSED, True),
+        ({"tenant": "acme", "subject": FROM_FILE, "actor": ALICE}, REFUSED, True),
+        ({"tenant": "acme", "subject": ALICE}, None, False),
+        ({"tenant": "acme", "subject": FROM_FILE}, REFUSED, False),
     ],
 )
-async def test_b84_only_a_strangers_first_token_is_rationed(
-    tenant: str, reason: FetchReason, rationed: bool
+async def test_b84_only_who_may_be_invented_is_rationed(
+    wanted: dict[str, Any], error: SidecarError | None, rationed: bool
 ) -> None:
-    """Renewals are not, nor is anybody the configuration knows."""
-    counting, clock = Counting(), FakeClock()
+    """Tenants the configuration does not know; subjects a request brought, unless there is a token for them."""
+    counting, clock, refused = Counting(error), FakeClock(), 0
     ration = Ration(burst=2, rate=1)
-    source = RationedTokens(counting, known=frozenset({"acme"}), ration=ration, clock=clock)
-    wanted = TokenRequest("api", "app", "app", tenant=tenant)
-    refused = 0
+    source = RationedTokens(counting, known=frozenset({"", "acme"}), ration=ration, clock=clock)
     for _ in range(5):
         try:
-            await source.token(wanted, newer_than=0.0, reason=reason)
+            await source.token(TokenRequest("api", "app", "app", **wanted), newer_than=0.0, reason="cold")
+        except TokenRefused:
+            pass
         except RequestRefused as refusal:
             refused += refusal.status == 429
-    assert (len(counting.tenants), refused) == ((2, 3) if rationed else (5, 0))
+    assert (counting.count, refused) == ((2, 3) if rationed else (5, 0))
+
+
+@pytest.mark.parametrize("reason", ["aging", "refused", "warm_up"])
+async def test_b84_renewals_are_not_rationed(reason: FetchReason) -> None:
+    """Whoever has a token keeps having one."""
+    counting = Counting()
+    ration = Ration(burst=0, rate=0)
+    source = RationedTokens(counting, known=frozenset(), ration=ration, clock=FakeClock())
+    await source.token(TokenRequest("api", "app", "app", tenant="t"), newer_than=0.0, reason=reason)
+    assert counting.count == 1
 
 
 async def test_b84_listed_tenants_are_not_rationed(served: Served) -> None:

@@ -51,10 +51,9 @@ class Fetching:
             fingerprint_key=self._fingerprint_key,
             leeway=config.cache.leeway,
         )
-        rule = config.tenants
-        if rule is None or rule.allow:  # nobody chooses who there is
-            return exchange
-        known = frozenset({rule.default})
+        known = frozenset(token.tenant for token in config.tokens.values())
+        if config.tenants is not None:
+            known |= {config.tenants.default} | config.tenants.allow
         return RationedTokens(exchange, known=known, ration=self._ration, clock=self._clock)
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ _REFUSED: dict[int, tuple[str, str]] = {
     414: ("target_too_long", "http_request_error"),
     417: ("unknown_expectation", "http_request_error"),
     421: ("foreign_host", "http_request_denied"),
-    429: ("too_many_tenants", "http_request_denied"),
+    429: ("too_many_identities", "http_request_denied"),
     431: ("fields_too_large", "http_request_error"),
 }
 

@@ -19,3 +19,7 @@ class Ration:
             return False
         self._left -= 1
         return True
+
+    def give_back(self) -> None:
+        """Return one that was taken in vain."""
+        self._left = min(self._burst, self._left + 1)

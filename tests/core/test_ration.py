@@ -23,6 +23,15 @@ def test_time_that_stands_still_gives_nothing_back() -> None:
     assert ration.take(101.0)
 
 
+def test_what_is_given_back_can_be_taken_again() -> None:
+    """But there is never more than at first."""
+    ration = Ration(burst=1, rate=0)
+    ration.give_back()
+    assert [ration.take(0.0), ration.take(0.0)] == [True, False]
+    ration.give_back()
+    assert [ration.take(0.0), ration.take(0.0)] == [True, False]
+
+
 @given(st.lists(st.floats(0, 5), max_size=200))
 def test_nobody_gets_more_than_the_ration(pauses: list[float]) -> None:
     """However the questions come."""
