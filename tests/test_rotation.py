@@ -11,10 +11,10 @@ import pytest
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import ENVIRONMENT, Aws
 from tests.conftest import Start
-from tests.processes import File, Load, Process, serving, spawn
+from tests.processes import File, Load, Process, get, serving, spawn
 from tests.redis_server import RedisServer
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE
+from tests.wire import PATIENCE, ask
 
 KEY = "A" * 43 + "="
 V1 = {"client_id": "me", "client_secret": "canary-v1"}
@@ -100,6 +100,9 @@ async def test_b61_a_denied_secret_is_remembered_and_told(
     aws.faults.extend([(400, "AccessDeniedException")] * 2)
     async with sidecar(credentials={"app": secret(aws)}) as running:
         answers = [await running.get() for _ in range(10)]
+        metrics = (await ask(running.app.admin_address, get(b"/metrics"))).body
+    assert b'sidecar_secret_reads_total{outcome="denied"} 1.0' in metrics
+    assert b'sidecar_secret_reads_total{outcome="ok"} 0.0' in metrics
     assert {(answer.status, json.loads(answer.body)["error"]) for answer in answers} == {
         (502, "token_refused")
     }
@@ -177,6 +180,7 @@ async def test_b60_what_is_not_to_be_shared_stays_in_the_pod(
         assert pods.stored() == {}
 
 
+@pytest.mark.timeout(180)
 async def test_b29_b30_rotating_and_revoking_under_load_fails_no_request(
     tmp_path: Path, aws: Aws, redis_server: RedisServer, upstream: Upstream, authorization_server: Strict
 ) -> None:
