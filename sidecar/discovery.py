@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from sidecar.core import metadata
 from sidecar.core.errors import TokenRefused, TokenUnavailable
@@ -40,7 +41,16 @@ class Discovery:
         if request.token_endpoint:
             return request.token_endpoint
         found = await self._metadata(request.issuer, request.tls)
-        return found.mtls_token_endpoint if request.tls.certificate_file else found.token_endpoint
+        endpoint = found.mtls_token_endpoint if request.tls.certificate_file else found.token_endpoint
+        return endpoint or self._missing(request.issuer, "token_endpoint")
+
+    async def jwks_uri(self, issuer: str) -> str:
+        """Return where the issuer's public keys are. Raises like `token_endpoint`."""
+        found = await self._metadata(issuer, Tls())
+        return found.jwks_uri or self._missing(issuer, "jwks_uri")
+
+    def _missing(self, issuer: str, name: str) -> NoReturn:
+        raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
         known = self._known.get(issuer)

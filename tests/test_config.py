@@ -22,7 +22,7 @@ from sidecar.core.credentials import (
     SecretFileCredentials,
 )
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.keys import PrivateKey
+from sidecar.core.keys import PrivateKey, Verification
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import (
     AdminSettings,
@@ -665,6 +665,34 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
             "tokens.t.subject.type",
             "take the type out",
         ),
+        *(
+            (
+                {
+                    "issuer": "https://auth",
+                    "grant": "jwt_bearer",
+                    "subject": {"header": "X", "verify": {"issuer": "https://i", "audience": "a", **wrong}},
+                },
+                f"tokens.t.subject.verify.{place}",
+                reason,
+            )
+            for wrong, place, reason in (
+                ({"issuer": "http://i"}, "issuer", "use https"),
+                ({"jwks_uri": "http://i"}, "jwks_uri", "use https"),
+                ({"algorithms": ["none"]}, "algorithms[0]", "must be one of: RS256"),
+                ({"algorithms": ["HS256"]}, "algorithms[0]", "must be one of: RS256"),
+                ({"algorithms": []}, "algorithms", "at least one"),
+                ({"audience": 1}, "audience", "put it in quotes"),
+            )
+        ),
+        (
+            {
+                "issuer": "https://auth",
+                "grant": "jwt_bearer",
+                "subject": {"file": __file__, "verify": {"issuer": "https://i", "audience": "a"}},
+            },
+            "tokens.t.subject.verify",
+            "only meaningful beside header",
+        ),
         (
             {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"header": "Host"}},
             "tokens.t.subject.header",
@@ -738,11 +766,15 @@ tokens:
     issuer: https://auth.example.com
     credentials: given
     client_auth: client_assertion_file
-    subject: {{header: X-Subject, type: jwt}}
+    subject:
+      header: X-Subject
+      type: jwt
+      verify: {{issuer: "https://idp", audience: me, jwks_uri: "https://idp/keys", algorithms: [ES256, PS256]}}
 routes: [{{name: r, upstream: "https://r", token: exchange}}]
 """,
     )
-    brought = Presented(FromRequest(b"x-subject"), "", "urn:ietf:params:oauth:token-type:jwt")
+    rule = Verification("https://idp", "me", "https://idp/keys", ("ES256", "PS256"))
+    brought = Presented(FromRequest(b"x-subject", rule), "", "urn:ietf:params:oauth:token-type:jwt")
     assert config.tokens["behalf"].subject == brought
     assert config.tokens["behalf"].brought == {b"x-subject"}
     exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))

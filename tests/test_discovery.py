@@ -122,3 +122,14 @@ async def test_b70_nobody_there_is_an_outage_nothing_there_a_refusal(
         await discovery.token_endpoint(REQUEST)
     documents.publish(OAUTH, "https://auth.test/t")
     assert await discovery.token_endpoint(REQUEST) == "https://auth.test/t"
+
+
+async def test_metadata_that_names_no_endpoint_is_a_refusal(
+    discovery: Discovery, documents: Documents
+) -> None:
+    """Somebody must change something."""
+    documents.publish(OPENID, "http://auth.test/t")
+    with pytest.raises(TokenRefused, match="names no token_endpoint that we may use"):
+        await discovery.token_endpoint(REQUEST)
+    with pytest.raises(TokenRefused, match="names no jwks_uri that we may use"):
+        await discovery.jwks_uri(ISSUER)

@@ -12,6 +12,7 @@ from sidecar.core.settings import Config
 from sidecar.discovery import Discovery
 from sidecar.exchange import Exchange
 from sidecar.rationed import BURST, RATE, RationedTokens
+from sidecar.verifier import JwksVerifier
 
 
 class Fetching:
@@ -40,6 +41,7 @@ class Fetching:
 
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
+        self._prepare_to_verify(config)
         exchange = Exchange(
             credentials=self._credentials.of(config),
             server=self._server,
@@ -60,6 +62,13 @@ class Fetching:
         """End what is open."""
         await self._server.close()
         self._credentials.close()
+
+    def _prepare_to_verify(self, config: Config) -> None:
+        """Load PyJWT and cryptography with the first rule for callers' tokens."""
+        if any(token.verifies for token in config.tokens.values()):
+            from sidecar.adapters.signatures import JwtSignatures  # noqa: PLC0415
+
+            self.callers.use(JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock))
 
     def _signer_for(self, config: Config) -> Signer | None:
         """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""

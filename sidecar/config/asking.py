@@ -1,7 +1,7 @@
 """As whom to ask for tokens: the file's `credentials`."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -14,6 +14,7 @@ from sidecar.config.leaves import (
     FilePath,
     Name,
     Reference,
+    SignatureAlgorithm,
     Text,
     text,
 )
@@ -66,8 +67,7 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     passphrase: Annotated[Reference | None, Meta(description="What an encrypted PEM is opened with.")] = None
     algorithm: Annotated[
-        Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-        | None,
+        SignatureAlgorithm | None,
         Meta(description="Signature algorithm. Absent: the JWK's own, else the usual one for the key."),
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None

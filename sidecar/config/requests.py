@@ -10,11 +10,12 @@ from sidecar.config.rules import variable
 from sidecar.config.tokens import Assertion as AssertionEntry
 from sidecar.config.tokens import Presented as PresentedEntry
 from sidecar.config.tokens import TokenEntry
+from sidecar.config.tokens import Verification as VerificationEntry
 from sidecar.config.yaml_file import file_text
 from sidecar.core import subjects
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.grants import token_type
-from sidecar.core.keys import PrivateKey
+from sidecar.core.keys import PrivateKey, Verification
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.tls import Tls
 from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
@@ -80,13 +81,18 @@ def _private_key(entry: PrivateKeyEntry, environ: Mapping[str, str]) -> PrivateK
 def _presented(entry: PresentedEntry) -> Presented:
     kind = token_type(entry.type or "access_token")
     if entry.header:
-        return Presented(FromRequest(entry.header.lower().encode()), "", kind)
+        rule = _verification(entry.verify) if entry.verify else None
+        return Presented(FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
         identity = subjects.identity(file_text(path).rstrip("\r\n"))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return Presented(SecretFile(path), identity, kind)
+
+
+def _verification(entry: VerificationEntry) -> Verification:
+    return Verification(entry.issuer, entry.audience, entry.jwks_uri or "", entry.algorithms)
 
 
 def _assertion(entry: AssertionEntry) -> Assertion:

@@ -7,17 +7,46 @@ import msgspec
 from msgspec import Meta
 
 from sidecar.config.examine import Node
-from sidecar.config.leaves import FIELD_NAME, PARAMETER, FilePath, Name, Scope, Text, Tls, text
+from sidecar.config.leaves import (
+    FIELD_NAME,
+    PARAMETER,
+    FilePath,
+    Name,
+    Scope,
+    SignatureAlgorithm,
+    Text,
+    Tls,
+    text,
+)
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
 _TYPES = "`access_token`, `refresh_token`, `id_token`, `saml1`, `saml2`, `jwt`, or any URI"
 
 
+class Verification(Node, frozen=True, kw_only=True):
+    """What a token that a request brings must be, before anybody is asked about it."""
+
+    issuer: Annotated[
+        str, text("issuer", "^https?://", format="uri"), Meta(description="Its `iss`, to the letter.")
+    ]
+    audience: Annotated[Text, Meta(description="Its `aud`, or one of them.")]
+    jwks_uri: Annotated[
+        str | None,
+        text("token_endpoint", "^https?://", format="uri"),
+        Meta(description="URL of the issuer's public keys. Absent: as its metadata says."),
+    ] = None
+    algorithms: Annotated[
+        tuple[SignatureAlgorithm, ...],
+        Meta(min_length=1, description="Signature algorithms that count."),
+    ] = ("RS256",)
+
+
 class Presented(Node, frozen=True, kw_only=True):
     """A token that somebody else issued and that we present to get ours."""
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "header")
+    needs: ClassVar[Mapping[str, str]] = {"verify": "header"}
     instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
 
     file: Annotated[
@@ -31,6 +60,10 @@ class Presented(Node, frozen=True, kw_only=True):
     type: Annotated[TokenType | None, Meta(description=f"What it is: {_TYPES}. Absent: `access_token`.")] = (
         None
     )
+    verify: Annotated[
+        Verification | None,
+        Meta(description="What it must be. Absent: only the authorization server verifies it."),
+    ] = None
 
 
 class Assertion(Node, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Private keys that sign our assertions: where they are, and what they are once read."""
+"""Keys: the private ones that sign our assertions, and whose signatures on callers' tokens count."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -35,3 +35,14 @@ class SigningKey:
     kid: str = ""
     certificate: str = ""
     """PEM, "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a caller's token must be to be believed."""
+
+    issuer: str
+    audience: str
+    jwks_uri: str = ""
+    """"" for where the issuer's metadata says."""
+    algorithms: tuple[Algorithm, ...] = ("RS256",)

@@ -11,11 +11,12 @@ from sidecar.core.ports import Reply
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Where a server is asked for tokens."""
+    """Where a server is asked for what; "" where it does not say, or names a place that we may not use."""
 
     token_endpoint: str
     mtls_token_endpoint: str
-    """Where, by clients that authenticate themselves in TLS (RFC 8705 section 5)."""
+    """Where tokens are, for clients that authenticate themselves in TLS (RFC 8705 section 5)."""
+    jwks_uri: str
 
 
 def places(issuer: str) -> tuple[str, str]:
@@ -32,7 +33,7 @@ def places(issuer: str) -> tuple[str, str]:
 def read(reply: Reply, issuer: str) -> Metadata | None:
     """Return what the answer says, None where it is no metadata at all.
 
-    Raises TokenRefused when it is another issuer's (RFC 8414 section 3.3), or names no endpoint that we may use.
+    Raises TokenRefused when it is another issuer's (RFC 8414 section 3.3).
     """
     members = _members(reply)
     if "issuer" not in members:
@@ -41,12 +42,10 @@ def read(reply: Reply, issuer: str) -> Metadata | None:
         raise TokenRefused(
             f"the metadata of {issuer} is another issuer's: write issuer exactly as its server does", ""
         )
-    endpoint = _endpoint(members, issuer)
-    if not endpoint:
-        raise TokenRefused(f"the metadata of {issuer} names no token_endpoint that we may use", "")
+    endpoint = _place(members, "token_endpoint", issuer)
     aliases = members.get("mtls_endpoint_aliases")
-    alias = _endpoint(aliases, issuer) if isinstance(aliases, dict) else ""
-    return Metadata(endpoint, alias or endpoint)
+    alias = _place(aliases, "token_endpoint", issuer) if isinstance(aliases, dict) else ""
+    return Metadata(endpoint, alias or endpoint, _place(members, "jwks_uri", issuer))
 
 
 def _members(reply: Reply) -> dict[str, object]:
@@ -57,12 +56,12 @@ def _members(reply: Reply) -> dict[str, object]:
     return members if isinstance(members, dict) else {}
 
 
-def _endpoint(members: dict[str, object], issuer: str) -> str:
-    """Return the endpoint these name; "" for one that would send secrets in the clear."""
-    endpoint = members.get("token_endpoint")
-    if not isinstance(endpoint, str) or (issuer.startswith("https:") and not endpoint.startswith("https:")):
+def _place(members: dict[str, object], name: str, issuer: str) -> str:
+    """Return the URL these name; "" for one that would send secrets, or bring keys, in the clear."""
+    url = members.get(name)
+    if not isinstance(url, str) or (issuer.startswith("https:") and not url.startswith("https:")):
         return ""
     try:
-        return addresses.token_endpoint(endpoint)
+        return addresses.token_endpoint(url)
     except ValueError:
         return ""

@@ -11,7 +11,7 @@ from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.events import Event, RequestRecord
-from sidecar.core.keys import SigningKey
+from sidecar.core.keys import SigningKey, Verification
 from sidecar.core.lease import Claim
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, SecretRef
@@ -83,6 +83,26 @@ class Discovery(Protocol):
 
     async def token_endpoint(self, request: TokenRequest) -> str:
         """Return the URL. Raises TokenUnavailable or TokenRefused when nobody says."""
+
+    async def jwks_uri(self, issuer: str) -> str:
+        """Return where an issuer's public keys are. Raises like `token_endpoint`."""
+
+
+class Signatures(Protocol):
+    """Checks signatures, and nothing else about a token."""
+
+    def good(self, token: str, jwk: Mapping[str, object], algorithm: str) -> bool:
+        """Tell whether the holder of the key signed the token with this algorithm."""
+
+
+class Verifier(Protocol):
+    """Believes callers' tokens or not."""
+
+    async def verify(self, token: str, rule: Verification) -> None:
+        """Return if the token is what the rule wants.
+
+        Raises RequestRefused (401) if it is not, TokenUnavailable when nobody can tell.
+        """
 
 
 class SecretReader(Protocol):

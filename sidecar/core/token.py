@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Literal
 
-from sidecar.core.keys import PrivateKey
+from sidecar.core.keys import PrivateKey, Verification
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
 
@@ -41,6 +41,8 @@ class FromRequest:
 
     header: bytes
     """Lower case."""
+    verification: Verification | None = None
+    """None leaves it to the authorization server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,14 @@ class TokenRequest:
             each.where.header
             for each in presented
             if each is not None and isinstance(each.where, FromRequest)
+        )
+
+    @property
+    def verifies(self) -> bool:
+        """Whether something that requests bring is to be verified first."""
+        return any(
+            each is not None and isinstance(each.where, FromRequest) and each.where.verification is not None
+            for each in (self.subject, self.actor)
         )
 
     @property

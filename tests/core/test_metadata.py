@@ -43,29 +43,32 @@ def test_b65_metadata_is_in_two_places(issuer: str, openid: str, oauth: str) -> 
 def test_b65_metadata_names_the_token_endpoint() -> None:
     """Of its own for clients that come with a certificate, if it says so."""
     document = {"issuer": ISSUER, "token_endpoint": "https://auth.test/t"}
-    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://auth.test/t")
+    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://auth.test/t", "")
     document |= {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.auth.test/t"}}  # type: ignore[dict-item]
-    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://mtls.auth.test/t")
+    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://mtls.auth.test/t", "")
 
 
 @pytest.mark.parametrize(
-    ("document", "reason"),
-    [
-        ({"issuer": "https://auth.test/realm/", "token_endpoint": "https://auth.test/t"}, "another issuer's"),
-        ({"issuer": "https://evil.test", "token_endpoint": "https://evil.test/t"}, "another issuer's"),
-        ({"issuer": None, "token_endpoint": "https://evil.test/t"}, "another issuer's"),
-        ({"issuer": ISSUER}, "names no token_endpoint"),
-        ({"issuer": ISSUER, "token_endpoint": 7}, "names no token_endpoint"),
-        ({"issuer": ISSUER, "token_endpoint": "http://auth.test/t"}, "names no token_endpoint"),
-        ({"issuer": ISSUER, "token_endpoint": "http://127.0.0.1/t"}, "names no token_endpoint"),
-        ({"issuer": ISSUER, "token_endpoint": "https://me:canary@auth.test/t"}, "names no token_endpoint"),
-    ],
+    "issuer", ["https://auth.test/realm/", "https://evil.test", "HTTPS://auth.test/realm", None]
 )
-def test_b65_metadata_that_would_lead_us_astray_is_refused(document: object, reason: str) -> None:
-    """The issuer is compared to the letter (RFC 8414 section 3.3); no secret goes out in the clear."""
-    with pytest.raises(TokenRefused, match=reason) as raised:
-        read(answer(document), ISSUER)
-    assert "canary" not in str(raised.value)
+def test_b65_metadata_of_another_issuer_is_refused(issuer: object) -> None:
+    """Compared to the letter (RFC 8414 section 3.3)."""
+    with pytest.raises(TokenRefused, match="another issuer's"):
+        read(answer({"issuer": issuer, "token_endpoint": "https://auth.test/t"}), ISSUER)
+
+
+@pytest.mark.parametrize(
+    "url", [None, 7, "http://auth.test/t", "http://127.0.0.1/t", "https://me:canary@auth.test/t", "/t"]
+)
+def test_b65_places_that_we_may_not_use_are_as_good_as_absent(url: object) -> None:
+    """No secret goes out in the clear, and no key comes in that way."""
+    document = {
+        "issuer": ISSUER,
+        "token_endpoint": url,
+        "jwks_uri": url,
+        "mtls_endpoint_aliases": {"token_endpoint": url},
+    }
+    assert read(answer(document), ISSUER) == Metadata("", "", "")
 
 
 @pytest.mark.parametrize(
