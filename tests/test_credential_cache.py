@@ -215,6 +215,18 @@ async def test_b60_a_store_that_comes_back_empty_costs_no_question(fleet: Fleet)
     assert len(fleet.aws.reads) == 1
 
 
+async def test_b46_an_empty_store_does_not_bring_back_what_was_bust_meanwhile(fleet: Fleet) -> None:
+    """A pod that missed the message knows it by the generation."""
+    rejected = await fleet.a.credentials()
+    await fleet.b.secret()
+    fleet.shelf.listeners.remove(fleet.b.cache)
+    fleet.aws.current = "canary-2"
+    await fleet.a.secret(newer_than=fleet.clock.now(), rejected=rejected)
+    fleet.shelf.values.clear()
+    await fleet.clock.advance(31)
+    assert await fleet.b.secret() == "canary-2"
+
+
 async def test_b60_another_secret_under_the_same_name_is_another(fleet: Fleet) -> None:
     """The configuration has changed: neither memory nor store holds what it asks for now."""
     await fleet.a.secret()

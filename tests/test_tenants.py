@@ -164,6 +164,19 @@ async def test_b20_a_refusal_heals_for_its_tenant_alone(
     assert whose(upstream) == ["acme", "globex", "acme", "acme", "globex"]
 
 
+async def test_b68_a_kept_connection_keeps_no_tenant(sidecar: Start, upstream: Upstream) -> None:
+    """Each request is for whom it names itself, whatever the one before it on the connection said."""
+    names = [b"acme", b"acme", b"globex", b"", b"", b"acme", b"globex", b"globex"]
+    async with (
+        sidecar(tenant={**HEADER, "default": "initech"}) as running,
+        await running.connect() as client,
+    ):
+        for number, name in enumerate(names):
+            fields = (b"X-Tenant-Id: " + name,) if name else ()
+            assert (await client.ask(running.request(b"GET", b"/%d" % number, *fields))).status == 200
+    assert whose(upstream) == [name.decode() or "initech" for name in names]
+
+
 @pytest.mark.timeout(180)
 async def test_b68_no_token_ever_crosses_from_one_tenant_to_another(
     sidecar: Start, upstream: Upstream, authorization_server: PerTenant
