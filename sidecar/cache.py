@@ -8,7 +8,7 @@ from functools import partial
 from sidecar.core.backoff import Setbacks
 from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
-from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
+from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
 from sidecar.core.memory import Held, Lru, hold
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
@@ -297,6 +297,8 @@ class TokenCache:
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
+        except RequestRefused:  # the clients' own doing, and no word on the key
+            raise
         except Exception as bug:
             self._journal.tell(Failed("loading a token", type(bug).__name__))
             raise self._outage(request, TokenUnavailable("internal fault; see the log", 0.0)) from bug

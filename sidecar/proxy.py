@@ -20,11 +20,12 @@ from sidecar.core.challenge import Verdict, bearer_error, judge, parse
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
 from sidecar.core.events import Failed, Outcome, Refused, RequestRecord, Resent, Source
 from sidecar.core.identity import request_id, trace_id
-from sidecar.core.ports import Clock, Journal, Tokens
+from sidecar.core.ports import Callers, Clock, Journal, Tokens
 from sidecar.core.problem import Problem, render
 from sidecar.core.router import Router, upstream_target
 from sidecar.core.routes import Route
 from sidecar.core.target import split
+from sidecar.core.tenants import Tenants, split_path
 from sidecar.core.token import Token, TokenRequest
 from sidecar.http1.message import Request, Response
 from sidecar.http1.pool import Pool
@@ -40,6 +41,8 @@ class Table:
     router: Router
     pools: Mapping[str, Pool]
     """The connections each route leads to, by its name."""
+    tenants: Tenants | None = None
+    """None where nobody names any."""
 
 
 class Proxy:
@@ -50,6 +53,7 @@ class Proxy:
         table: Table,
         *,
         tokens: Tokens,
+        callers: Callers,
         journal: Journal,
         clock: Clock,
         budget: ReplayBudget,
@@ -60,6 +64,7 @@ class Proxy:
         self.draining = False
         """Whether answers end their connections."""
         self._tokens = tokens
+        self._callers = callers
         self._journal = journal
         self._clock = clock
         self._budget = budget
@@ -109,7 +114,10 @@ class Proxy:
         self._journal.request_finished(record)
 
     def _match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
-        """Return the request's route and what its upstream is asked for. Raises RequestRefused."""
+        """Return the request's route, with its tenant's token, and what its upstream is asked for.
+
+        Raises RequestRefused.
+        """
         target = split(request.target)
         record.path = target.path.decode()
         router = self.table.router
@@ -119,10 +127,18 @@ class Proxy:
         notes = request.notes
         if b"origin" in notes or b"sec-fetch-site" in notes:
             guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
+        tenants = self.table.tenants
+        named = None
+        if tenants is not None and tenants.path:
+            named, path = split_path(target.path)
+            target = target._replace(path=path)
         route = router.match(host, target.path)
         if route is None:
             raise RequestRefused(404, f"no route matches {record.path}")
         record.route = route.name
+        if tenants is not None and route.token is not None:
+            named = request.value(tenants.header) if tenants.header else named
+            route = tenants.route(route, route.token, named)
         return route, upstream_target(route, target)
 
     def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
@@ -140,6 +156,9 @@ class Proxy:
 
     async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]
+        if route.token is not None and route.token.brought:
+            relay.hidden = route.token.brought
+            route = await self._callers.route(route, relay.request.value)
         wanted = route.token
         token = None
         if wanted is not None:

@@ -14,6 +14,8 @@ from sidecar.app import Sidecar
 from sidecar.config import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
+from tests.aws import aws as aws  # noqa: PLC0414
+from tests.aws import moto as moto  # noqa: PLC0414
 from tests.fakes import FakeClock, FixedRandomness
 from tests.processes import File
 from tests.redis_server import cluster as cluster  # noqa: PLC0414

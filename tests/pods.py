@@ -23,7 +23,7 @@ from sidecar.core.events import BustApplied, BustRejected, Event
 from sidecar.core.ports import Seal
 from sidecar.core.secret import Secret, fingerprint
 from sidecar.core.selectors import selector
-from sidecar.core.settings import BustSettings, EncryptionKey, ForeignChannel, RedisSettings
+from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
@@ -150,7 +150,7 @@ class Pod:
         self.member = Member(
             settings,
             BustSettings(tuple(listen)),
-            store_ttl=300,
+            CacheSettings(),
             clock=clock,
             randomness=randomness,
             journal=self.journal,

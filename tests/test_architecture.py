@@ -61,3 +61,26 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     program = "import sys, sidecar.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert LAZY & set(loaded.stdout.split()) == set()
+
+
+WITHOUT = {"boto3", "botocore", "cryptography", "jwt", "redis"}
+"""What a sidecar on its own, with local credentials, does without."""
+
+
+def test_a_sidecar_loads_only_what_its_configuration_needs(tmp_path: Path) -> None:
+    """boto3 alone would cost tens of megabytes in every pod."""
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("""
+credentials: {app: {client_id: app, client_secret: {env: CLIENT_SECRET}}}
+tokens: {api: {token_endpoint: "https://auth.test/token", credentials: app}}
+routes: [{name: api, upstream: "https://api.test", token: api}]
+""")
+    program = f"""
+import sys
+from sidecar.app import Sidecar
+from sidecar.config import load
+Sidecar(load({str(file)!r}, {{"CLIENT_SECRET": "s"}}))
+print(*{{name.partition('.')[0] for name in sys.modules}})
+"""
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert WITHOUT & set(loaded.stdout.split()) == set()

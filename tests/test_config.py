@@ -14,10 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import json_schema, load, sources
-from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.core import subjects
+from sidecar.core.credentials import (
+    AwsSecretCredentials,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.routes import Tls
-from sidecar.core.secret import Secret
+from sidecar.core.keys import PrivateKey, Verification
+from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import (
     AdminSettings,
     BustSettings,
@@ -26,9 +32,11 @@ from sidecar.core.settings import (
     EncryptionKey,
     ForeignChannel,
     RedisSettings,
-    SecretFile,
     SentinelSettings,
 )
+from sidecar.core.tenants import TenantRule
+from sidecar.core.tls import Tls
+from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {
@@ -43,7 +51,7 @@ GOOD: dict[str, Any] = {
     "routes": [{"name": "r", "match": {"prefix": "/r"}, "upstream": "https://r.internal", "token": "t"}],
 }
 KEY = base64.b64encode(b"hunter2-canary 32 bytes long key").decode()
-SECRETS = {"CLIENT_SECRET": CANARY, "KEY": KEY}
+SECRETS = {"CLIENT_SECRET": CANARY, "KEY": KEY, "PEM": "-----BEGIN PRIVATE KEY-----"}
 REDIS: dict[str, Any] = {
     "url": "redis://redis.internal",
     "encryption_keys": [{"id": "k1", "key": {"env": "KEY"}}],
@@ -97,6 +105,11 @@ credentials:
   fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
   secret-file: {{client_id: me, client_secret: {{file: {secret}}}}}
   both: {{file: {both}}}
+  aws:
+    aws_secret:
+      {{id: "m2m/{{service}}", region: eu-west-1, endpoint: "http://[::1]:1", stage: BLUE, pointer: /a~1b/0}}
+    service: ledger
+    share: false
   public: {{client_id: me}}
 tokens:
   t:
@@ -129,6 +142,15 @@ log: {{format: console, level: debug}}
     assert config.credentials == {
         "fixed": FixedCredentials("me", Secret(CANARY)),
         "secret-file": SecretFileCredentials("me", secret),
+        "aws": AwsSecretCredentials(
+            "m2m/{service}",
+            "ledger",
+            "eu-west-1",
+            "http://[::1]:1",
+            stage="BLUE",
+            pointer="/a~1b/0",
+            share=False,
+        ),
         "both": FileCredentials(both),
         "public": FixedCredentials("me", Secret("")),
     }
@@ -378,7 +400,21 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "letters, digits",
     ),
     ("busts", {"listen": [{"channel": "c", "dialect": "lerian"}]}, "busts.listen", "no Redis to listen on"),
-    ("tenant", {}, "tenant", "unknown key"),
+    ("tenant", {}, "tenant", "names nobody"),
+    ("tenant", {"header": "X Tenant"}, "tenant.header", "name of a header field"),
+    ("tenant", {"header": "Authorization"}, "tenant.header", "means something else"),
+    ("tenant", {"header": "X-T", "path": True}, "tenant.path", "a header already"),
+    ("tenant", {"default": "a:b"}, "tenant.default", "letters, digits"),
+    ("tenant", {"default": "a..b"}, "tenant.default", "single dots"),
+    ("tenant", {"header": "X-T", "allow": ["a", "../b"]}, "tenant.allow[1]", "letters, digits"),
+    ("tenant", {"header": "X-T", "default": "c", "allow": ["a"]}, "tenant.default", "not in tenant.allow"),
+    (
+        "tokens__t__token_endpoint",
+        "https://auth.test/{tenant}/token",
+        "tokens.t.token_endpoint",
+        "no tenant section",
+    ),
+    ("tokens__t__audience", "api-{tenant}", "tokens.t.audience", "no tenant section"),
     ("credentials__c__client_secret", CANARY, "credentials.c.client_secret", "never written here"),
     (
         "credentials__c__client_secret",
@@ -415,10 +451,56 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     (
         "credentials__c",
         {"file": __file__, "aws_secret": {"id": "x"}},
-        "credentials.c.aws_secret",
-        "unknown key",
+        "credentials.c",
+        "exactly one of",
     ),
-    ("credentials__c", {}, "credentials.c", "exactly one of: file, client_id"),
+    ("credentials__c", {"aws_secret": {}}, "credentials.c.aws_secret.id", "missing"),
+    (
+        "credentials",
+        {"c": {"aws_secret": {"id": "x"}}, "d": {"aws_secret": {"id": "y"}, "service": "c"}},
+        "credentials.d.service",
+        "c has the same",
+    ),
+    ("credentials__c__share", False, "credentials.c.share", "only meaningful beside aws_secret"),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "{tenant}/x"}},
+        "credentials.c.aws_secret.id",
+        "no tenant section",
+    ),
+    ("credentials__c", {"aws_secret": {"id": "{name}/x"}}, "credentials.c.aws_secret.id", "only {service}"),
+    ("credentials__c", {"aws_secret": {"id": "a b"}}, "credentials.c.aws_secret.id", "name or ARN"),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "region": "Ireland"}},
+        "credentials.c.aws_secret.region",
+        "eu-west-1",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "endpoint": "http://aws.test"}},
+        "credentials.c.aws_secret.endpoint",
+        "use https",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "stage": "A B"}},
+        "credentials.c.aws_secret.stage",
+        "staging label",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "pointer": "a/b"}},
+        "credentials.c.aws_secret.pointer",
+        "JSON pointer",
+    ),
+    (
+        "credentials__c",
+        {"aws_secret": {"id": "x", "pointer": "/a~2"}},
+        "credentials.c.aws_secret.pointer",
+        "JSON pointer",
+    ),
+    ("credentials__c", {}, "credentials.c", "exactly one of: aws_secret, file, client_id"),
     ("credentials__c", {"file": "/nope"}, "credentials.c.file", "cannot be read"),
     ("credentials__c", {"client_id": "me"}, "tokens.t.credentials", "has no client_secret"),
     ("credentials__c__client_id", 12, "credentials.c.client_id", "put it in quotes"),
@@ -426,11 +508,79 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("credentials__c__service", "a:b", "credentials.c.service", "letters, digits"),
     ("credentials__a/b", {"client_id": "me"}, "credentials.a/b", "letters, digits"),
     ("credentials__{x}", {"client_id": "me"}, "credentials.{x}", "letters, digits"),
-    ("tokens__t__grant", "token_exchange", "tokens.t.grant", "must be one of: client_credentials"),
-    ("tokens__t__client_auth", "private_key_jwt", "tokens.t.client_auth", "must be one of"),
+    ("tokens__t__grant", "implicit", "tokens.t.grant", "must be one of: client_credentials"),
+    ("tokens__t__grant", "token_exchange", "tokens.t.subject", "missing: token_exchange exchanges it"),
+    ("tokens__t__grant", "jwt_bearer", "tokens.t", "exactly one of: subject, assertion"),
+    ("tokens__t__client_auth", "client_secret_jwt", "tokens.t.client_auth", "must be one of"),
+    ("tokens__t__client_auth", "private_key_jwt", "tokens.t.credentials", "c has no private_key"),
+    ("tokens__t__client_auth", "client_assertion_file", "tokens.t.credentials", "c has no assertion_file"),
+    (
+        "tokens__t__client_auth",
+        "tls_client_auth",
+        "tokens.t.tls.certificate_file",
+        "tls_client_auth presents",
+    ),
+    ("tokens__t__assertion_audience", "x", "tokens.t.assertion_audience", "nothing to sign"),
+    ("tokens__t__parameters", {"scope": "x"}, "tokens.t.parameters.scope", "the sidecar writes that itself"),
+    ("tokens__t__parameters", {"client_id": "x"}, "tokens.t.parameters.client_id", "writes that itself"),
+    ("tokens__t__parameters", {"a b": "x"}, "tokens.t.parameters.a b", "letters, digits"),
+    ("tokens__t__parameters", {"a": 1}, "tokens.t.parameters.a", "put it in quotes"),
+    (
+        "tokens__t__requested_token_type",
+        "jwt",
+        "tokens.t.requested_token_type",
+        "only for grant: token_exchange",
+    ),
+    ("tokens__t__assertion", {}, "tokens.t.assertion", "only for grant: jwt_bearer"),
+    ("tokens__t__subject", {"file": __file__}, "tokens.t.subject", "token_exchange or jwt_bearer"),
+    ("tokens__t__subject", CANARY, "tokens.t.subject", "a token is never written here"),
+    ("tokens__t__subject", {"file": "/nope"}, "tokens.t.subject.file", "cannot be read"),
+    (
+        "tokens__t__subject",
+        {"file": __file__, "type": "jwt "},
+        "tokens.t.subject.type",
+        "write one of access_token",
+    ),
+    (
+        "tokens__t__subject",
+        {"file": __file__, "header": "X"},
+        "tokens.t.subject",
+        "exactly one of: file, header",
+    ),
+    ("tokens__t__subject", {"header": "X Y"}, "tokens.t.subject.header", "name of a header field"),
+    ("tokens__t__actor", {"file": __file__}, "tokens.t.actor", "beside subject"),
+    ("tokens__t__tls", {"ca_file": "/nope"}, "tokens.t.tls.ca_file", "cannot be read"),
+    ("tokens__t__issuer", "https://auth.example.com", "tokens.t", "exactly one of: token_endpoint, issuer"),
+    ("credentials__c__private_key", CANARY, "credentials.c.private_key", "a key is never written here"),
+    (
+        "credentials__c__private_key",
+        {"file": __file__},
+        "credentials.c.private_key.file",
+        "neither a PEM key nor a JWK",
+    ),
+    (
+        "credentials__c__private_key",
+        {"env": "CLIENT_SECRET"},
+        "credentials.c.private_key.env",
+        "neither a PEM key nor a JWK",
+    ),
+    (
+        "credentials__c__private_key",
+        {"env": "PEM", "algorithm": "HS256"},
+        "credentials.c.private_key.algorithm",
+        "must be one of: RS256",
+    ),
+    ("credentials__c__private_key", {}, "credentials.c.private_key", "exactly one of: file, env"),
+    ("credentials__c__assertion_file", "/nope", "credentials.c.assertion_file", "cannot be read"),
+    (
+        "credentials__c",
+        {"file": __file__, "assertion_file": __file__},
+        "credentials.c.assertion_file",
+        "only meaningful beside client_id",
+    ),
     ("tokens__t__credentials", "zz", "tokens.t.credentials", "there is no such entry; there is: c"),
     ("tokens__t__credentials", None, "tokens.t.credentials", "missing"),
-    ("tokens__t__token_endpoint", None, "tokens.t.token_endpoint", "missing"),
+    ("tokens__t__token_endpoint", None, "tokens.t", "exactly one of: token_endpoint, issuer"),
     ("tokens__t__token_endpoint", "http://auth/token", "tokens.t.token_endpoint", "use https"),
     (
         "tokens__t__token_endpoint",
@@ -443,7 +593,6 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("tokens__t__scope", "a b", "tokens.t.scope", "write a list"),
     ("tokens__t__scope", ["a b"], "tokens.t.scope[0]", "one scope an entry"),
     ("tokens__t__resource", ["/x"], "tokens.t.resource[0]", "absolute URI"),
-    ("tokens__t__subject", {}, "tokens.t.subject", "unknown key"),
     ("routes", [], "routes", "at least one"),
     ("routes", None, "routes", "missing"),
     ("routes", {}, "routes", "write a list"),
@@ -499,6 +648,173 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
     told = faults(file, SECRETS | {"EMPTY": ""})
     assert [(fault.source, fault.path) for fault in told] == [(file, path)]
     assert reason in told[0].reason
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "reason"),
+    [
+        ({"issuer": "http://auth"}, "tokens.t.issuer", "use https"),
+        ({"issuer": "https://auth?x"}, "tokens.t.issuer", "no query"),
+        (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "assertion": {}},
+            "tokens.t.credentials",
+            "no private_key to sign the assertion with",
+        ),
+        (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"file": __file__, "type": "jwt"}},
+            "tokens.t.subject.type",
+            "take the type out",
+        ),
+        *(
+            (
+                {
+                    "issuer": "https://auth",
+                    "grant": "jwt_bearer",
+                    "subject": {"header": "X", "verify": {"issuer": "https://i", "audience": "a", **wrong}},
+                },
+                f"tokens.t.subject.verify.{place}",
+                reason,
+            )
+            for wrong, place, reason in (
+                ({"issuer": "http://i"}, "issuer", "use https"),
+                ({"jwks_uri": "http://i"}, "jwks_uri", "use https"),
+                ({"algorithms": ["none"]}, "algorithms[0]", "must be one of: RS256"),
+                ({"algorithms": ["HS256"]}, "algorithms[0]", "must be one of: RS256"),
+                ({"algorithms": []}, "algorithms", "at least one"),
+                ({"audience": 1}, "audience", "put it in quotes"),
+            )
+        ),
+        (
+            {
+                "issuer": "https://auth",
+                "grant": "jwt_bearer",
+                "subject": {"file": __file__, "verify": {"issuer": "https://i", "audience": "a"}},
+            },
+            "tokens.t.subject.verify",
+            "only meaningful beside header",
+        ),
+        (
+            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"header": "Host"}},
+            "tokens.t.subject.header",
+            "means something else",
+        ),
+        (
+            {
+                "issuer": "https://auth",
+                "grant": "token_exchange",
+                "subject": {"header": "X-Who"},
+                "actor": {"header": "x-who"},
+            },
+            "tokens.t.actor.header",
+            "brings the subject already",
+        ),
+        (
+            {"token_endpoint": "http://127.0.0.1/t", "tls": {"ca_file": __file__}},
+            "tokens.t.tls",
+            "the authorization server is plain http",
+        ),
+    ],
+)
+def test_b85_what_a_token_request_needs_is_told(
+    tmp_path: Path, token: dict[str, object], path: str, reason: str
+) -> None:
+    """Between keys of one entry, and between it and its credentials."""
+    written = tree(tokens={"t": {"credentials": "c", **token}})
+    (told,) = faults(write(tmp_path / "config.yaml", written), SECRETS)
+    assert told.path == path
+    assert reason in told.reason
+
+
+def test_every_way_of_asking_becomes_a_token_request(tmp_path: Path) -> None:
+    """Keys, files, types, parameters and assertions arrive where they are meant."""
+    pem = write(tmp_path / "key.pem", "-----BEGIN PRIVATE KEY-----")
+    token = write(tmp_path / "token", "a.b.c\n")
+    config = read(
+        tmp_path,
+        f"""
+credentials:
+  signing:
+    client_id: me
+    private_key: {{file: {pem}, passphrase: {{env: CLIENT_SECRET}}, algorithm: PS256, kid: k, certificate_file: {pem}}}
+  given: {{client_id: me, assertion_file: {token}}}
+tokens:
+  exchange:
+    grant: token_exchange
+    issuer: https://auth.example.com/realm
+    client_auth: private_key_jwt
+    assertion_audience: aud
+    credentials: signing
+    parameters: {{organization: o, empty: ""}}
+    subject: {{file: {token}}}
+    actor: {{file: {token}, type: "urn:example:type"}}
+    requested_token_type: jwt
+  bearer:
+    grant: jwt_bearer
+    token_endpoint: https://auth.example.com/token
+    tls: {{ca_file: {pem}, certificate_file: {pem}, key_file: {pem}}}
+    client_auth: tls_client_auth
+    credentials: signing
+    assertion: {{issuer: i, subject: s, audience: a, claims: {{scope: x}}}}
+  given:
+    grant: jwt_bearer
+    token_endpoint: https://auth.example.com/token
+    client_auth: client_assertion_file
+    credentials: given
+    subject: {{file: {token}}}
+  behalf:
+    grant: token_exchange
+    issuer: https://auth.example.com
+    credentials: given
+    client_auth: client_assertion_file
+    subject:
+      header: X-Subject
+      type: jwt
+      verify: {{issuer: "https://idp", audience: me, jwks_uri: "https://idp/keys", algorithms: [ES256, PS256]}}
+routes: [{{name: r, upstream: "https://r", token: exchange}}]
+""",
+    )
+    rule = Verification("https://idp", "me", "https://idp/keys", ("ES256", "PS256"))
+    brought = Presented(FromRequest(b"x-subject", rule), "", "urn:ietf:params:oauth:token-type:jwt")
+    assert config.tokens["behalf"].subject == brought
+    assert config.tokens["behalf"].brought == {b"x-subject"}
+    exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
+    key = PrivateKey(SecretFile(pem), Secret(CANARY), "PS256", "k", pem)
+    whose = subjects.identity("a.b.c")
+    assert exchange == TokenRequest(
+        name="exchange",
+        credentials="signing",
+        service="signing",
+        issuer="https://auth.example.com/realm",
+        client="['id', 'me']",
+        grant="token_exchange",
+        client_auth="private_key_jwt",
+        parameters=(("organization", "o"), ("empty", "")),
+        private_key=key,
+        assertion_audience="aud",
+        subject=Presented(SecretFile(token), whose, "urn:ietf:params:oauth:token-type:access_token"),
+        actor=Presented(SecretFile(token), whose, "urn:example:type"),
+        requested_token_type="urn:ietf:params:oauth:token-type:jwt",
+    )
+    assert (bearer.tls, bearer.client_auth) == (Tls(pem, pem, pem), "tls_client_auth")
+    assert bearer.assertion == Assertion("i", "s", "a", (("scope", "x"),))
+    assert (given.assertion_file, given.client_auth) == (token, "client_assertion_file")
+    assert given.subject is not None
+
+
+def test_b69_other_credentials_of_the_same_name_are_other_credentials(tmp_path: Path) -> None:
+    """Deployments that share a Redis, and a name by chance, share no token."""
+    both = write(tmp_path / "both.json", "{}")
+    keys = {
+        read(tmp_path, tree(credentials={"c": entry})).tokens["t"].key
+        for entry in (
+            {"client_id": "me", "client_secret": {"env": "CLIENT_SECRET"}},
+            {"client_id": "you", "client_secret": {"env": "CLIENT_SECRET"}},
+            {"file": both},
+            {"aws_secret": {"id": "me"}},
+            {"aws_secret": {"id": "me", "region": "eu-west-1"}},
+        )
+    }
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize(
@@ -815,3 +1131,41 @@ def test_the_schema_describes_every_key() -> None:
     assert described["drain_timeout"]["pattern"] == r"^[0-9]{1,9}(ms|s|m|h)$"
     assert described["drain_timeout"]["default"] == "25s"
     assert all(part["additionalProperties"] is False for part in schema["$defs"].values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("tenant", "good"),
+    [
+        ({"header": "X-T"}, False),
+        ({"path": True}, False),
+        ({"header": "X-T", "allow": ["acme"]}, True),
+        ({"default": "acme"}, True),
+    ],
+)
+@pytest.mark.parametrize("key", ["token_endpoint", "issuer"])
+def test_clients_never_choose_the_host_that_gets_our_credentials(
+    tmp_path: Path, tenant: object, good: bool, key: str
+) -> None:
+    """A template in an address's host needs a list of tenants, or only one; in its path it does not."""
+    document = tree(tenant=tenant, tokens={"t": {key: "https://{tenant}.auth.test", "credentials": "c"}})
+    if good:
+        assert read(tmp_path, document).tokens
+    else:
+        told = faults(write(tmp_path / "config.yaml", document), SECRETS)
+        assert [(fault.path, "give tenant.allow" in fault.reason) for fault in told] == [
+            (f"tokens.t.{key}", True)
+        ]
+    document = tree(tenant=tenant, tokens={"t": {key: "https://auth.test/{tenant}", "credentials": "c"}})
+    assert read(tmp_path, document).tokens
+
+
+def test_tenants_are_read_in_their_one_form(tmp_path: Path) -> None:
+    """The field's name small, UUIDs too; the only one there is goes into the token requests at once."""
+    uuid = "7D9F6F43-8C3A-4A5F-9C1E-2F6F3A1B0C9D"
+    config = read(tmp_path, tree(tenant={"header": "X-Tenant-Id", "default": uuid, "allow": ["acme", uuid]}))
+    allow = frozenset({"acme", uuid.lower()})
+    assert config.tenants == TenantRule(header=b"x-tenant-id", default=uuid.lower(), allow=allow)
+    assert config.tokens["t"].tenant == ""
+    config = read(tmp_path, tree(tenant={"default": "acme"}))
+    assert config.tenants is None
+    assert [config.tokens["t"].tenant, config.routes[0].token] == ["acme", config.tokens["t"]]

@@ -2,16 +2,24 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
+from sidecar.adapters.secret_files import SecretReader
 from sidecar.core.credentials import Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import TokenFetched, TokenFetchFailed
+from sidecar.core.keys import PrivateKey, SigningKey
 from sidecar.core.ports import Reply
-from sidecar.core.secret import Secret, fingerprint
-from sidecar.core.token import TokenRequest
+from sidecar.core.secret import Secret, SecretFile, fingerprint
+from sidecar.core.tls import Tls
+from sidecar.core.token import Assertion, Presented, TokenRequest
+from sidecar.discovery import Discovery
 from sidecar.exchange import Exchange
+from tests.core.test_subjects import jwt
 from tests.fakes import FakeClock, RecordingJournal
 
 ANY = float("-inf")
@@ -32,10 +40,14 @@ class RotatingCredentials:
         self._clock = clock
         self.current = "s1"
         self.demands: list[float] = []
+        self.rejected: list[Credentials | None] = []
         self._held: Credentials | None = None
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         self.demands.append(newer_than)
+        self.rejected.append(rejected)
         if self._held is None or self._held.read_at <= newer_than:
             self._held = Credentials("me", Secret(self.current), self._clock.now())
         return self._held
@@ -50,17 +62,34 @@ class ScriptedEndpoint:
         self.takes = 0.0
         self.reply: Reply | None = None
         self.forms: list[str] = []
+        self.urls: list[str] = []
 
-    async def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
+    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         self.forms.append(form)
+        self.urls.append(url)
         if self.takes:
             await self._clock.advance(self.takes)
         if self.reply is not None:
             return self.reply
-        if f"client_secret={self.accepted}" not in form:
+        if "client_secret=" in form and f"client_secret={self.accepted}" not in form:
             return Reply(401, "application/json", b'{"error":"invalid_client"}')
         body = {"access_token": "canary", "token_type": "Bearer", "expires_in": 100}
         return Reply(200, "application/json", json.dumps(body).encode())
+
+    async def get(self, url: str, tls: Tls) -> Reply:
+        document = {"issuer": "https://auth.test", "token_endpoint": "https://auth.test/found"}
+        return Reply(200, "application/json", json.dumps(document).encode())
+
+
+class RecordingSigner:
+    """Signs nothing, and keeps what it should have signed with which key."""
+
+    def __init__(self) -> None:
+        self.signed: list[tuple[SigningKey, Mapping[str, object], float]] = []
+
+    async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
+        self.signed.append((key, claims, life))
+        return f"signed-{len(self.signed)}"
 
 
 class Rig:
@@ -70,10 +99,14 @@ class Rig:
         self.clock = FakeClock()
         self.credentials = RotatingCredentials(self.clock)
         self.endpoint = ScriptedEndpoint(self.clock)
+        self.signer = RecordingSigner()
         self.journal = RecordingJournal()
         self.exchange = Exchange(
             credentials={"ledger-client": self.credentials},
-            endpoint=self.endpoint,
+            server=self.endpoint,
+            discovery=Discovery(self.endpoint, self.clock),
+            secrets=SecretReader(),
+            signer=self.signer,
             clock=self.clock,
             journal=self.journal,
             fingerprint_key=KEY,
@@ -128,6 +161,10 @@ async def test_b30_rejected_credentials_are_read_again_and_tried_once_more(rig: 
     assert token.authorization == b"Bearer canary"
     assert len(rig.endpoint.forms) == 3
     assert len(rig.failures()) == 1
+    assert rig.credentials.rejected[:2] == [None, None]
+    rejected = rig.credentials.rejected[2]
+    assert rejected is not None
+    assert rejected.client_secret.reveal() == "s1"
 
 
 async def test_b30_credentials_rejected_twice_are_a_refusal(rig: Rig) -> None:
@@ -174,3 +211,124 @@ async def test_b07_a_token_that_is_dead_on_arrival_is_refused(
     rig.endpoint.takes = takes
     with pytest.raises(TokenRefused, match=r"auth\.test.*already expired"):
         await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+
+
+ACCEPTED = b'{"access_token": "canary", "expires_in": 3600}'
+
+
+async def test_b65_the_token_endpoint_is_where_the_issuer_says(rig: Rig) -> None:
+    """Assertions are then for the issuer, which cannot be mistaken for another server (RFC 7523 section 3)."""
+    request = replace(REQUEST, token_endpoint="", issuer="https://auth.test", client_auth="private_key_jwt")
+    request = replace(request, private_key=PrivateKey(Secret("key")))
+    await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert rig.endpoint.urls == ["https://auth.test/found"]
+    assert rig.signer.signed[0][1]["aud"] == "https://auth.test"
+
+
+async def test_b62_an_assertion_of_ours_is_signed_for_each_request(rig: Rig, tmp_path: Path) -> None:
+    """With the key as its file is now; it lives for a minute at most."""
+    for name in ("key", "passphrase", "certificate"):
+        (tmp_path / name).write_text(f"{name}-1\n")
+    key = PrivateKey(
+        SecretFile(str(tmp_path / "key")),
+        SecretFile(str(tmp_path / "passphrase")),
+        "ES256",
+        "kid",
+        str(tmp_path / "certificate"),
+    )
+    request = replace(REQUEST, client_auth="private_key_jwt", private_key=key)
+    await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    (tmp_path / "key").write_text("key-2")
+    await rig.exchange.token(replace(request, assertion_audience="aud"), newer_than=ANY, reason="cold")
+    claims = {"iss": "me", "sub": "me", "aud": "https://auth.test/token"}
+    first = SigningKey(Secret("key-1"), Secret("passphrase-1"), "ES256", "kid", "certificate-1")
+    assert rig.signer.signed == [
+        (first, claims, 60.0),
+        (replace(first, text=Secret("key-2")), {**claims, "aud": "aud"}, 60.0),
+    ]
+    assert [parse_qs(form)["client_assertion"] for form in rig.endpoint.forms] == [["signed-1"], ["signed-2"]]
+
+
+async def test_b62_an_assertion_of_somebody_elses_is_read_for_each_request(rig: Rig, tmp_path: Path) -> None:
+    """The kubelet renews a projected token in its file."""
+    path = tmp_path / "token"
+    request = replace(REQUEST, client_auth="client_assertion_file", assertion_file=str(path))
+    for content in ("one", "two"):
+        path.write_text(content)
+        await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert [parse_qs(form)["client_assertion"] for form in rig.endpoint.forms] == [["one"], ["two"]]
+
+
+async def test_b63_subject_and_actor_are_read_for_each_request(rig: Rig, tmp_path: Path) -> None:
+    """Both from their files, opaque ones too."""
+    subject, actor = tmp_path / "subject", tmp_path / "actor"
+    actor.write_text("actor")
+    request = replace(
+        REQUEST,
+        grant="token_exchange",
+        subject=Presented(SecretFile(str(subject)), "s", "urn:t"),
+        actor=Presented(SecretFile(str(actor)), "a", "urn:t"),
+    )
+    for content in ("one", "two"):
+        subject.write_text(content)
+        await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    forms = [parse_qs(form) for form in rig.endpoint.forms]
+    assert [form["subject_token"] for form in forms] == [["one"], ["two"]]
+    assert [form["actor_token"] for form in forms] == [["actor"], ["actor"]]
+
+
+async def test_b64_what_we_get_for_a_subject_lives_no_longer_and_carries_its_labels(
+    rig: Rig, tmp_path: Path
+) -> None:
+    """So it dies with the subject, and can be bust by its user."""
+    path = tmp_path / "subject"
+    path.write_text(jwt(sub="alice", exp=rig.clock.now() + 100, teams=["red"]))
+    request = replace(REQUEST, grant="jwt_bearer", subject=Presented(SecretFile(str(path)), "s", "urn:t"))
+    rig.endpoint.reply = Reply(200, "application/json", ACCEPTED)
+    token = await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert token.expires_at == rig.clock.now() + 100
+    assert token.labels == {("service", "ledger-client"), ("user", "alice"), ("team", "red")}
+
+
+async def test_b64_for_an_expired_subject_nobody_is_asked(rig: Rig, tmp_path: Path) -> None:
+    """The next one in its file may do, so it is an outage; its message names the file, not the token."""
+    path = tmp_path / "subject"
+    path.write_text(token := jwt(sub="alice", exp=rig.clock.now()))
+    request = replace(REQUEST, grant="token_exchange", subject=Presented(SecretFile(str(path)), "s", "urn:t"))
+    with pytest.raises(TokenUnavailable, match="has expired") as raised:
+        await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert str(path) in str(raised.value)
+    assert token not in str(raised.value)
+    assert rig.endpoint.forms == []
+
+
+async def test_b65_a_jwt_bearer_grant_may_be_signed_here(rig: Rig) -> None:
+    """And the client may prove itself with the same key."""
+    request = replace(
+        REQUEST,
+        grant="jwt_bearer",
+        client_auth="private_key_jwt",
+        private_key=PrivateKey(Secret("key")),
+        assertion=Assertion(subject="alice", claims=(("scope", "x"),)),
+    )
+    await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    proof, grant = (claims for _, claims, _ in rig.signer.signed)
+    assert proof == {"iss": "me", "sub": "me", "aud": "https://auth.test/token"}
+    assert grant == {"iss": "me", "sub": "alice", "aud": "https://auth.test/token", "scope": "x"}
+    form = parse_qs(rig.endpoint.forms[0])
+    assert (form["client_assertion"], form["assertion"]) == (["signed-1"], ["signed-2"])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"canary\xff"])
+async def test_b70_a_file_that_cannot_be_read_is_an_outage(
+    rig: Rig, tmp_path: Path, content: bytes | None
+) -> None:
+    """It may be about to be mounted; nothing of it is told."""
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    request = replace(REQUEST, client_auth="client_assertion_file", assertion_file=str(path))
+    with pytest.raises(TokenUnavailable, match="token") as raised:
+        await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert "canary" not in str(raised.value)
+    assert [event.outcome for event in rig.failures()] == ["unavailable"]

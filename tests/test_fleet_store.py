@@ -23,9 +23,9 @@ from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.core.backoff import Setback
 from sidecar.core.breaker import LIMIT as FAILURES
 from sidecar.core.lease import Claim, Lease
-from sidecar.core.routes import Tls
-from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings, SecretFile
+from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.settings import RedisSettings
+from sidecar.core.tls import Tls
 from sidecar.core.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import PATIENCE, RedisServer

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar import admin, cache, cli
-from sidecar.adapters import credential_sources, output, token_endpoint
+from sidecar import admin, cache, cli, rationed
+from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
 from sidecar.adapters.logs import JsonLines
 from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
@@ -55,11 +55,12 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
     def elsewhere(path: re.Match[str]) -> str:
         copy = tmp_path / path[0].replace("/", "_")
-        copy.write_text("A" * 43 + "=")  # good as a secret, a token and a key
+        pem = path[0].endswith(".pem")
+        copy.write_text("-----BEGIN PRIVATE KEY-----" if pem else "A" * 43 + "=")  # also an encryption key
         return str(copy)
 
     file = tmp_path / "sidecar.yaml"
-    file.write_text(re.sub(r"(?<=file: )/[^\s}]+", elsewhere, text))
+    file.write_text(re.sub(r"(?<=file: )/[^\s,}]+", elsewhere, text))
     assert load(str(file), dict.fromkeys(re.findall(r"env: (\w+)", text), "secret")).routes
 
 
@@ -204,6 +205,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for an admin connection": f"{admin.LIFETIME:g} s",
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
+        "First tokens of tenants not in `tenant.allow`, and of subjects that are refused, at once": str(
+            rationed.BURST
+        ),
+        "The same, a second from then on": f"{rationed.RATE:g}",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
         "Time for a question to Redis": f"{link.LIMIT:g} s",
         "Silence of the bus": f"{subscription.SILENCE:g} s",
@@ -212,6 +217,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Revocations remembered": str(selectors.MAX_REMEMBERED),
         "Body of a `POST` to the admin server": size(admin.MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
+        "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
         "Log lines waiting to be written": size(output.CAPACITY),
     }

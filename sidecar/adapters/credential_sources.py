@@ -1,7 +1,6 @@
 """Credentials from the configuration and from files."""
 
 import asyncio
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +10,15 @@ from typing import BinaryIO
 
 from sidecar.core.credentials import (
     Credentials,
-    CredentialSpec,
     FileCredentials,
     FixedCredentials,
+    LocalCredentials,
     SecretFileCredentials,
 )
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.ports import Clock, CredentialSource
 from sidecar.core.secret import Secret
+from sidecar.core.secret_text import client_of
 
 SIZE_LIMIT = 65_536
 """Bytes of a credentials file."""
@@ -27,7 +27,7 @@ _Parse = Callable[[str], tuple[str, str]]
 _Signature = tuple[int, int, int, int]
 
 
-def source_of(spec: CredentialSpec, clock: Clock) -> CredentialSource:
+def source_of(spec: LocalCredentials, clock: Clock) -> CredentialSource:
     """Return what reads the credentials that the configuration describes."""
     match spec:
         case FixedCredentials():
@@ -35,7 +35,7 @@ def source_of(spec: CredentialSpec, clock: Clock) -> CredentialSource:
         case SecretFileCredentials(client_id, path):
             return FileSource(path, partial(_secret_alone, client_id), clock)
         case FileCredentials(path):
-            return FileSource(path, _both, clock)
+            return FileSource(path, client_of, clock)
 
 
 class FixedSource:
@@ -45,7 +45,9 @@ class FixedSource:
         self._spec = spec
         self._clock = clock
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         """Return the credentials."""
         return Credentials(self._spec.client_id, self._spec.client_secret, self._clock.now())
 
@@ -69,7 +71,9 @@ class FileSource:
         self._clock = clock
         self._held: _Held | None = None
 
-    async def read(self, *, newer_than: float) -> Credentials:
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
         """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
         self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
         return held.credentials
@@ -112,20 +116,3 @@ def _secret_alone(client_id: str, text: str) -> tuple[str, str]:
     if not secret:
         raise ValueError("it is empty")
     return client_id, secret
-
-
-def _both(text: str) -> tuple[str, str]:
-    try:
-        members = json.loads(text)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004  what the file holds is wrong, not a type
-    return _member(members, "client_id", "clientId"), _member(members, "client_secret", "clientSecret")
-
-
-def _member(members: dict[str, object], snake: str, camel: str) -> str:
-    value = members.get(snake, members.get(camel))
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")
-    return value

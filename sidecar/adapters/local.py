@@ -1,6 +1,7 @@
-"""The fleet of a sidecar on its own."""
+"""What a sidecar on its own has in place of a fleet."""
 
 from sidecar.core.busts import Busted
+from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.token import Token, TokenRequest
 
 
@@ -19,3 +20,19 @@ class Alone:
 
     async def healed(self, request: TokenRequest) -> None:
         """Nobody else did."""
+
+
+class Unshared:
+    """The store of credentials that are not to be shared."""
+
+    async def look(self, key: CredentialKey) -> StoredCredentials:
+        """There are none."""
+        return StoredCredentials()
+
+    async def keep(
+        self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
+    ) -> None:
+        """Nobody else sees them."""
+
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+        """Nobody else has them."""

@@ -1,9 +1,10 @@
 """Secrets where the configuration says they are."""
 
+import asyncio
 from pathlib import Path
 
-from sidecar.core.secret import Secret
-from sidecar.core.settings import SecretFile, SecretRef
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.secret import Secret, SecretFile, SecretRef
 
 SIZE_LIMIT = 65_536
 """Bytes of a secret's file."""
@@ -25,3 +26,19 @@ def read_secret(where: SecretRef) -> Secret:
     if not text:
         raise ValueError(f"{where.path} is empty, or is not UTF-8 text")
     return Secret(text)
+
+
+class SecretReader:
+    """Reads what a token request needs at the moment it is made."""
+
+    async def read(self, where: SecretRef) -> Secret:
+        """Return the secret as it is now. Raises TokenUnavailable when it cannot be read."""
+        if not isinstance(where, SecretFile):
+            return where
+        try:
+            return await asyncio.to_thread(read_secret, where)
+        except OSError as error:
+            reason = f"cannot read {where.path}: {error.strerror or type(error).__name__}"
+            raise TokenUnavailable(reason, 0.0) from None
+        except ValueError as error:
+            raise TokenUnavailable(str(error), 0.0) from None

@@ -1,5 +1,7 @@
-"""The client of token endpoints, on aiohttp; apart from the data plane's pool in every respect."""
+"""The client of authorization servers, on aiohttp; apart from the data plane's pool in every respect."""
 
+import asyncio
+import ssl
 from collections.abc import Mapping
 
 import aiohttp
@@ -8,6 +10,7 @@ from yarl import URL
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.oauth import host_of
 from sidecar.core.ports import Reply
+from sidecar.core.tls import Tls
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
@@ -18,7 +21,10 @@ MAX_CONNECTIONS = 100
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "nothing came in time; check address, port and network policy"),
-    (aiohttp.ClientConnectorDNSError, "its name does not resolve; check token_endpoint and the DNS"),
+    (
+        aiohttp.ClientConnectorDNSError,
+        "its name does not resolve; check token_endpoint or issuer, and the DNS",
+    ),
     (
         aiohttp.ClientConnectorCertificateError,
         "its certificate is not trusted; check its names, its dates and the authorities known here",
@@ -27,15 +33,15 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorError, "cannot connect; check address, port and network policy"),
     (aiohttp.ServerConnectionError, "it closed the connection without an answer"),
     (aiohttp.ClientPayloadError, f"its answer broke off or is larger than {SIZE_LIMIT} bytes"),
-    (aiohttp.NonHttpUrlClientError, "the address is not an HTTP one; check token_endpoint"),
-    (ValueError, "the address cannot be used; check token_endpoint"),
+    (aiohttp.NonHttpUrlClientError, "the address is not an HTTP one; check token_endpoint or issuer"),
+    (ValueError, "the address cannot be used; check token_endpoint or issuer"),
     (Exception, "its answer is not HTTP"),
 )
 """What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything."""
 
 
-class HttpTokenEndpoint:
-    """POSTs token requests: no redirects, no cookies, no proxies or netrc from the environment.
+class HttpAuthorizationServer:
+    """Asks for tokens and metadata: no redirects, no cookies, no proxies or netrc from the environment.
 
     Each request has a connection of its own. A kept one that the server just closed would fail a POST that
     nobody may repeat blindly, and token requests are too rare to gain from keeping it.
@@ -47,13 +53,13 @@ class HttpTokenEndpoint:
         self._total_limit = total_limit
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
+    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """Send the form and return the answer, whatever its status. Raises TokenUnavailable without one."""
-        try:
-            return await self._post(url, headers, form)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            hint = next(hint for kind, hint in _HINTS if isinstance(error, kind))
-            raise TokenUnavailable(f"no answer from token endpoint {host_of(url)}: {hint}", 0.0) from None
+        return await self._ask("POST", url, headers, form, tls)
+
+    async def get(self, url: str, tls: Tls) -> Reply:
+        """Ask for a document; otherwise like `post`."""
+        return await self._ask("GET", url, {"Accept": "application/json"}, None, tls)
 
     async def close(self) -> None:
         """Close what is open."""
@@ -61,11 +67,34 @@ class HttpTokenEndpoint:
             await self._session.close()
             self._session = None
 
-    async def _post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], form: str | None, tls: Tls
+    ) -> Reply:
+        context = await asyncio.to_thread(_context, tls) if tls != Tls() else None
+        try:
+            return await self._answer(method, url, headers, form, context)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            hint = next(hint for kind, hint in _HINTS if isinstance(error, kind))
+            asked = "token endpoint " if method == "POST" else ""
+            raise TokenUnavailable(f"no answer from {asked}{host_of(url)}: {hint}", 0.0) from None
+
+    async def _answer(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        form: str | None,
+        context: ssl.SSLContext | None,
+    ) -> Reply:
         if self._session is None:
             self._session = self._open()
-        async with self._session.post(
-            URL(url), data=form.encode(), headers=headers, allow_redirects=False
+        async with self._session.request(
+            method,
+            URL(url),
+            data=form.encode() if form is not None else None,
+            headers=headers,
+            allow_redirects=False,
+            ssl=context or True,
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
@@ -88,3 +117,30 @@ class HttpTokenEndpoint:
             headers={"User-Agent": "credential-sidecar", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=self._total_limit, connect=self._connect_limit),
         )
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Read the files anew, since they rotate. Raises TokenUnavailable, naming those that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file or None)
+    except OSError as error:  # an SSLError is one too
+        raise TokenUnavailable(f"cannot use {tls.ca_file} for TLS: {_reason(error)}", 0.0) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.certificate_file:
+        try:
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None, _no_passphrase)
+        except (OSError, ValueError) as error:
+            files = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
+            raise TokenUnavailable(f"cannot use {files} for TLS: {_reason(error)}", 0.0) from None
+    return context
+
+
+def _no_passphrase() -> str:
+    """Keep OpenSSL from asking a terminal for one."""
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "it is no PEM file"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__

@@ -10,14 +10,14 @@ from functools import partial
 from typing import BinaryIO
 
 from sidecar import __version__, admin
-from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
 from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descriptor_limit, spare_the_collector
 from sidecar.adapters.telemetry import prometheus_text
-from sidecar.adapters.token_endpoint import HttpTokenEndpoint
+from sidecar.app.credentials import CredentialSources
+from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
@@ -32,7 +32,7 @@ from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from sidecar.core.settings import Config
-from sidecar.exchange import Exchange
+from sidecar.core.tenants import Tenants, foreseeable
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import Listener, ServerLimits
@@ -66,14 +66,23 @@ class Sidecar:
         form = lines(config.log_format, descriptor, os.environ)
         logs = Logs(form, self._output.write, config.log_level, clock)
         self._journal = Journals(logs, self._metrics)
-        self._endpoint = HttpTokenEndpoint()
         self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        self._fetching = Fetching(
+            CredentialSources(
+                self._member.credentials, self._member.vault, clock=clock, journal=self._journal
+            ),
+            clock,
+            randomness,
+            self._journal,
+            fingerprint_key=self._member.fingerprint_key,
+        )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
         self._pools: dict[Origin, Pool] = {}
         self._proxy = Proxy(
             self._table(config, config.listen),
             tokens=self._cache,
+            callers=self._fetching.callers,
             journal=self._journal,
             clock=clock,
             instance=randomness.token_bytes(4).hex(),
@@ -152,7 +161,7 @@ class Sidecar:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cache.close()
         await self._member.close()
-        await self._endpoint.close()
+        await self._fetching.close()
         if self._admin is not None:
             await self._admin.close()
         self._journal.tell(Stopped())
@@ -169,7 +178,8 @@ class Sidecar:
 
     async def _warm_up(self, routes: Iterable[Route]) -> None:
         await self._member.open()
-        await self._cache.warm_up({route.token for route in routes if route.token is not None})
+        tokens = (route.token for route in routes if route.token is not None)
+        await self._cache.warm_up(foreseeable(tokens, self._config.tenants))
         self._warm = True
 
     # Configuration
@@ -214,15 +224,7 @@ class Sidecar:
             self._journal.tell(Failed.of("reload", bug))
 
     def _source(self, config: Config) -> TokenSource:
-        exchange = Exchange(
-            credentials={name: source_of(spec, self._clock) for name, spec in config.credentials.items()},
-            endpoint=self._endpoint,
-            clock=self._clock,
-            journal=self._journal,
-            fingerprint_key=self._member.fingerprint_key,
-            leeway=config.cache.leeway,
-        )
-        return self._member.source(exchange)
+        return self._member.source(self._fetching.source(config))
 
     def _table(self, config: Config, listen: str) -> Table:
         origins = {route.origin for route in config.routes}
@@ -231,7 +233,8 @@ class Sidecar:
         for origin in origins - self._pools.keys():
             self._pools[origin] = Pool(origin, self._deadlines)
         pools = {route.name: self._pools[route.origin] for route in config.routes}
-        return Table(Router(config.routes, listen), pools)
+        tenants = Tenants(config.tenants) if config.tenants is not None else None
+        return Table(Router(config.routes, listen), pools, tenants)
 
     # What the admin server asks
 
@@ -263,12 +266,13 @@ class Sidecar:
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
         now = self._clock.now()
+        soonest_last = sorted(self._cache.status(now), key=lambda token: -token.expires_in)
         readings = Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=self._output.dropped,
-            token_expires_in={token.token: token.expires_in for token in self._cache.status(now)},
+            token_expires_in={token.token: token.expires_in for token in soonest_last},
             fleet=self._member.readings(),
         )
         return await prometheus_text(self._metrics.families(readings))

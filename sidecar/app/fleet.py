@@ -2,13 +2,15 @@
 
 from typing import Protocol
 
-from sidecar.adapters.local import Alone
+from sidecar.adapters.local import Alone, Unshared
+from sidecar.app.credentials import credential_cache
 from sidecar.cache import TokenCache
 from sidecar.core.events import SelectSent
 from sidecar.core.instruments import FleetReadings
-from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.ports import Clock, CredentialStore, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector, describe
-from sidecar.core.settings import Config
+from sidecar.core.settings import CacheSettings, Config
+from sidecar.credential_cache import CredentialCache
 
 
 class Membership(Protocol):
@@ -16,6 +18,10 @@ class Membership(Protocol):
 
     revocations: Revocations
     fingerprint_key: bytes
+    credentials: CredentialCache
+    """What memory holds of secret stores; it hears the others too."""
+    vault: CredentialStore
+    """The second level of the credentials that are shared."""
 
     @property
     def fleet(self) -> Fleet:
@@ -46,10 +52,16 @@ class Membership(Protocol):
 class Solo:
     """A sidecar on its own."""
 
-    def __init__(self, *, clock: Clock, randomness: Randomness, journal: Journal) -> None:
+    def __init__(
+        self, cache: CacheSettings, *, clock: Clock, randomness: Randomness, journal: Journal
+    ) -> None:
         self.revocations = Revocations()
         self.fingerprint_key = randomness.token_bytes(32)
         self.fleet = Alone()
+        self.vault: CredentialStore = Unshared()
+        self.credentials = credential_cache(
+            cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
+        )
         self._clock = clock
         self._journal = journal
 
@@ -71,6 +83,7 @@ class Solo:
         """This pod is all there is."""
         self.revocations.add(chosen, self._clock.now())
         self._cache.evict_revoked()
+        self.credentials.evict_revoked()
         self._journal.tell(SelectSent(describe(chosen), pods=1))
         return 1
 
@@ -78,7 +91,8 @@ class Solo:
         """Nothing to tell."""
 
     async def close(self) -> None:
-        """Nothing to leave."""
+        """Give up what is under way."""
+        await self.credentials.close()
 
 
 def membership(config: Config, *, clock: Clock, randomness: Randomness, journal: Journal) -> Membership:
@@ -87,13 +101,13 @@ def membership(config: Config, *, clock: Clock, randomness: Randomness, journal:
     A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
     """
     if config.redis is None:
-        return Solo(clock=clock, randomness=randomness, journal=journal)
+        return Solo(config.cache, clock=clock, randomness=randomness, journal=journal)
     from sidecar.app.member import Member  # noqa: PLC0415
 
     return Member(
         config.redis,
         config.busts,
-        store_ttl=config.cache.store_ttl,
+        config.cache,
         clock=clock,
         randomness=randomness,
         journal=journal,

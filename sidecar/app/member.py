@@ -2,22 +2,27 @@
 
 import base64
 
+from sidecar.adapters.local import Unshared
 from sidecar.adapters.redis.bus import RedisBus
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.redis.subscription import SILENCE
+from sidecar.adapters.redis.vault import RedisVault
 from sidecar.adapters.seal import AesSeal, NoSeal
 from sidecar.adapters.secret_files import read_secret
+from sidecar.app.credentials import credential_cache
 from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Unencrypted
+from sidecar.core.evictions import EveryCache
 from sidecar.core.hearing import Hearing
 from sidecar.core.instruments import FleetReadings
-from sidecar.core.ports import Clock, Journal, Randomness, Seal, TokenSource
+from sidecar.core.ports import Clock, CredentialStore, Journal, Randomness, Seal, TokenSource
+from sidecar.core.secret import SecretRef
 from sidecar.core.selectors import Revocations, Selector
-from sidecar.core.settings import BustSettings, RedisSettings, SecretRef
+from sidecar.core.settings import BustSettings, CacheSettings, RedisSettings
 from sidecar.core.token import Token, TokenRequest
 from sidecar.shared import SharedTokens
 
@@ -32,16 +37,16 @@ class Member:
         self,
         settings: RedisSettings,
         busts: BustSettings,
+        cache: CacheSettings,
         *,
-        store_ttl: float,
         clock: Clock,
         randomness: Randomness,
         journal: Journal,
     ) -> None:
-        """`store_ttl` in seconds. Raises ConfigError when an encryption key cannot be read."""
+        """Raises ConfigError when an encryption key cannot be read."""
         self._settings = settings
         self._listen = busts.listen
-        self._store_ttl = store_ttl
+        self._store_ttl = store_ttl = cache.store_ttl
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
@@ -66,6 +71,24 @@ class Member:
         )
         self._shared: SharedTokens | None = None
 
+        self.vault = self._new_vault()
+        self.credentials = credential_cache(
+            cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
+        )
+
+    def _new_vault(self) -> CredentialStore:
+        """Without keys the store would show client secrets, which live longer than tokens: they stay in the pods."""
+        if not self._settings.encryption_keys:
+            return Unshared()
+        return RedisVault(
+            self._link,
+            seal=self._seal,
+            clock=self._clock,
+            key_prefix=self._settings.key_prefix,
+            store_ttl=self._store_ttl,
+            pod=self._pod,
+        )
+
     def source(self, fetching: TokenSource) -> TokenSource:
         """Fetch under the fleet's lease, and only what the store does not have."""
         if self._shared is None:
@@ -84,13 +107,14 @@ class Member:
         """See Membership. Comes after the first `source`."""
         assert self._shared is not None
         self._cache = cache
+        evictions = EveryCache(cache, self.credentials)
         hearing = Hearing(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
             store_ttl=self._store_ttl,
             listen=self._listen,
             seal=self._seal,
-            evictions=cache,
+            evictions=evictions,
             fills=self._shared,
             revocations=self.revocations,
             clock=self._clock,
@@ -105,7 +129,7 @@ class Member:
                 clock=self._clock,
                 life=max(REVOKED_FOR, hearing.memory),
             ),
-            evictions=cache,
+            evictions=evictions,
             store=self.fleet,
             seal=self._seal,
             clock=self._clock,
@@ -137,6 +161,7 @@ class Member:
 
     async def close(self) -> None:
         """End every connection."""
+        await self.credentials.close()
         await self._bus.close()
         await self._link.close()
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 
-from sidecar.config import schema
+from sidecar.config import asking, leaves, schema
+from sidecar.config.requests import reference, tls, token_request
 from sidecar.config.rules import variable
+from sidecar.config.tenancy import Tenant
 from sidecar.core import addresses, units
-from sidecar.core.credentials import CredentialSpec, FileCredentials, FixedCredentials, SecretFileCredentials
-from sidecar.core.routes import Origin, Route, Tls
-from sidecar.core.secret import Secret
+from sidecar.core.credentials import (
+    AwsSecretCredentials,
+    CredentialSpec,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
+from sidecar.core.routes import Origin, Route
+from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.settings import (
     AdminSettings,
     BustSettings,
@@ -16,16 +24,22 @@ from sidecar.core.settings import (
     EncryptionKey,
     ForeignChannel,
     RedisSettings,
-    SecretFile,
-    SecretRef,
     SentinelSettings,
 )
+from sidecar.core.tenants import TenantRule, canonical, for_tenant
 from sidecar.core.token import TokenRequest
 
 
 def config(file: schema.File, environ: Mapping[str, str]) -> Config:
     redis = _redis(file.redis, environ) if file.redis and file.cache.mode != "local" else None
-    tokens = {name: _token(name, token, file.credentials) for name, token in file.tokens.items()}
+    tokens = {
+        name: token_request(name, token, file.credentials[token.credentials], environ)
+        for name, token in file.tokens.items()
+    }
+    tenants = _tenants(file.tenant)
+    if tenants is not None and tenants.fixed:
+        tokens = {name: for_tenant(token, tenants.default) for name, token in tokens.items()}
+        tenants = None
     return Config(
         listen=file.listen,
         admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
@@ -38,12 +52,24 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         ),
         redis=redis,
         busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
-        credentials={name: _credentials(entry, environ) for name, entry in file.credentials.items()},
+        credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
+        tenants=tenants,
         routes=tuple(_route(route, tokens) for route in file.routes),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,
+    )
+
+
+def _tenants(entry: Tenant | None) -> TenantRule | None:
+    if entry is None:
+        return None
+    return TenantRule(
+        header=(entry.header or "").lower().encode(),
+        path=entry.path,
+        default=canonical(entry.default) if entry.default else "",
+        allow=frozenset(map(canonical, entry.allow)),
     )
 
 
@@ -53,7 +79,7 @@ def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
     return RedisSettings(
         hosts=tuple((host, given or port) for host, given in url.hosts),
         unix_path=url.unix_path,
-        tls=_tls(entry.tls) if url.tls else None,
+        tls=tls(entry.tls) if url.tls else None,
         database=url.database,
         username=entry.username or "",
         password=_secret(entry.password, environ),
@@ -61,7 +87,7 @@ def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
         cluster=entry.cluster,
         key_prefix=entry.key_prefix,
         encryption_keys=tuple(
-            EncryptionKey(each.id, _reference(each.key, environ)) for each in entry.encryption_keys
+            EncryptionKey(each.id, reference(each.key, environ)) for each in entry.encryption_keys
         ),
     )
 
@@ -70,15 +96,13 @@ def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSet
     return SentinelSettings(entry.master, entry.username or "", _secret(entry.password, environ))
 
 
-def _secret(entry: schema.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
-    return _reference(entry, environ) if entry else None
+def _secret(entry: leaves.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+    return reference(entry, environ) if entry else None
 
 
-def _reference(entry: schema.Reference, environ: Mapping[str, str]) -> SecretRef:
-    return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
-
-
-def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+    if entry.aws_secret:
+        return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
     if entry.file:
         return FileCredentials(entry.file)
     client_id = entry.client_id or ""
@@ -89,19 +113,15 @@ def _credentials(entry: schema.Credentials, environ: Mapping[str, str]) -> Crede
     return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
 
 
-def _token(
-    name: str, entry: schema.TokenEntry, credentials: Mapping[str, schema.Credentials]
-) -> TokenRequest:
-    return TokenRequest(
-        name=name,
-        token_endpoint=entry.token_endpoint,
-        credentials=entry.credentials,
-        service=credentials[entry.credentials].service or entry.credentials,
-        grant=entry.grant,
-        client_auth=entry.client_auth,
-        scope=entry.scope,
-        audience=entry.audience,
-        resource=entry.resource,
+def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
+    return AwsSecretCredentials(
+        id=entry.id,
+        service=service,
+        region=entry.region or "",
+        endpoint=entry.endpoint or "",
+        stage=entry.stage,
+        pointer=entry.pointer,
+        share=share,
     )
 
 
@@ -110,7 +130,7 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Rout
     connect = units.seconds(entry.timeouts.connect)
     return Route(
         name=entry.name,
-        origin=Origin(url.scheme, url.host, url.port, _tls(entry.tls), entry.max_connections, connect),
+        origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
         host=(entry.match.host or "").lower(),
         prefix=entry.match.prefix,
         base_path=url.base_path,
@@ -121,7 +141,3 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Rout
         idle_timeout=units.seconds(entry.timeouts.idle),
         total_timeout=units.seconds(entry.timeouts.total),
     )
-
-
-def _tls(entry: schema.Tls) -> Tls:
-    return Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")

@@ -5,24 +5,29 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from sidecar.config import fitting
+from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found
-from sidecar.config.schema import (
+from sidecar.config.leaves import (
     ENVIRONMENT_NAME,
+    FIELD_NAME,
     KEY_PREFIX,
     NAME,
+    PARAMETER,
+    REGION,
     SCOPE,
-    Busts,
-    Credentials,
-    EncryptionKey,
-    File,
-    ForeignChannel,
-    Redis,
-    RouteEntry,
+    SECRET_ID,
+    STAGE,
     Tls,
-    TokenEntry,
 )
+from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
+from sidecar.config.tenancy import tenant_faults
+from sidecar.config.tokens import TokenEntry
 from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
+from sidecar.core.grants import TOKEN_TYPES
+from sidecar.core.secret_text import check_pointer
+from sidecar.core.tenants import PLACE, canonical
 
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
@@ -33,8 +38,13 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "listen": addresses.listen,
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,
-        "token_endpoint": addresses.token_endpoint,
+        "token_endpoint": lambda text: addresses.token_endpoint(text.replace(PLACE, "tenant")),
+        "issuer": lambda text: addresses.issuer(text.replace(PLACE, "tenant")),
         "resource": addresses.resource,
+        "parameter": partial(
+            _like, PARAMETER, "use at most 64 letters, digits, dots, dashes and underscores"
+        ),
+        "token_type": _token_type,
         "prefix": addresses.prefix,
         "host": addresses.host_to_match,
         "name": partial(_like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
@@ -42,8 +52,21 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "text": partial(_like, r"[ -~]*[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
         "file": file_text,
         "variable": partial(variable, environ),
+        "secret_id": partial(
+            _like,
+            SECRET_ID,
+            "write the secret's name or ARN; only {service} and {tenant} stand for something",
+        ),
+        "secret_endpoint": addresses.secret_endpoint,
+        "region": partial(_like, REGION, "write a region's code, such as eu-west-1"),
+        "stage": partial(_like, STAGE, "write a staging label, such as AWSCURRENT"),
+        "pointer": check_pointer,
+        "tenant": canonical,
+        "field_name": partial(_like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
+        "private_key_file": lambda path: _private_key(file_text(path)),
+        "private_key_variable": lambda name: _private_key(variable(environ, name)),
         "key_file": lambda path: _key(file_text(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
         "bearer_file": lambda path: _bearer(file_text(path)),
@@ -62,6 +85,19 @@ def variable(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise ValueError(f"the environment variable {name} is not set, or is empty")
     return value
+
+
+def _token_type(text: str) -> None:
+    if text not in TOKEN_TYPES:
+        try:
+            addresses.resource(text)
+        except ValueError:
+            raise ValueError(f"write one of {', '.join(TOKEN_TYPES)}, or a URI") from None
+
+
+def _private_key(text: str) -> None:
+    if not text.lstrip().startswith(("-----BEGIN ", "{")):
+        raise ValueError("holds neither a PEM key nor a JWK")
 
 
 def _key(text: str) -> None:
@@ -87,6 +123,9 @@ def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
+    yield from _secret_faults(file)
+    if not any(path.partition(".")[0] == "tenant" for path in wrong):
+        yield from tenant_faults(file.tenant, file.tokens, file.credentials)
     yield from _route_faults(file)
     yield from _fleet_faults(file, wrong)
     if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
@@ -103,13 +142,22 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
     if token.credentials and token.credentials not in file.credentials:
         yield f"{path}.credentials", _unknown(file.credentials)
     entry = file.credentials.get(token.credentials)
-    secretless = isinstance(entry, Credentials) and entry.client_id and entry.client_secret is None
-    misread = any(place.startswith(f"credentials.{token.credentials}.") for place in wrong)
-    if secretless and not misread and token.client_auth != "none":
-        yield (
-            f"{path}.credentials",
-            f"{token.credentials} has no client_secret: give it one, or set client_auth: none",
-        )
+    place = f"credentials.{token.credentials}"
+    sound = isinstance(entry, Credentials) and not any(f"{each}.".startswith(f"{place}.") for each in wrong)
+    inside = (each.removeprefix(f"{path}.") for each in wrong if each.startswith(f"{path}."))
+    misread = {re.split(r"[.\[]", each)[0] for each in inside}
+    yield from fitting.faults(path, token, entry if sound else None, misread)
+
+
+def _secret_faults(file: File) -> Iterator[Found]:
+    """Secrets are kept by their service, so no two may have the same."""
+    services: dict[str, str] = {}
+    for name, entry in file.credentials.items():
+        if isinstance(entry, Credentials):
+            service = entry.service or name
+            if entry.aws_secret is not None and services.setdefault(service, name) != name:
+                reason = f"{services[service]} has the same: give each secret its own"
+                yield f"credentials.{name}.service", reason
 
 
 def _route_faults(file: File) -> Iterator[Found]:

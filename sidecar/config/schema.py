@@ -6,69 +6,23 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from sidecar.config.asking import Credentials
 from sidecar.config.examine import Node
-from sidecar.core import addresses, units
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-SCOPE = r"^[!#-\[\]-~]+$"
-KEY_PREFIX = r"^[!-z|~]{0,128}$"
-
-
-def _text(check: str, pattern: str = "", **more: str) -> Meta:
-    """Mark a string that must pass the rule `check`; editors get the pattern, people the rule's words."""
-    return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
-
-
-Name = Annotated[str, _text("name", NAME)]
-Text = Annotated[str, _text("text", r"\S")]
-Duration = Annotated[str, _text("duration", units.DURATION)]
-Span = Annotated[str, _text("span", units.DURATION)]
-FilePath = Annotated[str, _text("file", r"^[^\0]+$")]
-Variable = Annotated[str, _text("variable", ENVIRONMENT_NAME)]
-Scope = Annotated[str, _text("scope", SCOPE)]
-
-
-class Reference(Node, frozen=True, kw_only=True):
-    """Where a secret is: a file, or an environment variable. A secret is never written here itself."""
-
-    one_of: ClassVar[tuple[str, ...]] = ("file", "env")
-    instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
-
-    file: Annotated[FilePath | None, Meta(description="File that holds the secret and nothing else.")] = None
-    env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
-
-
-class KeyReference(Reference, frozen=True, kw_only=True):
-    """Where an encryption key is, 32 bytes in base64. A key is never written here itself."""
-
-    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
-
-    file: Annotated[
-        str | None,
-        _text("key_file", r"^[^\0]+$"),
-        Meta(description="File that holds the key and nothing else."),
-    ] = None
-    env: Annotated[
-        str | None,
-        _text("key_variable", ENVIRONMENT_NAME),
-        Meta(description="Environment variable that holds the key."),
-    ] = None
-
-
-class BearerReference(Reference, frozen=True, kw_only=True):
-    """Where a bearer token is. It is never written here itself."""
-
-    file: Annotated[
-        str | None,
-        _text("bearer_file", r"^[^\0]+$"),
-        Meta(description="File that holds the token and nothing else."),
-    ] = None
-    env: Annotated[
-        str | None,
-        _text("bearer_variable", ENVIRONMENT_NAME),
-        Meta(description="Environment variable that holds the token."),
-    ] = None
+from sidecar.config.leaves import (
+    KEY_PREFIX,
+    BearerReference,
+    Duration,
+    KeyReference,
+    Name,
+    Reference,
+    Span,
+    Text,
+    Tls,
+    text,
+)
+from sidecar.config.tenancy import Tenant
+from sidecar.config.tokens import TokenEntry
+from sidecar.core import addresses
 
 
 class Admin(Node, frozen=True, kw_only=True):
@@ -76,7 +30,7 @@ class Admin(Node, frozen=True, kw_only=True):
 
     listen: Annotated[
         str,
-        _text("listen"),
+        text("listen"),
         Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
     ] = "0.0.0.0:9181"
     token: Annotated[
@@ -109,56 +63,12 @@ class Cache(Node, frozen=True, kw_only=True):
     ] = 10_000
 
 
-class Credentials(Node, frozen=True, kw_only=True):
-    """What authenticates us to the authorization server: a client id and secret, or a JSON file with both."""
-
-    one_of: ClassVar[tuple[str, ...]] = ("file", "client_id")
-    needs: ClassVar[Mapping[str, str]] = {"client_secret": "client_id"}
-
-    client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
-    client_secret: Annotated[
-        Reference | None, Meta(description="OAuth client secret. Absent only for `client_auth: none`.")
-    ] = None
-    file: Annotated[
-        FilePath | None,
-        Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
-    ] = None
-    service: Annotated[
-        Name | None,
-        Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
-    ] = None
-
-
-class TokenEntry(Node, frozen=True, kw_only=True):
-    """One token request: whom to ask, as whom, for what."""
-
-    grant: Annotated[
-        Literal["client_credentials"], Meta(description="OAuth grant (RFC 6749 section 4.4).")
-    ] = "client_credentials"
-    token_endpoint: Annotated[
-        str,
-        _text("token_endpoint", "^https?://", format="uri"),
-        Meta(description="URL of the authorization server's token endpoint; https, but for loopback."),
-    ]
-    client_auth: Annotated[
-        Literal["client_secret_basic", "client_secret_post", "none"],
-        Meta(description="How we authenticate: in a Basic field, in the form, or with the client id only."),
-    ] = "client_secret_basic"
-    credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
-    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
-    audience: Annotated[str, Meta(description="Audience to ask for, as some servers want it.")] = ""
-    resource: Annotated[
-        tuple[Annotated[str, _text("resource", format="uri")], ...],
-        Meta(description="Resource indicators to ask for (RFC 8707)."),
-    ] = ()
-
-
 class Match(Node, frozen=True, kw_only=True):
     """Which requests take the route: one with a host goes first, then the longest prefix wins."""
 
-    prefix: Annotated[str, _text("prefix", "^/"), Meta(description="Path prefix, on segment bounds.")] = "/"
+    prefix: Annotated[str, text("prefix", "^/"), Meta(description="Path prefix, on segment bounds.")] = "/"
     host: Annotated[
-        str | None, _text("host", addresses.HOST), Meta(description="Host the client names. Absent: any.")
+        str | None, text("host", addresses.HOST), Meta(description="Host the client names. Absent: any.")
     ] = None
 
 
@@ -168,20 +78,6 @@ class Timeouts(Node, frozen=True, kw_only=True):
     connect: Annotated[Duration, Meta(description="For a connection, TLS included.")] = "5s"
     idle: Annotated[Duration, Meta(description="Longest silence within one exchange.")] = "60s"
     total: Annotated[Duration, Meta(description="For the whole exchange.")] = "0s"
-
-
-class Tls(Node, frozen=True, kw_only=True):
-    """How an https upstream is verified, and how we present ourselves; rotated files are read again."""
-
-    needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
-
-    ca_file: Annotated[
-        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
-    ] = None
-    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
-    key_file: Annotated[
-        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
-    ] = None
 
 
 class EncryptionKey(Node, frozen=True, kw_only=True):
@@ -208,7 +104,7 @@ class Redis(Node, frozen=True, kw_only=True):
 
     url: Annotated[
         str,
-        _text("redis", "^(rediss?|unix)://"),
+        text("redis", "^(rediss?|unix)://"),
         Meta(
             description="`redis(s)://host[:port][,host…][/database]` or `unix:///path[?db=0]`, without a "
             "password. Several hosts are Sentinels or nodes of a Cluster."
@@ -216,7 +112,7 @@ class Redis(Node, frozen=True, kw_only=True):
     ]
     key_prefix: Annotated[
         str,
-        _text("key_prefix", KEY_PREFIX),
+        text("key_prefix", KEY_PREFIX),
         Meta(description="In front of every key and channel; the same in the whole fleet."),
     ] = ""
     username: Annotated[Text | None, Meta(description="ACL user.")] = None
@@ -259,7 +155,7 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     match: Annotated[Match, Meta(description="Absent: every request.")] = Match()
     upstream: Annotated[
         str,
-        _text("upstream", "^https?://", format="uri"),
+        text("upstream", "^https?://", format="uri"),
         Meta(description="`http(s)://host[:port][/base/path]`; the relayed path comes after the base path."),
     ]
     token: Annotated[
@@ -303,7 +199,7 @@ class File(Node, frozen=True, kw_only=True):
 
     listen: Annotated[
         str,
-        _text("listen_loopback"),
+        text("listen_loopback"),
         Meta(description="Loopback `host:port`, or `unix:/path`, for the clients."),
     ] = "127.0.0.1:9180"
     admin: Annotated[Admin, Meta(description="Probes, metrics and status.")] = Admin()
@@ -312,6 +208,9 @@ class File(Node, frozen=True, kw_only=True):
         Redis | None, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
     ] = None
     busts: Annotated[Busts, Meta(description="Whose busts are heard.")] = Busts()
+    tenant: Annotated[
+        Tenant | None, Meta(description="Whom requests are for. Absent: there are no tenants.")
+    ] = None
     credentials: Annotated[dict[Name, Credentials], Meta(description="What authenticates us, by name.")] = (
         msgspec.field(default_factory=dict)
     )

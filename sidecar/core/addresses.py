@@ -121,6 +121,21 @@ def token_endpoint(text: str) -> str:
     return text
 
 
+def secret_endpoint(text: str) -> str:
+    """Check the URL of a secret store and return it. Plain http is refused but for loopback."""
+    url = _split(text)
+    if url.scheme == "http" and not is_loopback(_host(url.hostname or "")):
+        raise ValueError("use https: plain http would show the secrets on the network")
+    return text
+
+
+def issuer(text: str) -> str:
+    """Check an issuer's URL, which has no query (RFC 8414 section 2), and return it; http on loopback only."""
+    if "?" in text:
+        raise ValueError("an issuer has no query (RFC 8414 section 2)")
+    return token_endpoint(text)
+
+
 def redis(text: str) -> RedisUrl:
     """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`."""
     if "@" in text:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 from sidecar.core.backoff import Setback
+from sidecar.core.credentials import Credentials
 from sidecar.core.offset import Offset
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import LABELS, is_value
@@ -59,6 +60,30 @@ def read_token(content: bytes, fingerprint: str, generation: int, offset: Offset
         source="store",
         generation=generation,
     )
+
+
+def write_credentials(credentials: Credentials, origin: str, offset: Offset) -> bytes:
+    """Encode the credentials, and where they come from."""
+    return _encode(
+        {
+            "client_id": credentials.client_id,
+            "client_secret": credentials.client_secret.reveal(),
+            "read_at": offset.earliest_there(credentials.read_at),
+            "origin": origin,
+        }
+    )
+
+
+def read_credentials(content: bytes, origin: str, offset: Offset) -> Credentials | None:
+    """Decode credentials, None for what are none, or come from elsewhere."""
+    fields = _decode(content)
+    client_id, secret = fields.get("client_id"), fields.get("client_secret")
+    read_at = _number(fields.get("read_at"))
+    if not isinstance(client_id, str) or not isinstance(secret, str) or math.isnan(read_at):
+        return None
+    if fields.get("origin") != origin:
+        return None
+    return Credentials(client_id, Secret(secret), offset.earliest_here(read_at))
 
 
 def write_setback(setback: Setback, offset: Offset) -> bytes:

@@ -13,6 +13,8 @@ BustKind = Literal["token", "credentials", "select", "gap"]
 """What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
 Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
 """Why a message may not bust anything."""
+SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
+"""Why a secret gave no credentials."""
 Source = Literal["memory", "store", "fetch", "none"]
 """Where a request's token came from."""
 
@@ -66,6 +68,45 @@ class TokenFetchFailed(Event):
     error: str
     duration_ms: float
     retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRead(Event):
+    """A secret store gave credentials."""
+
+    name: ClassVar[str] = "secret_read"
+    service: str
+    tenant: str
+    secret: str
+    """Its name there."""
+    stage: str
+    """Which version it was: `AWSCURRENT`; another one where that was not accepted."""
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUnread(Event):
+    """A secret store gave no credentials; `error` says what to do."""
+
+    name: ClassVar[str] = "secret_unread"
+    level: ClassVar[Level] = "warning"
+    service: str
+    tenant: str
+    secret: str
+    reason: SecretFault
+    error: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsRejected(Event):
+    """An authorization server did not accept credentials: they are dropped in every pod and read again."""
+
+    name: ClassVar[str] = "credentials_rejected"
+    level: ClassVar[Level] = "warning"
+    service: str
+    tenant: str
+    fp: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ FETCH_ERRORS = Instrument(
 FETCH_DURATION = Instrument(
     "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", ("token",), "s"
 )
+SECRET_READS = Instrument(
+    "sidecar.secret.reads", "counter", "Questions to a secret store, by what came of them.", ("outcome",)
+)
 BUSTS = Instrument("sidecar.busts.sent", "counter", "Tokens this pod declared dead.", ("token",))
 BUSTS_APPLIED = Instrument(
     "sidecar.busts.applied", "counter", "Busts of others that dropped something here.", ("kind",)

@@ -21,6 +21,9 @@ from sidecar.core.events import (
     Rejection,
     RequestRecord,
     Resent,
+    SecretFault,
+    SecretRead,
+    SecretUnread,
     TokenFetched,
     TokenFetchFailed,
 )
@@ -41,6 +44,7 @@ _BY_ROUTE: dict[Instrument, _Outcomes] = {
     instruments.REFUSALS: (("renew",), ("cooling",)),
     instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
 }
+_OUTCOMES_OF_SECRETS = ("ok", *get_args(SecretFault))
 _OF_THE_FLEET: dict[Instrument, tuple[str, ...]] = {
     instruments.BUSTS_APPLIED: get_args(BustKind),
     instruments.BUSTS_REJECTED: get_args(Rejection),
@@ -100,6 +104,7 @@ class Metrics:
             instrument: dict.fromkeys(((word,) for word in words), 0)
             for instrument, words in _OF_THE_FLEET.items()
         }
+        self._secret_reads = dict.fromkeys(_OUTCOMES_OF_SECRETS, 0)
         self.configure(routes)
 
     def configure(self, routes: Iterable[Route]) -> None:
@@ -140,6 +145,10 @@ class Metrics:
             case TokenFetchFailed():
                 self._fetched(event.token, event.duration_ms)
                 self._count(instruments.FETCH_ERRORS, event.token, event.outcome)
+            case SecretRead():
+                self._secret_reads["ok"] += 1
+            case SecretUnread():
+                self._secret_reads[event.reason] += 1
             case BustSent():
                 self._count(instruments.BUSTS, event.token)
             case BustApplied():
@@ -221,6 +230,8 @@ class Metrics:
         )
         for instrument, counts in self._counts.items():
             yield Family(instrument, tuple(counts.items()))
+        reads = self._secret_reads.items()
+        yield Family(instruments.SECRET_READS, tuple(((outcome,), count) for outcome, count in reads))
 
     def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
         for instrument, counts in self._heard.items():

@@ -1,4 +1,4 @@
-"""What goes to a token endpoint and how its answer is judged (RFC 6749), without any I/O.
+"""How a token endpoint's answer is judged (RFC 6749), without any I/O.
 
 `expires_in` as met in the wild:
 
@@ -12,20 +12,18 @@
 `token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
 """
 
-import base64
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from sidecar.core.credentials import Credentials
+from sidecar.core.claims import number, unverified
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.ports import Reply
-from sidecar.core.token import TokenRequest
 
+FORM_TYPE = "application/x-www-form-urlencoded"
 INVALID_CLIENT = "invalid_client"
 DEFAULT_LIFE = 300.0
 """Seconds, for a token that does not say how long it lives."""
@@ -34,10 +32,9 @@ MAX_RETRY_AFTER = 60.0
 """Seconds; a server that asks for more is asked again earlier."""
 
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
-_FORM_TYPE = "application/x-www-form-urlencoded"
 _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
+_BEARER = frozenset({"bearer"})
 _Members = Mapping[str, object]
 
 
@@ -57,32 +54,12 @@ def host_of(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def encode(request: TokenRequest, credentials: Credentials) -> tuple[dict[str, str], str]:
-    """Return header fields and form of a token request (RFC 6749 sections 2.3.1 and 4.4.2, RFC 8707)."""
-    headers = {"Content-Type": _FORM_TYPE, "Accept": "application/json"}
-    form: list[tuple[str, str]] = [("grant_type", request.grant)]
-    if request.scope:
-        form.append(("scope", " ".join(request.scope)))
-    if request.audience:
-        form.append(("audience", request.audience))
-    form.extend(("resource", resource) for resource in request.resource)
-    client_id, secret = credentials.client_id, credentials.client_secret.reveal()
-    match request.client_auth:
-        case "client_secret_basic":
-            pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        case "client_secret_post":
-            form += [("client_id", client_id), ("client_secret", secret)]
-        case "none":
-            form.append(("client_id", client_id))
-    return headers, urlencode(form)
-
-
-def judge(reply: Reply, *, host: str, now: float) -> Grant:
+def judge(reply: Reply, *, host: str, now: float, types: frozenset[str] = _BEARER) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
-    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. Raises
-    TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
+    are the token types that will do. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the
+    body but a well-formed error code.
     """
     members = _members(reply)
     code = _error_code(members)
@@ -106,22 +83,22 @@ def judge(reply: Reply, *, host: str, now: float) -> Grant:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
         )
-    return _grant(members, host, now)
+    return _grant(members, host, now, types)
 
 
-def _grant(members: _Members, host: str, now: float) -> Grant:
+def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
     token_type = _either(members, "token_type", "tokenType")
-    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() == "bearer"):
+    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in types):
         raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
         raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
-    life = _number(_either(members, "expires_in", "expiresIn"))
-    claims = _claims(value)
+    life = number(_either(members, "expires_in", "expiresIn"))
+    claims = unverified(value)
     if life is None:
-        expiry = _number(claims.get("exp"))
+        expiry = number(claims.get("exp"))
         life = DEFAULT_LIFE if expiry is None else expiry - now
     jti = claims.get("jti")
     return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "")
@@ -134,9 +111,7 @@ def _members(reply: Reply) -> _Members | None:
         text = reply.body.decode()
         if not text.strip():
             return None
-        if media_type == _FORM_TYPE or (
-            not media_type.endswith("json") and not text.lstrip().startswith("{")
-        ):
+        if media_type == FORM_TYPE or (not media_type.endswith("json") and not text.lstrip().startswith("{")):
             return _unique(
                 parse_qsl(text.strip(), strict_parsing=True, keep_blank_values=True, max_num_fields=64)
             )
@@ -162,30 +137,6 @@ def _either(members: _Members, snake: str, camel: str) -> object:
 def _error_code(members: _Members | None) -> str:
     code = members.get("error") if members else None
     return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, str):
-        return float(value) if _NUMBER.fullmatch(value.strip()) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # an int beyond any float
-        return math.inf if value > 0 else -math.inf
-    return None if math.isnan(number) else number
-
-
-def _claims(token: str) -> _Members:
-    """A JWT's claims, unverified, {} for an opaque token: a hint about its life and its name, good for nothing else."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def _retry_after(value: str, now: float) -> float:

@@ -3,16 +3,20 @@
 Adapters implement these; tests give fakes that pass the same contract tests. Nothing here does anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
-from sidecar.core.credentials import Credentials
+from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.events import Event, RequestRecord
+from sidecar.core.keys import SigningKey, Verification
 from sidecar.core.lease import Claim
+from sidecar.core.routes import Route
+from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.selectors import Selector
+from sidecar.core.tls import Tls
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
 
@@ -39,10 +43,14 @@ class Randomness(Protocol):
 class CredentialSource(Protocol):
     """Where what authenticates us to the authorization server comes from."""
 
-    async def read(self, *, newer_than: float) -> Credentials:
-        """Return the credentials, read anew if those held were read at or before `newer_than`.
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        """Return the tenant's credentials, read anew if those held were read at or before `newer_than`.
 
-        Pass `-inf` for whatever is held. Raises TokenUnavailable when the source cannot be read.
+        Pass `-inf` for whatever is held. `rejected` are those the authorization server has just not accepted:
+        others are preferred, if there are any. Raises TokenUnavailable when the source cannot be read, and
+        TokenRefused when it has nothing for us.
         """
 
 
@@ -57,13 +65,60 @@ class Reply:
     """The Retry-After field as sent, "" when absent."""
 
 
-class TokenEndpoint(Protocol):
-    """One POST to an authorization server."""
+class AuthorizationServer(Protocol):
+    """One question to an authorization server; whatever is answered is returned, redirects included.
 
-    async def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
-        """Send the encoded form and return whatever is answered, redirects included.
+    Raises TokenUnavailable when there is no answer within the limits.
+    """
 
-        Raises TokenUnavailable when there is no answer within the limits.
+    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
+        """Send the encoded form."""
+
+    async def get(self, url: str, tls: Tls) -> Reply:
+        """Ask for a document."""
+
+
+class Discovery(Protocol):
+    """Knows where token requests go."""
+
+    async def token_endpoint(self, request: TokenRequest) -> str:
+        """Return the URL. Raises TokenUnavailable or TokenRefused when nobody says."""
+
+    async def jwks_uri(self, issuer: str) -> str:
+        """Return where an issuer's public keys are. Raises like `token_endpoint`."""
+
+
+class Signatures(Protocol):
+    """Checks signatures, and nothing else about a token."""
+
+    def good(self, token: str, jwk: Mapping[str, object], algorithm: str) -> bool:
+        """Tell whether the holder of the key signed the token with this algorithm."""
+
+
+class Verifier(Protocol):
+    """Believes callers' tokens or not."""
+
+    async def verify(self, token: str, rule: Verification) -> None:
+        """Return if the token is what the rule wants.
+
+        Raises RequestRefused (401) if it is not, TokenUnavailable when nobody can tell.
+        """
+
+
+class SecretReader(Protocol):
+    """Reads what is replaced under us while we run."""
+
+    async def read(self, where: SecretRef) -> Secret:
+        """Return the secret as it is now. Raises TokenUnavailable when it cannot be read."""
+
+
+class Signer(Protocol):
+    """Makes the JWTs that prove who we are."""
+
+    async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
+        """Return a JWT with these claims, an id of its own, and `life` seconds to live from now.
+
+        Raises TokenUnavailable when the key cannot be used.
         """
 
 
@@ -74,6 +129,16 @@ class TokenSource(Protocol):
         """Return a token whose fetch began after `newer_than`, got with credentials read after it too.
 
         Raises TokenUnavailable or TokenRefused.
+        """
+
+
+class Callers(Protocol):
+    """Who makes a request, where its token is got with one that it brings."""
+
+    async def route(self, route: Route, value: Callable[[bytes], bytes | None]) -> Route:
+        """Return the route as it is for this caller; `value` gives the request's fields, names in lower case.
+
+        Raises RequestRefused (401) when the caller cannot be one.
         """
 
 
@@ -156,6 +221,24 @@ class TokenStore(Protocol):
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
         """Return the present generations of `TokenRequest.key`s, 0 where none is known; None while it is down."""
+
+
+class CredentialStore(Protocol):
+    """The second level for credentials, shared by the fleet; each call is one round trip. Never raises.
+
+    While it is down it has and keeps nothing.
+    """
+
+    async def look(self, key: CredentialKey) -> StoredCredentials:
+        """Return what is stored, if it came from the same place."""
+
+    async def keep(
+        self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
+    ) -> None:
+        """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
+
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+        """Delete the stored ones if they are those, move the generation past this one and tell every pod."""
 
 
 class Evictions(Protocol):

@@ -21,12 +21,14 @@ from sidecar.core.errors import (
 
 _REFUSED: dict[int, tuple[str, str]] = {
     400: ("bad_request", "http_request_error"),
+    401: ("bad_subject", "http_request_denied"),
     403: ("cross_site", "http_request_denied"),
     404: ("no_route", "destination_not_found"),
     408: ("request_timeout", "http_request_error"),
     414: ("target_too_long", "http_request_error"),
     417: ("unknown_expectation", "http_request_error"),
     421: ("foreign_host", "http_request_denied"),
+    429: ("too_many_identities", "http_request_denied"),
     431: ("fields_too_large", "http_request_error"),
 }
 
@@ -65,8 +67,12 @@ def render(error: Exception, request_id: str) -> Problem:
         (b"Cache-Control", b"no-store"),
         (b"Proxy-Status", b"sidecar; error=%b" % proxy_error.encode()),
     ]
+    if status == 401:
+        fields.append((b"WWW-Authenticate", b"Bearer"))
     if isinstance(error, TokenUnavailable):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
+    elif status == 429:
+        fields.append((b"Retry-After", b"1"))
     return Problem(status, tuple(fields), _body(status, word, detail, request_id), word)
 
 

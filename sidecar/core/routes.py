@@ -3,19 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.tls import Tls
 from sidecar.core.token import TokenRequest
 
 On401 = Literal["lenient", "strict", "ignore"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How an upstream is verified and how we present ourselves. Paths; the files are read at connect time."""
-
-    ca_file: str = ""
-    """"" trusts the system's authorities."""
-    certificate_file: str = ""
-    key_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 
 def fingerprint(key: bytes, value: str) -> str:
@@ -9,7 +10,12 @@ def fingerprint(key: bytes, value: str) -> str:
 
     Keyed, so that nobody can test guesses of a weak secret against a log line.
     """
-    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:12]
+    return keyed_hash(key, value)[:12]
+
+
+def keyed_hash(key: bytes, value: str) -> str:
+    """Stand for `value` where it must not appear: all 64 hex digits of HMAC-SHA-256 under `key`."""
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
 class Secret:
@@ -39,3 +45,14 @@ class Secret:
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Secret is never pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
+
+    path: str
+
+
+SecretRef = Secret | SecretFile
+"""A secret from the environment, which lives as long as the process, or the file that holds one."""

@@ -5,20 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.core.credentials import CredentialSpec
-from sidecar.core.routes import Route, Tls
-from sidecar.core.secret import Secret
+from sidecar.core.routes import Route
+from sidecar.core.secret import SecretRef
+from sidecar.core.tenants import TenantRule
+from sidecar.core.tls import Tls
 from sidecar.core.token import MAX_LEEWAY, TokenRequest
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFile:
-    """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
-
-    path: str
-
-
-SecretRef = Secret | SecretFile
-"""A secret from the environment, which lives as long as the process, or the file that holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +103,8 @@ class Config:
     busts: BustSettings = BustSettings()
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict)
     tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
+    tenants: TenantRule | None = None
+    """None where there are none, or only one, whom `tokens` are for then."""
     routes: tuple[Route, ...] = ()
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""

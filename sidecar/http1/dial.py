@@ -15,7 +15,8 @@ from contextlib import contextmanager
 import aiohappyeyeballs
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.routes import Origin, Tls
+from sidecar.core.routes import Origin
+from sidecar.core.tls import Tls
 from sidecar.http1.upstream import UpstreamConnection
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8

@@ -5,6 +5,7 @@ for requests and answers.
 """
 
 import re
+from functools import lru_cache
 
 from sidecar.core.errors import MessageMalformed
 
@@ -27,9 +28,10 @@ _ONCE = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
 
+@lru_cache(256)  # names are ours, or the configuration's
 def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
-    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(sorted(names)))
+    return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(map(re.escape, sorted(names))))
 
 
 def tokens(value: bytes) -> frozenset[bytes]:

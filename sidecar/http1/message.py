@@ -18,6 +18,7 @@ from functools import lru_cache
 import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.core.fields import values
 from sidecar.http1.fields import (
     HOP_BY_HOP,
     UNTIL_CLOSE,
@@ -64,6 +65,7 @@ class Request:
     """A request's head as accepted."""
 
     __slots__ = (
+        "asked",
         "block",
         "fields",
         "host",
@@ -87,6 +89,15 @@ class Request:
     fields: bytes
     """Those of them that are end-to-end."""
     notes: Notes
+    asked: dict[bytes, bytes | None]
+    """What `value` found, for the next request with the same fields."""
+
+    def value(self, name: bytes) -> bytes | None:
+        """Return the value of a field (its name in lower case), several as a list; None where there is none."""
+        if name not in self.asked:
+            found = values(self.block, name)
+            self.asked[name] = b", ".join(found) if found else None
+        return self.asked[name]
 
 
 class Response:
@@ -173,6 +184,7 @@ def _as_before(request: Request, before: Request) -> Request:
     """Take over what was read and judged; only the target is new, and `core.target` is stricter there than llhttp."""
     request.fields = before.fields
     request.notes = before.notes
+    request.asked = before.asked
     request.host = before.host
     request.length = before.length
     request.keep_alive = before.keep_alive
@@ -188,6 +200,7 @@ def _read_block(request: Request, block: bytes) -> None:
     if b"expect" in notes:
         _check_expectation(notes[b"expect"], request.http10)
     request.notes = notes
+    request.asked = {}
     request.host = notes[b"host"]
     request.length = length_of(notes, request.http10) or 0
     request.keep_alive = persists(notes, request.http10)

@@ -14,12 +14,20 @@ _TRAILER_CUT = HOP_BY_HOP | frozenset(
 )
 
 
-def relayed_request(request: Request, target: bytes, authority: bytes, authorization: bytes | None) -> bytes:
+def relayed_request(
+    request: Request,
+    target: bytes,
+    authority: bytes,
+    authorization: bytes | None,
+    hidden: frozenset[bytes] = frozenset(),
+) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
+
+    Fields that are `hidden` (lower case) are left out.
 
     Raises RequestRefused where that would leave more than one.
     """
-    fields = request.fields
+    fields = field_pattern(hidden).sub(b"", request.fields) if hidden else request.fields
     if authorization is None:
         if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
             raise RequestRefused(400, "a request has one Authorization at most")

@@ -38,6 +38,7 @@ class Relay:
         "_pool",
         "_upload",
         "begun",
+        "hidden",
         "request",
         "sent_at",
         "upstream_seconds",
@@ -47,6 +48,8 @@ class Relay:
         self, client: ClientConnection, request: Request, budget: ReplayBudget, clock: Clock
     ) -> None:
         self.request = request
+        self.hidden: frozenset[bytes] = frozenset()
+        """Fields that are for us alone, in lower case."""
         self.begun = False
         """Whether a byte of the answer may have gone to the client."""
         self.sent_at = 0.0
@@ -71,7 +74,7 @@ class Relay:
         """
         self._pool = pool
         authorization = None if token is None else token.authorization
-        head = relayed_request(self.request, target, pool.authority, authorization)
+        head = relayed_request(self.request, target, pool.authority, authorization, self.hidden)
         try:
             answer = await self._ask(pool.take() or await pool.connect(), head, idle_timeout)
         except UpstreamUnreachable:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.adapters.credential_sources import SIZE_LIMIT, source_of
+from sidecar.adapters.secrets_manager import SecretsManager
 from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
-from tests.fakes import FakeClock
+from tests.aws import Aws
+from tests.fakes import FakeClock, RecordingJournal
 
 ANY = float("-inf")
 
@@ -27,23 +29,28 @@ def replace(path: Path, content: str) -> None:
 
 
 async def test_every_source_gives_credentials_read_after_what_is_demanded(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: FakeClock, aws: Aws
 ) -> None:
     """The promise renewals rely on, kept by each kind."""
+    aws.create("s", {"client_id": "me", "client_secret": "hunter2"})
+    manager = SecretsManager(clock, RecordingJournal())
     secret, both = tmp_path / "secret", tmp_path / "both.json"
     secret.write_text("hunter2\n")
     both.write_text('{"clientId": "me", "clientSecret": "hunter2"}')
-    for spec in (
-        FixedCredentials("me", Secret("hunter2")),
-        SecretFileCredentials("me", str(secret)),
-        FileCredentials(str(both)),
+    for source in (
+        source_of(FixedCredentials("me", Secret("hunter2")), clock),
+        source_of(SecretFileCredentials("me", str(secret)), clock),
+        source_of(FileCredentials(str(both)), clock),
+        manager.source(aws.spec("s")),
     ):
-        source = source_of(spec, clock)
-        first = await source.read(newer_than=ANY)
+        first = await source.read("", newer_than=ANY)
         assert (first.client_id, first.client_secret.reveal()) == ("me", "hunter2")
         await clock.advance(5)
-        again = await source.read(newer_than=clock.now() - 1)
+        again = await source.read("", newer_than=clock.now() - 1)
         assert again.read_at > clock.now() - 1
+        only = await source.read("", newer_than=clock.now() - 1, rejected=again)  # there are no others
+        assert (only.client_id, only.client_secret.reveal()) == ("me", "hunter2")
+    manager.close()
 
 
 async def test_a_file_is_not_read_again_while_nothing_demands_it(tmp_path: Path, clock: FakeClock) -> None:
@@ -51,10 +58,10 @@ async def test_a_file_is_not_read_again_while_nothing_demands_it(tmp_path: Path,
     path = tmp_path / "secret"
     path.write_text("hunter2")
     source = source_of(SecretFileCredentials("me", str(path)), clock)
-    first = await source.read(newer_than=ANY)
+    first = await source.read("", newer_than=ANY)
     await clock.advance(5)
-    assert await source.read(newer_than=ANY) is first
-    assert await source.read(newer_than=first.read_at) is not first
+    assert await source.read("", newer_than=ANY) is first
+    assert await source.read("", newer_than=first.read_at) is not first
 
 
 async def test_a_changed_file_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
@@ -64,7 +71,7 @@ async def test_a_changed_file_is_noticed(tmp_path: Path, clock: FakeClock) -> No
     source = source_of(SecretFileCredentials("me", str(path)), clock)
     for content in ("one", "two2", "three", "four4"):
         replace(path, content)
-        assert (await source.read(newer_than=ANY)).client_secret.reveal() == content
+        assert (await source.read("", newer_than=ANY)).client_secret.reveal() == content
 
 
 async def test_a_change_stat_does_not_show_is_found_when_newer_ones_are_demanded(
@@ -74,11 +81,11 @@ async def test_a_change_stat_does_not_show_is_found_when_newer_ones_are_demanded
     path = tmp_path / "secret"
     path.write_text("one")
     source = source_of(SecretFileCredentials("me", str(path)), clock)
-    first = await source.read(newer_than=ANY)
+    first = await source.read("", newer_than=ANY)
     stat = path.stat()
     path.write_text("two")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert (await source.read(newer_than=first.read_at)).client_secret.reveal() == "two"
+    assert (await source.read("", newer_than=first.read_at)).client_secret.reveal() == "two"
 
 
 async def test_a_mounted_secret_is_replaced_by_swapping_a_link(tmp_path: Path, clock: FakeClock) -> None:
@@ -89,10 +96,10 @@ async def test_a_mounted_secret_is_replaced_by_swapping_a_link(tmp_path: Path, c
     (tmp_path / "..data").symlink_to("v1")
     (tmp_path / "secret").symlink_to("..data/secret")
     source = source_of(SecretFileCredentials("me", str(tmp_path / "secret")), clock)
-    assert (await source.read(newer_than=ANY)).client_secret.reveal() == "hunter-v1"
+    assert (await source.read("", newer_than=ANY)).client_secret.reveal() == "hunter-v1"
     (tmp_path / "next").symlink_to("v2")
     (tmp_path / "next").replace(tmp_path / "..data")
-    assert (await source.read(newer_than=ANY)).client_secret.reveal() == "hunter-v2"
+    assert (await source.read("", newer_than=ANY)).client_secret.reveal() == "hunter-v2"
 
 
 async def test_only_line_ends_are_cut_off_a_secret(tmp_path: Path, clock: FakeClock) -> None:
@@ -100,7 +107,7 @@ async def test_only_line_ends_are_cut_off_a_secret(tmp_path: Path, clock: FakeCl
     path = tmp_path / "secret"
     path.write_bytes(b" hunter 2 \r\n")
     source = source_of(SecretFileCredentials("me", str(path)), clock)
-    assert (await source.read(newer_than=ANY)).client_secret.reveal() == " hunter 2 "
+    assert (await source.read("", newer_than=ANY)).client_secret.reveal() == " hunter 2 "
 
 
 @pytest.mark.parametrize(
@@ -127,11 +134,11 @@ async def test_a_file_that_cannot_be_used_is_an_outage(
         path.write_bytes(content)
     source = source_of(FileCredentials(str(path)), clock)
     with pytest.raises(TokenUnavailable, match=reason) as raised:
-        await source.read(newer_than=ANY)
+        await source.read("", newer_than=ANY)
     assert str(path) in str(raised.value)
     assert "canary" not in str(raised.value)
     replace(path, '{"client_id": "me", "client_secret": "hunter2"}')
-    assert (await source.read(newer_than=ANY)).client_id == "me"
+    assert (await source.read("", newer_than=ANY)).client_id == "me"
 
 
 async def test_an_empty_secret_is_none(tmp_path: Path, clock: FakeClock) -> None:
@@ -139,4 +146,4 @@ async def test_an_empty_secret_is_none(tmp_path: Path, clock: FakeClock) -> None
     path = tmp_path / "secret"
     path.write_text("\n")
     with pytest.raises(TokenUnavailable, match="empty"):
-        await source_of(SecretFileCredentials("me", str(path)), clock).read(newer_than=ANY)
+        await source_of(SecretFileCredentials("me", str(path)), clock).read("", newer_than=ANY)

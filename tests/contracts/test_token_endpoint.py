@@ -1,4 +1,4 @@
-"""The token endpoint client over real sockets."""
+"""The client of authorization servers over real sockets."""
 
 import asyncio
 import gzip
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sidecar.adapters.token_endpoint import SIZE_LIMIT, HttpTokenEndpoint
+from sidecar.adapters.token_endpoint import SIZE_LIMIT, HttpAuthorizationServer
 from sidecar.core.errors import TokenUnavailable
+from sidecar.core.tls import Tls
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic Y2FuYXJ5"}
 FORM = "grant_type=client_credentials&client_secret=canary"
@@ -23,6 +24,7 @@ class Peer:
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         self.hangs = False
         self.received: list[bytes] = []
+        self.certificates: list[object] = []
         self._server: asyncio.Server | None = None
 
     async def start(self, tls: ssl.SSLContext | None = None) -> str:
@@ -37,9 +39,11 @@ class Peer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             start = await reader.readexactly(5)
-            if start == b"POST ":
+            if start in {b"POST ", b"GET /"}:
                 head = start + await reader.readuntil(b"\r\n\r\n")
-                self.received.append(head + await reader.readexactly(len(FORM)))
+                body = await reader.readexactly(len(FORM)) if start == b"POST " else b""
+                self.received.append(head + body)
+                self.certificates.append(writer.get_extra_info("peercert"))
             if self.hangs:
                 await reader.read()
             writer.write(self.answer)
@@ -58,20 +62,20 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[HttpTokenEndpoint]:
-    endpoint = HttpTokenEndpoint()
+async def endpoint() -> AsyncIterator[HttpAuthorizationServer]:
+    endpoint = HttpAuthorizationServer()
     yield endpoint
     await endpoint.close()
 
 
 async def test_the_form_goes_out_as_given_and_the_answer_comes_back_unjudged(
-    peer: Peer, endpoint: HttpTokenEndpoint
+    peer: Peer, endpoint: HttpAuthorizationServer
 ) -> None:
     """Status, type, body and Retry-After; one POST, no compression asked for, no connection kept."""
     peer.answer = (
         b"HTTP/1.1 503 Busy\r\nContent-Type: text/plain\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy"
     )
-    reply = await endpoint.post(await peer.start(), HEADERS, FORM)
+    reply = await endpoint.post(await peer.start(), HEADERS, FORM, Tls())
     assert (reply.status, reply.content_type, reply.body, reply.retry_after) == (
         503,
         "text/plain",
@@ -85,46 +89,46 @@ async def test_the_form_goes_out_as_given_and_the_answer_comes_back_unjudged(
     assert b"\r\nAuthorization: Basic Y2FuYXJ5\r\n" in received
 
 
-async def test_b71_redirects_are_not_followed(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_b71_redirects_are_not_followed(peer: Peer, endpoint: HttpAuthorizationServer) -> None:
     """The credentials go nowhere else."""
     other = Peer()
     elsewhere = await other.start()
     peer.answer = f"HTTP/1.1 307 Go\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n".encode()
-    assert (await endpoint.post(await peer.start(), HEADERS, FORM)).status == 307
+    assert (await endpoint.post(await peer.start(), HEADERS, FORM, Tls())).status == 307
     assert other.received == []
     await other.stop()
 
 
-async def test_cookies_are_not_kept(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_cookies_are_not_kept(peer: Peer, endpoint: HttpAuthorizationServer) -> None:
     """A load balancer's stickiness is not ours, nor a session across tenants."""
     peer.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 0\r\n\r\n"
     url = await peer.start()
     for _ in range(2):
-        await endpoint.post(url, HEADERS, FORM)
+        await endpoint.post(url, HEADERS, FORM, Tls())
     assert all(b"cookie" not in received.lower() for received in peer.received)
 
 
 async def test_proxies_and_netrc_of_the_environment_do_not_matter(
-    peer: Peer, endpoint: HttpTokenEndpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    peer: Peer, endpoint: HttpAuthorizationServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Credentials take no way the configuration does not name."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login canary password canary")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    reply = await endpoint.post(await peer.start(), {"Content-Type": HEADERS["Content-Type"]}, FORM)
+    reply = await endpoint.post(await peer.start(), {"Content-Type": HEADERS["Content-Type"]}, FORM, Tls())
     assert reply.status == 200
     assert b"Authorization" not in peer.received[0]
 
 
-async def test_a_body_is_not_unpacked(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_a_body_is_not_unpacked(peer: Peer, endpoint: HttpAuthorizationServer) -> None:
     """A small answer cannot become a large one."""
     packed = gzip.compress(b"\0" * 10_000_000)
     peer.answer = (
         f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
         + packed
     )
-    reply = await endpoint.post(await peer.start(), HEADERS, FORM)
+    reply = await endpoint.post(await peer.start(), HEADERS, FORM, Tls())
     assert reply.body == packed
 
 
@@ -140,31 +144,31 @@ async def test_a_body_is_not_unpacked(peer: Peer, endpoint: HttpTokenEndpoint) -
     ids=["closed", "cut", "too large", "not HTTP", "endless field"],
 )
 async def test_answers_that_are_none(
-    peer: Peer, endpoint: HttpTokenEndpoint, answer: bytes, hint: str
+    peer: Peer, endpoint: HttpAuthorizationServer, answer: bytes, hint: str
 ) -> None:
     """Each is an outage whose message names the host and what to look at, and nothing that was sent."""
     peer.answer = answer
     url = await peer.start()
     with pytest.raises(TokenUnavailable, match=hint) as raised:
-        await endpoint.post(url, HEADERS, FORM)
+        await endpoint.post(url, HEADERS, FORM, Tls())
     assert url.split("/")[2] in str(raised.value)
     assert "canary" not in str(raised.value)
 
 
-async def test_an_answer_of_exactly_the_limit_is_one(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_an_answer_of_exactly_the_limit_is_one(peer: Peer, endpoint: HttpAuthorizationServer) -> None:
     """The limit is the largest size allowed."""
     peer.answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * SIZE_LIMIT
-    assert len((await endpoint.post(await peer.start(), HEADERS, FORM)).body) == SIZE_LIMIT
+    assert len((await endpoint.post(await peer.start(), HEADERS, FORM, Tls())).body) == SIZE_LIMIT
 
 
 async def test_b14_a_server_that_hangs_costs_no_more_than_the_limit(peer: Peer) -> None:
     """It takes the request and never answers."""
     peer.hangs = True
-    endpoint = HttpTokenEndpoint(total_limit=0.1)
+    endpoint = HttpAuthorizationServer(total_limit=0.1)
     url = await peer.start()
     async with asyncio.timeout(5):
         with pytest.raises(TokenUnavailable, match="in time"):
-            await endpoint.post(url, HEADERS, FORM)
+            await endpoint.post(url, HEADERS, FORM, Tls())
     await endpoint.close()
 
 
@@ -177,24 +181,101 @@ async def test_b14_a_server_that_hangs_costs_no_more_than_the_limit(peer: Peer) 
         ("ftp://127.0.0.1/token", "not an HTTP one"),
     ],
 )
-async def test_endpoints_that_are_not_there(endpoint: HttpTokenEndpoint, url: str, hint: str) -> None:
+async def test_endpoints_that_are_not_there(endpoint: HttpAuthorizationServer, url: str, hint: str) -> None:
     """Every failure to connect is an outage with a hint of its own."""
     with pytest.raises(TokenUnavailable, match=hint):
-        await endpoint.post(url, HEADERS, FORM)
+        await endpoint.post(url, HEADERS, FORM, Tls())
 
 
-async def test_a_certificate_nobody_vouches_for_is_refused(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_a_certificate_nobody_vouches_for_is_refused(
+    peer: Peer, endpoint: HttpAuthorizationServer
+) -> None:
     """No secret is sent before the server has proved its name."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     url = await peer.start(tls)
     with pytest.raises(TokenUnavailable, match="not trusted"):
-        await endpoint.post(url, HEADERS, FORM)
+        await endpoint.post(url, HEADERS, FORM, Tls())
     assert peer.received == []
 
 
-async def test_https_to_a_plain_port_says_so(peer: Peer, endpoint: HttpTokenEndpoint) -> None:
+async def test_https_to_a_plain_port_says_so(peer: Peer, endpoint: HttpAuthorizationServer) -> None:
     """A wrong scheme is found quickly."""
     url = await peer.start()
     with pytest.raises(TokenUnavailable, match="TLS failed"):
-        await endpoint.post(url.replace("http:", "https:"), HEADERS, FORM)
+        await endpoint.post(url.replace("http:", "https:"), HEADERS, FORM, Tls())
+
+
+async def test_a_document_is_asked_for_and_comes_back_unjudged(
+    peer: Peer, endpoint: HttpAuthorizationServer
+) -> None:
+    """One GET under the same rules: no redirect is followed."""
+    peer.answer = b"HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 2\r\n\r\n{}"
+    reply = await endpoint.get(await peer.start(), Tls())
+    assert (reply.status, reply.body) == (302, b"{}")
+    (received,) = peer.received
+    assert received.startswith(b"GET /token HTTP/1.1\r\n")
+    assert b"\r\nAccept: application/json\r\n" in received
+
+
+class Authority:
+    """Issues the certificates of one test, as files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca = trustme.CA()
+        self.ca_file = str(directory / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.ca_file)
+        self.certificate_file = str(directory / "client.pem")
+        self.rotate()
+
+    def rotate(self) -> None:
+        self.issued = self.ca.issue_cert("client.test")
+        self.issued.private_key_and_cert_chain_pem.write_to_path(self.certificate_file)
+
+    def spoil(self, content: str | None) -> None:
+        path = Path(self.certificate_file)
+        path.unlink()
+        if content is not None:
+            path.write_text(content)
+
+    def server(self) -> ssl.SSLContext:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert("127.0.0.1").configure_cert(tls)
+        tls.verify_mode = ssl.CERT_REQUIRED
+        self.ca.configure_trust(tls)
+        return tls
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+async def test_b62_mutual_tls_presents_our_certificate(
+    peer: Peer, endpoint: HttpAuthorizationServer, authority: Authority
+) -> None:
+    """Named by files; an authority of our own; a rotated certificate is used by the next request."""
+    url = await peer.start(authority.server())
+    tls = Tls(authority.ca_file, authority.certificate_file)
+    await endpoint.post(url, HEADERS, FORM, tls)
+    authority.rotate()
+    await endpoint.get(url, tls)
+    first, second = peer.certificates
+    assert first is not None
+    assert second is not None
+    assert first != second
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\ncanary\n", None])
+async def test_certificates_that_cannot_be_used_are_named(
+    peer: Peer, endpoint: HttpAuthorizationServer, authority: Authority, content: str | None
+) -> None:
+    """An outage, for they may be about to be replaced; nothing of them is told."""
+    url = await peer.start(authority.server())
+    path = authority.certificate_file
+    authority.spoil(content)
+    for tls in (Tls(authority.ca_file, path), Tls(ca_file=path)):
+        with pytest.raises(TokenUnavailable, match=r"cannot use .*client\.pem for TLS") as raised:
+            await endpoint.post(url, HEADERS, FORM, tls)
+        assert "canary" not in str(raised.value)
+    assert peer.received == []

@@ -1,35 +1,19 @@
-"""Token requests as sent, token replies as judged."""
+"""Token replies as judged."""
 
 import base64
 import json
-from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.credentials import Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.oauth import DEFAULT_LIFE, MAX_LIFE, encode, host_of, judge
+from sidecar.core.oauth import DEFAULT_LIFE, MAX_LIFE, host_of, judge
 from sidecar.core.ports import Reply
-from sidecar.core.secret import Secret
-from sidecar.core.token import ClientAuth, TokenRequest
 
 NOW = 1_800_000_000.0
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-CREDENTIALS = Credentials("me", Secret("hunter2"), NOW)
-
-
-def request(client_auth: ClientAuth = "client_secret_basic", **more: object) -> TokenRequest:
-    return TokenRequest(
-        name="ledger",
-        token_endpoint="https://auth.test/token",
-        credentials="ledger",
-        service="ledger",
-        client_auth=client_auth,
-        **more,  # type: ignore[arg-type]
-    )
 
 
 def answer(body: object, status: int = 200, content_type: str = JSON, retry_after: str = "") -> Reply:
@@ -40,53 +24,6 @@ def answer(body: object, status: int = 200, content_type: str = JSON, retry_afte
 def jwt(claims: object) -> str:
     middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return f"eyJhbGciOiJub25lIn0.{middle}.c2ln"
-
-
-class TestEncode:
-    """The form and the fields of a token request."""
-
-    def test_basic_puts_the_credentials_into_the_header_only(self) -> None:
-        """RFC 6749 section 2.3.1, first form."""
-        headers, form = encode(request(), CREDENTIALS)
-        assert headers["Authorization"] == "Basic " + base64.b64encode(b"me:hunter2").decode()
-        assert parse_qsl(form) == [("grant_type", "client_credentials")]
-
-    @given(st.text(min_size=1), st.text(min_size=1))
-    def test_basic_encodes_id_and_secret_before_base64(self, client_id: str, secret: str) -> None:
-        """Colons, percent signs, spaces and other scripts survive; the first colon always parts the two."""
-        headers, _ = encode(request(), Credentials(client_id, Secret(secret), NOW))
-        decoded = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode("ascii")
-        left, _, right = decoded.partition(":")
-        assert (unquote_plus(left), unquote_plus(right)) == (client_id, secret)
-
-    def test_post_puts_them_into_the_form_only(self) -> None:
-        """RFC 6749 section 2.3.1, second form."""
-        headers, form = encode(request("client_secret_post"), CREDENTIALS)
-        assert "Authorization" not in headers
-        assert dict(parse_qsl(form)) == {
-            "grant_type": "client_credentials",
-            "client_id": "me",
-            "client_secret": "hunter2",
-        }
-
-    def test_none_sends_the_id_and_no_secret(self) -> None:
-        """A public client names itself."""
-        headers, form = encode(request("none"), CREDENTIALS)
-        assert "Authorization" not in headers
-        assert "hunter2" not in form
-        assert dict(parse_qsl(form))["client_id"] == "me"
-
-    def test_scope_audience_and_every_resource_are_in_the_form(self) -> None:
-        """Scopes joined by spaces, resources repeated (RFC 8707)."""
-        _, form = encode(
-            request(scope=("a.read", "b.write"), audience="x", resource=("urn:1", "urn:2")), CREDENTIALS
-        )
-        assert parse_qsl(form)[1:] == [
-            ("scope", "a.read b.write"),
-            ("audience", "x"),
-            ("resource", "urn:1"),
-            ("resource", "urn:2"),
-        ]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +109,13 @@ def test_tokens_of_another_type_are_refused(kind: object) -> None:
     """We cannot use them (RFC 6749 section 7.1)."""
     with pytest.raises(TokenRefused, match="Bearer"):
         judge(answer({"access_token": "abc", "token_type": kind}), host="auth.test", now=NOW)
+
+
+def test_a_token_that_is_no_access_token_will_do_where_one_was_requested() -> None:
+    """RFC 8693 section 2.2.1: `N_A` is then what the server says."""
+    body = {"access_token": "abc", "token_type": "N_A", "expires_in": 60}
+    grant = judge(answer(body), host="auth.test", now=NOW, types=frozenset({"bearer", "n_a"}))
+    assert (grant.access_token, grant.life) == ("abc", 60)
 
 
 @pytest.mark.parametrize(

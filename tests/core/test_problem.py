@@ -24,6 +24,7 @@ from sidecar.core.problem import render
     ("error", "status", "word", "proxy_error"),
     [
         (RequestRefused(400, "why"), 400, "bad_request", "http_request_error"),
+        (RequestRefused(401, "why"), 401, "bad_subject", "http_request_denied"),
         (RequestRefused(403, "why"), 403, "cross_site", "http_request_denied"),
         (RequestRefused(404, "why"), 404, "no_route", "destination_not_found"),
         (RequestRefused(408, "why"), 408, "request_timeout", "http_request_error"),

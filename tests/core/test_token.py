@@ -1,13 +1,15 @@
 """Tokens age; token requests have keys."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.secret import Secret
-from sidecar.core.token import Freshness, TokenRequest, bearer
+from sidecar.core.keys import PrivateKey
+from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.tls import Tls
+from sidecar.core.token import Assertion, Freshness, Presented, TokenRequest, bearer
 
 REQUEST = TokenRequest(
     name="ledger",
@@ -62,23 +64,59 @@ def test_the_field_value_is_ready_and_never_printed() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(REQUEST, token_endpoint="https://auth.test/token2"),
-        replace(REQUEST, credentials="other"),
-        replace(REQUEST, service="other"),
-        replace(REQUEST, client_auth="none"),
         replace(REQUEST, scope=("a",)),
         replace(REQUEST, scope=("ab",)),
         replace(REQUEST, scope=("a b",)),
         replace(REQUEST, scope=("a", "b", "urn:1"), resource=()),
-        replace(REQUEST, audience=""),
+        replace(REQUEST, audience="", issuer="x"),
         replace(REQUEST, resource=()),
-        replace(REQUEST, tenant="acme"),
         replace(REQUEST, credentials="ledgerx", token_endpoint="https://auth.test/toke"),
+        replace(REQUEST, parameters=(("a", "b"), ("c", "d"))),
+        replace(REQUEST, parameters=(("a", "b', 'c"), ("c", "d"))),
+        replace(REQUEST, tenant="a", service="m2m:b"),
     ],
 )
-def test_b69_every_input_is_in_the_key(other: TokenRequest) -> None:
-    """No two requests that could get different tokens share an entry."""
+def test_b69_neighbours_stay_apart(other: TokenRequest) -> None:
+    """No two requests that could get different tokens share an entry, however their inputs are cut."""
     assert other.key != REQUEST.key
+
+
+OTHERS: dict[str, object] = {
+    "credentials": "other",
+    "service": "other",
+    "token_endpoint": "https://auth.test/token2",
+    "issuer": "https://auth.test",
+    "tls": Tls(certificate_file="/other"),
+    "client": "other",
+    "grant": "token_exchange",
+    "client_auth": "none",
+    "scope": ("b", "a"),
+    "audience": "y",
+    "resource": ("urn:2",),
+    "parameters": (("a", "b"),),
+    "private_key": PrivateKey(SecretFile("/key")),
+    "assertion_file": "/assertion",
+    "assertion_audience": "z",
+    "subject": Presented(SecretFile("/s"), "whose", "urn:t"),
+    "actor": Presented(SecretFile("/s"), "whose", "urn:t"),
+    "requested_token_type": "urn:t",
+    "assertion": Assertion(claims=(("a", "b"),)),
+    "tenant": "acme",
+}
+
+
+def test_b69_every_input_is_in_the_key() -> None:
+    """Each field by itself makes another key, but for the name, which only people read."""
+    assert set(OTHERS) == {field.name for field in fields(TokenRequest)} - {"name"}
+    keys = {replace(REQUEST, **{name: value}).key for name, value in OTHERS.items()}  # type: ignore[arg-type]
+    assert len(keys | {REQUEST.key}) == len(OTHERS) + 1
+
+
+def test_b69_whose_a_presented_token_is_decides() -> None:
+    """Two subjects never share a token, wherever theirs came from."""
+    one = replace(REQUEST, subject=Presented(SecretFile("/s"), "alice", "urn:t"))
+    other = replace(REQUEST, subject=Presented(SecretFile("/s"), "bob", "urn:t"))
+    assert one.key != other.key
 
 
 def test_a_key_names_tenant_and_service_and_hides_the_rest() -> None:

@@ -14,7 +14,8 @@ import trustme
 import uvloop
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.routes import Origin, Tls
+from sidecar.core.routes import Origin
+from sidecar.core.tls import Tls
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.upstream import UpstreamConnection

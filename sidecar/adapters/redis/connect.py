@@ -17,9 +17,9 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
-from sidecar.core.routes import Tls
-from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings, SecretRef
+from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.settings import RedisSettings
+from sidecar.core.tls import Tls
 
 Client = Redis | RedisCluster
 

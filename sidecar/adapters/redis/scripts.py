@@ -143,6 +143,20 @@ return reply('told', cooling and 1 or 0)
 """fingerprint, generation to move to, when the refused request was sent (µs), message, channel, how long the
 generation is kept (ms), how long a probe may take (ms)."""
 
+LOOK = Script("look", _PRELUDE + "return reply(generation(), get(VALUE))")
+
+KEEP = Script(
+    "keep",
+    _PRELUDE
+    + """
+local began_under, value, life = unpack(ARGV)
+if generation() ~= began_under then return reply(0) end
+redis.call('SET', VALUE, value, 'PX', life)
+return reply(1)
+""",
+)
+"""generation, value, its life in ms → 0 when the generation has moved."""
+
 COOL_DOWN = Script(
     "cool_down",
     _PRELUDE

@@ -1,0 +1,79 @@
+"""What a sidecar fetches tokens with."""
+
+import time
+
+from sidecar.adapters.secret_files import SecretReader
+from sidecar.adapters.token_endpoint import HttpAuthorizationServer
+from sidecar.app.credentials import CredentialSources
+from sidecar.callers import CallersByToken
+from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource
+from sidecar.core.ration import Ration
+from sidecar.core.settings import Config
+from sidecar.discovery import Discovery
+from sidecar.exchange import Exchange
+from sidecar.rationed import BURST, RATE, RationedTokens
+from sidecar.verifier import JwksVerifier
+
+
+class Fetching:
+    """Makes the source that asks authorization servers; connections and what was learnt outlive a reload."""
+
+    def __init__(
+        self,
+        credentials: CredentialSources,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+        *,
+        fingerprint_key: bytes,
+    ) -> None:
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._fingerprint_key = fingerprint_key
+        self._credentials = credentials
+        self._ration = Ration(burst=BURST, rate=RATE)
+        self._server = HttpAuthorizationServer()
+        self._discovery = Discovery(self._server, clock)
+        self._signer: Signer | None = None
+        self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
+        """Who makes requests that bring a token of their own."""
+
+    def source(self, config: Config) -> TokenSource:
+        """Return the source for this configuration."""
+        self._prepare_to_verify(config)
+        exchange = Exchange(
+            credentials=self._credentials.of(config),
+            server=self._server,
+            discovery=self._discovery,
+            secrets=SecretReader(),
+            signer=self._signer_for(config),
+            clock=self._clock,
+            journal=self._journal,
+            fingerprint_key=self._fingerprint_key,
+            leeway=config.cache.leeway,
+        )
+        known = frozenset(token.tenant for token in config.tokens.values())
+        if config.tenants is not None:
+            known |= {config.tenants.default} | config.tenants.allow
+        return RationedTokens(exchange, known=known, ration=self._ration, clock=self._clock)
+
+    async def close(self) -> None:
+        """End what is open."""
+        await self._server.close()
+        self._credentials.close()
+
+    def _prepare_to_verify(self, config: Config) -> None:
+        """Load PyJWT and cryptography with the first rule for callers' tokens."""
+        if any(token.verifies for token in config.tokens.values()):
+            from sidecar.adapters.signatures import JwtSignatures  # noqa: PLC0415
+
+            self.callers.use(JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock))
+
+    def _signer_for(self, config: Config) -> Signer | None:
+        """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""
+        if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
+            from sidecar.adapters.signer import JwtSigner  # noqa: PLC0415
+
+            self._signer = JwtSigner(time.time, self._randomness)
+        return self._signer

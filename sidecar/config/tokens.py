@@ -1,0 +1,145 @@
+"""What to ask an authorization server for, and how: the file's `tokens`."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from sidecar.config.examine import Node
+from sidecar.config.leaves import (
+    FIELD_NAME,
+    PARAMETER,
+    FilePath,
+    Name,
+    Scope,
+    SignatureAlgorithm,
+    Text,
+    Tls,
+    text,
+)
+
+Parameter = Annotated[str, text("parameter", PARAMETER)]
+TokenType = Annotated[str, text("token_type", r"^\S+$")]
+_TYPES = "`access_token`, `refresh_token`, `id_token`, `saml1`, `saml2`, `jwt`, or any URI"
+
+
+class Verification(Node, frozen=True, kw_only=True):
+    """What a token that a request brings must be, before anybody is asked about it."""
+
+    issuer: Annotated[
+        str, text("issuer", "^https?://", format="uri"), Meta(description="Its `iss`, to the letter.")
+    ]
+    audience: Annotated[Text, Meta(description="Its `aud`, or one of them.")]
+    jwks_uri: Annotated[
+        str | None,
+        text("token_endpoint", "^https?://", format="uri"),
+        Meta(description="URL of the issuer's public keys. Absent: as its metadata says."),
+    ] = None
+    algorithms: Annotated[
+        tuple[SignatureAlgorithm, ...],
+        Meta(min_length=1, description="Signature algorithms that count."),
+    ] = ("RS256",)
+
+
+class Presented(Node, frozen=True, kw_only=True):
+    """A token that somebody else issued and that we present to get ours."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("file", "header")
+    needs: ClassVar[Mapping[str, str]] = {"verify": "header"}
+    instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
+
+    file: Annotated[
+        FilePath | None, Meta(description="File that holds the token and nothing else; read for each fetch.")
+    ] = None
+    header: Annotated[
+        str | None,
+        text("field_name", FIELD_NAME),
+        Meta(description="Header field in which each request brings it; the upstream does not get it."),
+    ] = None
+    type: Annotated[TokenType | None, Meta(description=f"What it is: {_TYPES}. Absent: `access_token`.")] = (
+        None
+    )
+    verify: Annotated[
+        Verification | None,
+        Meta(description="What it must be. Absent: only the authorization server verifies it."),
+    ] = None
+
+
+class Assertion(Node, frozen=True, kw_only=True):
+    """A JWT that we sign with the credentials' private key and present as the grant (RFC 7523)."""
+
+    issuer: Annotated[Text | None, Meta(description="Its `iss`. Absent: the client id.")] = None
+    subject: Annotated[Text | None, Meta(description="Its `sub`. Absent: the client id.")] = None
+    audience: Annotated[Text | None, Meta(description="Its `aud`. Absent: as `assertion_audience`.")] = None
+    claims: Annotated[dict[Parameter, Text], Meta(description="What it says besides.")] = msgspec.field(
+        default_factory=dict
+    )
+
+
+class TokenEntry(Node, frozen=True, kw_only=True):
+    """One token request: whom to ask, as whom, for what."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("token_endpoint", "issuer")
+    needs: ClassVar[Mapping[str, str]] = {"actor": "subject"}
+
+    grant: Annotated[
+        Literal["client_credentials", "token_exchange", "jwt_bearer"],
+        Meta(description="OAuth grant (RFC 6749 section 4.4, RFC 8693, RFC 7523)."),
+    ] = "client_credentials"
+    token_endpoint: Annotated[
+        str | None,
+        text("token_endpoint", "^https?://", format="uri"),
+        Meta(
+            description="URL of the authorization server's token endpoint; https, but for loopback. "
+            "`{tenant}` in it stands for that."
+        ),
+    ] = None
+    issuer: Annotated[
+        str | None,
+        text("issuer", "^https?://", format="uri"),
+        Meta(
+            description="The authorization server's issuer, whose metadata names the token endpoint. "
+            "`{tenant}` in it stands for that."
+        ),
+    ] = None
+    tls: Annotated[Tls, Meta(description="How the authorization server is verified.")] = Tls()
+    client_auth: Annotated[
+        Literal[
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+            "client_assertion_file",
+            "tls_client_auth",
+            "none",
+        ],
+        Meta(description="How we prove who we are."),
+    ] = "client_secret_basic"
+    assertion_audience: Annotated[
+        Text | None,
+        Meta(description="`aud` of what we sign. Absent: `issuer`, else `token_endpoint`."),
+    ] = None
+    credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
+    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
+    audience: Annotated[
+        str,
+        Meta(description="Audience to ask for, as some servers want it; `{tenant}` in it stands for that."),
+    ] = ""
+    resource: Annotated[
+        tuple[Annotated[str, text("resource", format="uri")], ...],
+        Meta(description="Resource indicators to ask for (RFC 8707)."),
+    ] = ()
+    parameters: Annotated[
+        dict[Parameter, str], Meta(description="What this server wants besides, in the form.")
+    ] = msgspec.field(default_factory=dict)
+    subject: Annotated[
+        Presented | None,
+        Meta(description="The subject of an exchange, or the assertion of a jwt_bearer grant."),
+    ] = None
+    actor: Annotated[Presented | None, Meta(description="Who acts for the subject of an exchange.")] = None
+    requested_token_type: Annotated[
+        TokenType | None, Meta(description=f"What an exchange gives: {_TYPES}. Absent: the server's choice.")
+    ] = None
+    assertion: Annotated[
+        Assertion | None, Meta(description="An assertion of our own for a jwt_bearer grant.")
+    ] = None

@@ -1,0 +1,67 @@
+"""What an authorization server says about itself, and where it says it (RFC 8414, OpenID Connect Discovery)."""
+
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sidecar.core import addresses
+from sidecar.core.errors import TokenRefused
+from sidecar.core.ports import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Where a server is asked for what; "" where it does not say, or names a place that we may not use."""
+
+    token_endpoint: str
+    mtls_token_endpoint: str
+    """Where tokens are, for clients that authenticate themselves in TLS (RFC 8705 section 5)."""
+    jwks_uri: str
+
+
+def places(issuer: str) -> tuple[str, str]:
+    """Return where the metadata may be: as OpenID Connect puts it, and as RFC 8414 section 3.1 does."""
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return (
+        f"{origin}{path}/.well-known/openid-configuration",
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+    )
+
+
+def read(reply: Reply, issuer: str) -> Metadata | None:
+    """Return what the answer says, None where it is no metadata at all.
+
+    Raises TokenRefused when it is another issuer's (RFC 8414 section 3.3).
+    """
+    members = _members(reply)
+    if "issuer" not in members:
+        return None
+    if members["issuer"] != issuer:
+        raise TokenRefused(
+            f"the metadata of {issuer} is another issuer's: write issuer exactly as its server does", ""
+        )
+    endpoint = _place(members, "token_endpoint", issuer)
+    aliases = members.get("mtls_endpoint_aliases")
+    alias = _place(aliases, "token_endpoint", issuer) if isinstance(aliases, dict) else ""
+    return Metadata(endpoint, alias or endpoint, _place(members, "jwks_uri", issuer))
+
+
+def _members(reply: Reply) -> dict[str, object]:
+    try:
+        members = json.loads(reply.body) if reply.status == 200 else None
+    except (ValueError, RecursionError):
+        members = None
+    return members if isinstance(members, dict) else {}
+
+
+def _place(members: dict[str, object], name: str, issuer: str) -> str:
+    """Return the URL these name; "" for one that would send secrets, or bring keys, in the clear."""
+    url = members.get(name)
+    if not isinstance(url, str) or (issuer.startswith("https:") and not url.startswith("https:")):
+        return ""
+    try:
+        return addresses.token_endpoint(url)
+    except ValueError:
+        return ""

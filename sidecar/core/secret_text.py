@@ -1,0 +1,48 @@
+"""What a secret's text says: a client id and its secret, in JSON."""
+
+import json
+
+
+def client_of(text: str, pointer: str = "") -> tuple[str, str]:
+    """Return `client_id` and `client_secret`, or `clientId` and `clientSecret`, of a JSON object.
+
+    `pointer` (RFC 6901) leads to the object where it is not the whole. Raises ValueError, which quotes nothing of
+    the text.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  what the secret holds is wrong, not a type
+    found = _at(found, pointer)
+    if not isinstance(found, dict):
+        raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  as above
+    return _member(found, "client_id", "clientId"), _member(found, "client_secret", "clientSecret")
+
+
+def check_pointer(text: str) -> None:
+    """Raise ValueError when this is no JSON pointer."""
+    tokens = text.split("/")
+    if tokens[0] or any("~" in token.replace("~0", "").replace("~1", "") for token in tokens):
+        raise ValueError(
+            "write a JSON pointer: /m2m/ledger, with ~1 for a slash and ~0 for a tilde (RFC 6901)"
+        )
+
+
+def _at(found: object, pointer: str) -> object:
+    """Follow the pointer; None where it leads nowhere."""
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            found = found[int(name)]
+        else:
+            found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _member(members: dict[str, object], snake: str, camel: str) -> str:
+    value = members.get(snake, members.get(camel))
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")
+    return value

@@ -1,0 +1,14 @@
+"""How a TLS server is verified, and how we present ourselves to it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Paths; the files are read when a connection is made, so rotated ones count."""
+
+    ca_file: str = ""
+    """"" trusts the system's authorities."""
+    certificate_file: str = ""
+    key_file: str = ""
+    """"" where the key is in `certificate_file`."""

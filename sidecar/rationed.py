@@ -1,0 +1,46 @@
+"""RationedTokens: a source that strangers cannot wear out."""
+
+from sidecar.core.errors import RequestRefused
+from sidecar.core.ports import Clock, TokenSource
+from sidecar.core.ration import Ration
+from sidecar.core.secret import Secret
+from sidecar.core.token import FetchReason, Token, TokenRequest
+
+BURST = 1000
+"""First tokens, for identities that clients name, that a sidecar fetches at once."""
+RATE = 50.0
+"""A second, from then on."""
+
+
+class RationedTokens:
+    """Wraps the source that fetches: a client that invents identities is answered 429 before it wears out others.
+
+    Only the first token of a tenant or a subject that a client named is rationed, and only when it is fetched:
+    whoever is known, to the configuration or to the caches, does not notice. A subject for whom the
+    authorization server gave a token was not invented, and is not counted.
+    """
+
+    def __init__(self, source: TokenSource, *, known: frozenset[str], ration: Ration, clock: Clock) -> None:
+        """`known` are the tenants of the configuration; the ration outlives a reload."""
+        self._source = source
+        self._known = known
+        self._ration = ration
+        self._clock = clock
+
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
+        """See the port. Raises RequestRefused (429) over the ration."""
+        stranger, brought = request.tenant not in self._known, _brought(request)
+        if reason != "cold" or not (stranger or brought):
+            return await self._source.token(request, newer_than=newer_than, reason=reason)
+        if not self._ration.take(self._clock.now()):
+            raise RequestRefused(429, "too many tenants or subjects that were not seen before: wait a little")
+        token = await self._source.token(request, newer_than=newer_than, reason=reason)
+        if not stranger:
+            self._ration.give_back()
+        return token
+
+
+def _brought(request: TokenRequest) -> bool:
+    """Tell whether a request to us brought what this one presents; from a file it has not come then."""
+    presented = (request.subject, request.actor)
+    return any(isinstance(each.where, Secret) for each in presented if each is not None)

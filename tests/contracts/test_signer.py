@@ -1,0 +1,240 @@
+"""Assertions as whoever receives them sees them: verified with the public key, by PyJWT and by hand."""
+
+import json
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
+
+from sidecar.adapters.signer import JwtSigner
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.keys import Algorithm, SigningKey
+from sidecar.core.secret import Secret
+from tests.fakes import FixedRandomness
+
+NOW = 1_800_000_000.75
+CLAIMS = {"iss": "me", "sub": "me", "aud": "https://auth.test"}
+Key = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | dsa.DSAPrivateKey
+)
+
+
+@cache
+def private(kind: str) -> Key:
+    makers: dict[str, Callable[[], Key]] = {
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
+        "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
+        "k256": lambda: ec.generate_private_key(ec.SECP256K1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+        "ed448": ed448.Ed448PrivateKey.generate,
+        "dsa": lambda: dsa.generate_private_key(2048),
+    }
+    return makers[kind]()
+
+
+def pem(
+    kind: str,
+    encryption: KeySerializationEncryption | None = None,
+    form: PrivateFormat = PrivateFormat.PKCS8,
+) -> str:
+    return private(kind).private_bytes(Encoding.PEM, form, encryption or NoEncryption()).decode()
+
+
+def jwk(kind: str, **more: object) -> str:
+    key = private(kind)
+    if isinstance(key, rsa.RSAPrivateKey):
+        members = RSAAlgorithm.to_jwk(key, as_dict=True)
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        members = ECAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        assert isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+        members = OKPAlgorithm.to_jwk(key, as_dict=True)
+    return json.dumps({**members, **more})
+
+
+def certificate(kind: str) -> x509.Certificate:
+    key = private(kind)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "me")])
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+
+
+async def head(key: SigningKey, kind: str, algorithm: str) -> dict[str, object]:
+    """Sign, verify with the public key under this algorithm and no other, and return the JWT's header."""
+    token = await JwtSigner(lambda: NOW, FixedRandomness()).sign(key, CLAIMS, 60.0)
+    public = private(kind).public_key()
+    assert not isinstance(public, dsa.DSAPublicKey)
+    claims = jwt.decode(
+        token,
+        public,
+        algorithms=[algorithm],
+        options={"verify_exp": False, "verify_iat": False, "verify_aud": False},
+    )
+    assert claims == {**CLAIMS, "iat": 1_800_000_000, "exp": 1_800_000_060, "jti": claims["jti"]}
+    return jwt.get_unverified_header(token)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        *(("rsa", f"{family}{bits}") for family in ("RS", "PS") for bits in (256, 384, 512)),
+        ("p256", "ES256"),
+        ("p384", "ES384"),
+        ("p521", "ES512"),
+        ("ed25519", "EdDSA"),
+        ("ed448", "EdDSA"),
+    ],
+)
+@pytest.mark.parametrize("form", [pem, jwk])
+async def test_b62_every_algorithm_signs_with_a_key_that_suits_it(
+    kind: str, algorithm: Algorithm, form: Callable[[str], str]
+) -> None:
+    """From PEM and from a JWK; the receiver's own library agrees."""
+    assert await head(SigningKey(Secret(form(kind)), algorithm=algorithm), kind, algorithm) == {
+        "alg": algorithm,
+        "typ": "JWT",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "usual"),
+    [("rsa", "RS256"), ("p256", "ES256"), ("p384", "ES384"), ("p521", "ES512"), ("ed25519", "EdDSA")],
+)
+async def test_without_an_algorithm_the_key_decides(kind: str, usual: str) -> None:
+    """The usual one for its kind; a JWK may name another."""
+    assert (await head(SigningKey(Secret(pem(kind))), kind, usual))["alg"] == usual
+    assert (await head(SigningKey(Secret(jwk(kind))), kind, usual))["alg"] == usual
+
+
+async def test_a_jwk_says_how_it_is_used_and_the_configuration_goes_before_it() -> None:
+    """Algorithm, kid and thumbprint."""
+    text = Secret(jwk("rsa", alg="PS256", kid="in the jwk", **{"x5t#S256": "print"}))
+    expected = {"alg": "PS256", "typ": "JWT", "kid": "in the jwk", "x5t#S256": "print"}
+    assert await head(SigningKey(text), "rsa", "PS256") == expected
+    own = SigningKey(text, algorithm="RS512", kid="mine")
+    assert await head(own, "rsa", "RS512") == {**expected, "alg": "RS512", "kid": "mine"}
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+async def test_b62_an_encrypted_key_is_opened_with_its_passphrase(form: PrivateFormat) -> None:
+    """PKCS 8 as well as the older form."""
+    text = Secret(pem("rsa", BestAvailableEncryption(b"hunter2"), form))
+    assert (await head(SigningKey(text, Secret("hunter2")), "rsa", "RS256"))["alg"] == "RS256"
+
+
+async def test_b62_a_certificate_gives_its_thumbprint() -> None:
+    """RFC 7515 section 4.1.8: SHA-256 over its DER form."""
+    found = certificate("rsa")
+    key = SigningKey(Secret(pem("rsa")), kid="k1", certificate=found.public_bytes(Encoding.PEM).decode())
+    told = await head(key, "rsa", "RS256")
+    assert told["kid"] == "k1"
+    assert told["x5t#S256"] == base64url_encode(sha256(found.public_bytes(Encoding.DER)).digest()).decode()
+
+
+async def test_b62_no_two_assertions_have_the_same_id() -> None:
+    """Servers refuse one they have seen (RFC 7523 section 3)."""
+    signer = JwtSigner(lambda: NOW, FixedRandomness())
+    key = SigningKey(Secret(pem("p256")))
+    tokens = [await signer.sign(key, CLAIMS, 60.0) for _ in range(5)]
+    ids = {jwt.decode(token, options={"verify_signature": False})["jti"] for token in tokens}
+    assert len(ids) == 5
+    assert all(len(each) == 32 for each in ids)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (SigningKey(Secret("canary")), "neither a JWK nor a PEM key"),
+        (
+            SigningKey(Secret("-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----")),
+            "neither a JWK",
+        ),
+        (SigningKey(Secret("{canary")), "no JSON"),
+        (SigningKey(Secret('{"kty": "canary"}')), "no private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "oct", "k": "Y2FuYXJ5"}')), "no private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "RSA", "d": "canary"}')), "no private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "EC", "crv": ["canary"]}')), "no private RSA, EC or OKP key"),
+        (SigningKey(Secret("{}")), "no private RSA, EC or OKP key"),
+    ],
+)
+async def test_a_key_that_is_none_is_an_outage(key: SigningKey, reason: str) -> None:
+    """The next one in its place may do; nothing of it is told."""
+    with pytest.raises(TokenUnavailable, match=reason) as raised:
+        await JwtSigner(lambda: NOW, FixedRandomness()).sign(key, CLAIMS, 60.0)
+    assert "canary" not in str(raised.value)
+
+
+def _public_jwk() -> str:
+    key = private("p256")
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return str(ECAlgorithm.to_jwk(key.public_key()))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (lambda: SigningKey(Secret(_public_jwk())), "no private RSA, EC or OKP key"),
+        (lambda: SigningKey(Secret(pem("dsa"))), "no RSA, EC or EdDSA key"),
+        (lambda: SigningKey(Secret(pem("rsa-1024"))), "fewer than 2048 bits"),
+        (lambda: SigningKey(Secret(pem("k256"))), "none of P-256"),
+        (lambda: SigningKey(Secret(pem("p384")), algorithm="ES256"), "ES256 does not suit it; ES384 would"),
+        (lambda: SigningKey(Secret(pem("rsa")), algorithm="EdDSA"), "EdDSA does not suit it; RS256"),
+        (lambda: SigningKey(Secret(jwk("rsa", alg="none"))), "none does not suit it"),
+        (lambda: SigningKey(Secret(jwk("rsa", alg="HS256"))), "HS256 does not suit it"),
+        (lambda: SigningKey(Secret(pem("p256")), Secret("canary")), "take the passphrase out"),
+        (lambda: SigningKey(Secret(pem("p256", BestAvailableEncryption(b"x")))), "give its passphrase"),
+        (
+            lambda: SigningKey(Secret(pem("p256", BestAvailableEncryption(b"x"))), Secret("canary")),
+            "passphrase is wrong",
+        ),
+        (lambda: SigningKey(Secret(pem("p256")), certificate="canary"), "no certificate that we can read"),
+        (
+            lambda: SigningKey(
+                Secret(pem("p256")), certificate=certificate("rsa").public_bytes(Encoding.PEM).decode()
+            ),
+            "another key's",
+        ),
+    ],
+)
+async def test_a_key_that_does_not_fit_says_why(key: Callable[[], SigningKey], reason: str) -> None:
+    """Weak, public, of a kind nobody knows, locked, or not what it is said to be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography's own opinion of such keys
+        signing = key()
+        with pytest.raises(TokenUnavailable, match=reason) as raised:
+            await JwtSigner(lambda: NOW, FixedRandomness()).sign(signing, CLAIMS, 60.0)
+    assert "canary" not in str(raised.value)

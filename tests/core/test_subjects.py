@@ -1,0 +1,137 @@
+"""What is learnt from a token that somebody else issued."""
+
+import base64
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core import subjects
+from sidecar.core.errors import RequestRefused
+from sidecar.core.grants import TOKEN_TYPES
+
+
+def jwt(**claims: object) -> str:
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJhbGciOiJub25lIn0.{middle}.c2ln"
+
+
+WHOSE = {"iss": "https://k8s", "sub": "system:serviceaccount:a:b", "aud": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (jwt(**WHOSE, exp=1, jti="1"), jwt(**WHOSE, exp=2, jti="2"), True),
+        (jwt(**WHOSE), jwt(**{**WHOSE, "sub": "c"}), False),
+        (jwt(**WHOSE), jwt(**{**WHOSE, "iss": "https://other"}), False),
+        (jwt(**WHOSE), jwt(**{**WHOSE, "aud": "y"}), False),
+        (jwt(sub="a", exp=1), jwt(sub="a", exp=2), False),
+        (jwt(iss="", sub="a", exp=1), jwt(iss="", sub="a", exp=2), False),
+        (jwt(iss=["x"], sub="a", exp=1), jwt(iss=["x"], sub="a", exp=2), False),
+        ("opaque", "opaque", True),
+        ("opaque", "other", False),
+    ],
+)
+def test_b69_a_token_is_its_subjects_at_its_issuer(one: str, other: str, *, same: bool) -> None:
+    """Rotated ones name the same entry; whatever names nobody is only itself."""
+    assert (subjects.identity(one) == subjects.identity(other)) is same
+
+
+JWT = TOKEN_TYPES["jwt"]
+ACCESS = TOKEN_TYPES["access_token"]
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "token"),
+    [
+        (b"Bearer abc", ACCESS, "abc"),
+        (b"bearer  abc==", ACCESS, "abc=="),
+        (b"a-b._~+/c", ACCESS, "a-b._~+/c"),
+        (jwt(exp=101).encode(), JWT, jwt(exp=101)),
+    ],
+)
+def test_b63_a_request_brings_a_token(field: bytes, kind: str, token: str) -> None:
+    """With the scheme or without; opaque ones where the type allows them."""
+    assert subjects.brought(field, b"x-subject", kind, 100) == token
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "reason"),
+    [
+        (None, ACCESS, "there is none"),
+        (b"", ACCESS, "none, or more than one"),
+        (b"Bearer", JWT, "no JWT"),
+        (b"Bearer a, Bearer b", ACCESS, "none, or more than one"),
+        (b"Basic canary", ACCESS, "none, or more than one"),
+        (b"canary\xff", ACCESS, "none, or more than one"),
+        (b"Bearer canary", JWT, "no JWT"),
+        (b"Bearer canary", TOKEN_TYPES["id_token"], "no JWT"),
+        (jwt(exp=100, sub="canary").encode(), ACCESS, "has expired"),
+    ],
+)
+def test_b63_a_request_without_a_good_token_is_answered_401(
+    field: bytes | None, kind: str, reason: str
+) -> None:
+    """The reason names the field and nothing of what was in it."""
+    with pytest.raises(RequestRefused, match=f"x-subject.*{reason}") as raised:
+        subjects.brought(field, b"x-subject", kind, 100)
+    assert raised.value.status == 401
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("token", "expiry"),
+    [
+        (jwt(exp=7), 7),
+        (jwt(exp="7"), 7),
+        (jwt(exp="soon"), math.inf),
+        (jwt(), math.inf),
+        ("opaque", math.inf),
+    ],
+)
+def test_b64_a_token_tells_when_it_expires(token: str, expiry: float) -> None:
+    """One that does not say never does, as far as we know."""
+    assert subjects.expiry(token) == expiry
+
+
+def test_b64_a_token_gives_the_labels_of_its_user() -> None:
+    """User by id and by address, token id, teams, groups and roles; nothing that is no label."""
+    token = jwt(
+        sub="alice",
+        email="alice@example.com",
+        jti="1",
+        teams=["red", 7],
+        groups="ops",
+        roles=["a\n", "admin"],
+    )
+    assert subjects.labels(token) == {
+        ("user", "alice"),
+        ("user", "alice@example.com"),
+        ("jti", "1"),
+        ("team", "red"),
+        ("team", "ops"),
+        ("role", "admin"),
+    }
+    assert subjects.labels("opaque") == frozenset()
+
+
+def test_a_token_gives_no_more_labels_than_the_limit() -> None:
+    """Its issuer may have put it into any number of groups."""
+    token = jwt(groups=[str(number) for number in range(1000)])
+    assert len(subjects.labels(token)) == subjects.MAX_LABELS
+
+
+@given(
+    st.text(),
+    st.dictionaries(
+        st.sampled_from(["sub", "exp", "iss", "aud", "teams", "roles"]),
+        st.none() | st.floats() | st.text() | st.lists(st.text()),
+    ),
+)
+def test_no_token_breaks_it(text: str, claims: dict[str, object]) -> None:
+    """Whatever a file or a header holds."""
+    for token in (text, jwt(**claims)):
+        subjects.labels(token), subjects.expiry(token), subjects.identity(token)

@@ -1,0 +1,176 @@
+"""Requests that bring a token of their caller's: each is answered with what that caller may see, and no other."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.authorization import AuthorizationServer
+from tests.conftest import Start
+from tests.core.test_subjects import jwt
+from tests.fakes import FakeClock
+from tests.processes import File, get, route, run
+from tests.redis_server import RedisServer
+from tests.servers import Upstream
+from tests.wire import ask
+
+EXCHANGE = {"grant": "token_exchange", "subject": {"header": "Authorization"}}
+OWN_FIELD = {"grant": "token_exchange", "subject": {"header": "X-Subject", "type": "jwt"}}
+
+
+def alice(clock: FakeClock, **more: object) -> str:
+    claims: Mapping[str, object] = {"sub": "alice", "exp": clock.now() + 1000, **more}
+    return jwt(**claims)
+
+
+async def test_b63_each_caller_gets_a_token_for_what_it_brings(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """Asked for once for each; opaque ones too. The upstream sees ours only, whatever the field."""
+    async with sidecar(token=EXCHANGE) as running:
+        for subject in (b"canary-alice", b"canary-bob", b"canary-alice"):
+            assert (await running.get(b"/", b"Authorization: Bearer " + subject)).status == 200
+    forms = authorization_server.forms
+    assert [form["subject_token"] for form in forms] == [["canary-alice"], ["canary-bob"]]
+    assert forms[0]["subject_token_type"] == ["urn:ietf:params:oauth:token-type:access_token"]
+    assert upstream.tokens == ["canary-token-1", "canary-token-2", "canary-token-1"]
+
+
+async def test_b63_the_subject_never_reaches_the_upstream(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """The field is left out, in any case; the client's own Authorization is replaced as ever."""
+    subject = alice(clock).encode()
+    async with sidecar(token=OWN_FIELD) as running:
+        for name in (b"X-Subject", b"x-SUBJECT"):
+            answer = await running.get(
+                b"/", name + b": " + subject, b"Authorization: Basic eDp5", b"X-Subject2: kept"
+            )
+            assert answer.status == 200
+    assert len(authorization_server.forms) == 1
+    for received in upstream.requests:
+        assert subject not in received.head.raw
+        assert received.values("X-Subject2") == [b"kept"]
+        assert len(received.values("Authorization")) == 1
+
+
+async def test_b63_without_a_good_subject_nobody_is_asked(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """401 with a problem of ours; neither the authorization server nor the upstream hears of it."""
+    async with sidecar(token=OWN_FIELD) as running:
+        for fields in (
+            (),
+            (b"X-Subject: canary",),
+            (b"X-Subject: ",),
+            (b"X-Subject: " + alice(clock, exp=clock.now() - 1).encode(),),
+            (b"X-Subject: " + alice(clock).encode(), b"X-Subject: " + alice(clock, sub="bob").encode()),
+        ):
+            answer = await running.get(b"/", *fields)
+            assert answer.status == 401
+            assert answer.values("WWW-Authenticate") == [b"Bearer"]
+            assert b"bad_subject" in answer.body
+    assert (authorization_server.requests, upstream.requests) == ([], [])
+
+
+async def test_b64_what_was_got_for_a_subject_ends_with_it(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """Its own expiry is an hour away; the subject's is not, and after it the caller is told 401."""
+    short = b"X-Subject: " + alice(clock, exp=clock.now() + 100).encode()
+    async with sidecar(token=OWN_FIELD) as running:
+        assert (await running.get(b"/", short)).status == 200
+        (held,) = await running.tokens()
+        assert float(str(held["expires_in"])) <= 100
+        await clock.advance(101)
+        assert (await running.get(b"/", short)).status == 401
+    assert len(authorization_server.requests) == 1
+
+
+async def test_b64_a_users_tokens_are_bust_by_name(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """All of hers, nobody else's."""
+    who = [b"X-Subject: " + alice(clock, sub=name).encode() for name in ("alice", "bob")]
+    async with sidecar(token=OWN_FIELD) as running:
+        for field in who:
+            await running.get(b"/", field)
+        await running.app.bust(frozenset({("user", "alice")}))
+        await clock.advance(1)
+        for field in who:
+            await running.get(b"/", field)
+    assert upstream.tokens == ["canary-token-1", "canary-token-2", "canary-token-3", "canary-token-2"]
+
+
+async def test_b20_a_callers_refused_token_heals_for_that_caller(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """The same subject is presented again; the others keep their tokens."""
+    who = [b"X-Subject: " + alice(clock, sub=name).encode() for name in ("alice", "bob")]
+    async with sidecar(token=OWN_FIELD) as running:
+        for field in who:
+            await running.get(b"/", field)
+        authorization_server.revoke("canary-token-1")
+        await clock.advance(1)
+        for field in who:
+            assert (await running.get(b"/", field)).status == 200
+    assert upstream.tokens[2:] == ["canary-token-1", "canary-token-3", "canary-token-2"]
+    subjects = [form["subject_token"] for form in authorization_server.forms]
+    assert subjects[0] == subjects[2] != subjects[1]
+
+
+async def test_a_subject_per_request_is_not_warmed_up(
+    sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """There is nobody yet to ask for."""
+    async with sidecar(token=EXCHANGE):
+        await clock.advance(5)
+    assert authorization_server.requests == []
+
+
+@pytest.mark.parametrize("grant", ["token_exchange", "jwt_bearer"])
+async def test_b65_an_assertion_may_come_with_the_request(
+    sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock, grant: str
+) -> None:
+    """As the subject of an exchange or as the grant itself, with an actor from another field."""
+    token: dict[str, object] = {"grant": grant, "subject": {"header": "X-Subject"}}
+    if grant == "token_exchange":
+        token["actor"] = {"header": "X-Actor"}
+    subject = alice(clock)
+    async with sidecar(token=token) as running:
+        assert (
+            await running.get(b"/", b"X-Subject: " + subject.encode(), b"X-Actor: canary-actor")
+        ).status == 200
+    (form,) = authorization_server.forms
+    assert form["subject_token" if grant == "token_exchange" else "assertion"] == [subject]
+    assert form.get("actor_token") == (["canary-actor"] if grant == "token_exchange" else None)
+
+
+async def test_b63_the_subject_never_reaches_redis(
+    own_redis: RedisServer, authorization_server: AuthorizationServer, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Not even where nothing is sealed; another pod finds what the first one got for it."""
+    subject = jwt(sub="alice", exp=time.time() + 1000)
+    token = {**OWN_FIELD, "token_endpoint": authorization_server.token_endpoint, "credentials": "app"}
+    settings = {
+        "redis": {"url": own_redis.url, "encryption": "none"},
+        "credentials": {"app": {"client_id": "app"}},
+        "tokens": {"api": {**token, "client_auth": "none"}},
+    }
+    api = route(upstream, token="api")
+    async with (
+        run(File(tmp_path / "one.yaml"), api, **settings) as one,
+        run(File(tmp_path / "other.yaml"), api, **settings) as other,
+    ):
+        for process in (one, other):
+            request = get(b"/", b"X-Subject: " + subject.encode())
+            assert (await ask(process.address, request)).status == 200
+            assert subject.encode() not in process.stdout
+        redis = own_redis.client()
+        redis.config_set("rdbcompression", "no")  # DUMP compresses as well
+        stored = [redis.dump(key) or b"" for key in redis.keys("*")]
+        assert any(b"canary-token-1" in value for value in stored)
+        assert not any(subject.encode() in value for value in [*redis.keys("*"), *stored])
+        redis.close()
+    assert len(authorization_server.requests) == 1

@@ -1,0 +1,263 @@
+"""A certified authorization server, not one of ours, decides whether our token requests are right.
+
+Upstreams ask it about each token they are shown, as RFC 7662 has it: 200 means that it issued that token and has
+not revoked it.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from sidecar.core.claims import unverified
+from tests.oidc_server import Client, OidcServer
+from tests.processes import File, Process, run
+from tests.servers import INVALID_TOKEN, OK, Exchange, Upstream, refusal
+
+ODD_ID = "the app: 100% +/& more"
+ODD_SECRET = "canary secret: 50% +/&=?#~"
+ASKING = {
+    "grant_types": ["client_credentials"],
+    "redirect_uris": [],
+    "response_types": [],
+    "scope": "ledger.read",
+}
+POSTING = {**ASKING, "token_endpoint_auth_method": "client_secret_post"}
+UPSTREAM = {"client_id": "upstream", "client_secret": "canary of the upstream's own"}
+KEYS: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey] = {
+    "RS256": rsa.generate_private_key(65537, 2048),
+    "PS256": rsa.generate_private_key(65537, 2048),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def public_jwk(algorithm: str) -> dict[str, object]:
+    key = KEYS[algorithm].public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        members = RSAAlgorithm.to_jwk(key, as_dict=True)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        members = ECAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        members = OKPAlgorithm.to_jwk(key, as_dict=True)
+    return {**members, "kid": f"kid {algorithm}", "alg": algorithm}
+
+
+def pem(algorithm: str) -> str:
+    return KEYS[algorithm].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+CLIENTS: list[Client] = [
+    {**ASKING, "client_id": ODD_ID, "client_secret": ODD_SECRET},
+    {
+        **ASKING,
+        "client_id": f"{ODD_ID}2",
+        "client_secret": ODD_SECRET,
+        "token_endpoint_auth_method": "client_secret_post",
+    },
+    {**POSTING, **UPSTREAM},
+    *(
+        {
+            **ASKING,
+            "client_id": f"{ODD_ID} {algorithm}",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": algorithm,
+            "jwks": {"keys": [public_jwk(algorithm)]},
+        }
+        for algorithm in KEYS
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def oidc() -> Iterator[OidcServer]:
+    with OidcServer(CLIENTS) as server:
+        yield server
+
+
+class AskingUpstream(Upstream):
+    """Lets in whoever shows a token that is active at the authorization server."""
+
+    def __init__(self, oidc: OidcServer) -> None:
+        super().__init__()
+        self._oidc = oidc
+
+    async def ask(self, what: str, token: str) -> bytes:
+        """POST a token to one of the server's endpoints, as the upstream."""
+        form = {**UPSTREAM, "token": token}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self._oidc.issuer}/token/{what}", data=form) as answer,
+        ):
+            assert answer.status == 200
+            return await answer.read()
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        told = json.loads(await self.ask("introspection", exchange.received.token))
+        await exchange.send(OK if told["active"] else refusal(INVALID_TOKEN))
+
+
+@pytest.fixture
+async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
+    async with AskingUpstream(oidc) as server:
+        yield server
+        assert server.malformed == []
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    return File(tmp_path / "config.yaml")
+
+
+def written(path: Path, content: str) -> dict[str, str]:
+    path.write_text(content)
+    return {"file": str(path)}
+
+
+def routes(upstream: Upstream, tokens: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """One for each token, under its name."""
+    return [
+        {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
+        for name in tokens
+    ]
+
+
+async def statuses(process: Process, names: Mapping[str, object]) -> dict[str, int]:
+    """What a request to each route is answered; nothing secret is logged meanwhile."""
+    found = {name: (await process.get(f"/{name}".encode()))[0] for name in names}
+    assert b"canary" not in process.stdout + process.stderr
+    return found
+
+
+async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
+    oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
+) -> None:
+    """Ids and secrets with spaces, colons, plus, slash, percent and ampersand; found by issuer or named."""
+    secret = written(tmp_path / "secret", ODD_SECRET)
+    credentials: dict[str, object] = {
+        "basic": {"client_id": ODD_ID, "client_secret": secret},
+        "post": {"client_id": f"{ODD_ID}2", "client_secret": secret},
+    }
+    tokens: dict[str, dict[str, object]] = {
+        "basic": {"issuer": oidc.issuer},
+        "post": {"token_endpoint": oidc.token_endpoint, "client_auth": "client_secret_post"},
+    }
+    for algorithm in KEYS:
+        key = written(tmp_path / algorithm, pem(algorithm))
+        credentials[algorithm] = {
+            "client_id": f"{ODD_ID} {algorithm}",
+            "private_key": {**key, "algorithm": algorithm, "kid": f"kid {algorithm}"},
+        }
+        tokens[algorithm] = {"issuer": oidc.issuer, "client_auth": "private_key_jwt"}
+    tokens["endpoint-as-audience"] = {
+        "token_endpoint": oidc.token_endpoint,
+        "client_auth": "private_key_jwt",
+        "credentials": "ES256",
+    }
+    for name, token in tokens.items():
+        token.setdefault("credentials", name)
+        token["scope"] = ["ledger.read"]
+    async with run(file, *routes(upstream, tokens), credentials=credentials, tokens=tokens) as process:
+        assert await statuses(process, tokens) == dict.fromkeys(tokens, 200)
+    assert len(set(upstream.tokens)) == len(tokens)
+
+
+async def test_b62_a_certified_server_refuses_the_wrong_proof(
+    oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
+) -> None:
+    """So that its yes means something: a wrong secret, another's key, a foreign audience, a scope not ours."""
+    secret, wrong = written(tmp_path / "right", ODD_SECRET), written(tmp_path / "wrong", f"{ODD_SECRET}!")
+    key = written(tmp_path / "key", pem("PS256"))
+    credentials = {
+        "right": {"client_id": ODD_ID, "client_secret": secret},
+        "wrong": {"client_id": ODD_ID, "client_secret": wrong},
+        "key": {"client_id": f"{ODD_ID} RS256", "private_key": key},
+        "audience": {"client_id": f"{ODD_ID} PS256", "private_key": {**key, "algorithm": "PS256"}},
+    }
+    tokens: dict[str, dict[str, object]] = {
+        "wrong": {},
+        "key": {"client_auth": "private_key_jwt"},
+        "audience": {"client_auth": "private_key_jwt", "assertion_audience": "https://elsewhere.test"},
+        "scope": {"credentials": "right", "scope": ["ledger.write"]},
+    }
+    for name, token in tokens.items():
+        token.setdefault("credentials", name)
+        token["issuer"] = oidc.issuer
+    async with run(file, *routes(upstream, tokens), credentials=credentials, tokens=tokens) as process:
+        assert await statuses(process, tokens) == dict.fromkeys(tokens, 502)
+    assert upstream.requests == []
+
+
+async def test_b65_a_certified_server_takes_resource_indicators(
+    oidc: OidcServer, file: File, tmp_path: Path
+) -> None:
+    """The token's audience is the resource asked for (RFC 8707); another resource, another token."""
+    credentials = {"app": {"client_id": ODD_ID, "client_secret": written(tmp_path / "secret", ODD_SECRET)}}
+    tokens = {
+        name: {"issuer": oidc.issuer, "credentials": "app", "resource": [f"https://{name}.test/a?b=c&d"]}
+        for name in ("one", "other")
+    }
+    async with (
+        Upstream() as upstream,
+        run(file, *routes(upstream, tokens), credentials=credentials, tokens=tokens) as process,
+    ):
+        assert await statuses(process, tokens) == dict.fromkeys(tokens, 200)
+    audiences = [unverified(token)["aud"] for token in upstream.tokens]
+    assert audiences == ["https://one.test/a?b=c&d", "https://other.test/a?b=c&d"]
+
+
+async def test_b20_a_token_revoked_at_a_certified_server_is_replaced_in_the_same_request(
+    oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
+) -> None:
+    """RFC 7009: the server does not know the token any more, the upstream refuses it, the client gets its 200."""
+    tokens = {"app": {"issuer": oidc.issuer, "credentials": "app", "client_auth": "client_secret_post"}}
+    secret = written(tmp_path / "secret", UPSTREAM["client_secret"])
+    login = {"client_id": UPSTREAM["client_id"], "client_secret": secret}
+    async with run(file, *routes(upstream, tokens), credentials={"app": login}, tokens=tokens) as process:
+        assert await statuses(process, tokens) == {"app": 200}
+        await upstream.ask("revocation", upstream.tokens[-1])
+        assert await statuses(process, tokens) == {"app": 200}
+        assert await statuses(process, tokens) == {"app": 200}
+        assert (await process.logs("resent"))["outcome"] == "healed"
+    first, refused, successor, last = upstream.tokens
+    assert first == refused != successor == last
+
+
+async def test_b62_a_certified_server_accepts_our_certificate(file: File, tmp_path: Path) -> None:
+    """RFC 8705, with an authority of its own on both sides; without the certificate it does not."""
+    ca = trustme.CA()
+    ours, theirs = ca.issue_cert("client.test"), ca.issue_cert("127.0.0.1")
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    tls = {
+        "key": theirs.private_key_pem.bytes().decode(),
+        "cert": theirs.cert_chain_pems[0].bytes().decode(),
+        "ca": ca.cert_pem.bytes().decode(),
+    }
+    client = {
+        **ASKING,
+        "client_id": ODD_ID,
+        "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_san_dns": "client.test",
+    }
+    with OidcServer([client], tls) as oidc:
+        server = {"issuer": oidc.issuer, "credentials": "app", "tls": {"ca_file": str(tmp_path / "ca.pem")}}
+        shown = {**server["tls"], "certificate_file": str(tmp_path / "client.pem")}  # type: ignore[dict-item]
+        tokens = {
+            "shown": {**server, "client_auth": "tls_client_auth", "tls": shown},
+            "kept": {**server, "client_auth": "none"},
+        }
+        async with (
+            Upstream() as upstream,
+            run(
+                file, *routes(upstream, tokens), credentials={"app": {"client_id": ODD_ID}}, tokens=tokens
+            ) as process,
+        ):
+            assert await statuses(process, tokens) == {"shown": 200, "kept": 502}

@@ -1,0 +1,140 @@
+"""Callers' tokens verified before anybody is asked about them."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+
+import jwt
+import pytest
+
+from tests.authorization import AuthorizationServer, json_answer
+from tests.conftest import Running, Start
+from tests.contracts.test_signer import jwk, pem
+from tests.fakes import FakeClock
+from tests.servers import Exchange, Scripted, Upstream
+
+
+class Issuer(Scripted):
+    """Publishes its metadata and keys; `out` answers 503 instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[Mapping[str, object]] = [json.loads(jwk("rsa", kid="one"))]
+        self.out = False
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        metadata = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        document = {"keys": self.keys} if b"/keys" in exchange.received.head.line else metadata
+        await exchange.send(json_answer(503 if self.out else 200, document))
+
+    @property
+    def looked(self) -> int:
+        """How often its keys were looked at."""
+        return sum(b"/keys" in received.head.line for received in self.requests)
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with Issuer() as server:
+        yield server
+
+
+class Callers:
+    """Signs tokens as the issuer does, and asks the sidecar with them."""
+
+    def __init__(self, issuer: Issuer, clock: FakeClock) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self.rule = {"issuer": issuer.url, "audience": "sidecar", "algorithms": ["RS256", "ES256"]}
+
+    @property
+    def wanted(self) -> Mapping[str, object]:
+        return {"grant": "token_exchange", "subject": {"header": "Authorization", "verify": self.rule}}
+
+    def token(self, kind: str = "rsa", algorithm: str = "RS256", kid: str = "one", **claims: object) -> str:
+        good = {"iss": self._issuer.url, "aud": "sidecar", "sub": "alice", "exp": self._clock.now() + 1000}
+        key = pem(kind) if algorithm != "none" else ""
+        return jwt.encode({**good, **claims}, key, algorithm, {"kid": kid})
+
+    async def ask(self, running: Running, token: str) -> int:
+        return (await running.get(b"/", b"Authorization: Bearer " + token.encode())).status
+
+
+@pytest.fixture
+def callers(issuer: Issuer, clock: FakeClock) -> Callers:
+    return Callers(issuer, clock)
+
+
+async def test_b66_only_believable_subjects_reach_the_authorization_server(
+    sidecar: Start,
+    callers: Callers,
+    clock: FakeClock,
+    authorization_server: AuthorizationServer,
+    upstream: Upstream,
+) -> None:
+    """Rubbish is answered 401, and neither server hears of it."""
+    good = callers.token()
+    rubbish = [
+        "canary",
+        callers.token(iss="https://evil.test"),
+        callers.token(aud="another"),
+        callers.token(exp=clock.now() - 1),
+        callers.token(nbf=clock.now() + 1000),
+        callers.token("p256", "ES256"),
+        callers.token(algorithm="PS256"),
+        callers.token(algorithm="none"),
+        good[:-10] + "AAAAAAAAAA",
+    ]
+    async with sidecar(token=callers.wanted) as running:
+        for token in rubbish:
+            assert await callers.ask(running, token) == 401
+        assert (authorization_server.requests, upstream.requests) == ([], [])
+        assert await callers.ask(running, good) == 200
+    assert [form["subject_token"] for form in authorization_server.forms] == [[good]]
+
+
+async def test_b66_keys_are_asked_for_once_and_again_for_a_new_one(
+    sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """A rotated key is found at once, but unknown ones do not make us hammer the issuer."""
+    async with sidecar(token=callers.wanted) as running:
+        for sub in ("a", "b", "c"):
+            assert await callers.ask(running, callers.token(sub=sub)) == 200
+        assert issuer.looked == 1
+        for _ in range(5):
+            assert await callers.ask(running, callers.token("p256", "ES256", "two")) == 401
+        assert issuer.looked == 1
+        issuer.keys = [json.loads(jwk("p256", kid="two"))]
+        await clock.advance(31)
+        assert await callers.ask(running, callers.token("p256", "ES256", "two")) == 200
+        assert issuer.looked == 2
+
+
+async def test_b66_a_withdrawn_key_is_believed_no_more(
+    sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """Neither for new callers nor for known ones."""
+    async with sidecar(token=callers.wanted) as running:
+        token = callers.token()
+        assert await callers.ask(running, token) == 200
+        issuer.keys = []
+        await clock.advance(301)
+        assert await callers.ask(running, token) == 401
+
+
+async def test_b66_keys_outlive_an_outage_of_their_issuer(
+    sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """Known ones go on counting; without any nobody can be believed, which is an outage and no refusal."""
+    async with sidecar(token=callers.wanted) as running:
+        issuer.out = True
+        assert await callers.ask(running, callers.token()) == 503
+        asked = len(issuer.requests)
+        assert await callers.ask(running, callers.token()) == 503
+        assert len(issuer.requests) == asked
+        issuer.out = False
+        await clock.advance(31)
+        assert await callers.ask(running, callers.token()) == 200
+        issuer.out = True
+        await clock.advance(301)
+        assert await callers.ask(running, callers.token(sub="bob")) == 200

@@ -1,0 +1,89 @@
+"""A fake of the fleet's store for credentials, and a secret store that counts."""
+
+from sidecar.core.busts import Bust
+from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.generations import following
+from sidecar.core.ports import Clock, Evictions
+from sidecar.core.secret import Secret
+from tests.fakes import FakeClock
+
+
+class Shelf:
+    """What a fleet shares; pods in `listeners` hear of busts."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[CredentialKey, Credentials, str, float]] = {}
+        self.generations: dict[str, int] = {}
+        self.dead: dict[str, str] = {}
+        self.listeners: list[Evictions] = []
+        self.busts: list[Bust] = []
+
+
+class FakeVault:
+    """One pod's way to the shelf; `reachable` is the switch that cuts it."""
+
+    def __init__(self, clock: Clock, shelf: Shelf | None = None) -> None:
+        self.reachable = True
+        self.shelf = shelf or Shelf()
+        self.looks = 0
+        self._clock = clock
+
+    async def look(self, key: CredentialKey) -> StoredCredentials:
+        self.looks += 1
+        if not self.reachable:
+            return StoredCredentials()
+        generation = self.shelf.generations.get(key.text, 0)
+        owner, credentials, _, until = self.shelf.values.get(key.text, (None, None, "", 0.0))
+        return StoredCredentials(
+            credentials if owner == key and self._clock.now() < until else None, generation
+        )
+
+    async def keep(
+        self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
+    ) -> None:
+        if self.reachable and self.shelf.generations.get(key.text, 0) == generation and life > 0:
+            self.shelf.values[key.text] = (key, credentials, fingerprint, self._clock.now() + life)
+
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+        if not self.reachable:
+            return
+        held = self.shelf.values.get(key.text)
+        is_held = held is not None and held[2] == fingerprint
+        if self.shelf.dead.get(key.text) == fingerprint and not is_held:
+            return
+        if is_held:
+            del self.shelf.values[key.text]
+        known = max(generation, self.shelf.generations.get(key.text, 0))
+        self.shelf.generations[key.text] = following(known, self._clock.now())
+        self.shelf.dead[key.text] = fingerprint
+        bust = Bust(key.text, fingerprint, self.shelf.generations[key.text])
+        self.shelf.busts.append(bust)
+        for listener in self.shelf.listeners:
+            listener.evict(bust)
+
+
+class CountingSource:
+    """A secret store whose secret is `current`; `takes` seconds for each answer."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.current = "canary-1"
+        self.other = ""
+        """What it gives in place of a rejected one, "" for nothing else."""
+        self.reads: list[str] = []
+        self.error: TokenRefused | TokenUnavailable | None = None
+        self.takes = 0.0
+        self._clock = clock
+
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        self.reads.append(tenant)
+        began, current = self._clock.now(), self.current
+        if self.takes:
+            await self._clock.sleep(self.takes)
+        if self.error is not None:
+            raise self.error
+        if self.other and rejected is not None and rejected.client_secret.reveal() == current:
+            current = self.other
+        return Credentials("me", Secret(current), began)
