@@ -36,6 +36,8 @@ class TokenStatus:
     fp: str
     expires_in: float
     age: float
+    last_used: float
+    """How long ago it was: noted once in a memory life, so by up to that much too long."""
 
 
 class TokenCache:
@@ -160,6 +162,7 @@ class TokenCache:
                 fp=held.token.fingerprint,
                 expires_in=held.token.expires_at - now,
                 age=now - held.token.fetch_began,
+                last_used=max(0.0, now - held.until + self._memory_ttl),
             )
             for held in self._memory
             if held.token.freshness(now) is not Freshness.STALE

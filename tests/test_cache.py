@@ -711,6 +711,19 @@ async def test_memory_and_flights_are_bounded() -> None:
     )
 
 
+async def test_status_tells_when_a_token_was_last_used(rig: Rig) -> None:
+    """To within a memory life (30 s): noting every use would cost every request."""
+    await rig.token()
+    told = []
+    for used in (True, True, False, False):
+        await rig.clock.advance(40)
+        if used:
+            assert rig.peek() == "t1"
+        (status,) = rig.cache.status(rig.clock.now())
+        told.append(status.last_used)
+    assert told == [0, 0, 40, 80]
+
+
 async def test_status_names_tokens_without_giving_them_away(rig: Rig) -> None:
     """Name, service, fingerprint, times; no secret."""
     await rig.token()
