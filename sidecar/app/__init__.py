@@ -66,15 +66,10 @@ class Sidecar:
         form = lines(config.log_format, descriptor, os.environ)
         logs = Logs(form, self._output.write, config.log_level, clock)
         self._journal = Journals(logs, self._metrics)
-        self._member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
         self._fetching = Fetching(
-            CredentialSources(
-                self._member.credentials, self._member.vault, clock=clock, journal=self._journal
-            ),
-            clock,
-            randomness,
-            self._journal,
-            fingerprint_key=self._member.fingerprint_key,
+            sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
