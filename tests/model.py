@@ -384,6 +384,8 @@ class Fetches:
         fleet = self._pod.fleet
         at, busts = fleet.clock.now(), fleet.busts[request.key]
         await fleet.clock.sleep(fleet.slowness / 2)
+        if fleet.out:
+            raise TokenUnavailable("out", 0.0)
         fp = f"t{next(fleet.numbers)}"
         fleet.minted[fp] = Minted(request, at, request.labels, busts)
         await fleet.clock.sleep(fleet.slowness / 2)
@@ -458,6 +460,8 @@ class Fleet:
         self.life = 0
         self.slowness = 0.05
         """Seconds a fetch takes."""
+        self.out = False
+        """Whether the token endpoint fails."""
         self.lossy = True
         self.pods: list[Pod] = []
         self.wrong: list[str] = []

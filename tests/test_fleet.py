@@ -6,6 +6,7 @@ store up a key is fetched once at a time; what was bust stays so; and in the end
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,7 +24,9 @@ names = st.sampled_from(sorted(REQUESTS))
 skews = st.sampled_from([0.0, 0.0, -3000.0, 0.4, 7000.0])
 selectors = st.sampled_from([selector({"service": "a"}), selector({"tenant": "acme"}), selector({})])
 moments = st.sampled_from([0.002, 0.02, 0.1, 0.4, 3.1])
-troubles = st.sampled_from(["slow", "slow", "quick", "flush", "stop or restart", "kill", "start", "start"])
+troubles = st.sampled_from(
+    ["slow", "slow", "quick", "out", "flush", "stop or restart", "kill", "start", "apart"]
+)
 
 
 class FleetModel(RuleBasedStateMachine):
@@ -99,10 +102,17 @@ class FleetModel(RuleBasedStateMachine):
         fleet = self.fleet
         match trouble:
             case "slow" | "quick":
-                fleet.slowness = {"slow": 5.0, "quick": 0.05}[trouble]
+                fleet.slowness, fleet.out = {"slow": 5.0, "quick": 0.05}[trouble], False
+            case "out":
+                fleet.out = True
             case "flush":
                 self.then(0.0, fleet.stop)
                 self.then(wait, lambda: fleet.restart(empty=True))
+            case "apart":  # each comes to hold a token of its own, of another age
+                self.then(0.0, fleet.stop)
+                for pod in fleet.pods:
+                    self.then(9.0, partial(pod.do, pod.ask(REQUESTS["a"])))
+                self.then(wait, lambda: fleet.restart(empty=False))
             case "stop or restart":
                 self.then(wait, fleet.stop if fleet.up else lambda: fleet.restart(empty=False))
             case "kill" if len(fleet.pods) > 1:
@@ -131,7 +141,7 @@ class FleetModel(RuleBasedStateMachine):
     async def _heal(self) -> None:
         """With everything up again, every pod is served in the end, for at most a fetch a pod and key."""
         fleet = self.fleet
-        fleet.slowness, fleet.lossy = 0.05, False
+        fleet.slowness, fleet.out, fleet.lossy = 0.05, False, False
         fleet.restart(empty=False)
         await fleet.clock.advance(15.0)  # what is under way comes to its end
         before, since = fleet.fetches, fleet.clock.now()
