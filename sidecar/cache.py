@@ -23,6 +23,8 @@ FLIGHT_LIMIT = 15.0
 MAX_FLIGHTS = 1000
 WARM_UP_SPREAD = 1.0
 """Seconds over which a starting pod spreads its first fetches, so that a roll-out is no burst."""
+OVERTAKEN = 3
+"""How many tokens of one load may be declared dead before they arrive."""
 _ALWAYS = float("-inf")
 
 
@@ -317,11 +319,21 @@ class TokenCache:
 
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
+
+        What others declared dead while it was on its way is not given to those who joined since: the source is asked
+        again. A refusal here has begun a flight of its own for them. In the end the upstream is believed rather than
+        a bust, but nobody overrules a select.
         """
         held = self._memory.get(request.key)
         if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
             return held.token
-        token = await self._source.token(request, newer_than=self._busts.floor(request.key), reason=reason)
+        for _ in range(OVERTAKEN):
+            floor = self._busts.floor(request.key)
+            token = await self._source.token(request, newer_than=floor, reason=reason)
+            if token.fetch_began <= self._busts.floor(request.key) or self._counts(request, token):
+                break
+        if self._revocations.cover(token.labels, token.fetch_began):
+            raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
         self._keep(request, token)
         return token
 

@@ -15,7 +15,7 @@ from sidecar.core.events import BustSent, CoolingDown, Event, Failed
 from sidecar.core.lease import Claim
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Revocations
-from sidecar.core.token import FetchReason, Token, TokenRequest, bearer
+from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from sidecar.shared import SharedTokens
 from tests.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
 
@@ -42,6 +42,7 @@ class ScriptedSource:
         self.delay = 0.0
         self.life = 300.0
         self.always = ""
+        self.labels: Labels = frozenset()
         self.error: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
@@ -55,7 +56,8 @@ class ScriptedSource:
             await self._clock.sleep(self.delay)
         if self.error is not None:
             raise self.error
-        return bearer(Secret(value, f"fp-{value}"), fetch_began=began, life=self.life, leeway=60.0)
+        secret = Secret(value, f"fp-{value}")
+        return bearer(secret, fetch_began=began, life=self.life, leeway=60.0, labels=self.labels)
 
     @property
     def asked(self) -> int:

@@ -84,12 +84,14 @@ async def test_b52_what_was_revoked_meanwhile_is_not_put_back(pods: Pods) -> Non
     await pods.one.token()
     await pods.advance(TTL)
     pods.one.revocations.add(selector({}), pods.one.clock.now())
+    await pods.advance(0.001)
     pods.one.server.tokens.clear()
     await pods.one.token()
     assert pods.one.source.asked == 2
     pods.one.store.silent = True  # type: ignore[attr-defined]
     await pods.advance(TTL)
     pods.one.revocations.add(selector({}), pods.one.clock.now())
+    await pods.advance(0.001)
     await pods.one.token()
     assert pods.one.source.asked == 3
 

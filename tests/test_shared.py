@@ -377,3 +377,29 @@ class TestEvictions:
         assert await pod.ask() == "t1"
         assert pod.cache.evict_revoked() == 0
         assert other.peek() == "t0"
+
+    async def test_b52_who_asks_after_a_select_is_not_given_the_token_on_its_way(self, fleet: Fleet) -> None:
+        """He joins the fetch under way; what it brings is dead already, and another one follows."""
+        pod = fleet.pods[0]
+        fleet.source.delay = 1.0
+        fleet.source.labels = LEDGER.labels
+        first = pod.ask()
+        await fleet.clock.advance(0.5)
+        pod.revocations.add(selector({"service": LEDGER.service}), fleet.clock.now())
+        later = pod.ask()
+        await fleet.clock.advance(1.5)
+        assert (await first, await later, pod.peek()) == ("t2", "t2", "t2")
+
+    async def test_b52_selects_that_overtake_every_fetch_end_in_an_error(self, fleet: Fleet) -> None:
+        """Not in an endless loop, nor in a dead token."""
+        pod = fleet.pods[0]
+        fleet.source.delay = 1.0
+        fleet.source.labels = LEDGER.labels
+        call = pod.ask()
+        for _ in range(5):
+            await fleet.clock.advance(0.5)
+            pod.revocations.add(selector({}), fleet.clock.now())
+            await fleet.clock.advance(0.5)
+        with pytest.raises(TokenUnavailable, match="revoked faster"):
+            await call
+        assert fleet.source.asked == 3

@@ -17,6 +17,10 @@ def _elapsed() -> Callable[[], float]:
     return time.monotonic if boot_time is None else partial(time.clock_gettime, boot_time)
 
 
+_READINGS = 5
+"""Of two clocks one after the other; where the machine was elsewhere between them, the difference is too small."""
+
+
 class SystemClock:
     """Wall time at the start plus what has passed since: setting the host's clock never moves it.
 
@@ -26,7 +30,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._elapsed = _elapsed()
-        self._start = time.time() - self._elapsed()
+        self._start = max(time.time() - self._elapsed() for _ in range(_READINGS))
 
     def now(self) -> float:
         """Epoch seconds, as the wall clock stood when this clock was made."""

@@ -1,4 +1,4 @@
-"""Many processes, and when they say what: every line tells its own moment, in milliseconds of the one wall clock."""
+"""Many processes, and when they say what: every line tells its own moment."""
 
 import asyncio
 import json
@@ -17,6 +17,8 @@ from tests.processes import ROOT
 AT_A_TIME = 4
 """Processes being started; more would only wait for each other."""
 PATIENCE = 30.0
+CLOCKS_AGREE = 0.001
+"""Seconds by which a moment told by another process may be off."""
 T = TypeVar("T")
 
 
@@ -65,6 +67,10 @@ class Child(asyncio.SubprocessProtocol):
         self._word, self._awaited = word, asyncio.get_running_loop().create_future()
         return self._awaited
 
+    def moment(self, line: bytes) -> float:
+        """Epoch seconds at which it says that it had something to say."""
+        return float(line.split()[-1])
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -93,11 +99,15 @@ class Sidecar(Child):
         child.address, child.admin = fields["listen"], fields["admin"]
         return child
 
+    def moment(self, line: bytes) -> float:
+        """The same; what the log cuts off of the last millisecond is half of one on average."""
+        return datetime.fromisoformat(json.loads(line)["ts"]).timestamp() + 0.0005
+
 
 async def subscriber(port: int, channel: str) -> Child:
     """Start one of `tests.bench_fleet.subscriber` and wait until it hears."""
     child = await Child.start(("tests.bench_fleet.subscriber", str(port), channel), {})
-    await _soon(child.says(b'"subscribe"'))
+    await _soon(child.says(b"subscribe"))
     return child
 
 
@@ -108,12 +118,11 @@ async def delays(
     awaited = [child.says(word) for child in children]
     began = clock.now()
     await act()
-    return [_moment(line) - began for line in await _soon(asyncio.gather(*awaited))]
-
-
-def _moment(line: bytes) -> float:
-    """Epoch seconds; what was cut off of the last millisecond is half of one on average."""
-    return datetime.fromisoformat(json.loads(line)["ts"]).timestamp() + 0.0005
+    said = await _soon(asyncio.gather(*awaited))
+    found = [child.moment(line) - began for child, line in zip(children, said, strict=True)]
+    if min(found) < -CLOCKS_AGREE:
+        raise RuntimeError("the clocks of the processes do not agree; was the machine's set meanwhile?")
+    return found
 
 
 async def in_turn(count: int, start: Callable[[], Awaitable[T]], at_a_time: int = AT_A_TIME) -> list[T]:
