@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
     _add_configuration(add("run", _run, run))
-    _add_configuration(add("validate", _validate, "tell everything that is wrong with the configuration"))
+    validate = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
+    _add_configuration(add("validate", _validate, validate))
     _add_bust(add("bust", _bust, "have all pods drop the tokens that carry every one of these labels"))
     add("keygen", _keygen, "print a new encryption key for the fleet")
     add("schema", _schema, "print the JSON Schema of the configuration file")
