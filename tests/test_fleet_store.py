@@ -211,6 +211,46 @@ class TestWhatLiesThere:
         async with pod(settings) as ours:
             assert (await ours.claim()).lease is Lease.OURS
 
+    @pytest.mark.parametrize("generation", [b"00", b"007", b"9" * 26, b"9" * 5000])
+    async def test_b50_a_generation_no_pod_can_have_written_is_none(
+        self, settings: RedisSettings, redis_server: RedisServer, key: str, generation: bytes
+    ) -> None:
+        """Tokens are stored, found and bust all the same, and a pod that comes back can compare what it holds."""
+        with redis_server.client() as client:
+            client.set(keys_of(key)[1], generation)
+        async with pod(settings) as ours:
+            assert await ours.store.generations([REQUEST.key]) == {REQUEST.key: 0}
+            await ours.put()
+            token = (await ours.claim()).token
+            assert token is not None
+            assert (await ours.store.bust(REQUEST, token, ours.clock.now())).news
+            assert not await ours.holds()
+
+    @pytest.mark.parametrize("until", ["9" * 18, "inf", "nan"])
+    async def test_b50_a_cool_down_no_pod_can_have_opened_lets_no_refusal_pass(
+        self, settings: RedisSettings, redis_server: RedisServer, key: str, until: str
+    ) -> None:
+        """One that ends later than any can: somebody wrote it, or the server's clock was put back."""
+        async with pod(settings) as ours:
+            await ours.put()
+            with redis_server.client() as client:
+                client.hset(keys_of(key)[4], "until", until)
+            token = (await ours.claim()).token
+            assert token is not None
+            busted = await ours.store.bust(REQUEST, token, ours.clock.now())
+            assert (busted.news, busted.cooling) == (True, 0.0)
+            assert await ours.store.cool_down(REQUEST, token, 1.0) == 1.0
+
+    async def test_b50_a_death_no_pod_can_have_noted_is_none(
+        self, settings: RedisSettings, redis_server: RedisServer, key: str
+    ) -> None:
+        """Its moment has more digits than any number that is read."""
+        async with pod(settings) as ours:
+            token = ours.token()
+            with redis_server.client() as client:
+                client.set(keys_of(key)[5], f"{token.fingerprint} {'9' * 5000}")
+            assert (await ours.store.bust(REQUEST, token, ours.clock.now())).news
+
     async def test_a_lease_no_pod_can_have_written_holds_nobody_up(
         self, settings: RedisSettings, redis_server: RedisServer, key: str
     ) -> None:

@@ -79,9 +79,9 @@ class Hearing:
         """Drop what was revoked or bust while nothing was heard.
 
         `generations` are those of today; whatever was fetched by `unknown_until` may have been revoked by what
-        nobody remembers any more.
+        nobody remembers any more, but nothing that is still to come.
         """
-        self._revocations.raise_floor(unknown_until)
+        self._revocations.raise_floor(min(unknown_until, self._clock.now()))
         evicted = self._evictions.evict_revoked() + self._evictions.evict_behind(generations)
         self._applied("gap", "", "", evicted)
 

@@ -194,6 +194,13 @@ def test_b46_after_a_gap_what_is_behind_is_dropped(rig: Rig) -> None:
     assert not rig.revocations.cover(frozenset(), 7.1)
 
 
+def test_what_is_still_to_come_is_never_taken_for_missed(rig: Rig) -> None:
+    """However far ahead the moments in Redis are, a token fetched from now on counts."""
+    rig.hearing.drop_missed({}, unknown_until=float("inf"))
+    assert rig.revocations.cover(frozenset(), rig.clock.now())
+    assert not rig.revocations.cover(frozenset(), rig.clock.now() + 0.001)
+
+
 async def test_b45_revocations_are_forgotten_when_no_token_is_left_for_them(rig: Rig) -> None:
     """The store keeps a token five minutes, and a fetch takes far less than one more."""
     for name in ("alice", "bob"):

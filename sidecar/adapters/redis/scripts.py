@@ -3,7 +3,8 @@
 Keys come in the order of `keys_of`, one Cluster slot. Every reply begins with the server's TIME, by which a
 pod learns how far its clock is off. Values are `1:<key id>:<mark>:<generation>:…`; the mark of a token is its
 fingerprint, of a setback the millisecond at which it ends. Values of another type or form are as good as
-absent: whoever can write into this Redis gains nothing by it.
+absent, as are cool-downs that end later than any can (90 s): whoever can write into this Redis gains nothing by
+it, and a server whose clock is behind the last one's holds nobody up.
 """
 
 import hashlib
@@ -45,8 +46,13 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function generation()
   local found = get(GEN)
-  if string.match(found, '^%d+$') then return found end
+  if #found < 16 and string.match(found, '^[1-9]%d*$') then return found end
   return '0'
+end
+
+local function window_end(found)
+  local moment = tonumber(found or nil)
+  if moment and moment <= now + 90000 then return moment end
 end
 
 local function release(owner, channel)
@@ -124,9 +130,9 @@ BUST = Script(
 local fingerprint, moves_to, sent_at, message, channel, life, probe = unpack(ARGV)
 local held = mark(get(VALUE)) == fingerprint
 local dead, since = string.match(get(DEAD), '^(%S+) (%d+)$')
-local cooling = tonumber(redis.pcall('HGET', COOL, 'until') or nil)
+local cooling = window_end(redis.pcall('HGET', COOL, 'until'))
 if cooling and now < cooling then return reply('cooling', whole(cooling - now)) end
-if dead == fingerprint and not held then return reply('known', since) end
+if dead == fingerprint and #since < 17 and not held then return reply('known', since) end
 local current = generation()
 if tonumber(moves_to) <= tonumber(current) then return reply('behind', current) end
 if cooling then
@@ -164,7 +170,7 @@ COOL_DOWN = Script(
 local fingerprint, jitter, longest, forgotten = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('TYPE', COOL).ok ~= 'hash' then redis.call('DEL', COOL) end
 local state = redis.call('HMGET', COOL, 'until', 'rounds', 'token', 'probing')
-local ends, rounds = tonumber(state[1] or nil), tonumber(state[2] or nil) or 0
+local ends, rounds = window_end(state[1]), tonumber(state[2] or nil) or 0
 if ends and not state[4] and (state[3] == fingerprint or now < ends) then
   return reply(whole(math.max(0, ends - now)))
 end

@@ -4,6 +4,7 @@ One script a call, so that each is one round trip and one step. Times lie there 
 reply says what that clock shows, and the pod goes by the surest answer it had.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -28,6 +29,7 @@ ATTEMPTS = 3
 BATCH = 500
 WHATEVER = "*"
 _LEASE_MS = round(LEASE * 1000)
+_GENERATION = re.compile(rb"[1-9][0-9]{0,14}")
 
 
 class RedisStore:
@@ -208,7 +210,7 @@ def _fail_key(request: TokenRequest) -> str:
 
 
 def _generation(value: object) -> int:
-    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
+    return int(value) if isinstance(value, bytes) and _GENERATION.fullmatch(value) else 0
 
 
 def _ms(seconds: float) -> int:
