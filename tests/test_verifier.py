@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 import jwt
 import pytest
 
+from sidecar.config import load
 from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Running, Start
 from tests.contracts.test_signer import jwk, pem
 from tests.fakes import FakeClock
+from tests.processes import File
 from tests.servers import Exchange, Scripted, Upstream
 
 
@@ -137,4 +139,16 @@ async def test_b66_keys_outlive_an_outage_of_their_issuer(
         assert await callers.ask(running, callers.token()) == 200
         issuer.out = True
         await clock.advance(301)
+        assert await callers.ask(running, callers.token(sub="bob")) == 200
+
+
+async def test_b66_keys_outlive_a_reload(
+    sidecar: Start, file: File, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """Also one in the middle of an outage of their issuer."""
+    async with sidecar(token=callers.wanted) as running:
+        assert await callers.ask(running, callers.token()) == 200
+        issuer.out = True
+        file.change(drain_timeout="2ms")
+        await running.app.reload(load(str(file.path), {}))
         assert await callers.ask(running, callers.token(sub="bob")) == 200

@@ -6,7 +6,7 @@ from sidecar.adapters.secret_files import SecretReader
 from sidecar.adapters.token_endpoint import HttpAuthorizationServer
 from sidecar.app.credentials import CredentialSources
 from sidecar.callers import CallersByToken
-from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource
+from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource, Verifier
 from sidecar.core.ration import Ration
 from sidecar.core.settings import Config
 from sidecar.discovery import Discovery
@@ -36,6 +36,7 @@ class Fetching:
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
+        self._verifier: Verifier | None = None
         self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
         """Who makes requests that bring a token of their own."""
 
@@ -65,10 +66,11 @@ class Fetching:
 
     def _prepare_to_verify(self, config: Config) -> None:
         """Load PyJWT and cryptography with the first rule for callers' tokens."""
-        if any(token.verifies for token in config.tokens.values()):
+        if self._verifier is None and any(token.verifies for token in config.tokens.values()):
             from sidecar.adapters.signatures import JwtSignatures  # noqa: PLC0415
 
-            self.callers.use(JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock))
+            self._verifier = JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock)
+            self.callers.use(self._verifier)
 
     def _signer_for(self, config: Config) -> Signer | None:
         """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""
