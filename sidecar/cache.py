@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core.backoff import Setbacks
@@ -10,7 +9,7 @@ from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
-from sidecar.core.memory import Held, Lru, hold
+from sidecar.core.memory import Held, Lru, TokenStatus, hold
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
@@ -26,20 +25,6 @@ WARM_UP_SPREAD = 1.0
 OVERTAKEN = 3
 """How many tokens of one load may be declared dead before they arrive."""
 _ALWAYS = float("-inf")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenStatus:
-    """One token in memory, for people: no secret. Durations in seconds."""
-
-    token: str
-    service: str
-    tenant: str
-    fp: str
-    expires_in: float
-    age: float
-    last_used: float
-    """How long ago it was: noted once in a memory life, so by up to that much too long."""
 
 
 class TokenCache:

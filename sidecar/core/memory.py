@@ -60,3 +60,17 @@ class Held:
 def hold(request: TokenRequest, token: Token, until: float) -> Held:
     """Make the entry that keeps `token` and looks again at `until`."""
     return Held(request, token, until, min(until, token.fresh_until))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """One token in memory, for people: no secret. Durations in seconds."""
+
+    token: str
+    service: str
+    tenant: str
+    fp: str
+    expires_in: float
+    age: float
+    last_used: float
+    """How long ago it was: noted once in a memory life, so by up to that much too long."""
