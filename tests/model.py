@@ -40,7 +40,9 @@ TRIP = (0.0002, 0.02)
 UNSURE = 0.001
 """Seconds by which a pod may be wrong about the server's clock."""
 REQUESTS = {
-    name: TokenRequest(name, "https://auth.test/token", name, service=name, tenant="acme")
+    name: TokenRequest(
+        name=name, token_endpoint="https://auth.test/token", credentials=name, service=name, tenant="acme"
+    )
     for name in ("a", "b")
 }
 
