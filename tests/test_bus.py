@@ -8,7 +8,6 @@ from time import time
 
 import pytest
 from redis.asyncio import Redis
-from redis.crc import key_slot
 
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, SelectSent
@@ -434,25 +433,6 @@ async def test_b52_in_a_cluster_everybody_hears_and_is_counted(cluster: Cluster)
     assert sum(listeners) == 5
     assert await pods[0].bust(service="ledger") == 5
     await until(lambda: not any(pod.holds(LEDGER) for pod in pods))
-    await fleet.close()
-
-
-async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(cluster: Cluster) -> None:
-    """However often it must try. Where the dead node holds the revocations too, nobody could catch up."""
-    while True:
-        fleet = Fleet(cluster.nodes[0], cluster=True)
-        pod = await fleet.pod()
-        (at,) = [node for node in cluster.nodes if await listening(fleet, node)]
-        slot = key_slot(f"{fleet.prefix}m2m:revoked".encode())
-        if at is not next(node for number, node in enumerate(cluster.nodes, 1) if slot < number * 16384 // 3):
-            break
-        await fleet.close()
-    at.kill()
-    await until(lambda: not pod.hears)
-    others = [node for node in cluster.nodes if node is not at]
-    async with asyncio.timeout(20):
-        while not [node for node in others if await listening(fleet, node)]:
-            await asyncio.sleep(0.02)
     await fleet.close()
 
 
