@@ -1,11 +1,14 @@
 """Asks the admin server of a running sidecar, on behalf of the command line."""
 
 import json
+import os
+import socket
+import ssl
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from urllib.parse import urlsplit
 
-from sidecar.core.errors import AdminRefused
+from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.secret import Secret
 
 TIME_LIMIT = 10.0
@@ -13,11 +16,22 @@ TIME_LIMIT = 10.0
 SIZE_LIMIT = 65_536
 """Bytes of an answer that are read."""
 
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "it took too long; check address, port and network policy"),
+    (ConnectionRefusedError, "nobody listens there; is the sidecar running, and is this its admin.listen?"),
+    (RemoteDisconnected, "it closed the connection; is this admin.listen, and not listen?"),
+    (socket.gaierror, "the name does not resolve"),
+    (ssl.SSLCertVerificationError, "its certificate is not trusted here"),
+    (ssl.SSLError, "it does not speak TLS; write http://"),
+    (HTTPException, "what answers there is not HTTP"),
+)
+"""What to look at by kind of error, narrower kinds first."""
+
 
 def bust(admin: str, token: Secret, select: Mapping[str, object]) -> str:
     """Have every token busted that carries these labels; returns what was done, for people.
 
-    Raises AdminRefused, also where nobody answers at `admin`.
+    Raises AdminRefused, and AdminUnreachable where nobody answers at `admin`.
     """
     answer = _post(admin, "/bust", token, json.dumps(select))
     return f"{answer['select']}: heard by {answer['pods']} {'pod' if answer['pods'] == 1 else 'pods'}"
@@ -31,7 +45,7 @@ def _post(admin: str, path: str, token: Secret, body: str) -> dict[str, object]:
         answer = connection.getresponse()
         content = answer.read(SIZE_LIMIT)
     except (OSError, HTTPException) as error:
-        raise AdminRefused(f"no answer from {admin}: {str(error) or type(error).__name__}") from None
+        raise AdminUnreachable(f"no answer from {admin}: {_hint(error)}") from None
     finally:
         connection.close()
     told = _members(content)
@@ -40,6 +54,14 @@ def _post(admin: str, path: str, token: Secret, body: str) -> dict[str, object]:
     if not {"select", "pods"} <= told.keys():
         raise AdminRefused(f"{admin} is no sidecar's admin server")
     return told
+
+
+def _hint(error: OSError | HTTPException) -> str:
+    for kind, hint in _HINTS:
+        if isinstance(error, kind):
+            return hint
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else type(error).__name__
 
 
 def _connection(admin: str) -> HTTPConnection:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -55,6 +56,18 @@ def test_the_version_is_told() -> None:
     """`python -m sidecar --version` prints name and version."""
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__}\n")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str) -> None:
+    """`--help` leaves no flag without a text, and ends with something to copy."""
+    done = run(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    options = done.stdout.split("\noptions:\n")[1].split("\nexample: ")[0]
+    flags = re.split(r"^  (?=-)", options, flags=re.MULTILINE)[1:]
+    assert flags
+    assert [flag for flag in flags if not re.search(r"(  |\n) +\S", flag)] == []
+    assert f"sidecar {name}" in done.stdout.split("\nexample: ")[1]
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])

@@ -91,19 +91,44 @@ async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
     assert err == f"sidecar: {operator.url} answered 401: show the admin.token as a bearer token\n"
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:9181", "http://[::1", "ftp://127.0.0.1", "http://"])
+async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -> None:
+    """Exit code 1 and how to write it, no trace of a bug."""
+    code, _, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, err) == (1, "sidecar: write the admin server's address as http://host:port\n")
+
+
 @pytest.mark.parametrize(
-    ("url", "reason"),
+    ("url", "hint"),
     [
-        ("http://127.0.0.1:1", "no answer from http://127.0.0.1:1: "),
-        ("127.0.0.1:9181", "write the admin server's address as http://host:port"),
-        ("http://[::1", "write the admin server's address as http://host:port"),
+        ("http://127.0.0.1:1", "nobody listens there; is the sidecar running, and is this its admin.listen?"),
+        ("http://nobody.invalid", "the name does not resolve"),
+        ("https://{address}", "it does not speak TLS; write http://"),
     ],
 )
-async def test_b52_nobody_there_is_told(operator: Operator, url: str, reason: str) -> None:
-    """Exit code 1, no trace of a bug."""
-    code, _, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
-    assert code == 1
-    assert err.startswith(f"sidecar: {reason}")
+async def test_b52_nobody_there_is_told_with_what_to_do(operator: Operator, url: str, hint: str) -> None:
+    """Exit code 69: who, and in words what is wrong there, in place of an errno."""
+    url = url.format(address=operator.url.removeprefix("http://"))
+    code, out, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, out, err) == (69, "", f"sidecar: no answer from {url}: {hint}\n")
+
+
+async def test_b52_what_is_no_sidecar_is_told(operator: Operator) -> None:
+    """Somebody who hangs up, and somebody who speaks another protocol."""
+
+    async def answered(content: bytes) -> str:
+        async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(content)
+            writer.close()
+
+        async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            code, _, err = await operator.bust("--all", "--admin", f"http://127.0.0.1:{port}")
+        assert code == 69
+        return err.partition(f"{port}: ")[2]
+
+    assert await answered(b"") == "it closed the connection; is this admin.listen, and not listen?\n"
+    assert await answered(b"-ERR unknown command\r\n") == "what answers there is not HTTP\n"
 
 
 def test_bust_and_keygen_load_nothing_heavy() -> None:

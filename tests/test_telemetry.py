@@ -36,7 +36,9 @@ TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-c
 LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN)
 PLAIN = Route("plain", UPSTREAM, prefix="/plain")
 NOTHING = Readings(0, 0, 0, 0, {})
-FLEET = Readings(0, 0, 0, 0, {}, FleetReadings(store_up=False, store_operations={("get", "ok"): 3}, bus_up=True))
+FLEET = Readings(
+    0, 0, 0, 0, {}, FleetReadings(store_up=False, store_operations={("get", "ok"): 3}, bus_up=True)
+)
 
 
 async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, float]:

@@ -36,7 +36,11 @@ class ListenError(SidecarError):
 
 
 class AdminRefused(SidecarError):
-    """A running sidecar's admin server did not do what it was asked, or nobody answered there."""
+    """A running sidecar's admin server did not do what it was asked."""
+
+
+class AdminUnreachable(SidecarError):
+    """Nobody answers where a running sidecar's admin server should be."""
 
 
 class RequestRefused(SidecarError):

@@ -1,0 +1,64 @@
+"""`sidecar bust`."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from sidecar.cli.exits import EXIT_OK
+from sidecar.core.secret import Secret
+from sidecar.core.selectors import LABELS, selector
+
+MEANING = "have all pods drop the tokens that carry every one of these labels"
+EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
+
+_OF = {
+    "tenant": "tokens of this tenant",
+    "service": "tokens got with the credentials of this service",
+    "user": "tokens of this user: their `sub` or `email`",
+    "jti": "the token with this id",
+    "team": "tokens of members of this team",
+    "role": "tokens with this role",
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take the labels, and where to ask."""
+    for label in LABELS:
+        parser.add_argument(f"--{label}", metavar="ID", help=_OF[label])
+    parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
+    parser.add_argument(
+        "--admin", metavar="URL", default="http://127.0.0.1:9181", help="any pod's admin server (%(default)s)"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
+    )
+    parser.set_defaults(usage=parser.error)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Ask a pod to bust."""
+    from sidecar.remote import bust
+
+    labels = {label: value for label in LABELS if (value := getattr(arguments, label)) is not None}
+    if bool(labels) is arguments.all:
+        arguments.usage("name one or more labels, or --all")
+    try:
+        select: Mapping[str, object] = dict(selector(labels)) or {"all": True}
+    except ValueError as error:
+        arguments.usage(str(error))
+    print(bust(arguments.admin, _admin_token(arguments), select))
+    return EXIT_OK
+
+
+def _admin_token(arguments: argparse.Namespace) -> Secret:
+    file = arguments.token_file or os.environ.get("SIDECAR_ADMIN_TOKEN_FILE")
+    if not file:
+        return Secret(os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+    try:
+        return Secret(Path(file).read_text(encoding="ascii").strip())
+    except OSError as error:
+        arguments.usage(f"the token's file {file}: {error.strerror}")
+    except ValueError:
+        arguments.usage(f"the token's file {file} is not ASCII text")
+    raise AssertionError("usage exits")

@@ -1,0 +1,46 @@
+"""Flags that several commands have."""
+
+import argparse
+import os
+from collections.abc import Mapping
+
+from sidecar.core.errors import ConfigError
+
+_VARIABLES = {
+    "listen": "SIDECAR_LISTEN",
+    "admin_listen": "SIDECAR_ADMIN_LISTEN",
+    "log_format": "LOG_FORMAT",
+}
+"""A flag goes before its variable by being written over it."""
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Let the command say where its configuration is, and overrule some of it."""
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml"
+    )
+    parser.add_argument("--listen", metavar="ADDRESS", help="before SIDECAR_LISTEN and the file's listen")
+    parser.add_argument("--admin-listen", metavar="ADDRESS", help="before SIDECAR_ADMIN_LISTEN and the file")
+    parser.add_argument(
+        "--log-format", metavar="FORMAT", help="json or console; before LOG_FORMAT and the file"
+    )
+
+
+def environ(arguments: argparse.Namespace) -> Mapping[str, str]:
+    """Return the environment with the flags written over it."""
+    flags = {name: getattr(arguments, flag) for flag, name in _VARIABLES.items()}
+    return {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
+
+
+def faults(error: ConfigError, arguments: argparse.Namespace) -> list[str]:
+    """Tell the faults; one in a flag names the flag, not the variable it is written over."""
+    typed = {
+        name: f"--{flag.replace('_', '-')}"
+        for flag, name in _VARIABLES.items()
+        if getattr(arguments, flag, None) is not None
+    }
+    count = len(error.faults)
+    return [f"sidecar: {count} {'fault' if count == 1 else 'faults'} in the configuration"] + [
+        f"  {typed[fault.path]}: {fault.reason}" if fault.path in typed else f"  {fault}"
+        for fault in error.faults
+    ]

@@ -1,0 +1,28 @@
+"""`sidecar run`."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sidecar.cli import flags
+
+if TYPE_CHECKING:
+    from sidecar.core.settings import Config
+
+MEANING = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
+EXAMPLE = "sidecar run --config sidecar.yaml --log-format console"
+
+add_flags = flags.add_configuration
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Serve."""
+    import uvloop
+
+    from sidecar.app import serve
+    from sidecar.config import load, sources
+
+    environ = flags.environ(arguments)
+    read: Callable[[], Config] = partial(load, arguments.config, environ)
+    return uvloop.run(serve(read, partial(sources, arguments.config, environ)))

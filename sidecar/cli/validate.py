@@ -1,0 +1,40 @@
+"""`sidecar validate`."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sidecar.cli import flags
+from sidecar.cli.exits import EXIT_OK
+
+if TYPE_CHECKING:
+    from sidecar.core.settings import RedisSettings
+
+MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
+EXAMPLE = "sidecar validate --config sidecar.yaml"
+
+add_flags = flags.add_configuration
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Sum up a configuration that can be used."""
+    from sidecar.config import load
+
+    config = load(arguments.config, flags.environ(arguments))
+    print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
+    if config.redis is not None:
+        print(_redis(config.redis))
+    for route in config.routes:
+        origin = route.origin
+        upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
+        token = f"token {route.token.name}" if route.token else "no token"
+        print(f"route {route.name}: {route.host}{route.prefix} -> {upstream}, {token}")
+    return EXIT_OK
+
+
+def _redis(settings: "RedisSettings") -> str:
+    hosts = ", ".join(f"{host}:{port}" for host, port in settings.hosts)
+    keys = ", ".join(key.id for key in settings.encryption_keys)
+    sealed = (
+        f"sealed with {keys}" if keys else "NOT ENCRYPTED: whoever reaches it can read tokens and bust them"
+    )
+    return f"redis {hosts or settings.unix_path}, {sealed}"
