@@ -13,7 +13,11 @@ from tests.bench.proxies import Proxy
 from tests.bench.upstreams import Upstreams
 
 SCRIPT = Path(__file__).with_name("report.lua")
-WARM_UP_SECONDS = 1
+SECONDS = 1
+"""Of one load, the shortest there is: whatever else runs for a moment decides the 99th percentile of the whole
+load it falls into, so many short ones and their median say more about the proxy than a few long ones."""
+LONELY = 4
+"""Times as many with a single connection, where a moment's wait is not hidden in a queue."""
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
@@ -23,15 +27,15 @@ def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
             continue
         with plan.started(upstreams.small[kind]) as proxies:
             for proxy in proxies:
-                ask(proxy, "200B", max(CONNECTIONS), WARM_UP_SECONDS)
+                ask(proxy, "200B", max(CONNECTIONS))
             for cell, proxy in plan.turns(cells, proxies):
-                figures = ask(proxy, cell.answer, cell.connections, plan.seconds)
-                yield Measurement(cell.name, proxy.name, figures)
+                for _ in range(plan.seconds * (LONELY if cell.connections == 1 else 1)):
+                    yield Measurement(cell.name, proxy.name, ask(proxy, cell.answer, cell.connections))
 
 
-def ask(proxy: Proxy, answer: str, connections: int, seconds: int) -> dict[str, float]:
+def ask(proxy: Proxy, answer: str, connections: int) -> dict[str, float]:
     """Ask as fast as the proxy answers. Raises `BenchmarkError` if any answer was not the upstream's 200."""
-    command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
+    command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={SECONDS}s"]
     command += [f"--script={SCRIPT}", f"{proxy.url}/{answer}"]
     proxy.process.forget_peak()
     waited = proxy.process.waited_seconds()

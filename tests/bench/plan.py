@@ -24,6 +24,7 @@ class Plan:
     proxies: Sequence[str]
     rounds: int
     seconds: int
+    """Of load, in each turn."""
     bulk_bytes: int
     proxy_core: int
     load_core: int
