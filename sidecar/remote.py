@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from sidecar.core.errors import AdminRefused, AdminUnreachable
@@ -19,7 +19,7 @@ SIZE_LIMIT = 65_536
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it took too long; check address, port and network policy"),
     (ConnectionRefusedError, "nobody listens there; is the sidecar running, and is this its admin.listen?"),
-    (RemoteDisconnected, "it closed the connection; is this admin.listen, and not listen?"),
+    (ConnectionError, "it closed the connection; is this admin.listen, and not listen?"),
     (socket.gaierror, "the name does not resolve"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted here"),
     (ssl.SSLError, "it does not speak TLS; write http://"),

@@ -66,7 +66,7 @@ def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str)
     options = done.stdout.split("\noptions:\n")[1].split("\nexample: ")[0]
     flags = re.split(r"^  (?=-)", options, flags=re.MULTILINE)[1:]
     assert flags
-    assert [flag for flag in flags if not re.search(r"(  |\n) +\S", flag)] == []
+    assert [flag for flag in flags if not re.search(r"(  |\n +)\S", flag)] == []
     assert f"sidecar {name}" in done.stdout.split("\nexample: ")[1]
 
 
