@@ -117,8 +117,10 @@ async def test_b52_what_is_no_sidecar_is_told(operator: Operator) -> None:
     """Somebody who hangs up, and somebody who speaks another protocol."""
 
     async def answered(content: bytes) -> str:
-        async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(content)
+            writer.write_eof()
+            await reader.read()
             writer.close()
 
         async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
