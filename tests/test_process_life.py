@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.authorization import AuthorizationServer
-from tests.processes import WAIT, File, Load, answering, get, route, run, spawn, until, watching
+from tests.processes import WAIT, File, Load, answering, get, route, run, serving, spawn, until, watching
 from tests.servers import Exchange, Upstream
 from tests.wire import Client, ask
 
@@ -112,6 +112,16 @@ async def test_b80_nothing_fails_under_load_until_the_load_ends(
     assert set(load.answers) == {"200"}
     assert load.closed >= rate  # each of them told its client to connect again
     assert len(upstream.requests) == len(process.events("request")) == load.answers.total()
+
+
+async def test_b80_it_goes_on_for_the_least_delay(file: File, upstream: Upstream) -> None:
+    """Nobody asks for longer than the quiet that ends a drain, and yet it is there until the delay is over."""
+    environ = {"SIDECAR_DRAIN_MIN_DELAY": "1s"}
+    async with serving(await spawn(file, {"routes": [route(upstream)]}, environ=environ)) as process:
+        began = asyncio.get_running_loop().time()
+        process.signal(signal.SIGTERM)
+        assert await process.ends() == (0, "stopped")
+        assert asyncio.get_running_loop().time() - began >= 1
 
 
 async def test_b80_load_that_does_not_end_is_left_at_the_drain_limit(file: File, upstream: Upstream) -> None:

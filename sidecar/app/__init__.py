@@ -163,7 +163,11 @@ class Sidecar:
         self._output.close()
 
     async def _settle(self) -> None:
-        await self._listener.settle(self._config.drain_timeout or math.inf, self._quiet)
+        await self._listener.settle(
+            least=self._config.drain_min_delay,
+            within=self._config.drain_timeout or math.inf,
+            quiet=self._quiet,
+        )
         self.hurry()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:

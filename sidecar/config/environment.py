@@ -19,6 +19,7 @@ SETTINGS = {
     "admin.listen": "SIDECAR_ADMIN_LISTEN",
     "cache.mode": "M2M_CREDENTIAL_CACHE_MODE",
     "cache.store_ttl": "M2M_CREDENTIAL_CACHE_TTL_SEC",
+    "drain_min_delay": "SIDECAR_DRAIN_MIN_DELAY",
     "log.format": "LOG_FORMAT",
     "log.level": "LOG_LEVEL",
 }

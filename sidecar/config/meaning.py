@@ -56,6 +56,7 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         tokens=tokens,
         tenants=tenants,
         routes=tuple(_route(route, tokens) for route in file.routes),
+        drain_min_delay=units.seconds(file.drain_min_delay),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,

@@ -218,6 +218,10 @@ class File(Node, frozen=True, kw_only=True):
         default_factory=dict
     )
     routes: Annotated[tuple[RouteEntry, ...], Meta(min_length=1, description="Ways through the sidecar.")]
+    drain_min_delay: Annotated[
+        Duration,
+        Meta(description="Least time to go on once asked to stop, for clients that only come after that."),
+    ] = "0s"
     drain_timeout: Annotated[
         Duration,
         Meta(description="How long requests in flight may take once asked to stop. `0s` is unlimited."),

@@ -106,6 +106,8 @@ class Config:
     tenants: TenantRule | None = None
     """None where there are none, or only one, whom `tokens` are for then."""
     routes: tuple[Route, ...] = ()
+    drain_min_delay: float = 0.0
+    """How long to go on listening, whether or not anybody asks, once we were asked to stop."""
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
     log_format: Literal["json", "console"] = "json"

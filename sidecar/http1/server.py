@@ -327,16 +327,17 @@ class Listener:
         """How many connections have a request with the story."""
         return sum(connection.busy for connection in self.connections)
 
-    async def settle(self, within: float, quiet: float) -> None:
-        """Wait until all have been at rest for `quiet` seconds, `within` seconds at most."""
+    async def settle(self, *, least: float, within: float, quiet: float) -> None:
+        """Wait until all have been at rest for `quiet` seconds; for `least` seconds, `within` at most."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + within
-        seen, quiet_since = self.requests, loop.time()
+        began = loop.time()
+        end = began + within
+        seen, quiet_since = self.requests, began
         while (now := loop.time()) < end:
             at_rest = all(connection.at_rest for connection in self.connections)
             if not at_rest or self.requests != seen:  # most requests are over between two looks
                 seen, quiet_since = self.requests, now
-            elif now - quiet_since >= quiet:
+            elif now - quiet_since >= quiet and now - began >= least:
                 return
             await asyncio.sleep(quiet / 10)
 
