@@ -165,7 +165,10 @@ class Proxy:
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
             _note(record, wanted, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
-        answer = await relay.send(pool, target, token, route.idle_timeout)
+        if not relay.reach(pool):
+            await relay.connect()
+            token = await self._still_good(wanted, token, record)
+        answer = await relay.send(target, token, route.idle_timeout)
 
         if wanted is not None and token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
@@ -174,7 +177,9 @@ class Proxy:
                 record.attempts = 2
                 _note(record, wanted, successor, successor.source)
                 try:
-                    answer = await relay.send(pool, target, successor, route.idle_timeout)
+                    if not relay.reach(pool):
+                        await relay.connect()
+                    answer = await relay.send(target, successor, route.idle_timeout)
                 except SidecarError:
                     self._tell_second(route, successor, record, "failed")
                     raise
@@ -192,6 +197,17 @@ class Proxy:
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         return await self._tokens.token(wanted)
+
+    async def _still_good(
+        self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord
+    ) -> Token | None:
+        """Return the token to send now that a connection is open: while that took its time, this one may have died."""
+        if wanted is None:
+            return None
+        latest = self._tokens.peek(wanted, self._clock.now()) or await self._tokens.token(wanted)
+        if latest is not token:
+            _note(record, wanted, latest, latest.source)
+        return latest
 
     # Refused
 

@@ -2,8 +2,8 @@
 
 The story (`sidecar.proxy`) decides, and says so in this order:
 
-1. `send`, which borrows a connection from the pool and returns the answer's head;
-2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and `send` again;
+1. `reach`, and where that finds no idle connection, `connect`; then `send`, which returns the answer's head;
+2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and 1 again;
 3. one of `answer_at_once`, `stream_answer`, `tunnel` and `answer_ourselves`; `cut` when that must break off;
 4. `end`, always, which gives back the connection and the memory of the body.
 """
@@ -67,23 +67,37 @@ class Relay:
 
     # Sending
 
-    async def send(self, pool: Pool, target: bytes, token: Token | None, idle_timeout: float) -> Response:
+    def reach(self, pool: Pool) -> bool:
+        """Borrow an idle connection if there is one; else one has to be opened."""
+        self._pool = pool
+        self._connection = pool.take()
+        return self._connection is not None
+
+    async def connect(self) -> UpstreamConnection:
+        """Open a connection, or wait for one. Raises UpstreamUnreachable, UpstreamTimeout."""
+        assert self._pool is not None
+        self._connection = connection = await self._pool.connect()
+        return connection
+
+    async def send(self, target: bytes, token: Token | None, idle_timeout: float) -> Response:
         """Send the request and return the answer's head. The token replaces the client's own; None leaves that.
 
         Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
         """
-        self._pool = pool
+        pool, connection = self._pool, self._connection
+        assert pool is not None
+        assert connection is not None
         authorization = None if token is None else token.authorization
         head = relayed_request(self.request, target, pool.authority, authorization, self.hidden)
         try:
-            answer = await self._ask(pool.take() or await pool.connect(), head, idle_timeout)
+            answer = await self._ask(connection, head, idle_timeout)
         except UpstreamUnreachable:
             if not self._lost_before_use():
                 raise
             # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
             # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
             self.drop()
-            answer = await self._ask(await pool.connect(), head, idle_timeout)
+            answer = await self._ask(await self.connect(), head, idle_timeout)
         self.upstream_seconds += self._clock.now() - self.sent_at
         return answer
 
@@ -99,7 +113,6 @@ class Relay:
 
     def _ask(self, connection: UpstreamConnection, head: bytes, idle_timeout: float) -> Awaitable[Response]:
         request = self.request
-        self._connection = connection
         if self._upload is not None and self._upload.error is not None:
             raise self._upload.error
         self._client.idle_timeout = connection.idle_timeout = idle_timeout or NEVER
