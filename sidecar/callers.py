@@ -8,6 +8,7 @@ from sidecar.core.memory import Lru
 from sidecar.core.ports import Clock, Verifier
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, keyed_hash
+from sidecar.core.tenants import Tenants, claimed
 from sidecar.core.token import FromRequest, Presented, TokenRequest
 
 MAX_KNOWN = 4096
@@ -41,7 +42,7 @@ class CallersByToken:
         """Have this one verify what is to be verified; without one nothing may be."""
         self._verifier = verifier
 
-    async def route(self, route: Route, value: _Value) -> Route:
+    async def route(self, route: Route, value: _Value, tenants: Tenants | None) -> Route:
         """See the port."""
         template = route.token
         assert template is not None
@@ -50,13 +51,20 @@ class CallersByToken:
         key = keyed_hash(self._key, ascii([route.name, template.tenant, fields]))
         known = self._known.get(key)
         if known is None or known.base is not route or now >= known.until:
-            known = await self._learn(route, template, value, now)
+            known = await self._learn(route, template, value, tenants, now)
             self._known.put(key, known)
         return known.route
 
-    async def _learn(self, route: Route, template: TokenRequest, value: _Value, now: float) -> _Known:
+    async def _learn(
+        self, route: Route, template: TokenRequest, value: _Value, tenants: Tenants | None, now: float
+    ) -> _Known:
         subject, until = await self._filled(template.subject, value, now)
         actor, also_until = await self._filled(template.actor, value, now)
+        if tenants is not None and tenants.claim:
+            assert subject is not None
+            assert isinstance(subject.where, Secret)  # the configuration sees to it, and that it was verified
+            named = claimed(subject.where.reveal(), tenants.claim)
+            template = tenants.route(route, template, named).token or template
         own = replace(route, token=replace(template, subject=subject, actor=actor))
         return _Known(route, own, min(until, also_until))
 

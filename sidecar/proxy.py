@@ -116,6 +116,7 @@ class Proxy:
     def _match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
         """Return the request's route, with its tenant's token, and what its upstream is asked for.
 
+        A tenant that the caller's token names is known later, when that has been verified.
         Raises RequestRefused.
         """
         target = split(request.target)
@@ -136,7 +137,7 @@ class Proxy:
         if route is None:
             raise RequestRefused(404, f"no route matches {record.path}")
         record.route = route.name
-        if tenants is not None and route.token is not None:
+        if tenants is not None and route.token is not None and not tenants.claim:
             named = request.value(tenants.header) if tenants.header else named
             route = tenants.route(route, route.token, named)
         return route, upstream_target(route, target)
@@ -158,7 +159,7 @@ class Proxy:
         pool = self.table.pools[route.name]
         if route.token is not None and route.token.brought:
             relay.hidden = route.token.brought
-            route = await self._callers.route(route, relay.request.value)
+            route = await self._callers.route(route, relay.request.value, self.table.tenants)
         wanted = route.token
         token = None
         if wanted is not None:

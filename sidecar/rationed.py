@@ -4,6 +4,7 @@ from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock, TokenSource
 from sidecar.core.ration import Ration
 from sidecar.core.secret import Secret
+from sidecar.core.tenants import TenantRule
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
 BURST = 1000
@@ -20,16 +21,19 @@ class RationedTokens:
     authorization server gave a token was not invented, and is not counted.
     """
 
-    def __init__(self, source: TokenSource, *, known: frozenset[str], ration: Ration, clock: Clock) -> None:
-        """`known` are the tenants of the configuration; the ration outlives a reload."""
+    def __init__(
+        self, source: TokenSource, *, tenants: TenantRule | None, ration: Ration, clock: Clock
+    ) -> None:
+        """`tenants` says who may have been invented, None that nobody names any; the ration outlives a reload."""
         self._source = source
-        self._known = known
+        self._tenants = tenants
         self._ration = ration
         self._clock = clock
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """See the port. Raises RequestRefused (429) over the ration."""
-        stranger, brought = request.tenant not in self._known, _brought(request)
+        stranger = self._tenants is not None and self._tenants.invented(request.tenant)
+        brought = _brought(request)
         if reason != "cold" or not (stranger or brought):
             return await self._source.token(request, newer_than=newer_than, reason=reason)
         if not self._ration.take(self._clock.now()):

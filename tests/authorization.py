@@ -55,6 +55,31 @@ class AuthorizationServer(Scripted):
         await exchange.send(json_answer(200, {"access_token": token, **self.reply}))
 
 
+class PerTenant(AuthorizationServer):
+    """Gives tokens that name the tenant whose endpoint was asked."""
+
+    @property
+    def token_endpoint(self) -> str:
+        return f"{self.url}/{{tenant}}/token"
+
+    @property
+    def asked(self) -> list[str]:
+        return [call.head.line.split(b" ")[1].split(b"/")[1].decode() for call in self.requests]
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        tenant = self.asked[-1]
+        self.issued.append(f"canary-{tenant}-{len(self.issued)}")
+        if self.upstream is not None and self.upstream.accepts is not None:
+            self.upstream.accepts.add(self.issued[-1])
+        await exchange.send(json_answer(200, {"access_token": self.issued[-1], **self.reply}))
+
+
+def whose(upstream: Upstream) -> list[str]:
+    """Whose token each request carried."""
+    return [token.removeprefix("canary-").rpartition("-")[0] for token in upstream.tokens]
+
+
 def json_answer(status: int, document: Mapping[str, object], *fields: bytes) -> bytes:
     body = json.dumps(document).encode()
     head = (b"HTTP/1.1 %d Answer" % status, b"Content-Type: application/json", *fields)

@@ -404,6 +404,8 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("tenant", {"header": "X Tenant"}, "tenant.header", "name of a header field"),
     ("tenant", {"header": "Authorization"}, "tenant.header", "means something else"),
     ("tenant", {"header": "X-T", "path": True}, "tenant.path", "a header already"),
+    ("tenant", {"claim": ""}, "tenant.claim", "visible ASCII"),
+    ("tenant", {"claim": "org"}, "tokens.t.subject", "give its header"),
     ("tenant", {"default": "a:b"}, "tenant.default", "letters, digits"),
     ("tenant", {"default": "a..b"}, "tenant.default", "single dots"),
     ("tenant", {"header": "X-T", "allow": ["a", "../b"]}, "tenant.allow[1]", "letters, digits"),
@@ -1157,6 +1159,44 @@ def test_clients_never_choose_the_host_that_gets_our_credentials(
         ]
     document = tree(tenant=tenant, tokens={"t": {key: "https://auth.test/{tenant}", "credentials": "c"}})
     assert read(tmp_path, document).tokens
+
+
+@pytest.mark.parametrize(
+    ("subject", "path"),
+    [
+        ({"file": __file__}, "tokens.t.subject"),
+        ({"header": "X-Who"}, "tokens.t.subject.verify"),
+        ({"header": "X Who"}, "tokens.t.subject.header"),
+        ({"header": "X-Who", "verify": {"issuer": "https://i"}}, "tokens.t.subject.verify.audience"),
+    ],
+)
+def test_b67_a_claim_is_believed_only_of_a_verified_subject(
+    tmp_path: Path, subject: dict[str, object], path: str
+) -> None:
+    """What cannot be verified cannot name a tenant; one fault at a time is enough."""
+    token = {"issuer": "https://auth", "credentials": "c", "grant": "token_exchange", "subject": subject}
+    document = tree(tenant={"claim": "org"}, tokens={"t": token})
+    assert [fault.path for fault in faults(write(tmp_path / "config.yaml", document), SECRETS)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("tenant", "path"),
+    [
+        ({"claim": "org", "allow": ["a"]}, ""),
+        ({"claim": "org"}, "tokens.t.issuer"),
+        ({"claim": "org", "allow": ["a"], "header": "X-T"}, "tenant.claim"),
+        ({"claim": "org", "allow": ["a"], "path": True}, "tenant.claim"),
+    ],
+)
+def test_b67_a_claim_names_the_tenant_alone(tmp_path: Path, tenant: dict[str, object], path: str) -> None:
+    """Beside no field and no path; what it may name belongs in a list where it becomes part of a host."""
+    subject = {"header": "X-Who", "verify": {"issuer": "https://i", "audience": "a"}}
+    token = {"issuer": "https://{tenant}.auth", "grant": "jwt_bearer", "subject": subject, "credentials": "c"}
+    document = tree(tenant=tenant, tokens={"t": token})
+    if path:
+        assert [fault.path for fault in faults(write(tmp_path / "config.yaml", document), SECRETS)] == [path]
+    else:
+        assert read(tmp_path, document).tenants == TenantRule(claim="org", allow=frozenset({"a"}))
 
 
 def test_tenants_are_read_in_their_one_form(tmp_path: Path) -> None:

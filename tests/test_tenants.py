@@ -10,39 +10,20 @@ import pytest
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused
 from sidecar.core.ration import Ration
 from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.tenants import TenantRule
 from sidecar.core.token import FetchReason, Presented, Token, TokenRequest, bearer
 from sidecar.rationed import BURST, RATE, RationedTokens
-from tests.authorization import AuthorizationServer, json_answer
+from tests.authorization import PerTenant, whose
 from tests.aws import Aws
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock
-from tests.servers import Exchange, Upstream
+from tests.servers import Upstream
 from tests.wire import PATIENCE
 
 UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
 HEADER = {"header": "X-Tenant-Id"}
 MANY = 1000
 WORKERS = 8
-
-
-class PerTenant(AuthorizationServer):
-    """Gives tokens that name the tenant whose endpoint was asked."""
-
-    @property
-    def token_endpoint(self) -> str:
-        return f"{self.url}/{{tenant}}/token"
-
-    @property
-    def asked(self) -> list[str]:
-        return [call.head.line.split(b" ")[1].split(b"/")[1].decode() for call in self.requests]
-
-    async def default(self, exchange: Exchange) -> None:
-        await exchange.read()
-        tenant = self.asked[-1]
-        self.issued.append(f"canary-{tenant}-{len(self.issued)}")
-        if self.upstream is not None and self.upstream.accepts is not None:
-            self.upstream.accepts.add(self.issued[-1])
-        await exchange.send(json_answer(200, {"access_token": self.issued[-1], **self.reply}))
 
 
 @pytest.fixture
@@ -58,11 +39,6 @@ Served = tuple[Start, PerTenant]
 @pytest.fixture
 def served(sidecar: Start, authorization_server: PerTenant) -> Served:
     return sidecar, authorization_server
-
-
-def whose(upstream: Upstream) -> list[str]:
-    """Whose token each request carried."""
-    return [token.removeprefix("canary-").rpartition("-")[0] for token in upstream.tokens]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +239,8 @@ async def test_b84_only_who_may_be_invented_is_rationed(
     """Tenants the configuration does not know; subjects a request brought, unless there is a token for them."""
     counting, clock, refused = Counting(error), FakeClock(), 0
     ration = Ration(burst=2, rate=1)
-    source = RationedTokens(counting, known=frozenset({"", "acme"}), ration=ration, clock=clock)
+    rule = TenantRule(header=b"x", default="acme") if wanted["tenant"] else None
+    source = RationedTokens(counting, tenants=rule, ration=ration, clock=clock)
     for _ in range(5):
         try:
             await source.token(TokenRequest("api", "app", "app", **wanted), newer_than=0.0, reason="cold")
@@ -279,7 +256,7 @@ async def test_b84_renewals_are_not_rationed(reason: FetchReason) -> None:
     """Whoever has a token keeps having one."""
     counting = Counting()
     ration = Ration(burst=0, rate=0)
-    source = RationedTokens(counting, known=frozenset(), ration=ration, clock=FakeClock())
+    source = RationedTokens(counting, tenants=TenantRule(path=True), ration=ration, clock=FakeClock())
     await source.token(TokenRequest("api", "app", "app", tenant="t"), newer_than=0.0, reason=reason)
     assert counting.count == 1
 

@@ -54,10 +54,7 @@ class Fetching:
             fingerprint_key=self._fingerprint_key,
             leeway=config.cache.leeway,
         )
-        known = frozenset(token.tenant for token in config.tokens.values())
-        if config.tenants is not None:
-            known |= {config.tenants.default} | config.tenants.allow
-        return RationedTokens(exchange, known=known, ration=self._ration, clock=self._clock)
+        return RationedTokens(exchange, tenants=config.tenants, ration=self._ration, clock=self._clock)
 
     async def close(self) -> None:
         """End what is open."""

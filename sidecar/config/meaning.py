@@ -69,6 +69,7 @@ def _tenants(entry: Tenant | None) -> TenantRule | None:
     return TenantRule(
         header=(entry.header or "").lower().encode(),
         path=entry.path,
+        claim=entry.claim or "",
         default=canonical(entry.default) if entry.default else "",
         allow=frozenset(map(canonical, entry.allow)),
     )

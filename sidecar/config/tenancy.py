@@ -8,12 +8,14 @@ from msgspec import Meta
 
 from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found, Node
-from sidecar.config.leaves import FIELD_NAME, TENANT, text
+from sidecar.config.leaves import FIELD_NAME, TENANT, Text, text
 from sidecar.config.tokens import TokenEntry
 from sidecar.core.tenants import PLACE, canonical
 
 TenantId = Annotated[str, text("tenant", TENANT)]
-_CHOSEN_HOST = f"{PLACE} in the host lets clients choose who gets our credentials: give tenant.allow"
+_CHOSEN_HOST = (
+    f"{PLACE} in the host lets whoever names tenants choose who gets our credentials: give tenant.allow"
+)
 OURS = (
     "authorization connection content-length cookie expect host keep-alive proxy-authorization proxy-connection "
     "te trailer transfer-encoding upgrade"
@@ -35,6 +37,10 @@ class Tenant(Node, frozen=True, kw_only=True):
             description="The path names it: `/t/{tenant}/…`, which is taken off before the route is looked for."
         ),
     ] = False
+    claim: Annotated[
+        Text | None,
+        Meta(description="Claim that names it, of the verified `subject` that each request brings."),
+    ] = None
     default: Annotated[
         TenantId | None,
         Meta(description="Whom requests are for that name nobody. Absent: they are answered 400."),
@@ -54,17 +60,26 @@ def tenant_faults(
     for path, template in _templates(tokens, credentials):
         if PLACE in template and tenant is None:
             yield path, f"{PLACE} stands for somebody, but there is no tenant section"
-    anybody = tenant is not None and (tenant.header or tenant.path) and not tenant.allow
+    anybody = tenant is not None and (tenant.header or tenant.path or tenant.claim) and not tenant.allow
     for path, url in _addresses(tokens):
         if anybody and PLACE in urlsplit(url).netloc:
             yield path, _CHOSEN_HOST
 
 
+def claim_faults(path: str, token: TokenEntry) -> Iterator[Found]:
+    """Find out where a claim cannot name the tenant: no request brings one, or none that can be believed."""
+    if token.subject is None or token.subject.header is None:
+        yield f"{path}.subject", "tenant.claim is one of a subject that each request brings: give its header"
+    elif token.subject.verify is None:
+        yield f"{path}.subject.verify", "missing: tenant.claim is believed only of a verified subject"
+
+
 def _own_faults(tenant: Tenant) -> Iterator[Found]:
-    if tenant.header and tenant.path:
-        yield "tenant.path", "the tenant is named by a header already: take one of the two out"
-    if not tenant.header and not tenant.path and not tenant.default:
-        yield "tenant", "names nobody: give header, path or default"
+    places = [name for name in ("header", "path", "claim") if getattr(tenant, name)]
+    for name in places[1:]:
+        yield f"tenant.{name}", f"the tenant is named by a {places[0]} already: take one of the two out"
+    if not places and not tenant.default:
+        yield "tenant", "names nobody: give header, path, claim or default"
     if tenant.header and tenant.header.lower() in OURS.split():
         yield "tenant.header", "this field means something else: choose another one"
     known = set(map(canonical, tenant.allow))

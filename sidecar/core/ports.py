@@ -16,6 +16,7 @@ from sidecar.core.lease import Claim
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.selectors import Selector
+from sidecar.core.tenants import Tenants
 from sidecar.core.tls import Tls
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
@@ -135,10 +136,13 @@ class TokenSource(Protocol):
 class Callers(Protocol):
     """Who makes a request, where its token is got with one that it brings."""
 
-    async def route(self, route: Route, value: Callable[[bytes], bytes | None]) -> Route:
+    async def route(
+        self, route: Route, value: Callable[[bytes], bytes | None], tenants: Tenants | None
+    ) -> Route:
         """Return the route as it is for this caller; `value` gives the request's fields, names in lower case.
 
-        Raises RequestRefused (401) when the caller cannot be one.
+        `tenants` are asked where what the caller brings names the tenant. Raises RequestRefused: 401 when the caller
+        cannot be one, 400 when its tenant cannot.
         """
 
 

@@ -1,6 +1,7 @@
 """Whom a request is for: tenant ids as they come from outside, and the token request of each tenant.
 
-Rule 1. A tenant is named by a header field, or by the path as `/t/{tenant}/…`, or it is always the same.
+Rule 1. A tenant is named by a header field, or by the path as `/t/{tenant}/…`, or by a claim of the token that the
+        request brings, once that is verified; or it is always the same.
 Rule 2. Named nowhere: the default; without one the request is refused. Named but blank: refused.
 Rule 3. An id is 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or a digit, without two
         dots in a row: it becomes part of names and URLs, and no id can lead out of the place it is put.
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from sidecar.core.claims import unverified
 from sidecar.core.errors import RequestRefused
 from sidecar.core.routes import Route
 from sidecar.core.token import TokenRequest
@@ -34,6 +36,8 @@ class TenantRule:
     """Lower case; empty where no field names it."""
     path: bool = False
     """Whether the path names it."""
+    claim: str = ""
+    """Which claim of the caller's verified token names it; empty where none does."""
     default: str = ""
     """"" where a request must name one."""
     allow: frozenset[str] = frozenset()
@@ -42,7 +46,11 @@ class TenantRule:
     @property
     def fixed(self) -> bool:
         """Whether there is only one."""
-        return not self.header and not self.path
+        return not self.header and not self.path and not self.claim
+
+    def invented(self, tenant: str) -> bool:
+        """Whether a client may have made the tenant up; in a claim it is the issuer's word."""
+        return not self.claim and tenant != self.default and tenant not in self.allow
 
 
 def canonical(text: str) -> str:
@@ -56,6 +64,15 @@ def split_path(path: bytes) -> tuple[bytes | None, bytes]:
     """Return the tenant a path names, None where it names none, and the path without it."""
     found = _PATH.fullmatch(path)
     return (found[1], found[2] or b"/") if found is not None else (None, path)
+
+
+def claimed(token: str, claim: str) -> bytes | None:
+    """Return the tenant that a verified token names, None where it names none; no text is as good as a blank one."""
+    claims = unverified(token)
+    if claim not in claims:
+        return None
+    named = claims[claim]
+    return named.encode("ascii", "replace") if isinstance(named, str) else b""
 
 
 def for_tenant(template: TokenRequest, tenant: str) -> TokenRequest:
@@ -86,6 +103,7 @@ class Tenants:
         self._known: dict[tuple[str, bytes | None], Route] = {}
         self.header = rule.header
         self.path = rule.path
+        self.claim = rule.claim
 
     def route(self, route: Route, token: TokenRequest, named: bytes | None) -> Route:
         """Return the route with the token of the tenant named so, None for none. Raises RequestRefused (400).
@@ -117,4 +135,6 @@ class Tenants:
 
     @property
     def _where(self) -> str:
+        if self.claim:
+            return f"the claim {self.claim} of the caller's token"
         return "the path, /t/{tenant}/…" if self.path else f"the field {self.header.decode()}"

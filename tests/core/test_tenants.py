@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.routes import Origin, Route
-from sidecar.core.tenants import MAX_KNOWN, TenantRule, Tenants, canonical, foreseeable, split_path
+from sidecar.core.tenants import MAX_KNOWN, TenantRule, Tenants, canonical, claimed, foreseeable, split_path
 from sidecar.core.token import TokenRequest
+from tests.core.test_subjects import jwt
 
 TEMPLATE = TokenRequest(
     name="ledger",
@@ -91,6 +92,28 @@ def test_b67_a_path_may_name_the_tenant(path: bytes, named: bytes | None, rest: 
     assert split_path(path) == (named, rest)
 
 
+@pytest.mark.parametrize(
+    ("claims", "named"),
+    [
+        ({"org": "acme"}, b"acme"),
+        ({"org": ""}, b""),
+        ({"org": " acme"}, b" acme"),
+        ({}, None),
+        ({"Org": "acme"}, None),
+        ({"org": None}, b""),
+        ({"org": 7}, b""),
+        ({"org": True}, b""),
+        ({"org": ["acme"]}, b""),
+        ({"org": {"id": "acme"}}, b""),
+        ({"org": "\u0430cme"}, b"?cme"),
+        ({"org": "\ud800"}, b"?"),
+    ],
+)
+def test_b67_a_claim_may_name_the_tenant(claims: dict[str, object], named: bytes | None) -> None:
+    """Text as it is; whatever else stands there names nobody, which is not the same as saying nothing."""
+    assert claimed(jwt(**claims), "org") == named
+
+
 def test_b67_each_tenant_has_a_request_of_its_own() -> None:
     """Templates are filled in, and no two share a key."""
     tenants = Tenants(TenantRule(header=b"x-tenant-id"))
@@ -122,6 +145,7 @@ def test_b67_spellings_of_a_uuid_share_a_key() -> None:
         (TenantRule(header=b"x"), b"a, b", "plain id"),
         (TenantRule(header=b"x", allow=frozenset({"acme"})), b"globex", "not served"),
         (TenantRule(path=True), None, "the path"),
+        (TenantRule(claim="org"), None, "the claim org"),
     ],
 )
 def test_b67_who_is_nobody_is_refused(rule: TenantRule, named: bytes | None, expected: str) -> None:
@@ -138,6 +162,20 @@ def test_b67_absent_is_the_default() -> None:
     assert [each.tenant for each in foreseeable([TEMPLATE], rule)] == ["acme"]
     assert foreseeable([TEMPLATE], TenantRule(header=b"x")) == set()
     assert foreseeable([TEMPLATE], None) == {TEMPLATE}
+
+
+@pytest.mark.parametrize(
+    ("rule", "invented"),
+    [
+        (TenantRule(header=b"x"), {"acme", "globex"}),
+        (TenantRule(path=True, default="acme"), {"globex"}),
+        (TenantRule(header=b"x", allow=frozenset({"acme", "globex"})), set()),
+        (TenantRule(claim="org"), set()),
+    ],
+)
+def test_b84_who_may_have_been_invented(rule: TenantRule, invented: set[str]) -> None:
+    """Nobody the configuration knows, and nobody an issuer vouches for."""
+    assert {name for name in ("acme", "globex") if rule.invented(name)} == invented
 
 
 def test_b84_invented_tenants_do_not_grow_memory() -> None:
