@@ -44,19 +44,20 @@ class Discovery:
         endpoint = found.mtls_token_endpoint if request.tls.certificate_file else found.token_endpoint
         return endpoint or self._missing(request.issuer, "token_endpoint")
 
-    async def jwks_uri(self, issuer: str) -> str:
+    async def jwks_uri(self, issuer: str, tls: Tls) -> str:
         """Return where the issuer's public keys are. Raises like `token_endpoint`."""
-        found = await self._metadata(issuer, Tls())
+        found = await self._metadata(issuer, tls)
         return found.jwks_uri or self._missing(issuer, "jwks_uri")
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
         raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
-        known = self._known.get(issuer)
+        source = ascii([issuer, tls])  # what others take for this issuer need not be it
+        known = self._known.get(source)
         if known is None:
             known = _Known()
-            self._known.put(issuer, known)
+            self._known.put(source, known)
         async with known.lock:
             if known.metadata is None or self._clock.now() >= known.until:
                 await self._look(issuer, tls, known)

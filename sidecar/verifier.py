@@ -8,7 +8,6 @@ from sidecar.core.errors import RequestRefused, TokenRefused, TokenUnavailable
 from sidecar.core.keys import Verification
 from sidecar.core.memory import Lru
 from sidecar.core.ports import AuthorizationServer, Clock, Discovery, Signatures
-from sidecar.core.tls import Tls
 from sidecar.core.verification import Jwk, Signed
 
 LIFE = 300.0
@@ -55,11 +54,11 @@ class JwksVerifier:
 
     async def _keys(self, rule: Verification, age: float) -> tuple[Jwk, ...]:
         """Return the issuer's keys, looked at that many seconds ago at most, or as they were if it cannot be asked."""
-        place = rule.jwks_uri or rule.issuer
-        known = self._known.get(place)
+        source = ascii([rule.jwks_uri or rule.issuer, rule.tls])
+        known = self._known.get(source)
         if known is None:
             known = _Known()
-            self._known.put(place, known)
+            self._known.put(source, known)
         async with known.lock:
             if self._clock.now() - known.looked >= (PAUSE if known.failed else age):
                 await self._look(rule, known)
@@ -70,8 +69,8 @@ class JwksVerifier:
     async def _look(self, rule: Verification, known: _Known) -> None:
         known.looked = self._clock.now()
         try:
-            place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer)
-            found = verification.keys(await self._server.get(place, Tls()))
+            place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer, rule.tls)
+            found = verification.keys(await self._server.get(place, rule.tls))
         except (TokenUnavailable, TokenRefused):
             found = None
         known.failed = found is None

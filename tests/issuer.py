@@ -1,6 +1,7 @@
 """Who issues callers' tokens: its metadata and keys, and what it signs."""
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +17,8 @@ from tests.servers import Exchange, Scripted
 class Issuer(Scripted):
     """Publishes its metadata and keys; `out` answers 503 instead."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.keys: list[Mapping[str, object]] = [json.loads(jwk("rsa", kid="one"))]
         self.out = False
 
@@ -39,7 +40,11 @@ class Callers:
     def __init__(self, issuer: Issuer, clock: FakeClock) -> None:
         self._issuer = issuer
         self._clock = clock
-        self.rule = {"issuer": issuer.url, "audience": "sidecar", "algorithms": ["RS256", "ES256"]}
+        self.rule: dict[str, object] = {
+            "issuer": issuer.url,
+            "audience": "sidecar",
+            "algorithms": ["RS256", "ES256"],
+        }
 
     @property
     def wanted(self) -> Mapping[str, object]:

@@ -684,6 +684,12 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
                 ({"algorithms": ["HS256"]}, "algorithms[0]", "must be one of: RS256"),
                 ({"algorithms": []}, "algorithms", "at least one"),
                 ({"audience": 1}, "audience", "put it in quotes"),
+                ({"tls": {"ca_file": "/nope"}}, "tls.ca_file", "cannot be read"),
+                (
+                    {"issuer": "http://[::1]", "tls": {"ca_file": __file__}},
+                    "tls",
+                    "the keys come over plain http",
+                ),
             )
         ),
         (
@@ -771,11 +777,16 @@ tokens:
     subject:
       header: X-Subject
       type: jwt
-      verify: {{issuer: "https://idp", audience: me, jwks_uri: "https://idp/keys", algorithms: [ES256, PS256]}}
+      verify:
+        issuer: https://idp
+        audience: me
+        jwks_uri: https://idp/keys
+        algorithms: [ES256, PS256]
+        tls: {{ca_file: {token}}}
 routes: [{{name: r, upstream: "https://r", token: exchange}}]
 """,
     )
-    rule = Verification("https://idp", "me", "https://idp/keys", ("ES256", "PS256"))
+    rule = Verification("https://idp", "me", "https://idp/keys", ("ES256", "PS256"), Tls(token))
     brought = Presented(FromRequest(b"x-subject", rule), "", "urn:ietf:params:oauth:token-type:jwt")
     assert config.tokens["behalf"].subject == brought
     assert config.tokens["behalf"].brought == {b"x-subject"}

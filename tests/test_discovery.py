@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,18 @@ async def test_b65_metadata_is_asked_for_once_by_all(
     assert documents.asked == questions
 
 
+async def test_what_one_authority_vouches_for_another_does_not(
+    discovery: Discovery, documents: Documents
+) -> None:
+    """Metadata had from whom one entry trusts is not used by an entry that trusts somebody else."""
+    documents.publish(OPENID, "https://auth.test/t")
+    theirs = replace(REQUEST, tls=Tls(ca_file="/theirs.pem"))
+    assert await discovery.token_endpoint(theirs) == "https://auth.test/t"
+    documents.publish(OPENID, "https://auth.test/u")
+    assert await discovery.token_endpoint(REQUEST) == "https://auth.test/u"
+    assert await discovery.token_endpoint(theirs) == "https://auth.test/t"
+
+
 async def test_b65_metadata_is_looked_at_again_after_its_life(
     discovery: Discovery, documents: Documents, clock: FakeClock
 ) -> None:
@@ -132,4 +145,4 @@ async def test_metadata_that_names_no_endpoint_is_a_refusal(
     with pytest.raises(TokenRefused, match="names no token_endpoint that we may use"):
         await discovery.token_endpoint(REQUEST)
     with pytest.raises(TokenRefused, match="names no jwks_uri that we may use"):
-        await discovery.jwks_uri(ISSUER)
+        await discovery.jwks_uri(ISSUER, Tls())

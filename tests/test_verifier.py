@@ -1,9 +1,13 @@
 """Callers' tokens verified before anybody is asked about them."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import trustme
+import yaml
 
 from sidecar.config import load
 from tests.authorization import AuthorizationServer
@@ -111,3 +115,43 @@ async def test_b66_keys_outlive_a_reload(
         file.change(drain_timeout="2ms")
         await running.app.reload(load(str(file.path), {}))
         assert await callers.ask(running, callers.token(sub="bob")) == 200
+
+
+@pytest.mark.parametrize("given", [("issuer",), ("issuer", "jwks_uri")])
+async def test_b66_keys_may_be_behind_a_private_authority(
+    sidecar: Start, clock: FakeClock, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    """The issuer's metadata and keys are asked for as `tls` says; what nobody we trust vouches for is not believed."""
+    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    for name, authority in (("theirs", ca), ("another", trustme.CA())):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    async with Issuer(tls) as issuer:
+        callers = Callers(issuer, clock)
+        callers.rule = {**callers.rule, "jwks_uri": f"{issuer.url}/keys"} if len(given) > 1 else callers.rule
+        trusting = {"tls": {"ca_file": str(tmp_path / "theirs")}}
+        mistaken = {"tls": {"ca_file": str(tmp_path / "another")}}
+        for more, expected in ((trusting, 200), (mistaken, 503), ({}, 503)):
+            subject = {"header": "Authorization", "verify": {**callers.rule, **more}}
+            async with sidecar(token={"grant": "token_exchange", "subject": subject}) as running:
+                assert await callers.ask(running, callers.token()) == expected
+
+
+async def test_b66_what_one_authority_vouches_for_another_does_not(
+    sidecar: Start, file: File, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Keys had from whom the configuration trusted before are not used when it trusts somebody else."""
+    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca"))
+    async with Issuer(tls) as issuer:
+        callers = Callers(issuer, clock)
+        callers.rule["tls"] = {"ca_file": str(tmp_path / "ca")}
+        async with sidecar(token=callers.wanted) as running:
+            assert await callers.ask(running, callers.token()) == 200
+            trustme.CA().cert_pem.write_to_path(str(tmp_path / "other"))
+            callers.rule["tls"] = {"ca_file": str(tmp_path / "other")}
+            tokens = yaml.safe_load(file.path.read_text())["tokens"]
+            file.change(tokens={"api": {**tokens["api"], **callers.wanted}})
+            await running.app.reload(load(str(file.path), {}))
+            assert await callers.ask(running, callers.token(sub="bob")) == 503

@@ -6,7 +6,7 @@ from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found
 from sidecar.config.leaves import Tls
 from sidecar.config.tenancy import OURS
-from sidecar.config.tokens import TokenEntry
+from sidecar.config.tokens import TokenEntry, Verification
 from sidecar.core.grants import PROTOCOL_PARAMETERS
 
 _PROOF = {
@@ -32,7 +32,7 @@ def faults(path: str, token: TokenEntry, entry: Credentials | None, misread: set
     """Find what does not fit, but for keys that are `misread`; `entry` is None where the credentials are faulty."""
     if misread.isdisjoint({"grant", *_OF_GRANTS}):
         yield from _grant_faults(path, token)
-        yield from _header_faults(path, token)
+        yield from _presented_faults(path, token)
     if misread.isdisjoint({"client_auth", "tls"}):
         yield from _tls_faults(path, token)
     for name in token.parameters:
@@ -63,14 +63,22 @@ def _grant_faults(path: str, token: TokenEntry) -> Iterator[Found]:
         yield f"{path}.subject.type", "a jwt_bearer grant presents a JWT: take the type out"
 
 
-def _header_faults(path: str, token: TokenEntry) -> Iterator[Found]:
-    for key in ("subject", "actor"):
-        presented = getattr(token, key)
-        if presented is not None and (presented.header or "").lower() in _TAKEN:
+def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
+    for key, presented in (("subject", token.subject), ("actor", token.actor)):
+        if presented is None:
+            continue
+        if (presented.header or "").lower() in _TAKEN:
             yield f"{path}.{key}.header", "this field means something else: choose another one"
+        verify = presented.verify
+        if verify is not None and verify.tls != Tls() and _keys_of(verify).startswith("http:"):
+            yield f"{path}.{key}.verify.tls", "the keys come over plain http: write https, or take tls out"
     headers = [(each.header or "").lower() for each in (token.subject, token.actor) if each is not None]
     if len(headers) == 2 and headers[0] == headers[1] != "":
         yield f"{path}.actor.header", "brings the subject already: choose another one"
+
+
+def _keys_of(verify: Verification) -> str:
+    return verify.jwks_uri or verify.issuer
 
 
 def _tls_faults(path: str, token: TokenEntry) -> Iterator[Found]:

@@ -92,7 +92,8 @@ def _presented(entry: PresentedEntry) -> Presented:
 
 
 def _verification(entry: VerificationEntry) -> Verification:
-    return Verification(entry.issuer, entry.audience, entry.jwks_uri or "", entry.algorithms)
+    jwks_uri = entry.jwks_uri or ""
+    return Verification(entry.issuer, entry.audience, jwks_uri, entry.algorithms, tls(entry.tls))
 
 
 def _assertion(entry: AssertionEntry) -> Assertion:

@@ -40,6 +40,7 @@ class Verification(Node, frozen=True, kw_only=True):
         tuple[SignatureAlgorithm, ...],
         Meta(min_length=1, description="Signature algorithms that count."),
     ] = ("RS256",)
+    tls: Annotated[Tls, Meta(description="How whoever publishes the keys is verified.")] = Tls()
 
 
 class Presented(Node, frozen=True, kw_only=True):

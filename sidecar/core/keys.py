@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.tls import Tls
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -46,3 +47,5 @@ class Verification:
     jwks_uri: str = ""
     """"" for where the issuer's metadata says."""
     algorithms: tuple[Algorithm, ...] = ("RS256",)
+    tls: Tls = Tls()
+    """How whoever publishes the keys is verified."""

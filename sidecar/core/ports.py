@@ -85,7 +85,7 @@ class Discovery(Protocol):
     async def token_endpoint(self, request: TokenRequest) -> str:
         """Return the URL. Raises TokenUnavailable or TokenRefused when nobody says."""
 
-    async def jwks_uri(self, issuer: str) -> str:
+    async def jwks_uri(self, issuer: str, tls: Tls) -> str:
         """Return where an issuer's public keys are. Raises like `token_endpoint`."""
 
 
