@@ -24,6 +24,7 @@ from sidecar.core.ports import Callers, Clock, Journal, Tokens
 from sidecar.core.problem import Problem, render
 from sidecar.core.router import Router, upstream_target
 from sidecar.core.routes import Route
+from sidecar.core.subjects import blamed
 from sidecar.core.target import split
 from sidecar.core.tenants import Tenants, split_path
 from sidecar.core.token import Token, TokenRequest
@@ -197,7 +198,10 @@ class Proxy:
 
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
-        return await self._tokens.token(wanted)
+        try:
+            return await self._tokens.token(wanted)
+        except TokenRefused as refusal:
+            raise blamed(wanted, refusal) from None
 
     async def _still_good(
         self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord

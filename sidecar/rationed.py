@@ -3,7 +3,6 @@
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock, TokenSource
 from sidecar.core.ration import Ration
-from sidecar.core.secret import Secret
 from sidecar.core.tenants import TenantRule
 from sidecar.core.token import FetchReason, Token, TokenRequest
 
@@ -33,8 +32,7 @@ class RationedTokens:
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """See the port. Raises RequestRefused (429) over the ration."""
         stranger = self._tenants is not None and self._tenants.invented(request.tenant)
-        brought = _brought(request)
-        if reason != "cold" or not (stranger or brought):
+        if reason != "cold" or not (stranger or request.of_caller):
             return await self._source.token(request, newer_than=newer_than, reason=reason)
         if not self._ration.take(self._clock.now()):
             raise RequestRefused(429, "too many tenants or subjects that were not seen before: wait a little")
@@ -42,9 +40,3 @@ class RationedTokens:
         if not stranger:
             self._ration.give_back()
         return token
-
-
-def _brought(request: TokenRequest) -> bool:
-    """Tell whether a request to us brought what this one presents; from a file it has not come then."""
-    presented = (request.subject, request.actor)
-    return any(isinstance(each.where, Secret) for each in presented if each is not None)

@@ -1,12 +1,15 @@
 """Requests that bring a token of their caller's: each is answered with what that caller may see, and no other."""
 
+import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.authorization import AuthorizationServer
+from sidecar.core.backoff import REFUSAL_LIFE
+from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Start
 from tests.core.test_subjects import jwt
 from tests.fakes import FakeClock
@@ -14,6 +17,26 @@ from tests.processes import File, get, route, run
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
 from tests.wire import ask
+
+
+@dataclass
+class Around:
+    """A sidecar to start, a file with a token, and who is asked."""
+
+    start: Start
+    path: Path
+    authorization_server: AuthorizationServer
+    upstream: Upstream
+
+
+@pytest.fixture
+def around(
+    sidecar: Start, tmp_path: Path, authorization_server: AuthorizationServer, upstream: Upstream
+) -> Around:
+    path = tmp_path / "token"
+    path.write_text("canary-of-the-file")
+    return Around(sidecar, path, authorization_server, upstream)
+
 
 EXCHANGE = {"grant": "token_exchange", "subject": {"header": "Authorization"}}
 OWN_FIELD = {"grant": "token_exchange", "subject": {"header": "X-Subject", "type": "jwt"}}
@@ -127,6 +150,63 @@ async def test_a_subject_per_request_is_not_warmed_up(
     async with sidecar(token=EXCHANGE):
         await clock.advance(5)
     assert authorization_server.requests == []
+
+
+BY_HEADER = {"header": "X-Subject"}
+EXCHANGED = "token_exchange"
+
+
+@pytest.mark.parametrize(
+    ("grant", "code", "presented", "status"),
+    [
+        (EXCHANGED, "invalid_grant", {"subject": BY_HEADER}, 401),
+        (EXCHANGED, "invalid_request", {"subject": BY_HEADER}, 401),
+        (EXCHANGED, "invalid_token", {"subject": BY_HEADER}, 401),
+        (EXCHANGED, "invalid_target", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "invalid_scope", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "unauthorized_client", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "invalid_grant", {"subject": {}, "actor": BY_HEADER}, 401),
+        (EXCHANGED, "invalid_grant", {"subject": {}}, 502),
+        (EXCHANGED, "invalid_request", {"subject": {}, "actor": {}}, 502),
+        ("jwt_bearer", "invalid_grant", {"subject": BY_HEADER}, 401),
+        ("jwt_bearer", "invalid_request", {"subject": BY_HEADER}, 502),
+        ("jwt_bearer", "invalid_grant", {"subject": {}}, 502),
+        ("client_credentials", "invalid_grant", {}, 502),
+    ],
+)
+async def test_b70_whose_fault_it_is_that_there_is_no_token(
+    around: Around, grant: str, code: str, presented: dict[str, dict[str, str]], status: int
+) -> None:
+    """The caller's, whose token is not accepted: 401. Ours in every other case: 502, as without callers."""
+    given = {role: where or {"file": str(around.path)} for role, where in presented.items()}
+    refusal = json_answer(400, {"error": code} if code else {})
+    around.authorization_server.script(refusal, refusal)
+    async with around.start(token={"grant": grant, **given}) as running:
+        for _ in range(2):  # remembered: asked once
+            answer = await running.get(b"/", b"X-Subject: canary-subject")
+            assert answer.status == status
+            told = json.loads(answer.body)
+            assert told["error"] == ("bad_subject" if status == 401 else "token_refused")
+            assert code in told["detail"]
+            assert (b"Bearer" in answer.values("WWW-Authenticate")) == (status == 401)
+    assert len(around.authorization_server.requests) == 1
+    assert around.upstream.requests == []
+
+
+async def test_b70_a_refused_subject_is_remembered_for_itself(around: Around) -> None:
+    """For a few seconds; whoever else comes is asked about at once."""
+    around.authorization_server.script(json_answer(400, {"error": "invalid_grant"}))
+    async with around.start(token=EXCHANGE) as running:
+
+        async def status(name: bytes) -> int:
+            return (await running.get(b"/", b"Authorization: Bearer canary-" + name)).status
+
+        assert [await status(b"alice"), await status(b"bob"), await status(b"alice")] == [401, 200, 401]
+        await running.clock.advance(REFUSAL_LIFE)
+        assert await status(b"alice") == 200
+    asked = [form["subject_token"][0] for form in around.authorization_server.forms]
+    assert asked == ["canary-alice", "canary-bob", "canary-alice"]
 
 
 @pytest.mark.parametrize("grant", ["token_exchange", "jwt_bearer"])

@@ -38,6 +38,13 @@ PROTOCOL_PARAMETERS = frozenset(
 )  # fmt: skip
 """What the sidecar writes itself: no parameter of the operator's may take its place."""
 
+_NOT_ACCEPTED: Mapping[Grant, frozenset[str]] = {
+    "client_credentials": frozenset(),
+    "token_exchange": frozenset({"invalid_request", "invalid_grant", "invalid_token"}),
+    "jwt_bearer": frozenset({"invalid_grant"}),
+}
+"""Error codes that speak of what is presented (RFC 8693 section 2.2.2, RFC 7523 section 3.1), those of servers that
+came before the RFC included."""
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _Pairs = Iterator[tuple[str, str]]
 
@@ -101,6 +108,11 @@ def token_types(request: TokenRequest) -> frozenset[str]:
     """
     other = request.requested_token_type not in {"", TOKEN_TYPES["access_token"]}
     return frozenset({"bearer", "n_a"} if other else {"bearer"})
+
+
+def blames_caller(request: TokenRequest, code: str) -> bool:
+    """Tell whether an error code speaks of what a request to us brought, rather than of us."""
+    return request.of_caller and code in _NOT_ACCEPTED[request.grant]
 
 
 def _grant(request: TokenRequest, carried: Carried) -> _Pairs:

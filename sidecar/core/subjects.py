@@ -1,7 +1,8 @@
 """What we learn from a token that somebody else issued and we present: whose it is, and until when.
 
 A token that a request brings is looked at before anybody is asked about it: a request without one, with two, with
-something that cannot be one, or with one that has expired is answered 401.
+something that cannot be one, or with one that has expired is answered 401. So is one whose token the authorization
+server does not accept.
 
 Read without verification, for the authorization server judges it: nothing here lets anybody in.
 """
@@ -12,10 +13,10 @@ import re
 from collections.abc import Iterator
 
 from sidecar.core.claims import number, unverified
-from sidecar.core.errors import RequestRefused
-from sidecar.core.grants import TOKEN_TYPES
+from sidecar.core.errors import RequestRefused, TokenRefused
+from sidecar.core.grants import TOKEN_TYPES, blames_caller
 from sidecar.core.selectors import label
-from sidecar.core.token import Labels
+from sidecar.core.token import Labels, TokenRequest
 
 MAX_LABELS = 64
 """Labels taken from one token."""
@@ -45,6 +46,14 @@ def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
     if expiry(token) <= now:
         raise RequestRefused(401, f"the token in {name} has expired")
     return token
+
+
+def blamed(request: TokenRequest, refusal: TokenRefused) -> RequestRefused | TokenRefused:
+    """Return what the client is told: that its own token is no good where that is why there is none (401)."""
+    if not blames_caller(request, refusal.code):
+        return refusal
+    reason = f"the authorization server does not accept the token of this caller ({refusal.code})"
+    return RequestRefused(401, reason)
 
 
 def identity(token: str) -> str:

@@ -131,6 +131,12 @@ class TokenRequest:
         )
 
     @property
+    def of_caller(self) -> bool:
+        """Whether a request to us brought what this one presents: it stands for that caller alone."""
+        presented = (self.subject, self.actor)
+        return any(isinstance(each.where, Secret) for each in presented if each is not None)
+
+    @property
     def verifies(self) -> bool:
         """Whether something that requests bring is to be verified first."""
         return any(
