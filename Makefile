@@ -3,8 +3,12 @@ PYTHON ?= python3.11
 MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINE ?= docker
+TAG ?= credential-sidecar
+TREE := build/image
+CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test check bench bench-fleet soak outages fmt help
+.PHONY: demo test check bench bench-fleet soak outages fmt image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -35,8 +39,23 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest --timeout 300 tests/test_fleet_outages.py
 
+image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, SOURCE=where the code is
+	@$(ENGINE) build --tag '$(TAG)' $(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION="$$(cut -sd '"' -f 2 sidecar/__init__.py)" .
+
+image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
+
+sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
+
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
+
+# The build sees what the image's build sees.
+$(TREE)/complete: .dockerignore $(shell find $(CONTEXT) -not -path '*/__pycache__*') | $(BIN)/python
+	@rm -rf build/context && mkdir -p build/context && cp -R --parents $(CONTEXT) build/context
+	@PYTHON='$(BIN)/python' build/context/container/build.sh '$(CURDIR)/$(TREE)'
+	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."

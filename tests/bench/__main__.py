@@ -68,7 +68,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", choices=PROXIES, nargs="+", default=list(PROXIES), help="these proxies")
     parser.add_argument("--cells", nargs="+", default=["*"], metavar="PATTERN", help="such as 'load/tls/*'")
     parser.add_argument("--rounds", type=int, default=5, help="of load and of large bodies")
-    parser.add_argument("--seconds", type=int, default=2, help="of load in each cell and round, one load each")
+    parser.add_argument(
+        "--seconds", type=int, default=2, help="of load in each cell and round, one load each"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round: a first impression")
     options = parser.parse_args(argv)
     if not any(matches(name, options.cells) for name in NAMES):

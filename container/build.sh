@@ -1,0 +1,27 @@
+#!/bin/sh
+# What the image holds: `container/build.sh /opt/sidecar` builds the wheels of the sidecar and of all it needs, once, and
+# installs them there. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
+set -eu
+
+prefix=$1
+python=${PYTHON:-python}
+source=$(dirname "$0")/..
+wheels=$(mktemp -d)
+trap 'rm -rf "$wheels"' EXIT
+
+"$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" "$source"
+"$python" -m venv --clear --without-pip "$prefix"
+"$python" -m pip --python "$prefix/bin/python" install --quiet --disable-pip-version-check \
+    --no-index --no-compile --find-links "$wheels" credential-sidecar
+
+# Of what botocore knows of AWS's services, those that secrets are read from and that its credential chain asks.
+packages=$(echo "$prefix"/lib/python3*/site-packages)
+rm -r "$packages/boto3/data"
+find "$packages/botocore/data" -mindepth 1 -maxdepth 1 -type d \
+    ! -name secretsmanager ! -name signin ! -name sso ! -name sso-oidc ! -name sts -exec rm -r {} +
+
+# Byte code of everything, the standard library included: the official images have none of it, and nothing can be
+# written where the sidecar runs. It is never checked against its source; PYTHONPYCACHEPREFIX says where it is.
+library=$("$prefix/bin/python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+PYTHONPYCACHEPREFIX=$prefix/bytecode "$prefix/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    -x '/(ensurepip|idlelib|lib2to3|test|tests|tkinter|turtledemo)/|^'"$library/site-packages/" "$library" "$packages"
