@@ -1,11 +1,11 @@
 """The image without a container engine: its own steps build a tree, which runs as a container would run it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer
 from tests.servers import Upstream
 
 MIB = 1 << 20
-STARTS = 5
+STARTS = 3
 LIMITS = {"local": 50, "distributed": 64}
 """MiB resident."""
 KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
@@ -59,6 +59,12 @@ def with_secret(
         "tokens": {"api": {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}},
         "routes": [{"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "token": "api"}],
     }
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time so far: proc(5), fields 14 and 15 of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # The Dockerfile
@@ -211,7 +217,7 @@ async def test_the_image_starts_soon_and_small(
     redis_server: RedisServer,
     cache: str,
 ) -> None:
-    """Ready after 0.4 s where nothing else runs, thrice that on a busy machine; as small as a pod's request says."""
+    """Ready after 0.4 s of CPU, doubled for machines that are busy or slow; as small as a pod's request says."""
     redis = {
         "url": redis_server.url,
         "key_prefix": "image:",
@@ -227,11 +233,10 @@ async def test_the_image_starts_soon_and_small(
     )
     seconds, resident = [], []
     for _ in range(STARTS):
-        began = time.monotonic()
         async with Container(container.root, container.mounts, {"K": KEY}).serving() as process:
             assert (await process.readiness())[0] == 200
-            seconds.append(time.monotonic() - began)
+            seconds.append(cpu_seconds(process.child.pid))
             assert await process.get() == (200, b"ok")
             resident.append(process.resident)
-    assert min(seconds) <= 1.2
+    assert min(seconds) <= 0.8
     assert max(resident) <= LIMITS[cache] * MIB
