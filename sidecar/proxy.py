@@ -45,6 +45,35 @@ class Table:
     tenants: Tenants | None = None
     """None where nobody names any."""
 
+    def match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
+        """Return the request's route, with its tenant's token, and what its upstream is asked for.
+
+        A tenant that the caller's token names is known later, when that has been verified.
+        Raises RequestRefused.
+        """
+        target = split(request.target)
+        record.path = target.path.decode()
+        router = self.router
+        host = router.admit(request.host)
+        if target.authority:
+            host = router.admit(target.authority)
+        notes = request.notes
+        if b"origin" in notes or b"sec-fetch-site" in notes:
+            guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
+        tenants = self.tenants
+        named = None
+        if tenants is not None and tenants.path:
+            named, path = split_path(target.path)
+            target = target._replace(path=path)
+        route = router.match(host, target.path)
+        if route is None:
+            raise RequestRefused(404, f"no route matches {record.path}")
+        record.route = route.name
+        if tenants is not None and route.token is not None and not tenants.claim:
+            named = request.value(tenants.header) if tenants.header else named
+            route = tenants.route(route, route.token, named)
+        return route, upstream_target(route, target)
+
 
 class Proxy:
     """Serves clients."""
@@ -114,38 +143,9 @@ class Proxy:
         record.finished = self._clock.now()
         self._journal.request_finished(record)
 
-    def _match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
-        """Return the request's route, with its tenant's token, and what its upstream is asked for.
-
-        A tenant that the caller's token names is known later, when that has been verified.
-        Raises RequestRefused.
-        """
-        target = split(request.target)
-        record.path = target.path.decode()
-        router = self.table.router
-        host = router.admit(request.host)
-        if target.authority:
-            host = router.admit(target.authority)
-        notes = request.notes
-        if b"origin" in notes or b"sec-fetch-site" in notes:
-            guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
-        tenants = self.table.tenants
-        named = None
-        if tenants is not None and tenants.path:
-            named, path = split_path(target.path)
-            target = target._replace(path=path)
-        route = router.match(host, target.path)
-        if route is None:
-            raise RequestRefused(404, f"no route matches {record.path}")
-        record.route = route.name
-        if tenants is not None and route.token is not None and not tenants.claim:
-            named = request.value(tenants.header) if tenants.header else named
-            route = tenants.route(route, route.token, named)
-        return route, upstream_target(route, target)
-
     def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
         """Answer one request within its route's time; whether the connection can carry another."""
-        route, target = self._match(relay.request, record)
+        route, target = self.table.match(relay.request, record)
         story = self._story(route, target, relay, record)
         return self._within(route.total_timeout, story) if route.total_timeout else story
 

@@ -1,0 +1,109 @@
+"""`sidecar explain`."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sidecar.cli import flags
+from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
+from sidecar.cli.terminal import columns, harmless
+
+if TYPE_CHECKING:
+    from sidecar.app.explain import Explanation, Sent, TokenAsked
+
+MEANING = "tell what would be done with a request: route, tenant, token request, upstream; send nothing"
+EXAMPLE = "sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' GET http://127.0.0.1:9180/ledger/accounts"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take a request as curl does."""
+    parser.add_argument("method", metavar="METHOD", help="such as GET")
+    parser.add_argument("url", metavar="URL", help="as the application asks, or only its path")
+    parser.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="'Name: value', as often as need be",
+    )
+    flags.add_configuration(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(usage=parser.error)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Explain; exit code 1 where the request would be refused here."""
+    import asyncio
+    import json
+    from dataclasses import asdict
+
+    from sidecar.app.explain import explain
+    from sidecar.config import load
+
+    config = load(arguments.config, flags.environ(arguments))
+    try:
+        head = _head(arguments.method, arguments.url, arguments.header, config.listen)
+    except ValueError as error:
+        arguments.usage(str(error))
+    found = asyncio.run(explain(config, head))
+    if arguments.json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        print(*_told(found), sep="\n")
+    return EXIT_OK if found.answer is None else EXIT_FAILED
+
+
+def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
+    """Write the head that the application would send. Raises ValueError for what no head can be made of."""
+    parts = urlsplit(url)
+    host = "localhost" if listen.startswith("unix:") else listen
+    target = url
+    if parts.scheme or parts.netloc:
+        if parts.scheme != "http" or not parts.netloc:
+            raise ValueError(
+                "write the URL as http://host:port/path, or only its path: the sidecar has no TLS"
+            )
+        host, target = parts.netloc, parts._replace(scheme="", netloc="").geturl() or "/"
+    if not any(field.partition(":")[0].lower() == "host" for field in fields):
+        fields = [f"Host: {host}", *fields]
+    lines = [f"{method} {target} HTTP/1.1", *fields]
+    if any(set(line) & {"\r", "\n"} for line in lines):
+        raise ValueError("a header field, the method and the URL are one line each")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("utf-8", "surrogateescape")
+
+
+def _told(found: "Explanation") -> Iterator[str]:
+    rows = [("route", each.name, each.match, each.verdict) for each in found.routes]
+    yield from columns(rows)
+    if found.answer is not None:
+        yield f"answer  {found.answer['status']} {found.answer['error']}: {harmless(str(found.answer['detail']))}"
+    if found.token is not None:
+        yield ""
+        yield from _token(found.token)
+    if found.sent is not None:
+        yield ""
+        yield from _sent(found.sent)
+        yield ""
+        yield from columns([("answer", answer, what) for answer, what in found.refusals])
+
+
+def _token(token: "TokenAsked") -> Iterator[str]:
+    rows = [
+        ("token", "name", token.name),
+        ("", "tenant", token.tenant),
+        ("", "cache key", token.key),
+        ("", "endpoint", token.endpoint),
+        ("", "client", f"{token.client_auth}, credentials {token.credentials} (service {token.service})"),
+        ("", "subject", token.subject),
+        ("", "actor", token.actor),
+        *(("", name, value) for name, value in token.form),
+    ]
+    yield from columns([(head, name, harmless(value)) for head, name, value in rows if value])
+
+
+def _sent(sent: "Sent") -> Iterator[str]:
+    rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
+    rows += [("", harmless(name), what) for name, what in sent.fields]
+    yield from columns(rows)

@@ -1,0 +1,50 @@
+"""Text for whoever sits before a terminal, or for the file that takes its place."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal, TextIO
+
+Colour = Literal["", "bold", "dim", "red", "green", "yellow"]
+_CODES: Mapping[Colour, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_ELSEWHERE = 120
+"""Columns where there is no terminal to ask."""
+_ENDLESS = 1_000_000
+
+
+def harmless(text: str) -> str:
+    """Write what does not print, escape sequences above all, as Python would: it came from strangers."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text
+    )
+
+
+class Terminal:
+    """What can be done with an output: colours only on a terminal, and not where NO_COLOR is set."""
+
+    def __init__(self, out: TextIO, environ: Mapping[str, str] = os.environ) -> None:
+        self.interactive = out.isatty()
+        size = os.get_terminal_size(out.fileno()) if self.interactive else os.terminal_size((0, 0))
+        columns = environ.get("COLUMNS", "")
+        self.width = int(columns) if columns.isdecimal() else size.columns
+        self.width = self.width or _ELSEWHERE
+        """In columns."""
+        self.height = size.lines or _ENDLESS
+        self._colour = self.interactive and not environ.get("NO_COLOR")
+
+    def paint(self, colour: Colour, text: str) -> str:
+        """Colour a text that is harmless."""
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._colour and colour and text else text
+
+    def fit(self, text: str) -> str:
+        """Cut a line to the width."""
+        return text if len(text) <= self.width else text[: self.width - 1] + "…"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write rows of equal length with their columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
