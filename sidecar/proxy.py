@@ -158,8 +158,8 @@ class Proxy:
 
     async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]
+        relay.hidden = route.hidden
         if route.token is not None and route.token.brought:
-            relay.hidden = route.token.brought
             route = await self._callers.route(route, relay.request.value, self.table.tenants)
         wanted = route.token
         token = None
@@ -209,7 +209,7 @@ class Proxy:
         """Return the token to send now that a connection is open: while that took its time, this one may have died."""
         if wanted is None:
             return None
-        latest = self._tokens.peek(wanted, self._clock.now()) or await self._tokens.token(wanted)
+        latest = self._tokens.peek(wanted, self._clock.now()) or await self._wait_for_token(wanted, record)
         if latest is not token:
             _note(record, wanted, latest, latest.source)
         return latest

@@ -63,12 +63,13 @@ async def test_b63_each_caller_gets_a_token_for_what_it_brings(
 async def test_b63_the_subject_never_reaches_the_upstream(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
 ) -> None:
-    """The field is left out, in any case; the client's own Authorization is replaced as ever."""
+    """The field is left out in any case, with what some upstreams take for it; Authorization is replaced as ever."""
     subject = alice(clock).encode()
     async with sidecar(token=OWN_FIELD) as running:
         for name in (b"X-Subject", b"x-SUBJECT"):
+            twin, other = b"X_Subject: " + subject, b"X-Subject2: kept"
             answer = await running.get(
-                b"/", name + b": " + subject, b"Authorization: Basic eDp5", b"X-Subject2: kept"
+                b"/", twin, name + b": " + subject, b"Authorization: Basic eDp5", other
             )
             assert answer.status == 200
     assert len(authorization_server.forms) == 1
@@ -87,6 +88,7 @@ async def test_b63_without_a_good_subject_nobody_is_asked(
             (),
             (b"X-Subject: canary",),
             (b"X-Subject: ",),
+            (b"X_Subject: " + alice(clock).encode(),),
             (b"X-Subject: " + alice(clock, exp=clock.now() - 1).encode(),),
             (b"X-Subject: " + alice(clock).encode(), b"X-Subject: " + alice(clock, sub="bob").encode()),
         ):

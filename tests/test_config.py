@@ -717,6 +717,16 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
             "brings the subject already",
         ),
         (
+            {
+                "issuer": "https://auth",
+                "grant": "token_exchange",
+                "subject": {"header": "X-Who"},
+                "actor": {"header": "X_Who"},
+            },
+            "tokens.t.actor.header",
+            "brings the subject already",
+        ),
+        (
             {"token_endpoint": "http://127.0.0.1/t", "tls": {"ca_file": __file__}},
             "tokens.t.tls",
             "the authorization server is plain http",
@@ -1188,6 +1198,37 @@ def test_b67_a_claim_is_believed_only_of_a_verified_subject(
     token = {"issuer": "https://auth", "credentials": "c", "grant": "token_exchange", "subject": subject}
     document = tree(tenant={"claim": "org"}, tokens={"t": token})
     assert [fault.path for fault in faults(write(tmp_path / "config.yaml", document), SECRETS)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("subject", "actor", "faulty"),
+    [
+        ("X-Tenant", "X-Actor", "subject"),
+        ("x-tenant", "X-Actor", "subject"),
+        ("X_Tenant", "X-Actor", "subject"),
+        ("X-Who", "X-Tenant", "actor"),
+        ("X-Who", "X-Actor", ""),
+    ],
+)
+def test_b85_one_field_does_not_bring_tenant_and_token(
+    tmp_path: Path, subject: str, actor: str, faulty: str
+) -> None:
+    """Nor do two that an upstream may take for one."""
+    token = {
+        "issuer": "https://auth",
+        "credentials": "c",
+        "grant": "token_exchange",
+        "subject": {"header": subject},
+        "actor": {"header": actor},
+    }
+    file = write(tmp_path / "config.yaml", tree(tenant={"header": "X-Tenant"}, tokens={"t": token}))
+    if faulty:
+        told = faults(file, SECRETS)
+        assert [(fault.path, "the tenant already" in fault.reason) for fault in told] == [
+            (f"tokens.t.{faulty}.header", True)
+        ]
+    else:
+        assert load(file, SECRETS).tokens["t"].brought == {subject.lower().encode(), actor.lower().encode()}
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,27 @@ async def test_b67_who_names_nobody_gets_nothing(
     assert (upstream.requests, aws.reads, authorization_server.requests) == ([], [], [])
 
 
+@pytest.mark.parametrize(
+    ("fields", "tenant", "seen"),
+    [
+        ((b"X_Tenant_Id: globex", b"X-Tenant-Id: acme"), "acme", [b"acme"]),
+        ((b"X-Tenant-Id: acme", b"x-tenant_id: globex", b"X_TENANT-ID: globex"), "acme", [b"acme"]),
+        ((b"X_Tenant-Id: globex",), "initech", []),
+    ],
+)
+async def test_b67_no_upstream_takes_another_field_for_the_tenants(
+    sidecar: Start, upstream: Upstream, fields: tuple[bytes, ...], tenant: str, seen: list[bytes]
+) -> None:
+    """Some take an underscore for a dash: only the field that was read here travels on, the others do as ever."""
+    async with sidecar(tenant={**HEADER, "default": "initech"}) as running:
+        assert (await running.get(b"/", *fields, b"X_Other: kept")).status == 200
+    (received,) = upstream.requests
+    assert whose(upstream) == [tenant]
+    assert received.values("X-Tenant-Id") == seen
+    assert b"globex" not in received.head.raw
+    assert received.values("X_Other") == [b"kept"]
+
+
 async def test_b67_a_route_without_a_token_needs_no_tenant(
     sidecar: Start, upstream: Upstream, plain: dict[str, object]
 ) -> None:

@@ -7,6 +7,7 @@ from sidecar.config.examine import Found
 from sidecar.config.leaves import Tls
 from sidecar.config.tenancy import OURS
 from sidecar.config.tokens import TokenEntry, Verification
+from sidecar.core.fields import folded
 from sidecar.core.grants import PROTOCOL_PARAMETERS
 
 _PROOF = {
@@ -72,7 +73,7 @@ def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
         verify = presented.verify
         if verify is not None and verify.tls != Tls() and _keys_of(verify).startswith("http:"):
             yield f"{path}.{key}.verify.tls", "the keys come over plain http: write https, or take tls out"
-    headers = [(each.header or "").lower() for each in (token.subject, token.actor) if each is not None]
+    headers = [folded(each.header or "") for each in (token.subject, token.actor) if each is not None]
     if len(headers) == 2 and headers[0] == headers[1] != "":
         yield f"{path}.actor.header", "brings the subject already: choose another one"
 

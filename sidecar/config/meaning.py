@@ -1,5 +1,6 @@
 """From what is written to what is meant. Everything has been checked."""
 
+import re
 from collections.abc import Mapping
 
 from sidecar.config import asking, leaves, schema
@@ -14,6 +15,7 @@ from sidecar.core.credentials import (
     FixedCredentials,
     SecretFileCredentials,
 )
+from sidecar.core.fields import hiding
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.settings import (
@@ -55,7 +57,7 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         tenants=tenants,
-        routes=tuple(_route(route, tokens) for route in file.routes),
+        routes=tuple(_route(route, tokens, tenants) for route in file.routes),
         drain_min_delay=units.seconds(file.drain_min_delay),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
@@ -127,7 +129,14 @@ def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSec
     )
 
 
-def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Route:
+def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Pattern[bytes] | None:
+    if token is None:
+        return None
+    return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
+
+
+def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:
+    token = tokens[entry.token] if entry.token else None
     url = addresses.upstream(entry.upstream)
     connect = units.seconds(entry.timeouts.connect)
     return Route(
@@ -137,7 +146,8 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest]) -> Rout
         prefix=entry.match.prefix,
         base_path=url.base_path,
         strip_prefix=entry.strip_prefix,
-        token=tokens[entry.token] if entry.token else None,
+        token=token,
+        hidden=_hidden(token, tenants),
         on_401=entry.on_401,
         refused_statuses=frozenset(entry.refused_statuses),
         idle_timeout=units.seconds(entry.timeouts.idle),

@@ -21,7 +21,7 @@ from sidecar.config.leaves import (
     Tls,
 )
 from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
-from sidecar.config.tenancy import Tenant, claim_faults, tenant_faults
+from sidecar.config.tenancy import Tenant, caller_faults, tenant_faults
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.yaml_file import file_text
 from sidecar.core import addresses, units
@@ -147,8 +147,8 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
     inside = (each.removeprefix(f"{path}.") for each in wrong if each.startswith(f"{path}."))
     misread = {re.split(r"[.\[]", each)[0] for each in inside}
     yield from fitting.faults(path, token, entry if sound else None, misread)
-    if isinstance(file.tenant, Tenant) and file.tenant.claim and misread.isdisjoint({"grant", "subject"}):
-        yield from claim_faults(path, token)
+    if isinstance(file.tenant, Tenant) and misread.isdisjoint({"grant", "subject", "actor"}):
+        yield from caller_faults(path, token, file.tenant)
 
 
 def _secret_faults(file: File) -> Iterator[Found]:

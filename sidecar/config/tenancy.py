@@ -10,6 +10,7 @@ from sidecar.config.asking import Credentials
 from sidecar.config.examine import Found, Node
 from sidecar.config.leaves import FIELD_NAME, TENANT, Text, text
 from sidecar.config.tokens import TokenEntry
+from sidecar.core.fields import folded
 from sidecar.core.tenants import PLACE, canonical
 
 TenantId = Annotated[str, text("tenant", TENANT)]
@@ -66,8 +67,16 @@ def tenant_faults(
             yield path, _CHOSEN_HOST
 
 
-def claim_faults(path: str, token: TokenEntry) -> Iterator[Found]:
-    """Find out where a claim cannot name the tenant: no request brings one, or none that can be believed."""
+def caller_faults(path: str, token: TokenEntry, tenant: Tenant) -> Iterator[Found]:
+    """Find what does not fit between who names the tenant and what each request brings for this token."""
+    if tenant.claim:
+        yield from _claim_faults(path, token)
+    for key, presented in (("subject", token.subject), ("actor", token.actor)):
+        if presented is not None and folded(presented.header or "") == folded(tenant.header or " "):
+            yield f"{path}.{key}.header", "names the tenant already: choose another one"
+
+
+def _claim_faults(path: str, token: TokenEntry) -> Iterator[Found]:
     if token.subject is None or token.subject.header is None:
         yield f"{path}.subject", "tenant.claim is one of a subject that each request brings: give its header"
     elif token.subject.verify is None:

@@ -1,5 +1,6 @@
 """Which route a request belongs to, and what the upstream sees of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,8 @@ class Route:
     strip_prefix: bool = False
     token: TokenRequest | None = None
     """None relays the client's own credentials untouched."""
+    hidden: re.Pattern[bytes] | None = None
+    """Matches the client's field lines that the upstream does not get."""
     on_401: On401 = "lenient"
     refused_statuses: frozenset[int] = frozenset({401})
     idle_timeout: float = 60.0

@@ -1,5 +1,6 @@
 """Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
 
+import re
 from collections.abc import Iterable
 
 from sidecar.core.errors import RequestRefused
@@ -19,15 +20,15 @@ def relayed_request(
     target: bytes,
     authority: bytes,
     authorization: bytes | None,
-    hidden: frozenset[bytes] = frozenset(),
+    hidden: re.Pattern[bytes] | None = None,
 ) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
 
-    Fields that are `hidden` (lower case) are left out.
+    Field lines that are `hidden` are left out.
 
     Raises RequestRefused where that would leave more than one.
     """
-    fields = field_pattern(hidden).sub(b"", request.fields) if hidden else request.fields
+    fields = request.fields if hidden is None else hidden.sub(b"", request.fields)
     if authorization is None:
         if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
             raise RequestRefused(400, "a request has one Authorization at most")

@@ -8,6 +8,7 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 4. `end`, always, which gives back the connection and the memory of the body.
 """
 
+import re
 from collections.abc import Awaitable
 
 from sidecar.core.errors import UpstreamUnreachable
@@ -48,8 +49,8 @@ class Relay:
         self, client: ClientConnection, request: Request, budget: ReplayBudget, clock: Clock
     ) -> None:
         self.request = request
-        self.hidden: frozenset[bytes] = frozenset()
-        """Fields that are for us alone, in lower case."""
+        self.hidden: re.Pattern[bytes] | None = None
+        """Matches field lines that do not travel on."""
         self.begun = False
         """Whether a byte of the answer may have gone to the client."""
         self.sent_at = 0.0

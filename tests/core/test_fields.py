@@ -1,9 +1,10 @@
 """Header fields as they stand on the wire."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.fields import values
+from sidecar.core.fields import folded, hiding, values
 
 LINES = st.lists(
     st.tuples(
@@ -20,3 +21,47 @@ def test_every_value_is_found_in_order_and_no_other(lines: list[tuple[bytes, byt
     block = b"".join(b"\r\n%b:%b" % line for line in lines)
     expected = [value.strip(b" \t") for name, value in lines if name.lower() == b"x-tenant-id"]
     assert values(block, b"x-tenant-id") == expected
+
+
+NAMES = (
+    "X-Who",
+    "x-WHO",
+    "X_Who",
+    "X-Who-2",
+    "X-Tenant-Id",
+    "x-tenant-id",
+    "X_Tenant-Id",
+    "X-Tenant_ID",
+    "X",
+    "Xwho",
+)
+
+
+@pytest.mark.parametrize(
+    ("consumed", "relayed", "left"),
+    [
+        ([b"x-who"], [], NAMES[3:]),
+        ([b"x_who"], [], NAMES[3:]),
+        ([], [b"x-tenant-id"], (*NAMES[:6], *NAMES[8:])),
+        ([], [b"x_tenant-id"], (*NAMES[:4], NAMES[6], *NAMES[8:])),
+        ([b"x-who"], [b"x-tenant-id"], (*NAMES[3:6], *NAMES[8:])),
+        ([b"x", b"x-who"], [b"x-tenant-id"], (*NAMES[3:6], NAMES[9])),
+        ([], [b"x"], NAMES),
+        ([], [], NAMES),
+    ],
+)
+def test_twins_of_what_is_read_here_do_not_travel_on(
+    consumed: list[bytes], relayed: list[bytes], left: tuple[str, ...]
+) -> None:
+    """What is consumed goes in every spelling; of what is relayed too only the spelling that was read stays."""
+    block = b"".join(b"\r\n%b: X_Who: b" % name.encode() for name in NAMES)
+    pattern = hiding(consumed, relayed)
+    kept = block if pattern is None else pattern.sub(b"", block)
+    assert kept == b"".join(b"\r\n%b: X_Who: b" % name.encode() for name in left)
+    assert (pattern is None) == (left == NAMES)
+
+
+def test_names_that_some_servers_cannot_tell_apart_have_one_form() -> None:
+    """Case and underscores; anything else keeps them apart."""
+    assert folded("X_Tenant-ID") == folded("x-tenant_id") == "x-tenant-id"
+    assert folded("X.Tenant") != folded("X-Tenant")
