@@ -68,6 +68,8 @@ def rig(sidecar: Start, upstream: Upstream, authorization_server: AuthorizationS
 
 FIELDS = (
     "X-Tenant-Id: globex",
+    "X_Tenant_Id: acme",
+    "X_User: another",
     f"X-User: Bearer {USER}",
     "Accept: */*",
     "Authorization: Bearer canary-of-the-client",

@@ -127,10 +127,10 @@ async def explain(config: Config, head: bytes) -> Explanation:
             route, target = table.match(request, record)
         finally:
             routes = tuple(_tried(config, each, request, tenants, record.route) for each in config.routes)
-        hidden = route.token.brought if route.token is not None else frozenset[bytes]()
-        if hidden:
+        brought = route.token.brought if route.token is not None else frozenset[bytes]()
+        if brought:
             route = await callers.route(route, request.value, tenants)
-        sent = _sent(request, route, target, hidden)
+        sent = _sent(request, route, target, brought)
     except RequestRefused as refusal:
         looked = bool(record.route) or refusal.status == 404
         problem = json.loads(render(refusal, "").body)
@@ -193,18 +193,18 @@ def _presented(presented: Presented | None) -> str:
     return f"the token in {where.path}" if isinstance(where, SecretFile) else f"fp {presented.identity[:12]}"
 
 
-def _sent(request: Request, route: Route, target: bytes, hidden: frozenset[bytes]) -> Sent:
+def _sent(request: Request, route: Route, target: bytes, brought: frozenset[bytes]) -> Sent:
     """Write the head for the upstream, and see what has become of each field. Raises RequestRefused."""
     origin = route.origin
     authorization = b"Bearer <token>" if route.token is not None else None
-    head = relayed_request(request, target, origin.authority, authorization, hidden)
+    head = relayed_request(request, target, origin.authority, authorization, route.hidden)
     onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
     kept = [name.lower() for name, _, _ in onward]
     fields = [("Host", origin.authority.decode())]
     for line in request.block.split(b"\r\n")[1:]:
         name = line.partition(b":")[0]
         if name.lower() != b"host":
-            fate = _fate(name.lower(), kept, hidden, replaced=authorization is not None)
+            fate = _fate(line, kept, brought, route)
             fields.append((name.decode(), fate))
     if authorization is not None:
         fields.append(("Authorization", "Bearer <token>"))
@@ -217,10 +217,13 @@ def _sent(request: Request, route: Route, target: bytes, hidden: frozenset[bytes
     )
 
 
-def _fate(name: bytes, kept: list[bytes], hidden: frozenset[bytes], *, replaced: bool) -> str:
-    if name in hidden:
+def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Route) -> str:
+    name = line.partition(b":")[0].lower()
+    if name in brought:
         return "left out: the token request's subject"
-    if name == b"authorization" and replaced:
+    if route.hidden is not None and route.hidden.fullmatch(b"\r\n" + line):
+        return "left out: an upstream could take it for a field that is read here"
+    if name == b"authorization" and route.token is not None:
         return "left out: ours takes its place"
     return "relayed" if name in kept else "left out: for this connection only"
 
