@@ -18,10 +18,11 @@ from http import HTTPStatus
 from sidecar.core.browser import guard
 from sidecar.core.challenge import Verdict, bearer_error, judge, parse
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
-from sidecar.core.events import Failed, Outcome, Refused, RequestRecord, Resent, Source
+from sidecar.core.events import Failed, Outcome, Refused, Resent
 from sidecar.core.identity import request_id, trace_id
 from sidecar.core.ports import Callers, Clock, Journal, Tokens
 from sidecar.core.problem import Problem, render
+from sidecar.core.record import RequestRecord, Send, Source
 from sidecar.core.router import Router, upstream_target
 from sidecar.core.routes import Route
 from sidecar.core.subjects import blamed
@@ -118,6 +119,7 @@ class Proxy:
                 finally:
                     record.bytes_in, record.bytes_out = relay.end()
                     record.upstream_seconds = relay.upstream_seconds
+                    record.upstream_status = relay.upstream_status
                     self._finish(record)
                 if not reusable:
                     break
@@ -160,12 +162,14 @@ class Proxy:
         pool = self.table.pools[route.name]
         relay.hidden = route.hidden
         if route.token is not None and route.token.brought:
+            record.tenant = route.token.tenant
             route = await self._callers.route(route, relay.request.value, self.table.tenants)
         wanted = route.token
         token = None
         if wanted is not None:
+            record.tenant = wanted.tenant
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
-            _note(record, wanted, token, "memory" if record.token == "none" else token.source)
+            _note(record, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
         if not relay.reach(pool):
             await relay.connect()
@@ -175,9 +179,10 @@ class Proxy:
         if wanted is not None and token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
             if successor is not None:
+                record.first = Send(relay.sent_at, relay.upstream_seconds, answer.status)
                 relay.drop()
                 record.attempts = 2
-                _note(record, wanted, successor, successor.source)
+                _note(record, successor, successor.source)
                 try:
                     if not relay.reach(pool):
                         await relay.connect()
@@ -211,7 +216,7 @@ class Proxy:
             return None
         latest = self._tokens.peek(wanted, self._clock.now()) or await self._wait_for_token(wanted, record)
         if latest is not token:
-            _note(record, wanted, latest, latest.source)
+            _note(record, latest, latest.source)
         return latest
 
     # Refused
@@ -289,8 +294,7 @@ class Proxy:
         return not close
 
 
-def _note(record: RequestRecord, wanted: TokenRequest, token: Token, source: Source) -> None:
-    record.tenant = wanted.tenant
+def _note(record: RequestRecord, token: Token, source: Source) -> None:
     record.fp = token.fingerprint
     record.token = source
 

@@ -15,6 +15,8 @@ from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
 
 POLL = (0.1, 0.5)
 """Seconds after which a pod that waits for another's fetch looks again, told or not."""
+LEASE_OUTCOMES = ("taken", "awaited", "lost", "overtaken")
+"""Ours to fetch under; another pod's, waited for; ours, but it could not be kept; ours, but a bust came meanwhile."""
 OVERTAKEN = 3
 """How many fetches busts may overtake before a flight gives up."""
 
@@ -50,6 +52,8 @@ class SharedTokens:
         self._randomness = randomness
         self._spare = spare
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.leases = dict.fromkeys(LEASE_OUTCOMES, 0)
+        """How many, by outcome."""
 
     def use(self, source: TokenSource) -> None:
         """Fetch from another source from now on."""
@@ -85,12 +89,15 @@ class SharedTokens:
                     return claim.token
                 passing_over = claim.token.fingerprint
             elif claim.lease is Lease.OURS:
+                self.leases["taken"] += 1
                 token = await self._fetch_for_all(request, newer_than, reason, owner, claim)
                 if token is not None:
                     return token
+                self.leases["overtaken"] += 1
                 overtaken += 1
             elif claim.lease is Lease.THEIRS or claim.setback is not None:
                 self._raise_setback(claim)
+                self.leases["awaited"] += 1
                 await self._wait(told, claim.remaining)
             else:  # nobody to agree with
                 spare = self._spare_token(request, newer_than, reason)
@@ -159,4 +166,5 @@ class SharedTokens:
         while True:
             await self._clock.sleep(RENEW_EVERY)
             if not await self._store.extend(request, owner):
+                self.leases["lost"] += 1
                 return

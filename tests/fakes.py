@@ -9,9 +9,10 @@ from itertools import count
 from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
-from sidecar.core.events import Event, RequestRecord
+from sidecar.core.events import Event
 from sidecar.core.generations import following
 from sidecar.core.lease import LEASE, Claim, Lease
+from sidecar.core.record import RequestRecord
 from sidecar.core.token import Token, TokenRequest
 
 

@@ -18,10 +18,10 @@ from sidecar.core.events import (
     Event,
     Level,
     ReloadFailed,
-    RequestRecord,
     Stopped,
     TokenFetchFailed,
 )
+from sidecar.core.record import RequestRecord
 from sidecar.core.secret import Secret
 from tests.fakes import FakeClock
 

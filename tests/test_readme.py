@@ -17,9 +17,10 @@ from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.cli import exits
 from sidecar.config import json_schema, load, yaml_file
-from sidecar.core import dialects, instruments, messages, problem, selectors
-from sidecar.core.events import Event, RequestRecord
-from sidecar.core.instruments import Instrument
+from sidecar.core import dialects, messages, problem, selectors
+from sidecar.core.events import Event
+from sidecar.core.instruments import INSTRUMENTS
+from sidecar.core.record import RequestRecord
 from sidecar.http1 import body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
 
@@ -168,8 +169,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
             each.kind,
             tuple(label.replace(".", "_") for label in each.labels),
         )
-        for each in vars(instruments).values()
-        if isinstance(each, Instrument)
+        for each in INSTRUMENTS
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,6 @@ from sidecar.core.events import (
     CoolingDown,
     Event,
     Refused,
-    RequestRecord,
     Resent,
     Stopped,
     TokenFetched,
@@ -24,8 +24,12 @@ from sidecar.core.events import (
 )
 from sidecar.core.instruments import CLIENT, HITS, SERVER, Distribution, FleetReadings, Readings
 from sidecar.core.journal import Journals
-from sidecar.core.metrics import MOST_SERIES, Metrics
+from sidecar.core.metrics import Metrics
+from sidecar.core.record import RequestRecord, Send
+from sidecar.core.request_metrics import MOST_SERIES
 from sidecar.core.routes import Origin, Route
+from sidecar.core.tenant_labels import MOST_TENANTS
+from sidecar.core.tenants import TenantRule
 from sidecar.core.token import TokenRequest
 from tests.conftest import Running
 from tests.fakes import RecordingJournal
@@ -35,9 +39,15 @@ UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
 LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN)
 PLAIN = Route("plain", UPSTREAM, prefix="/plain")
-NOTHING = Readings(0, 0, 0, 0, {})
+NOTHING = Readings(0, 0, 0, 0, {}, {})
 FLEET = Readings(
-    0, 0, 0, 0, {}, FleetReadings(store_up=False, store_operations={("get", "ok"): 3}, bus_up=True)
+    0,
+    0,
+    0,
+    0,
+    {},
+    {},
+    FleetReadings(store_up=False, store_operations={("get", "ok"): 3}, bus_up=True, leases={"taken": 2}),
 )
 
 
@@ -175,16 +185,70 @@ async def test_where_a_requests_token_came_from_is_a_hit_or_a_miss_of_memory(
     assert found["m2m_credential_cache_misses_total{level=memory,token=ledger-token}"] == misses
 
 
-async def test_the_upstreams_time_counts_only_if_it_answered() -> None:
-    """A request that never got an answer from upstream is no client duration."""
-    metrics = Metrics("1", [LEDGER])
-    finish(metrics, status=502)
-    finish(metrics, upstream_seconds=0.25)
-    found = of(await read(metrics), "http_client_request_duration_seconds_count")
-    assert {series: value for series, value in found.items() if value} == {
-        "http_client_request_duration_seconds_count{http_request_method=GET,http_response_status_code=200,"
-        "http_route=ledger,server_address=ledger.internal,server_port=443}": 1.0
+def upstreams(
+    found: dict[str, float], name: str = "http_client_request_duration_seconds_count"
+) -> dict[str, float]:
+    """What was counted of the upstream's, by the labels that differ."""
+    same = {
+        "http_route=ledger",
+        "http_request_method=GET",
+        "server_address=ledger.internal",
+        "server_port=443",
     }
+    return {
+        ",".join(label for label in series[len(name) + 1 : -1].split(",") if label not in same): value
+        for series, value in of(found, name).items()
+        if value
+    }
+
+
+async def test_the_upstreams_time_counts_where_it_was_asked() -> None:
+    """A request that never went there is no client duration; one that got no answer has our word for it."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, status=503, error="token_unavailable")
+    finish(metrics, upstream_seconds=0.25, upstream_status=200)
+    finish(metrics, upstream_seconds=5.0, status=504, error="upstream_timeout")
+    finish(metrics, upstream_seconds=0.5, upstream_status=200, error="client_gone")
+    finish(metrics, upstream_seconds=0.1, upstream_status=404, status=404)
+    assert upstreams(await read(metrics)) == {
+        "http_response_status_code=200": 1,
+        "error_type=upstream_timeout": 1,
+        "error_type=client_gone,http_response_status_code=200": 1,
+        "error_type=404,http_response_status_code=404": 1,
+    }
+
+
+async def test_each_send_counts_by_itself_with_its_own_answer() -> None:
+    """A refusal that was healed shows here, though the client never saw it."""
+    metrics = Metrics("1", [LEDGER])
+    finish(metrics, first=Send(100.0, 0.5, 401), upstream_seconds=2.5, upstream_status=200)
+    finish(
+        metrics, first=Send(100.0, 0.5, 401), upstream_seconds=0.5, status=502, error="upstream_unreachable"
+    )
+    found = await read(metrics)
+    assert upstreams(found) == {
+        "error_type=401,http_response_status_code=401": 2,
+        "http_response_status_code=200": 1,
+    }
+    assert upstreams(found, "http_client_request_duration_seconds_sum") == {
+        "error_type=401,http_response_status_code=401": 1.0,
+        "http_response_status_code=200": 2.0,
+    }
+
+
+async def test_a_status_of_an_error_is_the_errors_type() -> None:
+    """To clients of ours from 500 on; our own errors have a word, by which they are told from the upstream's."""
+    metrics = Metrics("1", [LEDGER])
+    for status, error in ((404, ""), (502, ""), (502, "upstream_unreachable")):
+        finish(metrics, status=status, error=error)
+    found = of(await read(metrics), "http_server_request_duration_seconds_count")
+    assert sorted(
+        series.split("{")[1].split("http_request")[0] for series, value in found.items() if value
+    ) == [
+        "",
+        "error_type=502,",
+        "error_type=upstream_unreachable,",
+    ]
 
 
 def fetched(milliseconds: float) -> Event:
@@ -204,7 +268,10 @@ def refused(decision: str) -> Event:
     [
         (fetched(70.0), "m2m_credential_fetch_duration_seconds_bucket{le=0.075,token=ledger-token}"),
         (failed("refused"), "m2m_credential_fetch_errors_total{outcome=refused,token=ledger-token}"),
-        (failed("unavailable"), "m2m_credential_fetch_errors_total{outcome=unavailable,token=ledger-token}"),
+        (
+            failed("unavailable"),
+            "m2m_credential_fetch_errors_total{outcome=unavailable,token=ledger-token}",
+        ),
         (failed("refused"), "m2m_credential_fetch_duration_seconds_count{token=ledger-token}"),
         (BustSent("ledger-token", "s", "", "fp"), "sidecar_busts_sent_total{token=ledger-token}"),
         (CoolingDown("ledger-token", "s", "", 1.0), "sidecar_cool_downs_total{token=ledger-token}"),
@@ -224,7 +291,7 @@ async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
 
 async def test_what_is_told_at_the_scrape_is_shown() -> None:
     """Gauges, and the log's dropped lines, are read from those who know them."""
-    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 6, 5, {"ledger-token": 12.5}))
+    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 6, 5, {("ledger-token", ""): 12.5}, {}))
     assert found["http_server_active_requests{}"] == 3
     assert found["sidecar_connections_open{}"] == 4
     assert found["sidecar_tasks{}"] == 6
@@ -258,7 +325,7 @@ async def test_strangers_cannot_make_series() -> None:
         finish(metrics, method=f"M{number}", route=f"r{number}", status=404)
     found = await read(metrics)
     assert len(found) - before < 30
-    labels = "{http_request_method=_OTHER,http_response_status_code=404,http_route=}"
+    labels = "{http_request_method=_OTHER,http_response_status_code=404}"
     assert found[f"http_server_request_duration_seconds_count{labels}"] == 500
 
 
@@ -268,22 +335,22 @@ def test_an_upstream_with_any_status_cannot_make_series_without_end() -> None:
     methods = ("GET", "HEAD", "POST", "PUT")
     for status in range(100, 1000):
         for method in methods:
-            finish(metrics, status=status, method=method, token="memory")
+            finish(metrics, status=status, method=method, token="memory", upstream_seconds=0.1)
     series = {family.instrument: family.series for family in metrics.families(NOTHING)}
     counts = {
         labels: sum(value.counts) for labels, value in series[SERVER] if isinstance(value, Distribution)
     }
     assert len(counts) == len(series[SERVER]) <= MOST_SERIES + 10
-    assert len(series[CLIENT]) == len(series[SERVER])
+    assert len(series[CLIENT]) <= MOST_SERIES
     assert sum(counts.values()) == 900 * len(methods)
-    assert series[HITS] == ((("ledger-token", "memory"), 900 * len(methods)),)
+    assert series[HITS] == ((("ledger-token", "", "memory"), 900 * len(methods)),)
 
 
 async def test_a_request_without_an_answer_has_no_status() -> None:
     """The client went away first: the label is empty, which Prometheus takes as absent."""
     metrics = Metrics("1", [LEDGER])
     finish(metrics, status=0)
-    labels = "{http_request_method=GET,http_response_status_code=,http_route=ledger}"
+    labels = "{http_request_method=GET,http_route=ledger}"
     assert (await read(metrics))[f"http_server_request_duration_seconds_count{labels}"] == 1
 
 
@@ -314,8 +381,8 @@ async def test_a_request_that_outlives_its_route_makes_no_series_of_it() -> None
 async def test_b82_metrics_show_names_and_nothing_else() -> None:
     """No path, query, fingerprint, request id or error text becomes a label."""
     metrics = Metrics("1", [LEDGER])
-    finish(metrics, path="/canary", request_id="canary", fp="canary", tenant="canary", error="canary")
-    metrics.tell(TokenFetchFailed("ledger-token", "canary", "canary", "refused", "canary", 1.0, 1.0))
+    finish(metrics, path="/canary", request_id="canary", fp="canary")
+    metrics.tell(TokenFetchFailed("ledger-token", "canary", "", "refused", "canary", 1.0, 1.0))
     metrics.tell(Refused("canary", "ledger", "canary", "canary", 401, "canary", "renew"))
     assert b"canary" not in await prometheus_text(metrics.families(NOTHING))
 
@@ -367,3 +434,82 @@ async def test_a_route_that_got_another_token_counts_that_ones_hits() -> None:
     finish(metrics, token="memory")
     found = of(await read(metrics), "m2m_credential_cache_hits_total")
     assert found == {"m2m_credential_cache_hits_total{level=memory,token=other-token}": 1}
+
+
+ACME = TokenRequest("ledger-token", "ledger-client", "ledger-client", tenant="acme")
+
+
+async def test_without_tenants_nothing_is_labelled_with_one() -> None:
+    """An ordinary sidecar's series have no such label."""
+    assert not [series for series in await read(Metrics("1", [LEDGER])) if "tenant" in series]
+
+
+async def test_the_only_tenant_labels_its_tokens() -> None:
+    """Where the configuration fixes it, its series are there from the start."""
+    metrics = Metrics("1", [Route("ledger", UPSTREAM, token=ACME)])
+    assert (await read(metrics))[
+        "m2m_credential_cache_hits_total{level=memory,tenant=acme,token=ledger-token}"
+    ] == 0
+
+
+async def test_what_is_counted_of_tokens_tells_their_tenants_apart() -> None:
+    """Tenants in the configuration from the start, others as they come."""
+    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
+    finish(metrics, token="memory", tenant="acme")
+    finish(metrics, token="fetch", tenant="globex")
+    metrics.tell(TokenFetched("ledger-token", "s", "globex", "fp", 300.0, 1.0, "cold"))
+    metrics.tell(TokenFetchFailed("ledger-token", "s", "globex", "refused", "no", 1.0, 0.0))
+    metrics.tell(BustSent("ledger-token", "s", "acme", "fp"))
+    metrics.tell(CoolingDown("ledger-token", "s", "acme", 1.0))
+    found = await read(metrics, replace(NOTHING, token_expires_in={("ledger-token", "globex"): 5.0}))
+    assert {
+        series: value
+        for series, value in found.items()
+        if "tenant" in series and value and "bucket" not in series
+    } == {
+        "m2m_credential_cache_hits_total{level=memory,tenant=acme,token=ledger-token}": 1,
+        "m2m_credential_cache_misses_total{level=memory,tenant=globex,token=ledger-token}": 1,
+        "m2m_credential_fetch_errors_total{outcome=refused,tenant=globex,token=ledger-token}": 1,
+        "m2m_credential_fetch_duration_seconds_count{tenant=globex,token=ledger-token}": 2,
+        "m2m_credential_fetch_duration_seconds_sum{tenant=globex,token=ledger-token}": 0.002,
+        "sidecar_busts_sent_total{tenant=acme,token=ledger-token}": 1,
+        "sidecar_cool_downs_total{tenant=acme,token=ledger-token}": 1,
+        "sidecar_token_expires_in_seconds{tenant=globex,token=ledger-token}": 5,
+    }
+    assert found["m2m_credential_cache_hits_total{level=memory,tenant=_other,token=ledger-token}"] == 0
+
+
+async def test_tenants_that_clients_invent_share_one_series() -> None:
+    """Past the limit they are `_other`; those in the configuration keep their own, also after a reload."""
+    rule = TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"}))
+    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
+    for number in range(10 * MOST_TENANTS):
+        finish(metrics, token="memory", tenant=f"t{number}")
+        metrics.tell(TokenFetched("ledger-token", "s", f"t{number}", "fp", 300.0, 1.0, "cold"))
+    finish(metrics, token="memory", tenant="acme")
+    metrics.configure([LEDGER], rule)
+    hits = of(await read(metrics), "m2m_credential_cache_hits_total")
+    assert len(hits) == MOST_TENANTS + 1
+    assert hits["m2m_credential_cache_hits_total{level=memory,tenant=acme,token=ledger-token}"] == 1
+    assert (
+        hits["m2m_credential_cache_hits_total{level=memory,tenant=_other,token=ledger-token}"]
+        == 9 * MOST_TENANTS + 1
+    )
+
+
+async def test_a_closed_list_of_tenants_needs_no_other() -> None:
+    """Nobody else exists."""
+    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"})))
+    assert len(of(await read(metrics), "sidecar_cool_downs_total")) == 2
+
+
+async def test_what_several_tokens_of_one_label_have_left_is_the_least() -> None:
+    """Of all the tenants that share `_other`, the one whose token expires first."""
+    many = {("ledger-token", f"t{number}"): 1000.0 - number for number in range(3 * MOST_TENANTS)}
+    found = await read(
+        Metrics("1", [LEDGER], TenantRule(b"x-tenant")), replace(NOTHING, token_expires_in=many)
+    )
+    assert (
+        found["sidecar_token_expires_in_seconds{tenant=_other,token=ledger-token}"]
+        == 1001.0 - 3 * MOST_TENANTS
+    )

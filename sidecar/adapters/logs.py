@@ -14,8 +14,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from sidecar.core.events import Event, Level, RequestRecord
+from sidecar.core.events import Event, Level
 from sidecar.core.ports import Clock
+from sidecar.core.record import RequestRecord
 
 LONGEST_LINE = 8192
 """Bytes; container runtimes split lines at 16 KiB."""

@@ -53,7 +53,7 @@ def _metric(family: Family) -> "Metric":
     metric = Metric(name, instrument.description, instrument.kind)
     names = [label.replace(".", "_") for label in instrument.labels]
     for values, value in family.series:
-        labels = dict(zip(names, values, strict=True))
+        labels = {name: value for name, value in zip(names, values, strict=True) if value}
         if isinstance(value, Distribution):
             _add_distribution(metric, labels, value)
         else:

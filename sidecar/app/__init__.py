@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict
@@ -11,21 +10,17 @@ from typing import BinaryIO
 
 from sidecar import __version__, admin
 from sidecar.adapters.listening import Bound, bind
-from sidecar.adapters.logs import Logs, lines
-from sidecar.adapters.output import Output
 from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descriptor_limit, spare_the_collector
-from sidecar.adapters.telemetry import prometheus_text
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
+from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
 from sidecar.core.instruments import FleetReadings, Readings
-from sidecar.core.journal import Journals
-from sidecar.core.metrics import Metrics
 from sidecar.core.ports import Clock, Randomness, TokenSource
 from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
@@ -61,11 +56,8 @@ class Sidecar:
         self._clock = clock = clock or SystemClock()
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
-        self._output = Output(descriptor)
-        self._metrics = Metrics(__version__, config.routes)
-        form = lines(config.log_format, descriptor, os.environ)
-        logs = Logs(form, self._output.write, config.log_level, clock)
-        self._journal = Journals(logs, self._metrics)
+        self._telemetry = Telemetry(config, descriptor, clock)
+        self._journal = self._telemetry.journal
         self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
         self._fetching = Fetching(
@@ -122,6 +114,7 @@ class Sidecar:
         self._proxy.table = self._table(self._config, self.address)
         self._run(self._deadlines.run())
         self._run(self._member.run())
+        self._run(self._telemetry.run(self._readings))
         self._run(self._warm_up(self._config.routes))
         self._journal.tell(
             Started(
@@ -160,7 +153,7 @@ class Sidecar:
         if self._admin is not None:
             await self._admin.close()
         self._journal.tell(Stopped())
-        self._output.close()
+        self._telemetry.close()
 
     async def _settle(self) -> None:
         await self._listener.settle(
@@ -209,7 +202,7 @@ class Sidecar:
         self._config = config
         self._cache.use(self._source(config), memory_ttl=config.cache.memory_ttl)
         self._proxy.table = self._table(config, self.address)
-        self._metrics.configure(config.routes)
+        self._telemetry.configure(config)
         self._journal.tell(Reloaded(routes=len(config.routes)))
         self._run(self._warm_up(config.routes))
 
@@ -264,17 +257,19 @@ class Sidecar:
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
-        now = self._clock.now()
-        soonest_last = sorted(self._cache.status(now), key=lambda token: -token.expires_in)
-        readings = Readings(
+        return await self._telemetry.text(self._readings())
+
+    def _readings(self) -> Readings:
+        soonest_last = sorted(self._cache.status(self._clock.now()), key=lambda token: -token.expires_in)
+        return Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
             tasks=len(asyncio.all_tasks()),
-            log_lines_dropped=self._output.dropped,
-            token_expires_in={token.token: token.expires_in for token in soonest_last},
+            log_lines_dropped=self._telemetry.lines_dropped,
+            token_expires_in={(each.token, each.tenant): each.expires_in for each in soonest_last},
+            pools=pool_readings(self._pools),
             fleet=self._member.readings(),
         )
-        return await prometheus_text(self._metrics.families(readings))
 
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""

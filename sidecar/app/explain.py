@@ -13,10 +13,11 @@ from sidecar.core import grants, verification
 from sidecar.core.challenge import Challenge, Verdict, judge
 from sidecar.core.credentials import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import RequestRefused
-from sidecar.core.events import Event, RequestRecord
+from sidecar.core.events import Event
 from sidecar.core.keys import Verification
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
+from sidecar.core.record import RequestRecord
 from sidecar.core.router import Router
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, SecretFile

@@ -1,6 +1,7 @@
 """One sidecar of a fleet: the seal, the store, the shared source and the bus around its cache."""
 
 import base64
+from itertools import product
 
 from sidecar.adapters.local import Unshared
 from sidecar.adapters.redis.bus import RedisBus
@@ -28,6 +29,12 @@ from sidecar.shared import SharedTokens
 
 REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
+
+OPERATIONS = (
+    "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep", "listeners", "look",
+    "probe", "revoke", "revoked",
+)  # fmt: skip
+"""What Redis is asked; scripts by their names."""
 
 
 class Member:
@@ -157,7 +164,9 @@ class Member:
 
     def readings(self) -> FleetReadings:
         """See Membership."""
-        return FleetReadings(self._link.up, dict(self._link.operations), self._bus.up)
+        leases = self._shared.leases if self._shared is not None else {}
+        asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._link.operations
+        return FleetReadings(self._link.up, asked, self._bus.up, dict(leases))
 
     async def close(self) -> None:
         """End every connection."""

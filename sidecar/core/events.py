@@ -15,8 +15,6 @@ Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", 
 """Why a message may not bust anything."""
 SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
 """Why a secret gave no credentials."""
-Source = Literal["memory", "store", "fetch", "none"]
-"""Where a request's token came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +159,19 @@ class BustApplied(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BustHeard(Event):
+    """Another pod told of dead tokens, whether this one held any or not."""
+
+    name: ClassVar[str] = "bust_heard"
+    level: ClassVar[Level] = "debug"
+    kind: BustKind
+    origin: str
+    """The pod that said so."""
+    lag_ms: float
+    """How long that was ago, by Redis's clock: at least this."""
+
+
+@dataclass(frozen=True, slots=True)
 class BustRejected(Event):
     """A message that may not bust anything: forged, altered, old, replayed or no message at all."""
 
@@ -270,52 +281,3 @@ class Failed(Event):
             place = place.tb_next
         file = place.tb_frame.f_code.co_filename.rpartition("/")[2] if place else "?"
         return cls(where, f"{type(exception).__qualname__} at {file}:{place.tb_lineno if place else 0}")
-
-
-class RequestRecord:
-    """What one request's log line and metrics are made of, filled as the story goes.
-
-    A plain slotted class, not a frozen dataclass: one is made for each request on the hot path.
-    """
-
-    __slots__ = (
-        "attempts",
-        "bytes_in",
-        "bytes_out",
-        "error",
-        "finished",
-        "fp",
-        "method",
-        "path",
-        "request_id",
-        "route",
-        "started",
-        "status",
-        "tenant",
-        "token",
-        "trace_id",
-        "upstream_seconds",
-    )
-
-    def __init__(self, started: float, method: str, path: str, request_id: str, trace_id: str) -> None:
-        self.started = started
-        self.finished = started
-        self.method = method
-        self.path = path
-        """Without its query."""
-        self.request_id = request_id
-        self.trace_id = trace_id
-        self.route = ""
-        self.status = 0
-        """What the client was answered; 0 when it went away first."""
-        self.attempts = 0
-        """How often the request was sent upstream."""
-        self.token: Source = "none"
-        self.fp = ""
-        self.tenant = ""
-        self.upstream_seconds = 0.0
-        """From the send to the answer's head."""
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.error = ""
-        """A short word of our own (`upstream_unreachable`), "" when all went well."""

@@ -5,8 +5,8 @@ from functools import partial
 
 from sidecar.core import dialects
 from sidecar.core.busts import Bust
-from sidecar.core.events import BustApplied, BustKind, BustRejected, Rejection
-from sidecar.core.messages import Inbox, Revocation, kind_of
+from sidecar.core.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
+from sidecar.core.messages import Heard, Inbox, Revocation, kind_of
 from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock, Evictions, Fills, Journal, Seal
 from sidecar.core.selectors import Revocations, Selector
@@ -96,6 +96,7 @@ class Hearing:
         heard = self._inbox.judge(self.bust_channel, payload, now)
         if heard is None or isinstance(heard, str):
             return heard or ()
+        self._tell_heard(heard, max(0, now - heard.at))
         match heard.what:
             case Bust(fingerprint=fingerprint) as bust:
                 self._applied(kind_of(bust), heard.sender, fingerprint, int(self._evictions.evict(bust)))
@@ -123,6 +124,10 @@ class Hearing:
     def _moment(self, revocation: Revocation, offset: Offset) -> float:
         """On our clock, the latest it can have been; but nobody revokes what is not there yet."""
         return min(offset.latest_here(revocation.at / 1000), self._clock.now())
+
+    def _tell_heard(self, heard: Heard, lag_ms: int) -> None:
+        kind = kind_of(heard.what) if isinstance(heard.what, Bust) else "select"
+        self._journal.tell(BustHeard(kind, heard.sender, lag_ms))
 
     def _applied(self, kind: BustKind, origin: str, fingerprint: str, evicted: int) -> None:
         if evicted:

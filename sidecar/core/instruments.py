@@ -10,8 +10,9 @@ from typing import Literal
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds of the buckets, inclusive, as OpenTelemetry's HTTP conventions advise."""
 
-_REQUEST = ("http.route", "http.request.method", "http.response.status_code")
+_REQUEST = ("http.route", "http.request.method", "http.response.status_code", "error.type")
 _UPSTREAM = ("server.address", "server.port")
+_TOKEN = ("token", "tenant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Instrument:
     unit: Literal["", "s"] = ""
 
 
+# Requests
 SERVER = Instrument(
     "http.server.request.duration",
     "histogram",
@@ -35,48 +37,84 @@ SERVER = Instrument(
 CLIENT = Instrument(
     "http.client.request.duration",
     "histogram",
-    "From sending to the head of the answer; of both sends together.",
+    "From sending to the head of the upstream's answer, or to the failure; each send by itself.",
     _REQUEST + _UPSTREAM,
     "s",
 )
+ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.")
+REFUSALS = Instrument(
+    "sidecar.refusals", "counter", "Answers that refused our token.", ("http.route", "decision")
+)
+RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", ("http.route", "outcome"))
+
+# Tokens
 HITS = Instrument(
-    "m2m_credential_cache_hits", "counter", "Requests whose token was cached.", ("token", "level")
+    "m2m_credential_cache_hits", "counter", "Requests whose token was cached.", (*_TOKEN, "level")
 )
 MISSES = Instrument(
-    "m2m_credential_cache_misses", "counter", "Requests whose token was not cached.", ("token", "level")
+    "m2m_credential_cache_misses", "counter", "Requests whose token was not cached.", (*_TOKEN, "level")
 )
 FETCH_ERRORS = Instrument(
-    "m2m_credential_fetch_errors", "counter", "Fetches that gave no token.", ("token", "outcome")
+    "m2m_credential_fetch_errors", "counter", "Fetches that gave no token.", (*_TOKEN, "outcome")
 )
 FETCH_DURATION = Instrument(
-    "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", ("token",), "s"
+    "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", _TOKEN, "s"
 )
+EXPIRY = Instrument("sidecar.token.expires_in", "gauge", "Seconds a cached token has left.", _TOKEN, "s")
+BUSTS = Instrument("sidecar.busts.sent", "counter", "Tokens this pod declared dead.", _TOKEN)
+COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", _TOKEN)
 SECRET_READS = Instrument(
     "sidecar.secret.reads", "counter", "Questions to a secret store, by what came of them.", ("outcome",)
 )
-BUSTS = Instrument("sidecar.busts.sent", "counter", "Tokens this pod declared dead.", ("token",))
+
+# The fleet
 BUSTS_APPLIED = Instrument(
     "sidecar.busts.applied", "counter", "Busts of others that dropped something here.", ("kind",)
 )
 BUSTS_REJECTED = Instrument(
     "sidecar.busts.rejected", "counter", "Messages that may not bust anything.", ("reason",)
 )
-COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", ("token",))
-REFUSALS = Instrument(
-    "sidecar.refusals", "counter", "Answers that refused our token.", ("http.route", "decision")
-)
-RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", ("http.route", "outcome"))
-EXPIRY = Instrument("sidecar.token.expires_in", "gauge", "Seconds a cached token has left.", ("token",), "s")
-ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.")
-CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Client connections open.")
-TASKS = Instrument("sidecar.tasks", "gauge", "Tasks on the event loop, the scrape's own among them.")
-DROPPED = Instrument("sidecar.log.lines.dropped", "counter", "Log lines lost to a slow or broken sink.")
+LEASES = Instrument("sidecar.leases", "counter", "Who fetched for the fleet, and how it went.", ("outcome",))
 STORE_UP = Instrument("sidecar.store.up", "gauge", "1 while Redis is asked, 0 while it is left alone.")
 STORE_OPERATIONS = Instrument(
     "sidecar.store.operations", "counter", "Questions to Redis.", ("operation", "outcome")
 )
 BUS_UP = Instrument("sidecar.bus.up", "gauge", "1 while the other pods' busts can arrive.")
+BUS_LAG = Instrument(
+    "sidecar.bus.lag", "histogram", "From a bust's being told to its being obeyed here.", (), "s"
+)
+
+# Connections
+CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Client connections open.")
+UPSTREAM_CONNECTIONS = Instrument(
+    "sidecar.upstream.connections", "gauge", "Connections to upstreams.", (*_UPSTREAM, "state")
+)
+UPSTREAM_WAITING = Instrument(
+    "sidecar.upstream.waiting", "gauge", "Requests that wait for a connection to be free.", _UPSTREAM
+)
+
+# The process
+LOOP_LAG = Instrument(
+    "sidecar.event_loop.lag",
+    "histogram",
+    "By how much the event loop is late; looked at twice a second.",
+    (),
+    "s",
+)
+TASKS = Instrument("sidecar.tasks", "gauge", "Tasks on the event loop, the scrape's own among them.")
+DROPPED = Instrument("sidecar.log.lines.dropped", "counter", "Log lines lost to a slow or broken sink.")
+EXPORTS = Instrument(
+    "sidecar.telemetry.exports", "counter", "What was sent to the OTLP endpoint.", ("signal", "outcome")
+)
+SPANS_DROPPED = Instrument(
+    "sidecar.telemetry.spans.dropped", "counter", "Spans lost because the OTLP endpoint is too slow."
+)
+RELOADS = Instrument("sidecar.reloads", "counter", "New configurations.", ("outcome",))
+BUGS = Instrument("sidecar.bugs", "counter", "Faults of our own; each is a `failed` line in the log.")
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
+
+INSTRUMENTS = tuple(each for each in tuple(vars().values()) if isinstance(each, Instrument))
+"""All of them, in the order above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +141,27 @@ class FleetReadings:
     store_operations: Mapping[tuple[str, str], int]
     """How many, by operation and outcome; both from short fixed lists."""
     bus_up: bool
+    leases: Mapping[str, int]
+    """How many, by outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReadings:
+    """How the connections to one upstream are used."""
+
+    active: int
+    idle: int
+    waiting: int
+    """Requests in line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReadings:
+    """What became of telemetry on its way to the OTLP endpoint."""
+
+    exports: Mapping[tuple[str, str], int]
+    """How many, by signal (`metrics`, `traces`) and outcome (`ok`, `failed`)."""
+    spans_dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +172,11 @@ class Readings:
     connections_open: int
     tasks: int
     log_lines_dropped: int
-    token_expires_in: Mapping[str, float]
-    """Seconds, by token name; the soonest where one name has several tokens."""
+    token_expires_in: Mapping[tuple[str, str], float]
+    """Seconds, by token name and tenant; the soonest where there are several tokens."""
+    pools: Mapping[tuple[str, int], PoolReadings]
+    """By the upstream's host and port."""
     fleet: FleetReadings | None = None
     """None for a sidecar on its own."""
+    exports: ExportReadings | None = None
+    """None where nothing is sent to an OTLP endpoint."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from sidecar.core.events import Event, RequestRecord
+from sidecar.core.events import Event
 from sidecar.core.ports import Journal
+from sidecar.core.record import RequestRecord
 
 
 class Journals:

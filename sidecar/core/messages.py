@@ -54,6 +54,8 @@ class Heard:
 
     what: Bust | Revocation
     sender: str
+    at: int
+    """Milliseconds of the store's clock."""
 
 
 def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign: Sign) -> bytes:
@@ -148,7 +150,7 @@ def _heard(members: Mapping[str, object]) -> Heard | None:
     if sender is None or at is None:
         return None
     what = _revocation(members, at) if members["kind"] == "select" else _bust(members)
-    return Heard(what, sender) if what is not None else None
+    return Heard(what, sender, at) if what is not None else None
 
 
 def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:

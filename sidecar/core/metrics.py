@@ -1,25 +1,22 @@
-"""What is counted, as plain integers; whoever exports it reads them when asked.
+"""What is counted, as plain integers; whoever exports it reads them when asked."""
 
-A request costs one dict look-up and two bisections. Label values come from the configuration or from short
-fixed lists, never from strangers: a method we do not know counts as `_OTHER`, and statuses fall back to their
-class once there are very many series.
-"""
-
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from sidecar.core import instruments
 from sidecar.core.events import (
     BustApplied,
+    BustHeard,
     BustKind,
     BustRejected,
     BustSent,
     CoolingDown,
     Event,
+    Failed,
     Refused,
     Rejection,
-    RequestRecord,
+    Reloaded,
+    ReloadFailed,
     Resent,
     SecretFault,
     SecretRead,
@@ -27,224 +24,193 @@ from sidecar.core.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.core.instruments import SECONDS, Distribution, Family, FleetReadings, Instrument, Readings
+from sidecar.core.histogram import Histogram
+from sidecar.core.instruments import ExportReadings, Family, FleetReadings, Instrument, Readings
+from sidecar.core.record import RequestRecord
+from sidecar.core.request_metrics import RequestMetrics
 from sidecar.core.routes import Route
+from sidecar.core.tenant_labels import TenantLabels
+from sidecar.core.tenants import TenantRule
 
-MOST_SERIES = 2000
-"""Series of request durations kept apart by method and status."""
-
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_Outcomes = tuple[tuple[str, ...], ...]
-_BY_TOKEN: dict[Instrument, _Outcomes] = {
+_Labels = tuple[str, ...]
+_BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.FETCH_ERRORS: (("refused",), ("unavailable",)),
     instruments.BUSTS: ((),),
     instruments.COOL_DOWNS: ((),),
 }
-_BY_ROUTE: dict[Instrument, _Outcomes] = {
+_BY_ROUTE: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.REFUSALS: (("renew",), ("cooling",)),
     instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
 }
-_OUTCOMES_OF_SECRETS = ("ok", *get_args(SecretFault))
-_OF_THE_FLEET: dict[Instrument, tuple[str, ...]] = {
-    instruments.BUSTS_APPLIED: get_args(BustKind),
-    instruments.BUSTS_REJECTED: get_args(Rejection),
+_FIXED: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.SECRET_READS: (("ok",), *((fault,) for fault in get_args(SecretFault))),
+    instruments.RELOADS: (("ok",), ("failed",)),
+    instruments.BUGS: ((),),
 }
-
-
-class _Histogram:
-    __slots__ = ("_counts", "_total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(SECONDS) + 1)
-        self._total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(SECONDS, seconds)] += 1
-        self._total += seconds
-
-    def read(self) -> Distribution:
-        return Distribution(tuple(self._counts), self._total)
-
-
-class _Lookups:
-    """How often a token was, and was not, in memory; and how often the store had it then."""
-
-    __slots__ = ("hits", "misses", "stored")
-
-    def __init__(self) -> None:
-        self.hits = 0
-        self.misses = 0
-        self.stored = 0
-
-
-class _Cell:
-    """The requests of one route, method and status."""
-
-    __slots__ = ("client", "lookups", "server")
-
-    def __init__(self, lookups: _Lookups) -> None:
-        self.server = _Histogram()
-        self.client = _Histogram()
-        self.lookups = lookups
+_OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
+    instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
+}
 
 
 class Metrics:
     """The journal's counting half."""
 
-    def __init__(self, version: str, routes: Iterable[Route]) -> None:
+    def __init__(self, version: str, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
         self._version = version
-        self._routes: dict[str, Route] = {}
-        self._cells: dict[tuple[str, str, int], _Cell] = {}
-        self._lookups: dict[str, _Lookups] = {}
-        self._fetches: dict[str, _Histogram] = {}
-        self._counts: dict[Instrument, dict[tuple[str, ...], int]] = {
-            instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)
+        self._tenants = TenantLabels()
+        self._requests = RequestMetrics(self._tenants)
+        self._fetches: dict[tuple[str, str], Histogram] = {}
+        self._bus_lag = Histogram()
+        self._loop_lag = Histogram()
+        fixed = {**_FIXED, **_OF_THE_FLEET}
+        self._counts: dict[Instrument, dict[_Labels, int]] = {
+            **{instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)},
+            **{instrument: dict.fromkeys(labels, 0) for instrument, labels in fixed.items()},
         }
-        self._heard = {
-            instrument: dict.fromkeys(((word,) for word in words), 0)
-            for instrument, words in _OF_THE_FLEET.items()
-        }
-        self._secret_reads = dict.fromkeys(_OUTCOMES_OF_SECRETS, 0)
-        self.configure(routes)
+        self.configure(routes, tenants)
 
-    def configure(self, routes: Iterable[Route]) -> None:
+    def configure(self, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
         """Give what is configured its series, at 0; forget those of what no longer is."""
-        self._routes = {route.name: route for route in routes}
-        healing = {name: route.token.name for name, route in self._routes.items() if route.token}
-        tokens = set(healing.values())
-        self._lookups = {name: self._lookups.get(name) or _Lookups() for name in tokens}
-        self._fetches = {name: self._fetches.get(name) or _Histogram() for name in tokens}
+        routes = tuple(routes)
+        self._tenants.configure(tenants)
+        tokens = {route.token.name: route.token for route in routes if route.token}
+        pairs = [
+            (name, tenant)
+            for name, token in tokens.items()
+            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(token.tenant),))
+        ]
+        self._requests.configure(routes, pairs)
+        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
+        for pair in pairs:
+            self._fetches.setdefault(pair, Histogram())
         for instrument, outcomes in _BY_TOKEN.items():
-            self._keep(instrument, [(name, *outcome) for name in tokens for outcome in outcomes])
+            self._keep(instrument, set(tokens), [(*pair, *outcome) for pair in pairs for outcome in outcomes])
+        healing = {route.name for route in routes if route.token}
         for instrument, outcomes in _BY_ROUTE.items():
-            self._keep(instrument, [(name, *outcome) for name in healing for outcome in outcomes])
-        self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
-        for (name, _, _), cell in self._cells.items():
-            cell.lookups = self._lookups.get(healing.get(name, "")) or _Lookups()
-        for name in self._routes:
-            self._cell((name, "GET", 200))
+            self._keep(instrument, healing, [(name, *outcome) for name in healing for outcome in outcomes])
 
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request."""
-        key = (record.route, record.method, record.status)
-        cell = self._cells.get(key) or self._cell(key)
-        cell.server.observe(record.finished - record.started)
-        if record.upstream_seconds:
-            cell.client.observe(record.upstream_seconds)
-        if record.token == "memory":
-            cell.lookups.hits += 1
-        elif record.token != "none":
-            cell.lookups.misses += 1
-            cell.lookups.stored += record.token == "store"
+        self._requests.request_finished(record)
+
+    def loop_was_late(self, seconds: float) -> None:
+        """Count by how much the event loop was late."""
+        self._loop_lag.observe(seconds)
 
     def tell(self, event: Event) -> None:
         """Count the event, if it is one that is counted."""
         match event:
-            case TokenFetched():
-                self._fetched(event.token, event.duration_ms)
-            case TokenFetchFailed():
-                self._fetched(event.token, event.duration_ms)
-                self._count(instruments.FETCH_ERRORS, event.token, event.outcome)
-            case SecretRead():
-                self._secret_reads["ok"] += 1
-            case SecretUnread():
-                self._secret_reads[event.reason] += 1
+            case TokenFetched() | TokenFetchFailed():
+                self._fetched(event)
             case BustSent():
-                self._count(instruments.BUSTS, event.token)
-            case BustApplied():
-                self._heard[instruments.BUSTS_APPLIED][event.kind,] += 1
-            case BustRejected():
-                self._heard[instruments.BUSTS_REJECTED][event.reason,] += 1
+                self._count(instruments.BUSTS, event.token, self._tenants.label(event.tenant))
             case CoolingDown():
-                self._count(instruments.COOL_DOWNS, event.token)
+                self._count(instruments.COOL_DOWNS, event.token, self._tenants.label(event.tenant))
             case Refused():
                 self._count(instruments.REFUSALS, event.route, event.decision)
             case Resent():
                 self._count(instruments.RESENDS, event.route, event.outcome)
+            case BustHeard():
+                self._bus_lag.observe(event.lag_ms / 1000)
+            case _:
+                self._count_plain(event)
 
     def families(self, readings: Readings) -> tuple[Family, ...]:
         """Read everything, at one moment."""
-        levels = ("memory", "store") if readings.fleet else ("memory",)
-        fleet = self._of_fleet(readings.fleet) if readings.fleet else ()
+        fleet = readings.fleet
         return (
-            *self._of_requests(),
-            *self._of_lookups(levels),
-            *self._of_tokens(),
-            *fleet,
+            *self._requests.families(("memory", "store") if fleet else ("memory",)),
+            *self._of_events(),
+            *(self._of_fleet(fleet) if fleet else ()),
+            *(_of_exports(readings.exports) if readings.exports else ()),
             *self._of_process(readings),
         )
 
-    def _cell(self, key: tuple[str, str, int]) -> _Cell:
-        """Find or make the cell where a request's labels, once bounded, belong."""
-        name, method, status = key
-        route = self._routes.get(name)
-        bounded = (name if route else "", method if method in _METHODS else "_OTHER", status)
-        if bounded not in self._cells and len(self._cells) >= MOST_SERIES:
-            bounded = (bounded[0], "_OTHER", status // 100 * 100)
-        if bounded not in self._cells:
-            token = route.token.name if route and route.token else ""
-            self._cells[bounded] = _Cell(self._lookups.get(token) or _Lookups())
-        return self._cells[bounded]
+    def _count_plain(self, event: Event) -> None:
+        """Count what has nothing to do with any one route or token."""
+        match event:
+            case SecretRead():
+                self._count(instruments.SECRET_READS, "ok")
+            case SecretUnread():
+                self._count(instruments.SECRET_READS, event.reason)
+            case BustApplied():
+                self._count(instruments.BUSTS_APPLIED, event.kind)
+            case BustRejected():
+                self._count(instruments.BUSTS_REJECTED, event.reason)
+            case Reloaded():
+                self._count(instruments.RELOADS, "ok")
+            case ReloadFailed():
+                self._count(instruments.RELOADS, "failed")
+            case Failed():
+                self._count(instruments.BUGS)
 
-    def _keep(self, instrument: Instrument, keys: list[tuple[str, ...]]) -> None:
-        old = self._counts[instrument]
-        self._counts[instrument] = {key: old.get(key, 0) for key in keys}
+    def _keep(self, instrument: Instrument, names: set[str], keys: list[_Labels]) -> None:
+        """Keep the counts whose first label is one of these names; give the others of `keys` a 0."""
+        kept = {key: count for key, count in self._counts[instrument].items() if key[0] in names}
+        self._counts[instrument] = {**dict.fromkeys(keys, 0), **kept}
 
-    def _fetched(self, token: str, milliseconds: float) -> None:
-        self._fetches.setdefault(token, _Histogram()).observe(milliseconds / 1000)
+    def _fetched(self, event: TokenFetched | TokenFetchFailed) -> None:
+        pair = (event.token, self._tenants.label(event.tenant))
+        self._fetches.setdefault(pair, Histogram()).observe(event.duration_ms / 1000)
+        if isinstance(event, TokenFetchFailed):
+            self._count(instruments.FETCH_ERRORS, *pair, event.outcome)
 
     def _count(self, instrument: Instrument, *labels: str) -> None:
         counts = self._counts[instrument]
         counts[labels] = counts.get(labels, 0) + 1
 
-    def _of_requests(self) -> Iterator[Family]:
-        labelled = [
-            (self._routes.get(route), (route, method, str(status) if status else ""), cell)
-            for (route, method, status), cell in self._cells.items()
-        ]
-        yield Family(instruments.SERVER, tuple((labels, cell.server.read()) for _, labels, cell in labelled))
+    def _of_events(self) -> Iterator[Family]:
         yield Family(
-            instruments.CLIENT,
-            tuple(
-                ((*labels, route.origin.host, str(route.origin.port)), cell.client.read())
-                for route, labels, cell in labelled
-                if route
-            ),
+            instruments.FETCH_DURATION, tuple((pair, took.read()) for pair, took in self._fetches.items())
         )
-
-    def _of_lookups(self, levels: tuple[str, ...]) -> Iterator[Family]:
-        hits, misses = [], []
-        for name, found in self._lookups.items():
-            passed = {
-                "memory": (found.hits, found.misses),
-                "store": (found.stored, found.misses - found.stored),
-            }
-            hits += [((name, level), passed[level][0]) for level in levels]
-            misses += [((name, level), passed[level][1]) for level in levels]
-        yield Family(instruments.HITS, tuple(hits))
-        yield Family(instruments.MISSES, tuple(misses))
-
-    def _of_tokens(self) -> Iterator[Family]:
-        yield Family(
-            instruments.FETCH_DURATION, tuple(((name,), took.read()) for name, took in self._fetches.items())
-        )
-        for instrument, counts in self._counts.items():
-            yield Family(instrument, tuple(counts.items()))
-        reads = self._secret_reads.items()
-        yield Family(instruments.SECRET_READS, tuple(((outcome,), count) for outcome, count in reads))
+        for instrument in (*_BY_TOKEN, *_BY_ROUTE, *_FIXED):
+            yield Family(instrument, tuple(self._counts[instrument].items()))
 
     def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
-        for instrument, counts in self._heard.items():
-            yield Family(instrument, tuple(counts.items()))
+        for instrument in _OF_THE_FLEET:
+            yield Family(instrument, tuple(self._counts[instrument].items()))
         yield Family(instruments.STORE_OPERATIONS, tuple(readings.store_operations.items()))
-        yield Family(instruments.STORE_UP, (((), int(readings.store_up)),))
-        yield Family(instruments.BUS_UP, (((), int(readings.bus_up)),))
+        yield Family(instruments.LEASES, tuple(((how,), count) for how, count in readings.leases.items()))
+        yield _one(instruments.STORE_UP, int(readings.store_up))
+        yield _one(instruments.BUS_UP, int(readings.bus_up))
+        yield Family(instruments.BUS_LAG, (((), self._bus_lag.read()),))
 
     def _of_process(self, readings: Readings) -> Iterator[Family]:
-        expiries = readings.token_expires_in.items()
-        yield Family(instruments.EXPIRY, tuple(((name,), seconds) for name, seconds in expiries))
-        yield Family(instruments.ACTIVE, (((), readings.requests_in_flight),))
-        yield Family(instruments.CONNECTIONS, (((), readings.connections_open),))
-        yield Family(instruments.TASKS, (((), readings.tasks),))
-        yield Family(instruments.DROPPED, (((), readings.log_lines_dropped),))
+        yield Family(instruments.EXPIRY, self._expiries(readings))
+        yield _one(instruments.ACTIVE, readings.requests_in_flight)
+        yield _one(instruments.CONNECTIONS, readings.connections_open)
+        yield from _of_pools(readings)
+        yield Family(instruments.LOOP_LAG, (((), self._loop_lag.read()),))
+        yield _one(instruments.TASKS, readings.tasks)
+        yield _one(instruments.DROPPED, readings.log_lines_dropped)
         yield Family(instruments.BUILD, (((self._version,), 1),))
+
+    def _expiries(self, readings: Readings) -> tuple[tuple[_Labels, float], ...]:
+        soonest: dict[_Labels, float] = {}
+        for (token, tenant), seconds in readings.token_expires_in.items():
+            labels = (token, self._tenants.label(tenant))
+            soonest[labels] = min(seconds, soonest.get(labels, seconds))
+        return tuple(soonest.items())
+
+
+def _one(instrument: Instrument, value: float) -> Family:
+    return Family(instrument, (((), value),))
+
+
+def _of_pools(readings: Readings) -> Iterator[Family]:
+    pools = [((host, str(port)), pool) for (host, port), pool in readings.pools.items()]
+    yield Family(
+        instruments.UPSTREAM_CONNECTIONS,
+        tuple(
+            ((*address, state), count)
+            for address, pool in pools
+            for state, count in (("active", pool.active), ("idle", pool.idle))
+        ),
+    )
+    yield Family(instruments.UPSTREAM_WAITING, tuple((address, pool.waiting) for address, pool in pools))
+
+
+def _of_exports(readings: ExportReadings) -> Iterator[Family]:
+    yield Family(instruments.EXPORTS, tuple(readings.exports.items()))
+    yield _one(instruments.SPANS_DROPPED, readings.spans_dropped)

@@ -10,9 +10,10 @@ from typing import Protocol
 from sidecar.core.backoff import Setback
 from sidecar.core.busts import Bust, Busted
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
-from sidecar.core.events import Event, RequestRecord
+from sidecar.core.events import Event
 from sidecar.core.keys import SigningKey, Verification
 from sidecar.core.lease import Claim
+from sidecar.core.record import RequestRecord
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.selectors import Selector

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.instruments import PoolReadings
 from sidecar.core.routes import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
@@ -138,6 +139,11 @@ class Pool:
         self._idle.append(connection)
         if self._line:
             self._call_next()
+
+    def readings(self) -> PoolReadings:
+        """Tell how it is used."""
+        idle = len(self._idle)
+        return PoolReadings(len(self._open) - idle + self._opening, idle, len(self._line))
 
     def close(self) -> None:
         """Close what is idle, and from now on what is given back."""

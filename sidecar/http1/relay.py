@@ -43,6 +43,7 @@ class Relay:
         "request",
         "sent_at",
         "upstream_seconds",
+        "upstream_status",
     )
 
     def __init__(
@@ -54,9 +55,11 @@ class Relay:
         self.begun = False
         """Whether a byte of the answer may have gone to the client."""
         self.sent_at = 0.0
-        """When the request was last sent."""
+        """When the request was last sent, or began to wait for a connection; 0 for neither."""
         self.upstream_seconds = 0.0
-        """From the sends to their answers' heads, together."""
+        """From the sends to their answers' heads, or to what ended the wait for them; together."""
+        self.upstream_status = 0
+        """Of the last answer; 0 while there is none to the last send."""
         self._client = client
         client.body_bytes = 0
         self._budget = budget
@@ -77,7 +80,9 @@ class Relay:
     async def connect(self) -> UpstreamConnection:
         """Open a connection, or wait for one. Raises UpstreamUnreachable, UpstreamTimeout."""
         assert self._pool is not None
+        self.sent_at = self._clock.now()
         self._connection = connection = await self._pool.connect()
+        self.sent_at = 0.0
         return connection
 
     async def send(self, target: bytes, token: Token | None, idle_timeout: float) -> Response:
@@ -100,6 +105,7 @@ class Relay:
             self.drop()
             answer = await self._ask(await self.connect(), head, idle_timeout)
         self.upstream_seconds += self._clock.now() - self.sent_at
+        self.upstream_status = answer.status
         return answer
 
     def _lost_before_use(self) -> bool:
@@ -159,6 +165,7 @@ class Relay:
         """Let go of the connection whose answer nobody will see; it is kept only if that answer is here whole."""
         if self._upload is not None:
             self._upload.detach()
+        self.sent_at, self.upstream_status = 0.0, 0
         connection, self._connection = self._connection, None
         if connection is not None and self._pool is not None:
             connection.discard()
@@ -230,6 +237,8 @@ class Relay:
         """Let go of everything; return how many bytes of bodies the client has sent and was sent."""
         client, upload = self._client, self._upload
         client.source = None
+        if not self.upstream_status and self.sent_at:
+            self.upstream_seconds += self._clock.now() - self.sent_at
         if self._connection is not None and self._pool is not None:
             self._pool.give_back(self._connection)
         self._connection = self._upload = None  # either may hold the error that holds us

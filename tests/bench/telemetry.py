@@ -12,9 +12,9 @@ from timeit import repeat
 from sidecar.adapters.logs import JsonLines, Logs
 from sidecar.adapters.output import Output
 from sidecar.adapters.system import SystemClock
-from sidecar.core.events import RequestRecord
 from sidecar.core.journal import Journals
 from sidecar.core.metrics import Metrics
+from sidecar.core.record import RequestRecord
 from sidecar.core.routes import Origin, Route
 from sidecar.core.token import TokenRequest
 

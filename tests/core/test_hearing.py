@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.adapters.seal import NoSeal
 from sidecar.core.busts import Bust
-from sidecar.core.events import BustApplied, BustRejected
+from sidecar.core.events import BustApplied, BustHeard, BustRejected
 from sidecar.core.hearing import Hearing
 from sidecar.core.messages import Revocation, encode
 from sidecar.core.offset import Offset
@@ -102,13 +102,14 @@ def test_it_listens_to_its_own_channels_and_to_those_it_was_told_of(rig: Rig) ->
 
 
 def test_a_bust_evicts_its_token_and_is_told(rig: Rig) -> None:
-    """With who said so; where nothing was held nothing is told."""
+    """With who said so; where nothing was held only that it was heard, and how late, is told."""
     bust = Bust(KEY, "a1", 5)
     assert rig.hear(CHANNEL, rig.message(bust)) == []
     rig.memory.held_of_each = 0
     rig.hear(CHANNEL, rig.message(Bust(KEY, "a2", 6)))
     assert rig.memory.busts == [bust, Bust(KEY, "a2", 6)]
-    assert rig.journal.events == [BustApplied("token", "other", "a1", 1)]
+    assert rig.journal.named("bust_applied") == [BustApplied("token", "other", "a1", 1)]
+    assert rig.journal.named("bust_heard") == [BustHeard("token", "other", 0)] * 2
 
 
 def test_b41_ones_own_message_does_nothing(rig: Rig) -> None:

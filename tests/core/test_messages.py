@@ -47,7 +47,7 @@ def inbox() -> Inbox:
 @pytest.mark.parametrize("what", [BUST, SELECT, Bust("m2m:ledger:credentials", "", 1)])
 def test_what_a_pod_writes_another_one_reads(inbox: Inbox, what: Bust | Revocation) -> None:
     """Busts of tokens and credentials, and selects, keep all they say."""
-    assert inbox.judge(CHANNEL, written(what), NOW) == Heard(what, "other")
+    assert inbox.judge(CHANNEL, written(what), NOW) == Heard(what, "other", NOW)
 
 
 def test_the_message_has_the_members_other_programs_rely_on() -> None:
@@ -70,7 +70,7 @@ def test_the_message_has_the_members_other_programs_rely_on() -> None:
 def test_altered_in_nothing_it_counts() -> None:
     """The tool of the tests below makes messages that are taken."""
     assert Inbox(channel=CHANNEL, own="self", verify=verify).judge(CHANNEL, altered(), NOW) == Heard(
-        BUST, "other"
+        BUST, "other", NOW
     )
 
 
@@ -178,7 +178,7 @@ def test_b44_no_signed_members_raise(members: dict[str, object]) -> None:
 def test_b42_messages_count_only_on_their_own_channel(inbox: Inbox, channel: str) -> None:
     """A valid bust heard elsewhere is refused; where it belongs it still counts after that."""
     assert inbox.judge(channel, written(BUST), NOW) == "channel"
-    assert inbox.judge(CHANNEL, written(BUST), NOW) == Heard(BUST, "other")
+    assert inbox.judge(CHANNEL, written(BUST), NOW) == Heard(BUST, "other", NOW)
 
 
 def test_b42_a_message_of_another_fleet_does_not_count(inbox: Inbox) -> None:
@@ -213,7 +213,7 @@ def test_b43_old_and_replayed_busts_are_refused(inbox: Inbox) -> None:
 def test_b43_a_select_is_good_for_five_minutes(inbox: Inbox, later: int, expected: str | None) -> None:
     """Either way, for clocks differ."""
     heard = inbox.judge(CHANNEL, written(SELECT), NOW + later)
-    assert heard == (expected or Heard(SELECT, "other"))
+    assert heard == (expected or Heard(SELECT, "other", NOW))
 
 
 def test_b43_a_select_is_taken_once(inbox: Inbox) -> None:
@@ -221,7 +221,7 @@ def test_b43_a_select_is_taken_once(inbox: Inbox) -> None:
     assert isinstance(inbox.judge(CHANNEL, written(SELECT), NOW), Heard)
     assert inbox.judge(CHANNEL, written(SELECT), NOW + 1) == "replayed"
     again = Revocation(SELECT.chosen, NOW + 1, "s2")
-    assert inbox.judge(CHANNEL, written(again), NOW + 1) == Heard(again, "other")
+    assert inbox.judge(CHANNEL, written(again), NOW + 1) == Heard(again, "other", NOW + 1)
 
 
 @pytest.mark.parametrize("what", [BUST, SELECT])

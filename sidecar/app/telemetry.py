@@ -1,0 +1,72 @@
+"""What is told of a sidecar while it runs, and to whom."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from sidecar import __version__
+from sidecar.adapters.logs import Logs, lines
+from sidecar.adapters.output import Output
+from sidecar.adapters.telemetry import prometheus_text
+from sidecar.core.instruments import PoolReadings, Readings
+from sidecar.core.journal import Journals
+from sidecar.core.metrics import Metrics
+from sidecar.core.ports import Clock
+from sidecar.core.routes import Origin
+from sidecar.core.settings import Config
+from sidecar.http1.pool import Pool
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at how late the event loop is."""
+
+
+class Telemetry:
+    """The log and the metrics."""
+
+    def __init__(self, config: Config, descriptor: int, clock: Clock) -> None:
+        """`descriptor` is where the log goes."""
+        self._clock = clock
+        self._output = Output(descriptor)
+        self._metrics = Metrics(__version__, config.routes, config.tenants)
+        form = lines(config.log_format, descriptor, os.environ)
+        self._logs = Logs(form, self._output.write, config.log_level, clock)
+        self.journal = Journals(self._logs, self._metrics)
+
+    @property
+    def lines_dropped(self) -> int:
+        """Log lines lost so far."""
+        return self._output.dropped
+
+    def configure(self, config: Config) -> None:
+        """Tell of what this configuration has from now on."""
+        self._metrics.configure(config.routes, config.tenants)
+
+    async def text(self, readings: Readings) -> bytes:
+        """Return everything measured as Prometheus text."""
+        return await prometheus_text(self._metrics.families(readings))
+
+    async def run(self, readings: Callable[[], Readings]) -> None:
+        """Look for ever how late the event loop is."""
+        while True:
+            due = self._clock.now() + LOOK_EVERY
+            await self._clock.sleep(LOOK_EVERY)
+            self._metrics.loop_was_late(max(0.0, self._clock.now() - due))
+
+    def close(self) -> None:
+        """Write what is still to be written; blocks for a second at most."""
+        self._output.close()
+
+
+def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolReadings]:
+    """Tell how the connections to each host and port are used, however many pools lead there."""
+    found: defaultdict[tuple[str, int], list[PoolReadings]] = defaultdict(list)
+    for origin, pool in pools.items():
+        found[origin.host, origin.port].append(pool.readings())
+    return {
+        address: PoolReadings(
+            sum(each.active for each in there),
+            sum(each.idle for each in there),
+            sum(each.waiting for each in there),
+        )
+        for address, there in found.items()
+    }

@@ -1,0 +1,35 @@
+"""Which tenants have series of their own; the others share one, since clients name tenants as they like."""
+
+from sidecar.core.tenants import TenantRule
+
+MOST_TENANTS = 100
+"""Tenants told apart in metrics: those the configuration names, then those that come first."""
+OTHER = "_other"
+
+
+class TenantLabels:
+    """Bounds the label `tenant`. Without tenants it is empty."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+        self.foreseen: tuple[str, ...] = ()
+        """Labels that have series before anybody asks."""
+
+    def configure(self, rule: TenantRule | None) -> None:
+        """Give those that the rule names their places; None where no request names any."""
+        if rule is None:
+            self.foreseen = ()
+            return
+        names = sorted(rule.allow | ({rule.default} if rule.default else set()))
+        self._named.update(names[: max(0, MOST_TENANTS - len(self._named))])
+        known = tuple(name for name in names if name in self._named)
+        closed = rule.allow and len(known) == len(names)
+        self.foreseen = known if closed else (*known, OTHER)
+
+    def label(self, tenant: str) -> str:
+        """Return the tenant, or what it shares with others."""
+        if tenant and tenant not in self._named:
+            if len(self._named) >= MOST_TENANTS:
+                return OTHER
+            self._named.add(tenant)
+        return tenant
