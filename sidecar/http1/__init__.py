@@ -54,6 +54,7 @@ Who may close what
 | a connection | itself                    | its peer broke the rules, or was silent too long           |
 | `tunnel`     | one direction             | when its source has ended; both when either breaks         |
 | `pool`       | idle connections          | too old, too many, or no longer configured                 |
+|              | parting ones              | cut off, the oldest first, when there are too many         |
 | the listener | every client              | at the end of a drain                                      |
 
 The client's own leaving cancels its story, and with it the exchange. Nobody else closes anything. There are two

@@ -3,6 +3,9 @@
 An exchange borrows one, by `take` if one is idle, else by `connect`, and returns it with `give_back`, which closes
 what cannot carry another exchange. When all are busy, exchanges wait in line; the line and the wait are bounded
 too, by the same numbers as connecting is.
+
+A connection that parts keeps nobody out: it makes room at once. Of those at most as many as may be open are given
+their time; one more, and the oldest is cut off.
 """
 
 import asyncio
@@ -31,6 +34,7 @@ class Pool:
         self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
+        self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to
         self._opening = 0
         self._line: deque[asyncio.Future[None]] = deque()
         self._called = 0
@@ -122,14 +126,22 @@ class Pool:
         return connection
 
     def _make(self) -> UpstreamConnection:
-        return self._kind(self._deadlines, self._lost)
+        return self._kind(self._deadlines, self._leaving)
 
-    def _lost(self, connection: UpstreamConnection) -> None:
+    def _leaving(self, connection: UpstreamConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
         if connection in self._open:
             self._open.discard(connection)
             self._call_next()
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection.closed:
+            self._parting.pop(connection, None)
+            return
+        self._parting[connection] = None
+        if len(self._parting) > self.origin.max_connections:
+            oldest = next(iter(self._parting))
+            del self._parting[oldest]
+            oldest.abort()
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
@@ -148,6 +160,5 @@ class Pool:
     def close(self) -> None:
         """Close what is idle, and from now on what is given back."""
         self._closed = True
-        for connection in self._idle:
-            connection.part()
-        self._idle.clear()
+        while self._idle:
+            self._idle.pop().part()

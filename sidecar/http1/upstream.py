@@ -56,7 +56,7 @@ class UpstreamConnection(Connection):
         "_keep_alive",
         "_length",
         "_method",
-        "_on_lost",
+        "_on_leaving",
         "_scanned",
         "_sending",
         "_state",
@@ -67,9 +67,10 @@ class UpstreamConnection(Connection):
         "waited_for",
     )
 
-    def __init__(self, deadlines: Deadlines, on_lost: Callable[["UpstreamConnection"], None]) -> None:
+    def __init__(self, deadlines: Deadlines, on_leaving: Callable[["UpstreamConnection"], None]) -> None:
+        """`on_leaving` is told when it begins to part, and when it is gone."""
         super().__init__(deadlines)
-        self._on_lost = on_lost
+        self._on_leaving = on_leaving
         self._state = _IDLE
         self._method = b""
         self._interim: Callable[[Response], None] | None = None
@@ -237,7 +238,7 @@ class UpstreamConnection(Connection):
         super().connection_lost(exc)
         if self._state is _AWAITING:
             self._fail(UpstreamUnreachable("the upstream's connection was lost before it answered"))
-        self._on_lost(self)
+        self._on_leaving(self)
 
     def deadline_passed(self) -> None:
         """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
@@ -275,6 +276,7 @@ class UpstreamConnection(Connection):
         self._sink = None
         self._watch_last_word()
         self.close()
+        self._on_leaving(self)
 
     def _watch_last_word(self) -> None:
         self._unread_before = self.unread()
