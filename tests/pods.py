@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -268,7 +268,10 @@ class Fleet:
             finally:
                 collecting.cancel()
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(pod.close() for pod in self._pods))
         await self.client.aclose()
 

@@ -14,6 +14,7 @@ from typing import Self
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 PATIENCE = 10.0
 
@@ -240,10 +241,22 @@ class Cluster:
         for node in self.nodes:
             node.kill()
 
+    def node_of(self, key: str) -> RedisServer:
+        """The one that holds this key."""
+        slot = key_slot(key.encode())
+        return next(node for number, node in enumerate(self.nodes, 1) if slot < number * 16384 // 3)
+
+    def answers(self, node: RedisServer) -> bool:
+        """Whether questions about keys are answered there; not when it misses other nodes, but where it may."""
+        return b"cluster_state:ok" in self._info(node)
+
     def _is_whole(self, node: RedisServer) -> bool:
+        return self.answers(node) and b"cluster_known_nodes:3" in self._info(node)
+
+    def _info(self, node: RedisServer) -> bytes:
         with node.client() as client:
-            state = client.execute_command("CLUSTER", "INFO")
-        return b"cluster_state:ok" in state and b"cluster_known_nodes:3" in state
+            state: bytes = client.execute_command("CLUSTER", "INFO")
+        return state
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -23,17 +23,15 @@ PAYMENTS = request("payments", tenant="acme")
 
 @pytest.fixture
 async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    fleet = Fleet(redis_server)
-    yield fleet
-    await fleet.close()
+    async with Fleet(redis_server) as fleet:
+        yield fleet
 
 
 @pytest.fixture
 async def fleet_of_one_server(own_redis: RedisServer) -> AsyncIterator[Fleet]:
     """On a server the test may stop."""
-    fleet = Fleet(own_redis)
-    yield fleet
-    await fleet.close()
+    async with Fleet(own_redis) as fleet:
+        yield fleet
 
 
 def millis() -> int:
@@ -425,15 +423,62 @@ async def test_b52_a_select_of_all_busts_everything(fleet: Fleet) -> None:
 
 async def test_b52_in_a_cluster_everybody_hears_and_is_counted(cluster: Cluster) -> None:
     """Pods listen at nodes of their own choice; a select published at one reaches and counts them all."""
-    fleet = Fleet(cluster.nodes[0], cluster=True)
-    pods = [await fleet.pod() for _ in range(5)]
-    for pod in pods:
-        await pod.token(LEDGER)
-    listeners = [await listening(fleet, node) for node in cluster.nodes]
-    assert sum(listeners) == 5
-    assert await pods[0].bust(service="ledger") == 5
-    await until(lambda: not any(pod.holds(LEDGER) for pod in pods))
-    await fleet.close()
+    async with Fleet(cluster.nodes[0], cluster=True) as fleet:
+        pods = [await fleet.pod() for _ in range(5)]
+        for pod in pods:
+            await pod.token(LEDGER)
+        listeners = [await listening(fleet, node) for node in cluster.nodes]
+        assert sum(listeners) == 5
+        assert await pods[0].bust(service="ledger") == 5
+        await until(lambda: not any(pod.holds(LEDGER) for pod in pods))
+
+
+async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(cluster: Cluster) -> None:
+    """Whichever it is, and although what is left of the Cluster answers no question any more."""
+    async with Fleet(cluster.nodes[0], cluster=True) as fleet:
+        await fleet.pod()
+        dead = await node_of_the_pod(fleet, cluster)
+        dead.kill()
+        others = [node for node in cluster.nodes if node is not dead]
+        async with asyncio.timeout(20):
+            while any(cluster.answers(node) for node in others):
+                await asyncio.sleep(0.02)
+            while not [node for node in others if await listening(fleet, node)]:
+                await asyncio.sleep(0.02)
+
+
+async def test_b47_what_a_dead_node_did_not_hold_crosses_over_as_before(cluster: Cluster) -> None:
+    """Where a Cluster may go on with the nodes it has left, a pod catches up there and hears the next bust."""
+    dead = cluster.nodes[0]
+    for node in cluster.nodes:
+        with node.client() as client:
+            client.config_set("cluster-require-full-coverage", "no")
+    async with fleet_without(dead, cluster) as fleet:
+        pods = [await fleet.pod(), await fleet.pod()]
+        while not await listening(fleet, dead):
+            pods.append(await fleet.pod())
+        dead.kill()
+        await until(lambda: not all(pod.hears for pod in pods))
+        await until(lambda: all(pod.up for pod in pods), within=20)
+        for pod in pods:
+            await pod.token(LEDGER)
+        await pods[0].refuse(LEDGER)
+        await until(lambda: not any(pod.holds(LEDGER) for pod in pods[1:]))
+        assert await pods[0].bust(tenant="acme") == len(pods)
+
+
+def fleet_without(node: RedisServer, cluster: Cluster) -> Fleet:
+    """One whose prefix puts what it needs on the other nodes."""
+    while True:
+        fleet = Fleet(cluster.nodes[0], cluster=True)
+        keys = (LEDGER.key, "m2m:revoked", "m2m:probe")
+        if node not in {cluster.node_of(fleet.prefix + key) for key in keys}:
+            return fleet
+
+
+async def node_of_the_pod(fleet: Fleet, cluster: Cluster) -> RedisServer:
+    (node,) = [node for node in cluster.nodes if await listening(fleet, node)]
+    return node
 
 
 async def listening(fleet: Fleet, node: RedisServer) -> int:
@@ -517,13 +562,12 @@ async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -
 
 async def test_without_keys_busts_cross_over_unsigned(redis_server: RedisServer) -> None:
     """`encryption: none`: the pods behave the same; a signed message comes from a fleet of another kind."""
-    fleet = Fleet(redis_server, sealed=False)
-    one, other = await fleet.pod(), await fleet.pod()
-    for pod in (one, other):
-        await pod.token(LEDGER)
-    async with fleet.messages() as messages:
-        await one.refuse(LEDGER)
-        await until(lambda: not other.holds(LEDGER))
-    assert [message["mac"] for message in messages] == [""]
-    assert await other.token(LEDGER) == "canary-token-2"
-    await fleet.close()
+    async with Fleet(redis_server, sealed=False) as fleet:
+        one, other = await fleet.pod(), await fleet.pod()
+        for pod in (one, other):
+            await pod.token(LEDGER)
+        async with fleet.messages() as messages:
+            await one.refuse(LEDGER)
+            await until(lambda: not other.holds(LEDGER))
+        assert [message["mac"] for message in messages] == [""]
+        assert await other.token(LEDGER) == "canary-token-2"

@@ -58,9 +58,8 @@ class _Timed:
 
 @pytest.fixture
 async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    fleet = Fleet(redis_server)
-    yield fleet
-    await fleet.close()
+    async with Fleet(redis_server) as fleet:
+        yield fleet
 
 
 async def test_b30_a_rejection_reaches_every_pods_memory(fleet: Fleet) -> None:
@@ -120,12 +119,9 @@ async def test_b53_another_program_may_tell_of_rotated_credentials(fleet: Fleet)
 
 async def test_credentials_stay_in_the_pod_where_redis_is_not_sealed(redis_server: RedisServer) -> None:
     """Each reads its own: a client secret in the clear would outlive every token."""
-    fleet = Fleet(redis_server, sealed=False)
-    try:
+    async with Fleet(redis_server, sealed=False) as fleet:
         secrets = Secrets()
         for pod in (await fleet.pod(), await fleet.pod()):
             await secrets.read(pod)
         assert len(secrets.source.reads) == 2
         assert await fleet.client.keys(f"{fleet.prefix}*credentials*") == []
-    finally:
-        await fleet.close()

@@ -102,13 +102,10 @@ async def with_keys(redis: RedisServer, sizes: Sequence[int]) -> tuple[list[Figu
 
 
 async def _measure(redis: RedisServer, pods: int, keys: int) -> Grown:
-    fleet = Fleet(redis)
-    await fleet.client.flushall()
-    try:
+    async with Fleet(redis) as fleet:
+        await fleet.client.flushall()
         members = await in_turn(pods, fleet.pod, AT_A_TIME)
         return await _grown(fleet, members, [request(f"service-{number}") for number in range(keys)])
-    finally:
-        await fleet.close()
 
 
 async def _grown(fleet: Fleet, pods: Sequence[Pod], requests: Sequence[TokenRequest]) -> Grown:

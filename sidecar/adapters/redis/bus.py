@@ -1,12 +1,13 @@
 """Hears the other pods and other programs, and tells them of what operators revoke.
 
 A message only ever evicts. It counts on its own channel and nowhere else, and what is missed while the link is down
-is made up for: nothing counts as heard again before the revocations of that time were read, and every token held was
+is made up for: the bus counts as up again only when the revocations of that time were read, and every token held was
 compared with the generation its key has now.
 """
 
 import asyncio
 import math
+from collections.abc import Iterator
 from hashlib import sha256
 from itertools import count
 
@@ -65,21 +66,24 @@ class RedisBus:
 
     async def run(self) -> None:
         """See the port."""
-        pause = FIRST_PAUSE
+        pauses = self._pauses()
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
-                async with Subscription(self._client, self._hearing.channels, turn) as subscription:
-                    await self._catch_up()
-                    self.up, pause = True, FIRST_PAUSE
-                    await self._listen(subscription)
-            except (RedisError, RedisClusterException, OSError):  # TimeoutError, for silence, is one too
+                async with (
+                    Subscription(self._client, self._hearing.channels, turn) as subscription,
+                    asyncio.TaskGroup() as together,
+                ):
+                    together.create_task(self._catch_up())
+                    together.create_task(self._listen(subscription))
+            except* (RedisError, RedisClusterException, OSError):  # TimeoutError, for silence, is one too
                 pass
-            except Exception as bug:  # noqa: BLE001  whatever it is, the next attempt may go well
-                self._journal.tell(Failed.of("hearing the fleet", bug))
+            except* Exception as bugs:  # noqa: BLE001  whatever it is, the next attempt may go well
+                self._journal.tell(Failed.of("hearing the fleet", bugs.exceptions[0]))
             finally:
+                if self.up:
+                    pauses = self._pauses()
                 self.up = False
-            await self._clock.sleep(pause * self._randomness.uniform(0.5, 1.5))
-            pause = min(2 * pause, MAX_PAUSE)
+            await self._clock.sleep(next(pauses))
 
     async def publish(self, chosen: Selector) -> int | None:
         """See the port. In this pod it holds at once, whatever becomes of the message."""
@@ -98,15 +102,32 @@ class RedisBus:
         await asyncio.gather(*self._writing, return_exceptions=True)
         await disconnect(self._client)
 
+    def _pauses(self) -> Iterator[float]:
+        pause = FIRST_PAUSE
+        while True:
+            yield pause * self._randomness.uniform(0.5, 1.5)
+            pause = min(2 * pause, MAX_PAUSE)
+
     async def _catch_up(self) -> None:
-        """Learn what was revoked and bust since we last heard anything. Raises TimeoutError without an answer."""
+        """Learn what was revoked and bust since we last heard everything; until that is known, ask again.
+
+        What is heard meanwhile counts: a Cluster that has lost some of its nodes may have no answer for long, and
+        the others' busts arrive all the same.
+        """
+        pauses = self._pauses()
+        while not await self._know_what_was_missed():
+            await self._clock.sleep(next(pauses))
+        self.up = True
+
+    async def _know_what_was_missed(self) -> bool:
         at_start = self._heard_until == -math.inf
         since = self._clock.now() - self._hearing.memory if at_start else self._heard_until
         complete_since = await self._revoked.load(since, self._recall)
         generations = await self._store.generations(list(self._evictions.held()))
         if complete_since is None or generations is None:
-            raise TimeoutError
+            return False
         self._hearing.drop_missed(generations, complete_since if since < complete_since else -math.inf)
+        return True
 
     def _recall(self, payload: bytes) -> None:
         self._hearing.recall(payload, self._revoked.offset)
@@ -119,7 +140,8 @@ class RedisBus:
                     self._write_down(chosen)
                 await asyncio.sleep(0)  # a flood must not keep the requests waiting
         finally:
-            self._heard_until = self._clock.now() - subscription.silence
+            if self.up:
+                self._heard_until = self._clock.now() - subscription.silence
 
     def _write_down(self, chosen: Selector) -> None:
         """Keep another program's revocation for the pods that do not hear it now.

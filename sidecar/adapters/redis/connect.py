@@ -59,9 +59,7 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
     """Make a client that connects when first used; `timeout` in seconds for each step."""
     options = _options(settings.tls, settings.username, settings.password, timeout)
     if settings.cluster:
-        return RedisCluster(
-            startup_nodes=[ClusterNode(host, port) for host, port in settings.hosts], **options
-        )
+        return _cluster(settings, options)
     if settings.unix_path:
         return Redis(unix_socket_path=settings.unix_path, db=settings.database, **options)
     if settings.sentinel is not None:
@@ -79,6 +77,28 @@ async def disconnect(client: Client) -> None:
     elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
         closing.append(client.connection_pool.sentinel_manager.aclose())
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+class _Commands:
+    """Where a command has its keys: all that is asked of a Cluster by key is a script, whose keys redis-py finds
+    by itself, or a GET.
+
+    redis-py would ask the first node it knows for a table of all commands whenever it connects, and could not
+    connect at all while just that node is dead.
+    """
+
+    async def initialize(self, node: ClusterNode | None = None) -> None:
+        """Ask nobody."""
+
+    async def get_keys(self, *command: str) -> tuple[str, ...]:
+        """Return the key of a GET."""
+        return command[1:2]
+
+
+def _cluster(settings: RedisSettings, options: _Options) -> RedisCluster:
+    client = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in settings.hosts], **options)
+    client.commands_parser = _Commands()  # type: ignore[assignment]
+    return client
 
 
 def _found_by_sentinels(settings: RedisSettings, options: _Options, timeout: float) -> Redis:

@@ -1,5 +1,6 @@
 """What was revoked of late, kept for the pods that were away: one sorted set of signed messages by their moment."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -117,9 +118,11 @@ class RevokedSet:
 
 
 async def _listeners(channel: str, client: Client) -> int:
-    everywhere = {"target_nodes": RedisCluster.ALL_NODES} if isinstance(client, RedisCluster) else {}
-    found = await client.pubsub_numsub(channel, **everywhere)
-    return sum(number for _, number in found)
+    if not isinstance(client, RedisCluster):
+        return sum(number for _, number in await client.pubsub_numsub(channel))
+    asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())
+    found = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
+    return sum(number for each in found if not isinstance(each, BaseException) for _, number in each)
 
 
 def _ms(seconds: float) -> int:
