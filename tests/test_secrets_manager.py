@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.adapters import secrets_manager
-from sidecar.adapters.secrets_manager import ATTEMPTS, SecretsManager
+from sidecar.adapters.secrets_manager import ATTEMPTS, TOTAL_LIMIT, SecretsManager
 from sidecar.core.credentials import AwsSecretCredentials, Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import SecretRead, SecretUnread
@@ -24,10 +23,9 @@ SNAKE = {"client_id": "me", "client_secret": "canary-1"}
 class Reader:
     """Reads secrets as a sidecar does."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
+    def __init__(self, total_limit: float = TOTAL_LIMIT) -> None:
         self.journal = RecordingJournal()
-        self.manager = SecretsManager(self.clock, self.journal)
+        self.manager = SecretsManager(FakeClock(), self.journal, total_limit=total_limit)
 
     async def read(
         self, spec: AwsSecretCredentials, *, tenant: str = "", rejected: Credentials | None = None
@@ -197,16 +195,15 @@ async def test_b61_nobody_there_is_unreachable(aws: Aws, reader: Reader) -> None
     assert reader.unread().reason == "unreachable"
 
 
-async def test_b61_an_answer_that_does_not_come_is_not_waited_for(
-    aws: Aws, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_b61_an_answer_that_does_not_come_is_not_waited_for(aws: Aws) -> None:
     """The caller is free after the limit, whatever the threads still do."""
-    monkeypatch.setattr(secrets_manager, "TOTAL_LIMIT", 0.2)
+    reader = Reader(total_limit=0.2)
     aws.create("s", SNAKE)
     aws.hold = threading.Event()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(TokenUnavailable, match="no answer in time"):
             await reader.read(aws.spec("s"))
+    reader.manager.close()
     assert reader.unread().reason == "unreachable"
 
 

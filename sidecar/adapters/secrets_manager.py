@@ -132,9 +132,11 @@ def _answer(future: Future[_Found], question: Callable[[], _Found]) -> None:
 class SecretsManager:
     """What all sources of a process share: the threads, and a client for each region and endpoint."""
 
-    def __init__(self, clock: Clock, journal: Journal) -> None:
+    def __init__(self, clock: Clock, journal: Journal, *, total_limit: float = TOTAL_LIMIT) -> None:
+        """`total_limit` in seconds: how long a caller waits."""
         self.clock = clock
         self.journal = journal
+        self._total_limit = total_limit
         self._threads = _Threads()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], _Client] = {}
@@ -144,9 +146,9 @@ class SecretsManager:
         return SecretSource(self, spec)
 
     async def ask(self, region: str, endpoint: str, question: Callable[[_Client], _Found]) -> _Found:
-        """Ask in a thread, waiting at most TOTAL_LIMIT. Raises whatever `question` does, and TimeoutError."""
+        """Ask in a thread, within the limit. Raises whatever `question` does, and TimeoutError."""
         future = self._threads.submit(lambda: question(self._client(region, endpoint)))
-        async with asyncio.timeout(TOTAL_LIMIT):
+        async with asyncio.timeout(self._total_limit):
             return await asyncio.wrap_future(future)
 
     def close(self) -> None:
