@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -254,6 +255,23 @@ async def test_b81_what_cannot_be_read_keeps_the_old_configuration(
     await relay.app.stop()
     (failed,) = relay.events("reload_failed")
     assert str(file.path) in str(failed["error"])
+
+
+async def test_b81_what_cannot_be_put_together_changes_nothing(
+    relay: Running, file: File, upstream: Upstream, other: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sound file, but its secrets are in AWS and there is no boto3 on this machine: the old one goes on whole."""
+    monkeypatch.setitem(sys.modules, "sidecar.adapters.secrets_manager", None)
+    before = (await status(relay))["routes"]
+    credentials = {"app": {"aws_secret": {"id": "app", "region": "eu-west-1"}}}
+    tokens = {"api": {"token_endpoint": "https://auth.test/token", "credentials": "app"}}
+    settings = {"credentials": credentials, "tokens": tokens, "cache": {"memory_ttl": "1s"}}
+    with pytest.raises(ImportError):
+        await reload(relay, file, routes=[route(other, "new", token="api")], **settings)
+    assert (await status(relay))["routes"] == before
+    assert (await relay.get()).status == 200
+    assert (len(upstream.requests), other.requests) == (1, [])
+    assert all('"new"' not in line for line in await metrics(relay))
 
 
 async def test_b81_no_request_fails_while_configurations_change(

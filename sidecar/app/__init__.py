@@ -21,7 +21,7 @@ from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
 from sidecar.core.instruments import FleetReadings, Readings
-from sidecar.core.ports import Clock, Randomness, TokenSource
+from sidecar.core.ports import Clock, Randomness
 from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
@@ -87,7 +87,7 @@ class Sidecar:
 
     def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
         cache = TokenCache(
-            source=self._source(config),
+            source=self._member.source(self._fetching.source(config)),
             fleet=self._member.fleet,
             revocations=self._member.revocations,
             clock=self._clock,
@@ -179,8 +179,8 @@ class Sidecar:
     async def reload(self, config: Config) -> None:
         """Put a new configuration in force for the requests to come; those in flight keep the old one.
 
-        Tokens and connections that the new one can use are kept. Raises ConfigError, changing nothing, when it
-        changes what only a restart can.
+        Tokens and connections that the new one can use are kept. Raises ConfigError when it changes what only a
+        restart can. Nothing has changed after that, or whatever else is raised while the new one is put together.
         """
         faults = tuple(
             Fault("reload", path, "changing this takes a restart")
@@ -199,9 +199,12 @@ class Sidecar:
         )
         if faults:
             raise ConfigError(faults)
+        fetching = self._fetching.source(config)
+        table = self._table(config, self.address)
         self._config = config
-        self._cache.use(self._source(config), memory_ttl=config.cache.memory_ttl)
-        self._proxy.table = self._table(config, self.address)
+        self._member.credentials.memory_ttl = config.cache.memory_ttl
+        self._cache.use(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
+        self._proxy.table = table
         self._telemetry.configure(config)
         self._journal.tell(Reloaded(routes=len(config.routes)))
         self._run(self._warm_up(config.routes))
@@ -215,18 +218,16 @@ class Sidecar:
         except Exception as bug:  # noqa: BLE001  the next reload must still be possible
             self._journal.tell(Failed.of("reload", bug))
 
-    def _source(self, config: Config) -> TokenSource:
-        return self._member.source(self._fetching.source(config))
-
     def _table(self, config: Config, listen: str) -> Table:
+        router = Router(config.routes, listen)
+        tenants = Tenants(config.tenants) if config.tenants is not None else None
         origins = {route.origin for route in config.routes}
         for origin in self._pools.keys() - origins:
             self._pools.pop(origin).close()
         for origin in origins - self._pools.keys():
             self._pools[origin] = Pool(origin, self._deadlines)
         pools = {route.name: self._pools[route.origin] for route in config.routes}
-        tenants = Tenants(config.tenants) if config.tenants is not None else None
-        return Table(Router(config.routes, listen), pools, tenants)
+        return Table(router, pools, tenants)
 
     # What the admin server asks
 

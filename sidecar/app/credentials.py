@@ -50,7 +50,6 @@ class CredentialSources:
 
     def of(self, config: Config) -> Mapping[str, CredentialSource]:
         """Return the source of each entry, by its name."""
-        self._cache.memory_ttl = config.cache.memory_ttl
         return {name: self._source(spec) for name, spec in config.credentials.items()}
 
     def close(self) -> None:
