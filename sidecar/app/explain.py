@@ -13,7 +13,7 @@ from sidecar.core import grants, verification
 from sidecar.core.challenge import Challenge, Verdict, judge
 from sidecar.core.credentials import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import RequestRefused
-from sidecar.core.events import Event
+from sidecar.core.journal import Journals
 from sidecar.core.keys import Verification
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
@@ -90,16 +90,6 @@ class Explanation:
     answer: dict[str, object] | None
 
 
-class _Silent:
-    """A journal that nobody reads."""
-
-    def tell(self, event: Event) -> None:
-        """Nothing happens that anybody is told."""
-
-    def request_finished(self, record: RequestRecord) -> None:
-        """Nor are there requests."""
-
-
 class _WithoutKeys:
     """Judges all of a caller's token but its signature: the keys for that would have to be asked for."""
 
@@ -115,7 +105,7 @@ class _WithoutKeys:
 async def explain(config: Config, head: bytes) -> Explanation:
     """Tell what a request with this head would meet. Raises ConfigError when an encryption key cannot be read."""
     clock = SystemClock()
-    member = membership(config, clock=clock, randomness=SystemRandomness(), journal=_Silent())
+    member = membership(config, clock=clock, randomness=SystemRandomness(), journal=Journals())
     callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
     callers.use(_WithoutKeys(clock))
     tenants = Tenants(config.tenants) if config.tenants is not None else None

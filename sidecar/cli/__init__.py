@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.cli import bust, demo, explain, flags, keygen, run, schema, validate
+from sidecar.cli import bust, check, demo, explain, flags, keygen, run, schema, validate
 from sidecar.cli.exits import (
     EXIT_BUG,
     EXIT_CONFIGURATION,
@@ -37,6 +37,7 @@ class Command(Protocol):
 COMMANDS: Mapping[str, Command] = {
     "run": run,
     "validate": validate,
+    "check": check,
     "explain": explain,
     "bust": bust,
     "keygen": keygen,

@@ -1,0 +1,83 @@
+"""`sidecar check`."""
+
+import argparse
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from sidecar.cli import flags
+from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
+from sidecar.cli.terminal import Colour, Terminal, harmless
+
+if TYPE_CHECKING:
+    from sidecar.core.checks import Checked
+
+MEANING = (
+    "try all that the configuration names: names, TLS, secrets, token endpoints, Redis; fetch each token once"
+)
+EXAMPLE = "sidecar check --config sidecar.yaml --tenant acme"
+PATIENCE = 30.0
+
+_COLOURS: dict[str, Colour] = {"ok": "green", "failed": "red", "skipped": "dim"}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take a configuration, and for whom to ask."""
+    flags.add_configuration(parser)
+    parser.add_argument(
+        "--tenant", metavar="ID", default="", help="whose tokens to fetch; else the default's"
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=PATIENCE, help="for all of it (%(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(usage=parser.error)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Check; exit code 1 where something failed."""
+    import asyncio
+
+    from sidecar.app.check import check
+    from sidecar.config import load
+    from sidecar.core.tenants import canonical
+
+    config = load(arguments.config, flags.environ(arguments))
+    tenant = arguments.tenant
+    if not 0 < arguments.timeout <= 600:
+        arguments.usage("--timeout wants a number of seconds, at most 600")
+    if tenant:
+        rule = config.tenants
+        try:
+            tenant = canonical(tenant)
+        except ValueError as error:
+            arguments.usage(f"--tenant: {error}")
+        if rule is None or (rule.allow and tenant not in rule.allow):
+            arguments.usage("--tenant: the configuration serves no such tenant")
+    show = _json if arguments.json else _lines
+    return asyncio.run(show(check(config, tenant, arguments.timeout)))
+
+
+async def _lines(found: "AsyncIterator[Checked]") -> int:
+    terminal = Terminal(sys.stdout)
+    failed = count = 0
+    async for each in found:
+        count += 1
+        failed += each.outcome == "failed"
+        outcome = terminal.paint(_COLOURS[each.outcome], f"{each.outcome:<7}")
+        spent = f"{each.seconds * 1000:>6.0f} ms" if each.outcome != "skipped" else " " * 9
+        print(f"{outcome}  {spent}  {harmless(each.about)}: {each.step}: {harmless(each.detail)}", flush=True)
+        if each.hint:
+            print(f"{'':20}{terminal.paint('yellow', harmless(each.hint))}", flush=True)
+    print(f"{count} steps, {failed} failed")
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+async def _json(found: "AsyncIterator[Checked]") -> int:
+    import json
+    from dataclasses import asdict
+
+    steps = [each async for each in found]
+    ok = all(each.outcome != "failed" for each in steps)
+    print(json.dumps({"ok": ok, "steps": [asdict(each) for each in steps]}, indent=2))
+    return EXIT_OK if ok else EXIT_FAILED
