@@ -57,8 +57,8 @@ class AdminState(Protocol):
     def started(self) -> bool:
         """Tell whether start-up is over."""
 
-    def status(self) -> dict[str, object]:
-        """Return what `/status` shows, of types that JSON knows."""
+    def status(self, chosen: Selector) -> dict[str, object]:
+        """Return what `/status` shows, of types that JSON knows; of tokens, those that carry these labels."""
 
     async def metrics(self) -> bytes:
         """Return Prometheus text, format 0.0.4."""
@@ -144,8 +144,8 @@ def _pages(state: AdminState) -> dict[str, _Page]:
         done = state.started()
         return _json(200 if done else 503, {"started": done})
 
-    async def status(_: web.BaseRequest) -> web.Response:
-        return _json(200, state.status())
+    async def status(request: web.BaseRequest) -> web.Response:
+        return _json(200, state.status(_asked_for(request)))
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return _response(200, await state.metrics(), _METRICS)
@@ -158,6 +158,11 @@ def _pages(state: AdminState) -> dict[str, _Page]:
         "/metrics": _Page(metrics),
         "/bust": _Page(partial(_bust, state), ("POST",)),
     }
+
+
+def _asked_for(request: web.BaseRequest) -> Selector:
+    """Read `?tenant=acme&service=ledger`; whatever else is asked for is not looked at."""
+    return frozenset((name, request.query[name]) for name in ("tenant", "service") if request.query.get(name))
 
 
 async def _bust(state: AdminState, request: web.BaseRequest) -> web.Response:
@@ -195,7 +200,11 @@ def _chosen(body: bytes) -> Selector:
         members = None
     if not isinstance(members, dict) or not members:
         raise ValueError('write a JSON object: labels and their values, or {"all": true}')
-    return frozenset() if members == {"all": True} else selector(members)
+    if "all" not in members:
+        return selector(members)
+    if members["all"] is not True or len(members) > 1:
+        raise ValueError("`all` stands alone, and its value is true")
+    return frozenset()
 
 
 def _json(status: int, body: dict[str, object], content_type: str = "application/json") -> web.Response:

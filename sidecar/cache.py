@@ -1,7 +1,7 @@
 """TokenCache: memory, then the flight, then the source; what follows a refusal; and what other pods say."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 
 from sidecar.core.backoff import Setbacks
@@ -9,10 +9,11 @@ from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
-from sidecar.core.memory import Held, Lru, TokenStatus, hold
+from sidecar.core.memory import Held, Lru, hold
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
+from sidecar.core.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.flight import SingleFlight, wait, within
 
 CALLER_LIMIT = 15.0
@@ -52,6 +53,7 @@ class TokenCache:
         self._memory_ttl = memory_ttl
         self._memory: Lru[Held] = Lru(max_entries)
         self._setbacks = Setbacks(max_entries)
+        self._troubles = Troubles(max_entries)
         self._busts = Busts(max_entries)
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
@@ -139,21 +141,16 @@ class TokenCache:
         await self._flights.close()
         await asyncio.gather(*self._telling, return_exceptions=True)
 
-    def status(self, now: float) -> list[TokenStatus]:
-        """List the usable tokens in memory."""
-        return [
-            TokenStatus(
-                token=held.request.name,
-                service=held.request.service,
-                tenant=held.request.tenant,
-                fp=held.token.fingerprint,
-                expires_in=held.token.expires_at - now,
-                age=now - held.token.fetch_began,
-                last_used=max(0.0, now - held.until + self._memory_ttl),
-            )
-            for held in self._memory
-            if held.token.freshness(now) is not Freshness.STALE
-        ]
+    def status(self, now: float, chosen: Selector = frozenset()) -> Iterator[TokenStatus]:
+        """Tell of the tokens that carry these labels, wanted ones that cannot be had first."""
+        return token_statuses(
+            self._memory,
+            self._troubles,
+            self._cool_downs,
+            memory_ttl=self._memory_ttl,
+            now=now,
+            chosen=chosen,
+        )
 
     def spare(self, request: TokenRequest) -> Token | None:
         """Return what memory has, due to be looked up again or not; whether it will do is the caller's to judge."""
@@ -284,6 +281,7 @@ class TokenCache:
         try:
             token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
         except TokenRefused as error:
+            self._troubles.note(request, str(error), self._clock.now())
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
@@ -293,9 +291,11 @@ class TokenCache:
             self._journal.tell(Failed("loading a token", type(bug).__name__))
             raise self._outage(request, TokenUnavailable("internal fault; see the log", 0.0)) from bug
         self._setbacks.clear(request.key)
+        self._troubles.end(request.key)
         return token
 
     def _outage(self, request: TokenRequest, error: TokenUnavailable) -> TokenUnavailable:
+        self._troubles.note(request, str(error), self._clock.now())
         jitter = self._randomness.uniform(1.0, 1.25)
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
 

@@ -62,12 +62,23 @@ class Running:
     async def get(self, target: bytes = b"/", *fields: bytes) -> Answer:
         return await self.ask(self.request(b"GET", target, *fields))
 
+    async def status(self, query: bytes = b"") -> dict[str, object]:
+        """What `/status` shows."""
+        answer = await ask(
+            self.app.admin_address, b"GET /status%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % query
+        )
+        shown: dict[str, object] = json.loads(answer.body)
+        return shown
+
+    async def rows(self, of: str, query: bytes = b"") -> list[dict[str, object]]:
+        """A list that `/status` shows: its routes, tokens, health or events."""
+        rows = (await self.status(query))[of]
+        assert isinstance(rows, list)
+        return rows
+
     async def tokens(self) -> list[dict[str, object]]:
-        """What the status page says about the tokens in memory."""
-        answer = await ask(self.app.admin_address, b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        tokens = json.loads(answer.body)["tokens"]
-        assert isinstance(tokens, list)
-        return tokens
+        """What it says about the tokens in memory."""
+        return [token for token in await self.rows("tokens") if token["state"] != "missing"]
 
     def request(self, method: bytes, target: bytes, *fields: bytes, body: bytes = b"") -> bytes:
         """A well-formed request; `fields` are whole lines without their CRLF."""

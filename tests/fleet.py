@@ -18,7 +18,7 @@ from sidecar.app import Sidecar
 from sidecar.config import load
 from sidecar.core.settings import Config
 from tests.authorization import AuthorizationServer
-from tests.processes import get
+from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
 from tests.wire import PATIENCE, Answer, ask
@@ -55,7 +55,7 @@ class Pod:
     async def joined(self) -> None:
         """Wait until it warmed up and hears the others."""
         async with asyncio.timeout(PATIENCE):
-            while not self.app.started() or (await self.status())["fleet"] != {"store": "up", "bus": "up"}:
+            while not self.app.started() or redis_health(await self.status()) != {"store": "up", "bus": "up"}:
                 await asyncio.sleep(0.005)
 
     def events(self, name: str) -> list[dict[str, object]]:

@@ -55,6 +55,13 @@ def get(target: bytes = b"/", *fields: bytes) -> bytes:
     return b"\r\n".join((b"GET %s HTTP/1.1" % target, b"Host: localhost", *fields, b"", b""))
 
 
+def redis_health(status: Mapping[str, object]) -> Mapping[str, str]:
+    """How `/status` says store and bus are."""
+    rows = status["health"]
+    assert isinstance(rows, list)
+    return {row["kind"]: row["state"] for row in rows if row["kind"] in ("store", "bus")}
+
+
 def answering(body: bytes, go: asyncio.Event | None = None) -> Script:
     """Answer with these bytes, after `go` if given."""
 

@@ -42,7 +42,8 @@ class State:
     def started(self) -> bool:
         return self.is_started
 
-    def status(self) -> dict[str, object]:
+    def status(self, chosen: Selector) -> dict[str, object]:
+        self.chosen = chosen
         return self.shown
 
     async def metrics(self) -> bytes:
@@ -369,6 +370,9 @@ async def test_b52_a_bust_names_a_set_and_tells_how_many_pods_heard_it(
         b"\xff",
         b"[" * 10_000,
         b'{"all": false}',
+        b'{"all": 1}',
+        b'{"all": 1.0}',
+        b'{"all": "true"}',
         b'{"all": 1, "tenant": "acme"}',
         b'{"all": true, "tenant": "acme"}',
         b'{"tenants": "acme"}',

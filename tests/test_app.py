@@ -188,8 +188,11 @@ async def test_the_admin_server_shows_what_is_in_force(
     """Status lists the new routes, and metrics have series for them before their first request."""
     await relay.get()
     await reload(relay, file, routes=[route(other, "new", match={"prefix": "/n"})])
-    shown = {"name": "new", "host": "", "prefix": "/n", "upstream": other.url, "token": ""}
-    assert (await status(relay))["routes"] == [shown]
+    routes = (await status(relay))["routes"]
+    assert isinstance(routes, list)
+    assert [(shown["name"], shown["prefix"], shown["upstream"]) for shown in routes] == [
+        ("new", "/n", other.url)
+    ]
     series = [line for line in await metrics(relay) if "_count{" in line]
     assert any('="new"' in line for line in series)
     assert not any('="plain"' in line for line in series)

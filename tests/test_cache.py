@@ -701,7 +701,7 @@ async def test_memory_and_flights_are_bounded() -> None:
     for request in requests[:5]:
         await rig.token(request)
     assert [rig.peek(request) for request in requests[:5]] == [None, None, "t3", "t4", "t5"]
-    assert len(rig.cache.status(rig.clock.now())) == 3
+    assert len(list(rig.cache.status(rig.clock.now()))) == 3
     rig.source.open.clear()
     calls = [asyncio.create_task(rig.token(request)) for request in requests[5:]]
     await settle()

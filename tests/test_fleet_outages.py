@@ -14,7 +14,7 @@ from statistics import quantiles
 import pytest
 
 from tests.authorization import AuthorizationServer
-from tests.processes import File, Load, Process, get, serving, spawn
+from tests.processes import File, Load, Process, get, redis_health, serving, spawn
 from tests.redis_server import RedisServer, free_port, own_redis  # noqa: F401  a fixture
 from tests.servers import Upstream
 from tests.wire import ask
@@ -68,8 +68,7 @@ class Fleet:
         return [(answer.status, json.loads(answer.body)["degraded"]) for answer in answers]
 
     async def _status(self, pod: Process) -> Mapping[str, str]:
-        status: Mapping[str, Mapping[str, str]] = json.loads((await ask(pod.admin, get(b"/status"))).body)
-        return status["fleet"]
+        return redis_health(json.loads((await ask(pod.admin, get(b"/status"))).body))
 
 
 class Loads:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO
@@ -15,12 +15,13 @@ from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descrip
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
+from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
-from sidecar.core.instruments import FleetReadings, Readings
+from sidecar.core.instruments import Readings
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
@@ -28,6 +29,7 @@ from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from sidecar.core.settings import Config
 from sidecar.core.tenants import Tenants, foreseeable
+from sidecar.core.traffic import Count, counts
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.server import Listener, ServerLimits
@@ -56,7 +58,8 @@ class Sidecar:
         self._clock = clock = clock or SystemClock()
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
-        self._telemetry = Telemetry(config, descriptor, clock)
+        self._status = Status(clock)
+        self._telemetry = Telemetry(config, descriptor, clock, self._status.listeners)
         self._journal = self._telemetry.journal
         self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
@@ -115,6 +118,7 @@ class Sidecar:
         self._run(self._deadlines.run())
         self._run(self._member.run())
         self._run(self._telemetry.run(self._readings))
+        self._run(self._status.run(self._counts))
         self._run(self._warm_up(self._config.routes))
         self._journal.tell(
             Started(
@@ -244,24 +248,30 @@ class Sidecar:
         """Tell whether every token was asked for once, with or without success."""
         return self._warm
 
-    def status(self) -> dict[str, object]:
-        """Return what `/status` shows."""
-        now = self._clock.now()
+    def status(self, chosen: Selector) -> dict[str, object]:
+        """Return what `/status` shows, and of tokens those that carry these labels."""
+        parts = Parts(
+            self._config, self._cache, self._fetching, self._member, self._pools, counts=self._counts()
+        )
         return {
-            "version": __version__,
-            "mode": self._config.cache.mode,
-            "fleet": _fleet_status(self._member.readings()),
             "listen": self.address,
-            "routes": [_route_status(route) for route in self._config.routes],
-            "tokens": [asdict(token) for token in self._cache.status(now)],
+            "started": self._warm,
+            "ready": asdict(self.ready()),
+            "in_flight": self._listener.busy,
+            "connections": len(self._listener.connections),
+            **self._status.read(parts, chosen),
         }
+
+    def _counts(self) -> Mapping[str, Count]:
+        return counts(self._config.routes, self._telemetry.of_requests())
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
         return await self._telemetry.text(self._readings())
 
     def _readings(self) -> Readings:
-        soonest_last = sorted(self._cache.status(self._clock.now()), key=lambda token: -token.expires_in)
+        held = (token for token in self._cache.status(self._clock.now()) if token.state != "missing")
+        soonest_last = sorted(held, key=lambda token: -token.expires_in)
         return Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
@@ -283,22 +293,6 @@ class Sidecar:
     async def bust(self, chosen: Selector) -> int | None:
         """Drop all tokens the selector means, in every pod; how many heard it."""
         return await self._member.bust(chosen)
-
-
-def _fleet_status(readings: FleetReadings | None) -> dict[str, object]:
-    if readings is None:
-        return {}
-    return {"store": "up" if readings.store_up else "down", "bus": "up" if readings.bus_up else "down"}
-
-
-def _route_status(route: Route) -> dict[str, object]:
-    return {
-        "name": route.name,
-        "host": route.host,
-        "prefix": route.prefix,
-        "upstream": f"{route.origin.scheme}://{route.origin.authority.decode()}{route.base_path}",
-        "token": route.token.name if route.token else "",
-    }
 
 
 async def serve(load: Callable[[], Config], sources: Sources) -> int:

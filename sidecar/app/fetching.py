@@ -1,11 +1,14 @@
 """What a sidecar fetches tokens with."""
 
 import time
+from collections.abc import Iterator
 
 from sidecar.adapters.secret_files import SecretReader
 from sidecar.adapters.token_endpoint import HttpAuthorizationServer
 from sidecar.app.credentials import CredentialSources
+from sidecar.app.health import ObservedServers
 from sidecar.callers import CallersByToken
+from sidecar.core.health import Health
 from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource, Verifier
 from sidecar.core.ration import Ration
 from sidecar.core.settings import Config
@@ -33,7 +36,8 @@ class Fetching:
         self._fingerprint_key = fingerprint_key
         self._credentials = credentials
         self._ration = Ration(burst=BURST, rate=RATE)
-        self._server = HttpAuthorizationServer()
+        self._http = HttpAuthorizationServer()
+        self._server = ObservedServers(self._http, clock)
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
         self._verifier: Verifier | None = None
@@ -56,9 +60,13 @@ class Fetching:
         )
         return RationedTokens(exchange, tenants=config.tenants, ration=self._ration, clock=self._clock)
 
+    def health(self) -> Iterator[tuple[str, Health]]:
+        """Tell how the authorization servers are that were asked, by host."""
+        return self._server.health()
+
     async def close(self) -> None:
         """End what is open."""
-        await self._server.close()
+        await self._http.close()
         self._credentials.close()
 
     def _prepare_to_verify(self, config: Config) -> None:

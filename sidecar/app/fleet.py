@@ -1,11 +1,13 @@
 """Whether a sidecar is on its own or one of a fleet, and what that means for its cache."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from sidecar.adapters.local import Alone, Unshared
 from sidecar.app.credentials import credential_cache
 from sidecar.cache import TokenCache
 from sidecar.core.events import SelectSent
+from sidecar.core.health import Health
 from sidecar.core.instruments import FleetReadings
 from sidecar.core.ports import Clock, CredentialStore, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector, describe
@@ -44,6 +46,9 @@ class Membership(Protocol):
 
     def readings(self) -> FleetReadings | None:
         """Tell how store and bus are; None where there are none."""
+
+    def health(self) -> Mapping[str, Health]:
+        """Tell how `store` and `bus` are, since when and why; empty where there are none."""
 
     async def close(self) -> None:
         """Leave."""
@@ -89,6 +94,10 @@ class Solo:
 
     def readings(self) -> None:
         """Nothing to tell."""
+
+    def health(self) -> Mapping[str, Health]:
+        """There are none."""
+        return {}
 
     async def close(self) -> None:
         """Give up what is under way."""

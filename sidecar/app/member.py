@@ -1,6 +1,7 @@
 """One sidecar of a fleet: the seal, the store, the shared source and the bus around its cache."""
 
 import base64
+from collections.abc import Mapping
 from itertools import product
 
 from sidecar.adapters.local import Unshared
@@ -18,6 +19,7 @@ from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Unencrypted
 from sidecar.core.evictions import EveryCache
+from sidecar.core.health import Health
 from sidecar.core.hearing import Hearing
 from sidecar.core.instruments import FleetReadings
 from sidecar.core.ports import Clock, CredentialStore, Journal, Randomness, Seal, TokenSource
@@ -167,6 +169,10 @@ class Member:
         leases = self._shared.leases if self._shared is not None else {}
         asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._link.operations
         return FleetReadings(self._link.up, asked, self._bus.up, dict(leases))
+
+    def health(self) -> Mapping[str, Health]:
+        """See Membership."""
+        return {"store": self._link.pulse.health, "bus": self._bus.pulse.health}
 
     async def close(self) -> None:
         """End every connection."""

@@ -2,14 +2,14 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sidecar import __version__
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
 from sidecar.adapters.telemetry import prometheus_text
-from sidecar.core.instruments import PoolReadings, Readings
-from sidecar.core.journal import Journals
+from sidecar.core.instruments import Family, PoolReadings, Readings
+from sidecar.core.journal import Journals, Listener
 from sidecar.core.metrics import Metrics
 from sidecar.core.ports import Clock
 from sidecar.core.routes import Origin
@@ -23,14 +23,16 @@ LOOK_EVERY = 0.5
 class Telemetry:
     """The log and the metrics."""
 
-    def __init__(self, config: Config, descriptor: int, clock: Clock) -> None:
-        """`descriptor` is where the log goes."""
+    def __init__(
+        self, config: Config, descriptor: int, clock: Clock, listeners: tuple[Listener, ...] = ()
+    ) -> None:
+        """`descriptor` is where the log goes; `listeners` hear of events too."""
         self._clock = clock
         self._output = Output(descriptor)
         self._metrics = Metrics(__version__, config.routes, config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
         self._logs = Logs(form, self._output.write, config.log_level, clock)
-        self.journal = Journals(self._logs, self._metrics)
+        self.journal = Journals(self._logs, self._metrics, listeners=listeners)
 
     @property
     def lines_dropped(self) -> int:
@@ -40,6 +42,10 @@ class Telemetry:
     def configure(self, config: Config) -> None:
         """Tell of what this configuration has from now on."""
         self._metrics.configure(config.routes, config.tenants)
+
+    def of_requests(self) -> Iterable[Family]:
+        """Read how long requests took, and their upstreams."""
+        return self._metrics.of_requests()
 
     async def text(self, readings: Readings) -> bytes:
         """Return everything measured as Prometheus text."""

@@ -40,6 +40,11 @@ class CoolDowns:
         self._cooling.put(key, _Cooling(now + PROBE_LIFE, state.rounds, state.token, probing=True))
         return False
 
+    def left(self, key: str, now: float) -> float:
+        """Seconds to the end of the key's window; 0 without one."""
+        state = self._cooling.look(key)
+        return max(0.0, state.until - now) if state is not None and not state.probing else 0.0
+
     def refused(self, key: str, token: str, now: float, jitter: float) -> float:
         """Open the next window (1 s doubling to 60 s, times `jitter` ≥ 1) and return its seconds.
 

@@ -1,17 +1,25 @@
 """Several journals told as one."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from sidecar.core.events import Event
 from sidecar.core.ports import Journal
 from sidecar.core.record import RequestRecord
 
 
-class Journals:
-    """Tells each of its journals, in order."""
+class Listener(Protocol):
+    """Half a journal, for whom requests are nothing to know of: they cost nothing then."""
 
-    def __init__(self, *journals: Journal) -> None:
-        self._tell: tuple[Callable[[Event], None], ...] = tuple(journal.tell for journal in journals)
+    def tell(self, event: Event) -> None:
+        """Hear of an event."""
+
+
+class Journals:
+    """Tells each of its journals, in order, then who only listens to events."""
+
+    def __init__(self, *journals: Journal, listeners: tuple[Listener, ...] = ()) -> None:
+        self._tell: tuple[Callable[[Event], None], ...] = tuple(each.tell for each in (*journals, *listeners))
         self._finished: tuple[Callable[[RequestRecord], None], ...] = tuple(
             journal.request_finished for journal in journals
         )

@@ -26,6 +26,10 @@ class Lru(Generic[V]):
             self._values.move_to_end(key)
         return value
 
+    def look(self, key: str) -> V | None:
+        """Return the value without counting that as use."""
+        return self._values.get(key)
+
     def put(self, key: str, value: V) -> None:
         """Set the value as the one used last."""
         self._values[key] = value
@@ -40,6 +44,10 @@ class Lru(Generic[V]):
     def __iter__(self) -> Iterator[V]:
         """Values, the one used longest ago first."""
         return iter(tuple(self._values.values()))
+
+    def __reversed__(self) -> Iterator[V]:
+        """Values, the one used last first."""
+        return reversed(tuple(self._values.values()))
 
     def __len__(self) -> int:
         return len(self._values)
@@ -60,17 +68,3 @@ class Held:
 def hold(request: TokenRequest, token: Token, until: float) -> Held:
     """Make the entry that keeps `token` and looks again at `until`."""
     return Held(request, token, until, min(until, token.fresh_until))
-
-
-@dataclass(frozen=True, slots=True)
-class TokenStatus:
-    """One token in memory, for people: no secret. Durations in seconds."""
-
-    token: str
-    service: str
-    tenant: str
-    fp: str
-    expires_in: float
-    age: float
-    last_used: float
-    """How long ago it was: noted once in a memory life, so by up to that much too long."""

@@ -127,6 +127,10 @@ class Metrics:
             *self._of_process(readings),
         )
 
+    def of_requests(self) -> Iterable[Family]:
+        """Read only how long requests took, and their upstreams."""
+        return self._requests.of_durations()
+
     def _count_plain(self, event: Event) -> None:
         """Count what has nothing to do with any one route or token."""
         match event:

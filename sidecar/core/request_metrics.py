@@ -93,8 +93,27 @@ class RequestMetrics:
 
     def families(self, levels: tuple[str, ...]) -> Iterator[Family]:
         """Read all of it; `levels` are those of the cache."""
-        yield from self._of_durations()
+        yield from self.of_durations()
         yield from self._of_lookups(levels)
+
+    def of_durations(self) -> Iterator[Family]:
+        """Read how long requests took, and their upstreams."""
+        yield Family(
+            instruments.SERVER,
+            tuple(
+                (_labels(key, 500), cell.server.read())
+                for key, cell in self._cells.items()
+                if cell.server.used or key[1:] == _FORESEEN
+            ),
+        )
+        yield Family(
+            instruments.CLIENT,
+            tuple(
+                ((*_labels(key, 400), route.origin.host, str(route.origin.port)), cell.client.read())
+                for key, cell in self._cells.items()
+                if (route := self._routes.get(key[0])) and (cell.client.used or key[1:] == _FORESEEN)
+            ),
+        )
 
     def _count_sends(self, record: RequestRecord) -> None:
         """Count each send with what its own answer was, which is not always the one the client got."""
@@ -129,24 +148,6 @@ class RequestMetrics:
         if bounded not in self._cells:
             self._cells[bounded] = _Cell(self._lookups_of(bounded[0]))
         return self._cells[bounded]
-
-    def _of_durations(self) -> Iterator[Family]:
-        yield Family(
-            instruments.SERVER,
-            tuple(
-                (_labels(key, 500), cell.server.read())
-                for key, cell in self._cells.items()
-                if cell.server.used or key[1:] == _FORESEEN
-            ),
-        )
-        yield Family(
-            instruments.CLIENT,
-            tuple(
-                ((*_labels(key, 400), route.origin.host, str(route.origin.port)), cell.client.read())
-                for key, cell in self._cells.items()
-                if (route := self._routes.get(key[0])) and (cell.client.used or key[1:] == _FORESEEN)
-            ),
-        )
 
     def _of_lookups(self, levels: tuple[str, ...]) -> Iterator[Family]:
         hits, misses = [], []

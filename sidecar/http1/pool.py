@@ -10,8 +10,10 @@ their time; one more, and the oldest is cut off.
 
 import asyncio
 from collections import deque
+from math import inf
 
-from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.health import Health, Pulse
 from sidecar.core.instruments import PoolReadings
 from sidecar.core.routes import Origin
 from sidecar.http1.deadlines import Deadlines
@@ -40,6 +42,15 @@ class Pool:
         self._called = 0
         """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
+        self._pulse = Pulse(deadlines.next_tick)
+
+    @property
+    def health(self) -> Health:
+        """Whether the upstream takes connections, or at least goes on answering on those it has."""
+        answered = self._idle[-1].deadline - IDLE_TIMEOUT if self._idle else -inf
+        if answered > self._pulse.missed:
+            self._pulse.beat(answered)
+        return self._pulse.health
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
@@ -114,7 +125,9 @@ class Pool:
         self._opening += 1
         try:
             connection = await self._dialler.connect(self._make)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, SidecarError):
+                self._pulse.miss(self._deadlines.next_tick, str(error))
             self._call_next()
             raise
         finally:
@@ -123,6 +136,7 @@ class Pool:
             self._call_next()
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
         self._open.add(connection)
+        self._pulse.beat(self._deadlines.next_tick)
         return connection
 
     def _make(self) -> UpstreamConnection:

@@ -17,7 +17,7 @@ from tests.authorization import AuthorizationServer
 from tests.bench_fleet.children import Sidecar, in_turn
 from tests.fleet import ENVIRON
 from tests.pods import Pod, TokenServer, until
-from tests.processes import get
+from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
 from tests.wire import ask
@@ -73,7 +73,7 @@ class Stage:
         async with asyncio.timeout(PATIENCE):
             while (await ask(sidecar.admin, get(b"/startupz"))).status != 200:
                 await asyncio.sleep(0.1)
-            while (await _status(sidecar))["fleet"] != {"store": "up", "bus": "up"}:
+            while redis_health(await _status(sidecar)) != {"store": "up", "bus": "up"}:
                 await asyncio.sleep(0.1)
 
     async def ask_all(self, times: int = 1) -> list[int]:

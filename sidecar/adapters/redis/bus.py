@@ -17,6 +17,7 @@ from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.subscription import Subscription
 from sidecar.core.events import Failed, SelectSent
+from sidecar.core.health import Pulse
 from sidecar.core.hearing import Hearing
 from sidecar.core.messages import Revocation, encode
 from sidecar.core.ports import Clock, Evictions, Journal, Randomness, Seal, TokenStore
@@ -61,6 +62,7 @@ class RedisBus:
         self._pod = pod
         self._heard_until = -math.inf
         self._writing: set[asyncio.Task[None]] = set()
+        self.pulse = Pulse(clock.now())
         self.up = False
         """Whether the other pods' messages arrive, and none was missed."""
 
@@ -75,9 +77,14 @@ class RedisBus:
                 ):
                     together.create_task(self._catch_up())
                     together.create_task(self._listen(subscription))
-            except* (RedisError, RedisClusterException, OSError):  # TimeoutError, for silence, is one too
-                pass
+            except* (
+                RedisError,
+                RedisClusterException,
+                OSError,
+            ) as errors:  # TimeoutError, for silence, is one too
+                self.pulse.miss(self._clock.now(), type(errors.exceptions[0]).__name__)
             except* Exception as bugs:  # noqa: BLE001  whatever it is, the next attempt may go well
+                self.pulse.miss(self._clock.now(), type(bugs.exceptions[0]).__name__)
                 self._journal.tell(Failed.of("hearing the fleet", bugs.exceptions[0]))
             finally:
                 if self.up:
@@ -116,8 +123,10 @@ class RedisBus:
         """
         pauses = self._pauses()
         while not await self._know_what_was_missed():
+            self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
             await self._clock.sleep(next(pauses))
         self.up = True
+        self.pulse.beat(self._clock.now())
 
     async def _know_what_was_missed(self) -> bool:
         at_start = self._heard_until == -math.inf

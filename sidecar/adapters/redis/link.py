@@ -12,6 +12,7 @@ from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.scripts import PROBE, Script
 from sidecar.core.breaker import PROBE_EVERY, Breaker
 from sidecar.core.events import Failed, StoreDown, StoreUp
+from sidecar.core.health import Pulse
 from sidecar.core.offset import Offset, better, measure
 from sidecar.core.ports import Clock, Journal, Randomness
 
@@ -47,6 +48,7 @@ class Link:
         self._places = asyncio.Semaphore(MAX_QUESTIONS)
         self._probing: asyncio.Task[None] | None = None
         self._offset: Offset | None = None
+        self.pulse = Pulse(clock.now())
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
 
@@ -94,6 +96,7 @@ class Link:
             self._failed(operation, error)
             return None
         self._breaker.succeeded()
+        self.pulse.beat(self._clock.now())
         self.operations[operation, "ok"] += 1
         return answer
 
@@ -132,6 +135,7 @@ class Link:
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():
+            self.pulse.miss(self._clock.now(), _kind(error))
             self._journal.tell(StoreDown(_kind(error)))
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
@@ -147,6 +151,7 @@ class Link:
             else:
                 self.operations["probe", "ok"] += 1
                 self._breaker.close()
+                self.pulse.beat(self._clock.now())
         self._journal.tell(StoreUp(self._clock.now() - down_since))
 
 

@@ -1,0 +1,40 @@
+"""How those we depend on are, since when and why."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+State = Literal["up", "down", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one of them is; `unknown` until it was asked for the first time."""
+
+    state: State
+    since: float
+    """Epoch seconds."""
+    why: str = ""
+    """What was wrong last, even if it is up again; "" if nothing ever was."""
+
+
+class Pulse:
+    """Turns what becomes of single questions into a Health: the last one counts, the first of its kind dates it."""
+
+    __slots__ = ("health", "missed")
+
+    def __init__(self, now: float) -> None:
+        self.health = Health("unknown", now)
+        self.missed = -inf
+        """When there was last no answer."""
+
+    def beat(self, now: float) -> None:
+        """Note an answer."""
+        if self.health.state != "up":
+            self.health = Health("up", now, self.health.why)
+
+    def miss(self, now: float, why: str) -> None:
+        """Note that there was none."""
+        since = self.health.since if self.health.state == "down" else now
+        self.health = Health("down", since, why)
+        self.missed = now
