@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 from uuid import uuid4
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -25,6 +26,13 @@ Fault = tuple[int, str]
 """A status and AWS's code for it."""
 
 
+class Key(NamedTuple):
+    """What a question to AWS was signed with."""
+
+    id: str
+    session: str
+
+
 class Aws:
     """The server as one test sees it: its own secrets, its own counts."""
 
@@ -33,6 +41,10 @@ class Aws:
         self.prefix = uuid4().hex
         self.reads: list[tuple[str, str]] = []
         """Name and stage of each GetSecretValue, answered with a fault or not."""
+        self.keys: list[Key] = []
+        """Of each of them, by which key it was signed."""
+        self.assumed: list[tuple[str, str]] = []
+        """Role and token of each AssumeRoleWithWebIdentity."""
         self.faults: deque[Fault] = deque()
         """What the next reads are answered with."""
         self.hold: threading.Event | None = None
@@ -68,15 +80,20 @@ class Aws:
 
     def hears(self, environ: WSGIEnvironment) -> Fault | None:
         """Count a read of one of our secrets; return what it is to be answered with, None for the truth."""
-        if not environ.get("HTTP_X_AMZ_TARGET", "").endswith("GetSecretValue"):
-            return None
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
+        if not environ.get("HTTP_X_AMZ_TARGET", "").endswith("GetSecretValue"):
+            form = dict(parse_qsl(body.decode()))
+            if form.get("Action") == "AssumeRoleWithWebIdentity":
+                self.assumed.append((form["RoleArn"], form["WebIdentityToken"]))
+            return None
         members = json.loads(body)
         name = str(members["SecretId"])
         if self.prefix not in name:
             return None
         self.reads.append((name.rpartition("/")[2], members.get("VersionStage", "")))
+        id_ = environ["HTTP_AUTHORIZATION"].partition("Credential=")[2].partition("/")[0]
+        self.keys.append(Key(id_, environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")))
         if self.hold is not None:
             self.hold.wait(30)
         return self.faults.popleft() if self.faults else None

@@ -223,19 +223,3 @@ async def test_b61_what_the_environment_lacks_is_said(
     with pytest.raises(TokenUnavailable, match="cannot be asked"):
         await reader.read(spec)
     assert reader.unread().reason == "unconfigured"
-
-
-async def test_b60_the_role_of_a_service_account_is_used(
-    aws: Aws, reader: Reader, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """IRSA: a projected token is exchanged at STS for keys, by the ordinary chain."""
-    token = tmp_path_factory.mktemp("irsa") / "token"
-    token.write_text("canary-service-account-token")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/sidecar")
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
-    arn = aws.create("s", SNAKE)
-    assert "123456789012" in arn
-    assert await reader.read(aws.spec("s")) == ("me", "canary-1")

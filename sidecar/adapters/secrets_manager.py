@@ -51,13 +51,16 @@ _CODES: Mapping[str, SecretFault] = {
     **dict.fromkeys(_DENIED.split(), "denied"),
     **dict.fromkeys(_THROTTLED.split(), "throttled"),
 }
-_KINDS: tuple[tuple[type[Exception], SecretFault], ...] = (
+_KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], SecretFault], ...] = (
     (boto.ParamValidationError, "missing"),
     (boto.NoCredentialsError, "unconfigured"),
     (boto.PartialCredentialsError, "unconfigured"),
     (boto.CredentialRetrievalError, "unconfigured"),
+    ((OSError, ValueError, LookupError), "unconfigured"),
 )
 """Errors of boto's own; all others mean that no answer came."""
+_UNUSABLE = (boto.BotoCoreError, OSError, ValueError, LookupError)
+"""What the credential chain raises, files and answers that it lets through unread included."""
 _HINTS: Mapping[SecretFault, str] = {
     "missing": "there is no such secret or version: check aws_secret.id, region and stage",
     "denied": "AWS does not let us read it: check the role's policy for secretsmanager:GetSecretValue, its trust, "
@@ -161,7 +164,7 @@ class SecretsManager:
             if client is None:
                 try:
                     client = self._clients[region, endpoint] = _new_client(region, endpoint)
-                except (boto.BotoCoreError, ValueError) as error:
+                except _UNUSABLE as error:
                     raise _Unread("unconfigured", type(error).__name__) from None
             return client
 
@@ -228,7 +231,7 @@ class SecretSource:
     def _version(self, client: _Client, name: str, stage: str) -> _Found:
         try:
             answer = client.get_secret_value(SecretId=name, VersionStage=stage)
-        except (boto.ClientError, boto.BotoCoreError) as error:
+        except (boto.ClientError, *_UNUSABLE) as error:
             raise _unread(error) from None
         content = answer.get("SecretString", answer.get("SecretBinary"))
         try:
