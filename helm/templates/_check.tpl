@@ -1,0 +1,48 @@
+{{- /* What the schema cannot say, each with the value's name. The rest the sidecar says itself: `sidecar validate`. */ -}}
+{{- define "credential-sidecar.check" -}}
+{{- $config := .Values.config -}}
+{{- if and .Values.existingConfigMap (omit $config "listen" "admin") -}}
+{{- fail "existingConfigMap: the file is that one; of config only listen and admin.listen may stand here, to say what is in it" -}}
+{{- else if not (or .Values.existingConfigMap $config.routes) -}}
+{{- fail "config.routes: give the sidecar at least one route, or existingConfigMap" -}}
+{{- end -}}
+{{- range $index, $route := $config.routes -}}
+{{- if and $route.token (not (hasKey ($config.tokens | default dict) $route.token)) -}}
+{{- fail (printf "config.routes[%d].token: there is no config.tokens.%s" $index $route.token) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $token := $config.tokens -}}
+{{- if not (hasKey ($config.credentials | default dict) $token.credentials) -}}
+{{- fail (printf "config.tokens.%s.credentials: there is no config.credentials.%s" $name $token.credentials) -}}
+{{- end -}}
+{{- end -}}
+{{- $admin := include "credential-sidecar.adminListen" . -}}
+{{- if or (not (include "credential-sidecar.adminPort" .)) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $admin) -}}
+{{- fail (printf "config.admin.listen: the kubelet cannot reach %s; take 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}
+{{- end -}}
+{{- if and .Values.aws.roleArn .Values.aws.podIdentity -}}
+{{- fail "aws: give either roleArn or podIdentity" -}}
+{{- end -}}
+{{- if and .Values.valkey.enabled (hasKey $config "redis") -}}
+{{- fail "valkey.enabled: config.redis names another one" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "inject") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "mode: inject needs Kubernetes 1.36 or later, this is %s; take mode: none and `sidecar inject`" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "credential-sidecar.checkApp" -}}
+{{- if not .Values.app.container.image -}}
+{{- fail "app.container.image: mode: app needs the image of your application" -}}
+{{- end -}}
+{{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
+{{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
+{{- range $index, $port := .Values.app.container.ports -}}
+{{- if has (toString $port.containerPort) $taken -}}
+{{- fail (printf "app.container.ports[%d].containerPort: %v is the sidecar's" $index $port.containerPort) -}}
+{{- end -}}
+{{- end -}}
+{{- if has (toString .Values.app.servicePort) $taken -}}
+{{- fail (printf "app.servicePort: %v is the sidecar's and never offered" .Values.app.servicePort) -}}
+{{- end -}}
+{{- end -}}

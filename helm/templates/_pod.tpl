@@ -1,0 +1,25 @@
+{{- define "credential-sidecar.appLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: app
+{{- end -}}
+
+{{- define "credential-sidecar.appPodLabels" -}}
+{{ include "credential-sidecar.appLabels" . }}
+{{ include "credential-sidecar.podLabels" . }}
+{{- end -}}
+
+{{- /*
+A changed file is read by the running sidecar. Pods are replaced, by their changed annotation, only for the keys of which
+the sidecar says that they take a restart.
+*/ -}}
+{{- define "credential-sidecar.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: {{ .Values.app.container.name | default "app" }}
+{{- $cache := pick (.Values.config.cache | default dict) "mode" "store_ttl" "max_entries" }}
+{{- $fixed := pick .Values.config "listen" "redis" "busts" "log" }}
+credential-sidecar/restart: {{ dict "cache" $cache "fixed" $fixed | toJson | sha256sum }}
+{{- if include "credential-sidecar.awsToken" . }}
+# Where the service account has a role all the same, AWS gives it to no container but the sidecar.
+eks.amazonaws.com/skip-containers: {{ .Values.app.container.name | default "app" }}
+{{- end }}
+{{- end -}}
