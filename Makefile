@@ -8,10 +8,16 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test check bench bench-fleet soak outages fmt image image-tree sbom help
+.PHONY: demo test test-chart chart check bench bench-fleet soak outages fmt image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
+
+test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
+	@$(BIN)/pytest -n 2 tests/chart
+
+chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
+	@$(BIN)/python -m tests.chart
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo

@@ -32,6 +32,7 @@
 {{- end -}}
 
 {{- define "credential-sidecar.checkApp" -}}
+{{- include "credential-sidecar.check" . -}}
 {{- if not .Values.app.container.image -}}
 {{- fail "app.container.image: mode: app needs the image of your application" -}}
 {{- end -}}
@@ -42,7 +43,7 @@
 {{- fail (printf "app.container.ports[%d].containerPort: %v is the sidecar's" $index $port.containerPort) -}}
 {{- end -}}
 {{- end -}}
-{{- if has (toString .Values.app.servicePort) $taken -}}
+{{- if and .Values.app.servicePort (has (toString .Values.app.servicePort) $taken) -}}
 {{- fail (printf "app.servicePort: %v is the sidecar's and never offered" .Values.app.servicePort) -}}
 {{- end -}}
 {{- end -}}

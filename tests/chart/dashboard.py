@@ -1,4 +1,4 @@
-"""The Grafana dashboard, written down by what it shows; `make chart` makes helm/dashboards/credential-sidecar.json of it."""
+"""The Grafana dashboard, written down by what it shows; `make chart` makes helm/dashboards/ of it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ def _quantile(share: float, metric: str, by: str) -> str:
 
 
 _SERVER, _CLIENT = "http_server_request_duration_seconds", "http_client_request_duration_seconds"
-_FAILED = 'http_response_status_code=~"4..|5.."'
+_FAILED = 'error_type!=""'
 _FETCHED = "m2m_credential_fetch_duration_seconds"
 
 _HITS = _rate("m2m_credential_cache_hits_total", "token", 'level="memory"')
@@ -47,13 +47,9 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Failed requests",
-            "What applications were answered with 4xx or 5xx, ours and the upstream's.",
+            "By what went wrong: a word for the sidecar's own errors, a status for the upstream's.",
             "reqps",
-            {
-                "{{http_route}} {{http_response_status_code}}": _rate(
-                    f"{_SERVER}_count", "http_route, http_response_status_code", _FAILED
-                )
-            },
+            {"{{http_route}} {{error_type}}": _rate(f"{_SERVER}_count", "http_route, error_type", _FAILED)},
         ),
         Panel(
             "Duration, p99",
@@ -155,18 +151,60 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             {"{{operation}} {{outcome}}": _rate("sidecar_store_operations_total", "operation, outcome")},
         ),
         Panel(
+            "Delay of busts, p99",
+            "From a bust's being told to its being obeyed.",
+            "s",
+            {"": _quantile(0.99, "sidecar_bus_lag_seconds", "")},
+        ),
+        Panel(
+            "Leases",
+            "Who fetched for the fleet.",
+            "ops",
+            {"{{outcome}}": _rate("sidecar_leases_total", "outcome")},
+        ),
+        Panel(
             "Questions to AWS",
             "By what came of them.",
             "ops",
             {"{{outcome}}": _rate("sidecar_secret_reads_total", "outcome")},
         ),
     ),
-    "Process": (
+    "Connections": (
         Panel(
-            "Connections of applications",
+            "Of applications",
             "Open ones, by pod.",
             "short",
             {"{{pod}}": "sum by (pod) (sidecar_connections_open{$where})"},
+        ),
+        Panel(
+            "To upstreams",
+            "By use, and how many requests wait for one.",
+            "short",
+            {
+                "{{server_address}} {{state}}": (
+                    "sum by (server_address, state) (sidecar_upstream_connections{$where})"
+                ),
+                "{{server_address}} waiting": "sum by (server_address) (sidecar_upstream_waiting{$where})",
+            },
+        ),
+    ),
+    "Process": (
+        Panel(
+            "Lateness of the event loop, p99",
+            "What every request is late by; above 0.1 s the sidecar gets too little CPU.",
+            "s",
+            {"{{pod}}": _quantile(0.99, "sidecar_event_loop_lag_seconds", "pod")},
+        ),
+        Panel(
+            "Reloads, bugs",
+            "New configurations by outcome, and faults of the sidecar's own.",
+            "short",
+            {
+                "reload {{outcome}}": (
+                    "sum by (outcome) (increase(sidecar_reloads_total{$where}[$__rate_interval]))"
+                ),
+                "bugs": "sum(increase(sidecar_bugs_total{$where}[$__rate_interval]))",
+            },
         ),
         Panel(
             "Log lines lost",
@@ -201,13 +239,20 @@ def dashboard() -> str:
         "timezone": "browser",
         "editable": True,
         "graphTooltip": 1,
-        "templating": {"list": [_DATASOURCE, _variable("namespace"), _variable("pod", 'namespace=~"$namespace"')]},
+        "templating": {
+            "list": [_DATASOURCE, _variable("namespace"), _variable("pod", 'namespace=~"$namespace"')]
+        },
         "panels": list(_panels()),
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-_DATASOURCE: Json = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+_DATASOURCE: Json = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+}
 
 
 def _variable(label: str, where: str = "") -> Json:

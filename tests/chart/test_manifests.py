@@ -59,7 +59,9 @@ def test_pods_satisfy_the_restricted_profile(setup: Path, form: str) -> None:
     """A namespace that enforces Pod Security's strictest profile takes them; the sidecar cannot write either."""
     specs = list(pod_specs(render(setup, "mode=app", form)))
     assert [fault for spec in specs for fault in unrestricted(spec)] == []
-    own = sidecar_of(specs[-1] if "valkey" in specs[0]["containers"][0]["image"] else specs[0])["securityContext"]
+    own = sidecar_of(specs[-1] if "valkey" in specs[0]["containers"][0]["image"] else specs[0])[
+        "securityContext"
+    ]
     assert (own["runAsUser"], own["readOnlyRootFilesystem"]) == (65532, True)
 
 
