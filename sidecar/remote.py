@@ -5,19 +5,24 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.secret import Secret
 
 TIME_LIMIT = 10.0
 """Seconds for each step of the exchange."""
-SIZE_LIMIT = 65_536
+SIZE_LIMIT = 16 << 20
 """Bytes of an answer that are read."""
+
+Members = dict[str, object]
+"""A JSON object."""
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it took too long; check address, port and network policy"),
+    (FileNotFoundError, "there is no such socket; is the sidecar running, and is this its admin.listen?"),
     (ConnectionRefusedError, "nobody listens there; is the sidecar running, and is this its admin.listen?"),
     (ConnectionError, "it closed the connection; is this admin.listen, and not listen?"),
     (socket.gaierror, "the name does not resolve"),
@@ -33,25 +38,49 @@ def bust(admin: str, token: Secret, select: Mapping[str, object]) -> str:
 
     Raises AdminRefused, and AdminUnreachable where nobody answers at `admin`.
     """
-    answer = _post(admin, "/bust", token, json.dumps(select))
+    fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
+    answer = _told(admin, _ask(admin, "POST", "/bust", json.dumps(select), fields), "select", "pods")
     return f"{answer['select']}: heard by {answer['pods']} {'pod' if answer['pods'] == 1 else 'pods'}"
 
 
-def _post(admin: str, path: str, token: Secret, body: str) -> dict[str, object]:
+def status(admin: str, labels: Mapping[str, str]) -> Members:
+    """Return what `/status` shows, of tokens those that carry these labels. Raises like `bust`."""
+    query = f"?{urlencode(labels)}" if labels else ""
+    return _told(admin, _ask(admin, "GET", f"/status{query}"), "routes", "tokens")
+
+
+def ready(admin: str) -> bool:
+    """Tell whether requests should go to this sidecar. Raises AdminUnreachable."""
+    return _ask(admin, "GET", "/readyz").status == 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    reason: str
+    content: bytes
+
+
+def _ask(
+    admin: str, method: str, path: str, body: str | None = None, fields: Mapping[str, str] | None = None
+) -> _Answer:
     connection = _connection(admin)
-    fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
     try:
-        connection.request("POST", path, body, fields)
+        connection.request(method, path, body, fields or {})
         answer = connection.getresponse()
-        content = answer.read(SIZE_LIMIT)
+        return _Answer(answer.status, answer.reason, answer.read(SIZE_LIMIT))
     except (OSError, HTTPException) as error:
         raise AdminUnreachable(f"no answer from {admin}: {_hint(error)}") from None
     finally:
         connection.close()
-    told = _members(content)
+
+
+def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
+    """Return the answer's members. Raises AdminRefused where it is none of ours."""
+    told = _members(answer.content)
     if answer.status != 200:
         raise AdminRefused(f"{admin} answered {answer.status}: {told.get('detail', answer.reason)}")
-    if not {"select", "pods"} <= told.keys():
+    if not set(wanted) <= told.keys():
         raise AdminRefused(f"{admin} is no sidecar's admin server")
     return told
 
@@ -65,18 +94,29 @@ def _hint(error: OSError | HTTPException) -> str:
 
 
 def _connection(admin: str) -> HTTPConnection:
-    try:
-        url = urlsplit(admin)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = None
-    if not host or url.scheme not in {"http", "https"}:
-        raise AdminRefused("write the admin server's address as http://host:port")
+    """`admin` is as `core.addresses.admin` returns it."""
+    if admin.startswith("unix:"):
+        return _UnixConnection(admin.removeprefix("unix:"))
+    url = urlsplit(admin)
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    return kind(host, port, timeout=TIME_LIMIT)
+    return kind(url.hostname or "", url.port, timeout=TIME_LIMIT)
 
 
-def _members(content: bytes) -> dict[str, object]:
+class _UnixConnection(HTTPConnection):
+    """Over a socket in the file system."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIME_LIMIT)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _members(content: bytes) -> Members:
     try:
         members = json.loads(content)
     except ValueError:

@@ -91,17 +91,22 @@ async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
     assert err == f"sidecar: {operator.url} answered 401: show the admin.token as a bearer token\n"
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9181", "http://[::1", "ftp://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:9181", "http://[::1", "ftp://127.0.0.1", "http://", "http://x/y", "http://x?y"],
+)
 async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -> None:
-    """Exit code 1 and how to write it, no trace of a bug."""
-    code, _, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
-    assert (code, err) == (1, "sidecar: write the admin server's address as http://host:port\n")
+    """Exit code 2 and how to write it."""
+    code, out, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, out) == (2, "")
+    assert "write http://host:port, such as http://127.0.0.1:9181, or unix:/absolute/path" in err
 
 
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
         ("http://127.0.0.1:1", "nobody listens there; is the sidecar running, and is this its admin.listen?"),
+        ("unix:/no/socket", "there is no such socket; is the sidecar running, and is this its admin.listen?"),
         ("http://nobody.invalid", "the name does not resolve"),
         ("https://{address}", "it does not speak TLS; write http://"),
     ],

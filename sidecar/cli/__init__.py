@@ -5,10 +5,11 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.cli import bust, check, demo, explain, flags, keygen, run, schema, validate
+from sidecar.cli import bust, check, demo, explain, flags, keygen, run, schema, status, validate
 from sidecar.cli.exits import (
     EXIT_BUG,
     EXIT_CONFIGURATION,
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "validate": validate,
     "check": check,
     "explain": explain,
+    "status": status,
     "bust": bust,
     "keygen": keygen,
     "schema": schema,
@@ -84,6 +86,11 @@ def _open_standard_descriptors() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  a descriptor, open for good
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # whatever is told, the terminal's encoding is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

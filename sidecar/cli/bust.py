@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import LABELS, selector
@@ -27,9 +28,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for label in LABELS:
         parser.add_argument(f"--{label}", metavar="ID", help=_OF[label])
     parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
-    parser.add_argument(
-        "--admin", metavar="URL", default="http://127.0.0.1:9181", help="any pod's admin server (%(default)s)"
-    )
+    flags.add_admin(parser)
     parser.add_argument(
         "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
     )

@@ -26,6 +26,29 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_admin(parser: argparse.ArgumentParser) -> None:
+    """Let the command say which admin server it asks."""
+    parser.add_argument(
+        "--admin",
+        metavar="URL",
+        type=_admin,
+        default="",
+        help="the admin server, also unix:/path; default: this pod's, where SIDECAR_ADMIN_LISTEN says, "
+        "else http://127.0.0.1:9181",
+    )
+
+
+def _admin(text: str) -> str:
+    from sidecar.core import addresses
+
+    try:
+        if not text:
+            return addresses.beside(os.environ.get("SIDECAR_ADMIN_LISTEN") or "127.0.0.1:9181")
+        return addresses.admin(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def environ(arguments: argparse.Namespace) -> Mapping[str, str]:
     """Return the environment with the flags written over it."""
     flags = {name: getattr(arguments, flag) for flag, name in _VARIABLES.items()}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TextIO
 
 Colour = Literal["", "bold", "dim", "red", "green", "yellow"]
@@ -18,6 +19,14 @@ def harmless(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text that is harmless, and its colour."""
+
+    text: str
+    colour: Colour = ""
 
 
 class Terminal:
@@ -37,13 +46,25 @@ class Terminal:
         """Colour a text that is harmless."""
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._colour and colour and text else text
 
-    def fit(self, text: str) -> str:
-        """Cut a line to the width."""
-        return text if len(text) <= self.width else text[: self.width - 1] + "…"
+    def line(self, cells: Sequence[Cell], widths: Sequence[int]) -> str:
+        """Write cells side by side, cut where the terminal ends."""
+        written, left = "", self.width
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+            text = cell.text if number == len(cells) - 1 else f"{cell.text:<{width}}  "
+            if len(text.rstrip()) > left:
+                return written + self.paint(cell.colour, text[: left - 1] + "…" if left > 0 else "")
+            written += self.paint(cell.colour, text[:left])
+            left -= len(text)
+        return written.rstrip()
+
+    def table(self, rows: Sequence[Sequence[Cell]]) -> list[str]:
+        """Write rows of equal length with their columns below each other."""
+        widths = [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+        return [self.line(row, widths) for row in rows]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Write rows of equal length with their columns below each other."""
+    """Write rows of equal length with their columns below each other, however long."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

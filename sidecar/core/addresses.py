@@ -87,6 +87,28 @@ def listen_loopback(text: str) -> Address:
     return address
 
 
+def admin(text: str) -> str:
+    """Check where an admin server is asked, `http(s)://host[:port]` or `unix:/path`, and return it."""
+    if text.startswith("unix:"):
+        return str(listen(text))
+    try:
+        url = _split(text)
+    except ValueError:
+        url = None
+    if url is None or url.path not in {"", "/"} or url.query:
+        raise ValueError("write http://host:port, such as http://127.0.0.1:9181, or unix:/absolute/path")
+    return text.rstrip("/")
+
+
+def beside(listening: str) -> str:
+    """Return where the same pod asks an admin server that listens there."""
+    address = listen(listening)
+    if isinstance(address, UnixAddress):
+        return str(address)
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nobody listens there
+    return f"http://{TcpAddress(everywhere.get(address.host, address.host), address.port)}"
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
     name = host.lower()

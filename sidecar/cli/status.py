@@ -1,0 +1,115 @@
+"""`sidecar status`."""
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.cli import flags
+from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from sidecar.cli.terminal import Terminal
+
+MEANING = "show a running sidecar: who is out, its routes and tokens, and what happened of late"
+EXAMPLE = "sidecar status --watch"
+EVERY = 2.0
+_LABELS = ("tenant", "service")
+_HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take whom to ask, and how to show it."""
+    flags.add_admin(parser)
+    parser.add_argument("--tenant", metavar="ID", help="only this tenant's tokens")
+    parser.add_argument(
+        "--service", metavar="ID", help="only tokens got with the credentials of this service"
+    )
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        type=float,
+        const=EVERY,
+        help="again and again, until Ctrl-C (2)",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs: what /status says")
+    parser.add_argument(
+        "--healthcheck",
+        action="store_true",
+        help="only an exit code: 0 while requests should come here, else 1; for HEALTHCHECK and exec probes",
+    )
+    parser.set_defaults(usage=parser.error)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Show it."""
+    if arguments.healthcheck:
+        return _healthcheck(arguments.admin)
+    if arguments.watch is None:
+        _write("\n".join(_shown(arguments)) + "\n")
+        return EXIT_OK
+    if not 0.1 <= arguments.watch <= 3600:
+        arguments.usage("--watch wants a number of seconds, 0.1 to 3600")
+    try:
+        _watch(arguments)
+    except KeyboardInterrupt:
+        return EXIT_OK
+    return EXIT_OK
+
+
+def _healthcheck(admin: str) -> int:
+    from sidecar.core.errors import AdminUnreachable
+    from sidecar.remote import ready
+
+    try:
+        return EXIT_OK if ready(admin) else EXIT_FAILED
+    except AdminUnreachable as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _watch(arguments: argparse.Namespace) -> None:
+    """Show it again and again; a sidecar that is not there may come back."""
+    from sidecar.cli.terminal import Terminal
+    from sidecar.core.errors import AdminRefused, AdminUnreachable
+
+    while True:
+        try:
+            lines = _shown(arguments)
+        except (AdminRefused, AdminUnreachable) as error:
+            lines = [f"sidecar: {error}"]
+        if not arguments.json:
+            _write(_screen(lines, Terminal(sys.stdout)))
+        else:
+            print(*lines, file=sys.stdout if lines[0].startswith("{") else sys.stderr, flush=True)
+        time.sleep(arguments.watch)
+
+
+def _screen(lines: list[str], terminal: "Terminal") -> str:
+    """Write over what is there, without a blink; what has no room below is left out."""
+    if not terminal.interactive:
+        return "\n".join((*lines, "", ""))
+    room = terminal.height - 1
+    lines = lines if len(lines) <= room else [*lines[: room - 1], "…"]
+    return _HOME + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST
+
+
+def _shown(arguments: argparse.Namespace) -> list[str]:
+    """Ask, and write the answer. Raises AdminRefused, AdminUnreachable."""
+    import json
+
+    from sidecar.cli.overview import lines
+    from sidecar.cli.terminal import Terminal
+    from sidecar.remote import status
+
+    labels = {name: value for name in _LABELS if (value := getattr(arguments, name)) is not None}
+    shown = status(arguments.admin, labels)
+    if arguments.json:
+        return [json.dumps(shown, indent=None if arguments.watch else 2)]
+    return list(lines(shown, Terminal(sys.stdout)))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
