@@ -13,7 +13,7 @@ import pytest
 
 SOURCES = Path(__file__).parent / "oidc"
 BUILD = Path(__file__).parent.parent / "build"
-FILES = ("package.json", "server.mjs")
+FILES = ("package.json", "server.mjs", "grants.mjs")
 INSTALL = (
     *("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--no-update-notifier"),
     *("--ignore-scripts", "--loglevel=error"),

@@ -4,54 +4,31 @@ Upstreams ask it about each token they are shown, as RFC 7662 has it: 200 means 
 not revoked it.
 """
 
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 import trustme
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from sidecar.core.claims import unverified
+from tests.oidc_clients import (
+    ASKING,
+    KEYS,
+    POSTING,
+    UPSTREAM,
+    AskingUpstream,
+    pem,
+    public_jwk,
+    routes,
+    statuses,
+    written,
+)
 from tests.oidc_server import Client, OidcServer
-from tests.processes import File, Process, run
-from tests.servers import INVALID_TOKEN, OK, Exchange, Upstream, refusal
+from tests.processes import File, run
+from tests.servers import Upstream
 
 ODD_ID = "the app: 100% +/& more"
 ODD_SECRET = "canary secret: 50% +/&=?#~"
-ASKING = {
-    "grant_types": ["client_credentials"],
-    "redirect_uris": [],
-    "response_types": [],
-    "scope": "ledger.read",
-}
-POSTING = {**ASKING, "token_endpoint_auth_method": "client_secret_post"}
-UPSTREAM = {"client_id": "upstream", "client_secret": "canary of the upstream's own"}
-KEYS: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey] = {
-    "RS256": rsa.generate_private_key(65537, 2048),
-    "PS256": rsa.generate_private_key(65537, 2048),
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-}
-
-
-def public_jwk(algorithm: str) -> dict[str, object]:
-    key = KEYS[algorithm].public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        members = RSAAlgorithm.to_jwk(key, as_dict=True)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        members = ECAlgorithm.to_jwk(key, as_dict=True)
-    else:
-        members = OKPAlgorithm.to_jwk(key, as_dict=True)
-    return {**members, "kid": f"kid {algorithm}", "alg": algorithm}
-
-
-def pem(algorithm: str) -> str:
-    return KEYS[algorithm].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
 
 CLIENTS: list[Client] = [
     {**ASKING, "client_id": ODD_ID, "client_secret": ODD_SECRET},
@@ -81,29 +58,6 @@ def oidc() -> Iterator[OidcServer]:
         yield server
 
 
-class AskingUpstream(Upstream):
-    """Lets in whoever shows a token that is active at the authorization server."""
-
-    def __init__(self, oidc: OidcServer) -> None:
-        super().__init__()
-        self._oidc = oidc
-
-    async def ask(self, what: str, token: str) -> bytes:
-        """POST a token to one of the server's endpoints, as the upstream."""
-        form = {**UPSTREAM, "token": token}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{self._oidc.issuer}/token/{what}", data=form) as answer,
-        ):
-            assert answer.status == 200
-            return await answer.read()
-
-    async def default(self, exchange: Exchange) -> None:
-        await exchange.read()
-        told = json.loads(await self.ask("introspection", exchange.received.token))
-        await exchange.send(OK if told["active"] else refusal(INVALID_TOKEN))
-
-
 @pytest.fixture
 async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
     async with AskingUpstream(oidc) as server:
@@ -114,26 +68,6 @@ async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
 @pytest.fixture
 def file(tmp_path: Path) -> File:
     return File(tmp_path / "config.yaml")
-
-
-def written(path: Path, content: str) -> dict[str, str]:
-    path.write_text(content)
-    return {"file": str(path)}
-
-
-def routes(upstream: Upstream, tokens: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """One for each token, under its name."""
-    return [
-        {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
-        for name in tokens
-    ]
-
-
-async def statuses(process: Process, names: Mapping[str, object]) -> dict[str, int]:
-    """What a request to each route is answered; nothing secret is logged meanwhile."""
-    found = {name: (await process.get(f"/{name}".encode()))[0] for name in names}
-    assert b"canary" not in process.stdout + process.stderr
-    return found
 
 
 async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
@@ -222,7 +156,7 @@ async def test_b20_a_token_revoked_at_a_certified_server_is_replaced_in_the_same
     login = {"client_id": UPSTREAM["client_id"], "client_secret": secret}
     async with run(file, *routes(upstream, tokens), credentials={"app": login}, tokens=tokens) as process:
         assert await statuses(process, tokens) == {"app": 200}
-        await upstream.ask("revocation", upstream.tokens[-1])
+        await upstream.ask("revocation", token=upstream.tokens[-1])
         assert await statuses(process, tokens) == {"app": 200}
         assert await statuses(process, tokens) == {"app": 200}
         assert (await process.logs("resent"))["outcome"] == "healed"

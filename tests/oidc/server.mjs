@@ -6,6 +6,8 @@ import { createServer as createTlsServer } from 'node:https';
 
 import { Provider } from 'oidc-provider';
 
+import { registerGrants } from './grants.mjs';
+
 let input = '';
 const options = await new Promise((resolve) => {
   process.stdin.on('data', (data) => {
@@ -27,7 +29,9 @@ const provider = new Provider(issuer, {
   scopes: ['ledger.read', 'ledger.write'],
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
   enabledJWA: {
-    clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'],
+    clientAuthSigningAlgValues: [
+      'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA',
+    ],
   },
   ttl: { ClientCredentials: 600 },
   features: {
@@ -54,5 +58,6 @@ const provider = new Provider(issuer, {
     },
   },
 });
+registerGrants(provider);
 server.on('request', provider.callback());
 process.stdout.write(`${JSON.stringify({ issuer })}\n`);
