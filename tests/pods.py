@@ -170,12 +170,19 @@ class Pod:
     @property
     def up(self) -> bool:
         """Whether both the store and the other pods can be heard."""
-        readings = self.member.readings()
-        return readings.bus_up and readings.store_up
+        return self.stores and self.hears
+
+    @property
+    def stores(self) -> bool:
+        return self.member.readings().store_up
 
     @property
     def hears(self) -> bool:
         return self.member.readings().bus_up
+
+    def unanswered(self, operation: str) -> int:
+        """How many such questions Redis left unanswered."""
+        return self.member.readings().store_operations.get((operation, "failed"), 0)
 
     async def bust(self, **labels: object) -> int | None:
         """What `sidecar bust` and `POST /bust` do."""

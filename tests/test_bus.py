@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sidecar.core.busts import Bust
-from sidecar.core.events import BustApplied, SelectSent
+from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
@@ -327,6 +327,46 @@ async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_ser
     finally:
         fleet.redis.resume()
     await until(lambda: pod.up)
+
+
+@pytest.mark.parametrize("outage", ["killed", "stopped"])
+async def test_b49_a_pod_that_asks_nothing_tells_of_an_outage_too(
+    fleet_of_one_server: Fleet, outage: str
+) -> None:
+    """Once when it begins and once when it is over, and what it says of itself agrees."""
+    redis = fleet_of_one_server.redis
+    pod = await fleet_of_one_server.pod()
+    redis.kill() if outage == "killed" else redis.pause()
+    await until(lambda: bool(pod.told(StoreDown)))
+    assert (pod.stores, pod.hears) == (False, False)
+    await until(lambda: pod.unanswered("probe") >= 5)
+    redis.start() if outage == "killed" else redis.resume()
+    await until(lambda: bool(pod.told(StoreUp)))
+    assert (pod.stores, pod.hears) == (True, True)
+    assert (len(pod.told(StoreDown)), len(pod.told(StoreUp))) == (1, 1)
+
+
+async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: Fleet) -> None:
+    """The next one is had at once, and nothing is told."""
+    pod = await fleet_of_one_server.pod()
+    for kind in ("pubsub", "normal"):
+        await fleet_of_one_server.client.client_kill_filter(_type=kind)
+    await until(lambda: not pod.hears)
+    await until(lambda: pod.up)
+    assert pod.told(StoreDown) == []
+
+
+async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: Fleet) -> None:
+    """Redis answers, and lets nobody listen any more: told once, and once when it does again."""
+    client = fleet_of_one_server.client
+    pod = await fleet_of_one_server.pod()
+    await client.acl_setuser("default", enabled=True, reset_channels=True)
+    await until(lambda: bool(pod.told(StoreDown)))
+    assert (pod.stores, pod.hears) == (True, False)
+    await client.acl_setuser("default", enabled=True, channels=["*"])
+    await until(lambda: bool(pod.told(StoreUp)))
+    assert (pod.stores, pod.hears) == (True, True)
+    assert [event.error for event in pod.told(StoreDown)] == ["NoPermissionError"]
 
 
 async def test_b47_a_quiet_link_stays(fleet: Fleet) -> None:

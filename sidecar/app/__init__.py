@@ -240,8 +240,10 @@ class Sidecar:
         if self._proxy.draining:
             return admin.Readiness(ok=False, detail="draining")
         readings = self._member.readings()
-        if readings is not None and not (readings.store_up and readings.bus_up):
+        if readings is not None and not readings.store_up:
             return admin.Readiness(ok=True, degraded=True, detail="Redis does not answer")
+        if readings is not None and not readings.bus_up:
+            return admin.Readiness(ok=True, degraded=True, detail="the other pods cannot be heard")
         return admin.Readiness(ok=True)
 
     def started(self) -> bool:

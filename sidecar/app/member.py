@@ -131,6 +131,7 @@ class Member:
         )
         self._bus = RedisBus(
             connect(self._settings, timeout=SILENCE),
+            link=self._link,
             hearing=hearing,
             revoked=RevokedSet(
                 self._link,

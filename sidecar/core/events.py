@@ -191,7 +191,7 @@ class Unencrypted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreDown(Event):
-    """Redis does not answer and is left alone: requests go on with memory and the authorization server."""
+    """Redis does not answer, or lets nobody listen: requests go on with memory and the authorization server."""
 
     name: ClassVar[str] = "store_down"
     level: ClassVar[Level] = "warning"
@@ -200,7 +200,7 @@ class StoreDown(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreUp(Event):
-    """Redis answers again."""
+    """It does both again."""
 
     name: ClassVar[str] = "store_up"
     seconds: float

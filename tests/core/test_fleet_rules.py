@@ -1,6 +1,7 @@
 """The rules a fleet agrees by: generations, clocks that differ, when to leave a store alone, what a value says."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 from sidecar.core.backoff import Setback
 from sidecar.core.breaker import LIMIT, Breaker
 from sidecar.core.entry import read_setback, read_token, write_setback, write_token
+from sidecar.core.events import StoreDown, StoreUp
 from sidecar.core.generations import following
 from sidecar.core.offset import Offset, better, measure
+from sidecar.core.outage import Outage, Side
 from sidecar.core.secret import Secret
 from sidecar.core.token import bearer
+from tests.fakes import FakeClock, RecordingJournal
 
 MOMENTS = st.floats(1.6e9, 2.6e9)
 ERRORS = st.floats(-0.1, 0.1)
@@ -33,6 +37,40 @@ class TestGenerations:
         """The second counts on from the first."""
         first = following(0, 1_800_000_000.0)
         assert following(first, 1_800_000_000.0) == first + 1
+
+
+class TestOutage:
+    """What the log has of an outage."""
+
+    async def test_it_lasts_from_the_first_loss_to_the_last_return(self) -> None:
+        """Whichever side noticed first, and whichever comes back first."""
+        clock, journal = FakeClock(), RecordingJournal()
+        outage = Outage(clock, journal)
+        outage.lost("bus", TimeoutError("canary"))
+        outage.lost("store", ConnectionError())
+        await clock.advance(3.0)
+        outage.back("bus")
+        assert journal.events == [StoreDown("TimeoutError")]
+        await clock.advance(2.0)
+        outage.back("store")
+        assert journal.events == [StoreDown("TimeoutError"), StoreUp(5.0)]
+
+    @given(st.lists(st.tuples(st.sampled_from(["lost", "back"]), st.sampled_from(["store", "bus"]))))
+    def test_one_line_each_way(self, notes: Sequence[tuple[str, Side]]) -> None:
+        """However often which side is noted: the lines take turns, and the last is true."""
+        journal = RecordingJournal()
+        outage = Outage(FakeClock(), journal)
+        lost: set[str] = set()
+        for what, side in notes:
+            if what == "lost":
+                outage.lost(side, OSError())
+                lost.add(side)
+            else:
+                outage.back(side)
+                lost.discard(side)
+        names = [event.name for event in journal.events]
+        assert names == (["store_down", "store_up"] * len(names))[: len(names)]
+        assert bool(lost) == (len(names) % 2 == 1)
 
 
 class TestBreaker:

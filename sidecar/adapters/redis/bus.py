@@ -14,6 +14,7 @@ from itertools import count
 from redis.exceptions import RedisClusterException, RedisError
 
 from sidecar.adapters.redis.connect import Client, disconnect
+from sidecar.adapters.redis.link import Link
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.subscription import Subscription
 from sidecar.core.events import Failed, SelectSent
@@ -39,6 +40,7 @@ class RedisBus:
         self,
         client: Client,
         *,
+        link: Link,
         hearing: Hearing,
         revoked: RevokedSet,
         evictions: Evictions,
@@ -51,6 +53,7 @@ class RedisBus:
     ) -> None:
         """`client` is the bus's own; `pod` is who our messages are from."""
         self._client = client
+        self._link = link
         self._hearing = hearing
         self._revoked = revoked
         self._evictions = evictions
@@ -77,18 +80,11 @@ class RedisBus:
                 ):
                     together.create_task(self._catch_up())
                     together.create_task(self._listen(subscription))
-            except* (
-                RedisError,
-                RedisClusterException,
-                OSError,
-            ) as errors:  # TimeoutError, for silence, is one too
-                self.pulse.miss(self._clock.now(), type(errors.exceptions[0]).__name__)
-            except* Exception as bugs:  # noqa: BLE001  whatever it is, the next attempt may go well
-                self.pulse.miss(self._clock.now(), type(bugs.exceptions[0]).__name__)
-                self._journal.tell(Failed.of("hearing the fleet", bugs.exceptions[0]))
-            finally:
+            except* Exception as errors:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.up:
                     pauses = self._pauses()
+                await self._lost(errors.exceptions[0])
+            finally:
                 self.up = False
             await self._clock.sleep(next(pauses))
 
@@ -109,6 +105,16 @@ class RedisBus:
         await asyncio.gather(*self._writing, return_exceptions=True)
         await disconnect(self._client)
 
+    async def _lost(self, error: Exception) -> None:
+        """Find out whether the store is lost too. That a connection ends is no outage, that none can be had is one."""
+        self.pulse.miss(self._clock.now(), type(error).__name__)
+        if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
+            self._journal.tell(Failed.of("hearing the fleet", error))
+        was_up, self.up = self.up, False
+        if not was_up:
+            self._link.outage.lost("bus", error)
+        await self._link.check()
+
     def _pauses(self) -> Iterator[float]:
         pause = FIRST_PAUSE
         while True:
@@ -124,9 +130,12 @@ class RedisBus:
         pauses = self._pauses()
         while not await self._know_what_was_missed():
             self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
+            if not self._link.up:
+                self._link.outage.lost("bus", TimeoutError())
             await self._clock.sleep(next(pauses))
         self.up = True
         self.pulse.beat(self._clock.now())
+        self._link.outage.back("bus")
 
     async def _know_what_was_missed(self) -> bool:
         at_start = self._heard_until == -math.inf

@@ -10,10 +10,12 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.scripts import PROBE, Script
+from sidecar.core.breaker import LIMIT as FAILURES
 from sidecar.core.breaker import PROBE_EVERY, Breaker
-from sidecar.core.events import Failed, StoreDown, StoreUp
+from sidecar.core.events import Failed
 from sidecar.core.health import Pulse
 from sidecar.core.offset import Offset, better, measure
+from sidecar.core.outage import Outage
 from sidecar.core.ports import Clock, Journal, Randomness
 
 LIMIT = 0.1
@@ -45,6 +47,8 @@ class Link:
         self._randomness = randomness
         self._journal = journal
         self._breaker = Breaker()
+        self.outage = Outage(clock, journal)
+        """Where the bus, too, says how it is."""
         self._places = asyncio.Semaphore(MAX_QUESTIONS)
         self._probing: asyncio.Task[None] | None = None
         self._offset: Offset | None = None
@@ -100,6 +104,12 @@ class Link:
         self.operations[operation, "ok"] += 1
         return answer
 
+    async def check(self) -> None:
+        """Ask until there is an answer or the breaker opens: where nobody else asks, nobody else would find out."""
+        for _ in range(FAILURES):
+            if await self.ask("probe", self._write_something):
+                return
+
     async def close(self) -> None:
         """End what is open."""
         if self._probing is not None:
@@ -127,21 +137,21 @@ class Link:
                 await asyncio.shield(asyncio.ensure_future(self._client.initialize()))
             return await question(self._client)
 
-    async def _write_something(self, client: Client) -> None:
+    async def _write_something(self, client: Client) -> bool:
         await _run(client, PROBE, (self._probe_key,), ())
+        return True
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():
-            self.pulse.miss(self._clock.now(), _kind(error))
-            self._journal.tell(StoreDown(_kind(error)))
+            self.pulse.miss(self._clock.now(), type(error).__name__)
+            self.outage.lost("store", error)
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:
         """Ask again and again, behind the requests, until there is an answer."""
-        down_since = self._clock.now()
         while self._breaker.open:
             await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
             try:
@@ -152,7 +162,7 @@ class Link:
                 self.operations["probe", "ok"] += 1
                 self._breaker.close()
                 self.pulse.beat(self._clock.now())
-        self._journal.tell(StoreUp(self._clock.now() - down_since))
+        self.outage.back("store")
 
 
 async def _run(
@@ -170,8 +180,3 @@ def _look_at(asking: asyncio.Task[T]) -> None:
     """Retrieve the error of a question given up, so that the loop does not report it."""
     if not asking.cancelled():
         asking.exception()
-
-
-def _kind(error: Exception) -> str:
-    """Say what is wrong without quoting anybody: an error's text may hold a key or an address with a password."""
-    return type(error).__name__
