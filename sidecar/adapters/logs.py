@@ -14,19 +14,16 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from sidecar.core.console import clean, columns, cut
 from sidecar.core.events import Event, Level
 from sidecar.core.ports import Clock
 from sidecar.core.record import RequestRecord
 
 LONGEST_LINE = 8192
 """Bytes; container runtimes split lines at 16 KiB."""
-LONGEST_TEXT = 256
-"""Characters kept of each text in a line that would be longer; even escaped they stay below 16 KiB."""
 
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
-_COLOURS = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
-_PLAIN = "\x1b[0m"
 
 
 class Lines(Protocol):
@@ -128,39 +125,41 @@ class JsonLines:
 
 
 class ConsoleLines:
-    """Columns for people: time, level, what, then the rest as `name=value`."""
+    """Columns for people."""
 
     def __init__(self, *, colour: bool) -> None:
         self._colour = colour
         self._stamp = _Stamp()
 
     def request(self, record: RequestRecord) -> bytes:
-        """Return the access log line; what has nothing to say is left out."""
-        level: Level = "info" if record.status < 500 else "warning"
-        spent = (record.finished - record.started) * 1000
-        rest = {
-            "route": record.route,
-            "token": record.token,
-            "fp": record.fp,
-            "tenant": record.tenant,
-            "attempts": record.attempts if record.attempts > 1 else "",
-            "error": record.error,
-            "id": record.request_id,
-        }
-        method, path = _quoted(_cut(record.method)), _quoted(_cut(record.path))
-        what = f"{record.status:03d} {method:<7} {spent:>9.1f} ms  {path:<32}"
-        return self._line(record.finished, level, "request", what, rest)
+        """Return the access log line."""
+        return self._line(
+            {
+                "ts": self._stamp.at(record.finished),
+                "level": "info",
+                "event": "request",
+                "status": record.status,
+                "method": record.method,
+                "duration_ms": (record.finished - record.started) * 1000,
+                "path": record.path,
+                "route": record.route,
+                "token": record.token,
+                "fp": record.fp,
+                "tenant": record.tenant,
+                "attempts": record.attempts,
+                "error": record.error,
+                "request_id": record.request_id,
+            }
+        )
 
     def event(self, event: Event, at: float) -> bytes:
         """Return the event's line."""
-        return self._line(at, event.level, event.name, "", _values(event))
+        return self._line(
+            {"ts": self._stamp.at(at), "level": event.level, "event": event.name, **_values(event)}
+        )
 
-    def _line(self, at: float, level: Level, name: str, what: str, rest: Mapping[str, object]) -> bytes:
-        pairs = [f"{key}={_quoted(str(value))}" for key, value in rest.items() if value != ""]
-        head = f"{self._stamp.at(at)[11:23]}  {level:<7}  {name:<18}"
-        if self._colour and _COLOURS[level]:
-            head = f"{_COLOURS[level]}{head}{_PLAIN}"
-        return "  ".join([head, *([what] if what else []), *pairs]).rstrip().encode() + b"\n"
+    def _line(self, line: Mapping[str, object]) -> bytes:
+        return columns(line, colour=self._colour).encode() + b"\n"
 
 
 def lines(form: Literal["json", "console"], descriptor: int, environ: Mapping[str, str]) -> Lines:
@@ -199,28 +198,12 @@ def _values(event: Event) -> dict[str, object]:
 
 def _careful(content: _RequestLine | dict[str, object]) -> bytes:
     values = content if isinstance(content, dict) else msgspec.structs.asdict(content)
-    line = _ascii(values, _clean)
+    line = _ascii(values, clean)
     if len(line) > LONGEST_LINE:
-        line = _ascii(values, lambda text: _clean(_cut(text)))
+        line = _ascii(values, lambda text: clean(cut(text)))
     return line + b"\n"
 
 
 def _ascii(values: Mapping[str, object], treat: Callable[[str], str]) -> bytes:
     treated = {name: treat(value) if isinstance(value, str) else value for name, value in values.items()}
     return json.dumps(treated, default=repr, separators=(",", ":")).encode()
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _clean(text: str) -> str:
-    """Put U+FFFD for lone surrogates, which no JSON reader need accept."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _quoted(text: str) -> str:
-    """Return the text as it is, or as a JSON string where it could be taken for something else."""
-    if text and text.isascii() and text.isprintable() and " " not in text and '"' not in text:
-        return text
-    return json.dumps(_clean(text)).replace("\x7f", "\\u007f")

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.cli import bust, check, demo, explain, flags, keygen, run, schema, status, validate
+from sidecar.cli import bust, check, demo, explain, flags, keygen, logs, run, schema, status, validate
 from sidecar.cli.exits import (
     EXIT_BUG,
     EXIT_CONFIGURATION,
@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     "check": check,
     "explain": explain,
     "status": status,
+    "logs": logs,
     "bust": bust,
     "keygen": keygen,
     "schema": schema,

@@ -40,11 +40,11 @@ class Terminal:
         self.width = self.width or _ELSEWHERE
         """In columns."""
         self.height = size.lines or _ENDLESS
-        self._colour = self.interactive and not environ.get("NO_COLOR")
+        self.coloured = self.interactive and not environ.get("NO_COLOR")
 
     def paint(self, colour: Colour, text: str) -> str:
         """Colour a text that is harmless."""
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._colour and colour and text else text
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.coloured and colour and text else text
 
     def line(self, cells: Sequence[Cell], widths: Sequence[int]) -> str:
         """Write cells side by side, cut where the terminal ends."""

@@ -1,0 +1,71 @@
+"""Log lines for people: time, level, what, then the rest as `name=value`.
+
+Paths and methods come from strangers, and a line that is read again may hold anything. Whatever it is, a line stays
+one line of printable ASCII.
+"""
+
+import json
+from collections.abc import Mapping
+
+LONGEST_TEXT = 256
+"""Characters kept of a path or a method."""
+
+_COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_PLAIN = "\x1b[0m"
+_MOST = 1e15
+_HEAD = frozenset({"ts", "level", "event"})
+_REQUEST = {
+    "route": "route",
+    "token": "token",
+    "fp": "fp",
+    "tenant": "tenant",
+    "attempts": "attempts",
+    "error": "error",
+    "request_id": "id",
+}
+"""What is told of a request behind status, method, time and path, and what it is called there."""
+
+
+def columns(line: Mapping[str, object], *, colour: bool) -> str:
+    """Write a log line's fields, as `log.format: json` has them; what has nothing to say is left out."""
+    name, level = str(line.get("event", "")), str(line.get("level", ""))
+    rest: Mapping[str, object] = {key: value for key, value in line.items() if key not in _HEAD}
+    parts = []
+    if name == "request":
+        level = "warning" if _number(line.get("status")) >= 500 else level
+        parts.append(_answered(line))
+        rest = {told: line.get(key, "") for key, told in _REQUEST.items()}
+        if _number(rest["attempts"]) <= 1:
+            rest = {**rest, "attempts": ""}
+    head = f"{quoted(str(line.get('ts', ''))[11:23])}  {quoted(level):<7}  {quoted(name):<18}"
+    if colour and level in _COLOURS:
+        head = f"{_COLOURS[level]}{head}{_PLAIN}"
+    pairs = [f"{quoted(key)}={quoted(str(value))}" for key, value in rest.items() if value != ""]
+    return "  ".join([head, *parts, *pairs]).rstrip()
+
+
+def _answered(line: Mapping[str, object]) -> str:
+    method, path = (quoted(cut(str(line.get(name, "")))) for name in ("method", "path"))
+    status, spent = _number(line.get("status")), _number(line.get("duration_ms"))
+    return f"{status:03.0f} {method:<7} {spent:>9.1f} ms  {path:<32}"
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) and abs(value) < _MOST else 0
+
+
+def cut(text: str) -> str:
+    """Shorten a text that is too long."""
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def clean(text: str) -> str:
+    """Put U+FFFD for lone surrogates, which no JSON reader need accept."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def quoted(text: str) -> str:
+    """Return the text as it is, or as a JSON string where it could be taken for something else."""
+    if text and text.isascii() and text.isprintable() and " " not in text and '"' not in text:
+        return text
+    return json.dumps(clean(text)).replace("\x7f", "\\u007f")

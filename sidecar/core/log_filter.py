@@ -1,0 +1,46 @@
+"""Which log lines somebody wants to see."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LEVELS = ("debug", "info", "warning", "error")
+_STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Every one that is given must fit; "" or empty fits all."""
+
+    tenant: str = ""
+    route: str = ""
+    request_id: str = ""
+    statuses: tuple[range, ...] = ()
+    events: frozenset[str] = frozenset()
+    level: str = ""
+    """This one or a worse one."""
+
+    def fits(self, line: Mapping[str, object]) -> bool:
+        """Tell whether the line is one of those; one without the field in question is not."""
+        status = line.get("status")
+        return (
+            (not self.tenant or line.get("tenant") == self.tenant)
+            and (not self.route or line.get("route") == self.route)
+            and (not self.request_id or line.get("request_id") == self.request_id)
+            and (not self.statuses or any(status in each for each in self.statuses))
+            and (not self.events or str(line.get("event")) in self.events)
+            and (not self.level or line.get("level") in LEVELS[LEVELS.index(self.level) :])
+        )
+
+
+def statuses(text: str) -> tuple[range, ...]:
+    """Read `404`, `5xx`, `400-499`, or several of them with commas. Raises ValueError."""
+    found = []
+    for part in text.split(","):
+        match = _STATUSES.fullmatch(part.strip())
+        if match is None:
+            raise ValueError("write statuses as 404, 5xx or 400-499, several with commas")
+        first = int(match[1] or 0) * 100 or int(match[2])
+        last = first + 99 if match[1] else int(match[3] or first)
+        found.append(range(first, last + 1))
+    return tuple(found)
