@@ -58,6 +58,8 @@ class TokenCache:
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
+        self._gaps = 0
+        """How often busts may have been missed."""
 
     def use(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
@@ -189,9 +191,9 @@ class TokenCache:
         return {held.request.key: held.token.generation for held in self._memory}
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """Drop every token held under another generation than these, and tell how many."""
-        held = self.held()
-        return self._drop(key for key, present in generations.items() if held.get(key, present) != present)
+        """Drop every token held under another generation than these, and tell how many; see Evictions."""
+        self._gaps += 1
+        return self._drop(key for key, held in self.held().items() if generations.get(key) != held)
 
     def _drop(self, keys: Iterable[str]) -> int:
         return sum(self._memory.pop(key) is not None for key in keys)
@@ -305,17 +307,18 @@ class TokenCache:
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        What others declared dead while it was on its way is not given to those who joined since: the source is asked
-        again. A refusal here has begun a flight of its own for them. In the end the upstream is believed rather than
-        a bust, but nobody overrules a select.
+        What others declared dead while it was on its way, or may have, unheard, is not given to those who joined
+        since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
+        upstream is believed rather than a bust, but nobody overrules a select.
         """
         held = self._memory.get(request.key)
         if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
-            floor = self._busts.floor(request.key)
+            floor, gaps = self._busts.floor(request.key), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
-            if token.fetch_began <= self._busts.floor(request.key) or self._counts(request, token):
+            counts = gaps == self._gaps and self._counts(request, token)
+            if counts or token.fetch_began <= self._busts.floor(request.key):
                 break
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)

@@ -152,11 +152,7 @@ class CredentialCache:
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
         """Drop all that are held under another generation than these."""
-        return self._drop(
-            held
-            for held in self._memory
-            if generations.get(held.key.text, held.generation) != held.generation
-        )
+        return self._drop(held for held in self._memory if generations.get(held.key.text) != held.generation)
 
     def _drop(self, dead: Iterable[_Held]) -> int:
         return sum(self._memory.pop(held.key.text) is not None for held in dead)

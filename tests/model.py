@@ -35,7 +35,7 @@ T = TypeVar("T")
 CHANNEL = "m2m:bust"
 LIFE = 600.0
 """Seconds a token lives."""
-TRIP = (0.0002, 0.02)
+TRIPS = ((0.0002, 0.02), (0.0002, 0.02), (0.02, 0.1))
 """Seconds one way, to the store or the upstream."""
 UNSURE = 0.001
 """Seconds by which a pod may be wrong about the server's clock."""
@@ -288,7 +288,7 @@ class Pod:
         return self.cache.spare(request)
 
     async def trip(self) -> None:
-        await self.clock.sleep(self.random.uniform(*TRIP))
+        await self.clock.sleep(self.random.uniform(*self.random.choice(TRIPS)))
 
     def held(self) -> list[Token]:
         found = [self.cache.spare(request) for request in REQUESTS.values()]

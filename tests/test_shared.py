@@ -361,6 +361,13 @@ class TestEvictions:
         assert pod.cache.held() == {LEDGER.key: 7}
         assert pod.cache.evict_behind({LEDGER.key: 0}) == 1
 
+    async def test_b46_what_came_in_while_generations_were_asked_for_goes_too(self, fleet: Fleet) -> None:
+        """Nobody knows whether it was bust on its way; the store does."""
+        await fleet.warm()
+        pod = fleet.pods[0]
+        assert pod.cache.evict_behind({}) == 1
+        assert await pod.ask() == "t1"
+
     async def test_b52_a_select_empties_memory_and_passes_over_the_store(self, fleet: Fleet) -> None:
         """What was fetched before it counts nowhere; what is fetched after does."""
         pod, other, _ = fleet.pods

@@ -268,7 +268,10 @@ class Evictions(Protocol):
         """Return the key and generation of everything in memory, for the comparison after a gap."""
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """After a gap: drop what memory holds under another (≠) generation than these, and tell how many."""
+        """After a gap: drop what memory holds under another (≠) generation than these, and tell how many.
+
+        What has come in since they were asked for goes too, and what is still on its way does not count.
+        """
 
 
 class Fills(Protocol):
