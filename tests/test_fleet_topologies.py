@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.adapters.redis.connect import connect
+from sidecar.adapters.redis.examine import Examination
+from sidecar.core.settings import RedisSettings
 from tests.authorization import AuthorizationServer
 from tests.fleet import Fleet
 from tests.processes import until
@@ -95,6 +98,22 @@ async def test_a_node_of_a_cluster_may_die(
             authorization_server.revoke(token)
         for number in range(TOKENS):
             assert {await pod.get(b"/%d" % number) for pod in pods} == {200}
+
+
+async def test_a_cluster_stands_the_examination(cluster: Cluster) -> None:
+    """What `sidecar check` asks of a Redis, a Cluster answers too."""
+    examination = Examination(connect(RedisSettings(hosts=cluster.hosts[:1], cluster=True), timeout=5.0))
+    try:
+        assert (await examination.log_in()).outcome == "ok"
+        findings = [
+            await examination.version(),
+            await examination.keys("m2m:check", "m2m:check"),
+            await examination.channels(["m2m:bust"]),
+        ]
+    finally:
+        await examination.close()
+    assert [finding.outcome for finding in findings] == ["ok"] * 3
+    assert findings[0].detail.startswith(("redis ", "valkey "))
 
 
 def many(authorization_server: AuthorizationServer, upstream: Upstream) -> dict[str, Any]:

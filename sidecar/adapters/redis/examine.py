@@ -60,8 +60,10 @@ class Examination:
         """Ask what it is; HELLO needs no permission."""
 
         async def hello() -> Finding:
-            where = {"target_nodes": RedisCluster.RANDOM} if isinstance(self._client, RedisCluster) else {}
-            reply = await self._client.execute_command("HELLO", **where)
+            any_node = isinstance(self._client, RedisCluster) and self._client.get_random_node()
+            reply = await self._client.execute_command(
+                "HELLO", **({"target_nodes": any_node} if any_node else {})
+            )
             told = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
             server, version = (_text(told.get(name, b"")) for name in (b"server", b"version"))
             number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
