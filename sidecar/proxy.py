@@ -12,6 +12,7 @@ The 401 is the truth: nothing else says that a token is dead.
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -29,6 +30,7 @@ from sidecar.core.subjects import blamed
 from sidecar.core.target import split
 from sidecar.core.tenants import Tenants, split_path
 from sidecar.core.token import Token, TokenRequest
+from sidecar.core.tracing import Tracer
 from sidecar.http1.message import Request, Response
 from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
@@ -89,8 +91,9 @@ class Proxy:
         clock: Clock,
         budget: ReplayBudget,
         instance: str,
+        tracer: Tracer | None = None,
     ) -> None:
-        """`instance` begins the ids of requests that bring none of their own."""
+        """`instance` begins the ids of requests that bring none of their own. Nothing is traced without a `tracer`."""
         self.table = table
         self.draining = False
         """Whether answers end their connections."""
@@ -100,6 +103,7 @@ class Proxy:
         self._clock = clock
         self._budget = budget
         self._instance = instance
+        self._tracer = tracer
         self._count = 0
         self._behind: set[asyncio.Task[Token]] = set()
 
@@ -108,7 +112,7 @@ class Proxy:
         try:
             while (request := await client.next_request()) is not None:
                 record = self._record(request)
-                relay = Relay(client, request, self._budget, self._clock)
+                relay = Relay(client, request, self._budget, self._clock, record.trace)
                 try:
                     reusable = await self._answer(relay, record)
                 except asyncio.CancelledError:
@@ -120,6 +124,7 @@ class Proxy:
                     record.bytes_in, record.bytes_out = relay.end()
                     record.upstream_seconds = relay.upstream_seconds
                     record.upstream_status = relay.upstream_status
+                    record.sent_at = relay.sent_at
                     self._finish(record)
                 if not reusable:
                     break
@@ -134,8 +139,13 @@ class Proxy:
     def _record(self, request: Request) -> RequestRecord:
         notes = request.notes
         known = request_id(notes[b"x-request-id"]) if b"x-request-id" in notes else ""
-        trace = trace_id(notes[b"traceparent"]) if b"traceparent" in notes else ""
-        return RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), trace)
+        record = RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), "")
+        if self._tracer is not None:
+            record.trace = trace = self._tracer.begin(notes)
+            record.trace_id = trace.trace_id.decode()
+        elif b"traceparent" in notes:
+            record.trace_id = trace_id(notes[b"traceparent"])
+        return record
 
     def _next_id(self) -> str:
         self._count += 1
@@ -204,9 +214,14 @@ class Proxy:
     async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         try:
-            return await self._tokens.token(wanted)
+            with self._noted(record):
+                return await self._tokens.token(wanted)
         except TokenRefused as refusal:
             raise blamed(wanted, refusal) from None
+
+    def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
+        """Note in the request's trace that it waits for a token."""
+        return nullcontext() if record.trace is None else record.trace.waiting(self._clock.now)
 
     async def _still_good(
         self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord
@@ -249,7 +264,8 @@ class Proxy:
             self._renew_behind(wanted, refused, relay.sent_at)
             return None
         try:
-            return await self._tokens.renew(wanted, refused, relay.sent_at)
+            with self._noted(record):
+                return await self._tokens.renew(wanted, refused, relay.sent_at)
         except (TokenUnavailable, TokenRefused):
             self._tell_second(route, refused, record, "failed")
             return None

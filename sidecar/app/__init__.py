@@ -20,7 +20,7 @@ from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started, Stopped
+from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.core.instruments import Readings
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.router import Router
@@ -58,8 +58,11 @@ class Sidecar:
         self._clock = clock = clock or SystemClock()
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
+        instance = randomness.token_bytes(4).hex()
         self._status = Status(clock)
-        self._telemetry = Telemetry(config, descriptor, clock, self._status.listeners)
+        self._telemetry = Telemetry(
+            config, descriptor, clock, instance=instance, listeners=self._status.listeners
+        )
         self._journal = self._telemetry.journal
         self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
@@ -75,7 +78,8 @@ class Sidecar:
             callers=self._fetching.callers,
             journal=self._journal,
             clock=clock,
-            instance=randomness.token_bytes(4).hex(),
+            instance=instance,
+            tracer=self._telemetry.tracer,
             budget=ReplayBudget(),
         )
         self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
@@ -117,7 +121,8 @@ class Sidecar:
         self._proxy.table = self._table(self._config, self.address)
         self._run(self._deadlines.run())
         self._run(self._member.run())
-        self._run(self._telemetry.run(self._readings))
+        self._run(self._telemetry.watch_loop())
+        self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts))
         self._run(self._warm_up(self._config.routes))
         self._journal.tell(
@@ -156,8 +161,7 @@ class Sidecar:
         await self._fetching.close()
         if self._admin is not None:
             await self._admin.close()
-        self._journal.tell(Stopped())
-        self._telemetry.close()
+        await self._telemetry.close(self._readings)
 
     async def _settle(self) -> None:
         await self._listener.settle(

@@ -3,14 +3,18 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from sidecar import __version__
 from sidecar.adapters.logs import Logs, lines
 from sidecar.adapters.output import Output
 from sidecar.adapters.telemetry import prometheus_text
+from sidecar.app.exports import Exports
+from sidecar.core.events import SettingIgnored, Stopped
 from sidecar.core.instruments import Family, PoolReadings, Readings
 from sidecar.core.journal import Journals, Listener
 from sidecar.core.metrics import Metrics
+from sidecar.core.otel import read_otel
 from sidecar.core.ports import Clock
 from sidecar.core.routes import Origin
 from sidecar.core.settings import Config
@@ -24,15 +28,30 @@ class Telemetry:
     """The log and the metrics."""
 
     def __init__(
-        self, config: Config, descriptor: int, clock: Clock, listeners: tuple[Listener, ...] = ()
+        self,
+        config: Config,
+        descriptor: int,
+        clock: Clock,
+        *,
+        instance: str,
+        listeners: tuple[Listener, ...] = (),
     ) -> None:
-        """`descriptor` is where the log goes; `listeners` hear of events too."""
+        """`descriptor` is where the log goes; `instance` tells this process from others; `listeners` hear of events
+        too."""
         self._clock = clock
         self._output = Output(descriptor)
         self._metrics = Metrics(__version__, config.routes, config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
         self._logs = Logs(form, self._output.write, config.log_level, clock)
-        self.journal = Journals(self._logs, self._metrics, listeners=listeners)
+        self._otel = read_otel(os.environ)
+        self._exports: Exports | None = None
+        if self._otel.signals:
+            self._exports = Exports(self._otel, clock=clock, environ=os.environ, instance=instance)
+        spans = self._exports.spans if self._exports is not None else None
+        self.tracer = self._exports.tracer if self._exports is not None else None
+        """None while nothing is traced."""
+        also = [spans] if spans is not None else []
+        self.journal = Journals(self._logs, self._metrics, *also, listeners=listeners)
 
     @property
     def lines_dropped(self) -> int:
@@ -49,18 +68,32 @@ class Telemetry:
 
     async def text(self, readings: Readings) -> bytes:
         """Return everything measured as Prometheus text."""
-        return await prometheus_text(self._metrics.families(readings))
+        return await prometheus_text(self._families(readings))
 
-    async def run(self, readings: Callable[[], Readings]) -> None:
+    async def export(self, readings: Callable[[], Readings]) -> None:
+        """Send metrics where they are to be sent, for ever."""
+        for ignored in self._otel.ignored:
+            self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
+        if self._exports is not None:
+            await self._exports.run(lambda: self._families(readings()), self.journal)
+
+    async def watch_loop(self) -> None:
         """Look for ever how late the event loop is."""
         while True:
             due = self._clock.now() + LOOK_EVERY
             await self._clock.sleep(LOOK_EVERY)
             self._metrics.loop_was_late(max(0.0, self._clock.now() - due))
 
-    def close(self) -> None:
-        """Write what is still to be written; blocks for a second at most."""
+    async def close(self, readings: Callable[[], Readings]) -> None:
+        """Send and write what is still to be; takes two seconds at most."""
+        if self._exports is not None:
+            await self._exports.close(lambda: self._families(readings()))
+        self.journal.tell(Stopped())
         self._output.close()
+
+    def _families(self, readings: Readings) -> tuple[Family, ...]:
+        exports = self._exports.readings() if self._exports is not None else None
+        return self._metrics.families(replace(readings, exports=exports))
 
 
 def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolReadings]:

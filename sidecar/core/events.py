@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
+Signal = Literal["metrics", "traces"]
+"""What can be exported."""
 Outcome = Literal["healed", "refused", "failed"]
 """Of a second send: accepted, refused too, or there was none or no answer to it."""
 BustKind = Literal["token", "credentials", "select", "gap"]
@@ -229,6 +231,35 @@ class CoolingDown(Event):
     service: str
     tenant: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDown(Event):
+    """The OTLP endpoint does not take what is sent; requests go on, and what is lost is counted."""
+
+    name: ClassVar[str] = "export_down"
+    level: ClassVar[Level] = "warning"
+    signal: Signal
+    error: str
+    """`HTTP` and the status, or the kind of failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportUp(Event):
+    """The OTLP endpoint takes what is sent again."""
+
+    name: ClassVar[str] = "export_up"
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class SettingIgnored(Event):
+    """One of OpenTelemetry's variables cannot be used."""
+
+    name: ClassVar[str] = "setting_ignored"
+    level: ClassVar[Level] = "warning"
+    variable: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

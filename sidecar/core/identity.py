@@ -2,8 +2,9 @@
 
 import re
 
+from sidecar.core.trace_context import read
+
 _REQUEST_ID = re.compile(rb"[0-9A-Za-z._:/+=@-]{1,128}")
-_TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 def request_id(field: bytes) -> str:
@@ -13,5 +14,5 @@ def request_id(field: bytes) -> str:
 
 def trace_id(traceparent: bytes) -> str:
     """Return the trace's id of a W3C `traceparent`, "" when it is no valid one."""
-    found = _TRACE_PARENT.fullmatch(traceparent)
-    return found[1].decode() if found else ""
+    parent = read(traceparent)
+    return parent.trace_id.decode() if parent is not None else ""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.tracing import Trace
+
 Source = Literal["memory", "store", "fetch", "none"]
 """Where a request's token came from."""
 
@@ -35,10 +37,12 @@ class RequestRecord:
         "path",
         "request_id",
         "route",
+        "sent_at",
         "started",
         "status",
         "tenant",
         "token",
+        "trace",
         "trace_id",
         "upstream_seconds",
         "upstream_status",
@@ -52,6 +56,9 @@ class RequestRecord:
         """Without its query."""
         self.request_id = request_id
         self.trace_id = trace_id
+        """Of the trace it belongs to, "" for none."""
+        self.trace: Trace | None = None
+        """None while nothing is traced."""
         self.route = ""
         self.status = 0
         """What the client was answered; 0 when it went away first."""
@@ -60,6 +67,8 @@ class RequestRecord:
         self.token: Source = "none"
         self.fp = ""
         self.tenant = ""
+        self.sent_at = 0.0
+        """When it was last sent, or began to wait for a connection; 0 for neither."""
         self.upstream_seconds = 0.0
         """From each send to its answer's head, or its failure; of both sends together."""
         self.upstream_status = 0

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from sidecar.core import instruments
 from sidecar.core.histogram import Histogram
 from sidecar.core.instruments import Family
+from sidecar.core.methods import METHODS, OTHER
 from sidecar.core.record import RequestRecord
 from sidecar.core.routes import Route
 from sidecar.core.tenant_labels import TenantLabels
@@ -17,7 +18,6 @@ from sidecar.core.tenant_labels import TenantLabels
 MOST_SERIES = 2000
 """Series of request durations kept apart by method, status and error."""
 
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _FORESEEN = ("GET", 200, "")
 """Of every route there is this series from the start."""
 
@@ -139,12 +139,12 @@ class RequestMetrics:
         name, method, status, error = key
         bounded = (
             name if name in self._routes else "",
-            method if method in _METHODS else "_OTHER",
+            method if method in METHODS else OTHER,
             status,
             error,
         )
         if bounded not in self._cells and len(self._cells) >= MOST_SERIES:
-            bounded = (bounded[0], "_OTHER", status // 100 * 100, "")
+            bounded = (bounded[0], OTHER, status // 100 * 100, "")
         if bounded not in self._cells:
             self._cells[bounded] = _Cell(self._lookups_of(bounded[0]))
         return self._cells[bounded]

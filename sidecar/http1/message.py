@@ -42,7 +42,7 @@ _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:
 
 _REQUEST_CUT = HOP_BY_HOP | {b"host"}
 _REQUEST_READ = frozenset(
-    b"content-length authorization expect origin sec-fetch-site traceparent x-request-id".split()
+    b"content-length authorization expect origin sec-fetch-site traceparent tracestate x-request-id".split()
 )
 
 

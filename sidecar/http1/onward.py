@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable
 
 from sidecar.core.errors import RequestRefused
-from sidecar.http1.fields import CHUNKED, HOP_BY_HOP, UNTIL_CLOSE, field_pattern, tokens
+from sidecar.http1.fields import CHUNKED, HOP_BY_HOP, UNTIL_CLOSE, Notes, field_pattern, tokens
 from sidecar.http1.message import Request, Response, offers_websocket
 
 _AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_TRACE_PARENT = field_pattern(frozenset((b"traceparent",)))
+_TRACE_STATE = field_pattern(frozenset((b"tracestate",)))
 _SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
 _TRAILER_CUT = HOP_BY_HOP | frozenset(
     b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
@@ -21,10 +23,12 @@ def relayed_request(
     authority: bytes,
     authorization: bytes | None,
     hidden: re.Pattern[bytes] | None = None,
+    *,
+    traceparent: bytes = b"",
 ) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
 
-    Field lines that are `hidden` are left out.
+    Field lines that are `hidden` are left out. A `traceparent` replaces the client's; without one that stays.
 
     Raises RequestRefused where that would leave more than one.
     """
@@ -36,6 +40,9 @@ def relayed_request(
         if b"authorization" in request.notes:
             fields = _AUTHORIZATION.sub(b"", fields)
         fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if traceparent:
+        fields = _without_trace(fields, request.notes, traceparent)
+        fields = b"%b\r\ntraceparent: %b" % (fields, traceparent)
     if request.length == CHUNKED:
         fields += b"\r\nTransfer-Encoding: chunked"
     if offers_websocket(request):
@@ -43,6 +50,15 @@ def relayed_request(
     if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
         fields += b"\r\nTE: trailers\r\nConnection: TE"
     return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def _without_trace(fields: bytes, notes: Notes, traceparent: bytes) -> bytes:
+    """Take out the client's `traceparent`, and a `tracestate` that belongs to another trace than this one."""
+    if b"traceparent" in notes:
+        fields = _TRACE_PARENT.sub(b"", fields)
+    if b"tracestate" in notes and traceparent[3:35] not in notes.get(b"traceparent", b""):
+        fields = _TRACE_STATE.sub(b"", fields)
+    return fields
 
 
 def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:

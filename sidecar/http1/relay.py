@@ -14,6 +14,7 @@ from collections.abc import Awaitable
 from sidecar.core.errors import UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.core.token import Token
+from sidecar.core.tracing import Trace
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.fields import UNTIL_CLOSE
 from sidecar.http1.message import Request, Response, offers_websocket
@@ -37,6 +38,7 @@ class Relay:
         "_clock",
         "_connection",
         "_pool",
+        "_trace",
         "_upload",
         "begun",
         "hidden",
@@ -47,8 +49,14 @@ class Relay:
     )
 
     def __init__(
-        self, client: ClientConnection, request: Request, budget: ReplayBudget, clock: Clock
+        self,
+        client: ClientConnection,
+        request: Request,
+        budget: ReplayBudget,
+        clock: Clock,
+        trace: Trace | None = None,
     ) -> None:
+        """With a `trace` the upstream is told of a span of ours; without one of the client's, if of any."""
         self.request = request
         self.hidden: re.Pattern[bytes] | None = None
         """Matches field lines that do not travel on."""
@@ -64,6 +72,7 @@ class Relay:
         client.body_bytes = 0
         self._budget = budget
         self._clock = clock
+        self._trace = trace
         self._pool: Pool | None = None
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
@@ -94,7 +103,10 @@ class Relay:
         assert pool is not None
         assert connection is not None
         authorization = None if token is None else token.authorization
-        head = relayed_request(self.request, target, pool.authority, authorization, self.hidden)
+        traceparent = b"" if self._trace is None else self._trace.next_hop(pool.origin, target)
+        head = relayed_request(
+            self.request, target, pool.authority, authorization, self.hidden, traceparent=traceparent
+        )
         try:
             answer = await self._ask(connection, head, idle_timeout)
         except UpstreamUnreachable:

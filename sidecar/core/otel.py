@@ -1,0 +1,145 @@
+"""OpenTelemetry's standard variables, as far as they are ours to read; the exporter reads its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+from sidecar.core.events import Signal
+from sidecar.core.trace_context import Sampler, SamplerName
+
+PROTOCOL = "http/protobuf"
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+_OF_SIGNAL = {
+    "metrics": (
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    ),
+    "traces": (
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    ),
+}
+_DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A variable whose value is not used, and why."""
+
+    variable: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """How spans are sent."""
+
+    queue: int
+    """Spans that may wait; more are dropped."""
+    size: int
+    """Spans in one request."""
+    delay_ms: int
+    """How long they wait for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtelSettings:
+    """What is exported."""
+
+    signals: frozenset[Signal]
+    """Empty: nothing is."""
+    interval: float
+    """Seconds between two exports of metrics."""
+    sampler: Sampler
+    batches: Batches
+    ignored: tuple[Ignored, ...]
+
+
+@dataclass(slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+    ignored: list[Ignored] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        """Return the value; an empty variable is as good as none."""
+        return self.environ.get(name, "").strip()
+
+    def positive(self, name: str, default: int, most: int = 2**31) -> int:
+        text = self.text(name)
+        if not text or (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+            return int(text or default)
+        return self.refuse(name, f"must be a whole number from 1 to {most}: {default} is taken", default)
+
+    def refuse(self, name: str, reason: str, instead: int) -> int:
+        self.ignored.append(Ignored(name, reason))
+        return instead
+
+
+def read_otel(environ: Mapping[str, str]) -> OtelSettings:
+    """Read the variables. As the specification wants, one that cannot be used is ignored, and told of."""
+    reader = _Reader(environ)
+    signals: set[Signal] = {signal for signal in get_args(Signal) if _is_on(reader, signal)}
+    queue = reader.positive("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 65_536)
+    return OtelSettings(
+        signals=frozenset(signals),
+        interval=reader.positive("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000,
+        sampler=_sampler(reader),
+        batches=Batches(
+            queue=queue,
+            size=min(queue, reader.positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
+            delay_ms=reader.positive("OTEL_BSP_SCHEDULE_DELAY", 5000),
+        ),
+        ignored=tuple(reader.ignored) if _asked(reader) else (),
+    )
+
+
+def _asked(reader: _Reader) -> bool:
+    """Tell whether somebody wants anything exported at all."""
+    endpoints = (_ENDPOINT, *(endpoint for _, endpoint, _ in _OF_SIGNAL.values()))
+    return reader.text("OTEL_SDK_DISABLED").lower() != "true" and any(map(reader.text, endpoints))
+
+
+def _is_on(reader: _Reader, signal: Signal) -> bool:
+    exporter, endpoint, protocol = _OF_SIGNAL[signal]
+    if reader.text("OTEL_SDK_DISABLED").lower() == "true":
+        return False
+    if not reader.text(endpoint) and not reader.text(_ENDPOINT):
+        return False
+    chosen = reader.text(exporter) or "otlp"
+    if chosen != "otlp":
+        if chosen != "none":
+            reader.ignored.append(
+                Ignored(exporter, f"only otlp and none are known here: no {signal} are exported")
+            )
+        return False
+    spoken = protocol if reader.text(protocol) else _PROTOCOL
+    if reader.text(spoken) not in ("", PROTOCOL):
+        reader.ignored.append(
+            Ignored(spoken, f"only {PROTOCOL} is spoken here, and the endpoint must speak it")
+        )
+    return True
+
+
+def _sampler(reader: _Reader) -> Sampler:
+    name = reader.text("OTEL_TRACES_SAMPLER").lower() or _DEFAULT_SAMPLER
+    known: tuple[SamplerName, ...] = get_args(SamplerName)
+    chosen = next((each for each in known if each == name), None)
+    if chosen is None:
+        reader.ignored.append(Ignored("OTEL_TRACES_SAMPLER", f"no such sampler: {_DEFAULT_SAMPLER} is taken"))
+        return Sampler(_DEFAULT_SAMPLER)
+    return Sampler(chosen, _ratio(reader) if chosen.endswith("ratio") else 1.0)
+
+
+def _ratio(reader: _Reader) -> float:
+    text = reader.text("OTEL_TRACES_SAMPLER_ARG")
+    try:
+        ratio = float(text or 1.0)
+    except ValueError:
+        ratio = -1.0
+    if 0.0 <= ratio <= 1.0:
+        return ratio
+    reader.ignored.append(Ignored("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1: 1 is taken"))
+    return 1.0
