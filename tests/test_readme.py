@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_every_command_and_flag_is_listed(capsys: pytest.CaptureFixture[str]) ->
         " ".join(("sidecar", *command)): set(re.findall(r"--[a-z-]+", help_of(*command, capsys=capsys)))
         for command in commands
     }
+
+
+@pytest.mark.parametrize("command", ["validate", "explain"])
+def test_what_commands_print_is_what_they_print(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that ask nobody are asked again."""
+    section = README.split("\n## Commands\n")[1]
+    (tmp_path / "sidecar.yaml").write_text(section.split("```yaml\n")[1].split("```")[0])
+    typed, printed = section.split(f"```console\n$ sidecar {command} ")[1].split("```")[0].split("\n", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEDGER_CLIENT_SECRET", "secret")
+    assert cli.main([command, *shlex.split(typed)]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_every_exit_code_is_listed() -> None:

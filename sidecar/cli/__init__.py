@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import Protocol
@@ -120,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _bug(error: Exception) -> list[str]:
     """Tell the type and the place of what nobody expected; not its text, which may hold anything."""
+    import traceback
+
     places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     return [places, f"sidecar: {type(error).__name__}: this is a bug; please report the lines above"]
 

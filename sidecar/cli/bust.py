@@ -8,12 +8,11 @@ from pathlib import Path
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import LABELS, selector
 
 MEANING = "have all pods drop the tokens that carry every one of these labels"
 EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
 
-_OF = {
+_LABELS = {
     "tenant": "tokens of this tenant",
     "service": "tokens got with the credentials of this service",
     "user": "tokens of this user: their `sub` or `email`",
@@ -25,8 +24,8 @@ _OF = {
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take the labels, and where to ask."""
-    for label in LABELS:
-        parser.add_argument(f"--{label}", metavar="ID", help=_OF[label])
+    for label, meaning in _LABELS.items():
+        parser.add_argument(f"--{label}", metavar="ID", help=meaning)
     parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
     flags.add_admin(parser)
     parser.add_argument(
@@ -37,9 +36,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Ask a pod to bust."""
+    from sidecar.core.selectors import selector
     from sidecar.remote import bust
 
-    labels = {label: value for label in LABELS if (value := getattr(arguments, label)) is not None}
+    labels = {label: value for label in _LABELS if (value := getattr(arguments, label)) is not None}
     if bool(labels) is arguments.all:
         arguments.usage("name one or more labels, or --all")
     try:
