@@ -215,12 +215,25 @@ async def test_a_routes_new_token_is_counted(
         assert counted == ['m2m_credential_cache_hits_total{level="memory",token="new"} 2.0']
 
 
+@pytest.mark.parametrize(
+    ("log", "lines"), [({"level": "error"}, 1), ({"requests": "errors"}, 1), ({"level": "debug"}, 2)]
+)
+async def test_what_is_logged_changes_with_a_reload(
+    relay: Running, file: File, upstream: Upstream, log: Mapping[str, str], lines: int
+) -> None:
+    """Nobody has to restart what is in trouble to see more of it."""
+    assert (await relay.get()).status == 200
+    await reload(relay, file, routes=[route(upstream)], log=log)
+    assert (await relay.get()).status == 200
+    await relay.app.stop()
+    assert len(relay.events("request")) == lines
+
+
 RESTART = {
     "listen": ("listen", "127.0.0.1:1"),
     "admin.listen": ("admin", {"listen": "127.0.0.1:1"}),
     "cache.max_entries": ("cache", {"max_entries": 7}),
     "log.format": ("log", {"format": "console"}),
-    "log.level": ("log", {"level": "debug"}),
 }
 
 

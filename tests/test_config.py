@@ -279,10 +279,12 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
             "M2M_CREDENTIAL_CACHE_TTL_SEC": "120",
             "LOG_FORMAT": "console",
             "LOG_LEVEL": "",
+            "LOG_REQUESTS": "1%",
         },
     )
     assert (config.listen, config.admin.listen) == ("127.0.0.1:2", "127.0.0.1:3")
     assert (config.cache.store_ttl, config.log_format, config.log_level) == (120.0, "console", "error")
+    assert config.log_requests == 0.01
 
 
 def test_the_file_is_found_by_flag_then_variable(tmp_path: Path) -> None:
@@ -633,6 +635,8 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("routes__0__strip_prefix", "yes", "routes[0].strip_prefix", "Expected bool"),
     ("routes__0__max_connections", 0, "routes[0].max_connections", ">= 1"),
     ("log", {"level": "trace"}, "log.level", "debug, info, warning, error"),
+    ("log", {"requests": "some"}, "log.requests", "a percentage such as 1%"),
+    ("log", {"requests": "0%"}, "log.requests", "all, errors"),
     ("drain_timeout", "25", "drain_timeout", "no duration"),
 ]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -196,12 +197,48 @@ def a_refusal() -> Event:
 def test_only_what_is_at_or_above_the_level_is_written(level: Level) -> None:
     """The access log is level info."""
     written: list[bytes] = []
-    logs = Logs(JsonLines(), written.append, level, FakeClock(AT))
+    logs = Logs(JsonLines(), written.append, FakeClock(AT), float)
+    logs.use(level, 1.0)
     logs.request_finished(a_record())
     for event in (Stopped(), a_refusal(), ReloadFailed(error="bad")):
         logs.tell(event)
     expected = {"debug": 4, "info": 4, "warning": 2, "error": 1}[level]
     assert len(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "draws", "count"),
+    [(1.0, [], 4), (0.0, [0.0] * 4, 0), (0.5, [0.0, 0.49, 0.5, 0.99], 2)],
+)
+def test_of_successful_requests_a_share_is_logged(share: float, draws: list[float], count: int) -> None:
+    """All by default, drawn at random; redirects, WebSockets and answers from caches are successes too."""
+    written: list[bytes] = []
+    logs = Logs(JsonLines(), written.append, FakeClock(AT), lambda: draws.pop(0))
+    logs.use("info", share)
+    for status in (101, 200, 302, 304):
+        logs.request_finished(a_record(status=status))
+    assert len(written) == count
+    assert draws == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": 400},
+        {"status": 404},
+        {"status": 503, "error": "token_unavailable"},
+        {"status": 0, "error": "client_gone"},
+        {"status": 200, "error": "upstream_malformed"},
+        {"status": 200, "attempts": 2},
+    ],
+)
+def test_what_went_wrong_is_always_logged(fields: Mapping[str, object]) -> None:
+    """Errors, refusals that were healed, answers that broke off and clients that left."""
+    written: list[bytes] = []
+    logs = Logs(JsonLines(), written.append, FakeClock(AT), lambda: 1.0)
+    logs.use("info", 0.0)
+    logs.request_finished(a_record(**fields))
+    assert len(written) == 1
 
 
 def test_the_console_aligns_its_columns_and_leaves_out_what_is_empty() -> None:

@@ -37,14 +37,23 @@ class Lines(Protocol):
 
 
 class Logs:
-    """The journal's log half: what is at or above `level` goes to `write` as a line."""
+    """The journal's log half: what is at or above the level goes to `write` as a line."""
 
-    def __init__(self, lines: Lines, write: Callable[[bytes], None], level: Level, clock: Clock) -> None:
+    def __init__(
+        self, lines: Lines, write: Callable[[bytes], None], clock: Clock, draw: Callable[[], float]
+    ) -> None:
+        """`draw` returns a random number from 0 to 1."""
         self._lines = lines
         self._write = write
-        self._rank = _RANKS[level]
         self._clock = clock
+        self._draw = draw
+        self.use("info", 1.0)
+
+    def use(self, level: Level, share: float) -> None:
+        """Write what is at or above `level` from now on, and of successful requests this share, from 0 to 1."""
+        self._rank = _RANKS[level]
         self._requests = self._rank <= _RANKS["info"]
+        self._share = share
 
     def tell(self, event: Event) -> None:
         """Log the event."""
@@ -53,8 +62,13 @@ class Logs:
 
     def request_finished(self, record: RequestRecord) -> None:
         """Write the access log line, at level `info`."""
-        if self._requests:
+        if self._requests and (self._share >= 1.0 or _went_wrong(record) or self._draw() < self._share):
             self._write(self._lines.request(record))
+
+
+def _went_wrong(record: RequestRecord) -> bool:
+    """Tell whether somebody may ask about this very request."""
+    return record.status >= 400 or record.error != "" or record.attempts > 1
 
 
 class _RequestLine(msgspec.Struct, gc=False):

@@ -61,7 +61,12 @@ class Sidecar:
         instance = randomness.token_bytes(4).hex()
         self._status = Status(clock)
         self._telemetry = Telemetry(
-            config, descriptor, clock, instance=instance, listeners=self._status.listeners
+            config,
+            descriptor,
+            clock,
+            randomness=randomness,
+            instance=instance,
+            listeners=self._status.listeners,
         )
         self._journal = self._telemetry.journal
         self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
@@ -201,7 +206,6 @@ class Sidecar:
                 ("redis", self._config.redis, config.redis),
                 ("busts", self._config.busts, config.busts),
                 ("log.format", self._config.log_format, config.log_format),
-                ("log.level", self._config.log_level, config.log_level),
             )
             if old != new
         )

@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from sidecar import __version__
 from sidecar.adapters.logs import Logs, lines
@@ -15,7 +16,7 @@ from sidecar.core.instruments import Family, PoolReadings, Readings
 from sidecar.core.journal import Journals, Listener
 from sidecar.core.metrics import Metrics
 from sidecar.core.otel import read_otel
-from sidecar.core.ports import Clock
+from sidecar.core.ports import Clock, Randomness
 from sidecar.core.routes import Origin
 from sidecar.core.settings import Config
 from sidecar.http1.pool import Pool
@@ -33,6 +34,7 @@ class Telemetry:
         descriptor: int,
         clock: Clock,
         *,
+        randomness: Randomness,
         instance: str,
         listeners: tuple[Listener, ...] = (),
     ) -> None:
@@ -42,7 +44,8 @@ class Telemetry:
         self._output = Output(descriptor)
         self._metrics = Metrics(__version__, config.routes, config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
-        self._logs = Logs(form, self._output.write, config.log_level, clock)
+        self._logs = Logs(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
+        self._logs.use(config.log_level, config.log_requests)
         self._otel = read_otel(os.environ)
         self._exports: Exports | None = None
         if self._otel.signals:
@@ -59,8 +62,9 @@ class Telemetry:
         return self._output.dropped
 
     def configure(self, config: Config) -> None:
-        """Tell of what this configuration has from now on."""
+        """Tell of what this configuration has, and as it says, from now on."""
         self._metrics.configure(config.routes, config.tenants)
+        self._logs.use(config.log_level, config.log_requests)
 
     def of_requests(self) -> Iterable[Family]:
         """Read how long requests took, and their upstreams."""

@@ -22,6 +22,7 @@ SETTINGS = {
     "drain_min_delay": "SIDECAR_DRAIN_MIN_DELAY",
     "log.format": "LOG_FORMAT",
     "log.level": "LOG_LEVEL",
+    "log.requests": "LOG_REQUESTS",
 }
 """Variables that go before the file's own value."""
 

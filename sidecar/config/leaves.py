@@ -29,6 +29,7 @@ Name = Annotated[str, text("name", NAME)]
 Text = Annotated[str, text("text", r"\S")]
 Duration = Annotated[str, text("duration", units.DURATION)]
 Span = Annotated[str, text("span", units.DURATION)]
+Share = Annotated[str, text("share", units.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 SignatureAlgorithm = Literal[

@@ -62,6 +62,7 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,
+        log_requests=units.share(file.log.requests),
     )
 
 

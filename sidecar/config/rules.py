@@ -35,6 +35,7 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
     return {
         "duration": units.seconds,
         "span": units.span,
+        "share": units.share,
         "listen": addresses.listen,
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,

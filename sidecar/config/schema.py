@@ -15,6 +15,7 @@ from sidecar.config.leaves import (
     KeyReference,
     Name,
     Reference,
+    Share,
     Span,
     Text,
     Tls,
@@ -192,6 +193,13 @@ class Log(Node, frozen=True, kw_only=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")
     ] = "info"
+    requests: Annotated[
+        Share,
+        Meta(
+            description="Which successful requests are written: `all`, `errors` (none of them), or a share such "
+            "as `1%`. Errors, refusals and what was sent twice always are."
+        ),
+    ] = "all"
 
 
 class File(Node, frozen=True, kw_only=True):

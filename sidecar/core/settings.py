@@ -112,3 +112,5 @@ class Config:
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_requests: float = 1.0
+    """Share of the successful requests that are logged; the others always are."""

@@ -1,8 +1,9 @@
-"""Durations as people write them."""
+"""Durations and shares as people write them."""
 
 import re
 
 DURATION = r"^[0-9]{1,9}(ms|s|m|h)$"
+SHARE = r"^(all|errors|[0-9]{1,3}(\.[0-9]{1,3})?%)$"
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -21,3 +22,16 @@ def span(text: str) -> float:
     if not length:
         raise ValueError("must be longer than 0s")
     return length
+
+
+def share(text: str) -> float:
+    """Read which successful requests are meant, as a share from 0 to 1: `all`, `errors` (none), `1%`, `0.1%`.
+
+    Raises ValueError.
+    """
+    if text in {"all", "errors"}:
+        return float(text == "all")
+    part = float(text[:-1]) / 100 if re.fullmatch(SHARE, text) else 0.0
+    if not 0.0 < part <= 1.0:
+        raise ValueError(f"{text[:40]!r} is no share: write all, errors, or a percentage such as 1% or 0.1%")
+    return part

@@ -5,6 +5,7 @@ Run with `python -m tests.bench.telemetry`; exits 1 over the limit.
 """
 
 import os
+import random
 import sys
 import time
 from timeit import repeat
@@ -44,7 +45,7 @@ def main() -> int:
     metrics = Metrics("bench", [Route("ledger", Origin("https", "ledger.internal", 443), token=token)])
     sink = os.open(os.devnull, os.O_WRONLY)
     output = Output(sink)
-    logs = Logs(JsonLines(), output.write, "info", SystemClock())
+    logs = Logs(JsonLines(), output.write, SystemClock(), random.random)
     record = a_record()
     cost = {}
     for name, journal in (("log", logs), ("metrics", metrics), ("both", Journals(logs, metrics))):

@@ -27,3 +27,21 @@ def test_a_span_is_longer_than_nothing() -> None:
     assert units.span("1ms") == 0.001
     with pytest.raises(ValueError, match="longer than 0s"):
         units.span("0ms")
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("all", 1.0), ("errors", 0.0), ("1%", 0.01), ("0.1%", 0.001), ("100%", 1.0), ("12.5%", 0.125)],
+)
+def test_a_share_of_the_requests(text: str, share: float) -> None:
+    """In percent, or in a word."""
+    assert units.share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "0%", "0.000%", "101%", "-1%", "1 %", "1e1%", "none", "1%\n", "٣%", ".5%"]
+)
+def test_what_is_no_share_is_refused(text: str) -> None:
+    """None of them is `errors`: that is said with the word."""
+    with pytest.raises(ValueError, match="all, errors, or a percentage"):
+        units.share(text)
