@@ -1,6 +1,7 @@
 """An upstream and a client that move more bytes than an event loop should be bothered with: threads, plain sockets."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def read_head(connection: socket.socket) -> bytes:
 class Upstream:
     """`/down/SIZE` sends, `/up/SIZE` takes, `/slow/SIZE` takes a megabyte a second; chunked where the client is."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.sent = 0
         self.taken = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -69,7 +71,7 @@ class Upstream:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -87,6 +89,8 @@ class Upstream:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 self._connections.append(connection)
                 self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
                 self._threads[-1].start()

@@ -163,6 +163,11 @@ class Process:
         return int(status.partition(f"{name}:")[2].split()[0]) * 1024
 
     @property
+    def page_faults(self) -> int:
+        """How often the kernel has given it a page of memory that it did not have."""
+        return int(Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+    @property
     def descriptors(self) -> int:
         """How many files and sockets are open."""
         return len(os.listdir(f"/proc/{self.child.pid}/fd"))  # noqa: PTH208  the names are not needed

@@ -11,7 +11,13 @@ from typing import BinaryIO
 from sidecar import __version__, admin
 from sidecar.adapters.listening import Bound, bind
 from sidecar.adapters.secret_files import read_secret
-from sidecar.adapters.system import SystemClock, SystemRandomness, raise_descriptor_limit, spare_the_collector
+from sidecar.adapters.system import (
+    SystemClock,
+    SystemRandomness,
+    keep_freed_memory,
+    raise_descriptor_limit,
+    spare_the_collector,
+)
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
@@ -312,6 +318,7 @@ async def serve(load: Callable[[], Config], sources: Sources) -> int:
     ListenError when it cannot start.
     """
     raise_descriptor_limit()
+    keep_freed_memory()
     seen = contents(sources())
     sidecar = Sidecar(load())
     loop = asyncio.get_running_loop()
