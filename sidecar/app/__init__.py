@@ -64,17 +64,9 @@ class Sidecar:
         self._clock = clock = clock or SystemClock()
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
-        instance = randomness.token_bytes(4).hex()
         self._status = Status(clock)
-        self._telemetry = Telemetry(
-            config,
-            descriptor,
-            clock,
-            randomness=randomness,
-            instance=instance,
-            listeners=self._status.listeners,
-        )
-        self._journal = self._telemetry.journal
+        self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
+        self._journal = telemetry.journal
         self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
         self._fetching = Fetching(
@@ -89,8 +81,8 @@ class Sidecar:
             callers=self._fetching.callers,
             journal=self._journal,
             clock=clock,
-            instance=instance,
-            tracer=self._telemetry.tracer,
+            instance=telemetry.instance,
+            tracer=telemetry.tracer,
             budget=ReplayBudget(),
         )
         self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())

@@ -33,13 +33,12 @@ class Telemetry:
         config: Config,
         descriptor: int,
         clock: Clock,
-        *,
         randomness: Randomness,
-        instance: str,
         listeners: tuple[Listener, ...] = (),
     ) -> None:
-        """`descriptor` is where the log goes; `instance` tells this process from others; `listeners` hear of events
-        too."""
+        """`descriptor` is where the log goes; `listeners` hear of events too."""
+        self.instance = randomness.token_bytes(4).hex()
+        """Tells this process from others."""
         self._clock = clock
         self._output = Output(descriptor)
         self._metrics = Metrics(__version__, config.routes, config.tenants)
@@ -49,7 +48,7 @@ class Telemetry:
         self._otel = read_otel(os.environ)
         self._exports: Exports | None = None
         if self._otel.signals:
-            self._exports = Exports(self._otel, clock=clock, environ=os.environ, instance=instance)
+            self._exports = Exports(self._otel, clock=clock, environ=os.environ, instance=self.instance)
         spans = self._exports.spans if self._exports is not None else None
         self.tracer = self._exports.tracer if self._exports is not None else None
         """None while nothing is traced."""
