@@ -29,5 +29,6 @@ WORKDIR /
 USER 65532:65532
 # The data port is for loopback alone; nothing outside the pod may reach it.
 EXPOSE 9181
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/opt/sidecar/bin/sidecar", "status", "--healthcheck"]
 ENTRYPOINT ["/opt/sidecar/bin/sidecar"]
 CMD ["run"]

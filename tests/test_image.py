@@ -87,7 +87,7 @@ def test_the_dockerfile_does_what_is_tested_here() -> None:
     ]
     assert instructions("COPY") == [". .", "--from=build /opt/sidecar /opt/sidecar"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions("USER")[-1])
-    assert [name for name in ("ENTRYPOINT", "CMD") if not words(name)] == []
+    assert [name for name in ("ENTRYPOINT", "CMD", "HEALTHCHECK") if not words(name)] == []
     assert instructions("EXPOSE") == ["9181"]
     labels = set(re.findall(r"org\.opencontainers\.image\.([a-z.]+)=", DOCKERFILE))
     assert labels >= {"title", "description", "licenses", "version", "revision", "source", "base.name"}
@@ -161,6 +161,17 @@ async def test_the_image_serves_with_a_secret_out_of_aws(
     assert upstream.tokens == authorization_server.issued != []
     assert authorization_server.clients == [("me", "canary-1")]
     assert process.stderr == b""
+
+
+async def test_the_health_check_follows_the_sidecar(container: Container, upstream: Upstream) -> None:
+    """Not healthy without one, healthy while it takes requests, and nothing is said that nobody reads."""
+    configure(container, routes=[{"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url}])
+    async with container.serving() as process:
+        inside = Container(container.root, container.mounts, {"SIDECAR_ADMIN_LISTEN": process.admin})
+        assert await inside.output(words("HEALTHCHECK")) == (0, "", "")
+        process.child.terminate()
+        await process.ends()
+    assert (await inside.output(words("HEALTHCHECK")))[0] == 1
 
 
 async def test_the_image_takes_the_role_of_its_service_account(

@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.cli import bust, check, demo, explain, flags, keygen, logs, run, schema, status, validate
+from sidecar.cli import bust, check, demo, explain, flags, inject, keygen, logs, run, schema, status, validate
 from sidecar.cli.exits import (
     EXIT_BUG,
     EXIT_CONFIGURATION,
@@ -17,7 +17,7 @@ from sidecar.cli.exits import (
     EXIT_OK,
     EXIT_UNREACHABLE,
 )
-from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError
+from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
 
 
 class Command(Protocol):
@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Command] = {
     "status": status,
     "logs": logs,
     "bust": bust,
+    "inject": inject,
     "keygen": keygen,
     "schema": schema,
     "demo": demo,
@@ -66,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
-    except (AdminRefused, AdminUnreachable, ListenError) as error:
-        code = EXIT_FAILED if isinstance(error, AdminRefused) else EXIT_UNREACHABLE
+    except (AdminRefused, AdminUnreachable, ListenError, ManifestRefused) as error:
+        code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
         return _complain(code, f"sidecar: {error}")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

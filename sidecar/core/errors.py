@@ -43,6 +43,10 @@ class AdminUnreachable(SidecarError):
     """Nobody answers where a running sidecar's admin server should be."""
 
 
+class ManifestRefused(SidecarError):
+    """A Kubernetes manifest the sidecar cannot be added to, or taken out of; says in which documents, where and why."""
+
+
 class RequestRefused(SidecarError):
     """The client's request is refused with `status`, one that `core.problem` knows; the upstream never sees it."""
 

@@ -1,0 +1,129 @@
+"""`sidecar inject`."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sidecar.cli.exits import EXIT_OK
+from sidecar.core import addresses
+from sidecar.core.errors import ManifestRefused
+
+MEANING = "add the sidecar to the pods of Kubernetes manifests: YAML in, the same YAML with the sidecar out"
+EXAMPLE = "sidecar inject -f deployment.yaml --config-map sidecar-config | kubectl apply -f -"
+
+MAX_BYTES = 16 << 20
+
+_NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take the manifest and what the definition of the container leaves blank."""
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", required=True, help="the manifest; - is standard input"
+    )
+    parser.add_argument(
+        "--config-map",
+        metavar="NAME",
+        type=_written(f"({_NAME})", "the name of a ConfigMap"),
+        help="which holds the configuration as config.yaml; wanted but for --remove",
+    )
+    parser.add_argument("--image", metavar="IMAGE", help="default: credential-sidecar, of this version")
+    parser.add_argument(
+        "--classic",
+        action="store_true",
+        help="a container of the pod, for Kubernetes before 1.29; not for Jobs",
+    )
+    parser.add_argument(
+        "--secret-file",
+        metavar="SECRET[=PATH]",
+        type=_written(f"({_NAME})(?:=(/[^:\\s]+))?", "SECRET or SECRET=/PATH"),
+        action="append",
+        default=[],
+        help="mount a Secret for the sidecar alone; default: /var/run/secrets/SECRET; may be repeated",
+    )
+    parser.add_argument(
+        "--secret-env",
+        metavar="NAME=SECRET:KEY",
+        type=_written(f"([A-Za-z_][A-Za-z0-9_]*)=({_NAME}):([A-Za-z0-9._-]+)", "NAME=SECRET:KEY"),
+        action="append",
+        default=[],
+        help="a variable of the sidecar out of a Secret, read at the start; may be repeated",
+    )
+    parser.add_argument(
+        "--listen", metavar="ADDRESS", type=_address, help="for the application, before the file's"
+    )
+    parser.add_argument("--admin-listen", metavar="ADDRESS", help="for probes; default: 0.0.0.0:9181")
+    parser.add_argument("--remove", action="store_true", help="take the sidecar out again")
+    parser.set_defaults(usage=parser.error)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the manifest with the sidecar, or without it."""
+    from sidecar.inject import IMAGE, Blanks, inject, remove
+
+    if not arguments.remove and not arguments.config_map:
+        arguments.usage("name the sidecar's configuration: --config-map NAME")
+    name = "standard input" if arguments.file == "-" else arguments.file
+    manifest = _read(arguments)
+    try:
+        if arguments.remove:
+            changed = remove(manifest)
+        else:
+            blanks = Blanks(
+                arguments.config_map,
+                arguments.image or IMAGE,
+                not arguments.classic,
+                arguments.listen or "",
+                arguments.admin_listen or "",
+                tuple(arguments.secret_env),
+                tuple(
+                    (secret, path or f"/var/run/secrets/{secret}") for secret, path in arguments.secret_file
+                ),
+            )
+            changed = inject(manifest, blanks)
+    except ManifestRefused as refused:
+        raise ManifestRefused("\n".join(f"{name}: {fault}" for fault in str(refused).splitlines())) from None
+    except ValueError as error:
+        arguments.usage(str(error))
+    sys.stdout.buffer.write(changed.encode())
+    return EXIT_OK
+
+
+def _read(arguments: argparse.Namespace) -> str:
+    try:
+        if arguments.file == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(arguments.file).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        arguments.usage(f"{arguments.file}: {error.strerror}")
+    if len(content) > MAX_BYTES:
+        arguments.usage(f"{arguments.file}: larger than {MAX_BYTES >> 20} MiB")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        arguments.usage(f"{arguments.file}: not UTF-8 text")
+    raise AssertionError("usage exits")
+
+
+def _address(text: str) -> str:
+    try:
+        addresses.listen_loopback(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _written(pattern: str, form: str) -> Callable[[str], str | tuple[str | None, ...]]:
+    """Read a flag of this form: its one part, or its parts."""
+
+    def read(text: str) -> str | tuple[str | None, ...]:
+        found = re.fullmatch(pattern, text, re.ASCII)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"write {form}")
+        return found[1] if len(found.groups()) == 1 else found.groups()
+
+    return read

@@ -1,0 +1,168 @@
+"""YAML as a tree whose nodes know where they stand in the text; nothing is built, tagged or resolved but aliases."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import yaml
+
+Kind = Literal["mapping", "sequence", "scalar", "alias"]
+
+_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line in YAML 1.1."""
+_TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
+"""Tabs that are not before a line's first character: YAML allows them where PyYAML knows only spaces."""
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node where it is written; an alias stands for its `target`, which is written elsewhere."""
+
+    kind: Kind
+    start: int
+    """Where its tag, anchor or first character is."""
+    inside: int
+    """Where a collection's first entry, or its closing bracket, may be."""
+    end: int
+    """Behind its last character, comments not counted."""
+    column: int
+    """Of `start` in its line."""
+    flow: bool = False
+    literal: bool = False
+    """A block scalar, which takes the line breaks behind it."""
+    value: str = ""
+    children: list["Node"] = field(default_factory=list)
+    """A sequence's entries; a mapping's keys and values in turns."""
+    target: "Node | None" = None
+    parents: list["Node"] = field(default_factory=list)
+    """The collection it is written in, and those with an alias of it."""
+    _places: int = 0
+
+    @property
+    def meant(self) -> "Node":
+        """Itself, or what the alias stands for."""
+        return self.target or self
+
+    @property
+    def null(self) -> bool:
+        """Nothing, or a plain null."""
+        return self.kind == "scalar" and self.value in _NULLS and self.end - self.start == len(self.value)
+
+    @property
+    def places(self) -> int:
+        """In how many places of its document it is, by its own text and by aliases of it or of what it is in."""
+        if not self._places:
+            self._places = sum(parent.places for parent in self.parents) or 1
+        return self._places
+
+    @property
+    def ends_literally(self) -> bool:
+        """Whether a block scalar is the last of it: a line break behind it is its own."""
+        return self.children[-1].ends_literally if self.children else self.literal
+
+    def pairs(self) -> Iterator[tuple["Node", "Node"]]:
+        """A mapping's keys and values."""
+        return zip(self.children[::2], self.children[1::2], strict=True)
+
+
+def documents(text: str) -> list[Node | None]:
+    """Return the root of each document, None for an empty one. Raises yaml.YAMLError and ValueError."""
+    roots: list[Node | None] = []
+    open_nodes: list[Node] = []
+    anchors: dict[str, Node] = {}
+    spaced = _TABS.sub(lambda found: " " * len(found[0]), text)
+    for event in yaml.parse(spaced, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.DocumentStartEvent):
+            roots.append(None)
+            anchors.clear()
+        elif isinstance(event, yaml.CollectionEndEvent):
+            _close(open_nodes.pop(), event)
+        elif isinstance(event, yaml.NodeEvent):
+            node = _node(event, anchors, text)
+            if open_nodes:
+                open_nodes[-1].children.append(node)
+                node.meant.parents.append(open_nodes[-1])
+            else:
+                roots[-1] = node
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes.append(node)
+    return [None if root is None or root.null else root for root in roots]
+
+
+def _node(event: yaml.NodeEvent, anchors: dict[str, Node], text: str) -> Node:
+    start, end = _mark(event.start_mark), _mark(event.end_mark)
+    node = Node("scalar", start.index, end.index, end.index, start.column)
+    if isinstance(event, yaml.AliasEvent):
+        node.kind, node.target = "alias", anchors.get(event.anchor or "")
+        if node.target is None:
+            raise ValueError(
+                f"line {start.line + 1}: there is no anchor &{event.anchor} before *{event.anchor}"
+            )
+        return node
+    if isinstance(event, yaml.ScalarEvent):
+        node.value, node.literal = event.value, event.style in {"|", ">"}
+    elif isinstance(event, yaml.CollectionStartEvent):
+        node.kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence"
+        node.flow = bool(event.flow_style)
+        if node.kind == "sequence" and not node.flow and text[end.index - 1] == "-":
+            node.inside -= 1  # a sequence that is not indented begins with its first dash
+    if event.anchor:
+        anchors[event.anchor] = node
+    return node
+
+
+def _close(node: Node, event: yaml.Event) -> None:
+    """A block collection ends with its last entry: what PyYAML says is where the next token begins."""
+    last = node.children[-1].end if node.children else node.inside
+    node.end = _mark(event.end_mark).index if node.flow else last
+
+
+class _Mark(Protocol):
+    index: int
+    line: int
+    column: int
+
+
+def _mark(mark: _Mark | None) -> _Mark:
+    assert mark is not None  # events of a text have them
+    return mark
+
+
+class Lines:
+    """Where the lines of a text begin and end."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.ends = [found.end() for found in _BREAK.finditer(text)]
+        first = _BREAK.search(text)
+        self.line_break = first[0] if first else "\n"
+
+    def start(self, node: Node) -> int:
+        """Of the line in which a node begins."""
+        return self.start_at(node.start)
+
+    def start_at(self, index: int) -> int:
+        """Of the line that has the character."""
+        position = bisect_right(self.ends, index)
+        return self.ends[position - 1] if position else 0
+
+    def next(self, index: int) -> int:
+        """Return the beginning of the next line, or the end of the text."""
+        position = bisect_right(self.ends, index)
+        return self.ends[position] if position < len(self.ends) else len(self.text)
+
+    def behind(self, node: Node) -> int:
+        """Return the beginning of the line behind the node's last."""
+        return node.end if node.end == self.start_at(node.end) else self.next(node.end)
+
+    def above_comments(self, start: int, column: int) -> int:
+        """Return the beginning of a line or, where comments stand directly above it, as far to the right, of theirs."""
+        while start:
+            above = self.start_at(start - 1)
+            if not re.compile(f" {{{column}}}#").match(self.text, above):
+                break
+            start = above
+        return start

@@ -1,0 +1,409 @@
+"""The sidecar in other people's manifests: everything else stays as it is, to the byte, and it comes out again."""
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import assume, given, reject, settings
+from hypothesis import strategies as st
+
+from sidecar.core.errors import ManifestRefused
+from sidecar.inject import Blanks, inject, remove
+from sidecar.inject.container import fill
+
+MANIFESTS = sorted((Path(__file__).parent / "manifests").iterdir())
+NATIVE = Blanks("config", secret_files=(("fleet", "/var/run/secrets/fleet"),))
+CLASSIC = Blanks("config", "registry.example.com/sidecar:1", native=False, secret_env=(("ID", "app", "id"),))
+
+Tree = Any
+"""YAML as loaded."""
+PATHS: Mapping[str, tuple[str, ...]] = {
+    "Pod": ("spec",),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    **dict.fromkeys(
+        ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")
+    ),
+}
+
+
+def loaded(text: str) -> list[Tree]:
+    """Every document, what an alias stands for written out; without the tabs that PyYAML takes only in quotes."""
+    spaced = "\n".join(line if '"' in line else line.replace("\t", " ") for line in text.split("\n"))
+    documents = yaml.safe_load_all(spaced)
+    return [json.loads(json.dumps(document)) for document in documents]
+
+
+def pods(document: Tree) -> Iterator[tuple[str, Tree]]:
+    """The kind and the pod of each workload."""
+    if not isinstance(document, dict):
+        return
+    for each in document.get("items", [document]):
+        pod = each
+        for name in PATHS.get(each.get("kind"), ()):
+            pod = pod[name]
+        if pod is not each:
+            yield each["kind"], pod
+
+
+def expected(text: str, blanks: Blanks) -> list[Tree]:
+    """The same with the sidecar in each pod, by what the words say and not by the text."""
+    documents = loaded(text)
+    sidecar = fill(blanks)
+    for document in documents:
+        for _, pod in pods(document):
+            pod["volumes"] = [*deepcopy(sidecar.volumes), *(pod.get("volumes") or [])]
+            if blanks.native:
+                pod["initContainers"] = [sidecar.container, *(pod.get("initContainers") or [])]
+            else:
+                pod["containers"] = [*pod["containers"], sidecar.container]
+    return documents
+
+
+def manifest(path: Path) -> str:
+    return path.read_bytes().decode()
+
+
+def blanks_for(text: str) -> list[Blanks]:
+    """Jobs take no classic container."""
+    jobs = any(kind.endswith("Job") for document in loaded(text) for kind, _ in pods(document))
+    return [NATIVE] if jobs else [NATIVE, CLASSIC]
+
+
+def check(text: str, blanks: Blanks) -> None:
+    """All that is promised of one manifest."""
+    out = inject(text, blanks)
+    assert loaded(out) == expected(text, blanks)
+    assert inject(out, blanks) == out
+    assert remove(out) == text
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_a_manifest_has_the_sidecar_and_gives_it_back(path: Path) -> None:
+    """It means the same but for the sidecar; a second time changes nothing; taken out, every byte is as it was."""
+    text = manifest(path)
+    for blanks in blanks_for(text):
+        check(text, blanks)
+
+
+FLOW = {"one-line.json", "pretty.json", "flow.yaml", "flow-lists.yaml", "compact.yaml"}
+NOTHING = {"empty-lists.yaml", "helm-empty-keys.yaml", "null-at-end.yaml"}
+"""Manifests that have a list in flow style, or one of nothing: a line changes."""
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_nothing_is_taken_away_or_moved(path: Path) -> None:
+    """What comes out is what went in and more between: whole lines, in block style, with the file's own ends."""
+    text = manifest(path)
+    for blanks in blanks_for(text):
+        out = inject(text, blanks)
+        rest = iter(out)
+        assert all(character in rest for character in text)
+        if path.name not in FLOW | NOTHING:
+            lines = iter(out.splitlines())
+            assert all(line in lines for line in text.splitlines())
+        assert ("\r\n" in text) == ("\r\n" in out)
+        assert out.count("\r\n") in {0, out.count("\n")}
+
+
+def test_there_are_thirty_manifests_and_all_kinds_of_workload() -> None:
+    """The round trips are worth something."""
+    kinds = {kind for path in MANIFESTS for document in loaded(manifest(path)) for kind, _ in pods(document)}
+    assert len(MANIFESTS) >= 30
+    assert kinds == set(PATHS)
+
+
+def test_json_stays_json() -> None:
+    """`kubectl get -o json` can be piped through."""
+    for name in ("one-line.json", "pretty.json"):
+        text = manifest(Path(__file__).parent / "manifests" / name)
+        assert [json.loads(inject(text, NATIVE))] == expected(text, NATIVE)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_other_blanks_change_only_our_container(path: Path) -> None:
+    """A second run with other flags is as if the first had never been, also from native to classic."""
+    text = manifest(path)
+    once = inject(text, NATIVE)
+    assert [inject(once, blanks) == inject(text, blanks) for blanks in blanks_for(text)[1:]] in ([], [True])
+
+
+def test_what_another_tool_wrote_anew_is_found_again() -> None:
+    """Without its comments, quotes and order the sidecar is still ours."""
+    text = manifest(Path(__file__).parent / "manifests/deployment-indented.yaml")
+    written = yaml.safe_dump_all(loaded(inject(text, NATIVE)), sort_keys=True)
+    assert loaded(remove(written)) == loaded(text)
+    assert loaded(inject(written, CLASSIC)) == expected(text, CLASSIC)
+
+
+# Made up
+
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+"""
+APP = """\
+  containers:
+  - name: app
+    image: app
+"""
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", " ~", " null", "   NULL", " # c", "   # null", " ~ # c", " []", " [ ]"]
+)
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_list_of_nothing_gets_its_own_nothing_back(value: str, above: bool, end: str) -> None:
+    """However it is written, before the containers or at the end of a file without a line break."""
+    keys = f"  initContainers:{value}\n  volumes:{value}\n"
+    text = POD + (keys + APP if above else APP + keys)
+    text = text.removesuffix("\n").replace("\n", end or "\n") + end
+    check(text, NATIVE)
+    check(text, CLASSIC)
+
+
+@pytest.mark.parametrize("literal", ["|", "|-", "|+", ">", ">+"])
+def test_a_text_at_the_end_stays_the_same_text(literal: str) -> None:
+    """What comes behind a block scalar does not become part of it, nor the line break before it."""
+    text = f"{POD}{APP}    args:\n    - {literal}\n      one\n      two\n"
+    for blank_lines in ("", "\n", "\n\n"):
+        check(text + blank_lines, NATIVE)
+        check(text + blank_lines, CLASSIC)
+
+
+WORDS = st.text(st.sampled_from("ab \n\"'#:-{}[],&*!|>%@`?~üλ🚀\\"), max_size=12)
+SCALARS = WORDS | st.none() | st.booleans() | st.integers()
+
+
+def lists(name: str) -> st.SearchStrategy[list[Tree]]:
+    """Entries with names, and more of any form."""
+    more = st.dictionaries(WORDS, SCALARS | st.lists(SCALARS, max_size=2), max_size=2)
+    entry = st.builds(lambda number, more: {"name": f"{name}-{number}", **more}, st.integers(0, 9), more)
+    return st.lists(entry, min_size=1, max_size=3)
+
+
+NOTHING_YET = st.sampled_from([None, []])
+PODS = st.fixed_dictionaries(
+    {"containers": lists("app")},
+    optional={
+        "initContainers": lists("init") | NOTHING_YET,
+        "volumes": lists("volume") | NOTHING_YET,
+        "x": SCALARS,
+    },
+).flatmap(lambda pod: st.permutations(list(pod.items())).map(dict))
+
+
+class Indented(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> str:
+    """Pods in one of YAML's many forms, with comments wherever they do not change what it says."""
+    documents = [{"kind": "Pod", "spec": pod} for pod in draw(st.lists(PODS, min_size=1, max_size=3))]
+    text = yaml.dump_all(
+        documents,
+        Dumper=draw(st.sampled_from([yaml.SafeDumper, Indented])),
+        default_flow_style=draw(st.sampled_from([False, None, True])),
+        allow_unicode=True,
+        sort_keys=False,
+        indent=draw(st.integers(2, 5)),
+        width=draw(st.sampled_from([20, 1000])),
+        explicit_start=draw(st.booleans()),
+    )
+    lines = text.splitlines(keepends=True)
+    places = st.tuples(
+        st.integers(0, len(lines)), st.integers(0, 8), st.sampled_from(["# c\n", "\n", "#\tc: [\n"])
+    )
+    for place, column, comment in draw(st.lists(places, max_size=5)):
+        lines.insert(place, " " * column + comment)
+    text = "".join(lines)
+    if draw(st.booleans()):
+        text = text.removesuffix("\n")
+    if draw(st.booleans()):
+        text = text.replace("\n", "\r\n")
+    try:
+        assume(
+            [set(document["spec"]) for document in loaded(text)] == [set(each["spec"]) for each in documents]
+        )
+    except yaml.YAMLError:
+        reject()
+    return text
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
+def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
+    """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
+    try:
+        check(text, blanks)
+    except ManifestRefused as error:
+        reason = str(error)
+        assert ("it is null" in reason and "null" in text) or "end the file with a line break" in reason
+
+
+# Refused
+
+
+def refused(text: str, blanks: Blanks = NATIVE) -> str:
+    with pytest.raises(ManifestRefused) as error:
+        inject(text, blanks)
+    return str(error.value)
+
+
+REFUSED: list[tuple[str, str, Blanks, str]] = [
+    ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: no YAML: "),
+    ("control character", "a: \x07", NATIVE, "no YAML: it holds characters that YAML does not allow"),
+    ("no anchor", "a: *b", NATIVE, "line 1: there is no anchor &b before *b"),
+    ("nothing", "", NATIVE, "no pod in it: it has none of Pod, Deployment"),
+    ("no workload", "kind: Service", NATIVE, "no pod in it: it has none of Pod, Deployment"),
+    (
+        "no spec",
+        "kind: Deployment\nmetadata: {name: d}",
+        NATIVE,
+        "document 1 (Deployment d): spec: the Deployment has none",
+    ),
+    (
+        "no template",
+        "---\n---\nkind: Job\nspec: {}",
+        NATIVE,
+        "document 2 (Job): spec.template: the Job has none",
+    ),
+    (
+        "no containers",
+        "kind: Pod\nspec: {a: b}",
+        NATIVE,
+        "document 1 (Pod): spec.containers: the pod has none",
+    ),
+    ("empty containers", "kind: Pod\nspec: {containers: []}", NATIVE, "spec.containers: the pod has none"),
+    (
+        "in a list",
+        "kind: List\nitems: [{kind: Pod, spec: {}}]",
+        NATIVE,
+        "items[0].spec.containers: the pod has none",
+    ),
+    ("containers of text", "kind: Pod\nspec: {containers: a}", NATIVE, "spec.containers: this is no list"),
+    ("volumes of text", f"{POD}{APP}  volumes: a", NATIVE, "spec.volumes: this is no list"),
+    (
+        "null in flow",
+        "kind: Pod\nspec: {containers: [{name: a}], volumes: null}",
+        NATIVE,
+        "spec.volumes: it is null",
+    ),
+    ("twice", f"{POD}{APP}{APP}", NATIVE, "containers: the same mapping has it twice"),
+    (
+        "our name",
+        f"{POD}{APP}  - name: sidecar\n",
+        NATIVE,
+        "spec.containers[1]: a container of that name is there",
+    ),
+    (
+        "our init name",
+        f"{POD}{APP}  initContainers: [{{name: sidecar}}]",
+        CLASSIC,
+        "spec.initContainers[0]: a container",
+    ),
+    (
+        "our volume",
+        f"{POD}{APP}  volumes: [{{name: sidecar-config}}]",
+        NATIVE,
+        "spec.volumes[0]: a volume of that name",
+    ),
+    (
+        "data port",
+        f"{POD}{APP}    ports: [{{containerPort: 9180}}]",
+        NATIVE,
+        "spec.containers[0].ports[0]: 9180 is where",
+    ),
+    (
+        "admin port",
+        f"{POD}{APP}    ports: [{{containerPort: 9181}}]",
+        NATIVE,
+        "ports[0]: 9181 is the sidecar's admin server",
+    ),
+    ("host network", f"{POD}{APP}  hostNetwork: true", NATIVE, "spec.hostNetwork: every process of the node"),
+    (
+        "classic job",
+        "kind: Job\nspec: {template: {spec: {containers: [{name: a}]}}}",
+        CLASSIC,
+        "a Job would never end",
+    ),
+    (
+        "shared list",
+        f"x: &v [{{name: a}}]\n{POD}{APP}  volumes: *v",
+        NATIVE,
+        "an alias or a merge (<<) shares",
+    ),
+    (
+        "shared pod",
+        f"{POD.replace('spec:', 'spec: &s')}{APP}copy: *s",
+        NATIVE,
+        "an alias or a merge (<<) shares",
+    ),
+    (
+        "merged list",
+        f"x: &v {{volumes: [{{name: a}}]}}\n{POD}{APP}  <<: *v",
+        NATIVE,
+        "an alias or a merge (<<) shares",
+    ),
+    ("null by alias", f"x: &v\n{POD}{APP}  volumes: *v", NATIVE, "spec.volumes: this is no list"),
+    ("explicit key", f"{POD}  ? containers\n  : - name: a", NATIVE, "write its keys on lines of their own"),
+    ("no line break", f"{POD}{APP}    args:\n    - |\n      a", CLASSIC, "end the file with a line break"),
+    (
+        "in itself",
+        "kind: Pod\nspec: &s\n  containers: [{name: a}]\n  x: *s",
+        NATIVE,
+        "an alias contains itself",
+    ),
+    ("deep", "a: " + "[" * 5000 + "]" * 5000, NATIVE, "no pod in it"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "blanks", "said"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_what_cannot_be_done_is_refused(text: str, blanks: Blanks, said: str) -> None:
+    """The message says in which document, where in it, and why."""
+    assert said in refused(text, blanks)
+
+
+def test_every_fault_is_told_at_once() -> None:
+    """One line for each document that has one."""
+    text = f"{POD}{APP}---\n{POD}---\nkind: Job\n---\nkind: Secret\n"
+    assert [line.split(":")[0] for line in refused(text).splitlines()] == [
+        "document 2 (Pod p)",
+        "document 3 (Job)",
+    ]
+
+
+def test_ports_and_the_nodes_network_are_free_where_the_sidecar_is_not() -> None:
+    """It can be moved away, and needs no port at all on a Unix socket."""
+    ports = f"{POD}{APP}    ports: [{{containerPort: 9180}}, {{containerPort: 9181}}]\n"
+    check(ports, Blanks("c", listen="127.0.0.1:19180", admin_listen="0.0.0.0:19181"))
+    check(f"{POD}{APP}  hostNetwork: true\n", Blanks("c", listen="unix:/run/sidecar/http.sock"))
+
+
+@pytest.mark.parametrize(
+    "blanks",
+    [
+        Blanks("c", listen="0.0.0.0:80"),
+        Blanks("c", listen="x"),
+        Blanks("c", admin_listen="unix:/a"),
+        Blanks("c", admin_listen="127.0.0.1:1"),
+    ],
+)
+def test_an_address_the_sidecar_cannot_have_is_refused(blanks: Blanks) -> None:
+    """Before it is in any pod."""
+    with pytest.raises(ValueError, match=r"write|not a loopback"):
+        inject(POD + APP, blanks)
