@@ -13,6 +13,8 @@ import pytest
 from sidecar import admin
 from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer, Readiness
+from sidecar.admin.busting import MAX_BODY
+from sidecar.admin.server import MAX_CONNECTIONS
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
@@ -145,7 +147,7 @@ async def test_b82_status_is_json_and_a_stray_secret_shows_its_fingerprint_only(
 @pytest.mark.parametrize(
     ("method", "path", "status", "title"),
     [
-        ("GET", "/", 404, "Not Found"),
+        ("GET", "/page.html", 404, "Not Found"),
         ("GET", "/nowhere", 404, "Not Found"),
         ("GET", "/healthz/", 404, "Not Found"),
         ("POST", "/healthz", 405, "Method Not Allowed"),
@@ -217,7 +219,7 @@ async def test_a_connection_carries_one_request(rig: Rig) -> None:
 async def test_one_connection_too_many_is_closed_and_a_place_is_free_again_later(rig: Rig) -> None:
     """Silent connections fill the server up to its limit; it lives on."""
     host, port = rig.server.address.rsplit(":", 1)
-    idle = [await asyncio.open_connection(host, int(port)) for _ in range(admin.MAX_CONNECTIONS)]
+    idle = [await asyncio.open_connection(host, int(port)) for _ in range(MAX_CONNECTIONS)]
     refused = await asyncio.open_connection(host, int(port))
     assert await closed(refused[0])
     for _, writer in idle:
@@ -441,7 +443,7 @@ async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
 
 async def test_b52_a_body_that_is_too_long_or_of_unknown_length_is_not_read(rig: Rig) -> None:
     """413 before the first byte of it."""
-    head, _ = await bust(rig, b" " * (admin.MAX_BODY + 1))
+    head, _ = await bust(rig, b" " * (MAX_BODY + 1))
     assert head.startswith(b"HTTP/1.1 413 ")
     chunked = (
         f"POST /bust HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"

@@ -16,6 +16,9 @@ from sidecar.adapters import credential_sources, output, secrets_manager, token_
 from sidecar.adapters.logs import JsonLines
 from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
+from sidecar.admin.busting import MAX_BODY
+from sidecar.admin.live import LiveEvents
+from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
 from sidecar.cli import exits
 from sidecar.config import json_schema, load, yaml_file
 from sidecar.core import dialects, messages, problem, selectors
@@ -157,8 +160,8 @@ def test_every_exit_code_is_listed() -> None:
 
 def test_every_admin_path_is_listed() -> None:
     """The table is what the admin server answers."""
-    pages = admin._pages(cast(admin.AdminState, None))  # asked for its paths only
-    assert {row["Path"] for row in table("Operating", "Path")} == set(pages)
+    state = cast(admin.AdminState, None)  # asked for its paths only
+    assert {row["Path"] for row in table("Operating", "Path")} == set(pages(state, LiveEvents(state)))
 
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
@@ -213,12 +216,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Bodies kept, together": size(upload.ReplayBudget()._left),
         "Bytes buffered, each direction of a connection": size(connection.HIGH_WATER),
         "Client connections": str(clients.max_connections),
-        "Admin connections": str(admin.MAX_CONNECTIONS),
+        "Admin connections": str(MAX_CONNECTIONS),
         "Time for a request's head": f"{clients.head_timeout:g} s",
         "Time between a client's requests": f"{clients.keep_alive_timeout:g} s",
         "Time a client that has closed its half waits for an answer to begin": f"{server.HALF_CLOSED:g} s",
         "Time an idle upstream connection is kept": f"{pool.IDLE_TIMEOUT:g} s",
-        "Time for an admin connection": f"{admin.LIFETIME:g} s",
+        "Time for an admin connection": f"{LIFETIME:g} s",
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "First tokens of tenants not in `tenant.allow`, and of subjects that are refused, at once": str(
@@ -231,7 +234,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(dialects.MAX_SIZE),
         "Revocations remembered": str(selectors.MAX_REMEMBERED),
-        "Body of a `POST` to the admin server": size(admin.MAX_BODY),
+        "Body of a `POST` to the admin server": size(MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),

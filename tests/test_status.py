@@ -13,7 +13,7 @@ TENANTS = {"header": "X-Tenant-Id"}
 
 def names(value: object, path: str = "") -> Iterator[str]:
     """Every field of a JSON document by its path, as the README writes them."""
-    if isinstance(value, Mapping) and not path.endswith(".fields"):
+    if isinstance(value, Mapping) and not path.endswith((".fields", ".errors_by")):
         for name, member in value.items():
             yield from names(member, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
@@ -45,7 +45,7 @@ async def test_a_route_counts_its_requests_and_errors(sidecar: Start, upstream: 
             await running.clock.advance(1)
         (route,) = await running.rows("routes")
     assert (route["name"], route["upstream"], route["token"]) == ("api", upstream.url, "api")
-    assert (route["requests"], route["errors"]) == (3, 1)
+    assert (route["requests"], route["errors"], route["errors_by"]) == (3, 1, {"503": 1})
     assert isinstance(route["rate"], float)
     assert round(route["rate"], 2) == 1
     assert route["latency_p99"] == 0.005

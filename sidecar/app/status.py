@@ -86,9 +86,10 @@ class Status:
             "upstream": f"{_url(route.origin)}{route.base_path}",
             "token": route.token.name if route.token else "",
             "requests": count.requests,
-            "errors": count.errors,
+            "errors": count.errors.total(),
             "rate": reading.rate,
             "error_rate": reading.error_rate,
+            "errors_by": reading.errors,
             "latency": reading.mean,
             "latency_p99": reading.p99,
             "windows": [

@@ -29,3 +29,15 @@ def guard(sec_fetch_site: bytes | None, origin: bytes | None) -> None:
 def _is_loopback(origin: bytes) -> bool:
     found = _ORIGIN.fullmatch(origin)
     return found is not None and is_loopback((found[1] or found[2]).decode())
+
+
+def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> None:
+    """Let a request that changes something pass unless a page not our own made it. Raises RequestRefused (403).
+
+    The admin server is reached by many names and from other machines, so its own page is known by an Origin that
+    names the very Host it is sent to.
+    """
+    if sec_fetch_site not in (None, "same-origin", "none"):
+        raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")

@@ -4,9 +4,9 @@ Nobody counts anything for this: whoever calls reads the metrics, every EVERY se
 """
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from sidecar.core.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
@@ -17,6 +17,7 @@ EVERY = 15.0
 WINDOWS = 60
 
 
+_LABELS = ("http.route", "http.response.status_code", "error.type")
 _NONE = Distribution((0,) * (len(SECONDS) + 1), 0.0)
 
 
@@ -25,8 +26,8 @@ class Count:
     """What a route's counters say."""
 
     requests: int = 0
-    errors: int = 0
-    """Of them answered 5xx, or 401 although we have a token for the route."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """How many were answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
     answers: Distribution = _NONE
     """Seconds from sending to the head of the upstream's answer."""
 
@@ -53,6 +54,8 @@ class Reading:
     """Requests a second."""
     error_rate: float
     """Errors a second."""
+    errors: Mapping[str, int]
+    """What they were, the most frequent first."""
     mean: float | None
     """Seconds to the head of an answer; None without answers."""
     p99: float | None
@@ -66,7 +69,7 @@ def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, 
     has_token = {route.name: route.token is not None for route in routes}
     found = dict.fromkeys(has_token, Count())
     for instrument, series in ((family.instrument, family.series) for family in families):
-        name_at, status_at = map(instrument.labels.index, ("http.route", "http.response.status_code"))
+        name_at, status_at, error_at = map(instrument.labels.index, _LABELS)
         for labels, value in series:
             name, status = labels[name_at], labels[status_at]
             if name not in found or not isinstance(value, Distribution):
@@ -74,8 +77,9 @@ def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, 
             if instrument is SERVER:
                 number = sum(value.counts)
                 failed = status.startswith("5") or (status == "401" and has_token[name])
-                found[name] = _sum(found[name], Count(number, number if failed else 0))
-            elif instrument is CLIENT:
+                errors = Counter({labels[error_at] or status: number}) if failed and number else Counter()
+                found[name] = _sum(found[name], Count(number, errors))
+            elif instrument is CLIENT and status:
                 found[name] = _sum(found[name], Count(answers=value))
     return found
 
@@ -107,6 +111,7 @@ class Traffic:
         return Reading(
             rate=window.requests / seconds,
             error_rate=window.errors / seconds,
+            errors=dict(lately.errors.most_common()),
             mean=window.mean if window.answers else None,
             p99=_p99(lately.answers.counts),
             windows=(*self._windows.get(name, ()), under_way),
@@ -132,7 +137,9 @@ def _window(count: Count) -> Window:
     if not count.requests:
         return _QUIET
     answers = sum(count.answers.counts)
-    return Window(count.requests, count.errors, answers, count.answers.total / answers if answers else 0.0)
+    return Window(
+        count.requests, count.errors.total(), answers, count.answers.total / answers if answers else 0.0
+    )
 
 
 def _p99(counts: tuple[int, ...]) -> float | None:

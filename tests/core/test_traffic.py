@@ -1,5 +1,7 @@
 """How much each route has to do."""
 
+from collections import Counter
+
 from sidecar.core.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 from sidecar.core.routes import Origin, Route
 from sidecar.core.token import TokenRequest
@@ -18,6 +20,10 @@ def took(*seconds: float) -> Distribution:
     return Distribution(tuple(places.count(n) for n in range(len(SECONDS) + 1)), sum(seconds))
 
 
+def failed(times: int) -> Counter[str]:
+    return Counter({"503": times})
+
+
 def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
     """Other refusals are the clients' own; what matched no route is nobody's."""
     once = took(0.1)
@@ -25,7 +31,8 @@ def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
         (("ledger", "GET", "200", ""), took(0.1, 0.2)),
         (("ledger", "GET", "401", ""), once),
         (("ledger", "GET", "404", ""), once),
-        (("ledger", "POST", "503", ""), once),
+        (("ledger", "POST", "503", "token_unavailable"), once),
+        (("ledger", "POST", "503", "503"), took(0.1, 0.1)),
         (("ledger", "GET", "", ""), once),
         (("plain", "GET", "401", ""), once),
         (("", "GET", "404", ""), once),
@@ -33,32 +40,42 @@ def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
     client = [
         (("ledger", "GET", "200", "", "a", "1"), took(0.1, 0.1)),
         (("ledger", "GET", "401", "", "a", "1"), took(0.3)),
+        (("ledger", "GET", "", "upstream_unreachable", "a", "1"), took(5.0)),
         (("plain", "GET", "401", "", "a", "1"), once),
     ]
     found = counts([LEDGER, PLAIN], [Family(SERVER, tuple(server)), Family(CLIENT, tuple(client))])
-    assert found == {"ledger": Count(6, 2, took(0.1, 0.1, 0.3)), "plain": Count(1, 0, once)}
+    errors = Counter({"503": 2, "401": 1, "token_unavailable": 1})
+    assert found == {
+        "ledger": Count(8, errors, took(0.1, 0.1, 0.3)),
+        "plain": Count(1, answers=once),
+    }
 
 
 def test_rates_are_of_the_last_one_to_two_windows() -> None:
     """What was before has no part in them, and the first window counts from the start."""
     traffic = Traffic(0.0)
-    assert traffic.read("r", Count(20, 10), 5.0).rate == 4.0
-    traffic.close_window({"r": Count(30, 15)}, EVERY)
-    assert traffic.read("r", Count(30, 15), EVERY).rate == 30 / EVERY
-    traffic.close_window({"r": Count(60, 15)}, 2 * EVERY)
-    reading = traffic.read("r", Count(90, 18, took(0.25, 0.75)), 2.5 * EVERY)
+    assert traffic.read("r", Count(20, failed(10)), 5.0).rate == 4.0
+    traffic.close_window({"r": Count(30, failed(15))}, EVERY)
+    assert traffic.read("r", Count(30, failed(15)), EVERY).rate == 30 / EVERY
+    traffic.close_window({"r": Count(60, failed(15))}, 2 * EVERY)
+    reading = traffic.read("r", Count(90, failed(18), took(0.25, 0.75)), 2.5 * EVERY)
     assert (reading.rate, reading.error_rate) == (60 / (1.5 * EVERY), 3 / (1.5 * EVERY))
+    assert reading.errors == {"503": 3}
     assert reading.windows == (Window(30, 15), Window(30, 0), Window(30, 3, 2, 0.5))
 
 
 def test_latency_is_of_answers_only() -> None:
     """Without any there is none; 99 of 100 answers fall under the bound, and the last bucket has none."""
     traffic = Traffic(0.0)
-    assert traffic.read("r", Count(3, 3), 1.0).mean is traffic.read("r", Count(3, 3), 1.0).p99 is None
-    many = traffic.read("r", Count(100, 0, took(*[0.004] * 99, 0.6)), 1.0)
+    assert (
+        traffic.read("r", Count(3, failed(3)), 1.0).mean
+        is traffic.read("r", Count(3, failed(3)), 1.0).p99
+        is None
+    )
+    many = traffic.read("r", Count(100, answers=took(*[0.004] * 99, 0.6)), 1.0)
     assert (many.p99, round(many.mean or 0, 4)) == (0.005, 0.01)
-    assert traffic.read("r", Count(99, 0, took(*[0.004] * 97, 0.6, 0.6)), 1.0).p99 == 0.75
-    assert traffic.read("r", Count(1, 0, took(60.0)), 1.0).p99 == SECONDS[-1]
+    assert traffic.read("r", Count(99, answers=took(*[0.004] * 97, 0.6, 0.6)), 1.0).p99 == 0.75
+    assert traffic.read("r", Count(1, answers=took(60.0)), 1.0).p99 == SECONDS[-1]
 
 
 def test_windows_are_bounded_and_go_with_their_route() -> None:

@@ -1,0 +1,45 @@
+"""Whole answers, as everything here but the live events is given."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+JSON = "application/json"
+COMMON = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "sidecar",  # or aiohttp names itself, Python and both versions
+}
+"""Fields of every answer."""
+
+
+def encode(document: Mapping[str, object]) -> bytes:
+    """Write JSON; what it does not know, a stray Secret above all, as its repr."""
+    return json.dumps(document, default=repr, separators=(",", ":")).encode()
+
+
+def document(status: int, body: Mapping[str, object], content_type: str = JSON) -> web.Response:
+    """Answer with JSON."""
+    return whole(status, json.dumps(body, default=repr).encode() + b"\n", content_type)
+
+
+def problem(status: int, detail: str = "", **fields: str) -> web.Response:
+    """Answer with an RFC 9457 problem, which says nothing of causes but our own `detail`."""
+    body: dict[str, object] = {"title": HTTPStatus(status).phrase, "status": status}
+    if detail:
+        body["detail"] = detail
+    response = document(status, body, "application/problem+json")
+    response.headers.update(fields)
+    return response
+
+
+def whole(
+    status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer with these bytes and close the connection."""
+    fields = {**COMMON, **(headers or {}), "Content-Type": content_type}
+    response = web.Response(status=status, body=body, headers=fields)
+    response.force_close()
+    return response

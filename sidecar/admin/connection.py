@@ -1,0 +1,46 @@
+"""One connection to the admin server, and how it ends."""
+
+import asyncio
+
+from aiohttp import web
+
+from sidecar.admin.answers import problem
+
+
+class Connection(web.RequestHandler):
+    """One admin connection, cut off when its time is over."""
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float) -> None:
+        super().__init__(
+            server, loop=loop, lingering_time=0, max_line_size=2048, max_field_size=8192, max_headers=64
+        )
+        self._end = loop.call_later(lifetime, self._cut)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not parse without its page, which names the fault and the library."""
+        return problem(status)
+
+    def stay(self) -> None:
+        """Do not cut it off: whoever writes to it now sees to that."""
+        self._end.cancel()
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Refusal(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.abort()  # type: ignore[attr-defined]

@@ -1,0 +1,140 @@
+"""Who listens, and which path is answered by whom."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+
+from sidecar.admin.answers import document, problem, whole
+from sidecar.admin.busting import bust
+from sidecar.admin.connection import Connection, Refusal
+from sidecar.admin.live import EVERY, PATIENCE, LiveEvents, asked_for
+from sidecar.admin.page import page
+from sidecar.admin.state import AdminState
+from sidecar.core.events import Failed
+from sidecar.core.ports import Journal
+
+MAX_CONNECTIONS = 64
+LIFETIME = 10.0
+"""Seconds a connection has to send its request and take the answer."""
+
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_READ = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is at a path."""
+
+    answer: Answer
+    methods: tuple[str, ...] = _READ
+
+
+class Bound(Protocol):
+    """An address listened on."""
+
+    address: str
+
+    def close(self) -> None:
+        """Take no more connections."""
+
+
+Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[Bound]]
+"""Listens on an address with a protocol for each connection. Raises ListenError."""
+
+
+class AdminServer:
+    """A running admin server."""
+
+    def __init__(self, bound: Bound, server: web.Server, live: LiveEvents) -> None:
+        self._bound = bound
+        self._server = server
+        self._live = live
+        self.address = bound.address
+
+    async def close(self) -> None:
+        """Stop listening, give answers under way one second to finish, and end."""
+        self._bound.close()
+        self._live.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(1.0)
+
+
+async def start(
+    state: AdminState,
+    listen: str,
+    journal: Journal,
+    bind: Bind,
+    *,
+    lifetime: float = LIFETIME,
+    every: float = EVERY,
+    patience: float = PATIENCE,
+) -> AdminServer:
+    """Listen on `listen`; bugs met while answering are told to `journal`. Raises ListenError.
+
+    `every` is how many seconds lie between two live events, `patience` how long one may take to be taken.
+    """
+    live = LiveEvents(state, every=every, patience=patience)
+    server = web.Server(_router(pages(state, live), journal))
+    loop = asyncio.get_running_loop()
+
+    def connect() -> asyncio.Protocol:
+        full = len(server.connections) >= MAX_CONNECTIONS
+        return Refusal() if full else Connection(server, loop, lifetime)
+
+    return AdminServer(await bind(listen, connect), server, live)
+
+
+def _router(
+    paths: Mapping[str, Page], journal: Journal
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        at = paths.get(request.path)
+        if at is None:
+            return problem(404)
+        if request.method not in at.methods:
+            return problem(405, Allow=", ".join(at.methods))
+        try:
+            return await at.answer(request)
+        except Exception as error:  # noqa: BLE001  a bug in one answer must not end the server
+            journal.tell(Failed.of(f"admin {request.path}", error))
+            return problem(500)
+
+    return handle
+
+
+def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
+    """All there is, by path."""
+
+    async def health(_: web.BaseRequest) -> web.Response:
+        return document(200, {"status": "ok"})
+
+    async def ready(_: web.BaseRequest) -> web.Response:
+        readiness = state.ready()
+        return document(200 if readiness.ok else 503, asdict(readiness))
+
+    async def started(_: web.BaseRequest) -> web.Response:
+        done = state.started()
+        return document(200 if done else 503, {"started": done})
+
+    async def status(request: web.BaseRequest) -> web.Response:
+        return document(200, state.status(asked_for(request)))
+
+    async def metrics(_: web.BaseRequest) -> web.Response:
+        return whole(200, await state.metrics(), _METRICS)
+
+    return {
+        "/": Page(page),
+        "/events": Page(live.answer, ("GET",)),
+        "/healthz": Page(health),
+        "/readyz": Page(ready),
+        "/startupz": Page(started),
+        "/status": Page(status),
+        "/metrics": Page(metrics),
+        "/bust": Page(partial(bust, state), ("POST",)),
+    }
