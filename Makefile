@@ -8,7 +8,7 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test test-chart chart check bench bench-fleet soak outages fmt image image-tree sbom help
+.PHONY: demo test test-chart chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -44,6 +44,17 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest --timeout 300 tests/test_fleet_outages.py
+
+browser:  ## installs Debian's Chromium where there is no browser yet, which the tests of the live page want
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+		apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core
+
+picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
+	@$(BIN)/python -m tests.picture
 
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, SOURCE=where the code is
 	@$(ENGINE) build --tag '$(TAG)' $(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \

@@ -16,6 +16,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 ARGUMENTS = (
     "--no-sandbox",  # it refuses to start as root with one
     "--disable-gpu",
+    "--disable-lcd-text",  # pictures without colours that only one screen shows
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",

@@ -17,7 +17,7 @@ from sidecar.adapters.logs import JsonLines
 from sidecar.adapters.redis import link, subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.admin.busting import MAX_BODY
-from sidecar.admin.live import LiveEvents
+from sidecar.admin.live import MAX_SUBSCRIBERS, LiveEvents
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
 from sidecar.cli import exits
 from sidecar.config import json_schema, load, yaml_file
@@ -222,6 +222,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time a client that has closed its half waits for an answer to begin": f"{server.HALF_CLOSED:g} s",
         "Time an idle upstream connection is kept": f"{pool.IDLE_TIMEOUT:g} s",
         "Time for an admin connection": f"{LIFETIME:g} s",
+        "Live pages": str(MAX_SUBSCRIBERS),
         "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
         "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
         "First tokens of tenants not in `tenant.allow`, and of subjects that are refused, at once": str(
