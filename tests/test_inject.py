@@ -192,7 +192,7 @@ def lists(name: str) -> st.SearchStrategy[list[Tree]]:
     return st.lists(entry, min_size=1, max_size=3)
 
 
-NOTHING_YET = st.sampled_from([None, []])
+NOTHING_YET: st.SearchStrategy[list[Tree] | None] = st.none() | st.builds(list)
 PODS = st.fixed_dictionaries(
     {"containers": lists("app")},
     optional={
@@ -262,6 +262,12 @@ def refused(text: str, blanks: Blanks = NATIVE) -> str:
     return str(error.value)
 
 
+SHARED = """\
+kind: List
+items:
+- {kind: Pod, spec: {containers: &c [{name: a}], volumes: &v []}}
+- {kind: Pod, spec: {containers: *c, initContainers: *v}}
+"""
 REFUSED: list[tuple[str, str, Blanks, str]] = [
     ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: no YAML: "),
     ("control character", "a: \x07", NATIVE, "no YAML: it holds characters that YAML does not allow"),
@@ -357,6 +363,7 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         NATIVE,
         "an alias or a merge (<<) shares",
     ),
+    ("two lists in one", SHARED, NATIVE, "an alias or a merge (<<) shares"),
     ("null by alias", f"x: &v\n{POD}{APP}  volumes: *v", NATIVE, "spec.volumes: this is no list"),
     ("explicit key", f"{POD}  ? containers\n  : - name: a", NATIVE, "write its keys on lines of their own"),
     ("no line break", f"{POD}{APP}    args:\n    - |\n      a", CLASSIC, "end the file with a line break"),

@@ -96,11 +96,13 @@ def _pod(root: Node, place: str) -> Iterator[Pod]:
 
 def check_sharing(found: list[Pod], edited: list[Node]) -> None:
     """Raise Refused where a change would also be one of something that is no pod of these: aliases share text."""
-    seen: Counter[int] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()
     for pod in found:
-        seen.update({id(pod.spec), *(id(each.meant) for each in pod.lists.values())})
+        seen["spec", id(pod.spec)] += 1
+        for name, each in pod.lists.items():
+            seen[name, id(each.meant)] += 1
     for node in edited:
-        if seen[id(node)] != node.places:
+        if node.places not in (seen[name, id(node)] for name in ("spec", *LISTS)):
             raise Refused(
                 "an alias or a merge (<<) shares what would be changed with another place: write it out in the pod"
             )
