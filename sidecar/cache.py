@@ -9,7 +9,7 @@ from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.events import BustSent, CoolingDown, Failed
-from sidecar.core.memory import Held, Lru, hold
+from sidecar.core.memory import Held, hold, memory
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
 from sidecar.core.selectors import Revocations, Selector
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
@@ -51,7 +51,7 @@ class TokenCache:
         self._randomness = randomness
         self._journal = journal
         self._memory_ttl = memory_ttl
-        self._memory: Lru[Held] = Lru(max_entries)
+        self._memory = memory(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
         self._busts = Busts(max_entries)

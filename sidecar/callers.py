@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sidecar.core import subjects
-from sidecar.core.memory import Lru
+from sidecar.core.memory import Lru, size
 from sidecar.core.ports import Clock, Verifier
 from sidecar.core.routes import Route
 from sidecar.core.secret import Secret, keyed_hash
@@ -13,6 +13,8 @@ from sidecar.core.token import FromRequest, Presented, TokenRequest
 
 MAX_KNOWN = 4096
 """Callers kept ready."""
+MAX_BYTES = 4 << 20
+"""What they take, with the tokens that they brought."""
 BELIEVED = 60.0
 """Seconds until a token is verified again: its issuer may have withdrawn the key."""
 
@@ -28,6 +30,10 @@ class _Known:
     until: float
 
 
+def _weight(known: _Known) -> int:
+    return size(known.route.token) if known.route.token is not None else 0
+
+
 class CallersByToken:
     """Knows callers by a keyed hash of what they bring: that is all that any key is ever made of. Bounded."""
 
@@ -35,7 +41,7 @@ class CallersByToken:
         """`fingerprint_key` is the fleet's, so that a caller is the same in every pod."""
         self._clock = clock
         self._key = fingerprint_key
-        self._known: Lru[_Known] = Lru(MAX_KNOWN)
+        self._known: Lru[_Known] = Lru(MAX_KNOWN, most=MAX_BYTES, weigh=_weight)
         self._verifier: Verifier | None = None
 
     def use(self, verifier: Verifier) -> None:

@@ -1,11 +1,11 @@
 """What a process takes, whatever comes: memory, descriptors, and the time of half-open connections.
 
-Memory is what is resident, at its highest since the test began to look. The 50,000 identities of tenants are not
-there yet: what stands in for them is 50,000 heads that have nothing in common.
+Memory is what is resident, at its highest since the test began to look.
 """
 
 import asyncio
 import socket
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +16,8 @@ import pytest
 from tests import bulk
 from tests.bulk import MIB
 from tests.processes import (
+    PIPE,
+    ROOT,
     File,
     Load,
     Process,
@@ -26,6 +28,7 @@ from tests.processes import (
     serving,
     spawn,
     until,
+    watching,
 )
 from tests.servers import Upstream
 from tests.wire import LIMIT, PATIENCE, Client, open_stream
@@ -37,6 +40,7 @@ SECONDS = 5
 KERNEL = 128 * MIB
 """More than the kernel buffers on the way from one end to the other."""
 HEADS = 50_000
+IDENTITIES = 50_000
 IDLE = 4000
 FEW = 8
 """Descriptors that may come and go with single connections."""
@@ -59,6 +63,21 @@ class Memory:
 
 def to(upstream: bulk.Upstream) -> Mapping[str, object]:
     return {"name": "bulk", "upstream": upstream.url}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("who", "count", "size"),
+    [("callers", IDENTITIES, 700), ("tenants", IDENTITIES, 700), ("callers", 2000, 60_000)],
+    ids=["callers", "tenants", "large tokens"],
+)
+async def test_b84_what_is_kept_of_identities_is_bounded(who: str, count: int, size: int) -> None:
+    """Each has a token of its own, and a caller's is kept beside ours: in bytes, not in entries alone."""
+    command = (sys.executable, "-m", "tests.identities", who, str(count), str(size))
+    child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE)
+    async with watching(child):
+        output, _ = await child.communicate()
+    assert int(output) <= GROWTH
 
 
 @pytest.mark.parametrize(("size", "chunked"), [(SIZED, False), (CHUNKED, True)], ids=["sized", "chunked"])

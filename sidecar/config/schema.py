@@ -60,7 +60,12 @@ class Cache(Node, frozen=True, kw_only=True):
     ] = "60s"
     max_entries: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="Tokens kept in memory; the least recently used goes first."),
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Tokens kept in memory, in 10 MiB or in as many KiB where that is more; the least "
+            "recently used goes first.",
+        ),
     ] = 10_000
 
 

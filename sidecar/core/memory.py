@@ -1,22 +1,38 @@
 """The first cache level, tokens in this process; and the bounded table that everything kept per key uses."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sidecar.core.secret import Secret
 from sidecar.core.token import Token, TokenRequest
+
+LEAST_BYTES = 10 << 20
+OBJECTS = 1024
+"""Bytes around the texts of an entry, roughly."""
 
 V = TypeVar("V")
 
 
+def _weightless(_: object) -> int:
+    return 0
+
+
 class Lru(Generic[V]):
-    """At most `limit` values by key; the one used longest ago makes room."""
+    """At most `limit` values by key, which weigh at most `most` together; the one used longest ago makes room.
 
-    __slots__ = ("_limit", "_values")
+    The one put last stays, whatever it weighs.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_limit", "_most", "_values", "_weigh", "_weight")
+
+    def __init__(self, limit: int, *, most: int = 0, weigh: Callable[[V], int] = _weightless) -> None:
+        """A value always weighs the same."""
         self._limit = limit
+        self._most = most
+        self._weigh = weigh
+        self._weight = 0
         self._values: OrderedDict[str, V] = OrderedDict()
 
     def get(self, key: str) -> V | None:
@@ -32,14 +48,19 @@ class Lru(Generic[V]):
 
     def put(self, key: str, value: V) -> None:
         """Set the value as the one used last."""
+        self.pop(key)
         self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._limit:
-            self._values.popitem(last=False)
+        self._weight += self._weigh(value)
+        while len(self._values) > self._limit or (self._weight > self._most and len(self._values) > 1):
+            _, oldest = self._values.popitem(last=False)
+            self._weight -= self._weigh(oldest)
 
     def pop(self, key: str) -> V | None:
         """Remove and return the value."""
-        return self._values.pop(key, None)
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._weight -= self._weigh(value)
+        return value
 
     def __iter__(self) -> Iterator[V]:
         """Values, the one used longest ago first."""
@@ -63,6 +84,23 @@ class Held:
     """When the store is to be asked again, while there is one."""
     carefree_until: float
     """Before this nothing needs a second look: neither `until` has come nor does the token age."""
+
+
+def size(request: TokenRequest) -> int:
+    """Estimate how many bytes a request takes that is made for one tenant or caller."""
+    presented = (request.subject, request.actor)
+    secrets = (each.where for each in presented if each is not None and isinstance(each.where, Secret))
+    return OBJECTS + sum(len(secret.reveal()) for secret in secrets)
+
+
+def weight(held: Held) -> int:
+    """Estimate how many bytes an entry takes; a token is there as text and as the field it is sent in."""
+    return size(held.request) + 2 * len(held.token.authorization)
+
+
+def memory(max_entries: int) -> Lru[Held]:
+    """Make the table for tokens: so many, and in 10 MiB, or a KiB for each where that is more."""
+    return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
 def hold(request: TokenRequest, token: Token, until: float) -> Held:

@@ -1,0 +1,89 @@
+"""A process that holds what a sidecar keeps of many callers or tenants: `python -m tests.identities WHO COUNT SIZE`.
+
+Prints by how many bytes its memory has grown; SIZE is that of a caller's token and of ours.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from sidecar.adapters.local import Alone
+from sidecar.adapters.system import SystemClock, SystemRandomness
+from sidecar.cache import TokenCache
+from sidecar.callers import CallersByToken
+from sidecar.core.routes import Origin, Route
+from sidecar.core.secret import Secret
+from sidecar.core.selectors import Revocations
+from sidecar.core.tenants import TenantRule, Tenants
+from sidecar.core.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
+from tests.fakes import RecordingJournal
+
+ORIGIN = Origin("https", "api.test", 443)
+Name = Callable[[int], Awaitable[TokenRequest]]
+
+
+class Source:
+    """Gives tokens of this many bytes, each another one, with labels of its own."""
+
+    def __init__(self, clock: SystemClock, size: int) -> None:
+        self._clock = clock
+        self._size = size
+        self._count = 0
+
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
+        self._count += 1
+        labels = request.labels | {("user", f"user-{self._count}")}
+        secret = Secret(f"{self._count:0{self._size}}", f"{self._count:012}")
+        return bearer(secret, fetch_began=self._clock.now(), life=3600, leeway=60, labels=labels)
+
+
+def tenants() -> Name:
+    token = TokenRequest("api", "app", "app", token_endpoint="https://auth.test/token")
+    route, known = Route("api", ORIGIN, token=token), Tenants(TenantRule(path=True))
+
+    async def name(number: int) -> TokenRequest:
+        return known.route(route, token, b"tenant-%d" % number).token or token
+
+    return name
+
+
+def callers(clock: SystemClock, size: int) -> Name:
+    subject = Presented(FromRequest(b"authorization"), "", "urn:ietf:params:oauth:token-type:access_token")
+    token = TokenRequest("api", "app", "app", grant="token_exchange", subject=subject)
+    route, known = Route("api", ORIGIN, token=token), CallersByToken(clock, fingerprint_key=b"k" * 32)
+
+    async def name(number: int) -> TokenRequest:
+        return (await known.route(route, lambda _: b"%0*d" % (size, number), None)).token or token
+
+    return name
+
+
+def resident() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+async def growth(who: str, count: int, size: int) -> int:
+    clock = SystemClock()
+    cache = TokenCache(
+        source=Source(clock, size),
+        fleet=Alone(),
+        revocations=Revocations(),
+        clock=clock,
+        randomness=SystemRandomness(),
+        journal=RecordingJournal(),
+    )
+    name = tenants() if who == "tenants" else callers(clock, size)
+    before = resident()
+    for number in range(count):
+        await cache.token(await name(number))
+    grown = resident() - before
+    latest = await cache.token(await name(count - 1))
+    assert latest.secret.reveal() == f"{count:0{size}}"  # what came last is still there
+    return grown
+
+
+if __name__ == "__main__":
+    _, who, count, size = sys.argv
+    print(asyncio.run(growth(who, int(count), int(size))))  # noqa: T201  for whoever started this
