@@ -1,7 +1,7 @@
 """Metrics: what is counted, and how Prometheus reads it."""
 
-import asyncio
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.adapters.telemetry import prometheus_text
+from sidecar.adapters.telemetry import prometheus_text, text_name
 from sidecar.core.events import (
     BustApplied,
     BustRejected,
@@ -22,7 +22,17 @@ from sidecar.core.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.core.instruments import CLIENT, HITS, SERVER, Distribution, FleetReadings, Readings
+from sidecar.core.instruments import (
+    CLIENT,
+    HITS,
+    INSTRUMENTS,
+    SERVER,
+    Distribution,
+    ExportReadings,
+    FleetReadings,
+    PoolReadings,
+    Readings,
+)
 from sidecar.core.journal import Journals
 from sidecar.core.metrics import Metrics
 from sidecar.core.record import RequestRecord, Send
@@ -31,9 +41,7 @@ from sidecar.core.routes import Origin, Route
 from sidecar.core.tenant_labels import MOST_TENANTS
 from sidecar.core.tenants import TenantRule
 from sidecar.core.token import TokenRequest
-from tests.conftest import Running
 from tests.fakes import RecordingJournal
-from tests.wire import PATIENCE, ask
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
@@ -299,24 +307,6 @@ async def test_what_is_told_at_the_scrape_is_shown() -> None:
     assert found["sidecar_token_expires_in_seconds{token=ledger-token}"] == 12.5
 
 
-async def tasks_of(running: Running) -> float:
-    text = (await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).body
-    return next(
-        f.samples[0].value for f in text_string_to_metric_families(text.decode()) if f.name == "sidecar_tasks"
-    )
-
-
-async def test_a_client_connection_is_a_task_and_its_end_is_the_tasks_end(relay: Running) -> None:
-    """The gauge reads what runs on the event loop, so a task left behind shows."""
-    idle = await tasks_of(relay)
-    async with asyncio.timeout(PATIENCE):
-        async with await relay.connect():
-            while await tasks_of(relay) != idle + 1:
-                pass
-        while await tasks_of(relay) != idle:
-            pass
-
-
 async def test_strangers_cannot_make_series() -> None:
     """Unknown methods share `_OTHER`; a route nobody configured is the empty one."""
     metrics = Metrics("1", [LEDGER])
@@ -513,3 +503,85 @@ async def test_what_several_tokens_of_one_label_have_left_is_the_least() -> None
         found["sidecar_token_expires_in_seconds{tenant=_other,token=ledger-token}"]
         == 1001.0 - 3 * MOST_TENANTS
     )
+
+
+UNITS = {"seconds", "bytes", "ratio", "celsius", "volts", "amperes", "joules", "grams", "meters"}
+ABBREVIATED = {"s", "ms", "us", "ns", "sec", "secs", "b", "kb", "mb", "gb", "m", "h", "d"}
+SCALED = re.compile(r"(milli|micro|nano|kilo|mega|giga)(seconds|bytes|grams|meters)|minutes|hours|days")
+
+
+def blamed(name: str, kind: str, help_: str, labels: set[str]) -> list[str]:
+    """What `promtool check metrics` would say of a family, by the rules of its linter (promlint)."""
+    words = name.split("_")
+    faults = {
+        "no help": not help_,
+        "a counter ends in _total": (kind == "counter") != name.endswith("_total"),
+        "its type is in its name": bool({"counter", "gauge", "histogram", "summary"} & set(words)),
+        "colons are for rules": ":" in name,
+        "camelCase": name != name.lower() or any(label != label.lower() for label in labels),
+        "a unit is abbreviated": bool(ABBREVIATED & set(words)),
+        "no base unit": bool(SCALED.search(name)),
+        "the unit is not last": any(
+            word in UNITS and word != words[-1] for word in words if kind != "counter"
+        ),
+        "a suffix of histograms": kind != "histogram" and words[-1] in {"bucket", "count", "sum"},
+        "labels of histograms": bool(labels & {"le", "quantile"}) and kind != "histogram",
+    }
+    return [f"{name}: {fault}" for fault, found in faults.items() if found]
+
+
+EXPORTS = ExportReadings({("metrics", "ok"): 1}, spans_dropped=0)
+EVERYTHING = replace(
+    FLEET, token_expires_in={("t", ""): 1.0}, pools={("h", 1): PoolReadings(0, 0, 0)}, exports=EXPORTS
+)
+
+
+async def test_promtool_would_find_nothing_to_say() -> None:
+    """Each instrument once, with TYPE and HELP, named as Prometheus wants, units in base units and last."""
+    text = (await prometheus_text(Metrics("1", [LEDGER]).families(EVERYTHING))).decode()
+    found = {
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            family.documentation,
+            family.samples,
+        )
+        for family in text_string_to_metric_families(text)
+    }
+    assert len(found) == len(INSTRUMENTS)
+    faults = [
+        fault
+        for name, (kind, help_, samples) in found.items()
+        for fault in blamed(name, kind, help_, {label for sample in samples for label in sample.labels})
+    ]
+    assert faults == []
+    assert {name for name, (kind, _, samples) in found.items() if not samples} == set()
+
+
+async def test_every_type_is_the_instruments_own() -> None:
+    """Each family stands together, its TYPE and HELP said once, before its samples."""
+    text = (await prometheus_text(Metrics("1", [LEDGER]).families(EVERYTHING))).decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert kinds == {
+        text_name(each) + ("_total" if each.kind == "counter" else ""): each.kind for each in INSTRUMENTS
+    }
+    assert len(re.findall(r"^# HELP ", text, re.MULTILINE)) == len(INSTRUMENTS)
+    in_seconds = {each for each in INSTRUMENTS if each.unit == "s"}
+    assert {each for each in INSTRUMENTS if text_name(each).endswith("_seconds")} == in_seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("requests", "counter"),
+        ("requests_total", "gauge"),
+        ("wait_ms", "gauge"),
+        ("wait_milliseconds", "gauge"),
+        ("wait_seconds_histogram", "histogram"),
+        ("items_count", "gauge"),
+        ("Items", "gauge"),
+        ("seconds_left", "gauge"),
+    ],
+)
+def test_the_linter_finds_what_is_wrong(name: str, kind: str) -> None:
+    """The rules above can fail."""
+    assert blamed(name, kind, "Help.", set()) != []
