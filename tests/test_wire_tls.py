@@ -13,7 +13,7 @@ from tests.processes import File, run
 
 WARM_UP, SIZE = 32 * MIB, 256 * MIB
 FAULTS = 1024
-"""Pages of 4 KiB: as much as is kept. Without that it is thousands, or a hundred thousand, as the blocks happen to lie."""
+"""Pages of 4 KiB: as much as is kept. Without that they are thousands or, as the blocks happen to lie, 100,000."""
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])

@@ -1,6 +1,9 @@
-"""Binding listen addresses."""
+"""Binding listen addresses, and what keeps new clients out."""
 
 import asyncio
+import errno
+import os
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -8,8 +11,12 @@ from pathlib import Path
 from sidecar.core import addresses
 from sidecar.core.addresses import Address, TcpAddress, UnixAddress
 from sidecar.core.errors import ListenError
+from sidecar.core.events import OutOfDescriptors
+from sidecar.core.ports import Clock, Journal
 
 BACKLOG = 1024
+LOOK_EVERY = 1.0
+TELL_EVERY = 60.0
 _PROBE_WAIT = 1.0
 
 
@@ -53,3 +60,27 @@ async def _refuse_to_take_over(where: UnixAddress) -> None:
             _, writer = await asyncio.open_unix_connection(where.path)
         writer.close()
         raise FileExistsError("somebody is listening there already")
+
+
+async def watch_descriptors(clock: Clock, journal: Journal) -> None:
+    """Look for ever whether a descriptor is free, and tell when none is, once a minute at most.
+
+    Who listens cannot tell: without one left, the event loop accepts new clients only to close them, silently.
+    """
+    while True:
+        await clock.sleep(LOOK_EVERY)
+        if _one_is_free():
+            continue
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        journal.tell(
+            OutOfDescriptors(limit, "raise the limit (ulimit -n), or lower the routes' max_connections")
+        )
+        await clock.sleep(TELL_EVERY - LOOK_EVERY)
+
+
+def _one_is_free() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True

@@ -9,7 +9,7 @@ from functools import partial
 from typing import BinaryIO
 
 from sidecar import __version__, admin
-from sidecar.adapters.listening import Bound, bind
+from sidecar.adapters.listening import Bound, bind, watch_descriptors
 from sidecar.adapters.secret_files import read_secret
 from sidecar.adapters.system import (
     SystemClock,
@@ -124,6 +124,7 @@ class Sidecar:
         self._proxy.table = self._table(self._config, self.address)
         self._run(self._deadlines.run())
         self._run(self._member.run())
+        self._run(watch_descriptors(self._clock, self._journal))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts))

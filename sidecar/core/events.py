@@ -280,6 +280,18 @@ class ReloadFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OutOfDescriptors(Event):
+    """No file descriptor was free: new clients are closed at once. Told at most once a minute."""
+
+    name: ClassVar[str] = "out_of_descriptors"
+    level: ClassVar[Level] = "warning"
+    limit: int
+    """How many the process may have."""
+    hint: str
+    """What to do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draining(Event):
     """Asked to stop: everything is answered until nothing is in flight."""
 

@@ -111,6 +111,11 @@ SPANS_DROPPED = Instrument(
 )
 RELOADS = Instrument("sidecar.reloads", "counter", "New configurations.", ("outcome",))
 BUGS = Instrument("sidecar.bugs", "counter", "Faults of our own; each is a `failed` line in the log.")
+NO_DESCRIPTORS = Instrument(
+    "sidecar.descriptors.exhausted",
+    "counter",
+    "Minutes in which no file descriptor was free and new clients were closed at once.",
+)
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
 
 INSTRUMENTS = tuple(each for each in tuple(vars().values()) if isinstance(each, Instrument))

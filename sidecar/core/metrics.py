@@ -13,6 +13,7 @@ from sidecar.core.events import (
     CoolingDown,
     Event,
     Failed,
+    OutOfDescriptors,
     Refused,
     Rejection,
     Reloaded,
@@ -46,6 +47,7 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.SECRET_READS: (("ok",), *((fault,) for fault in get_args(SecretFault))),
     instruments.RELOADS: (("ok",), ("failed",)),
     instruments.BUGS: ((),),
+    instruments.NO_DESCRIPTORS: ((),),
 }
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
@@ -148,6 +150,8 @@ class Metrics:
                 self._count(instruments.RELOADS, "failed")
             case Failed():
                 self._count(instruments.BUGS)
+            case OutOfDescriptors():
+                self._count(instruments.NO_DESCRIPTORS)
 
     def _keep(self, instrument: Instrument, names: set[str], keys: list[_Labels]) -> None:
         """Keep the counts whose first label is one of these names; give the others of `keys` a 0."""
