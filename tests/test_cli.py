@@ -134,6 +134,23 @@ def test_validate_says_where_the_fleet_meets(tmp_path: Path, encryption: str, ke
     assert "hunter2" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("tenant", "said"),
+    [
+        ("{header: X-Tenant, default: acme}", "anybody, named by the field x-tenant, else acme"),
+        ("{path: true, allow: [a, b]}", "2 allowed, named by the path, /t/{tenant}/, no default"),
+        ("{claim: org}", "anybody, named by the claim org of the caller's verified token, no default"),
+    ],
+)
+def test_validate_says_who_names_tenants(tmp_path: Path, tenant: str, said: str) -> None:
+    """And which there are."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{GOOD}\ntenant: {tenant}")
+    done = run("validate", "-c", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == f"tenants: {said}"
+
+
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, command: str) -> None:
     """All faults are on stderr, one a line, with file and path."""

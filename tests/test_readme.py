@@ -56,8 +56,10 @@ def words(cell: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
-    """Whoever copies an example gets a configuration that loads, once its secrets are there."""
+def test_every_example_of_a_file_is_valid(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sidecar validate` finds nothing wrong with what somebody copies, once its secrets are there."""
 
     def elsewhere(path: re.Match[str]) -> str:
         copy = tmp_path / path[0].replace("/", "_")
@@ -67,7 +69,10 @@ def test_every_example_of_a_file_is_valid(text: str, tmp_path: Path) -> None:
 
     file = tmp_path / "sidecar.yaml"
     file.write_text(re.sub(r"(?<=file: )/[^\s,}]+", elsewhere, text))
-    assert load(str(file), dict.fromkeys(re.findall(r"env: (\w+)", text), "secret")).routes
+    for name in re.findall(r"env: (\w+)", text):
+        monkeypatch.setenv(name, "secret")
+    code = cli.main(["validate", "--config", str(file)])
+    assert (code, capsys.readouterr().err) == (0, "")
 
 
 def test_the_excerpt_of_the_demo_is_in_the_demos_words() -> None:

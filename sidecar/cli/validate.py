@@ -8,6 +8,7 @@ from sidecar.cli.exits import EXIT_OK
 
 if TYPE_CHECKING:
     from sidecar.core.settings import RedisSettings
+    from sidecar.core.tenants import TenantRule
 
 MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
 EXAMPLE = "sidecar validate --config sidecar.yaml"
@@ -23,12 +24,23 @@ def execute(arguments: argparse.Namespace) -> int:
     print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
     if config.redis is not None:
         print(_redis(config.redis))
+    if config.tenants is not None:
+        print(_tenants(config.tenants))
     for route in config.routes:
         origin = route.origin
         upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
         token = f"token {route.token.name}" if route.token else "no token"
         print(f"route {route.name}: {route.host}{route.prefix} -> {upstream}, {token}")
     return EXIT_OK
+
+
+def _tenants(rule: "TenantRule") -> str:
+    allowed = f"{len(rule.allow)} allowed" if rule.allow else "anybody"
+    if rule.claim:
+        place = f"the claim {rule.claim} of the caller's verified token"
+    else:
+        place = "the path, /t/{tenant}/" if rule.path else f"the field {rule.header.decode()}"
+    return f"tenants: {allowed}, named by {place}, {f'else {rule.default}' if rule.default else 'no default'}"
 
 
 def _redis(settings: "RedisSettings") -> str:
