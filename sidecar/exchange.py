@@ -102,7 +102,13 @@ class Exchange:
         began = self._clock.now()
         reply = await self._server.post(endpoint, headers, form, request.tls)
         host = oauth.host_of(endpoint)
-        grant = oauth.judge(reply, host=host, now=began, types=grants.token_types(request))
+        grant = oauth.judge(
+            reply,
+            host=host,
+            now=began,
+            types=grants.token_types(request),
+            of_others=grants.blaming_caller(request),
+        )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
         life, labels = grant.life, request.labels | label("jti", grant.jti)
         if request.subject is not None:

@@ -178,6 +178,29 @@ async def test_b30_credentials_rejected_twice_are_a_refusal(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "code", "reads"),
+    [
+        (Secret("canary"), "invalid_grant", 1),
+        (Secret("canary"), "invalid_client", 2),
+        (Secret("canary"), "", 2),
+        (SecretFile(__file__), "invalid_grant", 2),
+    ],
+)
+async def test_b30_a_callers_bad_token_is_no_word_on_our_credentials(
+    rig: Rig, where: Secret | SecretFile, code: str, reads: int
+) -> None:
+    """Whatever the status: else whoever brings rubbish would have the secret read again each time."""
+    subject = Presented(where, "hash", "urn:ietf:params:oauth:token-type:access_token")
+    rig.endpoint.reply = Reply(401, "application/json", json.dumps({"error": code}).encode())
+    with pytest.raises(TokenRefused) as raised:
+        await rig.exchange.token(
+            replace(REQUEST, grant="token_exchange", subject=subject), newer_than=ANY, reason="cold"
+        )
+    assert raised.value.code == (code if reads == 1 else "invalid_client")
+    assert len(rig.credentials.demands) == len(rig.endpoint.forms) == reads
+
+
+@pytest.mark.parametrize(
     ("reply", "error"),
     [
         (Reply(400, "application/json", b'{"error":"invalid_scope"}'), TokenRefused),

@@ -110,9 +110,9 @@ def token_types(request: TokenRequest) -> frozenset[str]:
     return frozenset({"bearer", "n_a"} if other else {"bearer"})
 
 
-def blames_caller(request: TokenRequest, code: str) -> bool:
-    """Tell whether an error code speaks of what a request to us brought, rather than of us."""
-    return request.of_caller and code in _NOT_ACCEPTED[request.grant]
+def blaming_caller(request: TokenRequest) -> frozenset[str]:
+    """Return the error codes that speak of what a request to us brought, rather than of us."""
+    return _NOT_ACCEPTED[request.grant] if request.of_caller else frozenset()
 
 
 def _grant(request: TokenRequest, carried: Carried) -> _Pairs:

@@ -54,12 +54,19 @@ def host_of(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def judge(reply: Reply, *, host: str, now: float, types: frozenset[str] = _BEARER) -> Grant:
+def judge(
+    reply: Reply,
+    *,
+    host: str,
+    now: float,
+    types: frozenset[str] = _BEARER,
+    of_others: frozenset[str] = frozenset(),
+) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
     `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
-    are the token types that will do. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the
-    body but a well-formed error code.
+    are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
+    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
     """
     members = _members(reply)
     code = _error_code(members)
@@ -72,7 +79,7 @@ def judge(reply: Reply, *, host: str, now: float, types: frozenset[str] = _BEARE
         raise TokenRefused(
             f"token endpoint {host} redirects ({reply.status}): configure its final address", ""
         )
-    if reply.status == 401:
+    if reply.status == 401 and code not in of_others:
         raise TokenRefused(
             f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
             INVALID_CLIENT,

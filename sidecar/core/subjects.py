@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from sidecar.core.claims import number, unverified
 from sidecar.core.errors import RequestRefused, TokenRefused
-from sidecar.core.grants import TOKEN_TYPES, blames_caller
+from sidecar.core.grants import TOKEN_TYPES, blaming_caller
 from sidecar.core.selectors import label
 from sidecar.core.token import Labels, TokenRequest
 
@@ -50,7 +50,7 @@ def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
 
 def blamed(request: TokenRequest, refusal: TokenRefused) -> RequestRefused | TokenRefused:
     """Return what the client is told: that its own token is no good where that is why there is none (401)."""
-    if not blames_caller(request, refusal.code):
+    if refusal.code not in blaming_caller(request):
         return refusal
     reason = f"the authorization server does not accept the token of this caller ({refusal.code})"
     return RequestRefused(401, reason)
