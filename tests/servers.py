@@ -159,8 +159,12 @@ class Server(ABC):
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def stop(self) -> None:
+    def close(self) -> None:
+        """Take no more connections; those there are go on."""
         self._server.close()
+
+    async def stop(self) -> None:
+        self.close()
         self.drop()
         for task in tuple(self._tasks):
             task.cancel()

@@ -165,7 +165,7 @@ async def test_whatever_else_is_asked_is_a_problem(
     assert json.loads(body) == {"title": title, "status": status}
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/metrics", "/nowhere"])
 async def test_head_gets_the_same_head_and_no_body(rig: Rig, path: str) -> None:
     """RFC 9110 section 9.3.2."""
     status, headers, body = await rig.ask("GET", path)

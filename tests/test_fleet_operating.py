@@ -156,10 +156,18 @@ async def test_b05_the_pages_tell_whether_the_fleet_is_one(fleet: Fleet, own_red
     assert (await pod.status())["mode"] == "distributed"
     assert await series(pod) >= {("sidecar_store_up", 1.0), ("sidecar_bus_up", 1.0)}
     assert await page(pod, b"/readyz") == b'{"ok": true, "degraded": false, "detail": ""}\n'
+    before = (await pod.status())["at"]
     own_redis.kill()
     async with asyncio.timeout(PATIENCE):
         while redis_health(await pod.status()) != {"store": "down", "bus": "down"}:
             assert await pod.get() == 200
+    rows = (await pod.status())["health"]
+    assert isinstance(rows, list)
+    for row in rows:
+        if row["kind"] in ("store", "bus"):
+            assert row["why"]
+            assert row["name"] in own_redis.url
+            assert row["since"] > before
     assert (
         await page(pod, b"/readyz") == b'{"ok": true, "degraded": true, "detail": "Redis does not answer"}\n'
     )

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from sidecar import admin
 from sidecar.adapters.listening import bind
+from sidecar.core.events import Event
 from tests.fakes import RecordingJournal
 from tests.processes import ROOT
 from tests.test_admin import TOKEN, Rig, State, bust
@@ -37,6 +39,17 @@ async def test_the_page_is_one_file_that_asks_nobody_else(rig: Rig) -> None:
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Storage|cookie", html
     )
+
+
+def test_every_event_is_told_in_words_and_by_fields_it_has() -> None:
+    """What is everyday business, or only told at the debug level, never gets there; neither does the last line."""
+    script = (ROOT / "sidecar/admin/page.html").read_text().split("const SAYS = {")[1].split("\n};")[0]
+    told = dict(re.findall(r"^  (\w+): (.*?)(?=^  \w+: |\Z)", script, re.DOTALL | re.MULTILINE))
+    events = {event.name: event for event in Event.__subclasses__()}
+    unseen = {"token_fetched", "secret_read", "stopped"}
+    assert set(told) == {name for name, event in events.items() if event.level != "debug"} - unseen
+    for name, words in told.items():
+        assert set(re.findall(r"\bf\.(\w+)", words)) <= {field.name for field in fields(events[name])}, name
 
 
 async def test_the_policy_lets_run_what_is_in_the_page_and_nothing_else(rig: Rig) -> None:

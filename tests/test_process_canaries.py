@@ -31,7 +31,16 @@ from tests.wire import LIMIT, open_stream
 
 PATIENCE = 20.0
 """Longer than the longest scenario: a token endpoint may be silent for 10 s."""
-PAGES = (b"/metrics", b"/status", b"/readyz", b"/startupz", b"/healthz", b"/canary?canary", b"/status?canary")
+PAGES = (
+    b"/",
+    b"/metrics",
+    b"/status",
+    b"/readyz",
+    b"/startupz",
+    b"/healthz",
+    b"/canary?canary",
+    b"/status?canary",
+)
 OURS = b"\r\nProxy-Status: sidecar"
 OUR_SECRETS = re.compile(rb"canary-(?:secret|token)")
 """What no client may see, in whatever answer."""

@@ -4,18 +4,19 @@ import asyncio
 import base64
 import hashlib
 import re
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 
 from sidecar.admin.answers import whole
 
+_PAGE = Path(__file__).with_name("page.html")
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 async def page(_: web.BaseRequest) -> web.Response:
     """Answer with the page and a policy under which nothing else runs, loads or is sent anywhere."""
-    html = await asyncio.to_thread(files(__package__).joinpath("page.html").read_bytes)
+    html = await asyncio.to_thread(_PAGE.read_bytes)
     return whole(200, html, "text/html; charset=utf-8", fields(html))
 
 

@@ -13,6 +13,7 @@ from sidecar.core.tls import Tls
 MOST_SERVERS = 100
 """Hosts remembered: those of the configuration, and those that they name in their metadata."""
 _SILENT = frozenset({"throttled", "unreachable"})
+_ANSWERED = frozenset({"missing", "denied", "malformed"})
 
 
 class ObservedServers:
@@ -81,5 +82,5 @@ class SecretStoreHealth:
         """Note what the event says of it."""
         if isinstance(event, SecretUnread) and event.reason in _SILENT:
             self._pulse.miss(self._clock.now(), event.error)
-        elif isinstance(event, SecretRead | SecretUnread):
+        elif isinstance(event, SecretRead) or (isinstance(event, SecretUnread) and event.reason in _ANSWERED):
             self._pulse.beat(self._clock.now())

@@ -17,11 +17,13 @@ from sidecar.core.routes import Origin, Route
 from sidecar.core.selectors import Selector
 from sidecar.core.settings import Config
 from sidecar.core.timeline import Happened, Timeline
+from sidecar.core.token_status import TokenStatus
 from sidecar.core.traffic import EVERY, Count, Traffic
 from sidecar.http1.pool import Pool
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""
+_OF_TOKENS = tuple(field.name for field in fields(TokenStatus))
 
 Shown = dict[str, object]
 
@@ -70,7 +72,7 @@ class Status:
             "uptime": now - self._began,
             "busts": config.admin.token is not None,
             "routes": [self._route(route, parts.counts[route.name], now) for route in config.routes],
-            "tokens": [asdict(token) for token in islice(parts.cache.status(now, chosen), MOST_TOKENS)],
+            "tokens": [_token(token) for token in islice(parts.cache.status(now, chosen), MOST_TOKENS)],
             "health": [
                 {"kind": kind, "name": name, **asdict(health)} for kind, name, health in self._health(parts)
             ],
@@ -108,6 +110,10 @@ class Status:
             yield "secret_store", "AWS Secrets Manager", self._secret_store.health
         for origin, pool in parts.pools.items():
             yield "upstream", _url(origin), pool.health
+
+
+def _token(token: TokenStatus) -> Shown:
+    return {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
 
 
 def _url(origin: Origin) -> str:

@@ -105,7 +105,7 @@ def token_statuses(
             )
     for held in reversed(memory):
         freshness = held.token.freshness(now)
-        if chosen <= held.request.labels and freshness is not Freshness.STALE:
+        if chosen <= held.token.labels and freshness is not Freshness.STALE:
             why, began = troubles.of(held.request.key)
             yield TokenStatus(
                 token=held.request.name,

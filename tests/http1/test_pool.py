@@ -159,3 +159,26 @@ async def test_who_cannot_connect_makes_room_for_the_next(make: Make, upstream: 
             await pool.connect()
     await upstream.start(upstream.port)
     await used(pool)
+
+
+async def test_an_upstream_is_down_until_it_takes_a_connection_or_answers_on_an_old_one(
+    upstream: Upstream,
+) -> None:
+    """One attempt that failed while others went on is not the last word."""
+    clock = FakeClock()
+    deadlines = Deadlines(clock)
+    pool = Pool(Origin("http", "127.0.0.1", upstream.port), deadlines)
+    told = [pool.health.state]
+    kept = await used(pool)
+    told.append(pool.health.state)
+    upstream.close()
+    with pytest.raises(UpstreamUnreachable):
+        await pool.connect()
+    told.append(pool.health.state)
+    assert "Connection refused" in pool.health.why
+    await clock.advance(1)
+    deadlines.tick()
+    pool.give_back(kept)
+    told.append(pool.health.state)
+    assert told == ["unknown", "up", "down", "up"]
+    pool.close()

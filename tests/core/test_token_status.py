@@ -1,0 +1,96 @@
+"""What people are told of tokens."""
+
+from dataclasses import replace
+
+from sidecar.core.cooldown import CoolDowns
+from sidecar.core.memory import Held, Lru, hold
+from sidecar.core.secret import Secret
+from sidecar.core.selectors import Selector
+from sidecar.core.token import TokenRequest, bearer
+from sidecar.core.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
+
+LEDGER = TokenRequest("ledger", "app", "app", tenant="acme")
+
+
+class Table:
+    """A cache's tables."""
+
+    def __init__(self) -> None:
+        self.memory: Lru[Held] = Lru(10)
+        self.troubles = Troubles(10)
+        self.cool_downs = CoolDowns(10)
+
+    def keep(self, request: TokenRequest, *, life: float = 300.0, at: float = 0.0) -> None:
+        secret = Secret("canary", f"fp-{request.tenant}")
+        token = bearer(secret, fetch_began=at, life=life, leeway=60, labels=request.labels)
+        self.memory.put(request.key, hold(request, token, at + 30))
+
+    def told(self, now: float, chosen: Selector = frozenset()) -> list[TokenStatus]:
+        tables = (self.memory, self.troubles, self.cool_downs)
+        return list(token_statuses(*tables, memory_ttl=30.0, now=now, chosen=chosen))
+
+
+def of(tenant: str) -> TokenRequest:
+    return replace(LEDGER, tenant=tenant)
+
+
+def test_missing_ones_come_first_then_those_used_last() -> None:
+    """Looking does not count as use."""
+    table = Table()
+    for tenant in ("a", "b", "c"):
+        table.keep(of(tenant))
+    table.memory.get(of("a").key)
+    table.troubles.note(of("d"), "out", 1.0)
+    for _ in range(2):
+        assert [status.tenant for status in table.told(10)] == ["d", "a", "c", "b"]
+
+
+def test_a_trouble_is_dated_from_its_first_failure_and_ends_with_success() -> None:
+    """With the last reason; a token that is still in use shows it too."""
+    table = Table()
+    table.keep(LEDGER, life=100)
+    table.troubles.note(LEDGER, "timed out", 50)
+    table.troubles.note(LEDGER, "answered 503", 60)
+    (status,) = table.told(70)
+    assert (status.state, status.problem, status.problem_since) == ("aging", "answered 503", 50)
+    (status,) = table.told(100)
+    assert (status.state, status.problem, status.problem_since, status.fp) == (
+        "missing",
+        "answered 503",
+        50,
+        "",
+    )
+    table.troubles.end(LEDGER.key)
+    assert table.told(100) == []
+
+
+def test_a_failure_that_nobody_met_again_is_forgotten() -> None:
+    """Who asked once for a tenant that does not exist is not shown for ever."""
+    table = Table()
+    table.troubles.note(LEDGER, "refused", 5)
+    assert len(table.told(5 + REMEMBERED - 1)) == 1
+    assert table.told(5 + REMEMBERED) == []
+
+
+def test_only_tokens_with_these_labels_are_told_of() -> None:
+    """Tenant and service, the missing ones too."""
+    table = Table()
+    table.keep(of("a"))
+    table.troubles.note(of("b"), "refused", 0)
+    told = {
+        tenant: [
+            status.tenant for status in table.told(1, frozenset({("tenant", tenant), ("service", "app")}))
+        ]
+        for tenant in ("a", "b", "c")
+    }
+    assert told == {"a": ["a"], "b": ["b"], "c": []}
+    assert table.told(1, frozenset({("service", "other")})) == []
+
+
+def test_a_cool_down_is_told_to_its_end() -> None:
+    """And looking at it does not make who looks the probe."""
+    table = Table()
+    table.keep(LEDGER)
+    table.cool_downs.refused(LEDGER.key, "fp", 10, 1.0)
+    assert [table.told(now)[0].cooling for now in (10.25, 11, 12)] == [0.75, 0, 0]
+    assert not table.cool_downs.cooling(LEDGER.key, 12)
