@@ -10,6 +10,7 @@ ANSWERS = {"200B": 200, "16KiB": 16 * 1024}
 CONNECTIONS = (1, 32, 256)
 START = "start"
 IDLE = "idle"
+FLEET = "fleet"
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",
@@ -48,7 +49,7 @@ class Bulk:
 
 LOADS = [Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
-NAMES = [*(cell.name for cell in LOADS), *(cell.name for cell in BULKS), START, IDLE]
+NAMES = [*(cell.name for cell in LOADS), *(cell.name for cell in BULKS), START, IDLE, FLEET]
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -38,6 +38,8 @@ FIGURES = (
     Figure("growth_mib", "Most growth of memory meanwhile, MiB", 1, over_rounds=max),
     Figure("ready_seconds", "From start to ready, s", 2),
     Figure("idle_mib", "Resident memory with 10 000 idle clients, MiB", 1),
+    Figure("fleet_fresh_mib", "Resident memory of one of a fleet before its first request, MiB", 1),
+    Figure("fleet_peak_mib", "Resident memory of one of a fleet at 256 connections, MiB", 1),
 )
 """In the order of the table. Whatever else a measurement holds is for the raw results only."""
 

@@ -1,5 +1,6 @@
 """The sidecar and its peers as processes, each doing the same work: a bearer token on every request."""
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,21 +27,27 @@ Start = Callable[[int, Upstream, Path], AbstractContextManager[Proxy]]
 
 
 @contextmanager
-def sidecar(core: int, upstream: Upstream, folder: Path) -> Iterator[Proxy]:
-    """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so."""
+def sidecar(core: int, upstream: Upstream, folder: Path, redis_url: str = "") -> Iterator[Proxy]:
+    """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
+
+    With a Redis it is one of a fleet.
+    """
     port, admin_port = free_port(), free_port()
-    file = {
+    file: dict[str, object] = {
         "listen": f"127.0.0.1:{port}",
         "admin": {"listen": f"127.0.0.1:{admin_port}"},
         "credentials": {"bench": {"client_id": "bench", "client_secret": {"env": "BENCH_SECRET"}}},
         "tokens": {"bench": {"token_endpoint": upstream.token_endpoint, "credentials": "bench"}},
         "routes": [{"name": "bench", "upstream": upstream.url, "token": "bench", **_trust(upstream)}],
     }
+    if redis_url:
+        keys = [{"id": "k1", "key": {"env": "BENCH_KEY"}}]
+        file["redis"] = {"url": redis_url, "encryption_keys": keys}
     config = folder / "sidecar.yaml"
     config.write_text(json.dumps(file))
     command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
     ready = f"http://127.0.0.1:{admin_port}/readyz"
-    environ = {"BENCH_SECRET": "bench"}
+    environ = {"BENCH_SECRET": "bench", "BENCH_KEY": base64.b64encode(bytes(range(32))).decode()}
     with started("sidecar", command, core=core, ready=ready, folder=folder, environ=environ) as process:
         yield Proxy("sidecar", f"http://127.0.0.1:{port}", process)
 

@@ -34,6 +34,8 @@ TARGETS = (
     Target("bulk/plain/*/sized", "mb_per_cpu_second", "ratio", "≥", 0.9),
     Target("bulk/tls/*/sized", "mb_per_cpu_second", "ratio", "≥", 0.75),
     Target("bulk/*", "growth_mib", "ours", "≤", 16),
+    Target("fleet", "fleet_fresh_mib", "ratio", "≤", 1),
+    Target("fleet", "fleet_peak_mib", "ratio", "≤", 1),
     Target("start", "ready_seconds", "ours", "≤", 0.4),
 )
 

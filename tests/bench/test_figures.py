@@ -66,6 +66,8 @@ def test_rows_go_figure_by_figure() -> None:
         ("bulk/tls/down/chunked", "growth_mib", 16, 1, True),
         ("bulk/tls/down/chunked", "growth_mib", 16.1, 100, False),
         ("start", "ready_seconds", 0.41, 1, False),
+        ("fleet", "fleet_fresh_mib", 60, 60, True),
+        ("fleet", "fleet_peak_mib", 60.1, 60, False),
     ],
 )
 def test_a_target_bounds_our_figure_or_our_share(
