@@ -1,10 +1,11 @@
 """The store against real servers: what lies there, who may connect, and what happens while they do not answer."""
 
 import asyncio
+import math
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -92,8 +93,10 @@ class Pod:
 @asynccontextmanager
 async def pod(settings: RedisSettings, **changes: object) -> AsyncIterator[Pod]:
     running = Pod(settings, **changes)  # type: ignore[arg-type]
-    yield running
-    await running.link.close()
+    try:
+        yield running
+    finally:
+        await running.link.close()
 
 
 def settings_of(server: RedisServer, key_prefix: str = "") -> RedisSettings:
@@ -374,6 +377,69 @@ class TestSilence:
                 assert ours.told() == ["store_down"]
                 client.replicaof("NO", "ONE")
                 await ours.comes_up()
+
+
+class TestABusyLoop:
+    """What looks like silence is our own."""
+
+    async def test_a_loop_whose_turns_are_long_still_hears_redis(self, own_redis: RedisServer) -> None:
+        """Connecting and asking takes a score of turns, together far more than the limit: the time is not Redis's."""
+        with own_redis.client() as client:
+            client.config_set("requirepass", "right")
+        settings = replace(settings_of(own_redis), password=Secret("right"), database=3)
+
+        async def be_busy() -> None:
+            while True:
+                time.sleep(0.03)  # noqa: ASYNC251  it is to hold up the loop
+                await asyncio.sleep(0)
+
+        async with pod(settings) as ours:
+            busy = asyncio.create_task(be_busy())
+            claims = [await ours.claim() for _ in range(3)]
+            busy.cancel()
+            assert {claim.lease for claim in claims} == {Lease.OURS}
+            assert ours.told() == []
+
+    @pytest.mark.parametrize("before_the_end", [LIMIT, LIMIT / 2, 0.002])
+    async def test_what_arrived_while_the_loop_stood_still_counts(self, before_the_end: float) -> None:
+        """Whenever that was: at the very end of the limit, too, what is there is read first."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await self._ask(lambda: None) is None
+        patience = loop.time() - began
+        assert LIMIT * 0.9 < patience < LIMIT + SLACK
+        stood_still = False
+        answer = None
+
+        def stand_still() -> None:
+            nonlocal stood_still
+            stood_still = True
+            time.sleep(2 * LIMIT)
+
+        while not stood_still:  # given up on a little sooner this time
+            answer = await self._ask(stand_still, after=patience - before_the_end)
+        assert answer == b"answer"
+
+    async def _ask(self, hold_up: Callable[[], None], *, after: float = math.inf) -> bytes | None:
+        """What a question brings whose answer comes at the end of `hold_up`, which begins so much later."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+
+        def answer() -> None:
+            hold_up()
+            theirs.send(b"answer")
+
+        async def question(_: object) -> bytes:
+            return await loop.sock_recv(ours, 100)
+
+        with ours, theirs:
+            async with pod(RedisSettings(hosts=(("127.0.0.1", 1),))) as asking:
+                alarm = loop.call_later(min(after, 10 * LIMIT), answer)
+                try:
+                    return await asking.link.ask("anything", question)
+                finally:
+                    alarm.cancel()
 
 
 class TestWhoMayConnect:

@@ -20,9 +20,11 @@ from sidecar.core.ports import Clock, Journal, Randomness
 
 LIMIT = 0.1
 """Seconds a request may lose to Redis, connecting included."""
-STEPS = 4
-"""In how many parts the limit is waited for. However long this process itself stood still, by a busy loop or a busy
-machine, that is one part: the answer that came meanwhile is still read, and Redis is not taken for dead."""
+STEPS = 20
+"""In how many parts the limit is waited for. Only time in which Redis could be heard is its silence: however long one
+turn of the event loop takes, on a busy machine or behind a busy loop, it counts as no more than one part."""
+LAST_TURNS = 5
+"""Of the loop, after the last part: what arrived in it is read before anybody is judged."""
 OPENING = 1.0
 """Seconds a starting pod takes to connect before it asks for what it will need."""
 CLIENT_TIMEOUT = 1.0
@@ -125,6 +127,10 @@ class Link:
                 await asyncio.wait({asking}, timeout=LIMIT / STEPS)
                 if asking.done():
                     return asking.result()
+            for _ in range(LAST_TURNS):
+                await asyncio.sleep(0)
+            if asking.done():
+                return asking.result()
         finally:
             asking.cancel()
         raise TimeoutError
