@@ -8,13 +8,17 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test test-chart chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
+.PHONY: demo test test-chart test-kind chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/chart
+
+test-kind: TAG := credential-sidecar:kind
+test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
+	@PATH="$(abspath $(BIN)):$$PATH" tests/kind/run.sh
 
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
 	@$(BIN)/python -m tests.chart
