@@ -94,6 +94,8 @@ def request(name: str, *fields: bytes, method: bytes = b"POST", body: bytes = b"
         b"X-Subject: canary-subject",
         b"X-Request-Id: canary id no log should hold",
         b"traceparent: 00-canary-canary-01",
+        b"tracestate: vendor=canary-state",
+        b"baggage: user=canary-baggage",
         b"Referer: http://localhost/?canary-referer",
         *fields,
         b"Content-Length: %d" % len(body),
