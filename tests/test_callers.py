@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.backoff import REFUSAL_LIFE
+from sidecar.rationed import BURST
 from tests.authorization import AuthorizationServer, json_answer
+from tests.aws import Aws
 from tests.conftest import Start
 from tests.core.test_subjects import jwt
 from tests.fakes import FakeClock
@@ -209,6 +211,29 @@ async def test_b70_a_refused_subject_is_remembered_for_itself(around: Around) ->
         assert await status(b"alice") == 200
     asked = [form["subject_token"][0] for form in around.authorization_server.forms]
     assert asked == ["canary-alice", "canary-bob", "canary-alice"]
+
+
+@pytest.mark.parametrize("status", [400, 401])
+async def test_b84_bringing_rubbish_wears_nobody_out(around: Around, aws: Aws, status: int) -> None:
+    """So much at once is asked about, then 429; our secret is read once, and who is known goes on being served."""
+    aws.create("app", {"client_id": "me", "client_secret": "canary-secret"})
+    secret = {"id": aws.name("app"), "region": "eu-west-1", "endpoint": aws.url}
+    refusal = json_answer(status, {"error": "invalid_grant"})
+    async with around.start(token=EXCHANGE, credentials={"app": {"aws_secret": secret}}) as running:
+
+        async def answer(name: str) -> int:
+            return (await running.get(b"/", b"Authorization: Bearer canary-" + name.encode())).status
+
+        assert await answer("alice") == 200
+        around.authorization_server.script(*[refusal] * 2 * BURST)
+        told = [await answer(f"rubbish-{number}") for number in range(BURST + 50)]
+        asked = told.count(401)
+        assert told[:BURST] == [401] * BURST
+        assert set(told) == {401, 429}
+        assert BURST <= asked <= BURST + 5  # the clock ticks a little at each look
+        assert await answer("alice") == 200
+    assert len(around.authorization_server.requests) == asked + 1
+    assert len(aws.reads) == 1
 
 
 @pytest.mark.parametrize("grant", ["token_exchange", "jwt_bearer"])
