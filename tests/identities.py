@@ -4,9 +4,9 @@ Prints by how many bytes its memory has grown; SIZE is that of a caller's token 
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from sidecar.adapters.local import Alone
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -18,6 +18,7 @@ from sidecar.core.selectors import Revocations
 from sidecar.core.tenants import TenantRule, Tenants
 from sidecar.core.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
+from tests.resident import resident
 
 ORIGIN = Origin("https", "api.test", 443)
 Name = Callable[[int], Awaitable[TokenRequest]]
@@ -59,11 +60,6 @@ def callers(clock: SystemClock, size: int) -> Name:
     return name
 
 
-def resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-
 async def growth(who: str, count: int, size: int) -> int:
     clock = SystemClock()
     cache = TokenCache(
@@ -75,10 +71,10 @@ async def growth(who: str, count: int, size: int) -> int:
         journal=RecordingJournal(),
     )
     name = tenants() if who == "tenants" else callers(clock, size)
-    before = resident()
+    before = resident(os.getpid())
     for number in range(count):
         await cache.token(await name(number))
-    grown = resident() - before
+    grown = resident(os.getpid()) - before
     latest = await cache.token(await name(count - 1))
     assert latest.secret.reveal() == f"{count:0{size}}"  # what came last is still there
     return grown

@@ -6,7 +6,7 @@ Their token server gives tokens whatever labels a test wants, which no real one 
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Self, TypeVar
@@ -26,6 +26,7 @@ from sidecar.core.selectors import selector
 from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
+from tests.processes import until
 from tests.redis_server import RedisServer
 
 E = TypeVar("E", bound=Event)
@@ -286,10 +287,3 @@ class Fleet:
 async def _collect(pubsub: PubSub, into: list[dict[str, object]]) -> None:
     async for message in pubsub.listen():
         into.append(json.loads(message["data"]))  # noqa: PERF401  one by one, as they come
-
-
-async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
-    """Wait for what other ends of sockets notice."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.005)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
 from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
 
@@ -74,7 +75,7 @@ def answering(body: bytes, go: asyncio.Event | None = None) -> Script:
     return script
 
 
-async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
+async def until(condition: Callable[[], bool], within: float = 2 * PATIENCE) -> None:
     """Wait for what other ends of sockets notice."""
     async with asyncio.timeout(within):
         while not condition():
@@ -148,19 +149,15 @@ class Process:
     @property
     def resident(self) -> int:
         """Memory in bytes (Linux)."""
-        return self._memory("VmRSS")
+        return resident(self.child.pid)
 
     @property
     def most_resident(self) -> int:
         """Most memory in bytes at any moment since `forget_most_resident`."""
-        return self._memory("VmHWM")
+        return most_resident(self.child.pid)
 
     def forget_most_resident(self) -> None:
-        Path(f"/proc/{self.child.pid}/clear_refs").write_text("5")
-
-    def _memory(self, name: str) -> int:
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+        forget_most_resident(self.child.pid)
 
     @property
     def page_faults(self) -> int:

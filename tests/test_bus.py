@@ -14,7 +14,8 @@ from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
-from tests.pods import Cable, Fleet, request, until
+from tests.pods import Cable, Fleet, request
+from tests.processes import until
 from tests.redis_server import Cluster, RedisServer
 
 LEDGER = request("ledger", tenant="acme")

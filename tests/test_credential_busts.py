@@ -10,7 +10,8 @@ from sidecar.core.events import BustApplied, CredentialsRejected
 from sidecar.core.settings import ForeignChannel
 from sidecar.credential_cache import CachedSource
 from tests.fakes import FakeClock
-from tests.pods import Fleet, Pod, until
+from tests.pods import Fleet, Pod
+from tests.processes import until
 from tests.redis_server import RedisServer
 from tests.vaults import CountingSource
 

@@ -1,23 +1,21 @@
 """Processes pinned to one core, and what the kernel says they cost."""
 
 import os
-import re
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.resident import forget_most_resident, most_resident, resident
+
 START_SECONDS = 15
 POLL_SECONDS = 0.001
 CPUCLOCK_SCHED = 2
-FORGET_PEAK = "5"
-"""What proc(5) wants in clear_refs to begin VmHWM anew."""
 
 
 class BenchmarkError(Exception):
@@ -47,23 +45,21 @@ class Process:
 
     def resident(self) -> int:
         """Bytes of memory it has now."""
-        return self._status("VmRSS")
+        return self._asked(resident)
 
     def peak(self) -> int:
         """The most bytes it had since `forget_peak`."""
-        return self._status("VmHWM")
+        return self._asked(most_resident)
 
     def forget_peak(self) -> None:
         """Begin the peak anew."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text(FORGET_PEAK)
+        forget_most_resident(self.pid)
 
-    def _status(self, field: str) -> int:
-        found = re.search(
-            rf"^{field}:\s+(\d+) kB$", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE
-        )
-        if found is None:
-            raise BenchmarkError(f"{self.name} has died")
-        return int(found[1]) * 1024
+    def _asked(self, question: Callable[[int], int]) -> int:
+        try:
+            return question(self.pid)
+        except OSError:
+            raise BenchmarkError(f"{self.name} has died") from None
 
 
 def tool(name: str, package: str) -> str:
@@ -72,12 +68,6 @@ def tool(name: str, package: str) -> str:
     if path is None:
         raise BenchmarkError(f"{name} is not installed; Debian and Ubuntu have it in the package {package}")
     return path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tests.bench import nginx as nginx_config
 from tests.bench.envoy import bootstrap
-from tests.bench.processes import BenchmarkError, Process, free_port, started, tool
+from tests.bench.processes import BenchmarkError, Process, started, tool
 from tests.bench.upstreams import TOKEN, Upstream
+from tests.redis_server import free_port
 
 
 @dataclass(frozen=True)

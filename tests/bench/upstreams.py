@@ -11,7 +11,8 @@ import trustme
 
 from tests.bench import nginx
 from tests.bench.cells import ANSWERS
-from tests.bench.processes import free_port, started, tool
+from tests.bench.processes import started, tool
+from tests.redis_server import free_port
 
 TOKEN = "bench-token"
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TypeVar, cast
 
 from sidecar.core.ports import Clock
 from tests.processes import ROOT
+from tests.resident import resident
 
 AT_A_TIME = 4
 """Processes being started; more would only wait for each other."""
@@ -52,10 +52,7 @@ class Child(asyncio.SubprocessProtocol):
 
     def resident(self) -> int:
         """Bytes of memory it has now."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-        assert found is not None
-        return int(found[1]) * 1024
+        return resident(self.pid)
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -14,7 +14,8 @@ from sidecar.core.token import TokenRequest
 from tests.bench_fleet.children import in_turn
 from tests.bench_fleet.commands import asked, commands, scripts
 from tests.bench_fleet.figures import Figure
-from tests.pods import Fleet, Pod, request, until
+from tests.pods import Fleet, Pod, request
+from tests.processes import until
 from tests.redis_server import RedisServer
 
 AT_A_TIME = 16

@@ -16,8 +16,8 @@ from sidecar.core.token import Token, TokenRequest
 from tests.authorization import AuthorizationServer
 from tests.bench_fleet.children import Sidecar, in_turn
 from tests.fleet import ENVIRON
-from tests.pods import Pod, TokenServer, until
-from tests.processes import get, redis_health
+from tests.pods import Pod, TokenServer
+from tests.processes import get, redis_health, until
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
 from tests.wire import ask
