@@ -1,4 +1,4 @@
-"""What follows from the chart's values.yaml and the program: values.schema.json and the table in helm/README.md.
+"""What follows from the chart's values.yaml and the program: values.schema.json and the tables in helm/README.md.
 
 `make chart` writes both, and a test holds them in step.
 """
@@ -16,7 +16,7 @@ from sidecar.config import json_schema
 CHART = Path(__file__).parent.parent.parent / "helm"
 SCHEMA = CHART / "values.schema.json"
 README = CHART / "README.md"
-HEAD, TAIL = "<!-- values -->\n", "<!-- /values -->\n"
+RULES = CHART / "rules" / "credential-sidecar.yaml"
 Schema = dict[str, object]
 
 _NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -149,16 +149,27 @@ def table() -> str:
     """The table of the values, in Markdown."""
     rows = ["| Value | Default | Meaning |", "| --- | --- | --- |"]
     for value in values():
-        options = (
-            " One of " + ", ".join(f"`{option}`" for option in value.options) + "." if value.options else ""
-        )
-        meaning = f"{value.meaning}{options}".replace("|", "\\|")
+        options = ", ".join(f"`{option}`" for option in value.options)
+        meaning = f"{value.meaning} One of {options}." if options else value.meaning
         rows.append(f"| `{value.path}` | `{json.dumps(value.default)}` | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
+def alerts() -> str:
+    """The table of the alerts, in Markdown."""
+    rows = ["| Alert | Severity | If nobody does anything |", "| --- | --- | --- |"]
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        for rule in group["rules"]:
+            consequence = rule["annotations"]["consequence"]
+            rows.append(f"| `{rule['alert']}` | {rule['labels']['severity']} | {consequence} |")
+    return "\n".join(rows) + "\n"
+
+
 def readme() -> str:
-    """The chart's page with the table as it must be."""
-    before, _, rest = README.read_text().partition(HEAD)
-    _, _, after = rest.partition(TAIL)
-    return f"{before}{HEAD}{table()}{TAIL}{after}"
+    """The chart's page with its tables as they must be."""
+    page = README.read_text()
+    for name, content in (("values", table()), ("alerts", alerts())):
+        before, _, rest = page.partition(f"<!-- {name} -->\n")
+        _, _, after = rest.partition(f"<!-- /{name} -->\n")
+        page = f"{before}<!-- {name} -->\n{content}<!-- /{name} -->\n{after}"
+    return page
