@@ -213,6 +213,18 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             {"{{pod}}": "sum by (pod) (increase(sidecar_log_lines_dropped_total{$where}[$__rate_interval]))"},
         ),
         Panel(
+            "Telemetry lost",
+            "What did not reach the OTLP endpoint.",
+            "short",
+            {
+                "{{signal}}": (
+                    "sum by (signal) "
+                    '(increase(sidecar_telemetry_exports_total{$where, outcome="failed"}[$__rate_interval]))'
+                ),
+                "spans dropped": "sum(increase(sidecar_telemetry_spans_dropped_total{$where}[$__rate_interval]))",
+            },
+        ),
+        Panel(
             "Versions",
             "How many sidecars of each.",
             "short",

@@ -29,7 +29,10 @@ def notes(chart: Path, setup: Path, *sets: str) -> str:
     ("mode", "log"),
     [
         ("app", "kubectl -n prod logs -f -c sidecar deployment/r-credential-sidecar\n"),
-        ("inject", "kubectl -n prod logs -f -c sidecar --prefix -l credential-sidecar/inject=r-credential-sidecar\n"),
+        (
+            "inject",
+            "kubectl -n prod logs -f -c sidecar --prefix -l credential-sidecar/inject=r-credential-sidecar\n",
+        ),
         ("none", "kubectl -n prod logs -f -c sidecar deployment/NAME\n"),
     ],
 )
@@ -42,7 +45,9 @@ def test_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str)
 
 def test_notes_tell_how_a_deployment_gets_the_sidecar(telling: Path) -> None:
     """By a label where the cluster injects, by a command where nobody does."""
-    patch = '{"spec":{"template":{"metadata":{"labels":{"credential-sidecar/inject":"r-credential-sidecar"}}}}}'
+    patch = (
+        '{"spec":{"template":{"metadata":{"labels":{"credential-sidecar/inject":"r-credential-sidecar"}}}}}'
+    )
     assert f"patch deployment NAME -p '{patch}'\n" in notes(telling, MINIMAL, "mode=inject")
     flags = "--config-map r-credential-sidecar --image credential-sidecar:0.1.0 --secret-file ledger"
     text = notes(telling, MINIMAL)

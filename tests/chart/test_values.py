@@ -1,5 +1,6 @@
 """Values: what is wrong is refused by name, what follows from them is in step, and what they mean."""
 
+import re
 from base64 import b64decode
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from tests.chart.helm import (
     MODES,
     SETUPS,
     HelmError,
-    Manifest,
     of_kind,
     pod_specs,
     render,
@@ -22,6 +22,8 @@ from tests.chart.helm import (
     sidecar_of,
 )
 from tests.chart.pod import Pod
+
+PAGE = (CHART.parent / "README.md").read_text()
 
 BAD = [
     # value, what the message names
@@ -126,29 +128,40 @@ def test_the_configuration_is_valid(
     assert f"admin {pod.environ['SIDECAR_ADMIN_LISTEN']}" in capsys.readouterr().out
 
 
-def annotations(*sets: str) -> Manifest:
-    manifests = render(MINIMAL, "mode=app", *sets)
-    found: Manifest = of_kind("Deployment", manifests)["spec"]["template"]["metadata"]["annotations"]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("change", "restarts"),
-    [
-        ("config.routes[0].upstream=https://other.test", False),
-        ("config.cache.leeway=10s", False),
-        ("config.drain_timeout=10s", False),
-        ("config.cache.max_entries=5", True),
-        ("config.cache.store_ttl=5s", True),
-        ("config.log.level=debug", True),
-        ("config.listen=127.0.0.1:9000", True),
-        ("config.redis.url=redis://x.test", True),
-    ],
+RESTARTS = {
+    "listen": "config.listen=127.0.0.1:9000",
+    "admin.listen": "config.admin.listen=0.0.0.0:9000",
+    "cache.mode": "config.cache.mode=local",
+    "cache.store_ttl": "config.cache.store_ttl=5s",
+    "cache.max_entries": "config.cache.max_entries=5",
+    "redis": "config.redis.url=redis://x.test",
+    "busts": "config.busts.listen[0].channel=c,config.busts.listen[0].dialect=lerian",
+    "log.format": "config.log.format=console",
+}
+"""A change of each key that takes a restart."""
+ALIVE = (
+    "config.routes[0].upstream=https://other.test",
+    "config.cache.leeway=10s",
+    "config.drain_timeout=10s",
+    "config.log.level=debug",
+    "config.admin.token.env=TOKEN",
 )
-def test_pods_are_replaced_only_for_what_takes_a_restart(change: str, restarts: bool) -> None:
+
+
+@pytest.mark.parametrize("change", [*RESTARTS.values(), *ALIVE])
+def test_pods_are_replaced_only_for_what_takes_a_restart(change: str) -> None:
     """All else the running sidecar reads from the changed file."""
-    before, after = (annotations(*sets)["credential-sidecar/restart"] for sets in ((), (change,)))
-    assert (before != after) is restarts
+    before, after = (
+        of_kind("Deployment", render(MINIMAL, "mode=app", *sets))["spec"]["template"]
+        for sets in ((), (change,))
+    )
+    assert (before != after) is (change in RESTARTS.values())
+
+
+def test_every_key_that_takes_a_restart_is_known() -> None:
+    """The README's list, which is the program's."""
+    paragraph = PAGE.split("**What needs a restart:**")[1].split("(a file")[0]
+    assert set(re.findall(r"`([a-z_.]+)`", paragraph)) == set(RESTARTS)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.authorization import AuthorizationServer, json_answer
 from tests.chart import dashboard
 from tests.chart.generate import CHART
+from tests.chart.helm import MODES, of_kind, render
 from tests.fleet import Fleet
-from tests.processes import get
+from tests.processes import Document, get
 from tests.redis_server import RedisServer
 from tests.servers import Upstream, closing
 from tests.wire import PATIENCE, ask
@@ -27,6 +28,9 @@ TARGET = {"namespace", "pod"}
 """Labels that Prometheus knows from where it scrapes."""
 RULES = yaml.safe_load((CHART / "rules" / "credential-sidecar.yaml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
+
+
+TENANT = {"header": "X-Tenant", "default": "acme"}
 
 
 def drawn() -> Iterator[tuple[str, str, str]]:
@@ -96,27 +100,31 @@ def fleet(
 
 
 @pytest.fixture
-async def printed(
-    fleet: Fleet, upstream: Upstream, other: Upstream, authorization_server: AuthorizationServer
-) -> Names:
-    """What a pod of a fleet with tenants prints, of whose three tokens one is refused and one not to be had."""
+def document(upstream: Upstream, other: Upstream, authorization_server: AuthorizationServer) -> Document:
+    """Three tokens, of which one is refused and one not to be had, and a route for each."""
     other.script(closing(json_answer(400, {"error": "invalid_scope"})))
     endpoints = {
         "good": authorization_server.token_endpoint,
         "refused": f"{other.url}/token",
         "out": "http://127.0.0.1:1/token",
     }
-    tokens = {name: {"token_endpoint": url, "credentials": "app"} for name, url in endpoints.items()}
-    routes = [
-        {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
-        for name in tokens
-    ]
+    return {
+        "tokens": {name: {"token_endpoint": url, "credentials": "app"} for name, url in endpoints.items()},
+        "routes": [
+            {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
+            for name in endpoints
+        ],
+    }
+
+
+@pytest.fixture
+async def printed(fleet: Fleet, document: Document, monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What a pod of a fleet prints that also exports, after a request of each route."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     async with fleet:
-        [pod] = await fleet.start(
-            tokens=tokens, routes=routes, tenant={"header": "X-Tenant", "default": "acme"}
-        )
+        [pod] = await fleet.start(tokens=document["tokens"], routes=document["routes"], tenant=TENANT)
         async with asyncio.timeout(PATIENCE):
-            assert [await pod.get(f"/{name}".encode()) for name in tokens] == [200, 502, 503]
+            assert [await pod.get(path) for path in (b"/good", b"/refused", b"/out")] == [200, 502, 503]
         page = (await ask(pod.app.admin_address, get(b"/metrics"))).body.decode()
     names: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(page):
@@ -188,3 +196,29 @@ def test_a_legend_names_what_its_graph_keeps(title: str, expression: str, legend
 def test_the_dashboard_is_what_it_is_made_of() -> None:
     """`make chart` would change nothing."""
     assert dashboard.FILE.read_text() == dashboard.dashboard()
+
+
+def test_the_chart_carries_them_unchanged() -> None:
+    """Helm's own templates do not touch those of Prometheus and Grafana."""
+    manifests = render(CHART / "ci" / "monitoring-values.yaml")
+    assert of_kind("PrometheusRule", manifests)["spec"] == RULES
+    [shown] = [each for each in manifests if each["metadata"]["name"].endswith("-dashboard")]
+    assert json.loads(shown["data"]["credential-sidecar.json"]) == json.loads(dashboard.FILE.read_text())
+    assert shown["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_monitor_finds_the_pods(mode: str) -> None:
+    """By the label that every pod with the sidecar has, and at the port's name."""
+    manifests = render(CHART / "ci" / "monitoring-values.yaml", f"mode={mode}")
+    monitor = of_kind("PodMonitor", manifests)["spec"]
+    label = {"credential-sidecar/inject": "r-credential-sidecar"}
+    assert monitor["selector"]["matchLabels"] == label
+    assert monitor["podMetricsEndpoints"] == [
+        {"port": "sidecar-admin", "path": "/metrics", "interval": "30s"}
+    ]
+    if mode == "app":
+        assert (
+            label.items()
+            <= of_kind("Deployment", manifests)["spec"]["template"]["metadata"]["labels"].items()
+        )
