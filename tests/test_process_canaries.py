@@ -214,8 +214,12 @@ async def contents(client: Redis, key: bytes) -> bytes:
     execute = cast(Callable[..., Awaitable[Any]], client.execute_command)
     command, *arguments = READS[await execute("TYPE", key)]
     value = await execute(command, key, *arguments)
-    parts = value if isinstance(value, list) else [value]
-    return b"\n".join(part for part in parts if part is not None)
+    match value:
+        case dict():
+            return b"\n".join([*value, *value.values()])
+        case list():
+            return b"\n".join(value)
+    return value or b""  # it may have expired meanwhile
 
 
 def assert_it_was_all_exported(upstream: Stage, collector: Collector) -> None:
