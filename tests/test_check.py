@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import ENVIRONMENT, REGION, Aws
 from tests.commands import Done, command
 from tests.conftest import SECRET
-from tests.redis_server import RedisServer
+from tests.processes import WAIT
+from tests.redis_server import RedisServer, Sentinels
 from tests.servers import Exchange, Server, Upstream
 from tests.test_readme import README
 
@@ -51,6 +53,7 @@ class Checking:
     async def steps(self, *arguments: str, **environ: str) -> dict[str, Step]:
         """What became of each step, by subject and name; the exit code says whether one failed."""
         done = await self.run("--json", *arguments, **environ)
+        assert done.code in {0, 1}, done.err
         told = json.loads(done.out)
         failed = [step for step in told["steps"] if step["outcome"] == "failed"]
         assert (done.code, told["ok"], done.err) == (bool(failed), not failed, "")
@@ -283,6 +286,16 @@ async def test_check_of_redis_says_who_we_are_and_what_we_may(
     assert (found["outcome"], found["hint"]) == ("failed", "check redis.username and redis.password")
 
 
+async def test_check_finds_redis_behind_sentinels(checking: Checking, sentinels: Sentinels) -> None:
+    """The same questions, to whoever is asked there."""
+    hosts = ",".join(f"{host}:{port}" for host, port in sentinels.hosts)
+    redis = {"url": f"redis://{hosts}", "sentinel": {"master": Sentinels.MASTER}, "encryption": "none"}
+    checking.document["redis"] = redis
+    steps = await checking.steps()
+    found = {step["step"]: step["outcome"] for step in steps.values() if step["about"] == "redis"}
+    assert found == dict.fromkeys(("log in", "version", "keys", "channels"), "ok"), steps
+
+
 async def test_check_does_not_wait_for_ever(checking: Checking) -> None:
     """What is not done in time has failed; steps that do not need each other do not wait for each other."""
     async with TlsServer() as one, TlsServer() as other:
@@ -295,6 +308,31 @@ async def test_check_does_not_wait_for_ever(checking: Checking) -> None:
         steps = await checking.steps("--timeout", "2")
         assert time.monotonic() - began < 9
     assert {steps[f"token {name} fetch"]["detail"] for name in ("one", "other")} == {"not done after 2 s"}
+
+
+async def test_check_does_not_wait_for_what_nobody_can_interrupt(
+    checking: Checking, authorization_server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """Such as a file that never ends: the key of an assertion, which becomes one just before it is read to sign."""
+    issuer, key = authorization_server.url, tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----")
+    checking.document["credentials"] = {"app": {"client_id": "app", "private_key": {"file": str(key)}}}
+    checking.document["tokens"] = {
+        "api": {"issuer": issuer, "credentials": "app", "client_auth": "private_key_jwt"}
+    }
+
+    metadata = json_answer(200, {"issuer": issuer, "token_endpoint": f"{issuer}/token"})
+
+    async def once_more(exchange: Exchange) -> None:
+        key.unlink()
+        os.mkfifo(key)
+        await exchange.send(metadata)
+
+    authorization_server.script(metadata, once_more)  # for the step, then for the fetch
+    async with asyncio.timeout(WAIT):
+        steps = await checking.steps("--timeout", "2")
+    assert steps["token api: key read"]["outcome"] == "ok"
+    assert steps["token api fetch"]["detail"] == "not done after 2 s"
 
 
 async def test_check_of_a_bad_configuration_exits_78(checking: Checking) -> None:
