@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar import __version__
 from tests.authorization import AuthorizationServer, json_answer
 from tests.commands import command, on_terminal
 from tests.processes import File, run
@@ -243,7 +244,7 @@ async def test_status_of_a_running_sidecar(
     secret_file: Path,
     tmp_path: Path,
 ) -> None:
-    """Over TCP and over a Unix socket: its routes, and its token by what the log calls it."""
+    """Over a Unix socket: every column of its routes, tokens and neighbours has something in it."""
     where = tmp_path / "admin.sock"
     document = with_token(upstream, authorization_server, secret_file)
     routes = document["routes"]
@@ -254,6 +255,14 @@ async def test_status_of_a_running_sidecar(
         done = await command("status", "--admin", f"unix:{where}")
         healthy = await command("status", "--healthcheck", environ={"SIDECAR_ADMIN_LISTEN": f"unix:{where}"})
     assert (done.code, healthy) == (0, (0, "", ""))
-    fp = str(process.events("token_fetched")[0]["fp"])
-    assert re.search(rf"^api +/ .* {upstream.url}$", done.out, re.MULTILINE)
-    assert fp in done.out
+    fp = process.events("token_fetched")[0]["fp"]
+    span, time = r"\d+ [smh]", r"[\d.]+(e-\d+)? ms"
+    for line in (
+        rf"sidecar {__version__}, on .+, cache local, up for {span}, [\d:]+ UTC",
+        rf"up +authorization server +127.0.0.1:{authorization_server.port} +{span}",
+        rf"up +upstream +{upstream.url} +{span}",
+        rf"api +/ +api +1 +0 +[\d.]+ +{time} +{time} +{upstream.url}",
+        rf"api +- +app +fresh +{fp} +{span} +fetch +{span} ago",
+        r"[\d:]+ +started +version=.+",
+    ):
+        assert re.search(f"^{line}$", done.out, re.MULTILINE), (line, done.out)

@@ -1,5 +1,6 @@
 """`sidecar explain`: what it foretells is what the running sidecar then does."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from tests.authorization import AuthorizationServer
 from tests.commands import Done, command
@@ -175,6 +177,47 @@ async def test_explain_for_people_shows_no_secret_and_no_escape_sequence(rig: Ri
     assert re.search(r"Authorization +left out: ours takes its place", done.out)
     assert (hostile.code, hostile.out.isascii()) == (1, True)
     assert "\x1b" not in hostile.out
+
+
+def jwt(**claims: object) -> str:
+    """A token that nobody signed."""
+    parts = ({"alg": "RS256"}, claims)
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join((*encoded, "canary"))
+
+
+async def test_explain_believes_a_callers_token_without_asking_for_keys(file: File) -> None:
+    """Its tenant is the one it names; whoever issued another, or one that has expired, is refused as by the proxy."""
+    verify = {"issuer": "https://issuer.invalid", "audience": "us"}
+    document = {
+        "tenant": {"claim": "tid"},
+        "credentials": {"app": {"client_id": "app", "client_secret": {"env": "SECRET"}}},
+        "tokens": {
+            "api": {
+                "grant": "token_exchange",
+                "token_endpoint": "https://auth.invalid/{tenant}",
+                "credentials": "app",
+                "subject": {"header": "Authorization", "type": "jwt", "verify": verify},
+            }
+        },
+        "routes": [{"name": "api", "upstream": "https://api.invalid", "token": "api"}],
+    }
+    file.put(yaml.safe_dump(document).encode())
+
+    async def told(**claims: object) -> dict[str, Any]:
+        token = jwt(**{"iss": "https://issuer.invalid", "aud": "us", "exp": 4e9, "tid": "acme", **claims})
+        field = ("-H", f"Authorization: Bearer {token}")
+        done = await command(
+            "explain", "-c", str(file.path), "--json", *field, "GET", "/", environ={"SECRET": "canary"}
+        )
+        found: dict[str, Any] = json.loads(done.out)
+        return found
+
+    found = (await told())["token"]
+    assert (found["tenant"], found["endpoint"]) == ("acme", "https://auth.invalid/acme")
+    for wrong in ({"iss": "https://other.invalid"}, {"exp": 1}, {"aud": "them"}):
+        assert (await told(**wrong))["answer"]["status"] == 401
+    assert (await told(tid="a:b"))["answer"]["status"] == 400
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/x", "ftp://x", "http:///x"])
