@@ -65,6 +65,7 @@ async def test_logs_passes_other_lines_untouched() -> None:
             b'{"ts":' + b"[" * 30_000 + b"\n",
             b'{"ts":' + b"1" * 5000 + b',"event":"x"}\n',
             b"\xff\xfe\x00\n\n",
+            b"x" * LONGEST_LINE + JsonLines().event(StoreUp(1.0), AT),
             b'{"ts":"' + b"x" * 3 * LONGEST_LINE + b'","event":"x"}\n',
             b"no end",
         )
@@ -72,6 +73,7 @@ async def test_logs_passes_other_lines_untouched() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs", "--level", "error"),
         cwd=ROOT,
+        env={},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -132,6 +134,7 @@ async def reading() -> AsyncIterator[asyncio.subprocess.Process]:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
+        env={},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -164,6 +167,7 @@ async def test_logs_ends_quietly_when_its_reader_leaves() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
+        env={},
         stdin=asyncio.subprocess.PIPE,
         stdout=write_end,
         stderr=asyncio.subprocess.PIPE,
