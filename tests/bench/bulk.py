@@ -1,4 +1,11 @@
-"""One large body at a time: how much a second of CPU time moves, and what it costs in memory."""
+"""One large body at a time: how much a second of CPU time moves, and what it costs in memory.
+
+Up over TLS we move less than three quarters of what Envoy does, where OpenSSL is 3.0: 43 % of our CPU time is the
+kernel's (no more than Envoy's in seconds), 32 % encryption, 16 % copying, 5 % Python. AES-GCM for AVX-512 came with
+OpenSSL 3.1 (here 6.8 GB/s instead of 4.2); Envoy's BoringSSL has its own. The cipher is the same for both, and AES-128
+would be 3 % faster. Python's `ssl` encrypts from memory to memory: two copies more than Envoy makes. Writes of another
+size, and a buffer lent to the event loop in place of a new one for each read, differ by no more than the noise.
+"""
 
 import socket
 import time
