@@ -311,7 +311,6 @@ async def serve(load: Callable[[], Config], sources: Sources) -> int:
     ListenError when it cannot start.
     """
     raise_descriptor_limit()
-    keep_freed_memory()
     seen = contents(sources())
     sidecar = Sidecar(load())
     loop = asyncio.get_running_loop()
@@ -325,6 +324,7 @@ async def serve(load: Callable[[], Config], sources: Sources) -> int:
         loop.add_signal_handler(number, asked)
     loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
     await sidecar.start()
+    keep_freed_memory()
     spare_the_collector()
     watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
     await asked_to_stop.wait()
