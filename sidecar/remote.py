@@ -16,6 +16,8 @@ TIME_LIMIT = 10.0
 """Seconds for each step of the exchange."""
 SIZE_LIMIT = 16 << 20
 """Bytes of an answer that are read."""
+MOST_TOLD = 1000
+"""Characters of its own words that are repeated."""
 
 Members = dict[str, object]
 """A JSON object."""
@@ -79,7 +81,8 @@ def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
     """Return the answer's members. Raises AdminRefused where it is none of ours."""
     told = _members(answer.content)
     if answer.status != 200:
-        raise AdminRefused(f"{admin} answered {answer.status}: {told.get('detail', answer.reason)}")
+        detail = str(told.get("detail", answer.reason))[:MOST_TOLD]
+        raise AdminRefused(f"{admin} answered {answer.status}: {detail}")
     if not set(wanted) <= told.keys():
         raise AdminRefused(f"{admin} is no sidecar's admin server")
     return told
@@ -119,6 +122,6 @@ class _UnixConnection(HTTPConnection):
 def _members(content: bytes) -> Members:
     try:
         members = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return members if isinstance(members, dict) else {}

@@ -11,7 +11,10 @@ import pytest
 from sidecar import admin
 from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer
+from tests.authorization import json_answer
+from tests.commands import command
 from tests.fakes import RecordingJournal
+from tests.servers import Script, Upstream, closing
 from tests.test_admin import TOKEN, State
 from tests.test_cli import HEAVY, loaded
 
@@ -136,6 +139,27 @@ async def test_b52_what_is_no_sidecar_is_told(operator: Operator) -> None:
 
     assert await answered(b"") == "it closed the connection; is this admin.listen, and not listen?\n"
     assert await answered(b"-ERR unknown command\r\n") == "what answers there is not HTTP\n"
+
+
+EVIL = "\x1b]0;owned\x07\r\n\u202e" + "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer(403, {"detail": EVIL}),
+        json_answer(200, {"select": EVIL, "pods": EVIL}),
+        json_answer(200, {"detail": EVIL}),
+        closing(b"HTTP/1.1 200 \x1b[31m\r\nContent-Length: 30000\r\n\r\n" + b"[" * 30_000),
+    ],
+)
+async def test_what_a_hostile_server_says_does_nothing_to_the_terminal(answer: Script) -> None:
+    """Whatever answers in place of a sidecar; the exit code says that it did not do what it was asked."""
+    async with Upstream() as server:
+        server.script(answer)
+        done = await command("bust", "--all", "--admin", server.url)
+    assert [one for one in done.out + done.err if not one.isprintable() and one != "\n"] == []
+    assert (done.code, done.err.count("\n")) == ((0, 0) if done.out else (1, 1))
 
 
 def test_bust_and_keygen_load_nothing_heavy() -> None:

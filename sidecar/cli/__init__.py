@@ -17,6 +17,7 @@ from sidecar.cli.exits import (
     EXIT_OK,
     EXIT_UNREACHABLE,
 )
+from sidecar.cli.terminal import harmless
 from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
 
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
     except (AdminRefused, AdminUnreachable, ListenError, ManifestRefused) as error:
         code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
-        return _complain(code, f"sidecar: {error}")
+        return _complain(code, harmless(f"sidecar: {error}"))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
+from sidecar.cli.terminal import harmless
 from sidecar.core.secret import Secret
 
 MEANING = "have all pods drop the tokens that carry every one of these labels"
@@ -46,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
         select: Mapping[str, object] = dict(selector(labels)) or {"all": True}
     except ValueError as error:
         arguments.usage(str(error))
-    print(bust(arguments.admin, _admin_token(arguments), select))
+    print(harmless(bust(arguments.admin, _admin_token(arguments), select)))
     return EXIT_OK
 
 

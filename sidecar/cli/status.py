@@ -71,14 +71,14 @@ def _healthcheck(admin: str) -> int:
 
 def _watch(arguments: argparse.Namespace) -> None:
     """Show it again and again; a sidecar that is not there may come back."""
-    from sidecar.cli.terminal import Terminal
+    from sidecar.cli.terminal import Terminal, harmless
     from sidecar.core.errors import AdminRefused, AdminUnreachable
 
     while True:
         try:
             lines = _shown(arguments)
         except (AdminRefused, AdminUnreachable) as error:
-            lines = [f"sidecar: {error}"]
+            lines = [harmless(f"sidecar: {error}")]
         if not arguments.json:
             _write(_screen(lines, Terminal(sys.stdout)))
         else:
