@@ -4,9 +4,13 @@ Upstreams ask it about each token they are shown, as RFC 7662 has it: 200 means 
 not revoked it.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import jwt
 import pytest
 import trustme
 
@@ -24,8 +28,8 @@ from tests.oidc_clients import (
     written,
 )
 from tests.oidc_server import Client, OidcServer
-from tests.processes import File, run
-from tests.servers import Upstream
+from tests.processes import WAIT, File, run
+from tests.servers import Upstream, refusal
 
 ODD_ID = "the app: 100% +/& more"
 ODD_SECRET = "canary secret: 50% +/&=?#~"
@@ -101,6 +105,37 @@ async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
     async with run(file, *routes(upstream, tokens), credentials=credentials, tokens=tokens) as process:
         assert await statuses(process, tokens) == dict.fromkeys(tokens, 200)
     assert len(set(upstream.tokens)) == len(tokens)
+
+
+async def test_b62_a_certified_server_accepts_somebody_elses_assertions(
+    oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
+) -> None:
+    """Each is good for one request there, so the file is read anew for each of ours."""
+    path = tmp_path / "assertion"
+
+    def renew() -> None:
+        client = f"{ODD_ID} ES256"
+        claims = {
+            "iss": client,
+            "sub": client,
+            "aud": oidc.issuer,
+            "jti": uuid4().hex,
+            "exp": time.time() + 60,
+        }
+        path.write_text(jwt.encode(claims, pem("ES256"), "ES256", {"kid": "kid ES256"}))
+
+    renew()
+    credentials = {"app": {"client_id": f"{ODD_ID} ES256", "assertion_file": str(path)}}
+    tokens = {"app": {"issuer": oidc.issuer, "credentials": "app", "client_auth": "client_assertion_file"}}
+    async with run(file, *routes(upstream, tokens), credentials=credentials, tokens=tokens) as process:
+        assert await statuses(process, tokens) == {"app": 200}
+        upstream.script(refusal())
+        assert await statuses(process, tokens) == {"app": 401}  # used before: no other token for it
+        renew()
+        async with asyncio.timeout(WAIT):
+            while await statuses(process, tokens) != {"app": 200}:  # the refusal is remembered for a while
+                await asyncio.sleep(0.2)
+    assert len(set(upstream.tokens)) == 2
 
 
 async def test_b62_a_certified_server_refuses_the_wrong_proof(
