@@ -18,6 +18,7 @@ WORDS = {
     "1": "1 connection",
     "32": "32 connections",
     "256": "256 connections",
+    "traced": "metrics pushed and 1 % traced",
 }
 
 
@@ -28,10 +29,13 @@ class Load:
     upstream: str
     answer: str
     connections: int
+    traced: bool = False
+    """Whether metrics are pushed and a share of the requests is traced."""
 
     @property
     def name(self) -> str:
-        return f"load/{self.upstream}/{self.answer}/{self.connections}"
+        name = f"load/{self.upstream}/{self.answer}/{self.connections}"
+        return f"{name}/traced" if self.traced else name
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,9 @@ class Bulk:
 
 
 LOADS = [Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)]
+TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
-NAMES = [*(cell.name for cell in LOADS), *(cell.name for cell in BULKS), START, IDLE, FLEET]
+NAMES = [*(cell.name for cell in LOADS + TRACED), *(cell.name for cell in BULKS), START, IDLE, FLEET]
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -27,6 +27,7 @@ UPSTREAM = Template(
         ssl_certificate $certificate; ssl_certificate_key $certificate; ssl_protocols TLSv1.2 TLSv1.3;
         set $$two_kib '$two_kib';
         location = /ready { return 200; }
+        location /v1/ { client_max_body_size 64m; return 200; }
         location = /token { return 200 '$grant'; }
         location = /200B { if ($$status_for = 401) { return 401; } return 200 '$small'; }
         location = /16KiB { if ($$status_for = 401) { return 401; } return 200 '$sixteen_kib'; }

@@ -25,13 +25,21 @@ class Proxy:
 
 
 Start = Callable[[int, Upstream, Path], AbstractContextManager[Proxy]]
+TELEMETRY = {
+    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.01",
+}
+"""Metrics as often as there are loads, so that each pays for one export."""
 
 
 @contextmanager
-def sidecar(core: int, upstream: Upstream, folder: Path, redis_url: str = "") -> Iterator[Proxy]:
+def sidecar(
+    core: int, upstream: Upstream, folder: Path, redis_url: str = "", telemetry: str = ""
+) -> Iterator[Proxy]:
     """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
 
-    With a Redis it is one of a fleet.
+    With a Redis it is one of a fleet; to the URL `telemetry` go metrics, and the spans of one request in a hundred.
     """
     port, admin_port = free_port(), free_port()
     file: dict[str, object] = {
@@ -49,6 +57,8 @@ def sidecar(core: int, upstream: Upstream, folder: Path, redis_url: str = "") ->
     command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
     ready = f"http://127.0.0.1:{admin_port}/readyz"
     environ = {"BENCH_SECRET": "bench", "BENCH_KEY": base64.b64encode(bytes(range(32))).decode()}
+    if telemetry:
+        environ |= {**TELEMETRY, "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry}
     with started("sidecar", command, core=core, ready=ready, folder=folder, environ=environ) as process:
         yield Proxy("sidecar", f"http://127.0.0.1:{port}", process)
 

@@ -27,6 +27,7 @@ class Target:
 TARGETS = (
     Target("load/plain/200B/32", "cpu_us", "ratio", "≤", 0.75),
     Target("load/plain/200B/256", "cpu_us", "ratio", "≤", 0.65),
+    Target("load/plain/200B/*/traced", "cpu_us", "ratio", "≤", 0.75),
     Target("load/tls/200B/32", "cpu_us", "ratio", "≤", 0.8),
     Target("load/tls/200B/256", "cpu_us", "ratio", "≤", 0.8),
     Target("load/*", "p99_ms", "ratio", "≤", 1),

@@ -57,6 +57,8 @@ def test_rows_go_figure_by_figure() -> None:
         ("load/plain/200B/256", "cpu_us", 65, 100, True),
         ("load/plain/200B/256", "cpu_us", 65.1, 100, False),
         ("load/tls/200B/256", "cpu_us", 80.1, 100, False),
+        ("load/plain/200B/256/traced", "cpu_us", 75, 100, True),
+        ("load/plain/200B/32/traced", "cpu_us", 75.1, 100, False),
         ("load/tls/16KiB/1", "p99_ms", 2, 2, True),
         ("load/tls/16KiB/1", "p99_ms", 2.1, 2, False),
         ("load/plain/16KiB/256", "peak_mib", 81, 100, False),
