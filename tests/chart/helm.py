@@ -67,8 +67,18 @@ def pod_specs(manifests: list[Manifest]) -> Iterator[Manifest]:
 
 def sidecar_of(spec: Manifest) -> Manifest:
     """The sidecar's container in a pod's specification."""
-    [found] = [each for each in every_container(spec) if each["name"] == "sidecar"]
+    [found] = filter(_is_ours, every_container(spec))
     return found
+
+
+def with_sidecar(manifests: list[Manifest]) -> Manifest:
+    """The specification of the only pod that has the sidecar."""
+    [found] = [spec for spec in pod_specs(manifests) if any(map(_is_ours, every_container(spec)))]
+    return found
+
+
+def _is_ours(container: Manifest) -> bool:
+    return bool(container["name"] == "sidecar")
 
 
 def every_container(spec: Manifest) -> list[Manifest]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.chart.helm import Manifest, pod_specs, sidecar_of
+from tests.chart.helm import Manifest, sidecar_of, with_sidecar
 
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """What every Secret holds: good as a client secret, as a key of the fleet's and as an operator's token."""
@@ -13,9 +13,7 @@ class Pod:
     """What the sidecar of a rendered Deployment finds when it starts."""
 
     def __init__(self, manifests: list[Manifest], directory: Path) -> None:
-        container = sidecar_of(
-            next(spec for spec in pod_specs(manifests) if "sidecar-config" in _volumes(spec))
-        )
+        container = sidecar_of(with_sidecar(manifests))
         self.arguments: list[str] = container["args"]
         self.environ: dict[str, str] = {each["name"]: each.get("value", SECRET) for each in container["env"]}
         self.config = directory / "config.yaml"
@@ -31,7 +29,3 @@ class Pod:
             if name in _FILES:
                 assert path.startswith(str(directory)), f"{path} is not mounted"
                 Path(path).write_text("-----BEGIN PRIVATE KEY-----" if path.endswith(".pem") else SECRET)
-
-
-def _volumes(spec: Manifest) -> set[str]:
-    return {volume["name"] for volume in spec.get("volumes", [])}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.generate import CHART
-from tests.chart.helm import MINIMAL, SETUPS, Manifest, of_kind, pod_specs, render, sidecar_of
+from tests.chart.helm import MINIMAL, SETUPS, Manifest, of_kind, render, sidecar_of, with_sidecar
 from tests.chart.kubernetes import VERSIONS, faults, unrestricted
 from tests.chart.policy import admitted, selects
 
@@ -72,14 +72,8 @@ def test_a_pod_gets_the_sidecar_once(before: Manifest, native: str) -> None:
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
 def test_what_is_injected_is_what_a_deployment_has(setup: Path, native: str) -> None:
     """The same container and volumes in every setup; the pod is valid, and restricted as it was before."""
-    after = admitted(policy(setup, f"native={native}"), pod())
-    if setup.stem == "complete-app-values":
-        after = admitted(policy(setup, f"native={native}"), pod(volumes=[TOKEN]))
-    wanted = next(
-        spec
-        for spec in pod_specs(render(setup, "mode=app", f"native={native}"))
-        if spec["volumes"][0]["name"] == "sidecar-config"
-    )
+    after = admitted(policy(setup, f"native={native}"), pod(volumes=[TOKEN]))
+    wanted = with_sidecar(render(setup, "mode=app", f"native={native}"))
     assert sidecar_of(after["spec"]) == sidecar_of(wanted)
     ours = [each for each in wanted["volumes"] if each["name"] != "scratch"]
     assert [each for each in after["spec"]["volumes"] if each != TOKEN] == ours
