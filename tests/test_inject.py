@@ -172,6 +172,29 @@ def test_a_list_of_nothing_gets_its_own_nothing_back(value: str, above: bool, en
     check(text, CLASSIC)
 
 
+@pytest.mark.parametrize("empty", ["[]", "[ ]", "[  ]"])
+def test_an_empty_list_in_flow_style_stays_one(empty: str) -> None:
+    """It is told from a list that is there for the sidecar alone."""
+    for lists in (f"initContainers: {empty}, volumes: {empty}, ", f"volumes: {empty}, ", ""):
+        text = f"{{kind: Pod, spec: {{{lists}containers: [{{name: app}}]}}}}"
+        check(text, NATIVE)
+        check(text, CLASSIC)
+
+
+def test_a_comment_stays_above_what_it_is_about() -> None:
+    """Ours goes above the comment, whether a key of ours or a first entry; a comment elsewhere is nobody's."""
+    text = (
+        POD
+        + APP.replace("  containers", "  # all of them\n  # are ours\n  containers")
+        + "  volumes:\n  # old\n  - name: v\n"
+    )
+    out = inject(text, NATIVE)
+    assert "spec:\n  initContainers:\n" in out
+    assert "  # all of them\n  # are ours\n  containers:\n" in out
+    assert "  volumes:\n  - name: sidecar-config\n" in out
+    assert "  # old\n  - name: v\n" in out
+
+
 @pytest.mark.parametrize("literal", ["|", "|-", "|+", ">", ">+"])
 def test_a_text_at_the_end_stays_the_same_text(literal: str) -> None:
     """What comes behind a block scalar does not become part of it, nor the line break before it."""
