@@ -228,7 +228,7 @@ async def test_the_image_starts_soon_and_small(
     redis_server: RedisServer,
     cache: str,
 ) -> None:
-    """Ready after 0.4 s of CPU, doubled for machines that are busy or slow; as small as a pod's request says."""
+    """Ready after 0.4 s of CPU, thrice that where the machine is busy or slow; as small as a pod's request says."""
     redis = {
         "url": redis_server.url,
         "key_prefix": "image:",
@@ -249,5 +249,5 @@ async def test_the_image_starts_soon_and_small(
             seconds.append(cpu_seconds(process.child.pid))
             assert await process.get() == (200, b"ok")
             resident.append(process.resident)
-    assert min(seconds) <= 0.8
+    assert min(seconds) <= 1.2
     assert max(resident) <= LIMITS[cache] * MIB
