@@ -77,6 +77,7 @@ async def test_check_of_what_is_there_fetches_each_token_and_sends_it_to_nobody(
     assert [rest for _, _, _, rest in lines[:-1]] == [
         f"127.0.0.1:{upstream.port}: resolve: 127.0.0.1",
         f"127.0.0.1:{upstream.port}: connect: 127.0.0.1",
+        f"route api: upstream: {upstream.url}",
         f"127.0.0.1:{authorization_server.port}: resolve: 127.0.0.1",
         f"127.0.0.1:{authorization_server.port}: connect: 127.0.0.1",
         "credentials app: read: client id app",
@@ -94,6 +95,7 @@ async def test_check_skips_what_needs_a_step_that_failed_and_goes_on_with_the_re
         "dead": {**checking.token, "token_endpoint": f"https://127.0.0.1:{unused_tcp_port}/token"},
         "nobody": {**checking.token, "token_endpoint": "https://nobody.invalid/token"},
     }
+    checking.document["routes"] = [{"name": "gone", "upstream": f"https://127.0.0.1:{unused_tcp_port}/x"}]
     steps = await checking.steps()
     place = f"127.0.0.1:{unused_tcp_port}"
     assert (steps[f"{place} connect"]["outcome"], steps[f"{place} connect"]["detail"]) == (
@@ -101,6 +103,7 @@ async def test_check_skips_what_needs_a_step_that_failed_and_goes_on_with_the_re
         "Connection refused",
     )
     assert "check address and port" in steps[f"{place} connect"]["hint"]
+    assert steps["route gone upstream"]["detail"] == f"needs {place}: TLS"
     assert steps[f"{place} TLS"]["detail"] == f"needs {place}: connect"
     assert steps["token dead fetch"]["detail"] == f"needs {place}: TLS"
     assert steps["nobody.invalid:443 resolve"]["outcome"] == "failed"

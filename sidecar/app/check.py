@@ -69,7 +69,9 @@ class _Plan:
             self._redis(config.redis)
         for route in config.routes:
             tls = route.origin.tls if route.origin.scheme == "https" else None
-            self._reach(route.origin.host, route.origin.port, tls)
+            reached = self._reach(route.origin.host, route.origin.port, tls)
+            found = Finding(f"{route.origin.scheme}://{route.origin.authority.decode()}{route.base_path}")
+            self._add(Step(f"route {route.name}", "upstream", partial(_told, found), (reached,)))
         for token in config.tokens.values():
             self._token(token)
 
