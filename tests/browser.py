@@ -67,6 +67,12 @@ class Browser:
         await self.page.goto(f"http://{address}/")
         await self.page.wait_for_selector("#main:not([hidden])")
 
+    async def event(self) -> None:
+        """Wait until the page has shown another event."""
+        await self.page.evaluate(
+            "new Promise((done) => source.addEventListener('message', () => setTimeout(done), {once: true}))"
+        )
+
     async def says(self, selector: str, text: str) -> None:
         """Wait until one element that the selector finds has this in its text."""
         await self.page.locator(selector).filter(has_text=text).first.wait_for(state="visible")

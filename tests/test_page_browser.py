@@ -290,10 +290,10 @@ async def test_the_keyboard_reaches_everything_and_keeps_its_place() -> None:
         assert {"lock", "tenant", "service", "events"} <= set(reached)
         assert {f"Bust tenant {tenant}, service x" for tenant in ("x", "x1", "x2")} <= set(reached)
         await page.get_by_role("button", name="Bust tenant x1, service x").focus()
-        for _ in range(3):
-            async with page.expect_event("console") as told:  # not to be confused with a complaint
-                await page.evaluate("setTimeout(() => console.log('later'), 200)")
-            await told.value
+        elements = await page.locator("*").count()
+        for _ in range(5):
+            await browser.event()
+        assert await page.locator("*").count() == elements
         assert await page.evaluate("document.activeElement.ariaLabel") == "Bust tenant x1, service x"
         unnamed = "[...document.querySelectorAll('input')].filter((each) => !each.labels.length).length"
         assert await page.evaluate(unnamed) == 0
@@ -309,6 +309,35 @@ async def test_nothing_moves_for_who_wants_that() -> None:
                 moving[calm] = await browser.page.evaluate("document.getAnimations().length")
         assert moving[True] == 0
         assert moving[False] > 0
+
+
+async def test_an_event_that_nothing_has_ended_is_still_wrong() -> None:
+    """A file that cannot be used, until one can; a bug for ten minutes."""
+    times = {"level": "error", "first": 40.0, "last": 50.0, "count": 1}
+    events: list[dict[str, object]] = [
+        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at x.py:1"}},
+        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at y.py:2"}},
+        {**times, "event": "reload_failed", "fields": {"error": "file: routes: is missing"}},
+        {**times, "event": "failed", "last": -9999.0, "fields": {"where": "long ago", "error": "E"}},
+    ]
+    ended = {**times, "event": "reloaded", "fields": {"routes": 1}}
+    whole = {**sample(), "health": [], "routes": [], "tokens": []}
+    for shown, troubles in (
+        (events, ["failed", "failed", "reload_failed"]),
+        ([ended, *events], ["failed", "failed"]),
+    ):
+        async with showing({**whole, "events": shown}) as server, browsing() as browser:
+            await browser.open(server.address)
+            texts = {
+                "failed": "A bug; please report it",
+                "reload_failed": "The new configuration cannot be used",
+            }
+            for _ in range(5):
+                await browser.event()
+            found = await browser.page.locator("#troubles .what").all_inner_texts()
+            assert len(found) == len(troubles)
+            assert all(texts[name] in "".join(found) for name in troubles)
+            await browser.says("#troubles .since", "since 00:00:40, 60 s")
 
 
 async def test_two_hundred_tokens_are_asked_for_by_name() -> None:

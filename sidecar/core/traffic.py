@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import add, sub
 
 from sidecar.core.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 from sidecar.core.routes import Route
@@ -64,24 +65,47 @@ class Reading:
     """The oldest first; the last is under way."""
 
 
+class _Sum:
+    """A Count in the making."""
+
+    __slots__ = ("answers", "errors", "has_token", "requests", "seconds")
+
+    def __init__(self, *, has_token: bool) -> None:
+        self.has_token = has_token
+        self.requests = 0
+        self.errors: Counter[str] = Counter()
+        self.answers = _NONE.counts
+        self.seconds = 0.0
+
+    def add(self, value: Distribution, status: str, error: str) -> None:
+        number = sum(value.counts)
+        self.requests += number
+        if number and (status.startswith("5") or (status == "401" and self.has_token)):
+            self.errors[error or status] += number
+
+    def add_answers(self, value: Distribution) -> None:
+        self.answers = tuple(map(add, self.answers, value.counts))
+        self.seconds += value.total
+
+    def count(self) -> Count:
+        return Count(self.requests, self.errors, Distribution(self.answers, self.seconds))
+
+
 def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, Count]:
-    """Sum the metrics of requests up by route."""
-    has_token = {route.name: route.token is not None for route in routes}
-    found = dict.fromkeys(has_token, Count())
-    for instrument, series in ((family.instrument, family.series) for family in families):
+    """Sum the metrics of requests up by route; a send without an answer has no status."""
+    sums = {route.name: _Sum(has_token=route.token is not None) for route in routes}
+    for family in families:
+        instrument = family.instrument
         name_at, status_at, error_at = map(instrument.labels.index, _LABELS)
-        for labels, value in series:
-            name, status = labels[name_at], labels[status_at]
-            if name not in found or not isinstance(value, Distribution):
+        for labels, value in family.series:
+            place, status = sums.get(labels[name_at]), labels[status_at]
+            if place is None or not isinstance(value, Distribution):
                 continue
             if instrument is SERVER:
-                number = sum(value.counts)
-                failed = status.startswith("5") or (status == "401" and has_token[name])
-                errors = Counter({labels[error_at] or status: number}) if failed and number else Counter()
-                found[name] = _sum(found[name], Count(number, errors))
+                place.add(value, status, labels[error_at])
             elif instrument is CLIENT and status:
-                found[name] = _sum(found[name], Count(answers=value))
-    return found
+                place.add_answers(value)
+    return {name: place.count() for name, place in sums.items()}
 
 
 class Traffic:
@@ -118,18 +142,12 @@ class Traffic:
         )
 
 
-def _sum(one: Count, other: Count) -> Count:
-    places = zip(one.answers.counts, other.answers.counts, strict=True)
-    answers = Distribution(tuple(a + b for a, b in places), one.answers.total + other.answers.total)
-    return Count(one.requests + other.requests, one.errors + other.errors, answers)
-
-
 def _between(base: Count | None, count: Count) -> Count:
     """What was counted since; all of it if there are fewer now: then the counters began anew."""
     if base is None or base.requests > count.requests:
         return count
-    places = zip(count.answers.counts, base.answers.counts, strict=True)
-    answers = Distribution(tuple(a - b for a, b in places), count.answers.total - base.answers.total)
+    places = map(sub, count.answers.counts, base.answers.counts)
+    answers = Distribution(tuple(places), count.answers.total - base.answers.total)
     return Count(count.requests - base.requests, count.errors - base.errors, answers)
 
 
