@@ -113,19 +113,3 @@ env:
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
-
-{{- /* What `sidecar inject` needs to know to make the same container, as far as it can. */ -}}
-{{- define "credential-sidecar.injectFlags" -}}
-{{- $flags := list "--config-map" (include "credential-sidecar.configMap" .) "--image" (include "credential-sidecar.image" .) -}}
-{{- if not .Values.native }}{{ $flags = append $flags "--classic" }}{{ end -}}
-{{- if ne (include "credential-sidecar.adminListen" .) "0.0.0.0:9181" -}}
-{{- $flags = concat $flags (list "--admin-listen" (include "credential-sidecar.adminListen" .)) -}}
-{{- end -}}
-{{- range .Values.secrets.files -}}
-{{- $flags = concat $flags (list "--secret-file" (ternary (printf "%s=%v" .secret .mountPath) .secret (hasKey . "mountPath"))) -}}
-{{- end -}}
-{{- range .Values.secrets.env -}}
-{{- $flags = concat $flags (list "--secret-env" (printf "%s=%s:%s" .name .secret .key)) -}}
-{{- end -}}
-{{- join " " $flags -}}
-{{- end -}}

@@ -1,12 +1,17 @@
 """What `helm install` says in the end: where the application finds its upstreams, and where the log is."""
 
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.chart.generate import CHART
-from tests.chart.helm import MINIMAL, render
+from tests.chart.helm import MINIMAL, SETUPS, render, sidecar_of, with_sidecar
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +58,29 @@ def test_notes_tell_how_a_deployment_gets_the_sidecar(telling: Path) -> None:
     text = notes(telling, MINIMAL)
     assert f"get deployment NAME -o yaml | sidecar inject -f - {flags} | kubectl apply -f -\n" in text
     assert "leaves out" not in text
-    assert "leaves out" in notes(telling, CHART / "ci" / "irsa-values.yaml")
+    assert "does not know: aws.\n" in notes(telling, CHART / "ci" / "irsa-values.yaml")
+    assert "does not know: secrets.files[2].items.\n" in notes(telling, CHART / "ci" / "fleet-values.yaml")
 
 
 def test_notes_know_a_socket(telling: Path) -> None:
     """Where the application does not connect by TCP."""
     text = notes(telling, CHART / "ci" / "unix-socket-values.yaml")
     assert "  / on the socket /run/sidecar/http.sock  for  https://public.example.org\n" in text
+
+
+@pytest.mark.parametrize("form", ["native=true", "native=false"])
+@pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
+def test_the_command_in_the_notes_makes_the_same_container(telling: Path, setup: Path, form: str) -> None:
+    """`sidecar inject` as it is told, unless the notes say that something is left out."""
+    text = notes(telling, setup, form)
+    if "That leaves out" in text:
+        return
+    [command] = re.findall(r"\| (sidecar inject .*) \| kubectl", text)
+    pod = "{kind: Pod, spec: {containers: [{name: app, image: example/app:1}]}}"
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], input=pod, check=True, capture_output=True, text=True
+    )
+    injected = yaml.safe_load(done.stdout)["spec"]
+    wanted = with_sidecar(render(setup, "mode=app", form))
+    assert sidecar_of(injected) == sidecar_of(wanted)
+    assert injected["volumes"] == [each for each in wanted["volumes"] if each["name"] != "scratch"]

@@ -95,6 +95,13 @@ def test_an_old_cluster_cannot_inject() -> None:
     assert rendered(MINIMAL, "mode=inject", cluster="1.36.0-eks-1")
 
 
+def test_a_cluster_without_native_sidecars_is_refused() -> None:
+    """The oldest that is tested is the oldest that is taken."""
+    with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.29\.0-0"):
+        rendered(MINIMAL, cluster="1.28.9")
+    assert rendered(MINIMAL, cluster="1.29.0")
+
+
 def test_the_schema_is_the_programs() -> None:
     """`make chart` would change nothing."""
     assert generate.SCHEMA.read_text() == generate.schema()

@@ -222,3 +222,18 @@ def test_the_monitor_finds_the_pods(mode: str) -> None:
             label.items()
             <= of_kind("Deployment", manifests)["spec"]["template"]["metadata"]["labels"].items()
         )
+
+
+def test_graphs_lie_beside_each_other() -> None:
+    """Each on its own place, 24 columns wide in all, with a number of its own."""
+    panels = json.loads(dashboard.FILE.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    cells = [
+        (place["x"] + right, place["y"] + down)
+        for place in places
+        for right in range(place["w"])
+        for down in range(place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24

@@ -1,0 +1,31 @@
+{{- /* What `sidecar inject` needs to know to make the same container, as far as it can. */ -}}
+{{- define "credential-sidecar.injectFlags" -}}
+{{- $flags := list "--config-map" (include "credential-sidecar.configMap" .) "--image" (include "credential-sidecar.image" .) -}}
+{{- if not .Values.native }}{{ $flags = append $flags "--classic" }}{{ end -}}
+{{- if ne (include "credential-sidecar.adminListen" .) "0.0.0.0:9181" -}}
+{{- $flags = concat $flags (list "--admin-listen" (include "credential-sidecar.adminListen" .)) -}}
+{{- end -}}
+{{- range .Values.secrets.files -}}
+{{- $flags = concat $flags (list "--secret-file" (ternary (printf "%s=%v" .secret .mountPath) .secret (hasKey . "mountPath"))) -}}
+{{- end -}}
+{{- range .Values.secrets.env -}}
+{{- $flags = concat $flags (list "--secret-env" (printf "%s=%s:%s" .name .secret .key)) -}}
+{{- end -}}
+{{- join " " $flags -}}
+{{- end -}}
+
+{{- /* The values in use of which `sidecar inject` knows nothing. */ -}}
+{{- define "credential-sidecar.beyondInject" -}}
+{{- $beyond := list -}}
+{{- range list "env" "volumes" "volumeMounts" "resources" "readinessProbe" -}}
+{{- if get $.Values . }}{{ $beyond = append $beyond . }}{{ end -}}
+{{- end -}}
+{{- if or .Values.aws.region (include "credential-sidecar.awsToken" .) }}{{ $beyond = append $beyond "aws" }}{{ end -}}
+{{- if .Values.valkey.enabled }}{{ $beyond = append $beyond "valkey" }}{{ end -}}
+{{- if .Values.image.pullPolicy }}{{ $beyond = append $beyond "image.pullPolicy" }}{{ end -}}
+{{- if and (not .Values.native) .Values.config.drain_min_delay }}{{ $beyond = append $beyond "config.drain_min_delay" }}{{ end -}}
+{{- range $index, $file := .Values.secrets.files -}}
+{{- if $file.items }}{{ $beyond = append $beyond (printf "secrets.files[%d].items" $index) }}{{ end -}}
+{{- end -}}
+{{- join ", " $beyond -}}
+{{- end -}}
