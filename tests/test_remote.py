@@ -162,7 +162,12 @@ async def test_what_a_hostile_server_says_does_nothing_to_the_terminal(answer: S
     assert (done.code, done.err.count("\n")) == ((0, 0) if done.out else (1, 1))
 
 
-def test_bust_and_keygen_load_nothing_heavy() -> None:
-    """An operator's command answers at once; an https admin server is what `ssl` is there for."""
+@pytest.mark.parametrize("command", [["bust", "--all"], ["status", "--healthcheck"], ["status"]])
+def test_what_asks_a_running_sidecar_loads_nothing_heavy(command: list[str]) -> None:
+    """It answers at once, in a probe too; an https admin server is what `ssl` is there for."""
+    assert HEAVY & loaded(*command, "--admin", "http://127.0.0.1:1") <= {"ssl"}
+
+
+def test_keygen_loads_nothing_heavy() -> None:
+    """It has only a number to print."""
     assert HEAVY & loaded("keygen") == set()
-    assert HEAVY & loaded("bust", "--all", "--admin", "http://127.0.0.1:1") <= {"ssl"}
