@@ -73,7 +73,7 @@ help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 # The build sees what the image's build sees.
-$(TREE)/complete: .dockerignore $(shell find $(CONTEXT) -not -path '*/__pycache__*') | $(BIN)/python
+$(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*.pyc') | $(BIN)/python
 	@rm -rf build/context && mkdir -p build/context && cp -R --parents $(CONTEXT) build/context
 	@PYTHON='$(BIN)/python' build/context/container/build.sh '$(CURDIR)/$(TREE)'
 	@touch '$@'

@@ -265,7 +265,7 @@ def manifests(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(deadline=None)  # a busy machine is no fault
+@settings(deadline=None, max_examples=50)  # a busy machine is no fault
 @given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
 def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
     """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
