@@ -18,7 +18,8 @@ def sidecar(
     *arguments: str, program: tuple[str, ...] = (sys.executable, "-m", "sidecar"), data: bytes = b""
 ) -> bytes:
     """What the command prints, where it does what it should."""
-    done = subprocess.run([*program, *arguments], check=False, cwd=ROOT, input=data, capture_output=True)
+    command = [*program, *arguments]
+    done = subprocess.run(command, check=False, cwd=ROOT, env={}, input=data, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 
