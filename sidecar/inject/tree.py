@@ -13,7 +13,7 @@ Kind = Literal["mapping", "sequence", "scalar", "alias"]
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
-"""Tabs that are not before a line's first character: YAML allows them where PyYAML knows only spaces."""
+"""Those that are not before a line's first character, where they would have to be refused."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -73,8 +73,7 @@ def documents(text: str) -> list[Node | None]:
     roots: list[Node | None] = []
     open_nodes: list[Node] = []
     anchors: dict[str, Node] = {}
-    spaced = _TABS.sub(lambda found: " " * len(found[0]), text)
-    for event in yaml.parse(spaced, Loader=yaml.SafeLoader):
+    for event in yaml.parse(_spaced(text), Loader=yaml.SafeLoader):
         if isinstance(event, yaml.DocumentStartEvent):
             roots.append(None)
             anchors.clear()
@@ -90,6 +89,13 @@ def documents(text: str) -> list[Node | None]:
             if isinstance(event, yaml.CollectionStartEvent):
                 open_nodes.append(node)
     return [None if root is None or root.null else root for root in roots]
+
+
+def _spaced(text: str) -> str:
+    """Put spaces in place of tabs where YAML allows these and PyYAML does not: nothing moves."""
+    if text.lstrip("\ufeff \t\r\n").startswith("{"):  # JSON, indented with tabs or not
+        return text.replace("\t", " ")
+    return _TABS.sub(lambda found: " " * len(found[0]), text)
 
 
 def _node(event: yaml.NodeEvent, anchors: dict[str, Node], text: str) -> Node:
