@@ -18,6 +18,7 @@ from sidecar.core import verification
 from sidecar.core.checks import Checked, Finding, Step
 from sidecar.core.journal import Journals
 from sidecar.core.keys import Verification
+from sidecar.core.messages import BUST_CHANNEL, FILL_CHANNEL
 from sidecar.core.secret import SecretFile, SecretRef
 from sidecar.core.settings import Config, RedisSettings
 from sidecar.core.tenants import for_tenant
@@ -125,7 +126,7 @@ class _Plan:
         for owner in owners:
             keys = partial(look.keys, f"{prefix}{owner}m2m:check", f"{prefix}m2m:check")
             self._add(Step("redis", "keys", keys, (logged_in,)))
-        channels = [f"{prefix}m2m:bust", f"{prefix}m2m:fill"]
+        channels = [prefix + BUST_CHANNEL, prefix + FILL_CHANNEL]
         channels += [foreign.channel for foreign in self._config.busts.listen]
         self._add(Step("redis", "channels", partial(hear.channels, channels), (logged_in,)))
 

@@ -6,7 +6,7 @@ from functools import partial
 from sidecar.core import dialects
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
-from sidecar.core.messages import Heard, Inbox, Revocation, kind_of
+from sidecar.core.messages import BUST_CHANNEL, FILL_CHANNEL, Heard, Inbox, Revocation, kind_of
 from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock, Evictions, Fills, Journal, Seal
 from sidecar.core.selectors import Revocations, Selector
@@ -37,7 +37,7 @@ class Hearing:
     ) -> None:
         """`pod` is the name this pod sends under, `listen` are the other programs' channels, `store_ttl` in seconds."""
         self._prefix = key_prefix
-        self.bust_channel = f"{key_prefix}m2m:bust"
+        self.bust_channel = key_prefix + BUST_CHANNEL
         self.memory = store_ttl + MARGIN
         """Seconds for which a revocation is remembered: after them no stored token is left that it can mean."""
         self._evictions = evictions
@@ -48,7 +48,7 @@ class Hearing:
         self._inbox = Inbox(channel=self.bust_channel, own=pod, verify=seal.verify)
         self._readers: dict[str, _Reader] = {
             **{foreign.channel: partial(self._foreign, foreign) for foreign in listen},
-            f"{key_prefix}m2m:fill": self._fill,
+            key_prefix + FILL_CHANNEL: self._fill,
             self.bust_channel: self._bust,
         }
 

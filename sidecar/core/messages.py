@@ -27,6 +27,10 @@ WINDOW = 300_000
 MOST_KEYS = 10_000
 """Keys whose last generation is remembered, and ids of selects."""
 
+BUST_CHANNEL = "m2m:bust"
+FILL_CHANNEL = "m2m:fill"
+"""Behind the fleet's prefix. A fill is told by the Redis key that was filled, unsigned: it makes others look."""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")
 _NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")

@@ -8,7 +8,7 @@ from redis.asyncio import RedisCluster
 
 from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import Script
+from sidecar.adapters.redis.scripts import Script, milliseconds
 from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock
 from sidecar.core.selectors import MAX_REMEMBERED
@@ -80,14 +80,14 @@ class RevokedSet:
 
     async def add(self, message: bytes, at: int) -> None:
         """Keep the message of that moment (ms there)."""
-        await self._run(ADD, message, at, _ms(self._life), self._most, "")
+        await self._run(ADD, message, at, milliseconds(self._life), self._most, "")
 
     async def publish(self, message: bytes, at: int, channel: str) -> int | None:
         """Keep it and publish it; tell how many listen to the channel, None when the server does not answer.
 
         What PUBLISH returns would not do: in a Cluster it counts the listeners of a single node.
         """
-        if await self._run(ADD, message, at, _ms(self._life), self._most, channel) is None:
+        if await self._run(ADD, message, at, milliseconds(self._life), self._most, channel) is None:
             return None
         return await self._link.ask("listeners", partial(_listeners, channel))
 
@@ -98,7 +98,7 @@ class RevokedSet:
         """
         place = 0
         while True:
-            age = _ms(min(self._clock.now() - since, self._life) + SLACK)
+            age = milliseconds(min(self._clock.now() - since, self._life) + SLACK)
             reply = await self._run(LOAD, age, place, PAGE)
             if reply is None:
                 return None
@@ -123,7 +123,3 @@ async def _listeners(channel: str, client: Client) -> int:
     asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())
     found = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
     return sum(number for each in found if not isinstance(each, BaseException) for _, number in each)
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -30,6 +30,11 @@ def keys_of(key: str) -> tuple[str, ...]:
     return (key, *(f"{{{key}}}:{what}" for what in ("gen", "lease", "fail", "cool", "dead")))
 
 
+def milliseconds(seconds: float) -> int:
+    """Return what PX and its like want."""
+    return int(seconds * 1000)
+
+
 _PRELUDE = """
 local VALUE, GEN, LEASE, FAIL, COOL, DEAD = unpack(KEYS)
 local clock = redis.call('TIME')

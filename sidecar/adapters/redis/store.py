@@ -11,21 +11,19 @@ from functools import partial
 from sidecar.adapters.redis import scripts
 from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import Script, keys_of
+from sidecar.adapters.redis.scripts import Script, keys_of, milliseconds
+from sidecar.adapters.redis.telling import Telling
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
+from sidecar.core.busts import Busted
 from sidecar.core.cooldown import FORGOTTEN_AFTER, MAX_WINDOW, PROBE_LIFE
 from sidecar.core.entry import read_setback, read_token, write_setback, write_token
-from sidecar.core.generations import following
 from sidecar.core.lease import LEASE, Claim, Lease
-from sidecar.core.messages import encode
+from sidecar.core.messages import FILL_CHANNEL
 from sidecar.core.ports import Clock, Seal
 from sidecar.core.token import Token, TokenRequest
 
 REMEMBERED = 120.0
 """Seconds a setback is kept after its end, so that the next outage in a row is known as one."""
-ATTEMPTS = 3
-"""How often a bust is signed anew for a generation that others moved on meanwhile."""
 BATCH = 500
 WHATEVER = "*"
 _LEASE_MS = round(LEASE * 1000)
@@ -44,9 +42,10 @@ class RedisStore:
         self._clock = clock
         self._prefix = key_prefix
         self._store_ttl = store_ttl
-        self._pod = pod
-        self._busts = f"{key_prefix}m2m:bust"
-        self._fills = f"{key_prefix}m2m:fill"
+        self._telling = Telling(
+            link, seal=seal, clock=clock, key_prefix=key_prefix, store_ttl=store_ttl, pod=pod
+        )
+        self._fills = key_prefix + FILL_CHANNEL
 
     @property
     def reachable(self) -> bool:
@@ -71,7 +70,7 @@ class RedisStore:
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = _ms(min(self._store_ttl, token.expires_at - self._clock.now()))
+        life = milliseconds(min(self._store_ttl, token.expires_at - self._clock.now()))
         if life <= 0:
             await self.release(request, owner)
             return True
@@ -84,8 +83,8 @@ class RedisStore:
         """See the port."""
         ends = self._link.offset.earliest_there(setback.until)
         content = write_setback(setback, self._link.offset)
-        value = self._sealed(request, _fail_key(request), b"%d:0:" % _ms(ends), content)
-        life = max(_ms(setback.until - self._clock.now() + REMEMBERED), 1)
+        value = self._sealed(request, _fail_key(request), b"%d:0:" % milliseconds(ends), content)
+        life = max(milliseconds(setback.until - self._clock.now() + REMEMBERED), 1)
         await self._run(scripts.GIVE_UP, request, owner, value, life, self._fills)
 
     async def release(self, request: TokenRequest, owner: str) -> None:
@@ -106,28 +105,31 @@ class RedisStore:
     # Fleet
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
-        """See the port. Signed anew when others have moved the generation past ours meanwhile."""
-        generation = refused.generation
-        for _ in range(ATTEMPTS):
-            generation = following(generation, self._link.offset.earliest_there(self._clock.now()))
-            match await self._bust(request, refused.fingerprint, generation, sent_at):
-                case [b"cooling", bytes(left)]:
-                    return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
-                case [b"known", bytes(since)]:
-                    since_here = self._link.offset.latest_here(int(since) / 1e6)
-                    return Busted(news=False, floor=min(sent_at, since_here))
-                case [b"told", int(probing)]:
-                    return Busted(news=True, floor=sent_at, probing=bool(probing))
-                case [b"behind", bytes(current)]:
-                    generation = int(current)
-                case _:
-                    break
-        return Busted(news=True, floor=sent_at)
+        """See the port."""
+        sent_there = self._link.offset.latest_there(sent_at)
+        told = await self._telling.bust(
+            request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
+        )
+        match told:
+            case [b"cooling", bytes(left)]:
+                return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
+            case [b"known", bytes(since)]:
+                since_here = self._link.offset.latest_here(int(since) / 1e6)
+                return Busted(news=False, floor=min(sent_at, since_here))
+            case [b"told", int(probing)]:
+                return Busted(news=True, floor=sent_at, probing=bool(probing))
+            case _:
+                return Busted(news=True, floor=sent_at)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
         reply = await self._run(
-            scripts.COOL_DOWN, request, token.fingerprint, jitter, _ms(MAX_WINDOW), _ms(FORGOTTEN_AFTER)
+            scripts.COOL_DOWN,
+            request,
+            token.fingerprint,
+            jitter,
+            milliseconds(MAX_WINDOW),
+            milliseconds(FORGOTTEN_AFTER),
         )
         return int(reply[0]) / 1000 if reply else 0.0
 
@@ -136,28 +138,6 @@ class RedisStore:
         await self._run(scripts.HEALED, request)
 
     # How
-
-    async def _bust(
-        self, request: TokenRequest, fingerprint: str, generation: int, sent_at: float
-    ) -> Reply | None:
-        message = encode(
-            Bust(request.key, fingerprint, generation),
-            channel=self._busts,
-            sender=self._pod,
-            at=_ms(self._link.offset.earliest_there(self._clock.now())),
-            sign=self._seal.sign,
-        )
-        return await self._run(
-            scripts.BUST,
-            request,
-            fingerprint,
-            generation,
-            round(self._link.offset.latest_there(sent_at) * 1e6),
-            message,
-            self._busts,
-            _ms(2 * self._store_ttl),
-            _ms(PROBE_LIFE),
-        )
 
     async def _run(
         self, script: Script, request: TokenRequest, *arguments: str | bytes | float
@@ -211,7 +191,3 @@ def _fail_key(request: TokenRequest) -> str:
 
 def _generation(value: object) -> int:
     return int(value) if isinstance(value, bytes) and _GENERATION.fullmatch(value) else 0
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

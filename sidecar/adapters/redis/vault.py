@@ -2,18 +2,14 @@
 
 from sidecar.adapters.redis import scripts
 from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import Script, keys_of
-from sidecar.core.busts import Bust
+from sidecar.adapters.redis.scripts import Script, keys_of, milliseconds
+from sidecar.adapters.redis.telling import Telling
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.entry import read_credentials, write_credentials
-from sidecar.core.generations import following
-from sidecar.core.messages import encode
 from sidecar.core.ports import Clock, Seal
 
-ATTEMPTS = 3
-"""How often a bust is signed anew for a generation that others moved on meanwhile."""
-NO_PROBE = 1
-"""Milliseconds; credentials have no cool-down for it to follow."""
+NO_PROBE = 0.001
+"""Seconds; credentials have no cool-down for it to follow."""
 
 
 class RedisVault:
@@ -27,9 +23,9 @@ class RedisVault:
         self._seal = seal
         self._clock = clock
         self._prefix = key_prefix
-        self._store_ttl = store_ttl
-        self._pod = pod
-        self._busts = f"{key_prefix}m2m:bust"
+        self._telling = Telling(
+            link, seal=seal, clock=clock, key_prefix=key_prefix, store_ttl=store_ttl, pod=pod
+        )
 
     async def look(self, key: CredentialKey) -> StoredCredentials:
         """See the port. What cannot be read is as good as absent."""
@@ -49,33 +45,12 @@ class RedisVault:
         content = write_credentials(credentials, key.origin, self._link.offset)
         header = b"%b:%d:" % (fingerprint.encode(), generation)
         value = self._seal.seal(self._prefix + key.text, key.tenant, header, content)
-        await self._run(scripts.KEEP, key, generation, value, max(_ms(life), 1))
+        await self._run(scripts.KEEP, key, generation, value, max(milliseconds(life), 1))
 
     async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
-        """See the port. Signed anew when others have moved the generation past ours meanwhile."""
-        for _ in range(ATTEMPTS):
-            at = self._link.offset.earliest_there(self._clock.now())
-            generation = following(generation, at)
-            message = encode(
-                Bust(key.text, fingerprint, generation),
-                channel=self._busts,
-                sender=self._pod,
-                at=_ms(at),
-                sign=self._seal.sign,
-            )
-            life, now = _ms(2 * self._store_ttl), round(at * 1e6)
-            reply = await self._run(
-                scripts.BUST, key, fingerprint, generation, now, message, self._busts, life, NO_PROBE
-            )
-            match reply:
-                case [b"behind", bytes(current)]:
-                    generation = int(current)
-                case _:
-                    return
+        """See the port. There is no request that was refused: they are dead now."""
+        now = self._link.offset.earliest_there(self._clock.now())
+        await self._telling.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
 
     async def _run(self, script: Script, key: CredentialKey, *arguments: str | bytes | float) -> Reply | None:
         return await self._link.run(script, keys_of(self._prefix + key.text), *arguments)
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
