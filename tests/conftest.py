@@ -17,7 +17,9 @@ from tests.authorization import AuthorizationServer
 from tests.aws import aws as aws  # noqa: PLC0414
 from tests.aws import moto as moto  # noqa: PLC0414
 from tests.fakes import FakeClock, FixedRandomness
+from tests.fleet import Fleet
 from tests.processes import File
+from tests.redis_server import RedisServer
 from tests.redis_server import cluster as cluster  # noqa: PLC0414
 from tests.redis_server import own_redis as own_redis  # noqa: PLC0414
 from tests.redis_server import redis_server as redis_server  # noqa: PLC0414
@@ -102,6 +104,13 @@ class Start(Protocol):
 
         `token` adds to the token request, `changes` to the whole document.
         """
+
+
+class FleetOn(Protocol):
+    """What the `fleet_on` fixture gives."""
+
+    def __call__(self, server: RedisServer, **redis: object) -> Fleet:
+        """Make a fleet to enter; `redis` are changes to that part of the document."""
 
 
 class TickingClock(FakeClock):
@@ -212,6 +221,37 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
     """A sidecar that relays everything untouched."""
     async with sidecar(plain) as running:
         yield running
+
+
+@pytest.fixture
+def fleet_on(
+    tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
+) -> FleetOn:
+    def make(server: RedisServer, **redis: object) -> Fleet:
+        return Fleet(
+            server,
+            tmp_path,
+            upstream=upstream,
+            authorization_server=authorization_server,
+            secret_file=secret_file,
+            **redis,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def fleet(fleet_on: FleetOn, redis_server: RedisServer) -> AsyncIterator[Fleet]:
+    """Pods on the worker's server, under a prefix of their own."""
+    async with fleet_on(redis_server) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+async def frail(fleet_on: FleetOn, own_redis: RedisServer) -> AsyncIterator[Fleet]:
+    """Pods on a server that the test may stop, whose publications reach nobody else's pods."""
+    async with fleet_on(own_redis) as fleet:
+        yield fleet
 
 
 def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:

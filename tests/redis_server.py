@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,7 +144,32 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-class Sentinels:
+class Group(ABC):
+    """Servers that are started together, and all of them ended."""
+
+    def __init__(self, servers: Sequence[RedisServer], known: Sequence[RedisServer]) -> None:
+        """`known` are those that a URL names."""
+        self._servers = servers
+        self.hosts = tuple(("127.0.0.1", server.port) for server in known)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start them, and wait until they have found each other."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers:
+            server.kill()
+
+
+class Sentinels(Group):
     """A server, its replica, and three Sentinels that make the one the other when it is gone."""
 
     MASTER = "fleet"
@@ -153,20 +179,9 @@ class Sentinels:
         self.second = RedisServer(directory, {"replicaof": f"127.0.0.1 {self.first.port}"})
         self._directory = directory
         self._sentinels = [RedisServer(directory) for _ in range(3)]
+        super().__init__([*self._sentinels, self.second, self.first], self._sentinels)
 
-    @property
-    def hosts(self) -> tuple[tuple[str, int], ...]:
-        return tuple(("127.0.0.1", sentinel.port) for sentinel in self._sentinels)
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def _start(self) -> None:
+    def start(self) -> None:
         self.first.start()
         self.second.start()
         until(self._replicates)
@@ -179,10 +194,6 @@ class Sentinels:
             )
             sentinel.start("--sentinel", file=str(config))
         until(lambda: all(self._knows_all(sentinel) for sentinel in self._sentinels))
-
-    def __exit__(self, *_: object) -> None:
-        for server in (*self._sentinels, self.second, self.first):
-            server.kill()
 
     def is_master(self, server: RedisServer) -> bool:
         with server.client() as client:
@@ -198,7 +209,7 @@ class Sentinels:
         return (state["num-slaves"], state["num-other-sentinels"]) == (1, 2)
 
 
-class Cluster:
+class Cluster(Group):
     """Three nodes that share the slots."""
 
     def __init__(self, directory: Path) -> None:
@@ -211,20 +222,9 @@ class Cluster:
             )
             for number in range(3)
         ]
+        super().__init__(self.nodes, self.nodes)
 
-    @property
-    def hosts(self) -> tuple[tuple[str, int], ...]:
-        return tuple(("127.0.0.1", node.port) for node in self.nodes)
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def _start(self) -> None:
+    def start(self) -> None:
         for number, node in enumerate(self.nodes):
             node.start()
             first = number * 16384 // 3
@@ -236,10 +236,6 @@ class Cluster:
             with node.client() as client:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
         until(lambda: all(self._is_whole(node) for node in self.nodes))
-
-    def __exit__(self, *_: object) -> None:
-        for node in self.nodes:
-            node.kill()
 
     def node_of(self, key: str) -> RedisServer:
         """The one that holds this key."""

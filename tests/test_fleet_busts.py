@@ -4,9 +4,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncIterator
 from itertools import count
-from pathlib import Path
 from time import time
 
 import pytest
@@ -27,25 +25,6 @@ from tests.wire import PATIENCE, ask
 
 A, B = "canary-token-1", "canary-token-2"
 SEAL = AesSeal([("k1", base64.b64decode(KEY))], SystemRandomness())
-
-
-@pytest.fixture
-async def fleet(
-    redis_server: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    """Pods on the worker's server, under a prefix of their own."""
-    async with Fleet(
-        redis_server,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
-        yield fleet
 
 
 def signed(fleet: Fleet, what: Bust | Revocation, at: float = 0.0) -> bytes:

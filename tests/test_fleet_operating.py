@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,25 +28,6 @@ def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "admin-token"
     path.write_text(f"{TOKEN}\n")
     return path
-
-
-@pytest.fixture
-async def fleet(
-    own_redis: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    """Pods on a server that the test may stop, whose publications reach nobody else's pods."""
-    async with Fleet(
-        own_redis,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
-        yield fleet
 
 
 async def started(fleet: Fleet, token_file: Path, count: int = 1) -> list[Pod]:
@@ -92,10 +72,10 @@ async def emptied(*pods: Pod) -> None:
 
 @pytest.mark.parametrize("labels", [("--all",), ("--service", "app")])
 async def test_b52_a_bust_by_hand_reaches_every_pod(
-    fleet: Fleet, token_file: Path, authorization_server: AuthorizationServer, labels: tuple[str, ...]
+    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer, labels: tuple[str, ...]
 ) -> None:
     """All drop the token, none asks for it before it is needed, and then one fetches for all."""
-    pods = await started(fleet, token_file, 3)
+    pods = await started(frail, token_file, 3)
     select = labels[0].strip("-") if len(labels) == 1 else "=".join(labels).strip("-")
     # the fleet's own listener in the test subscribes too
     assert await bust(pods[1], token_file, *labels) == (0, f"{select}: heard by 4 pods\n")
@@ -106,10 +86,10 @@ async def test_b52_a_bust_by_hand_reaches_every_pod(
 
 
 async def test_b52_what_does_not_carry_the_labels_stays(
-    fleet: Fleet, token_file: Path, authorization_server: AuthorizationServer
+    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer
 ) -> None:
     """Every label must be carried."""
-    (pod,) = await started(fleet, token_file)
+    (pod,) = await started(frail, token_file)
     for labels in (("--service", "other"), ("--tenant", "acme"), ("--service", "app", "--user", "alice")):
         assert (await bust(pod, token_file, *labels))[0] == 0
     assert await held(pod) == 1
@@ -118,21 +98,21 @@ async def test_b52_what_does_not_carry_the_labels_stays(
 
 
 async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
-    fleet: Fleet, token_file: Path, upstream: Upstream
+    frail: Fleet, token_file: Path, upstream: Upstream
 ) -> None:
     """The token still lies in Redis when it starts; what was revoked lies there too."""
-    (first,) = await started(fleet, token_file)
+    (first,) = await started(frail, token_file)
     assert (await bust(first, token_file, "--all"))[0] == 0
-    (second,) = await started(fleet, token_file)
+    (second,) = await started(frail, token_file)
     assert await second.get() == 200
     assert upstream.tokens == ["canary-token-2"]
 
 
 async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
-    fleet: Fleet, token_file: Path, own_redis: RedisServer
+    frail: Fleet, token_file: Path, own_redis: RedisServer
 ) -> None:
     """This pod drops the token all the same; whoever asked knows that the others did not hear it."""
-    (pod,) = await started(fleet, token_file)
+    (pod,) = await started(frail, token_file)
     own_redis.kill()
     code, said = await bust(pod, token_file, "--all")
     assert code == 1
@@ -140,9 +120,9 @@ async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
     assert await held(pod) == 0
 
 
-async def test_the_operators_token_is_read_at_each_bust(fleet: Fleet, token_file: Path) -> None:
+async def test_the_operators_token_is_read_at_each_bust(frail: Fleet, token_file: Path) -> None:
     """A rotated one counts at once; without its file nobody may."""
-    (pod,) = await started(fleet, token_file)
+    (pod,) = await started(frail, token_file)
     old = rotate(token_file, "another-operators-canary")
     assert "answered 401" in (await bust(pod, old, "--all"))[1]
     assert (await bust(pod, token_file, "--all"))[0] == 0
@@ -150,9 +130,9 @@ async def test_the_operators_token_is_read_at_each_bust(fleet: Fleet, token_file
     assert "answered 403" in (await bust(pod, new, "--all"))[1]
 
 
-async def test_b05_the_pages_tell_whether_the_fleet_is_one(fleet: Fleet, own_redis: RedisServer) -> None:
+async def test_b05_the_pages_tell_whether_the_fleet_is_one(frail: Fleet, own_redis: RedisServer) -> None:
     """Ready at any time, `degraded` while Redis is away; gauges and questions on /metrics."""
-    (pod,) = await fleet.start(1, cache={"memory_ttl": "1ms"})
+    (pod,) = await frail.start(1, cache={"memory_ttl": "1ms"})
     assert (await pod.status())["mode"] == "distributed"
     assert await series(pod) >= {("sidecar_store_up", 1.0), ("sidecar_bus_up", 1.0)}
     assert await page(pod, b"/readyz") == b'{"ok": true, "degraded": false, "detail": ""}\n'
@@ -190,37 +170,37 @@ async def series(pod: Pod) -> set[tuple[str, float]]:
     ],
 )
 async def test_what_makes_the_fleet_takes_a_restart(
-    fleet: Fleet, path: str, changes: dict[str, object]
+    frail: Fleet, path: str, changes: dict[str, object]
 ) -> None:
     """A reload that changes it is refused as a whole."""
-    (pod,) = await fleet.start()
+    (pod,) = await frail.start()
     with pytest.raises(ConfigError) as caught:
-        await pod.app.reload(load(str(fleet.changed(**changes)), ENVIRON))
+        await pod.app.reload(load(str(frail.changed(**changes)), ENVIRON))
     assert path in {fault.path for fault in caught.value.faults}
 
 
 async def test_a_reloaded_fleet_is_still_one(
-    fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+    frail: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """A new token of the new configuration is fetched once for all."""
-    pods = await fleet.start(2)
+    pods = await frail.start(2)
     token = {"token_endpoint": authorization_server.token_endpoint, "credentials": "app", "scope": ["new"]}
-    config = load(str(fleet.changed(tokens={"api": token})), ENVIRON)
+    config = load(str(frail.changed(tokens={"api": token})), ENVIRON)
     for pod in pods:
         await pod.app.reload(config)
     assert [await pod.get() for pod in pods] == [200] * 2
     assert upstream.tokens == ["canary-token-2"] * 2
 
 
-async def test_plaintext_is_warned_about(fleet: Fleet, own_redis: RedisServer) -> None:
+async def test_plaintext_is_warned_about(frail: Fleet, own_redis: RedisServer) -> None:
     """One line at the start."""
-    await fleet.start(1, redis={"url": own_redis.url, "key_prefix": fleet.prefix, "encryption": "none"})
-    await fleet.stop()
-    assert [line["level"] for line in fleet.pods[0].events("unencrypted")] == ["warning"]
+    await frail.start(1, redis={"url": own_redis.url, "key_prefix": frail.prefix, "encryption": "none"})
+    await frail.stop()
+    assert [line["level"] for line in frail.pods[0].events("unencrypted")] == ["warning"]
 
 
 async def test_the_permissions_in_the_readme_are_enough(
-    fleet: Fleet,
+    frail: Fleet,
     own_redis: RedisServer,
     token_file: Path,
     upstream: Upstream,
@@ -233,15 +213,15 @@ async def test_the_permissions_in_the_readme_are_enough(
     password = {"file": str(written(token_file.with_name("password"), "secret"))}
     redis = {"url": own_redis.url, "username": "sidecar", "password": password, "encryption_keys": keys}
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
-    one, other = await fleet.start(2, redis=redis, admin=admin)
+    one, other = await frail.start(2, redis=redis, admin=admin)
     assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
     authorization_server.revoke("canary-token-1")
     assert await one.get() == 200
     await emptied(other)
     assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
     assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
-    await fleet.stop()
-    assert [pod.events("store_down") for pod in fleet.pods] == [[], []]
+    await frail.stop()
+    assert [pod.events("store_down") for pod in frail.pods] == [[], []]
 
 
 def written(path: Path, text: str) -> Path:

@@ -3,8 +3,6 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,44 +14,6 @@ from tests.servers import INVALID_TOKEN, Exchange, Upstream, refusal
 from tests.wire import PATIENCE
 
 A, B, C = "canary-token-1", "canary-token-2", "canary-token-3"
-
-
-@pytest.fixture
-async def fleet(
-    redis_server: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    """Pods on the worker's server, under a prefix of their own."""
-    async with Fleet(
-        redis_server,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
-        yield fleet
-
-
-@pytest.fixture
-async def frail(
-    own_redis: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    """Pods on a server that the test may stop."""
-    async with Fleet(
-        own_redis,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
-        yield fleet
 
 
 class TestSharing:

@@ -1,8 +1,6 @@
 """Redis behind Sentinels and as a Cluster, with real processes: sidecars share tokens and busts there too."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,40 +9,21 @@ from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.examine import Examination
 from sidecar.core.settings import RedisSettings
 from tests.authorization import AuthorizationServer
-from tests.fleet import Fleet
+from tests.conftest import FleetOn
 from tests.processes import until
 from tests.redis_server import Cluster, RedisServer, Sentinels
 from tests.servers import Upstream
 
 A, B = "canary-token-1", "canary-token-2"
 TOKENS = 6
-MakeFleet = Callable[..., Fleet]
-
-
-@pytest.fixture
-def fleet_on(
-    tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
-) -> MakeFleet:
-    def make(server: RedisServer, hosts: tuple[tuple[str, int], ...], **redis: object) -> Fleet:
-        return Fleet(
-            server,
-            tmp_path,
-            upstream=upstream,
-            authorization_server=authorization_server,
-            secret_file=secret_file,
-            url="redis://" + ",".join(f"{host}:{port}" for host, port in hosts),
-            **redis,
-        )
-
-    return make
 
 
 @pytest.mark.timeout(90)
 async def test_sentinels_fail_over_and_no_client_notices(
-    sentinels: Sentinels, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+    sentinels: Sentinels, fleet_on: FleetOn, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """The master is killed: requests go on, then tokens and busts are shared through the new one."""
-    fleet = fleet_on(sentinels.first, sentinels.hosts, sentinel={"master": Sentinels.MASTER})
+    fleet = fleet_on(sentinels.first, url=url_of(sentinels.hosts), sentinel={"master": Sentinels.MASTER})
     async with fleet:
         pods = await fleet.start(3)
         assert len(authorization_server.requests) == 1
@@ -66,10 +45,10 @@ async def test_sentinels_fail_over_and_no_client_notices(
 
 @pytest.mark.timeout(90)
 async def test_a_cluster_shares_keys_of_every_slot(
-    cluster: Cluster, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+    cluster: Cluster, fleet_on: FleetOn, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """One token call a key for all pods; a bust published at any node reaches all of them."""
-    async with fleet_on(cluster.nodes[0], cluster.hosts[:1], cluster=True) as fleet:
+    async with fleet_on(cluster.nodes[0], url=url_of(cluster.hosts[:1]), cluster=True) as fleet:
         pods = await fleet.start(3, **many(authorization_server, upstream))
         for number in range(TOKENS):
             assert {await pod.get(b"/%d" % number) for pod in pods} == {200}
@@ -88,10 +67,10 @@ async def test_a_cluster_shares_keys_of_every_slot(
 
 @pytest.mark.timeout(90)
 async def test_a_node_of_a_cluster_may_die(
-    cluster: Cluster, fleet_on: MakeFleet, upstream: Upstream, authorization_server: AuthorizationServer
+    cluster: Cluster, fleet_on: FleetOn, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """Its keys have no home any more; every request is answered, those that need a new token too."""
-    async with fleet_on(cluster.nodes[0], cluster.hosts, cluster=True) as fleet:
+    async with fleet_on(cluster.nodes[0], url=url_of(cluster.hosts), cluster=True) as fleet:
         pods = await fleet.start(2, **many(authorization_server, upstream))
         cluster.nodes[1].kill()
         for token in tuple(authorization_server.issued):
@@ -114,6 +93,10 @@ async def test_a_cluster_stands_the_examination(cluster: Cluster) -> None:
         await examination.close()
     assert [finding.outcome for finding in findings] == ["ok"] * 3
     assert findings[0].detail.startswith(("redis ", "valkey "))
+
+
+def url_of(hosts: tuple[tuple[str, int], ...]) -> str:
+    return "redis://" + ",".join(f"{host}:{port}" for host, port in hosts)
 
 
 def many(authorization_server: AuthorizationServer, upstream: Upstream) -> dict[str, Any]:

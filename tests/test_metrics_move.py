@@ -233,31 +233,12 @@ async def test_a_secret_is_read(sidecar: Start, aws: Aws) -> None:
 # The fleet
 
 
-@pytest.fixture
-async def fleet(
-    own_redis: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    """Pods on a server that the test may kill."""
-    async with Fleet(
-        own_redis,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
-        yield fleet
-
-
 @moves(instruments.BUSTS_APPLIED, instruments.BUS_LAG)
 async def test_another_pods_bust_is_heard_and_obeyed(
-    fleet: Fleet, authorization_server: AuthorizationServer
+    frail: Fleet, authorization_server: AuthorizationServer
 ) -> None:
     """And how long it took to come."""
-    healing, hearing = await fleet.start(2)
+    healing, hearing = await frail.start(2)
     assert [await pod.get() for pod in (healing, hearing)] == [200, 200]
     authorization_server.revoke(A)
     async with (
@@ -270,19 +251,19 @@ async def test_another_pods_bust_is_heard_and_obeyed(
 
 
 @moves(instruments.BUSTS_REJECTED)
-async def test_a_message_that_is_none_is_rejected(fleet: Fleet) -> None:
+async def test_a_message_that_is_none_is_rejected(frail: Fleet) -> None:
     """By its reason."""
-    (pod,) = await fleet.start()
+    (pod,) = await frail.start()
     async with moving(pod, "sidecar_busts_rejected_total reason=malformed"):
-        await fleet.redis.publish(f"{fleet.prefix}m2m:bust", b"rubbish")
+        await frail.redis.publish(f"{frail.prefix}m2m:bust", b"rubbish")
 
 
 @moves(instruments.LEASES, instruments.STORE_OPERATIONS)
 async def test_one_pod_takes_the_lease_and_the_other_waits(
-    fleet: Fleet, authorization_server: AuthorizationServer
+    frail: Fleet, authorization_server: AuthorizationServer
 ) -> None:
     """The store is asked by both; a second level's hit and misses are told apart, too."""
-    pods = await fleet.start(2)
+    pods = await frail.start(2)
     authorization_server.hold = asyncio.Event()
     authorization_server.revoke(A)
     first = asyncio.create_task(pods[0].get())
@@ -303,9 +284,9 @@ async def test_one_pod_takes_the_lease_and_the_other_waits(
 
 
 @moves(instruments.STORE_UP, instruments.BUS_UP)
-async def test_an_outage_of_redis_shows(fleet: Fleet, own_redis: RedisServer) -> None:
+async def test_an_outage_of_redis_shows(frail: Fleet, own_redis: RedisServer) -> None:
     """While it is out both are 0, then 1 again."""
-    (pod,) = await fleet.start(cache={"memory_ttl": "1ms"})
+    (pod,) = await frail.start(cache={"memory_ttl": "1ms"})
     for series in ("sidecar_store_up", "sidecar_bus_up"):
         await reaches(pod, series, 1)
     own_redis.kill()
@@ -324,9 +305,9 @@ async def test_an_outage_of_redis_shows(fleet: Fleet, own_redis: RedisServer) ->
 
 
 @moves(instruments.LOOP_LAG)
-async def test_a_blocked_event_loop_is_late(fleet: Fleet) -> None:
+async def test_a_blocked_event_loop_is_late(frail: Fleet) -> None:
     """By as much as it was blocked, but for what was left of the pause between two looks."""
-    (pod,) = await fleet.start()
+    (pod,) = await frail.start()
     late = "sidecar_event_loop_lag_seconds_bucket le="
     on_time, all_ = await read(pod, f"{late}0.25"), await read(pod, f"{late}+Inf")
     async with asyncio.timeout(4 * PATIENCE):
