@@ -63,8 +63,8 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert LAZY & set(loaded.stdout.split()) == set()
 
 
-WITHOUT = {"boto3", "botocore", "cryptography", "jwt", "redis"}
-"""What a sidecar on its own, with local credentials, does without."""
+WITHOUT = {"boto3", "botocore", "cryptography", "google", "jwt", "opentelemetry", "redis", "requests"}
+"""What a sidecar on its own, with local credentials and nothing to export, does without."""
 
 
 def test_a_sidecar_loads_only_what_its_configuration_needs(tmp_path: Path) -> None:

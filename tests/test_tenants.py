@@ -13,12 +13,12 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
 from sidecar.core.token import FetchReason, Presented, Token, TokenRequest, bearer
 from sidecar.rationed import BURST, RATE, RationedTokens
-from tests.authorization import PerTenant, whose
+from tests.authorization import PerTenant, json_answer, whose
 from tests.aws import Aws
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock
 from tests.servers import Upstream
-from tests.wire import PATIENCE
+from tests.wire import PATIENCE, ask
 
 UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
 HEADER = {"header": "X-Tenant-Id"}
@@ -66,6 +66,21 @@ async def test_b67_a_request_carries_its_tenants_token(
     assert upstream.requests[0].head.line.split(b" ")[1] == b"/x"
     assert whose(upstream) == [tenant]
     assert running.events("request")[0]["tenant"] == tenant
+
+
+async def test_the_log_names_the_tenant_of_a_request_that_got_no_token(served: Served) -> None:
+    """Who is called at night asks first whose token it was; its metrics say it, too."""
+    sidecar, authorization_server = served
+    authorization_server.script(json_answer(503, {}))
+    async with sidecar(tenant=HEADER) as running:
+        assert (await running.get(b"/", b"X-Tenant-Id: acme")).status == 503
+        page = (
+            await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        ).body
+    (line,) = running.events("request")
+    assert (line["tenant"], line["token"], line["error"]) == ("acme", "fetch", "token_unavailable")
+    assert b'm2m_credential_cache_misses_total{level="memory",tenant="acme",token="api"} 1.0' in page
+    assert b'm2m_credential_fetch_errors_total{outcome="unavailable",tenant="acme",token="api"} 1.0' in page
 
 
 @pytest.mark.parametrize(
