@@ -36,6 +36,9 @@
 {{- if not .Values.app.container.image -}}
 {{- fail "app.container.image: mode: app needs the image of your application" -}}
 {{- end -}}
+{{- if eq (.Values.app.container.name | default "app") "sidecar" -}}
+{{- fail "app.container.name: sidecar is the sidecar's" -}}
+{{- end -}}
 {{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
 {{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}
