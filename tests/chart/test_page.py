@@ -15,7 +15,7 @@ from tests.chart.helm import KUBERNETES, Manifest, helm, of_kind, sidecar_of
 from tests.chart.kubernetes import VERSIONS, faults
 from tests.chart.policy import admitted, selects
 
-SECTION = (CHART.parent / "README.md").read_text().split("\n## Kubernetes\n")[1].split("\n## ")[0]
+SECTION = re.split(r"\n##+ ", (CHART.parent / "README.md").read_text().split("\n## Kubernetes\n")[1])[0]
 SCRIPT = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE))
 COMMANDS = [shlex.split(line) for line in SCRIPT.replace("\\\n", " ").replace("|\n", "| ").splitlines()]
 DEPLOYMENT = {
