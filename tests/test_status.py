@@ -1,11 +1,14 @@
 """What `/status` shows of a sidecar between real servers."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 
+import pytest
+
 from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Running, Start
-from tests.servers import Upstream, refusal
+from tests.servers import Exchange, Upstream, refusal
 from tests.test_readme import table
 
 TENANTS = {"header": "X-Tenant-Id"}
@@ -142,6 +145,38 @@ async def test_an_upstream_that_takes_no_connections_is_down_since_then(
         up = await upstream_health(running)
     assert (down["state"], down["name"]) == ("down", upstream.url)
     assert "Connection refused" in str(down["why"])
+    assert up["state"] == "up"
+
+
+@pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+async def test_an_upstream_that_takes_connections_and_is_silent_is_down_until_it_answers(
+    sidecar: Start, upstream: Upstream, ending: bytes
+) -> None:
+    """That it takes another connection proves nothing."""
+    release = asyncio.Event()
+
+    async def silent(exchange: Exchange) -> None:
+        await exchange.read()
+        await release.wait()
+        exchange.close()
+
+    upstream.script(silent, silent, b"HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n" % ending)
+    async with sidecar() as running:
+        downs = []
+        for count in (1, 2):
+            asking = asyncio.create_task(running.get())
+            await upstream.reached(count)
+            downs.append(await upstream_health(running))
+            await running.clock.advance(61)
+            assert (await asking).status == 504
+        downs.append(await upstream_health(running))
+        await running.clock.advance(1)
+        assert (await running.get()).status == 200
+        up = await upstream_health(running)
+        release.set()
+    assert [down["state"] for down in downs] == ["up", "down", "down"]
+    assert downs[1]["since"] == downs[2]["since"]
+    assert downs[2]["why"] == "the upstream did not answer in time"
     assert up["state"] == "up"
 
 

@@ -43,14 +43,24 @@ class Pool:
         """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
         self._pulse = Pulse(deadlines.next_tick)
+        self._answered = -inf
+        """When an answer last ended its connection; others are told from the connections they left idle."""
+        self._silent = False
+        """Whether it took a connection and did not answer: then one more connection proves nothing."""
 
     @property
     def health(self) -> Health:
-        """Whether the upstream takes connections, or at least goes on answering on those it has."""
-        answered = self._idle[-1].deadline - IDLE_TIMEOUT if self._idle else -inf
+        """Whether the upstream takes connections and answers on them, as far as anybody has tried."""
+        answered = max(self._answered, self._idle[-1].deadline - IDLE_TIMEOUT if self._idle else -inf)
         if answered > self._pulse.missed:
+            self._silent = False
             self._pulse.beat(answered)
         return self._pulse.health
+
+    def unanswered(self, why: str) -> None:
+        """Note that a request on one of the connections got no answer."""
+        self._silent = True
+        self._pulse.miss(self._deadlines.next_tick, why)
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
@@ -136,7 +146,8 @@ class Pool:
             self._call_next()
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
         self._open.add(connection)
-        self._pulse.beat(self._deadlines.next_tick)
+        if not self._silent:
+            self._pulse.beat(self._deadlines.next_tick)
         return connection
 
     def _make(self) -> UpstreamConnection:
@@ -160,6 +171,8 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
         if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
+            if connection.heard:
+                self._answered = self._deadlines.next_tick
             connection.part()
             return
         self._idle.append(connection)

@@ -11,7 +11,7 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 import re
 from collections.abc import Awaitable
 
-from sidecar.core.errors import UpstreamUnreachable
+from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.core.token import Token
 from sidecar.core.tracing import Trace
@@ -109,8 +109,12 @@ class Relay:
         )
         try:
             answer = await self._ask(connection, head, idle_timeout)
-        except UpstreamUnreachable:
+        except UpstreamTimeout as error:
+            pool.unanswered(str(error))
+            raise
+        except UpstreamUnreachable as error:
             if not self._lost_before_use():
+                pool.unanswered(str(error))
                 raise
             # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
             # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
