@@ -3,17 +3,33 @@
 import asyncio
 import signal
 import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from hashlib import sha256
 
 import pytest
 
 from tests.authorization import AuthorizationServer, json_answer
 from tests.fleet import ENVIRON, Fleet
-from tests.processes import PIPE, ROOT, get, until
+from tests.processes import PIPE, ROOT, Load, get, until
 from tests.redis_server import RedisServer
-from tests.servers import INVALID_TOKEN, Exchange, Upstream, refusal
-from tests.wire import PATIENCE
+from tests.servers import INVALID_TOKEN, Exchange, Script, Upstream, refusal
+from tests.wire import PATIENCE, Client
 
 A, B, C = "canary-token-1", "canary-token-2", "canary-token-3"
+BODY = sha256(b"seed").digest() * 1920
+"""60 KiB."""
+
+
+def refuse_after(some: int | None) -> Script:
+    """Refuse when that much of the body came (None: all of it), and read on."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.read(some)
+        await exchange.send(refusal())
+        await exchange.read()
+
+    return script
 
 
 class TestSharing:
@@ -269,20 +285,55 @@ class TestRefused:
     async def test_b21_one_pod_probes_after_a_window(
         self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
-        """1 s, then 2 s: three token calls in 2.5 s of constant refusals, whatever the number of pods."""
-        pods = await fleet.start(4)
+        """500 refusals a second at two pods: a token call at once, one for both after 1 s, another 2 s later."""
+        pods = await fleet.start(2)
         upstream.accepts = set()
         authorization_server.upstream = None
         loop = asyncio.get_running_loop()
-        end = loop.time() + 2.5
-        requests = 0
-        while loop.time() < end:
-            assert {await pod.get() for pod in pods} == {401}
-            requests += len(pods)
-        assert len(authorization_server.requests) == 3
-        assert len(upstream.requests) == requests + 2
+        began = loop.time()
+        async with AsyncExitStack() as stack:
+            loads = [Load(pod.app.address, rate=250, connections=10) for pod in pods]
+            for load in loads:
+                await stack.enter_async_context(load)
+            await until(lambda: len(authorization_server.requests) == 4)
+        assert loop.time() - began >= 3.0
+        answers = sum((load.answers for load in loads), Counter())
+        assert set(answers) == {"401"}
+        assert len(authorization_server.requests) == 4
+        assert answers.total() + 3 <= len(upstream.requests) <= 1.05 * answers.total()
         upstream.accepts = None
         assert {await pod.get() for pod in pods} == {200}
+
+    @pytest.mark.parametrize("after", [0, 1, 30_000, None], ids=["before", "begun", "half", "end"])
+    @pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
+    async def test_b23_the_second_send_has_the_successor_and_the_same_body(
+        self,
+        fleet: Fleet,
+        upstream: Upstream,
+        authorization_server: AuthorizationServer,
+        after: int | None,
+        *,
+        chunked: bool,
+    ) -> None:
+        """Refused at any stage of the upload, which the upstream reads to its end; the other pod has the successor."""
+        one, other = await fleet.start(2)
+        upstream.script(refuse_after(after))
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(BODY)
+        pieces = [BODY[:30_000], BODY[30_000:]]
+        if chunked:
+            pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces] + [b"0\r\n\r\n"]
+        async with await Client.connect(one.app.address) as client:
+            await client.send(b"PUT /a HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % framing + pieces[0])
+            await upstream.reached(1)
+            await client.send(b"".join(pieces[1:]))
+            assert (await client.answer()).status == 200
+        assert await other.get() == 200
+        first, second, _ = upstream.requests
+        assert sha256(second.body).digest() == sha256(BODY).digest()
+        assert first.head.raw.replace(A.encode(), B.encode()) == second.head.raw
+        assert upstream.tokens == [A, B, B]
+        assert len(authorization_server.requests) == 2
+        await until(lambda: len(fleet.busts) == 1)
 
     async def test_b27_without_redis_a_pod_heals_itself(
         self,
