@@ -39,6 +39,9 @@
 {{- if eq (.Values.app.container.name | default "app") "sidecar" -}}
 {{- fail "app.container.name: sidecar is the sidecar's" -}}
 {{- end -}}
+{{- if .Values.app.podSpec.hostNetwork -}}
+{{- fail "app.podSpec.hostNetwork: on the node's network all its processes could use the tokens" -}}
+{{- end -}}
 {{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
 {{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}

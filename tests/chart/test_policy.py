@@ -88,6 +88,13 @@ def test_a_volume_that_is_there_is_not_added_again() -> None:
     assert [each for each in after["spec"]["volumes"] if each["name"] == "sidecar-config"] == [mine]
 
 
+def test_a_pod_on_the_nodes_network_gets_no_sidecar() -> None:
+    """All the node's processes could use its tokens."""
+    shared = pod(hostNetwork=True)
+    assert admitted(policy(), shared) == shared
+    assert sidecar_of(admitted(policy(), pod(hostNetwork=False))["spec"])
+
+
 def test_a_jobs_pod_gets_no_classic_sidecar() -> None:
     """It would never end; a native one is no obstacle."""
     job = pod()

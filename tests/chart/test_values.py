@@ -65,6 +65,7 @@ BAD = [
     ),
     ("app.servicePort=9181", "app.servicePort: 9181 is the sidecar's and never offered"),
     ("app.servicePort=70000", "app.servicePort"),
+    ("app.podSpec.hostNetwork=true", "app.podSpec.hostNetwork: on the node's network"),
     ("app.container.name=sidecar", "app.container.name: sidecar is the sidecar's"),
     ("config.credentials.ledger.client_secret=hunter2", "config.credentials.ledger.client_secret"),
     ("replicas=2", "Additional property replicas is not allowed"),
