@@ -21,9 +21,18 @@ leave() {
 }
 trap leave EXIT
 
+healed() {
+    kubectl logs "deployment/$1" --container sidecar | grep '"event":"resent"' | grep '"outcome":"healed"'
+}
+
 ask() {
     kubectl exec "deployment/$1" --container app -- /opt/sidecar/bin/python /server/ask.py
-    kubectl logs "deployment/$1" --container sidecar | grep '"event":"resent"' | grep '"outcome":"healed"'
+    tries=10  # the log is written in batches
+    until healed "$1"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ]
+        sleep 1
+    done
 }
 
 kind create cluster --name "$cluster" --wait 180s
