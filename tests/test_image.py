@@ -107,10 +107,16 @@ def test_botocore_knows_what_secrets_and_its_credential_chain_need(tree: Path) -
     chain = set(re.findall(r"""(?:client_creator\(|nested_client\(self\._session,)\s*['"]([a-z-]+)""", asked))
     program = "import boto3.session; print(*boto3.session.Session().get_available_services())"
     known = subprocess.run(
-        [tree / "bin/python", "-I", "-c", program], check=True, capture_output=True, text=True
+        [tree / "bin/python", "-IB", "-c", program], check=True, capture_output=True, text=True
     )
     assert chain >= {"sts", "sso", "sso-oidc"}
     assert set(known.stdout.split()) == chain | {"secretsmanager"}
+
+
+def test_the_tree_has_byte_code_once(tree: Path) -> None:
+    """In the one place where it is looked for, whatever has been run meanwhile."""
+    assert list((tree / "lib").rglob("*.pyc")) == []
+    assert any((tree / "bytecode").rglob("*.pyc"))
 
 
 def test_the_bill_of_materials_lists_what_is_in_the_tree(tree: Path) -> None:
@@ -121,7 +127,7 @@ def test_the_bill_of_materials_lists_what_is_in_the_tree(tree: Path) -> None:
     bill = json.loads((TREE.parent / "sbom.json").read_text())
     program = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
     installed = subprocess.run(
-        [tree / "bin/python", "-I", "-c", program], check=True, capture_output=True, text=True
+        [tree / "bin/python", "-IB", "-c", program], check=True, capture_output=True, text=True
     )
     name = str(bill["metadata"]["component"]["name"])
     listed = {f"{each['name']}=={each['version']}" for each in bill["components"]}

@@ -11,6 +11,8 @@ from tests.chart.helm import MINIMAL, Manifest, pod_specs, render, sidecar_of
 from tests.container import tree as tree  # noqa: PLC0414
 from tests.processes import ROOT
 
+NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""The image's tree stays as it was built."""
 MANIFEST = Path(__file__).parent / "manifests/crlf.yaml"
 
 
@@ -19,7 +21,7 @@ def sidecar(
 ) -> bytes:
     """What the command prints, where it does what it should."""
     command = [*program, *arguments]
-    done = subprocess.run(command, check=False, cwd=ROOT, env={}, input=data, capture_output=True)
+    done = subprocess.run(command, check=False, cwd=ROOT, env=NO_BYTE_CODE, input=data, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 
