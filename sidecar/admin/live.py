@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.admin.answers import COMMON, encode, problem
 from sidecar.admin.connection import Connection
 from sidecar.admin.state import AdminState
-from sidecar.core.selectors import Selector, describe
+from sidecar.core.selectors import Selector
 
 EVERY = 1.0
 """Seconds between two events; the page takes five without any for lost contact."""
@@ -36,7 +36,7 @@ class LiveEvents:
         self._patience = patience
         self._subscribers = 0
         self._closed = asyncio.Event()
-        self._made: dict[str, tuple[float, bytes]] = {}
+        self._made: dict[Selector, tuple[float, bytes]] = {}
 
     def close(self) -> None:
         """Let every subscriber go."""
@@ -81,13 +81,13 @@ class LiveEvents:
             return
 
     def _snapshot(self, chosen: Selector) -> bytes:
-        name, now = describe(chosen), asyncio.get_running_loop().time()
-        made = self._made.get(name)
+        now = asyncio.get_running_loop().time()
+        made = self._made.get(chosen)
         if made is None or now - made[0] >= self._every / 2:
             made = (now, b"data: %b\n\n" % encode(self._state.status(chosen)))
             self._made = {
                 each: other for each, other in self._made.items() if now - other[0] < self._every
-            } | {name: made}
+            } | {chosen: made}
         return made[1]
 
 
