@@ -27,6 +27,18 @@ _FINER: Mapping[str, Schema] = {
     "app.servicePort": {"minimum": 0, "maximum": 65535},
     "aws.roleArn": {"pattern": "^(arn:[a-z-]+:iam::[0-9]{12}:role/.+)?$"},
     "config": {"$ref": "#/definitions/File"},
+    "env": {
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "minLength": 1},
+                "value": {"type": "string"},
+                "valueFrom": {"type": "object"},
+            },
+            "required": ["name"],
+            "additionalProperties": False,
+        }
+    },
     "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$"},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.repository": {"minLength": 1},
@@ -54,6 +66,8 @@ _FINER: Mapping[str, Schema] = {
             "additionalProperties": False,
         }
     },
+    "volumes": {"items": {"type": "object", "required": ["name"]}},
+    "volumeMounts": {"items": {"type": "object", "required": ["name", "mountPath"]}},
 }
 """What the kind of the default does not say."""
 
