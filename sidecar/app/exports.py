@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -121,5 +122,7 @@ class Exports:
 
 
 def _join(threads: Iterable[threading.Thread], within: float) -> None:
+    """Wait for all of them, together for so many seconds at most."""
+    end = time.monotonic() + within
     for thread in threads:
-        thread.join(within)
+        thread.join(max(0.0, end - time.monotonic()))
