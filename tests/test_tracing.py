@@ -380,6 +380,58 @@ async def test_a_broken_receiver_touches_no_request(
         assert len(running.events("export_down")) == len(told)
 
 
+ENDLESS = 64 << 20
+"""Bytes; so much that nobody can have meant to read it all."""
+
+
+async def test_an_endless_answer_is_not_kept_in_memory(
+    sidecar: Start, collector: Collector, tracing: Environ
+) -> None:
+    """The status is all that is looked at: a receiver cannot fill the pod with what it says besides."""
+    cut = asyncio.Event()
+
+    async def endless(exchange: Exchange) -> None:
+        await exchange.read()
+        try:
+            await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % ENDLESS)
+            for _ in range(ENDLESS >> 16):
+                await exchange.send(bytes(1 << 16))
+        except ConnectionError:
+            cut.set()
+
+    tracing()
+    collector.script(endless)
+    async with sidecar() as running:
+        await running.get(b"/", SAMPLED)
+        await until_exported(running, "ok")
+        async with asyncio.timeout(PATIENCE):
+            await cut.wait()
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 0\r\n\r\n", b"Content-Length: 2\r\n\r\n{}"])
+async def test_one_connection_carries_one_export_after_the_other(
+    sidecar: Start, collector: Collector, tracing: Environ, body: bytes
+) -> None:
+    """Whether the receiver says something besides or not."""
+    tracing()
+    collector.script(*[b"HTTP/1.1 200 OK\r\n" + body] * 3)
+    async with sidecar() as running:
+        for count in (1, 2, 3):
+            await running.get(b"/", SAMPLED)
+            await collector.reached(count)
+    assert {request.connection for request in collector.requests[:3]} == {1}
+
+
+async def test_a_redirection_is_no_export(sidecar: Start, collector: Collector, tracing: Environ) -> None:
+    """Nobody has taken the spans, so it is told as any other failure; what is asked for there is not sent."""
+    tracing()
+    collector.script(b"HTTP/1.1 307 Elsewhere\r\nLocation: /v1/traces\r\nContent-Length: 0\r\n\r\n")
+    async with sidecar() as running:
+        await running.get(b"/", SAMPLED)
+        await until_exported(running, "failed")
+    assert [line["error"] for line in running.events("export_down")] == ["HTTP 307"]
+
+
 async def metric(running: Running, name: str) -> float:
     text = (
         await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -1,5 +1,6 @@
 """OpenTelemetry's standard variables, as far as they are ours to read; the exporter reads its own."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
@@ -22,6 +23,7 @@ _OF_SIGNAL = {
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
     ),
 }
+_NUMBER = re.compile("[0-9]{1,10}")
 _DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
 
 
@@ -69,7 +71,7 @@ class _Reader:
 
     def positive(self, name: str, default: int, most: int = 2**31) -> int:
         text = self.text(name)
-        if not text or (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        if not text or (_NUMBER.fullmatch(text) and 1 <= int(text) <= most):
             return int(text or default)
         return self.refuse(name, f"must be a whole number from 1 to {most}: {default} is taken", default)
 

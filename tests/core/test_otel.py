@@ -44,6 +44,7 @@ def test_what_is_exported(environ: Mapping[str, str], signals: set[str]) -> None
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000000000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "9" * 5000),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "many"),
         ("OTEL_BSP_SCHEDULE_DELAY", "\u0663"),
     ],

@@ -14,8 +14,15 @@ Report = Callable[[Signal, str], None]
 """Told, from any thread, of each export: its signal and what went wrong, "" for nothing."""
 
 
+MOST_READ = 64 << 10
+"""Bytes of an answer that are read, so that its connection can be used again; longer ones are cut off."""
+
+
 class Session(requests.Session):
-    """Remembers how the last request went, in words that quote nobody: addresses may hold passwords."""
+    """Remembers how the last request went, in words that quote nobody: addresses may hold passwords.
+
+    Of an answer only the status counts.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,13 +30,18 @@ class Session(requests.Session):
         self.last = ""
 
     def request(self, *arguments: object, **named: object) -> requests.Response:
-        """See requests."""
+        """See requests. Raises RequestException for a redirection: nobody took what was sent."""
+        named["stream"] = True
         try:
             response = super().request(*arguments, **named)  # type: ignore[arg-type]  # passed on as they are
+            with response:
+                response.raw.read1(MOST_READ)
         except Exception as error:
             self.last = type(error).__name__
             raise
         self.last = f"HTTP {response.status_code}"
+        if 300 <= response.status_code < 400:
+            raise requests.RequestException(self.last)
         return response
 
 
