@@ -26,6 +26,22 @@ def with_token(
     }
 
 
+# Starting
+
+
+@pytest.mark.parametrize("variable", ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_PYTHON_METER_PROVIDER"])
+async def test_a_variable_that_the_exporters_library_cannot_use_keeps_no_sidecar_from_starting(
+    file: File, upstream: Upstream, variable: str
+) -> None:
+    """It says which, where the library does, and never what is in it; requests are served."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url, variable: "canary"}
+    async with serving(await spawn(file, {"routes": [route(upstream)]}, environ=environ)) as process:
+        line = await process.logs("setting_ignored")
+        assert await process.get() == (200, b"ok")
+    assert line["variable"] in (variable, "OTEL_*")
+    assert b"canary" not in process.stdout
+
+
 # Reloading
 
 

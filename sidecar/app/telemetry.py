@@ -15,7 +15,7 @@ from sidecar.core.events import SettingIgnored, Stopped
 from sidecar.core.instruments import Family, PoolReadings, Readings
 from sidecar.core.journal import Journals, Listener
 from sidecar.core.metrics import Metrics
-from sidecar.core.otel import read_otel
+from sidecar.core.otel import read_otel, unusable
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.routes import Origin
 from sidecar.core.settings import Config
@@ -45,10 +45,14 @@ class Telemetry:
         form = lines(config.log_format, descriptor, os.environ)
         self._logs = Logs(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
         self._logs.use(config.log_level, config.log_requests)
-        self._otel = read_otel(os.environ)
+        otel = read_otel(os.environ)
+        self._ignored = otel.ignored
         self._exports: Exports | None = None
-        if self._otel.signals:
-            self._exports = Exports(self._otel, clock=clock, environ=os.environ, instance=self.instance)
+        if otel.signals:
+            try:
+                self._exports = Exports(otel, clock=clock, environ=os.environ, instance=self.instance)
+            except Exception as error:  # noqa: BLE001  the library reads many more variables, and raises what it likes
+                self._ignored += (unusable(error),)
         spans = self._exports.spans if self._exports is not None else None
         self.tracer = self._exports.tracer if self._exports is not None else None
         """None while nothing is traced."""
@@ -75,7 +79,7 @@ class Telemetry:
 
     async def export(self, readings: Callable[[], Readings]) -> None:
         """Send metrics where they are to be sent, for ever."""
-        for ignored in self._otel.ignored:
+        for ignored in self._ignored:
             self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
         if self._exports is not None:
             await self._exports.run(lambda: self._families(readings()), self.journal)

@@ -23,6 +23,7 @@ _OF_SIGNAL = {
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
     ),
 }
+_VARIABLE = re.compile("OTEL_[A-Z_]+")
 _NUMBER = re.compile("[0-9]{1,10}")
 _DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
 
@@ -96,6 +97,13 @@ def read_otel(environ: Mapping[str, str]) -> OtelSettings:
         ),
         ignored=tuple(reader.ignored) if _asked(reader) else (),
     )
+
+
+def unusable(error: Exception) -> Ignored:
+    """Say which variable the library stumbled over, as far as it names one; never what is in it."""
+    named = _VARIABLE.search(str(error))
+    why = f"OpenTelemetry's library cannot use it ({type(error).__name__}): nothing is exported"
+    return Ignored(named[0] if named is not None else "OTEL_*", why)
 
 
 def _asked(reader: _Reader) -> bool:
