@@ -38,7 +38,11 @@ T = TypeVar("T")
 
 
 class Link:
-    """One client with its breaker. Nothing here raises; None says that there is no answer."""
+    """One client with its breaker. Nothing here raises; None says that there is no answer.
+
+    A Cluster has one breaker for all its nodes: while one of them is dead, a pod that wants several of its keys in
+    a row leaves the others alone too, until a probe is answered a second later.
+    """
 
     def __init__(
         self, client: Client, *, key_prefix: str, clock: Clock, randomness: Randomness, journal: Journal
