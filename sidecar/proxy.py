@@ -181,10 +181,10 @@ class Proxy:
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
             _note(record, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
-        if not relay.reach(pool):
+        if not relay.reach(pool, target):
             await relay.connect()
             token = await self._still_good(wanted, token, record)
-        answer = await relay.send(target, token, route.idle_timeout)
+        answer = await relay.send(token, route.idle_timeout)
 
         if wanted is not None and token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
@@ -194,9 +194,9 @@ class Proxy:
                 record.attempts = 2
                 _note(record, successor, successor.source)
                 try:
-                    if not relay.reach(pool):
+                    if not relay.reach(pool, target):
                         await relay.connect()
-                    answer = await relay.send(target, successor, route.idle_timeout)
+                    answer = await relay.send(successor, route.idle_timeout)
                 except SidecarError:
                     self._tell_second(route, successor, record, "failed")
                     raise

@@ -249,6 +249,24 @@ async def test_with_tracing_off_the_clients_context_passes_as_it_is(
     assert b"trace" not in upstream.requests[2].head.raw.replace(b"tracestate", b"")
 
 
+async def test_an_upstream_that_cannot_be_reached_is_a_span_too(
+    sidecar: Start, upstream: Upstream, collector: Collector, tracing: Environ
+) -> None:
+    """It names the address; and what the route's query was is not told."""
+    tracing()
+    async with sidecar() as running:
+        await running.get(b"/warm")
+        await upstream.stop()
+        async with asyncio.timeout(PATIENCE):
+            while (await running.get(b"/x?canary", SAMPLED)).status != 502:
+                pass
+        await collector.until(lambda: len(sends(of_trace(collector.spans))) >= 1)
+    client = sends(of_trace(collector.spans))[-1]
+    assert of(client)["error.type"] == "upstream_unreachable"
+    assert of(client)["url.full"] == f"{upstream.url}/x"
+    assert 0 < client.start_time_unix_nano <= client.end_time_unix_nano
+
+
 @pytest.mark.parametrize(
     ("sampler", "line", "flags"),
     [

@@ -156,8 +156,8 @@ async def test_the_last_bytes_wait_for_a_slow_upstream(upstream: Upstream, *, re
         request = await accepted.next_request()
         assert request is not None
         relay = Relay(accepted, request, ReplayBudget(), clock)
-        assert relay.reach(pool)
-        await relay.tunnel(await relay.send(b"/", None, 10))
+        assert relay.reach(pool, b"/")
+        await relay.tunnel(await relay.send(None, 10))
         relay.end()
         accepted.finish()
 

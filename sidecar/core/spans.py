@@ -38,7 +38,8 @@ def of_request(record: RequestRecord, trace: Trace) -> Iterator[Span]:
     """Yield the request's own span, then those of its sends and waits."""
     yield _of_whole(record, trace)
     for resend, (hop, send) in enumerate(zip(trace.hops, _sends(record), strict=False)):
-        yield _of_send(record, trace, hop, send, resend)
+        if send.at:  # else it came to nothing before anything was sent
+            yield _of_send(record, trace, hop, send, resend)
     for wait in trace.waits:
         yield Span(
             name="wait for token",

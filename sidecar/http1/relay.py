@@ -38,7 +38,9 @@ class Relay:
         "_clock",
         "_connection",
         "_pool",
+        "_target",
         "_trace",
+        "_traceparent",
         "_upload",
         "begun",
         "hidden",
@@ -80,9 +82,11 @@ class Relay:
 
     # Sending
 
-    def reach(self, pool: Pool) -> bool:
-        """Borrow an idle connection if there is one; else one has to be opened."""
+    def reach(self, pool: Pool, target: bytes) -> bool:
+        """Begin a send of this target: borrow an idle connection if there is one; else one has to be opened."""
         self._pool = pool
+        self._target = target
+        self._traceparent = b"" if self._trace is None else self._trace.next_hop(pool.origin, target)
         self._connection = pool.take()
         return self._connection is not None
 
@@ -94,7 +98,7 @@ class Relay:
         self.sent_at = 0.0
         return connection
 
-    async def send(self, target: bytes, token: Token | None, idle_timeout: float) -> Response:
+    async def send(self, token: Token | None, idle_timeout: float) -> Response:
         """Send the request and return the answer's head. The token replaces the client's own; None leaves that.
 
         Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
@@ -103,9 +107,13 @@ class Relay:
         assert pool is not None
         assert connection is not None
         authorization = None if token is None else token.authorization
-        traceparent = b"" if self._trace is None else self._trace.next_hop(pool.origin, target)
         head = relayed_request(
-            self.request, target, pool.authority, authorization, self.hidden, traceparent=traceparent
+            self.request,
+            self._target,
+            pool.authority,
+            authorization,
+            self.hidden,
+            traceparent=self._traceparent,
         )
         try:
             answer = await self._ask(connection, head, idle_timeout)
