@@ -302,6 +302,7 @@ items:
 - {kind: Pod, spec: {containers: *c, initContainers: *v}}
 """
 REFUSED: list[tuple[str, str, Blanks, str]] = [
+    ("kind twice", "kind: Pod\nkind: Job", NATIVE, "document 1: kind: the same mapping has it twice"),
     ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: no YAML: "),
     ("control character", "a: \x07", NATIVE, "no YAML: it holds characters that YAML does not allow"),
     ("no anchor", "a: *b", NATIVE, "line 1: there is no anchor &b before *b"),

@@ -34,27 +34,15 @@ def remove(manifest: str) -> str:
 
 
 def _changed(manifest: str, change: _Change) -> str:
-    try:
-        roots = documents(manifest)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise ManifestRefused(f"{line}no YAML: {error.problem}; a template must be rendered first") from None
-    except yaml.YAMLError:
-        raise ManifestRefused("no YAML: it holds characters that YAML does not allow") from None
-    except (ValueError, RecursionError) as error:
-        raise ManifestRefused(f"no YAML that can be used: {error}") from None
     writer = Writer(manifest)
-    edits, faults, found = list[Edit](), list[str](), 0
-    for number, root in enumerate(roots, start=1):
+    edits, faults, found = list[Edit](), list[str](), False
+    for number, root in enumerate(_roots(manifest), start=1):
         if root is None:
             continue
         try:
             here = list(pods(root))
-            found += len(here)
-            changes = [each for pod in here for each in change(pod, writer)]
-            check_sharing(here, [node for node, _ in changes])
-            edits += [edit for _, edit in changes]
+            found = found or bool(here)
+            edits += _edits(here, change, writer)
         except Refused as refused:
             faults.append(f"document {number}{_named(root)}: {refused}")
         except RecursionError:
@@ -66,11 +54,34 @@ def _changed(manifest: str, change: _Change) -> str:
     return applied(manifest, edits)
 
 
+def _roots(manifest: str) -> list[Node | None]:
+    try:
+        return documents(manifest)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ManifestRefused(f"{line}no YAML: {error.problem}; a template must be rendered first") from None
+    except yaml.YAMLError:
+        raise ManifestRefused("no YAML: it holds characters that YAML does not allow") from None
+    except (ValueError, RecursionError) as error:
+        raise ManifestRefused(f"no YAML that can be used: {error}") from None
+
+
+def _edits(found: list[Pod], change: _Change, writer: Writer) -> list[Edit]:
+    """Return the changes of a document's pods. Raises Refused."""
+    changes = [each for pod in found for each in change(pod, writer)]
+    check_sharing(found, [node for node, _ in changes])
+    return [edit for _, edit in changes]
+
+
 def _named(root: Node) -> str:
-    metadata = entry(root.meant, "metadata")
-    name = text(metadata.meant, "name") if metadata else ""
-    kind = text(root.meant, "kind")
-    return f" ({f'{kind} {name}'.strip()})" if kind or name else ""
+    try:
+        metadata = entry(root.meant, "metadata")
+        name = text(metadata.meant, "name") if metadata else ""
+        words = f"{text(root.meant, 'kind')} {name}".strip()
+    except Refused:  # it has a key twice, as we are about to tell
+        words = ""
+    return f" ({words})" if words else ""
 
 
 def _add(pod: Pod, writer: Writer, sidecar: Sidecar, *, native: bool) -> Iterator[tuple[Node, Edit]]:
@@ -85,28 +96,31 @@ def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
     """Raise Refused where the sidecar cannot be in this pod."""
     if not native and pod.kind in {"Job", "CronJob"}:
         raise Refused(f"{pod.path}: a Job would never end beside a classic container: leave --classic out")
-    if text(pod.spec, "hostNetwork") == "true" and any(
-        "listens for" in use for use in sidecar.ports.values()
-    ):
+    if sidecar.on_network and text(pod.spec, "hostNetwork").lower() in {"true", "yes", "on"}:
         raise Refused(
             f"{pod.path}.hostNetwork: every process of the node could use the tokens; listen on unix: (--listen)"
         )
     if not pod.items("containers"):
         raise Refused(f"{pod.path}.containers: the pod has none")
     for path, container in pod.containers():
-        if text(container, "name") == sidecar.container["name"]:
-            raise Refused(f"{path}: a container of that name is there, and not ours: rename it")
-        ports = entry(container, "ports")
-        for number, port in enumerate(ports.meant.children if ports else ()):
-            taken = text(port.meant, "containerPort")
-            if taken.isdecimal() and int(taken) in sidecar.ports:
-                raise Refused(f"{path}.ports[{number}]: {taken} is {sidecar.ports[int(taken)]}")
+        _check_name(path, container, "container", {sidecar.container["name"]})
+        _check_ports(path, container, sidecar)
     names = {volume["name"] for volume in sidecar.volumes}
     for number, volume in enumerate(pod.items("volumes")):
-        if text(volume, "name") in names:
-            raise Refused(
-                f"{pod.path}.volumes[{number}]: a volume of that name is there, and not ours: rename it"
-            )
+        _check_name(f"{pod.path}.volumes[{number}]", volume, "volume", names)
+
+
+def _check_name(path: str, item: Node, kind: str, ours: set[str]) -> None:
+    if text(item, "name") in ours:
+        raise Refused(f"{path}: a {kind} of that name is there, and not ours: rename it")
+
+
+def _check_ports(path: str, container: Node, sidecar: Sidecar) -> None:
+    ports = entry(container, "ports")
+    for number, port in enumerate(ports.meant.children if ports else ()):
+        taken = text(port.meant, "containerPort")
+        if taken.isdecimal() and int(taken) in sidecar.ports:
+            raise Refused(f"{path}.ports[{number}]: {taken} is {sidecar.ports[int(taken)]}")
 
 
 def _take(pod: Pod, writer: Writer) -> Iterator[tuple[Node, Edit]]:
