@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,40 @@ def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blank
     except ManifestRefused as error:
         reason = str(error)
         assert ("it is null" in reason and "null" in text) or "end the file with a line break" in reason
+
+
+PIECES = [
+    *"\t\r:,[]{}'\"",
+    "\n",
+    "  ",
+    "- ",
+    "? ",
+    "# c\n",
+    "null",
+    "&a ",
+    "*a",
+    "<<: *a\n",
+    "!!seq ",
+    "---\n",
+    "kind: Job\n",
+]
+PARTS = st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(["", *PIECES]))
+SHORT = [text for text in map(manifest, MANIFESTS) if len(text) < 2000]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(SHORT), st.lists(PARTS, min_size=1, max_size=3), st.sampled_from([NATIVE, CLASSIC]))
+def test_a_damaged_manifest_is_refused_or_given_back(
+    text: str, parts: list[tuple[float, int, str]], blanks: Blanks
+) -> None:
+    """Whatever was cut out of it and put in: there is no third way."""
+    for place, length, piece in parts:
+        start = int(place * len(text))
+        text = text[:start] + piece + text[start + length :]
+    with suppress(ManifestRefused):
+        out = inject(text, blanks)
+        assert inject(out, blanks) == out
+        assert remove(out) == text
 
 
 # Refused
