@@ -5,7 +5,7 @@ import io
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +23,10 @@ from tests.aws import Aws
 from tests.conftest import Running, Start
 from tests.fleet import Fleet, Pod
 from tests.otlp import Collector
+from tests.processes import File, Process, route, serving, spawn
 from tests.redis_server import RedisServer
 from tests.servers import Exchange, Upstream, refusal
-from tests.wire import PATIENCE, ask
+from tests.wire import PATIENCE, Client, WireError, ask
 
 A, B = "canary-token-1", "canary-token-2"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -405,6 +406,28 @@ async def test_a_bug_is_counted(tmp_path: Path, plain: dict[str, object]) -> Non
     with (tmp_path / "log").open("wb") as log:
         async with on_its_own(tmp_path, plain, log.fileno()) as pod, moving(pod, "sidecar_bugs_total"):
             await pod.app.try_reload(trip)
+
+
+@moves(instruments.NO_DESCRIPTORS)
+async def test_a_process_without_a_free_descriptor_counts_that(file: File, upstream: Upstream) -> None:
+    """It is told of in the log at the same moment; read when there is one again."""
+    child = await spawn(file, {"routes": [route(upstream)]}, shell="ulimit -Sn 64; ulimit -Hn 64")
+    async with serving(child) as process:
+        async with AsyncExitStack() as clients:
+            for _ in range(64):
+                await clients.enter_async_context(await Client.connect(process.address))
+            await process.logs("out_of_descriptors")
+        async with asyncio.timeout(4 * PATIENCE):
+            while b"\nsidecar_descriptors_exhausted_total 1.0\n" not in await page_of(process):
+                await asyncio.sleep(0.01)
+
+
+async def page_of(process: Process) -> bytes:
+    """Its metrics, empty while it cannot be asked."""
+    try:
+        return (await process.page(b"/metrics"))[1]
+    except (OSError, WireError):
+        return b""
 
 
 @moves(instruments.BUILD)
