@@ -1,7 +1,6 @@
 """Sidecars that share a Redis: who fetches, and what a refusal in one of them means for all."""
 
 import asyncio
-import signal
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -11,7 +10,7 @@ import pytest
 
 from tests.authorization import AuthorizationServer, json_answer
 from tests.fleet import ENVIRON, Fleet
-from tests.processes import PIPE, ROOT, Load, get, until
+from tests.processes import PIPE, ROOT, Load, get, until, watching
 from tests.redis_server import RedisServer
 from tests.servers import INVALID_TOKEN, Exchange, Script, Upstream, refusal
 from tests.wire import PATIENCE, Client
@@ -108,19 +107,19 @@ class TestSharing:
     ) -> None:
         """kill -9 in the middle of its fetch costs the others one lease time."""
         authorization_server.hold = asyncio.Event()
-        holder = await asyncio.create_subprocess_exec(
+        child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar", "run", "-c", str(fleet.config)),
             cwd=ROOT,
             env=ENVIRON,
             stdout=PIPE,
         )
-        await authorization_server.reached(1)
-        pods = await fleet.start(3, joined=False)
-        calls = [asyncio.create_task(pod.get()) for pod in pods]
-        await asyncio.sleep(0.2)
-        assert len(authorization_server.requests) == 1
-        holder.send_signal(signal.SIGKILL)
-        await holder.wait()
+        async with watching(child) as holder:
+            await authorization_server.reached(1)
+            pods = await fleet.start(3, joined=False)
+            calls = [asyncio.create_task(pod.get()) for pod in pods]
+            await asyncio.sleep(0.2)
+            assert len(authorization_server.requests) == 1
+            holder.kill()
         authorization_server.hold.set()
         began = asyncio.get_running_loop().time()
         assert await asyncio.gather(*calls) == [200] * 3
