@@ -187,6 +187,21 @@ async def test_status_shows_hostile_text_harmlessly(admin: Admin) -> None:
     assert "\\x1b]0;owned" in done.out
 
 
+async def test_status_reckons_with_no_number_that_is_none(admin: Admin) -> None:
+    """Numbers as long as JSON lets them be, infinite ones and none at all."""
+    for number in (10**400, -(10**400), float("inf"), float("nan")):
+        row = dict.fromkeys(
+            ("requests", "errors", "rate", "latency", "expires_in", "since", "count", "last"), number
+        )
+        admin.shown = {
+            "uptime": number,
+            "at": number,
+            **{of: [row] for of in ("routes", "tokens", "health", "events")},
+        }
+        done = await command("status", "--admin", admin.url)
+        assert (done.code, done.err) == (0, "")
+
+
 async def test_status_watches_until_ctrl_c(admin: Admin) -> None:
     """Each look is written over the one before; a sidecar that goes away may come back; the end is clean."""
     async with on_terminal("status", "--admin", admin.url, "--watch", "0.1", rows=10) as screen:

@@ -220,6 +220,22 @@ async def test_explain_believes_a_callers_token_without_asking_for_keys(file: Fi
     assert (await told(tid="a:b"))["answer"]["status"] == 400
 
 
+async def test_explain_knows_how_long_a_head_may_be(file: File) -> None:
+    """431 beyond that, as the proxy answers."""
+    file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')
+    for size, code in ((32_000, 0), (66_000, 1)):
+        done = await command("explain", "-c", str(file.path), "-H", f"X-Long: {size * 'x'}", "GET", "/")
+        assert (done.code, "431 fields_too_large" in done.out) == (code, code == 1)
+
+
+async def test_explain_ends_no_head_before_its_end(file: File) -> None:
+    """An empty field, such as of a shell variable that is not set, would hide those behind it."""
+    file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')
+    done = await command("explain", "-c", str(file.path), "-H", "", "-H", "X-Other: 1", "GET", "/")
+    assert (done.code, done.out) == (2, "")
+    assert "one line each" in done.err
+
+
 @pytest.mark.parametrize("url", ["https://127.0.0.1/x", "ftp://x", "http:///x"])
 async def test_explain_wants_a_url_that_the_sidecar_could_be_asked_for(file: File, url: str) -> None:
     """Wrong usage, before anything is looked at."""

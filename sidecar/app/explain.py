@@ -24,7 +24,7 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import Config
 from sidecar.core.tenants import Tenants
 from sidecar.core.token import Presented, TokenRequest
-from sidecar.http1.message import Request, parse_request
+from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
 from sidecar.http1.onward import relayed_request
 from sidecar.proxy import Table
 
@@ -113,6 +113,8 @@ async def explain(config: Config, head: bytes) -> Explanation:
     record = RequestRecord(clock.now(), "", "", "", "")
     routes: Sequence[RouteTried] = ()
     try:
+        if len(head.removesuffix(b"\r\n\r\n")) > MAX_HEAD and (fault := early_fault(head)) is not None:
+            raise fault
         request = parse_request(head)
         try:
             route, target = table.match(request, record)

@@ -69,7 +69,7 @@ def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
     if not any(field.partition(":")[0].lower() == "host" for field in fields):
         fields = [f"Host: {host}", *fields]
     lines = [f"{method} {target} HTTP/1.1", *fields]
-    if any(set(line) & {"\r", "\n"} for line in lines):
+    if any(not line or set(line) & {"\r", "\n"} for line in lines):
         raise ValueError("a header field, the method and the URL are one line each")
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("utf-8", "surrogateescape")
 

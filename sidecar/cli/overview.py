@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import TypeGuard
 
 from sidecar.cli.terminal import Cell, Colour, Terminal, harmless
 
@@ -17,6 +18,7 @@ _COLOURS: Mapping[str, Colour] = {
     "up": "green", "down": "red", "unknown": "dim", "aging": "yellow", "missing": "red",
     "warning": "yellow", "error": "red", "debug": "dim",
 }  # fmt: skip
+_MOST = 1e15
 _UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "m"))
 
 
@@ -149,16 +151,21 @@ def _text(one: _Members, name: str) -> str:
 
 def _number(one: _Members, name: str) -> float:
     value = one.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return value if _is_number(value) else 0.0
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Tell whether it can be reckoned with; JSON knows numbers that no float can be."""
+    return isinstance(value, int | float) and abs(value) < _MOST
 
 
 def _milliseconds(value: object) -> str:
-    return f"{value * 1000:.3g} ms" if isinstance(value, int | float) else "-"
+    return f"{value * 1000:.3g} ms" if _is_number(value) else "-"
 
 
 def _span(value: object) -> str:
     """Seconds as people say them: `42 s`, `3 m`, `5 h`, `2 d`."""
-    if not isinstance(value, int | float):
+    if not _is_number(value):
         return "-"
     for size, unit in _UNITS:
         if value >= size:
@@ -167,6 +174,6 @@ def _span(value: object) -> str:
 
 
 def _clock(value: object) -> str:
-    if not isinstance(value, int | float) or not 0 <= value < 1e11:
+    if not _is_number(value) or not 0 <= value < 1e11:
         return "-"
     return time.strftime("%H:%M:%S", time.gmtime(value))
