@@ -1,4 +1,4 @@
-# Every target but help prepares .venv by itself and installs again only when pyproject.toml changed.
+# What needs .venv prepares it, and installs again only when pyproject.toml changed.
 PYTHON ?= python3.11
 MINUTES ?= 10
 VENV := .venv
