@@ -1,17 +1,20 @@
 """A process that holds what a sidecar keeps of many callers or tenants: `python -m tests.identities WHO COUNT SIZE`.
 
-Prints by how many bytes its memory has grown; SIZE is that of a caller's token and of ours.
+Prints by how many bytes its memory has grown; SIZE is that of a caller's token and of ours. For `strangers`, callers
+too, there is none.
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from sidecar.adapters.local import Alone
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.cache import TokenCache
 from sidecar.callers import CallersByToken
+from sidecar.core.errors import TokenRefused
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Revocations
@@ -39,6 +42,13 @@ class Source:
         return bearer(secret, fetch_began=self._clock.now(), life=3600, leeway=60, labels=labels)
 
 
+class Nobody:
+    """Gives nobody a token."""
+
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
+        raise TokenRefused("no such user", "invalid_grant")
+
+
 def tenants() -> Name:
     token = TokenRequest("api", "app", "app", token_endpoint="https://auth.test/token")
     route, known = Route("api", ORIGIN, token=token), Tenants(TenantRule(path=True))
@@ -63,7 +73,7 @@ def callers(clock: SystemClock, size: int) -> Name:
 async def growth(who: str, count: int, size: int) -> int:
     clock = SystemClock()
     cache = TokenCache(
-        source=Source(clock, size),
+        source=Nobody() if who == "strangers" else Source(clock, size),
         fleet=Alone(),
         revocations=Revocations(),
         clock=clock,
@@ -73,10 +83,14 @@ async def growth(who: str, count: int, size: int) -> int:
     name = tenants() if who == "tenants" else callers(clock, size)
     before = resident(os.getpid())
     for number in range(count):
-        await cache.token(await name(number))
+        with suppress(TokenRefused):
+            await cache.token(await name(number))
     grown = resident(os.getpid()) - before
-    latest = await cache.token(await name(count - 1))
-    assert latest.secret.reveal() == f"{count:0{size}}"  # what came last is still there
+    if who == "strangers":
+        assert next(cache.status(clock.now())).state == "missing"  # what came last is still known
+    else:
+        latest = await cache.token(await name(count - 1))
+        assert latest.secret.reveal() == f"{count:0{size}}"
     return grown
 
 

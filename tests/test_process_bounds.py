@@ -68,11 +68,16 @@ def to(upstream: bulk.Upstream) -> Mapping[str, object]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("who", "count", "size"),
-    [("callers", IDENTITIES, 700), ("tenants", IDENTITIES, 700), ("callers", 2000, 60_000)],
-    ids=["callers", "tenants", "large tokens"],
+    [
+        ("callers", IDENTITIES, 700),
+        ("tenants", IDENTITIES, 700),
+        ("callers", 2000, 60_000),
+        ("strangers", 2000, 60_000),
+    ],
+    ids=["callers", "tenants", "large tokens", "large tokens in vain"],
 )
 async def test_b84_what_is_kept_of_identities_is_bounded(who: str, count: int, size: int) -> None:
-    """Each has a token of its own, and a caller's is kept beside ours: in bytes, not in entries alone."""
+    """In bytes, not in entries alone: tokens of ours beside those of callers, and why there are none for others."""
     command = (sys.executable, "-m", "tests.identities", who, str(count), str(size))
     child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE)
     async with watching(child):

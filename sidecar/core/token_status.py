@@ -7,7 +7,7 @@ from typing import Literal
 from sidecar.core.cooldown import CoolDowns
 from sidecar.core.memory import Held, Lru
 from sidecar.core.selectors import Selector
-from sidecar.core.token import Freshness, TokenOrigin, TokenRequest
+from sidecar.core.token import Freshness, Labels, TokenOrigin, TokenRequest
 
 REMEMBERED = 600.0
 """Seconds after which a failure nobody has met again is no news."""
@@ -41,8 +41,14 @@ class TokenStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
-    request: TokenRequest
+class Trouble:
+    """Why a key cannot be loaded. Of its request only what is told: that may hold a caller's token."""
+
+    key: str
+    token: str
+    service: str
+    tenant: str
+    labels: Labels
     why: str
     since: float
     last: float
@@ -52,13 +58,22 @@ class Troubles:
     """Which of at most `limit` keys could not be loaded, since when and why."""
 
     def __init__(self, limit: int) -> None:
-        self._troubles: Lru[_Trouble] = Lru(limit)
+        self._troubles: Lru[Trouble] = Lru(limit)
 
     def note(self, request: TokenRequest, why: str, now: float) -> None:
         """Note a load that failed."""
-        known = self._troubles.get(request.key)
-        since = known.since if known is not None else now
-        self._troubles.put(request.key, _Trouble(request, why, since, now))
+        known = self._troubles.look(request.key)
+        trouble = Trouble(
+            key=request.key,
+            token=request.name,
+            service=request.service,
+            tenant=request.tenant,
+            labels=request.labels,
+            why=why,
+            since=known.since if known is not None else now,
+            last=now,
+        )
+        self._troubles.put(trouble.key, trouble)
 
     def end(self, key: str) -> None:
         """Note one that did not."""
@@ -69,11 +84,9 @@ class Troubles:
         known = self._troubles.look(key)
         return (known.why, known.since) if known is not None else ("", None)
 
-    def recent(self, now: float) -> Iterator[tuple[TokenRequest, str, float]]:
-        """What was met of late, the last first: the request, why, and since when."""
-        for trouble in reversed(self._troubles):
-            if now - trouble.last < REMEMBERED:
-                yield trouble.request, trouble.why, trouble.since
+    def recent(self, now: float) -> Iterator[Trouble]:
+        """What was met of late, the last first."""
+        return (trouble for trouble in reversed(self._troubles) if now - trouble.last < REMEMBERED)
 
 
 def token_statuses(
@@ -86,22 +99,22 @@ def token_statuses(
     chosen: Selector = frozenset(),
 ) -> Iterator[TokenStatus]:
     """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first."""
-    for request, why, since in troubles.recent(now):
-        held = memory.look(request.key)
-        if chosen <= request.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
+    for trouble in troubles.recent(now):
+        held = memory.look(trouble.key)
+        if chosen <= trouble.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
             yield TokenStatus(
-                token=request.name,
-                service=request.service,
-                tenant=request.tenant,
+                token=trouble.token,
+                service=trouble.service,
+                tenant=trouble.tenant,
                 state="missing",
                 fp="",
                 source="",
                 age=0.0,
                 expires_in=0.0,
                 last_used=0.0,
-                cooling=cool_downs.left(request.key, now),
-                problem=why,
-                problem_since=since,
+                cooling=cool_downs.left(trouble.key, now),
+                problem=trouble.why,
+                problem_since=trouble.since,
             )
     for held in reversed(memory):
         freshness = held.token.freshness(now)
