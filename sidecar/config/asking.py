@@ -14,10 +14,10 @@ from sidecar.config.leaves import (
     FilePath,
     Name,
     Reference,
-    SignatureAlgorithm,
     Text,
     text,
 )
+from sidecar.core.keys import Algorithm
 
 
 class AwsSecret(Node, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     passphrase: Annotated[Reference | None, Meta(description="What an encrypted PEM is opened with.")] = None
     algorithm: Annotated[
-        SignatureAlgorithm | None,
+        Algorithm | None,
         Meta(description="Signature algorithm. Absent: the JWK's own, else the usual one for the key."),
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None

@@ -1,7 +1,7 @@
 """What values are written as: names, durations, paths, and references to secrets."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -32,9 +32,6 @@ Span = Annotated[str, text("span", units.DURATION)]
 Share = Annotated[str, text("share", units.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
-SignatureAlgorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
-]  # fmt: skip
 Scope = Annotated[str, text("scope", SCOPE)]
 
 

@@ -24,6 +24,9 @@ from sidecar.config.leaves import (
 from sidecar.config.tenancy import Tenant
 from sidecar.config.tokens import TokenEntry
 from sidecar.core import addresses
+from sidecar.core.events import Level
+from sidecar.core.routes import On401
+from sidecar.core.settings import Dialect
 
 
 class Admin(Node, frozen=True, kw_only=True):
@@ -143,7 +146,7 @@ class ForeignChannel(Node, frozen=True, kw_only=True):
     """A channel on which another program tells of dead tokens."""
 
     channel: Annotated[Text, Meta(description="The Redis channel, as it is; no pattern.")]
-    dialect: Annotated[Literal["mcp-gateway", "lerian"], Meta(description="How its messages are read.")]
+    dialect: Annotated[Dialect, Meta(description="How its messages are read.")]
 
 
 class Busts(Node, frozen=True, kw_only=True):
@@ -174,7 +177,7 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     ] = None
     strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
     on_401: Annotated[
-        Literal["lenient", "strict", "ignore"],
+        On401,
         Meta(
             description="When a refusal renews the token: `lenient` also without a Bearer error, `strict` "
             'only at `error="invalid_token"`, `ignore` never.'
@@ -195,9 +198,7 @@ class Log(Node, frozen=True, kw_only=True):
     format: Annotated[
         Literal["json", "console"], Meta(description="`json` for machines, `console` for people.")
     ] = "json"
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")
-    ] = "info"
+    level: Annotated[Level, Meta(description="Least level that is written.")] = "info"
     requests: Annotated[
         Share,
         Meta(

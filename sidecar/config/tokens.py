@@ -1,7 +1,7 @@
 """What to ask an authorization server for, and how: the file's `tokens`."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -13,11 +13,12 @@ from sidecar.config.leaves import (
     FilePath,
     Name,
     Scope,
-    SignatureAlgorithm,
     Text,
     Tls,
     text,
 )
+from sidecar.core.keys import Algorithm
+from sidecar.core.token import ClientAuth, Grant
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
@@ -37,7 +38,7 @@ class Verification(Node, frozen=True, kw_only=True):
         Meta(description="URL of the issuer's public keys. Absent: as its metadata says."),
     ] = None
     algorithms: Annotated[
-        tuple[SignatureAlgorithm, ...],
+        tuple[Algorithm, ...],
         Meta(min_length=1, description="Signature algorithms that count."),
     ] = ("RS256",)
     tls: Annotated[Tls, Meta(description="How whoever publishes the keys is verified.")] = Tls()
@@ -85,7 +86,7 @@ class TokenEntry(Node, frozen=True, kw_only=True):
     needs: ClassVar[Mapping[str, str]] = {"actor": "subject"}
 
     grant: Annotated[
-        Literal["client_credentials", "token_exchange", "jwt_bearer"],
+        Grant,
         Meta(description="OAuth grant (RFC 6749 section 4.4, RFC 8693, RFC 7523)."),
     ] = "client_credentials"
     token_endpoint: Annotated[
@@ -106,14 +107,7 @@ class TokenEntry(Node, frozen=True, kw_only=True):
     ] = None
     tls: Annotated[Tls, Meta(description="How the authorization server is verified.")] = Tls()
     client_auth: Annotated[
-        Literal[
-            "client_secret_basic",
-            "client_secret_post",
-            "private_key_jwt",
-            "client_assertion_file",
-            "tls_client_auth",
-            "none",
-        ],
+        ClientAuth,
         Meta(description="How we prove who we are."),
     ] = "client_secret_basic"
     assertion_audience: Annotated[
