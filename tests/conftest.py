@@ -18,6 +18,7 @@ from tests.aws import aws as aws  # noqa: PLC0414
 from tests.aws import moto as moto  # noqa: PLC0414
 from tests.fakes import FakeClock, FixedRandomness
 from tests.fleet import Fleet
+from tests.otlp import collector as collector  # noqa: PLC0414
 from tests.processes import File
 from tests.redis_server import RedisServer
 from tests.redis_server import cluster as cluster  # noqa: PLC0414

@@ -2,9 +2,10 @@
 
 import asyncio
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+import pytest
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -76,3 +77,11 @@ class Collector(Scripted):
                 self.exports.append([metric for scope in measured.scope_metrics for metric in scope.metrics])
         else:
             self.malformed.append(f"nobody asked for {target!r}")
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    """A receiver; whatever reached it was well-formed."""
+    async with Collector() as server:
+        yield server
+        assert server.malformed == []

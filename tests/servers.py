@@ -126,6 +126,16 @@ def early(answer: bytes, *, after: int = 0) -> Script:
     return script
 
 
+def when(go: asyncio.Event, script: Script) -> Script:
+    """Do as `script` says, but not before `go`."""
+
+    async def waiting(exchange: Exchange) -> None:
+        await go.wait()
+        await (exchange.send(script) if isinstance(script, bytes) else script(exchange))
+
+    return waiting
+
+
 async def hang_up(exchange: Exchange) -> None:
     """Read the request and close without a word."""
     await exchange.read()

@@ -69,11 +69,6 @@ async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
         assert server.malformed == []
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> File:
-    return File(tmp_path / "config.yaml")
-
-
 async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
     oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
 ) -> None:

@@ -23,13 +23,6 @@ NEVER = str(3_600_000)
 
 
 @pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
-    async with Collector() as server:
-        yield server
-        assert server.malformed == []
-
-
-@pytest.fixture
 def tracing(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Environ:
     """Trace from now on, all of it by default; more variables may be set."""
 

@@ -11,7 +11,7 @@ import trustme
 
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.servers import OK, Exchange, Upstream
+from tests.servers import OK, Exchange, Upstream, when
 from tests.wire import PATIENCE, TruncatedError, ask, open_stream
 
 Route = Mapping[str, object]
@@ -190,12 +190,7 @@ async def test_b80_stopping_answers_until_nothing_is_under_way(
 ) -> None:
     """A request in flight gets its answer, late ones too; then connections end and nobody listens."""
     go = asyncio.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        await go.wait()
-        await exchange.send(OK)
-
-    upstream.script(slow)
+    upstream.script(when(go, OK))
     async with sidecar(plain, drain_timeout=drain_timeout) as running, await running.connect() as client:
         async with await running.connect() as idle:
             await client.send(running.request(b"GET", b"/"))

@@ -8,7 +8,7 @@ import pytest
 from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.servers import OK, Exchange, Upstream, refusal
+from tests.servers import OK, Exchange, Upstream, refusal, when
 from tests.wire import PATIENCE, Client
 
 Route = Mapping[str, object]
@@ -77,18 +77,13 @@ async def test_a_body_that_breaks_off_while_the_second_send_waits_in_line_is_ref
 ) -> None:
     """Not waited for: nobody will ever complete it."""
     go = asyncio.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        await go.wait()
-        await exchange.send(OK)
-
     async with (
         sidecar(*two_routes(upstream, max_connections=2)) as running,
         await running.connect() as client,
     ):
         await running.get()
         authorization_server.hold = asyncio.Event()
-        upstream.script(refuse_at_once, slow, slow)
+        upstream.script(refuse_at_once, when(go, OK), when(go, OK))
         await client.send(running.request(b"POST", b"/", b"Content-Length: 10") + b"hello")
         await authorization_server.reached(2)
         others = [asyncio.create_task(running.get(b"/plain")) for _ in range(2)]
@@ -131,12 +126,7 @@ async def test_whoever_waits_for_a_connection_goes_before_whoever_comes_later(
 ) -> None:
     """A client that pipelines cannot keep the only connection to itself."""
     go = asyncio.Event()
-
-    async def first(exchange: Exchange) -> None:
-        await go.wait()
-        await exchange.send(OK)
-
-    upstream.script(first)
+    upstream.script(when(go, OK))
     async with (
         sidecar({**plain, "max_connections": 1}) as running,
         await running.connect() as greedy,

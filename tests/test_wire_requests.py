@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.conftest import Running
-from tests.servers import OK, Exchange, Upstream
+from tests.servers import OK, Exchange, Upstream, when
 from tests.wire import Fields
 
 HOP_BY_HOP = (
@@ -216,12 +216,7 @@ async def test_every_split_gives_the_same_refusal(relay: Running, upstream: Upst
 async def test_pipelined_requests_are_answered_in_order(relay: Running, upstream: Upstream) -> None:
     """Fifty requests in one segment, the first one slow: fifty answers, each to its own request."""
     go = asyncio.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        await go.wait()
-        await echo_target(exchange)
-
-    upstream.script(slow, *[echo_target] * 49)
+    upstream.script(when(go, echo_target), *[echo_target] * 49)
     async with await relay.connect() as client:
         await client.send(b"".join(relay.request(b"GET", b"/%d" % number) for number in range(50)))
         await upstream.reached(1)

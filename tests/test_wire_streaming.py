@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Running
 from tests.fakes import settle
-from tests.servers import OK, Exchange, Upstream, early
+from tests.servers import OK, Exchange, Upstream, early, when
 from tests.wire import PATIENCE, Client, TruncatedError
 
 BLOCK = bytes(range(256)) * 256
@@ -250,12 +250,7 @@ async def test_a_client_that_leaves_stops_an_endless_answer(relay: Running, upst
 async def test_a_half_closed_client_gets_its_answer(relay: Running, upstream: Upstream) -> None:
     """A client that has nothing more to send may still be reading."""
     go = asyncio.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        await go.wait()
-        await exchange.send(OK)
-
-    upstream.script(slow)
+    upstream.script(when(go, OK))
     async with await relay.connect() as client:
         await client.send(relay.request(b"GET", b"/"))
         await client.half_close()

@@ -10,7 +10,7 @@ import pytest
 from sidecar.config import load
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.servers import Exchange, Upstream
+from tests.servers import Exchange, Upstream, when
 from tests.tunnels import BLOCK, BOUND, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
 from tests.wire import PATIENCE
 
@@ -71,14 +71,8 @@ async def test_a_client_that_has_ended_its_way_before_the_switch_still_listens(
     relay: Running, upstream: Upstream
 ) -> None:
     """Its end travels behind its early bytes."""
-    go = asyncio.Event()
-
-    async def late(exchange: Exchange) -> None:
-        await go.wait()
-        await ends(exchange)
-
-    ends = Ends()
-    upstream.script(late)
+    go, ends = asyncio.Event(), Ends()
+    upstream.script(when(go, ends))
     async with await relay.connect() as client:
         await client.send(relay.request(b"GET", b"/", *OFFER) + b"early")
         await client.half_close()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
-from tests.servers import OK, Exchange, Upstream, closing, refusal
+from tests.servers import OK, Exchange, Upstream, closing, refusal, when
 from tests.tunnels import (
     ACCEPT,
     BLOCK,
@@ -220,14 +220,8 @@ async def test_bytes_behind_either_head_are_the_tunnels(relay: Running, upstream
 
 async def test_many_early_bytes_are_kept_within_bounds(relay: Running, upstream: Upstream) -> None:
     """The client is held up until the upstream has agreed; then everything arrives."""
-    go = asyncio.Event()
-
-    async def late(exchange: Exchange) -> None:
-        await go.wait()
-        await ends(exchange)
-
-    ends = Ends()
-    upstream.script(late)
+    go, ends = asyncio.Event(), Ends()
+    upstream.script(when(go, ends))
     async with await relay.connect() as client:
         await client.send(relay.request(b"GET", b"/", *OFFER))
         await upstream.reached(1)
