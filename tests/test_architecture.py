@@ -84,3 +84,15 @@ print(*{{name.partition('.')[0] for name in sys.modules}})
 """
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert WITHOUT & set(loaded.stdout.split()) == set()
+
+
+def test_a_member_of_a_fleet_loads_redis_py_without_what_that_would_take_along() -> None:
+    """OpenTelemetry's SDK is installed, and redis-py loads it on sight; who exports can still load it later."""
+    program = """
+import sys
+import sidecar.app.member
+print(*{name.partition('.')[0] for name in sys.modules})
+import opentelemetry.sdk.metrics
+"""
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert {"redis", "opentelemetry"} & set(loaded.stdout.split()) == {"redis"}
