@@ -230,6 +230,20 @@ async def test_one_connection_too_many_is_closed_and_a_place_is_free_again_later
     refused[1].close()
 
 
+async def test_who_never_ends_a_bust_is_no_bug_of_ours() -> None:
+    """It is cut off; nothing is bust, and nobody is told to report anything."""
+    state, journal = State(), RecordingJournal()
+    server = await admin.start(state, "127.0.0.1:0", journal, bind, lifetime=0.2)
+    host, port = server.address.rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n"
+    writer.write(f"POST /bust HTTP/1.1\r\n{fields}\r\n{{".encode())
+    assert await closed(reader)
+    writer.close()
+    await server.close()
+    assert (state.busted, journal.events) == ([], [])
+
+
 async def test_a_silent_connection_is_cut_off() -> None:
     """Nobody holds a place for longer than a connection's lifetime."""
     server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind, lifetime=0.05)

@@ -101,6 +101,8 @@ def _router(
             return problem(405, Allow=", ".join(at.methods))
         try:
             return await at.answer(request)
+        except ConnectionError:
+            return problem(408)  # to nobody: whoever asked has left, or took too long
         except Exception as error:  # noqa: BLE001  a bug in one answer must not end the server
             journal.tell(Failed.of(f"admin {request.path}", error))
             return problem(500)
