@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan, nan
 from typing import get_args
 
 from sidecar.core.events import Signal
@@ -76,6 +77,13 @@ class _Reader:
             return int(text or default)
         return self.refuse(name, f"must be a whole number from 1 to {most}: {default} is taken", default)
 
+    def number(self, name: str, default: float) -> float:
+        """Return NaN for what is none."""
+        try:
+            return float(self.text(name) or default)
+        except ValueError:
+            return nan
+
     def refuse(self, name: str, reason: str, instead: int) -> int:
         self.ignored.append(Ignored(name, reason))
         return instead
@@ -85,6 +93,7 @@ def read_otel(environ: Mapping[str, str]) -> OtelSettings:
     """Read the variables. As the specification wants, one that cannot be used is ignored, and told of."""
     reader = _Reader(environ)
     signals: set[Signal] = {signal for signal in get_args(Signal) if _is_on(reader, signal)}
+    _look_at_the_exporters_own(reader)
     queue = reader.positive("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 65_536)
     return OtelSettings(
         signals=frozenset(signals),
@@ -133,6 +142,16 @@ def _is_on(reader: _Reader, signal: Signal) -> bool:
     return True
 
 
+def _look_at_the_exporters_own(reader: _Reader) -> None:
+    """Tell of those for which it takes its default without a word."""
+    for of in ("OTLP_", "OTLP_METRICS_", "OTLP_TRACES_"):
+        timeout, compression = f"OTEL_EXPORTER_{of}TIMEOUT", f"OTEL_EXPORTER_{of}COMPRESSION"
+        if isnan(reader.number(timeout, 10.0)):
+            reader.ignored.append(Ignored(timeout, "must be a number of seconds: 10 is taken"))
+        if reader.text(compression).lower() not in ("", "none", "gzip", "deflate"):
+            reader.ignored.append(Ignored(compression, "must be gzip, deflate or none: none is taken"))
+
+
 def _sampler(reader: _Reader) -> Sampler:
     name = reader.text("OTEL_TRACES_SAMPLER").lower() or _DEFAULT_SAMPLER
     known: tuple[SamplerName, ...] = get_args(SamplerName)
@@ -144,11 +163,7 @@ def _sampler(reader: _Reader) -> Sampler:
 
 
 def _ratio(reader: _Reader) -> float:
-    text = reader.text("OTEL_TRACES_SAMPLER_ARG")
-    try:
-        ratio = float(text or 1.0)
-    except ValueError:
-        ratio = -1.0
+    ratio = reader.number("OTEL_TRACES_SAMPLER_ARG", 1.0)
     if 0.0 <= ratio <= 1.0:
         return ratio
     reader.ignored.append(Ignored("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1: 1 is taken"))

@@ -46,6 +46,10 @@ def test_what_is_exported(environ: Mapping[str, str], signals: set[str]) -> None
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000000000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "9" * 5000),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "many"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "long"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "br"),
         ("OTEL_BSP_SCHEDULE_DELAY", "\u0663"),
     ],
 )
