@@ -442,6 +442,28 @@ class TestABusyLoop:
                     alarm.cancel()
 
 
+class TestSomethingElse:
+    """What listens there speaks the protocol, and is no Redis."""
+
+    @pytest.mark.parametrize(
+        "reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*3\r\n$1\r\nx\r\n$1\r\ny\r\n:1\r\n"]
+    )
+    async def test_replies_of_another_kind_are_none(self, reply: bytes) -> None:
+        """Whatever it answers to a script, a request goes on without, and soon nobody asks any more."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while commands := await reader.read(1 << 16):
+                writer.write(reply * max(1, commands.count(b"*")))
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        async with server, pod(RedisSettings(hosts=((host, port),))) as ours:
+            for _ in range(FAILURES):
+                assert await ours.claim() == Claim()
+            assert not ours.store.reachable
+
+
 class TestWhoMayConnect:
     """Forms of address, and proof of who we are."""
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.scripts import PROBE, Script
@@ -84,16 +84,20 @@ class Link:
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
         """Run a script, whether the server knows it already or not; return what follows its TIME in the reply."""
 
-        async def run(client: Client) -> Reply:
-            return await _run(client, script, keys, arguments)
+        async def run(client: Client) -> tuple[float, Reply]:
+            match await _run(client, script, keys, arguments):
+                case [bytes(seconds), bytes(microseconds), *reply]:
+                    return int(seconds) + int(microseconds) / 1e6, reply
+                case _:
+                    raise ResponseError("no reply of this script's")
 
         sent = self._clock.now()
-        reply = await self.ask(script.name, run)
-        if reply is None:
+        answer = await self.ask(script.name, run)
+        if answer is None:
             return None
-        theirs = int(reply[0]) + int(reply[1]) / 1e6
+        theirs, reply = answer
         self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
-        return reply[2:]
+        return reply
 
     async def ask(self, operation: str, question: Callable[[Client], Awaitable[T]]) -> T | None:
         """Ask, unless Redis is to be left alone, and count what came of it."""
