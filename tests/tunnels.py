@@ -96,5 +96,5 @@ class Flood:
         return self.sent + len(BLOCK)  # the one it was at
 
 
-BOUND = 16 << 20
-"""Generous for the kernel's buffers of four sockets; what we hold ourselves is far less."""
+BOUND = 24 << 20
+"""The kernel holds up to 6 MiB of what arrived and 4 MiB of what is to leave, at each of two hops; we hold far less."""

@@ -35,6 +35,7 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
     redis = redis_server()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
         for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, lest they leave a Redis behind
             loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
         if sys.stdin is None or not sys.stdin.isatty():
