@@ -10,7 +10,7 @@ from sidecar.core.selectors import Revocations, selector
 from sidecar.credential_cache import CachedSource, CredentialCache
 from tests.conftest import TickingClock
 from tests.fakes import RecordingJournal, settle
-from tests.vaults import CountingSource, FakeVault, Shelf
+from tests.vaults import CountingSource, FakeShelf, FakeVault
 
 ANY = float("-inf")
 
@@ -18,7 +18,7 @@ ANY = float("-inf")
 class Pod:
     """One pod's cache over a store and the secret store."""
 
-    def __init__(self, clock: TickingClock, source: CountingSource, shelf: Shelf) -> None:
+    def __init__(self, clock: TickingClock, source: CountingSource, shelf: FakeShelf) -> None:
         self.clock = clock
         self.journal = RecordingJournal()
         self.revocations = Revocations()
@@ -52,7 +52,7 @@ class Fleet:
     def __init__(self) -> None:
         self.clock = TickingClock()
         self.aws = CountingSource(self.clock)
-        self.shelf = Shelf()
+        self.shelf = FakeShelf()
         self.a, self.b = (Pod(self.clock, self.aws, self.shelf) for _ in "ab")
 
 

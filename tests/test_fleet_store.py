@@ -18,6 +18,7 @@ from redis.crc import key_slot
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, Link
 from sidecar.adapters.redis.scripts import keys_of
+from sidecar.adapters.redis.shelf import Shelf
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.seal import AesSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -53,12 +54,14 @@ class Pod:
             journal=self.journal,
         )
         self.store = RedisStore(
-            self.link,
-            seal=AesSeal([("k1", key)], randomness),
-            clock=self.clock,
-            key_prefix=settings.key_prefix,
-            store_ttl=store_ttl,
-            pod="pod",
+            Shelf(
+                self.link,
+                seal=AesSeal([("k1", key)], randomness),
+                clock=self.clock,
+                key_prefix=settings.key_prefix,
+                store_ttl=store_ttl,
+                pod="pod",
+            )
         )
 
     async def claim(self, request: TokenRequest = REQUEST) -> Claim:

@@ -9,7 +9,7 @@ from sidecar.core.secret import Secret
 from tests.fakes import FakeClock
 
 
-class Shelf:
+class FakeShelf:
     """What a fleet shares; pods in `listeners` hear of busts."""
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ class Shelf:
 class FakeVault:
     """One pod's way to the shelf; `reachable` is the switch that cuts it."""
 
-    def __init__(self, clock: Clock, shelf: Shelf | None = None) -> None:
+    def __init__(self, clock: Clock, shelf: FakeShelf | None = None) -> None:
         self.reachable = True
-        self.shelf = shelf or Shelf()
+        self.shelf = shelf or FakeShelf()
         self.looks = 0
         self._clock = clock
 

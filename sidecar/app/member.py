@@ -9,6 +9,7 @@ from sidecar.adapters.redis.bus import RedisBus
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
 from sidecar.adapters.redis.revoked import RevokedSet
+from sidecar.adapters.redis.shelf import Shelf
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.redis.subscription import SILENCE
 from sidecar.adapters.redis.vault import RedisVault
@@ -55,7 +56,7 @@ class Member:
         """Raises ConfigError when an encryption key cannot be read."""
         self._settings = settings
         self._listen = busts.listen
-        self._store_ttl = store_ttl = cache.store_ttl
+        self._store_ttl = cache.store_ttl
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
@@ -70,32 +71,21 @@ class Member:
             randomness=randomness,
             journal=journal,
         )
-        self.fleet = RedisStore(
+        shelf = Shelf(
             self._link,
             seal=self._seal,
             clock=clock,
             key_prefix=settings.key_prefix,
-            store_ttl=store_ttl,
+            store_ttl=cache.store_ttl,
             pod=self._pod,
         )
+        self.fleet = RedisStore(shelf)
         self._shared: SharedTokens | None = None
 
-        self.vault = self._new_vault()
+        # Without keys the store would show client secrets, which live longer than tokens: they stay in the pods.
+        self.vault: CredentialStore = RedisVault(shelf) if settings.encryption_keys else Unshared()
         self.credentials = credential_cache(
             cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
-        )
-
-    def _new_vault(self) -> CredentialStore:
-        """Without keys the store would show client secrets, which live longer than tokens: they stay in the pods."""
-        if not self._settings.encryption_keys:
-            return Unshared()
-        return RedisVault(
-            self._link,
-            seal=self._seal,
-            clock=self._clock,
-            key_prefix=self._settings.key_prefix,
-            store_ttl=self._store_ttl,
-            pod=self._pod,
         )
 
     def source(self, fetching: TokenSource) -> TokenSource:

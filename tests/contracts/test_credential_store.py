@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import Link
+from sidecar.adapters.redis.shelf import Shelf
 from sidecar.adapters.redis.vault import RedisVault
 from sidecar.adapters.seal import AesSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -17,7 +18,7 @@ from sidecar.core.secret import Secret
 from sidecar.core.settings import RedisSettings
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
-from tests.vaults import FakeVault, Shelf
+from tests.vaults import FakeShelf, FakeVault
 
 KEY = CredentialKey("ledger", "acme", "here")
 Vault = RedisVault | FakeVault
@@ -47,7 +48,7 @@ class Pods:
 @pytest.fixture(params=["fake", "real"])
 async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Pods]:
     if request.param == "fake":
-        clock, shelf = FakeClock(), Shelf()
+        clock, shelf = FakeClock(), FakeShelf()
         yield Pods(clock, [FakeVault(clock, shelf) for _ in "ab"])
         return
     system, randomness, prefix = SystemClock(), SystemRandomness(), f"{uuid4().hex}:"
@@ -66,7 +67,7 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     yield Pods(
         system,
         [
-            RedisVault(link, seal=seal, clock=system, key_prefix=prefix, store_ttl=300, pod=pod)
+            RedisVault(Shelf(link, seal=seal, clock=system, key_prefix=prefix, store_ttl=300, pod=pod))
             for link, pod in zip(links, "ab", strict=True)
         ],
         prefix,

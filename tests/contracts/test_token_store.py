@@ -11,6 +11,7 @@ from fakeredis.aioredis import FakeRedis
 
 from sidecar.adapters.redis.connect import Client, connect
 from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
+from sidecar.adapters.redis.shelf import Shelf
 from sidecar.adapters.redis.store import RedisStore
 from sidecar.adapters.seal import AesSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
@@ -70,7 +71,7 @@ def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
             client(), key_prefix=prefix, clock=clock, randomness=randomness, journal=RecordingJournal()
         )
         opened.append(link)
-        return RedisStore(link, seal=seal, clock=clock, key_prefix=prefix, store_ttl=300, pod=pod)
+        return RedisStore(Shelf(link, seal=seal, clock=clock, key_prefix=prefix, store_ttl=300, pod=pod))
 
     return Pods(clock, store, asyncio.sleep)
 

@@ -10,16 +10,15 @@ from functools import partial
 
 from sidecar.adapters.redis import scripts
 from sidecar.adapters.redis.connect import Client
-from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import Script, keys_of, milliseconds
-from sidecar.adapters.redis.telling import Telling
+from sidecar.adapters.redis.link import Reply
+from sidecar.adapters.redis.scripts import keys_of, milliseconds
+from sidecar.adapters.redis.shelf import Shelf
 from sidecar.core.backoff import Setback
 from sidecar.core.busts import Busted
 from sidecar.core.cooldown import FORGOTTEN_AFTER, MAX_WINDOW, PROBE_LIFE
 from sidecar.core.entry import read_setback, read_token, write_setback, write_token
 from sidecar.core.lease import LEASE, Claim, Lease
 from sidecar.core.messages import FILL_CHANNEL
-from sidecar.core.ports import Clock, Seal
 from sidecar.core.token import Token, TokenRequest
 
 REMEMBERED = 120.0
@@ -33,31 +32,21 @@ _GENERATION = re.compile(rb"[1-9][0-9]{0,14}")
 class RedisStore:
     """Implements `TokenStore` and `Fleet`."""
 
-    def __init__(
-        self, link: Link, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
-    ) -> None:
-        """`store_ttl` in seconds; `pod` is who our messages are from."""
-        self._link = link
-        self._seal = seal
-        self._clock = clock
-        self._prefix = key_prefix
-        self._store_ttl = store_ttl
-        self._telling = Telling(
-            link, seal=seal, clock=clock, key_prefix=key_prefix, store_ttl=store_ttl, pod=pod
-        )
-        self._fills = key_prefix + FILL_CHANNEL
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._fills = shelf.prefix + FILL_CHANNEL
 
     @property
     def reachable(self) -> bool:
         """Whether Redis is asked at all now."""
-        return self._link.up
+        return self._shelf.link.up
 
     # TokenStore
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
         """See the port. What cannot be read is passed over too, in a second round trip."""
         for passed in (passing_over, WHATEVER):
-            reply = await self._run(scripts.CLAIM, request, owner, _LEASE_MS, passed)
+            reply = await self._shelf.run(scripts.CLAIM, request.key, owner, _LEASE_MS, passed)
             claim = self._claimed(request, reply) if reply is not None else Claim()
             if claim is not None:
                 return claim
@@ -65,38 +54,42 @@ class RedisStore:
 
     async def extend(self, request: TokenRequest, owner: str) -> bool:
         """See the port."""
-        reply = await self._run(scripts.EXTEND, request, owner, _LEASE_MS)
+        reply = await self._shelf.run(scripts.EXTEND, request.key, owner, _LEASE_MS)
         return reply is None or reply[0] == 1
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = milliseconds(min(self._store_ttl, token.expires_at - self._clock.now()))
+        life = milliseconds(min(self._shelf.store_ttl, token.expires_at - self._shelf.clock.now()))
         if life <= 0:
             await self.release(request, owner)
             return True
         header = b"%b:%d:" % (token.fingerprint.encode(), token.generation)
-        value = self._sealed(request, request.key, header, write_token(token, self._link.offset))
-        reply = await self._run(scripts.FILL, request, owner, token.generation, value, life, self._fills)
+        value = self._shelf.sealed(
+            request.key, request.tenant, header, write_token(token, self._shelf.offset)
+        )
+        reply = await self._shelf.run(
+            scripts.FILL, request.key, owner, token.generation, value, life, self._fills
+        )
         return reply is None or reply[0] == 1
 
     async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
         """See the port."""
-        ends = self._link.offset.earliest_there(setback.until)
-        content = write_setback(setback, self._link.offset)
-        value = self._sealed(request, _fail_key(request), b"%d:0:" % milliseconds(ends), content)
-        life = max(milliseconds(setback.until - self._clock.now() + REMEMBERED), 1)
-        await self._run(scripts.GIVE_UP, request, owner, value, life, self._fills)
+        ends = self._shelf.offset.earliest_there(setback.until)
+        content = write_setback(setback, self._shelf.offset)
+        value = self._shelf.sealed(_fail_key(request), request.tenant, b"%d:0:" % milliseconds(ends), content)
+        life = max(milliseconds(setback.until - self._shelf.clock.now() + REMEMBERED), 1)
+        await self._shelf.run(scripts.GIVE_UP, request.key, owner, value, life, self._fills)
 
     async def release(self, request: TokenRequest, owner: str) -> None:
         """See the port."""
-        await self._run(scripts.GIVE_UP, request, owner, "", 1, self._fills)
+        await self._shelf.run(scripts.GIVE_UP, request.key, owner, "", 1, self._fills)
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
         """See the port; a round trip for every few hundred keys, so that each ends within its time."""
         generations: dict[str, int] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
-            found = await self._link.ask("generations", partial(_get_all, self._generation_keys(some)))
+            found = await self._shelf.link.ask("generations", partial(_get_all, self._generation_keys(some)))
             if found is None:
                 return None
             generations |= zip(some, map(_generation, found), strict=True)
@@ -106,15 +99,15 @@ class RedisStore:
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """See the port."""
-        sent_there = self._link.offset.latest_there(sent_at)
-        told = await self._telling.bust(
+        sent_there = self._shelf.offset.latest_there(sent_at)
+        told = await self._shelf.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
         )
         match told:
             case [b"cooling", bytes(left)]:
                 return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
             case [b"known", bytes(since)]:
-                since_here = self._link.offset.latest_here(int(since) / 1e6)
+                since_here = self._shelf.offset.latest_here(int(since) / 1e6)
                 return Busted(news=False, floor=min(sent_at, since_here))
             case [b"told", int(probing)]:
                 return Busted(news=True, floor=sent_at, probing=bool(probing))
@@ -123,9 +116,9 @@ class RedisStore:
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
-        reply = await self._run(
+        reply = await self._shelf.run(
             scripts.COOL_DOWN,
-            request,
+            request.key,
             token.fingerprint,
             jitter,
             milliseconds(MAX_WINDOW),
@@ -135,17 +128,12 @@ class RedisStore:
 
     async def healed(self, request: TokenRequest) -> None:
         """See the port."""
-        await self._run(scripts.HEALED, request)
+        await self._shelf.run(scripts.HEALED, request.key)
 
     # How
 
-    async def _run(
-        self, script: Script, request: TokenRequest, *arguments: str | bytes | float
-    ) -> Reply | None:
-        return await self._link.run(script, keys_of(self._prefix + request.key), *arguments)
-
     def _generation_keys(self, keys: Sequence[str]) -> list[str]:
-        return [keys_of(self._prefix + key)[1] for key in keys]
+        return [keys_of(self._shelf.prefix + key)[1] for key in keys]
 
     def _claimed(self, request: TokenRequest, reply: Reply) -> Claim | None:
         """Read a claim's reply, None when what was found cannot be read."""
@@ -162,18 +150,15 @@ class RedisStore:
         return Claim(lease=Lease.OURS, generation=int(generation), setback=setback)
 
     def _token(self, request: TokenRequest, value: bytes, generation: int) -> Token | None:
-        content = self._seal.open(self._prefix + request.key, request.tenant, value)
+        content = self._shelf.opened(request.key, request.tenant, value)
         if content is None:
             return None
         fingerprint = value.split(b":", 3)[2].decode("ascii", "replace")
-        return read_token(content, fingerprint, generation, self._link.offset)
+        return read_token(content, fingerprint, generation, self._shelf.offset)
 
     def _setback(self, request: TokenRequest, value: bytes) -> Setback | None:
-        content = self._seal.open(self._prefix + _fail_key(request), request.tenant, value) if value else None
-        return read_setback(content, self._link.offset) if content is not None else None
-
-    def _sealed(self, request: TokenRequest, key: str, header: bytes, content: bytes) -> bytes:
-        return self._seal.seal(self._prefix + key, request.tenant, header, content)
+        content = self._shelf.opened(_fail_key(request), request.tenant, value) if value else None
+        return read_setback(content, self._shelf.offset) if content is not None else None
 
 
 async def _get_all(keys: Sequence[str], client: Client) -> list[object]:

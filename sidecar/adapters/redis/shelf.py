@@ -1,46 +1,65 @@
-"""Tells the fleet that a token, or credentials, are dead: in one step bust in Redis and told to every pod."""
+"""What tokens and credentials in Redis have in common: where they lie, that they are sealed, how they are bust."""
 
 from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import BUST, keys_of, milliseconds
+from sidecar.adapters.redis.scripts import BUST, Script, keys_of, milliseconds
 from sidecar.core.busts import Bust
 from sidecar.core.generations import following
 from sidecar.core.messages import BUST_CHANNEL, encode
+from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock, Seal
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
 
 
-class Telling:
-    """What store and vault have in common."""
+class Shelf:
+    """One pod's hold of the fleet's keys, each under the fleet's prefix."""
 
     def __init__(
         self, link: Link, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
     ) -> None:
         """`store_ttl` in seconds; `pod` is who our messages are from."""
-        self._link = link
+        self.link = link
+        self.clock = clock
+        self.prefix = key_prefix
+        self.store_ttl = store_ttl
         self._seal = seal
-        self._clock = clock
-        self._prefix = key_prefix
         self._life = milliseconds(2 * store_ttl)
         self._pod = pod
         self._channel = key_prefix + BUST_CHANNEL
 
+    @property
+    def offset(self) -> Offset:
+        """How far Redis's clock is from ours."""
+        return self.link.offset
+
+    async def run(self, script: Script, key: str, *arguments: str | bytes | float) -> Reply | None:
+        """Run a script on a key and those beside it; None without an answer."""
+        return await self.link.run(script, keys_of(self.prefix + key), *arguments)
+
+    def sealed(self, key: str, tenant: str, header: bytes, content: bytes) -> bytes:
+        """What is to lie under the key."""
+        return self._seal.seal(self.prefix + key, tenant, header, content)
+
+    def opened(self, key: str, tenant: str, value: bytes) -> bytes | None:
+        """What lay under the key; None if it cannot be read."""
+        return self._seal.open(self.prefix + key, tenant, value)
+
     async def bust(
         self, key: str, fingerprint: str, generation: int, *, sent_at: float, probe: float
     ) -> Reply | None:
-        """Bust what was had under this generation; return the script's reply, None without an answer.
+        """Bust what was had under this generation, and tell every pod in the same step; None without an answer.
 
         `sent_at` is when the refused request was sent, on the server's clock; `probe` the seconds that one may take
         which tries again after a cool-down.
         """
         reply: Reply | None = None
         for _ in range(ATTEMPTS):
-            now = self._link.offset.earliest_there(self._clock.now())
+            now = self.offset.earliest_there(self.clock.now())
             generation = following(generation, now)
-            reply = await self._link.run(
+            reply = await self.run(
                 BUST,
-                keys_of(self._prefix + key),
+                key,
                 fingerprint,
                 generation,
                 round(sent_at * 1e6),
