@@ -7,7 +7,7 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /source
 COPY . .
-RUN --mount=type=cache,target=/root/.cache/pip ["container/build.sh", "/opt/sidecar"]
+RUN --mount=type=cache,target=/root/.cache/pip [".docker/build.sh", "/opt/sidecar"]
 
 FROM ${BASE}
 ARG BASE

@@ -75,7 +75,7 @@ help:  ## these lines
 # The build sees what the image's build sees.
 $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*.pyc') | $(BIN)/python
 	@rm -rf build/context && mkdir -p build/context && cp -R --parents $(CONTEXT) build/context
-	@PYTHON='$(BIN)/python' build/context/container/build.sh '$(CURDIR)/$(TREE)'
+	@PYTHON='$(BIN)/python' build/context/.docker/build.sh '$(CURDIR)/$(TREE)'
 	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python

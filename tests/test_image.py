@@ -83,7 +83,7 @@ def test_the_dockerfile_does_what_is_tested_here() -> None:
     """One base, one step besides copying, which `make image-tree` takes too; a user by number; nothing by a shell."""
     assert [line.split(" AS ")[0] for line in instructions("FROM")] == ["${BASE}", "${BASE}"]
     assert [re.sub(r"^--mount=\S+ ", "", line) for line in instructions("RUN")] == [
-        '["container/build.sh", "/opt/sidecar"]'
+        '[".docker/build.sh", "/opt/sidecar"]'
     ]
     assert instructions("COPY") == [". .", "--from=build /opt/sidecar /opt/sidecar"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions("USER")[-1])

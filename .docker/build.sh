@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the image holds: `container/build.sh /opt/sidecar` builds the wheels of the sidecar and of all it needs, once, and
+# What the image holds: `.docker/build.sh /opt/sidecar` builds the wheels of the sidecar and of all it needs, once, and
 # installs them there. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
 set -eu
 
