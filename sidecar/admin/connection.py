@@ -6,18 +6,25 @@ from aiohttp import web
 
 from sidecar.admin.answers import problem
 
+Connections = dict["Connection", None]
+"""Those whose time is limited, the oldest first."""
+
 
 class Connection(web.RequestHandler):
     """One admin connection, cut off when its time is over."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float) -> None:
+    def __init__(
+        self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float, others: Connections
+    ) -> None:
         super().__init__(
             server, loop=loop, lingering_time=0, max_line_size=2048, max_field_size=8192, max_headers=64
         )
-        self._end = loop.call_later(lifetime, self._cut)
+        self._end = loop.call_later(lifetime, self.cut)
+        self._others = others
+        others[self] = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._end.cancel()
+        self.stay()
         super().connection_lost(exc)
 
     def handle_error(
@@ -33,14 +40,10 @@ class Connection(web.RequestHandler):
     def stay(self) -> None:
         """Do not cut it off: whoever writes to it now sees to that."""
         self._end.cancel()
+        self._others.pop(self, None)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End it at once."""
+        self.stay()
         if self.transport is not None:
             self.transport.abort()
-
-
-class Refusal(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sidecar.admin.answers import document, problem, whole
 from sidecar.admin.busting import bust
-from sidecar.admin.connection import Connection, Refusal
+from sidecar.admin.connection import Connection, Connections
 from sidecar.admin.live import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.page import page
 from sidecar.admin.state import AdminState
@@ -18,6 +18,7 @@ from sidecar.core.events import Failed
 from sidecar.core.ports import Journal
 
 MAX_CONNECTIONS = 64
+"""Live events not counted. Above it the oldest makes way: who only holds connections keeps no probe out."""
 LIFETIME = 10.0
 """Seconds a connection has to send its request and take the answer."""
 
@@ -83,9 +84,12 @@ async def start(
     server = web.Server(_router(pages(state, live), journal))
     loop = asyncio.get_running_loop()
 
+    connections: Connections = {}
+
     def connect() -> asyncio.Protocol:
-        full = len(server.connections) >= MAX_CONNECTIONS
-        return Refusal() if full else Connection(server, loop, lifetime)
+        if len(connections) >= MAX_CONNECTIONS:
+            next(iter(connections)).cut()
+        return Connection(server, loop, lifetime, connections)
 
     return AdminServer(await bind(listen, connect), server, live)
 
