@@ -478,6 +478,7 @@ class Fleet:
         """Of each key, ever."""
         self._sent: dict[str, float] = {}
         self._stored: set[str] = set()
+        """What may be stored again: it was before, or Redis has forgotten."""
         self.revoked: list[tuple[float, Selector, bytes]] = []
         self.fetching: dict[Fetch, None] = {}
         self.fetches = 0
@@ -547,6 +548,7 @@ class Fleet:
         server.cool_downs = FakeServer().cool_downs
         self.buried.clear()
         self.revoked.clear()
+        self._stored.update(self.minted)  # nobody can tell any more what was bust since they were fetched
 
     def cut(self, pod: Pod) -> None:
         pod.ear.cut()
