@@ -143,6 +143,8 @@ async def test_an_upstream_that_takes_no_connections_is_down_since_then(
         await upstream.start(int(upstream.url.rpartition(":")[2]))
         assert (await running.get()).status == 200
         up = await upstream_health(running)
+        now = running.clock.now()
+    assert number(down["since"]) <= number(up["since"]) <= now
     assert (down["state"], down["name"]) == ("down", upstream.url)
     assert "Connection refused" in str(down["why"])
     assert up["state"] == "up"

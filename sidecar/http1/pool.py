@@ -16,7 +16,7 @@ from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachab
 from sidecar.core.health import Health, Pulse
 from sidecar.core.instruments import PoolReadings
 from sidecar.core.routes import Origin
-from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.deadlines import TICK, Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
@@ -42,7 +42,7 @@ class Pool:
         self._called = 0
         """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
-        self._pulse = Pulse(deadlines.next_tick)
+        self._pulse = Pulse(deadlines.last_tick)
         self._answered = -inf
         """When an answer last ended its connection; others are told from the connections they left idle."""
         self._silent = False
@@ -51,7 +51,8 @@ class Pool:
     @property
     def health(self) -> Health:
         """Whether the upstream takes connections and answers on them, as far as anybody has tried."""
-        answered = max(self._answered, self._idle[-1].deadline - IDLE_TIMEOUT if self._idle else -inf)
+        rested = self._idle[-1].deadline - IDLE_TIMEOUT - TICK if self._idle else -inf
+        answered = max(self._answered, rested)
         if answered > self._pulse.missed:
             self._silent = False
             self._pulse.beat(answered)
@@ -60,7 +61,7 @@ class Pool:
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
         self._silent = True
-        self._pulse.miss(self._deadlines.next_tick, why)
+        self._pulse.miss(self._deadlines.last_tick, why)
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
@@ -137,7 +138,7 @@ class Pool:
             connection = await self._dialler.connect(self._make)
         except BaseException as error:
             if isinstance(error, SidecarError):
-                self._pulse.miss(self._deadlines.next_tick, str(error))
+                self._pulse.miss(self._deadlines.last_tick, str(error))
             self._call_next()
             raise
         finally:
@@ -147,7 +148,7 @@ class Pool:
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
         self._open.add(connection)
         if not self._silent:
-            self._pulse.beat(self._deadlines.next_tick)
+            self._pulse.beat(self._deadlines.last_tick)
         return connection
 
     def _make(self) -> UpstreamConnection:
@@ -172,7 +173,7 @@ class Pool:
         """End an exchange: keep the connection if it can carry another, else close it."""
         if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
             if connection.heard:
-                self._answered = self._deadlines.next_tick
+                self._answered = self._deadlines.last_tick
             connection.part()
             return
         self._idle.append(connection)
