@@ -1,6 +1,6 @@
 """How authorization servers and secret stores are, noted where they answer or do not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.events import Event, SecretRead, SecretUnread
@@ -29,27 +29,22 @@ class ObservedServers:
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """See the port."""
-        try:
-            reply = await self._server.post(url, headers, form, tls)
-        except TokenUnavailable as error:
-            self._pulse(url).miss(self._clock.now(), str(error))
-            raise
-        return self._note(url, reply)
+        return await self._noted(url, self._server.post(url, headers, form, tls))
 
     async def get(self, url: str, tls: Tls) -> Reply:
         """See the port."""
-        try:
-            reply = await self._server.get(url, tls)
-        except TokenUnavailable as error:
-            self._pulse(url).miss(self._clock.now(), str(error))
-            raise
-        return self._note(url, reply)
+        return await self._noted(url, self._server.get(url, tls))
 
     def health(self) -> Iterator[tuple[str, Health]]:
         """Those that were asked, by their host."""
         return ((host, pulse.health) for host, pulse in self._pulses)
 
-    def _note(self, url: str, reply: Reply) -> Reply:
+    async def _noted(self, url: str, asking: Awaitable[Reply]) -> Reply:
+        try:
+            reply = await asking
+        except TokenUnavailable as error:
+            self._pulse(url).miss(self._clock.now(), str(error))
+            raise
         now = self._clock.now()
         if reply.status == 429 or reply.status >= 500:
             self._pulse(url).miss(now, f"answered {reply.status}")
