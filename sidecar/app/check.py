@@ -80,6 +80,11 @@ class _Plan:
         self.steps.append(step)
         return step
 
+    def _add_once(self, step: Step) -> Step:
+        """Add it unless the same is tried already; return the one there is."""
+        same = (known for known in self.steps if (known.about, known.name) == (step.about, step.name))
+        return next(same, None) or self._add(step)
+
     def _reach(self, host: str, port: int, tls: Tls | None) -> Step:
         """Return the last step of reaching a place, which several may want to."""
         known = self._places.get((host, port, tls))
@@ -156,18 +161,14 @@ class _Plan:
         if request.token_endpoint:
             return self._reach_url(request.token_endpoint, request.tls)
         reached = self._reach_url(request.issuer, request.tls)
-        for known in self.steps:
-            if (known.about, known.name) == (request.issuer, "discovery"):
-                return known
-        return self._add(Step(request.issuer, "discovery", partial(self._discover, request), (reached,)))
+        return self._add_once(Step(request.issuer, "discovery", partial(self._discover, request), (reached,)))
 
     async def _discover(self, request: TokenRequest) -> Finding:
         return Finding(f"token endpoint {await self._discovery.token_endpoint(request)}")
 
     def _keys(self, rule: Verification) -> None:
         reached = self._reach_url(rule.jwks_uri or rule.issuer, rule.tls)
-        if not any((known.about, known.name) == (rule.issuer, "keys") for known in self.steps):
-            self._add(Step(rule.issuer, "keys", partial(self._look_for_keys, rule), (reached,)))
+        self._add_once(Step(rule.issuer, "keys", partial(self._look_for_keys, rule), (reached,)))
 
     async def _look_for_keys(self, rule: Verification) -> Finding:
         place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer, rule.tls)
@@ -178,10 +179,7 @@ class _Plan:
 
     def _read_credentials(self, request: TokenRequest) -> Step:
         about = f"credentials {request.credentials}"
-        for known in self.steps:
-            if known.about == about:
-                return known
-        return self._add(Step(about, "read", partial(self._read, request)))
+        return self._add_once(Step(about, "read", partial(self._read, request)))
 
     async def _read(self, request: TokenRequest) -> Finding:
         found = await self._credentials[request.credentials].read(request.tenant, newer_than=-math.inf)
