@@ -75,7 +75,8 @@ class _Reader:
         text = self.text(name)
         if not text or (_NUMBER.fullmatch(text) and 1 <= int(text) <= most):
             return int(text or default)
-        return self.refuse(name, f"must be a whole number from 1 to {most}: {default} is taken", default)
+        self.ignore(name, f"must be a whole number from 1 to {most}: {default} is taken")
+        return default
 
     def number(self, name: str, default: float) -> float:
         """Return NaN for what is none."""
@@ -84,9 +85,12 @@ class _Reader:
         except ValueError:
             return nan
 
-    def refuse(self, name: str, reason: str, instead: int) -> int:
+    @property
+    def disabled(self) -> bool:
+        return self.text("OTEL_SDK_DISABLED").lower() == "true"
+
+    def ignore(self, name: str, reason: str) -> None:
         self.ignored.append(Ignored(name, reason))
-        return instead
 
 
 def read_otel(environ: Mapping[str, str]) -> OtelSettings:
@@ -118,27 +122,21 @@ def unusable(error: Exception) -> Ignored:
 def _asked(reader: _Reader) -> bool:
     """Tell whether somebody wants anything exported at all."""
     endpoints = (_ENDPOINT, *(endpoint for _, endpoint, _ in _OF_SIGNAL.values()))
-    return reader.text("OTEL_SDK_DISABLED").lower() != "true" and any(map(reader.text, endpoints))
+    return not reader.disabled and any(map(reader.text, endpoints))
 
 
 def _is_on(reader: _Reader, signal: Signal) -> bool:
     exporter, endpoint, protocol = _OF_SIGNAL[signal]
-    if reader.text("OTEL_SDK_DISABLED").lower() == "true":
-        return False
-    if not reader.text(endpoint) and not reader.text(_ENDPOINT):
+    if reader.disabled or not (reader.text(endpoint) or reader.text(_ENDPOINT)):
         return False
     chosen = reader.text(exporter) or "otlp"
     if chosen != "otlp":
         if chosen != "none":
-            reader.ignored.append(
-                Ignored(exporter, f"only otlp and none are known here: no {signal} are exported")
-            )
+            reader.ignore(exporter, f"only otlp and none are known here: no {signal} are exported")
         return False
     spoken = protocol if reader.text(protocol) else _PROTOCOL
     if reader.text(spoken) not in ("", PROTOCOL):
-        reader.ignored.append(
-            Ignored(spoken, f"only {PROTOCOL} is spoken here, and the endpoint must speak it")
-        )
+        reader.ignore(spoken, f"only {PROTOCOL} is spoken here, and the endpoint must speak it")
     return True
 
 
@@ -147,9 +145,9 @@ def _look_at_the_exporters_own(reader: _Reader) -> None:
     for of in ("OTLP_", "OTLP_METRICS_", "OTLP_TRACES_"):
         timeout, compression = f"OTEL_EXPORTER_{of}TIMEOUT", f"OTEL_EXPORTER_{of}COMPRESSION"
         if isnan(reader.number(timeout, 10.0)):
-            reader.ignored.append(Ignored(timeout, "must be a number of seconds: 10 is taken"))
+            reader.ignore(timeout, "must be a number of seconds: 10 is taken")
         if reader.text(compression).lower() not in ("", "none", "gzip", "deflate"):
-            reader.ignored.append(Ignored(compression, "must be gzip, deflate or none: none is taken"))
+            reader.ignore(compression, "must be gzip, deflate or none: none is taken")
 
 
 def _sampler(reader: _Reader) -> Sampler:
@@ -157,7 +155,7 @@ def _sampler(reader: _Reader) -> Sampler:
     known: tuple[SamplerName, ...] = get_args(SamplerName)
     chosen = next((each for each in known if each == name), None)
     if chosen is None:
-        reader.ignored.append(Ignored("OTEL_TRACES_SAMPLER", f"no such sampler: {_DEFAULT_SAMPLER} is taken"))
+        reader.ignore("OTEL_TRACES_SAMPLER", f"no such sampler: {_DEFAULT_SAMPLER} is taken")
         return Sampler(_DEFAULT_SAMPLER)
     return Sampler(chosen, _ratio(reader) if chosen.endswith("ratio") else 1.0)
 
@@ -166,5 +164,5 @@ def _ratio(reader: _Reader) -> float:
     ratio = reader.number("OTEL_TRACES_SAMPLER_ARG", 1.0)
     if 0.0 <= ratio <= 1.0:
         return ratio
-    reader.ignored.append(Ignored("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1: 1 is taken"))
+    reader.ignore("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1: 1 is taken")
     return 1.0
