@@ -1,15 +1,14 @@
 """The system's Chromium, driven by Playwright: a page, and all that it complained of and asked for."""
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.async_api import ConsoleMessage, Page, Request, async_playwright, expect
 
+from tests.parts import missing
 from tests.wire import PATIENCE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,10 +36,7 @@ def chromium() -> str:
     """Where the browser is; without one the test is skipped, and fails in CI."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        reason = "no Chromium: run `make browser`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("no Chromium: run `make browser`")
     return found
 
 
