@@ -7,7 +7,7 @@ compared with the generation its key has now.
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from hashlib import sha256
 from itertools import count
 
@@ -74,16 +74,12 @@ class RedisBus:
         pauses = self._pauses()
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
-                async with (
-                    Subscription(self._client, self._hearing.channels, turn) as subscription,
-                    asyncio.TaskGroup() as together,
-                ):
-                    together.create_task(self._catch_up())
-                    together.create_task(self._listen(subscription))
-            except* Exception as errors:  # noqa: BLE001  whatever it is, the next attempt may go well
+                async with Subscription(self._client, self._hearing.channels, turn) as subscription:
+                    await _together(subscription.watch(), self._catch_up(), self._listen(subscription))
+            except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.up:
                     pauses = self._pauses()
-                await self._lost(errors.exceptions[0])
+                await self._lost(error)
             finally:
                 self.up = False
             await self._clock.sleep(next(pauses))
@@ -179,3 +175,16 @@ class RedisBus:
     def _message(self, revocation: Revocation, sender: str) -> bytes:
         channel = self._hearing.bust_channel
         return encode(revocation, channel=channel, sender=sender, at=revocation.at, sign=self._seal.sign)
+
+
+async def _together(*endless: Coroutine[object, object, None]) -> None:
+    """Run them until one fails, and raise what it raised. A TaskGroup would forget a cancellation for that."""
+    tasks = [asyncio.create_task(each) for each in endless]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

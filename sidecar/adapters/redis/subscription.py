@@ -1,12 +1,13 @@
 """One subscription: a connection that is known to be alive, or is given up."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from redis.asyncio import RedisCluster
-from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 
 from sidecar.adapters.redis.connect import Client, disconnect
 
@@ -30,28 +31,26 @@ class Subscription:
         self._client = client
         self._channels = channels
         self._turn = turn
-        self._pubsub: PubSub | None = None
         self._heard = 0.0
-        self._next_ping = 0.0
 
     async def __aenter__(self) -> Self:
         self._heard = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(SILENCE):
                 await self._client.initialize()  # a Cluster's must know the nodes before it subscribes
-                self._pubsub = self._choose()
-                await self._pubsub.subscribe(*self._channels)
+                self._connection = await self._connect()
+                await self._connection.send_command("SUBSCRIBE", *self._channels)
                 for _ in self._channels:
-                    await self._next("subscribe")
+                    await self._next(b"subscribe")
         except BaseException:
-            await self._close()
+            await disconnect(self._client)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._close()
+        await disconnect(self._client)  # the next one looks for the nodes anew: they may have changed
 
     @property
     def silence(self) -> float:
@@ -60,31 +59,32 @@ class Subscription:
 
     async def message(self) -> tuple[str, bytes]:
         """Wait for the next message; return its channel and payload."""
-        return await self._next("message")
+        channel, payload = await self._next(b"message")
+        return channel.decode(errors="replace"), payload
 
-    def _choose(self) -> PubSub:
+    async def watch(self) -> None:
+        """Ping for ever. Raises TimeoutError where nothing is heard."""
+        while True:
+            await self._connection.send_command("PING")
+            await asyncio.sleep(max(min(PING_EVERY, SILENCE - self.silence), LAST_LOOK))
+            if self.silence >= SILENCE:
+                await asyncio.sleep(LAST_LOOK)
+                if self.silence >= SILENCE:
+                    raise TimeoutError
+
+    async def _connect(self) -> AbstractConnection:
+        connection: AbstractConnection
         if isinstance(self._client, RedisCluster):
             nodes = self._client.get_nodes()
-            return self._client.pubsub(node=nodes[self._turn % len(nodes)])
-        return self._client.pubsub()
+            connection = nodes[self._turn % len(nodes)].acquire_connection()
+            await connection.connect()  # type: ignore[no-untyped-call]
+        else:
+            connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        return connection
 
-    async def _next(self, kind: str) -> tuple[str, bytes]:
-        assert self._pubsub is not None
-        loop = asyncio.get_running_loop()
+    async def _next(self, kind: bytes) -> tuple[bytes, bytes]:
         while True:
-            if loop.time() >= self._next_ping:
-                self._next_ping = loop.time() + PING_EVERY
-                await self._pubsub.ping()
-            patience = min(self._next_ping - loop.time(), SILENCE - self.silence)
-            heard = await self._pubsub.get_message(timeout=max(patience, LAST_LOOK))
-            if heard is not None:
-                self._heard = loop.time()
-                if heard["type"] == kind:
-                    return heard["channel"].decode(errors="replace"), heard["data"]
-            elif self.silence >= SILENCE:
-                raise TimeoutError
-
-    async def _close(self) -> None:
-        if self._pubsub is not None:
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
-        await disconnect(self._client)  # the next one looks for the nodes anew: they may have changed
+            heard = await self._connection.read_response(timeout=math.inf)
+            self._heard = asyncio.get_running_loop().time()
+            if heard[0] == kind:
+                return heard[1], heard[2]
