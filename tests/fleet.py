@@ -81,7 +81,7 @@ class Fleet:
         self.prefix = f"{uuid4().hex[:8]}:"
         self.redis = Redis(port=server.port)
         self.pods: list[Pod] = []
-        self.busts: list[dict[str, object]] = []
+        self.busts: list[bytes] = []
         """Every bust message so far, as a subscriber of its own hears them."""
         self._directory = directory
         self._stack = AsyncExitStack()
@@ -159,7 +159,7 @@ class Fleet:
     async def _hear(self, pubsub: PubSub) -> None:
         async for message in pubsub.listen():
             if message["type"] == "message":
-                self.busts.append(json.loads(message["data"]))
+                self.busts.append(message["data"])
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()

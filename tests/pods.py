@@ -5,7 +5,6 @@ Their token server gives tokens whatever labels a test wants, which no real one 
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -263,9 +262,9 @@ class Fleet:
         )
 
     @asynccontextmanager
-    async def messages(self) -> AsyncIterator[list[dict[str, object]]]:
+    async def messages(self) -> AsyncIterator[list[bytes]]:
         """Collect what is published on the bust channel, as any other subscriber sees it."""
-        collected: list[dict[str, object]] = []
+        collected: list[bytes] = []
         async with self.client.pubsub() as pubsub:
             await pubsub.subscribe(self.channel)
             await pubsub.get_message(timeout=PATIENCE)
@@ -284,6 +283,6 @@ class Fleet:
         await self.client.aclose()
 
 
-async def _collect(pubsub: PubSub, into: list[dict[str, object]]) -> None:
+async def _collect(pubsub: PubSub, into: list[bytes]) -> None:
     async for message in pubsub.listen():
-        into.append(json.loads(message["data"]))  # noqa: PERF401  one by one, as they come
+        into.append(message["data"])  # noqa: PERF401  one by one, as they come

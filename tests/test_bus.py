@@ -17,6 +17,7 @@ from sidecar.core.settings import Dialect, ForeignChannel
 from tests.pods import Cable, Fleet, request
 from tests.processes import until
 from tests.redis_server import Cluster, RedisServer
+from tests.wire import PATIENCE
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
@@ -58,7 +59,7 @@ async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: Fleet) -> Non
         await pods[0].refuse(LEDGER)
         await fleet.heard()
         await fleet.heard()
-    assert [message["kind"] for message in messages] == ["token"]
+    assert [json.loads(message)["kind"] for message in messages] == ["token"]
     assert [pod.evicted for pod in pods] == [0, 1, 1, 1, 1]
     assert pods[0].holds(LEDGER)
 
@@ -74,7 +75,7 @@ async def test_b41_a_bust_evicts_that_token_and_no_other(fleet: Fleet) -> None:
         await until(lambda: not other.holds(LEDGER))
         await other.token(LEDGER)
         await until(lambda: len(messages) == 1)
-    await fleet.publish(fleet.channel, json.dumps(messages[0]).encode())
+    await fleet.publish(fleet.channel, messages[0])
     await fleet.heard()
     assert one.holds(LEDGER)
     assert other.holds(LEDGER)
@@ -141,7 +142,7 @@ async def test_b43_an_old_bust_does_not_evict_a_token_fetched_since(fleet: Fleet
         await until(lambda: len(messages) == 1)
     newcomer = await fleet.pod()
     await newcomer.token(LEDGER)
-    await fleet.publish(fleet.channel, json.dumps(messages[0]).encode())
+    await fleet.publish(fleet.channel, messages[0])
     await fleet.heard()
     assert newcomer.holds(LEDGER)
     assert newcomer.evicted == 0
@@ -154,7 +155,7 @@ async def test_b43_a_recorded_select_is_refused(fleet: Fleet) -> None:
         await one.bust(service="ledger")
         await until(lambda: len(messages) == 1)
     await other.token(LEDGER)
-    await fleet.publish(fleet.channel, json.dumps(messages[0]).encode())
+    await fleet.publish(fleet.channel, messages[0])
     old = Revocation(selector({}), millis() - 301_000, "x")
     await fleet.publish(
         fleet.channel, encode(old, channel=fleet.channel, sender="x", at=old.at, sign=fleet.seal.sign)
@@ -287,6 +288,20 @@ async def test_b46_a_flushed_redis_cannot_keep_a_dead_token(fleet_of_one_server:
         cable.mend()
         await until(lambda: other.up)
         assert not other.holds(LEDGER)
+
+
+async def test_who_stops_just_as_the_link_breaks_stops(fleet: Fleet) -> None:
+    """In whichever turn of the event loop the two meet."""
+    async with Cable(fleet.redis.port) as cable:
+        for turns in range(20):
+            pod = await fleet.pod(port=cable.port)
+            cable.cut()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE) as patience:
+                await pod.close()
+            assert not patience.expired()
+            cable.mend()
 
 
 async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: Fleet) -> None:
@@ -610,5 +625,5 @@ async def test_without_keys_busts_cross_over_unsigned(redis_server: RedisServer)
         async with fleet.messages() as messages:
             await one.refuse(LEDGER)
             await until(lambda: not other.holds(LEDGER))
-        assert [message["mac"] for message in messages] == [""]
+        assert [json.loads(message)["mac"] for message in messages] == [""]
         assert await other.token(LEDGER) == "canary-token-2"

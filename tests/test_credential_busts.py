@@ -72,7 +72,7 @@ async def test_b30_a_rejection_reaches_every_pods_memory(fleet: Fleet) -> None:
     async with fleet.messages() as messages:
         assert (await secrets.read(a, rejected)).client_secret.reveal() == "canary-2"
         await until(lambda: b.told(BustApplied) != [])
-        assert [(each["kind"], each["key"]) for each in messages] == [
+        assert [(each["kind"], each["key"]) for each in map(json.loads, messages)] == [
             ("credentials", "tenant:acme:m2m:ledger:credentials")
         ]
         assert "canary" not in repr(messages)

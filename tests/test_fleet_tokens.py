@@ -1,6 +1,7 @@
 """Sidecars that share a Redis: who fetches, and what a refusal in one of them means for all."""
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -153,7 +154,7 @@ class TestRefused:
         assert await pods[0].get() == 200
         assert upstream.tokens == [A, B]
         await until(lambda: len(fleet.busts) == 1)
-        assert f"{fleet.prefix}{fleet.busts[0]['key']}" == key
+        assert f"{fleet.prefix}{json.loads(fleet.busts[0])['key']}" == key
         for pod in pods[1:]:
             assert await pod.get() == 200
         assert set(upstream.tokens[2:]) == {B}

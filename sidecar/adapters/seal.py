@@ -32,7 +32,7 @@ class AesSeal:
         """`keys` by id, at least one, of 32 bytes each."""
         self._first = keys[0][0]
         self._keys = dict(keys)
-        self._mac_keys = [_derive(key, b"message") for _, key in keys]
+        self._macs = [hmac.new(_derive(key, b"message"), digestmod=hashlib.sha256) for _, key in keys]
         self._ciphers: Lru[AESGCM] = Lru(MAX_CIPHERS)
         self._randomness = randomness
         self.fingerprint_key = _derive(keys[0][1], b"fingerprint")
@@ -57,14 +57,13 @@ class AesSeal:
         except (InvalidTag, ValueError):  # altered, moved, or too short to be anything
             return None
 
-    def sign(self, message: bytes) -> str:
+    def sign(self, message: bytes) -> bytes:
         """Return the MAC under the first key, in hexadecimal."""
-        return _mac(self._mac_keys[0], message)
+        return _mac(self._macs[0], message)
 
-    def verify(self, message: bytes, mac: str) -> bool:
+    def verify(self, message: bytes, mac: bytes) -> bool:
         """Tell whether the MAC is one of ours; how long it takes says nothing of how close a wrong one is."""
-        given = mac.encode(errors="replace")
-        return any(hmac.compare_digest(_mac(key, message).encode(), given) for key in self._mac_keys)
+        return any(hmac.compare_digest(_mac(keyed, message), mac) for keyed in self._macs)
 
     def _cipher(self, key_id: str, tenant: str) -> AESGCM:
         name = f"{key_id}:{tenant}"
@@ -95,13 +94,13 @@ class NoSeal:
         owner, newline, content = parts[2].partition(b"\n")
         return content if newline and owner == key.encode() else None
 
-    def sign(self, message: bytes) -> str:
+    def sign(self, message: bytes) -> bytes:
         """Return no MAC."""
-        return ""
+        return b""
 
-    def verify(self, message: bytes, mac: str) -> bool:
+    def verify(self, message: bytes, mac: bytes) -> bool:
         """Take any message without a MAC; one with a MAC comes from a fleet that has keys."""
-        return mac == ""
+        return not mac
 
 
 def _split(value: bytes) -> tuple[str, bytes, bytes] | None:
@@ -122,5 +121,7 @@ def _derive(key: bytes, purpose: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"sidecar:" + purpose).derive(key)
 
 
-def _mac(key: bytes, message: bytes) -> str:
-    return hmac.new(key, message, hashlib.sha256).hexdigest()
+def _mac(keyed: hmac.HMAC, message: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(message)
+    return mac.hexdigest().encode()

@@ -3,8 +3,9 @@
     {"v":1,"kind":"token","key":…,"fp":…,"gen":…,"from":…,"at":…,"mac":…}      `credentials` alike
     {"v":1,"kind":"select","labels":{"user":"alice"},"id":…,"from":…,"at":…,"mac":…}
 
-`from` is the pod, `at` milliseconds of the store's clock. `mac` signs the channel and every member but itself, so
-no message can be altered, or carried over from another fleet's channel. An old one that somebody kept does no harm
+`from` is the pod, `at` milliseconds of the store's clock. `mac`, the last member, signs the channel, a line end and
+the message as it would be without it, byte for byte: no message can be altered, or carried over from another
+fleet's channel, and none is taken apart before it is known whose it is. An old one that somebody kept does no harm
 when it is published again: a bust's generation is past by then, and a select is good for five minutes, once.
 """
 
@@ -36,9 +37,11 @@ _FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")
 _NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _KINDS = ("token", "credentials", "select")  # no set: a kind may be anything, hashable or not
 _TOO_MANY = 2**53  # what every JSON parser still reads exactly
+_MAC, _END = b',"mac":"', b'"}'
+_parse = json.JSONDecoder().raw_decode  # json.loads guesses an encoding first
 
-Sign = Callable[[bytes], str]
-Verify = Callable[[bytes, str], bool]
+Sign = Callable[[bytes], bytes]
+Verify = Callable[[bytes, bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,14 @@ class Heard:
 
 def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign: Sign) -> bytes:
     """Write the message `sender` publishes on `channel` at that time, signed for there."""
-    members: dict[str, object] = {"v": 1, "from": sender, "at": at}
+    members: dict[str, object]
     match what:
         case Bust(key, fingerprint, generation):
-            members |= {"kind": kind_of(what), "key": key, "fp": fingerprint, "gen": generation}
-        case Revocation(chosen, moment, number):
-            members |= {"kind": "select", "labels": dict(chosen), "id": number, "at": moment}
-    return _canonical({**members, "mac": sign(_signed(channel, members))})
+            members = {"kind": kind_of(what), "key": key, "fp": fingerprint, "gen": generation}
+        case Revocation(chosen, at, number):
+            members = {"kind": "select", "labels": dict(chosen), "id": number}
+    said = json.dumps({"v": 1, **members, "from": sender, "at": at}, separators=(",", ":")).encode()
+    return said[:-1] + _MAC + sign(_signed(channel, said)) + _END
 
 
 def kind_of(bust: Bust) -> Literal["token", "credentials"]:
@@ -116,16 +120,12 @@ class Inbox:
     def _read(self, payload: bytes) -> Heard | Rejection:
         if len(payload) > MAX_SIZE:
             return "too_large"
-        try:
-            members = json.loads(payload)
-            if not isinstance(members, dict):
-                return "malformed"
-            mac = members.pop("mac", "")
-            signed = _signed(self._channel, members)
-        except (ValueError, RecursionError):
+        said, mac = _apart(payload)
+        if not self._verify(_signed(self._channel, said), mac):
+            return _flaw(payload)
+        members = _members(said)
+        if members is None:
             return "malformed"
-        if not isinstance(mac, str) or not self._verify(signed, mac):
-            return "forged" if mac else "unsigned"
         if members.get("v") != 1 or members.get("kind") not in _KINDS:
             return "unknown"
         return _heard(members) or "malformed"
@@ -146,6 +146,29 @@ class Inbox:
         if len(self._ids) > MOST_KEYS:
             self._ids.popitem(last=False)
         return None
+
+
+def _apart(payload: bytes) -> tuple[bytes, bytes]:
+    """Return the message as it was before it was signed, and its MAC, empty where it does not end in one."""
+    said, found, mac = payload.removesuffix(_END).rpartition(_MAC)
+    return (said + b"}", mac) if found else (payload, b"")
+
+
+def _flaw(payload: bytes) -> Rejection:
+    """Tell what is wrong with a message that is not signed as it should be."""
+    members = _members(payload)
+    if members is None:
+        return "malformed"
+    return "forged" if members.get("mac") else "unsigned"
+
+
+def _members(text: bytes) -> dict[str, object] | None:
+    try:
+        document = text.decode()
+        members, end = _parse(document)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) and end == len(document) else None
 
 
 def _heard(members: Mapping[str, object]) -> Heard | None:
@@ -186,9 +209,5 @@ def _count(value: object) -> int | None:
     return value if 0 <= value < _TOO_MANY else None
 
 
-def _canonical(members: Mapping[str, object]) -> bytes:
-    return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _signed(channel: str, members: Mapping[str, object]) -> bytes:
-    return channel.encode() + b"\n" + _canonical(members)
+def _signed(channel: str, said: bytes) -> bytes:
+    return b"%b\n%b" % (channel.encode(), said)

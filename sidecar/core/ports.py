@@ -307,10 +307,10 @@ class Seal(Protocol):
     def open(self, key: str, tenant: str, value: bytes) -> bytes | None:
         """Return the content; None for whatever was not sealed by the fleet for this very key."""
 
-    def sign(self, message: bytes) -> str:
+    def sign(self, message: bytes) -> bytes:
         """Return the message's authentication code in hexadecimal, "" where messages go unsigned."""
 
-    def verify(self, message: bytes, mac: str) -> bool:
+    def verify(self, message: bytes, mac: bytes) -> bool:
         """Tell, in constant time, whether a holder of one of the keys signed the message."""
 
 
