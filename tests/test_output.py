@@ -35,8 +35,8 @@ def pipe() -> Iterator[Pipe]:
         yield Pipe(source, sink)
 
 
-def test_the_first_line_after_a_silence_goes_at_once(pipe: Pipe) -> None:
-    """`kubectl logs -f` shows a lone line without waiting for others."""
+def test_a_lone_line_goes_soon(pipe: Pipe) -> None:
+    """`kubectl logs -f` shows it without waiting for others."""
     output = pipe.output()
     for line in (b"one\n", b"two\n"):
         output.write(line)

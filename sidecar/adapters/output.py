@@ -7,10 +7,11 @@ be waited for in an event loop at all. A thread blocked in write(2) costs nothin
 
 import os
 import select
-import threading
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 PAUSE = 0.1
-"""Seconds between two writes while lines keep coming; the first line after a silence goes at once."""
+"""Seconds between the first line after a silence and the write that takes it and all that came since."""
 CAPACITY = 4 * 1024 * 1024
 """Bytes held at most, those being written included; lines over it are dropped and counted."""
 
@@ -18,9 +19,9 @@ CAPACITY = 4 * 1024 * 1024
 class Output:
     """A bounded queue of lines before a file descriptor, which may be slow, blocked or broken.
 
-    Lines are written from one thread. It and the writing thread take no lock: each owns its counters, appending
-    to a list and cutting its beginning off are single steps, and the only hand-over that could be lost is looked
-    after by the order of two of them (see `_await_lines`).
+    Lines are written from one thread. It and the writing thread each own their counters. Nothing is written at
+    once: what makes a sidecar busy makes it talk, and it has more urgent things to do just then, as have the
+    fifty others on the node that were told of the same bust.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -29,14 +30,14 @@ class Output:
             self._descriptor = os.dup(descriptor)
         except OSError:
             self._descriptor = -1  # no such sink: every line counts as dropped
-        self._lines: list[bytes] = []
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._queued = self._refused = 0  # the caller's
         self._written = self._lost = 0  # the writing thread's
-        self._idle = False
-        self._closing = False
+        self._open = Lock()
+        self._open.acquire()
+        self._closed = False
         self._abandoned = False
-        self._woken = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread = Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     @property
@@ -47,49 +48,31 @@ class Output:
     def write(self, line: bytes) -> None:
         """Queue one line, with its line end; returns at once whatever becomes of it."""
         queued = self._queued + len(line)
-        if queued - self._written > CAPACITY or self._closing:
+        if queued - self._written > CAPACITY or self._closed:
             self._refused += 1
             return
         self._queued = queued
-        self._lines.append(line)
-        if self._idle:
-            self._idle = False
-            self._woken.set()
+        self._lines.put(line)
 
     def close(self, within: float = 1.0) -> None:
         """Write what is queued and end; gives up after `within` seconds, for which it may block."""
-        self._closing = True
-        self._woken.set()
+        if not self._closed:
+            self._closed = True
+            self._open.release()
+            self._lines.put(b"")
         self._thread.join(within)
         self._abandoned = True
 
     def _run(self) -> None:
-        while self._await_lines():
-            count = len(self._lines)
-            batch = b"".join(self._lines[:count])
-            del self._lines[:count]
+        closing = False
+        while not closing:
+            first = self._lines.get()
+            closing = self._open.acquire(timeout=PAUSE)
+            batch = b"".join([first, *(self._lines.get() for _ in range(self._lines.qsize()))])
             self._put(batch)
             self._written += len(batch)
-            if not self._closing:
-                self._woken.wait(PAUSE)
         if self._descriptor >= 0:
             os.close(self._descriptor)
-
-    def _await_lines(self) -> bool:
-        """Return True when there are lines, False when there will be none any more.
-
-        `_idle` is set before the last look and read after a line was queued: whichever comes first, one of the two
-        sides sees the other.
-        """
-        self._woken.clear()
-        self._idle = not self._closing
-        while not self._lines:
-            if self._closing:
-                return False
-            self._woken.wait()
-            self._woken.clear()
-        self._idle = False
-        return True
 
     def _put(self, batch: bytes) -> None:
         rest = memoryview(batch)

@@ -7,19 +7,21 @@ import sys
 import uvloop
 from redis.asyncio import Redis
 
+from sidecar.adapters.output import PAUSE
 from sidecar.adapters.system import SystemClock
 
 
 async def hear(port: int, channel: str) -> None:
     """Nothing but redis-py on the sidecar's event loop, clock and protocol: no pings, checks or log thread.
 
-    The moment is taken before anything else is done.
+    The moment is taken before anything else is done, and told as late as by the sidecar's log.
     """
-    clock = SystemClock()
+    clock, loop = SystemClock(), asyncio.get_running_loop()
     async with Redis(port=port, protocol=2, driver_info=None).pubsub() as pubsub:
         await pubsub.subscribe(channel)
         async for message in pubsub.listen():
-            os.write(1, b"%s %.6f\n" % (message["type"].encode(), clock.now()))
+            line = b"%s %.6f\n" % (message["type"].encode(), clock.now())
+            loop.call_later(PAUSE, os.write, 1, line)
 
 
 if __name__ == "__main__":
