@@ -9,7 +9,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Literal, Protocol
 
 import msgspec
@@ -206,7 +205,7 @@ class _Stamp:
 
 
 def _values(event: Event) -> dict[str, object]:
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    values = event.values()
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
 
 

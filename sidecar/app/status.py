@@ -128,5 +128,5 @@ def _event(happened: Happened) -> Shown:
         "first": happened.first,
         "last": happened.last,
         "count": happened.count,
-        "fields": {each.name: getattr(event, each.name) for each in fields(event)},
+        "fields": event.values(),
     }

@@ -26,6 +26,11 @@ class Event:
     name: ClassVar[str]
     level: ClassVar[Level] = "info"
 
+    def values(self) -> dict[str, object]:
+        """Return the fields by name, in their order."""
+        names: tuple[str, ...] = self.__match_args__
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):

@@ -1,7 +1,7 @@
 """What happened of late, for whoever opens the page at night: events, and since when they go on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from sidecar.core.events import Event, SecretRead, TokenFetched
 from sidecar.core.memory import Lru
@@ -57,5 +57,4 @@ class Timeline:
 
 
 def _identity(event: Event) -> str:
-    values = [getattr(event, each.name) for each in fields(event) if each.name not in _DIFFERS]
-    return repr((event.name, values))
+    return repr((event.name, [value for name, value in event.values().items() if name not in _DIFFERS]))
