@@ -136,11 +136,11 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Keep OpenSSL from asking a terminal for one."""
+    """Keep OpenSSL from asking a terminal for one, and the event loop from waiting for it."""
     return ""
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no PEM file"
+        return error.reason or "it is no PEM file, or wants a passphrase"
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__

@@ -1,6 +1,7 @@
 """`sidecar run`."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 MEANING = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
 EXAMPLE = "sidecar run --config sidecar.yaml --log-format console"
 
+LONGEST_TURN = 0.0005
+"""Seconds for which the threads of log and exporters keep the interpreter from the event loop; else they are 5 ms."""
+
 add_flags = flags.add_configuration
 
 
@@ -24,5 +28,6 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.config import load, sources
 
     environ = flags.environ(arguments)
+    sys.setswitchinterval(LONGEST_TURN)
     read: Callable[[], Config] = partial(load, arguments.config, environ)
     return uvloop.run(serve(read, partial(sources, arguments.config, environ)))

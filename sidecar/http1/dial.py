@@ -43,8 +43,13 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     if tls.certificate_file:
         with _naming(" with ".join(path for path in (tls.certificate_file, tls.key_file) if path)):
-            context.load_cert_chain(tls.certificate_file, tls.key_file or None)
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None, _no_passphrase)
     return context
+
+
+def _no_passphrase() -> str:
+    """Keep OpenSSL from asking a terminal for one, and the event loop from waiting for it."""
+    return ""
 
 
 @contextmanager
@@ -59,8 +64,8 @@ def _naming(path: str) -> Iterator[None]:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "it is no PEM file, or wants a passphrase"
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__

@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.routes import Origin
@@ -204,6 +210,20 @@ async def test_a_file_that_cannot_be_used_is_named(files: Files, which: str, sta
     async with Greeter(files.server("127.0.0.1")) as server:
         text = await complaint(origin(server.port, Tls(**paths)))
     assert paths[which] in text
+
+
+async def test_nobody_is_asked_for_the_passphrase_of_a_key(files: Files) -> None:
+    """Not on a terminal, where the whole proxy would wait for it: such a key cannot be used."""
+    issued = files.authority.issue_cert("sidecar@test")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"canary"))
+    tls = Tls(
+        files.ca_file, files.put("tls.crt", issued.cert_chain_pems[0].bytes()), files.put("tls.key", locked)
+    )
+    async with Greeter(files.server("127.0.0.1")) as server:
+        text = await complaint(origin(server.port, tls))
+    assert "tls.key" in text
+    assert "passphrase" in text
 
 
 class TwoAddresses(uvloop.Loop):
