@@ -1,5 +1,7 @@
 # What needs .venv prepares it, and installs again only when pyproject.toml changed.
 PYTHON ?= python3.11
+# The image's Python is a profile-guided build, as that of distributions is; others need not be.
+BENCH_PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo $(PYTHON))
 MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,8 +39,9 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench: $(VENV)/.with-bench  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk
-	@$(BIN)/python -m tests.bench
+bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk
+	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.with-bench
+	@.venv-bench/bin/python -m tests.bench
 
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
