@@ -33,7 +33,7 @@ class Output:
         self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._queued = self._refused = 0  # the caller's
         self._written = self._lost = 0  # the writing thread's
-        self._open = Lock()
+        self._open = Lock()  # held until `close`
         self._open.acquire()
         self._closed = False
         self._abandoned = False
