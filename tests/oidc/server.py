@@ -11,8 +11,8 @@ from typing import Self
 
 import pytest
 
-SOURCES = Path(__file__).parent / "oidc"
-BUILD = Path(__file__).parent.parent / "build"
+SOURCES = Path(__file__).parent
+BUILD = SOURCES.parent.parent / "build"
 FILES = ("package.json", "server.mjs", "grants.mjs")
 INSTALL = (
     *("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--no-update-notifier"),

@@ -4,7 +4,7 @@ What it does not have built in of the two grants is in tests/oidc/grants.mjs.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.core.claims import unverified
 from sidecar.core.grants import GRANT_TYPES
-from tests.oidc_clients import (
+from tests.oidc.clients import (
     ASKING,
     POSTING,
     UPSTREAM,
@@ -24,7 +24,7 @@ from tests.oidc_clients import (
     statuses,
     written,
 )
-from tests.oidc_server import Client, OidcServer
+from tests.oidc.server import Client, OidcServer
 from tests.processes import File, run
 from tests.servers import Upstream, refusal
 
@@ -47,19 +47,6 @@ CLIENTS: list[Client] = [
 ]
 RESOURCE = "https://ledger.test/a?b=c&d"
 SUBJECT = {"header": "X-Subject"}
-
-
-@pytest.fixture(scope="module")
-def oidc() -> Iterator[OidcServer]:
-    with OidcServer(CLIENTS) as server:
-        yield server
-
-
-@pytest.fixture
-async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
-    async with AskingUpstream(oidc) as server:
-        yield server
-        assert server.malformed == []
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from tests.oidc_server import OidcServer
+from tests.oidc.server import OidcServer
 from tests.processes import Process, get
 from tests.servers import INVALID_TOKEN, OK, Exchange, Upstream, refusal
 from tests.wire import ask

@@ -6,16 +6,14 @@ not revoked it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import jwt
-import pytest
 import trustme
 
 from sidecar.core.claims import unverified
-from tests.oidc_clients import (
+from tests.oidc.clients import (
     ASKING,
     KEYS,
     POSTING,
@@ -27,7 +25,7 @@ from tests.oidc_clients import (
     statuses,
     written,
 )
-from tests.oidc_server import Client, OidcServer
+from tests.oidc.server import Client, OidcServer
 from tests.processes import WAIT, File, run
 from tests.servers import Upstream, refusal
 
@@ -54,19 +52,6 @@ CLIENTS: list[Client] = [
         for algorithm in KEYS
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def oidc() -> Iterator[OidcServer]:
-    with OidcServer(CLIENTS) as server:
-        yield server
-
-
-@pytest.fixture
-async def upstream(oidc: OidcServer) -> AsyncIterator[AskingUpstream]:
-    async with AskingUpstream(oidc) as server:
-        yield server
-        assert server.malformed == []
 
 
 async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
