@@ -11,7 +11,7 @@ from typing import Any
 import aiohappyeyeballs
 
 from sidecar.core.checks import Finding
-from sidecar.core.tls import Tls
+from sidecar.core.tls import Tls, no_passphrase
 
 CONNECT_LIMIT = 5.0
 """Seconds for a connection, and for TLS on it."""
@@ -100,7 +100,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate_file:
-        context.load_cert_chain(tls.certificate_file, tls.key_file or None, lambda: "")
+        context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
     return context
 
 

@@ -10,7 +10,7 @@ from yarl import URL
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.oauth import host_of
 from sidecar.core.ports import Reply
-from sidecar.core.tls import Tls
+from sidecar.core.tls import Tls, no_passphrase
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
@@ -128,16 +128,11 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate_file:
         try:
-            context.load_cert_chain(tls.certificate_file, tls.key_file or None, _no_passphrase)
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
         except (OSError, ValueError) as error:
             files = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
             raise TokenUnavailable(f"cannot use {files} for TLS: {_reason(error)}", 0.0) from None
     return context
-
-
-def _no_passphrase() -> str:
-    """Keep OpenSSL from asking a terminal for one, and the event loop from waiting for it."""
-    return ""
 
 
 def _reason(error: Exception) -> str:

@@ -12,3 +12,8 @@ class Tls:
     certificate_file: str = ""
     key_file: str = ""
     """"" where the key is in `certificate_file`."""
+
+
+def no_passphrase() -> str:
+    """Answer OpenSSL, which else asks a terminal for an encrypted key's passphrase while the event loop waits."""
+    return ""

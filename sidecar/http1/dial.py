@@ -16,7 +16,7 @@ import aiohappyeyeballs
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.routes import Origin
-from sidecar.core.tls import Tls
+from sidecar.core.tls import Tls, no_passphrase
 from sidecar.http1.upstream import UpstreamConnection
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
@@ -43,13 +43,8 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     if tls.certificate_file:
         with _naming(" with ".join(path for path in (tls.certificate_file, tls.key_file) if path)):
-            context.load_cert_chain(tls.certificate_file, tls.key_file or None, _no_passphrase)
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
     return context
-
-
-def _no_passphrase() -> str:
-    """Keep OpenSSL from asking a terminal for one, and the event loop from waiting for it."""
-    return ""
 
 
 @contextmanager
