@@ -39,7 +39,7 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk
+bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk; BENCH_PYTHON=another
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.with-bench
 	@.venv-bench/bin/python -m tests.bench
 

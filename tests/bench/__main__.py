@@ -7,7 +7,8 @@ A client waits for each answer before it asks again, so at full load latency say
 than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
 both stand. Loopback only, about ten minutes.
 
-One part alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).
+`python` is that of `.venv-bench` here. One part alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns;
+a wrong one lists the cells).
 
 Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench.json;
 `python -m tests.bench.readme` writes the table of the last run into README.md.
