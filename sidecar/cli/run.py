@@ -15,7 +15,8 @@ MEANING = "serve until SIGTERM; SIGHUP or a changed file reloads the configurati
 EXAMPLE = "sidecar run --config sidecar.yaml --log-format console"
 
 LONGEST_TURN = 0.0005
-"""Seconds for which the threads of log and exporters keep the interpreter from the event loop; else they are 5 ms."""
+"""Seconds for which a thread (the log's, an exporter's) may keep the event loop waiting for the interpreter; Python's
+own are 5 ms, and every request of that moment would be as late."""
 
 add_flags = flags.add_configuration
 

@@ -28,7 +28,7 @@ class Event:
 
     def values(self) -> dict[str, object]:
         """Return the fields by name, in their order."""
-        names: tuple[str, ...] = self.__match_args__
+        names: tuple[str, ...] = self.__match_args__  # `fields()` takes twice as long
         return {name: getattr(self, name) for name in names}
 
 

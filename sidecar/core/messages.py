@@ -52,7 +52,7 @@ class Revocation:
     at: int
     """Milliseconds of the store's clock."""
     id: str
-    """Random; the same select is not taken twice."""
+    """Of this select, which is not taken twice: random, or where many pods write the same, made of what it says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,7 +308,7 @@ class Seal(Protocol):
         """Return the content; None for whatever was not sealed by the fleet for this very key."""
 
     def sign(self, message: bytes) -> bytes:
-        """Return the message's authentication code in hexadecimal, "" where messages go unsigned."""
+        """Return the message's authentication code in hexadecimal, empty where messages go unsigned."""
 
     def verify(self, message: bytes, mac: bytes) -> bool:
         """Tell, in constant time, whether a holder of one of the keys signed the message."""

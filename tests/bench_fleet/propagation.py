@@ -24,7 +24,7 @@ CHANNEL = "bare"
 MESSAGE = b"x" * 300
 """As long as a bust."""
 QUIET = 0.3
-"""Seconds; the log is written at most every 0.1 s."""
+"""Seconds; what is logged is written 0.1 s later."""
 
 
 async def measure(stage: Stage, group: str, rounds: int) -> tuple[list[Figure], dict[str, object]]:

@@ -180,9 +180,12 @@ class RedisBus:
         return encode(revocation, channel=channel, sender=sender, at=revocation.at, sign=self._seal.sign)
 
 
-async def _together(*endless: Coroutine[object, object, None]) -> None:
-    """Run them until one fails, and raise what it raised. A TaskGroup would forget a cancellation for that."""
-    tasks = [asyncio.create_task(each) for each in endless]
+async def _together(*coroutines: Coroutine[object, object, None]) -> None:
+    """Run them until one fails, and raise what it raised.
+
+    Whoever is cancelled in the turn in which one fails ends cancelled; a TaskGroup would forget it.
+    """
+    tasks = [asyncio.create_task(each) for each in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
