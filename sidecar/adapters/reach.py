@@ -74,7 +74,9 @@ class Place:
                 filter(None, (self._tls.ca_file, self._tls.certificate_file, self._tls.key_file))
             )
             return Finding(
-                f"cannot use {files}: {_reason(error)}", "failed", "check these files: PEM is wanted"
+                f"cannot use {files}: {_reason(error)}",
+                "failed",
+                "check these files: PEM is wanted, the key without a passphrase",
             )
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
