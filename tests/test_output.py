@@ -3,14 +3,16 @@
 import io
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from sidecar.adapters.output import CAPACITY, Output
+from sidecar.adapters.output import CAPACITY, PAUSE, Output
 
 LINE = b"x" * 99 + b"\n"
 BATCH = 64 * 1024
@@ -101,6 +103,24 @@ def test_closing_gives_up_on_a_blocked_pipe(pipe: Pipe) -> None:
     closing.start()
     closing.join(timeout=5)
     assert not closing.is_alive()
+
+
+def test_closing_just_as_the_pause_ends_ends_the_thread(pipe: Pipe) -> None:
+    """The writing thread has waited long enough, but gets the interpreter only when the closing one waits for it."""
+    threads, interval = threading.enumerate(), sys.getswitchinterval()
+    output = pipe.output()
+    output.write(LINE)
+    time.sleep(PAUSE / 2)
+    sys.setswitchinterval(10.0)
+    try:
+        due = time.monotonic() + PAUSE
+        while time.monotonic() < due:
+            pass
+        output.close()
+    finally:
+        sys.setswitchinterval(interval)
+    assert set(threading.enumerate()) <= set(threads)
+    assert pipe.reading.read(2 * len(LINE)) == LINE
 
 
 def test_a_broken_pipe_costs_only_its_lines(pipe: Pipe) -> None:

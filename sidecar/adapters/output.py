@@ -58,21 +58,26 @@ class Output:
         """Write what is queued and end; gives up after `within` seconds, for which it may block."""
         if not self._closed:
             self._closed = True
-            self._open.release()
             self._lines.put(b"")
+            self._open.release()
         self._thread.join(within)
         self._abandoned = True
 
     def _run(self) -> None:
         closing = False
         while not closing:
-            first = self._lines.get()
-            closing = self._open.acquire(timeout=PAUSE)
-            batch = b"".join([first, *(self._lines.get() for _ in range(self._lines.qsize()))])
+            batch, closing = self._take()
             self._put(batch)
             self._written += len(batch)
         if self._descriptor >= 0:
             os.close(self._descriptor)
+
+    def _take(self) -> tuple[bytes, bool]:
+        """Return the next lines together, and whether they are the last: `close` puts an empty one behind them."""
+        lines = [self._lines.get()]
+        self._open.acquire(timeout=PAUSE)
+        lines += [self._lines.get() for _ in range(self._lines.qsize())]
+        return b"".join(lines), not lines[-1]
 
     def _put(self, batch: bytes) -> None:
         rest = memoryview(batch)
