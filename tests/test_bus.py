@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sidecar.adapters.redis.bus import IN_A_ROW
+from sidecar.adapters.redis.subscription import SILENCE
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
@@ -303,6 +304,17 @@ async def test_who_stops_just_as_the_link_breaks_stops(fleet: Fleet) -> None:
                 await pod.close()
             assert not patience.expired()
             cable.mend()
+
+
+async def test_who_stops_just_as_it_begins_stops(fleet: Fleet) -> None:
+    """In whichever turn of connecting, subscribing and the first ping."""
+    for turns in range(60):
+        pod = await fleet.pod(up=False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(SILENCE - 1) as patience:
+            await pod.close()
+        assert not patience.expired()
 
 
 async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: Fleet) -> None:

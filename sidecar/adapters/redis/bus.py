@@ -16,7 +16,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from sidecar.adapters.redis.connect import Client, disconnect
 from sidecar.adapters.redis.link import Link
 from sidecar.adapters.redis.revoked import RevokedSet
-from sidecar.adapters.redis.subscription import Subscription
+from sidecar.adapters.redis.subscription import Subscription, heed_cancellation
 from sidecar.core.events import Failed, SelectSent
 from sidecar.core.health import Pulse
 from sidecar.core.hearing import Hearing
@@ -84,6 +84,7 @@ class RedisBus:
                 await self._lost(error)
             finally:
                 self.up = False
+            heed_cancellation()
             await self._clock.sleep(next(pauses))
 
     async def publish(self, chosen: Selector) -> int | None:
@@ -130,6 +131,7 @@ class RedisBus:
             self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
             if not self._link.up:
                 self._link.outage.lost("bus", TimeoutError())
+            heed_cancellation()
             await self._clock.sleep(next(pauses))
         self.up = True
         self.pulse.beat(self._clock.now())

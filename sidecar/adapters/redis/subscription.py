@@ -43,6 +43,7 @@ class Subscription:
                 await self._client.initialize()  # a Cluster's must know the nodes before it subscribes
                 self._connection = await self._connect()
                 await self._connection.send_command("SUBSCRIBE", *self._channels)
+                heed_cancellation()
                 for _ in self._channels:
                     await self._next(b"subscribe")
         except BaseException:
@@ -69,6 +70,7 @@ class Subscription:
         """Ping for ever. Raises TimeoutError where nothing is heard."""
         while True:
             await self._connection.send_command("PING")
+            heed_cancellation()
             await asyncio.sleep(max(min(PING_EVERY, SILENCE - self.silence), LAST_LOOK))
             if self.silence >= SILENCE:
                 await asyncio.sleep(LAST_LOOK)
@@ -91,3 +93,14 @@ class Subscription:
             self._heard = asyncio.get_running_loop().time()
             if heard[0] == kind:
                 return heard[1], heard[2]
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task is to end.
+
+    It may have been told so and forgotten it: redis-py sends within `asyncio.wait_for`, and until Python 3.12 that
+    loses a cancellation which comes in the very turn in which the sending is done.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
