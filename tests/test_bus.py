@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sidecar.adapters.redis.bus import IN_A_ROW
+from sidecar.adapters.redis.revoked import SLACK
 from sidecar.adapters.redis.subscription import SILENCE
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
@@ -253,6 +254,27 @@ async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: Fleet) ->
         newcomer = await fleet.pod()
         assert await newcomer.token(alice) == "canary-token-3"
         assert await newcomer.token(bob) == "canary-token-2"
+
+
+async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server: Fleet) -> None:
+    """The last words of a connection arrive long after it was given up by Redis: what was said since is looked up."""
+    fleet = fleet_of_one_server
+    alice = fleet.server.labelled(user="alice")
+    async with Cable(fleet.redis.port) as cable:
+        one, other = await fleet.pod(), await fleet.pod(port=cable.port)
+        await other.token(alice)
+        cable.hush()
+        await fleet.publish(fleet.channel, b"late")
+        await fleet.client.client_kill_filter(_type="pubsub")
+        await until(lambda: not one.hears)
+        await one.bust(user="alice")
+        await asyncio.sleep(1.5 * SLACK)
+        assert other.hears
+        cable.mend()
+        await until(lambda: not other.hears)
+        assert other.rejected == ["malformed"]
+        await until(lambda: other.up)
+        assert not other.holds(alice)
 
 
 async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: Fleet) -> None:

@@ -160,7 +160,7 @@ class RedisBus:
                     await asyncio.sleep(0)  # a flood must not keep the requests waiting
         finally:
             if self.up:
-                self._heard_until = self._clock.now() - subscription.silence
+                self._heard_until = self._clock.now() - subscription.gap
 
     def _write_down(self, chosen: Selector) -> None:
         """Keep another program's revocation for the pods that do not hear it now.

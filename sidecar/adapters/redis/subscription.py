@@ -34,10 +34,10 @@ class Subscription:
         self._client = client
         self._channels = channels
         self._turn = turn
-        self._heard = 0.0
+        self._heard = self._complete = 0.0
 
     async def __aenter__(self) -> Self:
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = self._complete = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(SILENCE):
                 await self._client.initialize()  # a Cluster's must know the nodes before it subscribes
@@ -61,6 +61,14 @@ class Subscription:
         """Seconds since the server was last heard."""
         return asyncio.get_running_loop().time() - self._heard
 
+    @property
+    def gap(self) -> float:
+        """Seconds since the last ping was sent that was answered: what was published in them may be missing.
+
+        What arrives may be old, kept up somewhere on its way, and the last before the link is found to be broken.
+        """
+        return asyncio.get_running_loop().time() - self._complete
+
     async def message(self) -> tuple[str, bytes]:
         """Wait for the next message; return its channel and payload."""
         channel, payload = await self._next(b"message")
@@ -69,7 +77,7 @@ class Subscription:
     async def watch(self) -> None:
         """Ping for ever. Raises TimeoutError where nothing is heard."""
         while True:
-            await self._connection.send_command("PING")
+            await self._connection.send_command("PING", asyncio.get_running_loop().time())
             heed_cancellation()
             await asyncio.sleep(max(min(PING_EVERY, SILENCE - self.silence), LAST_LOOK))
             if self.silence >= SILENCE:
@@ -93,6 +101,8 @@ class Subscription:
             self._heard = asyncio.get_running_loop().time()
             if heard[0] == kind:
                 return heard[1], heard[2]
+            if heard[0] == b"pong":
+                self._complete = float(heard[1])
 
 
 def heed_cancellation() -> None:
