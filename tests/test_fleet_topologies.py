@@ -1,13 +1,23 @@
 """Redis behind Sentinels and as a Cluster, with real processes: sidecars share tokens and busts there too."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from redis.exceptions import RedisClusterException, RedisError
 
 from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.examine import Examination
-from sidecar.core.settings import RedisSettings
+from sidecar.core.settings import RedisSettings, SentinelSettings
+from sidecar.core.tls import Tls
 from tests.authorization import AuthorizationServer
 from tests.conftest import FleetOn
 from tests.processes import until
@@ -119,3 +129,27 @@ def many(authorization_server: AuthorizationServer, upstream: Upstream) -> dict[
 def keys_of(node: RedisServer, prefix: str) -> list[bytes]:
     with node.client() as client:
         return list(client.scan_iter(f"{prefix}*"))
+
+
+@pytest.mark.parametrize("how", [{}, {"cluster": True}, {"sentinel": SentinelSettings("main")}])
+async def test_nobody_is_asked_for_the_passphrase_of_a_key(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], how: dict[str, Any]
+) -> None:
+    """Not on a terminal, where the whole sidecar would wait for it: the key is tried without any."""
+    issued = trustme.CA().issue_cert("sidecar@test")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = tmp_path / "tls.pem"
+    locked.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"canary"))
+    )
+    with locked.open("ab") as file:
+        file.write(issued.cert_chain_pems[0].bytes())
+    silent = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with silent:
+        hosts = (silent.sockets[0].getsockname()[:2],)
+        client = connect(
+            RedisSettings(hosts=hosts, tls=Tls(certificate_file=str(locked)), **how), timeout=1.0
+        )
+        with pytest.raises((RedisError, RedisClusterException)):
+            await client.execute_command("GET", "x")
+    assert "phrase" not in capfd.readouterr().err

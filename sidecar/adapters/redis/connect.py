@@ -6,7 +6,7 @@ the library, so that connecting takes no more than AUTH and SELECT.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
@@ -57,6 +57,14 @@ class Passwords(CredentialProvider):
 
 def connect(settings: RedisSettings, *, timeout: float) -> Client:
     """Make a client that connects when first used; `timeout` in seconds for each step."""
+    client = _client(settings, timeout)
+    if settings.tls is not None:
+        for options in _made_with(client):
+            options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
+    return client
+
+
+def _client(settings: RedisSettings, timeout: float) -> Client:
     options = _options(settings.tls, settings.username, settings.password, timeout)
     if settings.cluster:
         return _cluster(settings, options)
@@ -77,6 +85,19 @@ async def disconnect(client: Client) -> None:
     elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
         closing.append(client.connection_pool.sentinel_manager.aclose())
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _made_with(client: Client) -> Iterator[dict[str, object]]:
+    """What its connections will be made with. There is an option that a Cluster's constructor does not take."""
+    if isinstance(client, RedisCluster):
+        yield client.nodes_manager.connection_kwargs
+        for node in client.nodes_manager.startup_nodes.values():
+            yield node.connection_kwargs
+        return
+    yield client.connection_pool.connection_kwargs
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            yield sentinel.connection_pool.connection_kwargs
 
 
 class _Commands:
