@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from time import time
+from time import sleep, time
 
 import pytest
 from redis.asyncio import Redis
 
 from sidecar.adapters.redis.bus import IN_A_ROW
 from sidecar.adapters.redis.revoked import SLACK
-from sidecar.adapters.redis.subscription import SILENCE
+from sidecar.adapters.redis.subscription import LAST_LOOK, SILENCE
 from sidecar.core.busts import Bust
 from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
@@ -378,6 +378,17 @@ async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_ser
     finally:
         fleet.redis.resume()
     await until(lambda: pod.up)
+
+
+async def test_who_stood_still_does_not_take_it_for_the_servers_silence(fleet_of_one_server: Fleet) -> None:
+    """A container may be frozen: awake again it asks first, and keeps its connection."""
+    fleet = fleet_of_one_server
+    await fleet.pod()
+    (before,) = await fleet.client.client_list(_type="pubsub")
+    sleep(SILENCE + LAST_LOOK)  # noqa: ASYNC251  the whole process, as by SIGSTOP
+    await asyncio.sleep(3 * LAST_LOOK)
+    (after,) = await fleet.client.client_list(_type="pubsub")
+    assert after["id"] == before["id"]
 
 
 @pytest.mark.parametrize("outage", ["killed", "stopped"])

@@ -15,8 +15,8 @@ PING_EVERY = 1.0
 SILENCE = 3.0
 """Seconds without a word, not even a pong, after which the link counts as dead."""
 
-LAST_LOOK = 0.05
-"""Seconds before a verdict: where this process stood still itself, what came meanwhile is still read."""
+LAST_LOOK = 0.25
+"""Seconds a last ping has to be answered: where this process stood still itself, the silence is its own."""
 
 
 class Subscription:
@@ -79,11 +79,10 @@ class Subscription:
         while True:
             await self._connection.send_command("PING", asyncio.get_running_loop().time())
             heed_cancellation()
+            last = self.silence >= SILENCE
             await asyncio.sleep(max(min(PING_EVERY, SILENCE - self.silence), LAST_LOOK))
-            if self.silence >= SILENCE:
-                await asyncio.sleep(LAST_LOOK)
-                if self.silence >= SILENCE:
-                    raise TimeoutError
+            if last and self.silence >= SILENCE:
+                raise TimeoutError
 
     async def _connect(self) -> AbstractConnection:
         connection: AbstractConnection
