@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from sidecar import admin
 from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer
+from tests.admin_server import State
 from tests.fakes import RecordingJournal
-from tests.test_admin import State
 
 Shown = dict[str, object]
 

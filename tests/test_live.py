@@ -12,8 +12,8 @@ from sidecar.adapters.listening import bind
 from sidecar.admin.live import MAX_SUBSCRIBERS
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
+from tests.admin_server import Rig, State, running
 from tests.fakes import RecordingJournal
-from tests.test_admin import Rig, State
 from tests.wire import PATIENCE
 
 REQUEST = b"GET /events%s HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -37,10 +37,8 @@ class Counting(State):
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     """An admin server whose events come quickly."""
-    state, journal = Counting(), RecordingJournal()
-    server = await admin.start(state, "127.0.0.1:0", journal, bind, lifetime=0.2, every=0.05)
-    yield Rig(state, journal, server)
-    await server.close()
+    async with running(Counting(), lifetime=0.2, every=0.05) as rig:
+        yield rig
 
 
 class Subscriber:

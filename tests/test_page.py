@@ -12,20 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import admin
-from sidecar.adapters.listening import bind
 from sidecar.core.events import Event
-from tests.fakes import RecordingJournal
+from tests.admin_server import TOKEN, Rig, State, bust, running
 from tests.processes import ROOT
-from tests.test_admin import TOKEN, Rig, State, bust
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    state, journal = State(), RecordingJournal()
-    server = await admin.start(state, "127.0.0.1:0", journal, bind)
-    yield Rig(state, journal, server)
-    await server.close()
+    async with running(State()) as rig:
+        yield rig
 
 
 async def test_the_page_is_one_file_that_asks_nobody_else(rig: Rig) -> None:

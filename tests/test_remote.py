@@ -11,11 +11,11 @@ import pytest
 from sidecar import admin
 from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer
+from tests.admin_server import TOKEN, State
 from tests.authorization import json_answer
 from tests.commands import command
 from tests.fakes import RecordingJournal
 from tests.servers import Script, Upstream, closing
-from tests.test_admin import TOKEN, State
 from tests.test_cli import HEAVY, loaded
 
 
