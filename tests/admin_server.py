@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from sidecar import admin
-from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer, Readiness
-from sidecar.admin.live import EVERY
+from sidecar.admin.events_stream import EVERY
 from sidecar.admin.server import LIFETIME
+from sidecar.app.listen import bind
+from sidecar.core.labels import Selector
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Selector
 from tests.fakes import RecordingJournal
 
 TOKEN = "an-operators-canary"

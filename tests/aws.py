@@ -16,7 +16,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sidecar.core.credentials import AwsSecretCredentials
+from sidecar.credentials.model import AwsSecretCredentials
 
 REGION = "eu-west-1"
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "canary-aws-key"}

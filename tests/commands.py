@@ -81,7 +81,7 @@ async def on_terminal(
 _ON_TERMINAL = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from sidecar.cli import main
+from sidecar.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 """The terminal becomes the process's own, so that Ctrl-C typed there reaches it."""

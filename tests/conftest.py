@@ -10,8 +10,8 @@ import pytest
 import uvloop
 import yaml
 
-from sidecar.app import Sidecar
-from sidecar.config import load
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
 from tests.aws import aws as aws  # noqa: PLC0414

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
+from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
+from sidecar.cache.generations import following
+from sidecar.cache.lease import LEASE, Claim, Lease
+from sidecar.cache.refused_tokens import Bust, Busted
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
-from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
-from sidecar.core.events import Event
-from sidecar.core.generations import following
-from sidecar.core.lease import LEASE, Claim, Lease
-from sidecar.core.record import RequestRecord
-from sidecar.core.token import Token, TokenRequest
+from sidecar.oauth.token import Token, TokenRequest
+from sidecar.telemetry.events import Event
+from sidecar.telemetry.request_record import RequestRecord
 
 
 class FakeClock:

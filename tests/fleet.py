@@ -13,10 +13,10 @@ import yaml
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.adapters.system import SystemRandomness
-from sidecar.app import Sidecar
-from sidecar.config import load
-from sidecar.core.settings import Config
+from sidecar.app.process import SystemRandomness
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
+from sidecar.config.settings import Config
 from tests.authorization import AuthorizationServer
 from tests.processes import get, redis_health
 from tests.redis_server import RedisServer

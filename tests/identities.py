@@ -10,16 +10,16 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from sidecar.adapters.local import Alone
-from sidecar.adapters.system import SystemClock, SystemRandomness
-from sidecar.cache import TokenCache
-from sidecar.callers import CallersByToken
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused
-from sidecar.core.routes import Origin, Route
+from sidecar.core.labels import Revocations
+from sidecar.core.origin import Origin, Route
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Revocations
 from sidecar.core.tenants import TenantRule, Tenants
-from sidecar.core.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
+from sidecar.fleet.standalone import Alone
+from sidecar.oauth.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
+from sidecar.proxy.callers import CallersByToken
 from tests.fakes import RecordingJournal
 from tests.resident import resident
 

@@ -13,21 +13,21 @@ from math import inf
 from random import Random
 from typing import TypeVar
 
-from sidecar.adapters.seal import NoSeal
-from sidecar.app.member import REVOKED_FOR
-from sidecar.cache import TokenCache
+from sidecar.cache.lease import Claim
+from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.refused_tokens import Bust, Busted
+from sidecar.cache.tokens import TokenCache
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
 from sidecar.core.errors import SidecarError, TokenUnavailable
-from sidecar.core.events import Failed
-from sidecar.core.hearing import Hearing
-from sidecar.core.lease import Claim
-from sidecar.core.messages import Revocation, encode
-from sidecar.core.offset import Offset
+from sidecar.core.labels import Revocations, Selector
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Revocations, Selector
-from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
-from sidecar.shared import SharedTokens
+from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.member import REVOKED_FOR
+from sidecar.fleet.messages import Revocation, encode
+from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.seal import NoSeal
+from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.telemetry.events import Failed
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal, settle
 
 T = TypeVar("T")

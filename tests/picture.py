@@ -11,9 +11,9 @@ from pathlib import Path
 import uvloop
 import yaml
 
-from sidecar.app import Sidecar
-from sidecar.config import load
-from sidecar.core.traffic import EVERY, WINDOWS
+from sidecar.admin.route_traffic import EVERY, WINDOWS
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
 from tests.authorization import AuthorizationServer, json_answer
 from tests.browser import browsing
 from tests.conftest import TickingClock

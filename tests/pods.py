@@ -14,16 +14,16 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.adapters.seal import AesSeal, NoSeal
-from sidecar.adapters.system import SystemClock, SystemRandomness
-from sidecar.app.member import Member
-from sidecar.cache import TokenCache
-from sidecar.core.events import BustApplied, BustRejected, Event
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.cache.tokens import TokenCache
+from sidecar.config.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
+from sidecar.core.labels import selector
 from sidecar.core.ports import Seal
 from sidecar.core.secret import Secret, fingerprint
-from sidecar.core.selectors import selector
-from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
-from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.fleet.member import Member
+from sidecar.fleet.seal import AesSeal, NoSeal
+from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.telemetry.events import BustApplied, BustRejected, Event
 from tests.fakes import RecordingJournal
 from tests.processes import until
 from tests.redis_server import RedisServer

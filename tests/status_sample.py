@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from sidecar import admin
-from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer
+from sidecar.app.listen import bind
 from tests.admin_server import State
 from tests.fakes import RecordingJournal
 

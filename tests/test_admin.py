@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from sidecar import admin
-from sidecar.adapters.listening import bind
 from sidecar.admin import Readiness
-from sidecar.admin.busting import MAX_BODY
+from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.server import MAX_CONNECTIONS
+from sidecar.app.listen import bind
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from tests.admin_server import TOKEN, Rig, State, bust, running

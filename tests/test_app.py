@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import load
+from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
 from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
@@ -277,7 +277,7 @@ async def test_b81_what_cannot_be_put_together_changes_nothing(
     relay: Running, file: File, upstream: Upstream, other: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sound file, but its secrets are in AWS and there is no boto3 on this machine: the old one goes on whole."""
-    monkeypatch.setitem(sys.modules, "sidecar.adapters.secrets_manager", None)
+    monkeypatch.setitem(sys.modules, "sidecar.credentials.sources.aws", None)
     before = (await status(relay))["routes"]
     credentials = {"app": {"aws_secret": {"id": "app", "region": "eu-west-1"}}}
     tokens = {"api": {"token_endpoint": "https://auth.test/token", "credentials": "app"}}

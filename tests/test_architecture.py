@@ -58,7 +58,7 @@ def test_every_library_in_use_is_declared() -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     """`sidecar --version` answers at once: what a command needs is imported by that command."""
-    program = "import sys, sidecar.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = "import sys, sidecar.cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert LAZY & set(loaded.stdout.split()) == set()
 
@@ -77,8 +77,8 @@ routes: [{name: api, upstream: "https://api.test", token: api}]
 """)
     program = f"""
 import sys
-from sidecar.app import Sidecar
-from sidecar.config import load
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
 Sidecar(load({str(file)!r}, {{"CLIENT_SECRET": "s"}}))
 print(*{{name.partition('.')[0] for name in sys.modules}})
 """
@@ -90,7 +90,7 @@ def test_a_member_of_a_fleet_loads_redis_py_without_what_that_would_take_along()
     """OpenTelemetry's SDK is installed, and redis-py loads it on sight; who exports can still load it later."""
     program = """
 import sys
-import sidecar.app.member
+import sidecar.fleet.member
 print(*{name.partition('.')[0] for name in sys.modules})
 import opentelemetry.sdk.metrics
 """

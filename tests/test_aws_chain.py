@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.adapters.secrets_manager import SecretsManager
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.events import SecretUnread
+from sidecar.credentials.sources.aws import SecretsManager
+from sidecar.telemetry.events import SecretUnread
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import REGION, Aws, Key
 from tests.fakes import FakeClock, RecordingJournal

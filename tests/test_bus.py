@@ -9,14 +9,14 @@ from time import sleep, time
 import pytest
 from redis.asyncio import Redis
 
-from sidecar.adapters.redis.bus import IN_A_ROW
-from sidecar.adapters.redis.revoked import SLACK
-from sidecar.adapters.redis.subscription import LAST_LOOK, SILENCE
-from sidecar.core.busts import Bust
-from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
-from sidecar.core.messages import MAX_SIZE, Revocation, encode
-from sidecar.core.selectors import MAX_REMEMBERED, selector
-from sidecar.core.settings import Dialect, ForeignChannel
+from sidecar.cache.refused_tokens import Bust
+from sidecar.config.settings import Dialect, ForeignChannel
+from sidecar.core.labels import MAX_REMEMBERED, selector
+from sidecar.fleet.messages import MAX_SIZE, Revocation, encode
+from sidecar.fleet.redis.bus import IN_A_ROW
+from sidecar.fleet.redis.revocation_log import SLACK
+from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
+from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
 from tests.pods import Cable, Fleet, request
 from tests.processes import until
 from tests.redis_server import Cluster, RedisServer

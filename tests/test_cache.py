@@ -7,16 +7,16 @@ from typing import TypeVar
 
 import pytest
 
-from sidecar.adapters.local import Alone
-from sidecar.cache import CALLER_LIMIT, TokenCache
-from sidecar.core.busts import Busted
+from sidecar.cache.lease import Claim
+from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.refused_tokens import Busted
+from sidecar.cache.tokens import CALLER_LIMIT, TokenCache
 from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.events import BustSent, CoolingDown, Event, Failed
-from sidecar.core.lease import Claim
+from sidecar.core.labels import Revocations
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Revocations
-from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
-from sidecar.shared import SharedTokens
+from sidecar.fleet.standalone import Alone
+from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
 from tests.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
 
 E = TypeVar("E", bound=Event)

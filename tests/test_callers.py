@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.backoff import REFUSAL_LIFE
-from sidecar.rationed import BURST
+from sidecar.oauth.fetch_limit import BURST
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import Aws
 from tests.conftest import Start

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import sidecar
-from sidecar import cli
+from sidecar.cli import main as cli
 
 HEAVY = {"aiohttp", "asyncio", "httptools", "msgspec", "ssl", "uvloop", "yaml"}
 GOOD = """
@@ -41,7 +41,7 @@ def loaded(*arguments: str) -> set[str]:
     """The top-level modules that a command has loaded when it ends."""
     program = f"""
 import sys
-from sidecar.cli import main
+from sidecar.cli.main import main
 try:
     main({list(arguments)!r})
 except SystemExit:
@@ -229,7 +229,7 @@ def test_a_bug_exits_70_without_its_text(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The place and type of an unexpected error are told; its text may hold anything and is not."""
-    monkeypatch.setitem(sys.modules, "sidecar.config", Broken("broken"))
+    monkeypatch.setitem(sys.modules, "sidecar.config.load", Broken("broken"))
     assert cli.main(["schema"]) == 70
     told = capfd.readouterr()
     assert "ZeroDivisionError: this is a bug" in told.err

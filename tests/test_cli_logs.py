@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.adapters.logs import ConsoleLines, JsonLines
 from sidecar.cli.logs import LONGEST_LINE
-from sidecar.core.console import columns
-from sidecar.core.events import Refused, StoreUp
-from sidecar.core.record import RequestRecord
+from sidecar.telemetry.console import columns
+from sidecar.telemetry.events import Refused, StoreUp
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks.log_lines import ConsoleLines, JsonLines
 from tests.commands import ROOT, command, on_terminal
 from tests.processes import WAIT, File, route, run
 from tests.servers import Upstream

@@ -13,18 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import json_schema, load, sources
-from sidecar.core import subjects
-from sidecar.core.credentials import (
-    AwsSecretCredentials,
-    FileCredentials,
-    FixedCredentials,
-    SecretFileCredentials,
-)
-from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.keys import PrivateKey, Verification
-from sidecar.core.secret import Secret, SecretFile
-from sidecar.core.settings import (
+from sidecar.config.load import json_schema, load, sources
+from sidecar.config.settings import (
     AdminSettings,
     BustSettings,
     CacheSettings,
@@ -34,9 +24,19 @@ from sidecar.core.settings import (
     RedisSettings,
     SentinelSettings,
 )
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
+from sidecar.credentials.model import (
+    AwsSecretCredentials,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
+from sidecar.oauth import subject_token as subjects
+from sidecar.oauth.signing_keys import PrivateKey, Verification
+from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
 
 CANARY = "hunter2-canary"
 ONE_ROUTE = {

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.core.credentials import Credentials
-from sidecar.core.events import BustApplied, CredentialsRejected
-from sidecar.core.settings import ForeignChannel
-from sidecar.credential_cache import CachedSource
+from sidecar.cache.credentials import CachedSource
+from sidecar.config.settings import ForeignChannel
+from sidecar.credentials.model import Credentials
+from sidecar.telemetry.events import BustApplied, CredentialsRejected
 from tests.fakes import FakeClock
 from tests.pods import Fleet, Pod
 from tests.processes import until

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from sidecar.core.credentials import Credentials
+from sidecar.cache.credentials import CachedSource, CredentialCache
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.selectors import Revocations, selector
-from sidecar.credential_cache import CachedSource, CredentialCache
+from sidecar.core.labels import Revocations, selector
+from sidecar.credentials.model import Credentials
 from tests.conftest import TickingClock
 from tests.fakes import RecordingJournal, settle
 from tests.vaults import CountingSource, FakeShelf, FakeVault

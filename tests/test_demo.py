@@ -23,10 +23,10 @@ from aiohttp import (
     web,
 )
 
+from sidecar.config.settings import RedisSettings
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings
-from sidecar.demo import play
+from sidecar.demo.play import play
 from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.stage import Pace

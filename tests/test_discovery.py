@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.ports import Reply
 from sidecar.core.tls import Tls
-from sidecar.core.token import TokenRequest
-from sidecar.discovery import LIFE, RETRY, Discovery
+from sidecar.oauth.discovery import LIFE, RETRY, Discovery
+from sidecar.oauth.token import TokenRequest
 from tests.fakes import FakeClock
 
 ISSUER = "https://auth.test"

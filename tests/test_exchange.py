@@ -8,17 +8,17 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from sidecar.adapters.secret_files import SecretReader
-from sidecar.core.credentials import Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.events import TokenFetched, TokenFetchFailed
-from sidecar.core.keys import PrivateKey, SigningKey
 from sidecar.core.ports import Reply
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, Presented, TokenRequest
-from sidecar.discovery import Discovery
-from sidecar.exchange import Exchange
+from sidecar.credentials.model import Credentials
+from sidecar.credentials.sources.secret_files import SecretReader
+from sidecar.oauth.discovery import Discovery
+from sidecar.oauth.fetcher import Exchange
+from sidecar.oauth.signing_keys import PrivateKey, SigningKey
+from sidecar.oauth.token import Assertion, Presented, TokenRequest
+from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from tests.core.test_subjects import jwt
 from tests.fakes import FakeClock, RecordingJournal
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sidecar.core.selectors import Selector, selector
+from sidecar.core.labels import Selector, selector
 from tests.model import REQUESTS, Fleet, Pod
 
 MOST_PODS = 4

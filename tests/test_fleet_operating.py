@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.config import load
+from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
 from tests.authorization import AuthorizationServer
 from tests.fleet import ENVIRON, Fleet, Pod
@@ -240,8 +240,8 @@ def test_a_sidecar_on_its_own_loads_nothing_of_a_fleet(tmp_path: Path, mode: str
     )
     program = f"""
 import sys
-from sidecar.app import Sidecar
-from sidecar.config import load
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
 Sidecar(load({str(config)!r}, {{}}))
 print(*{{name.partition(".")[0] for name in sys.modules}})
 """

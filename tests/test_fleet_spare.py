@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.core.lease import Claim
-from sidecar.core.selectors import selector
-from sidecar.core.token import TokenRequest
+from sidecar.cache.lease import Claim
+from sidecar.core.labels import selector
+from sidecar.oauth.token import TokenRequest
 from tests.fakes import FakeClock, FakeStore
 from tests.test_cache import LEDGER, Rig
 

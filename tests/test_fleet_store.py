@@ -15,20 +15,20 @@ import pytest
 import trustme
 from redis.crc import key_slot
 
-from sidecar.adapters.redis.connect import connect
-from sidecar.adapters.redis.link import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, Link
-from sidecar.adapters.redis.scripts import keys_of
-from sidecar.adapters.redis.shelf import Shelf
-from sidecar.adapters.redis.store import RedisStore
-from sidecar.adapters.seal import AesSeal
-from sidecar.adapters.system import SystemClock, SystemRandomness
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.cache.lease import Claim, Lease
+from sidecar.config.settings import RedisSettings
 from sidecar.core.backoff import Setback
-from sidecar.core.breaker import LIMIT as FAILURES
-from sidecar.core.lease import Claim, Lease
 from sidecar.core.secret import Secret, SecretFile
-from sidecar.core.settings import RedisSettings
 from sidecar.core.tls import Tls
-from sidecar.core.token import Token, TokenRequest, bearer
+from sidecar.fleet.breaker import LIMIT as FAILURES
+from sidecar.fleet.redis.connect import connect
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, Link
+from sidecar.fleet.redis.scripts import keys_of
+from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.seal import AesSeal
+from sidecar.oauth.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import PATIENCE, RedisServer
 from tests.servers import FaultProxy

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from redis.exceptions import RedisClusterException, RedisError
 
-from sidecar.adapters.redis.connect import connect
-from sidecar.adapters.redis.examine import Examination
-from sidecar.core.settings import RedisSettings, SentinelSettings
+from sidecar.config.settings import RedisSettings, SentinelSettings
 from sidecar.core.tls import Tls
+from sidecar.fleet.redis.checks import Examination
+from sidecar.fleet.redis.connect import connect
 from tests.authorization import AuthorizationServer
 from tests.conftest import FleetOn
 from tests.processes import until

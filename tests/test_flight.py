@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.cache.single_flight import SingleFlight, wait, within
 from sidecar.core.errors import TokenUnavailable
-from sidecar.flight import SingleFlight, wait, within
 from tests.fakes import FakeClock, settle
 
 NEVER = float("-inf")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.app.health import MOST_SERVERS, ObservedServers, SecretStoreHealth
+from sidecar.app.secret_store_health import MOST_SERVERS, ObservedServers, SecretStoreHealth
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.events import SecretFault, SecretRead, SecretUnread
 from sidecar.core.ports import Reply
 from sidecar.core.tls import Tls
+from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
 from tests.fakes import FakeClock
 
 URL = "https://auth.example.com/oauth2/token"

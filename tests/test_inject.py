@@ -13,8 +13,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from sidecar.core.errors import ManifestRefused
-from sidecar.inject import Blanks, inject, remove
-from sidecar.inject.container import fill
+from sidecar.kubernetes.container import Blanks, fill
+from sidecar.kubernetes.inject import inject, remove
 
 MANIFESTS = sorted((Path(__file__).parent / "manifests").iterdir())
 NATIVE = Blanks("config", secret_files=(("fleet", "/var/run/secrets/fleet"),))

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from sidecar import admin
-from sidecar.adapters.listening import bind
-from sidecar.admin.live import MAX_SUBSCRIBERS
+from sidecar.admin.events_stream import MAX_SUBSCRIBERS
+from sidecar.app.listen import bind
+from sidecar.core.labels import Selector
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Selector
 from tests.admin_server import Rig, State, running
 from tests.fakes import RecordingJournal
 from tests.wire import PATIENCE

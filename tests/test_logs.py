@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.adapters.logs import LONGEST_LINE, ConsoleLines, JsonLines, Lines, Logs, lines
-from sidecar.core.events import (
+from sidecar.core.secret import Secret
+from sidecar.telemetry.events import (
     BustSent,
     CoolingDown,
     Draining,
@@ -22,8 +22,8 @@ from sidecar.core.events import (
     Stopped,
     TokenFetchFailed,
 )
-from sidecar.core.record import RequestRecord
-from sidecar.core.secret import Secret
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, Logs, lines
 from tests.fakes import FakeClock
 
 AT = 1_800_000_000.0625

@@ -13,11 +13,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar import __version__
-from sidecar.app import Sidecar
-from sidecar.config import load
-from sidecar.core import instruments
-from sidecar.core.instruments import INSTRUMENTS, Instrument
-from sidecar.core.settings import Config
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
+from sidecar.config.settings import Config
+from sidecar.telemetry import instruments
+from sidecar.telemetry.instruments import INSTRUMENTS, Instrument
 from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import Aws
 from tests.conftest import Running, Start

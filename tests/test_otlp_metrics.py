@@ -12,7 +12,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.core.instruments import (
+from sidecar.telemetry.instruments import (
     BUS_LAG,
     BUS_UP,
     BUSTS_APPLIED,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sidecar.adapters.output import CAPACITY, PAUSE, Output
+from sidecar.telemetry.sinks.log_writer import CAPACITY, PAUSE, Output
 
 LINE = b"x" * 99 + b"\n"
 BATCH = 64 * 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Event
+from sidecar.telemetry.events import Event
 from tests.admin_server import TOKEN, Rig, State, bust, running
 from tests.processes import ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from sidecar.admin.live import MAX_SUBSCRIBERS
+from sidecar.admin.events_stream import MAX_SUBSCRIBERS
 from tests.authorization import AuthorizationServer, json_answer
 from tests.browser import DESK, PHONE, Browser, Scheme, browsing
 from tests.conftest import CANARY, Start

@@ -11,22 +11,34 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar import admin, cache, cli, rationed
-from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
-from sidecar.adapters.logs import JsonLines
-from sidecar.adapters.redis import link, subscription
-from sidecar.adapters.telemetry import text_name
-from sidecar.admin.busting import MAX_BODY
-from sidecar.admin.live import MAX_SUBSCRIBERS, LiveEvents
+from sidecar import admin
+from sidecar.admin.bust import MAX_BODY
+from sidecar.admin.events_stream import MAX_SUBSCRIBERS, LiveEvents
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
+from sidecar.cache import tokens as cache
 from sidecar.cli import exits
-from sidecar.config import json_schema, load, yaml_file
-from sidecar.core import dialects, messages, problem, selectors
-from sidecar.core.events import Event
-from sidecar.core.instruments import INSTRUMENTS
-from sidecar.core.record import RequestRecord
-from sidecar.http1 import body, connection, message, pool, server, upload
+from sidecar.cli import main as cli
+from sidecar.config import yaml_file
+from sidecar.config.load import json_schema, load
+from sidecar.core import labels as selectors
+from sidecar.core import problem
+from sidecar.credentials.sources import aws as secrets_manager
+from sidecar.credentials.sources import local as credential_sources
+from sidecar.fleet import foreign_messages as dialects
+from sidecar.fleet import messages
+from sidecar.fleet.redis import guarded_client as link
+from sidecar.fleet.redis import subscription
+from sidecar.http1 import body, connection, message, pool, server
+from sidecar.http1 import request_body as upload
 from sidecar.http1.server import ServerLimits
+from sidecar.oauth import fetch_limit as rationed
+from sidecar.oauth import http_client as token_endpoint
+from sidecar.telemetry.events import Event
+from sidecar.telemetry.instruments import INSTRUMENTS
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks import log_writer as output
+from sidecar.telemetry.sinks.log_lines import JsonLines
+from sidecar.telemetry.sinks.prometheus import text_name
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

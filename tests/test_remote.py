@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import admin
-from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer
+from sidecar.app.listen import bind
 from tests.admin_server import TOKEN, State
 from tests.authorization import json_answer
 from tests.commands import command

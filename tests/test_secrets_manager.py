@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.adapters.secrets_manager import ATTEMPTS, TOTAL_LIMIT, SecretsManager
-from sidecar.core.credentials import AwsSecretCredentials, Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.events import SecretRead, SecretUnread
 from sidecar.core.secret import Secret
+from sidecar.credentials.model import AwsSecretCredentials, Credentials
+from sidecar.credentials.sources.aws import ATTEMPTS, TOTAL_LIMIT, SecretsManager
+from sidecar.telemetry.events import SecretRead, SecretUnread
 from tests.aws import REGION, Aws
 from tests.fakes import FakeClock, RecordingJournal
 from tests.wire import PATIENCE

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.cache import TokenCache
-from sidecar.core.busts import Bust
+from sidecar.cache.lease import LEASE
+from sidecar.cache.leased_source import OVERTAKEN, POLL, SharedTokens
+from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.events import BustSent
-from sidecar.core.lease import LEASE
+from sidecar.core.labels import Revocations, selector
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Revocations, selector
-from sidecar.core.token import TokenRequest, bearer
-from sidecar.shared import OVERTAKEN, POLL, SharedTokens
+from sidecar.oauth.token import TokenRequest, bearer
+from sidecar.telemetry.events import BustSent
 from tests.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
 from tests.test_cache import LEDGER, ScriptedSource
 

@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.adapters.telemetry import prometheus_text, text_name
-from sidecar.core.events import (
+from sidecar.core.origin import Origin, Route
+from sidecar.core.tenants import TenantRule
+from sidecar.oauth.token import TokenRequest
+from sidecar.telemetry.counters import Metrics
+from sidecar.telemetry.events import (
     BustApplied,
     BustRejected,
     BustSent,
@@ -22,7 +25,8 @@ from sidecar.core.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.core.instruments import (
+from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.instruments import (
     CLIENT,
     HITS,
     INSTRUMENTS,
@@ -33,14 +37,10 @@ from sidecar.core.instruments import (
     PoolReadings,
     Readings,
 )
-from sidecar.core.journal import Journals
-from sidecar.core.metrics import Metrics
-from sidecar.core.record import RequestRecord, Send
-from sidecar.core.request_metrics import MOST_SERIES
-from sidecar.core.routes import Origin, Route
-from sidecar.core.tenant_labels import MOST_TENANTS
-from sidecar.core.tenants import TenantRule
-from sidecar.core.token import TokenRequest
+from sidecar.telemetry.request_counters import MOST_SERIES
+from sidecar.telemetry.request_record import RequestRecord, Send
+from sidecar.telemetry.sinks.prometheus import prometheus_text, text_name
+from sidecar.telemetry.tenant_labels import MOST_TENANTS
 from tests.fakes import RecordingJournal
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
@@ -387,7 +387,9 @@ async def test_label_values_are_escaped() -> None:
 
 def test_the_client_library_is_not_imported_before_the_first_scrape() -> None:
     """It would cost every start a twentieth of a second."""
-    program = "import sidecar.adapters.telemetry, sys, json; json.dump(sorted(sys.modules), sys.stdout)"
+    program = (
+        "import sidecar.telemetry.sinks.prometheus, sys, json; json.dump(sorted(sys.modules), sys.stdout)"
+    )
     listed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert "prometheus_client" not in json.loads(listed.stdout)
 

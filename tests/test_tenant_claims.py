@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.claims import unverified
+from sidecar.oauth.unverified_jwt import unverified
 from tests.authorization import PerTenant, whose
 from tests.aws import Aws
 from tests.conftest import Running, Start

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused
-from sidecar.core.ration import Ration
+from sidecar.core.rate_limit import Ration
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
-from sidecar.core.token import FetchReason, Presented, Token, TokenRequest, bearer
-from sidecar.rationed import BURST, RATE, RationedTokens
+from sidecar.oauth.fetch_limit import BURST, RATE, RationedTokens
+from sidecar.oauth.token import FetchReason, Presented, Token, TokenRequest, bearer
 from tests.authorization import PerTenant, json_answer, whose
 from tests.aws import Aws
 from tests.conftest import Running, Start

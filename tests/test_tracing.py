@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from sidecar.app.exports import PARTING
+from sidecar.telemetry.sinks.otlp.exporter import PARTING
 from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Running, Start
 from tests.otlp import Collector, attributes

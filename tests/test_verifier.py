@@ -9,7 +9,7 @@ import pytest
 import trustme
 import yaml
 
-from sidecar.config import load
+from sidecar.config.load import load
 from tests.authorization import AuthorizationServer
 from tests.conftest import Start
 from tests.contracts.test_signer import jwk

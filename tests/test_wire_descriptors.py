@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from sidecar.adapters.listening import TELL_EVERY, watch_descriptors
-from sidecar.core.events import OutOfDescriptors
+from sidecar.app.listen import TELL_EVERY, watch_descriptors
+from sidecar.telemetry.events import OutOfDescriptors
 from tests.fakes import FakeClock, RecordingJournal
 from tests.processes import File, get, route, serving, spawn
 from tests.servers import Upstream

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.http1.connection import Connection
 from sidecar.http1.relay import Relay
-from sidecar.http1.upload import Upload
+from sidecar.http1.request_body import Upload
 from tests.conftest import Running
 from tests.processes import until
 from tests.servers import Exchange, Script, Upstream, hang_up

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.message import early_fault
 from sidecar.http1.pool import IDLE_TIMEOUT, Pool

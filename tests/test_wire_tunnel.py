@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import load
+from sidecar.config.load import load
 from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import Exchange, Upstream, when

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
+from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection, Listener, ServerLimits
-from sidecar.http1.upload import ReplayBudget
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Upstream

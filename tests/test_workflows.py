@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.inject import Blanks, inject
+from sidecar.kubernetes.container import Blanks
+from sidecar.kubernetes.inject import inject
 from tests.chart.helm import Manifest, of_kind, pod_specs, render
 from tests.chart.kubernetes import VERSIONS, faults, unrestricted
 from tests.processes import PIPE, ROOT, File, serving, watching

@@ -1,11 +1,11 @@
 """A fake of the fleet's store for credentials, and a secret store that counts."""
 
-from sidecar.core.busts import Bust
-from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
+from sidecar.cache.generations import following
+from sidecar.cache.refused_tokens import Bust
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.generations import following
 from sidecar.core.ports import Clock, Evictions
 from sidecar.core.secret import Secret
+from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from tests.fakes import FakeClock
 
 

@@ -6,7 +6,7 @@ live stay for as long as they keep up. Busting takes the operators' bearer token
 configured nobody may.
 """
 
+from sidecar.admin.ports import AdminState, Readiness
 from sidecar.admin.server import AdminServer, start
-from sidecar.admin.state import AdminState, Readiness
 
 __all__ = ["AdminServer", "AdminState", "Readiness", "start"]

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from sidecar.admin.answers import problem
+from sidecar.admin.responses import problem
 
 Connections = dict["Connection", None]
 """Those whose time is limited, the oldest first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sidecar.admin.answers import whole
+from sidecar.admin.responses import whole
 
 _PAGE = Path(__file__).with_name("page.html")
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from aiohttp import web
 
-from sidecar.admin.answers import document, problem, whole
-from sidecar.admin.busting import bust
+from sidecar.admin.bust import bust
 from sidecar.admin.connection import Connection, Connections
-from sidecar.admin.live import EVERY, PATIENCE, LiveEvents, asked_for
+from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.page import page
-from sidecar.admin.state import AdminState
-from sidecar.core.events import Failed
+from sidecar.admin.ports import AdminState
+from sidecar.admin.responses import document, problem, whole
 from sidecar.core.ports import Journal
+from sidecar.telemetry.events import Failed
 
 MAX_CONNECTIONS = 64
 """Live events not counted. Above it the oldest makes way: who only holds connections keeps no probe out."""

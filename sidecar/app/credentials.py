@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.adapters.credential_sources import source_of
-from sidecar.adapters.local import Unshared
-from sidecar.core.credentials import AwsSecretCredentials, CredentialSpec
+from sidecar.cache.credentials import CachedSource, CredentialCache
+from sidecar.config.settings import CacheSettings, Config
+from sidecar.core.labels import Revocations
 from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
-from sidecar.core.selectors import Revocations
-from sidecar.core.settings import CacheSettings, Config
-from sidecar.credential_cache import CachedSource, CredentialCache
+from sidecar.credentials.model import AwsSecretCredentials, CredentialSpec
+from sidecar.credentials.sources.local import source_of
+from sidecar.fleet.standalone import Unshared
 
 if TYPE_CHECKING:
-    from sidecar.adapters.secrets_manager import SecretsManager
+    from sidecar.credentials.sources.aws import SecretsManager
 
 
 def credential_cache(
@@ -61,7 +61,7 @@ class CredentialSources:
         if not isinstance(spec, AwsSecretCredentials):
             return source_of(spec, self._clock)
         if self._secrets_manager is None:
-            from sidecar.adapters.secrets_manager import SecretsManager  # noqa: PLC0415
+            from sidecar.credentials.sources.aws import SecretsManager  # noqa: PLC0415
 
             self._secrets_manager = SecretsManager(self._clock, self._journal)
         return CachedSource(

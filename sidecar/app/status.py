@@ -6,20 +6,20 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 
 from sidecar import __version__
-from sidecar.app.fetching import Fetching
-from sidecar.app.fleet import Membership
-from sidecar.app.health import SecretStoreHealth
-from sidecar.cache import TokenCache
+from sidecar.admin.route_traffic import EVERY, Count, Traffic
+from sidecar.app.secret_store_health import SecretStoreHealth
+from sidecar.app.token_fetching import Fetching
+from sidecar.cache.token_status import TokenStatus
+from sidecar.cache.tokens import TokenCache
+from sidecar.config.settings import Config
 from sidecar.core.health import Health
-from sidecar.core.journal import Listener
+from sidecar.core.labels import Selector
+from sidecar.core.origin import Origin, Route
 from sidecar.core.ports import Clock
-from sidecar.core.routes import Origin, Route
-from sidecar.core.selectors import Selector
-from sidecar.core.settings import Config
-from sidecar.core.timeline import Happened, Timeline
-from sidecar.core.token_status import TokenStatus
-from sidecar.core.traffic import EVERY, Count, Traffic
+from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
+from sidecar.telemetry.fan_out import Listener
+from sidecar.telemetry.recent_events import Happened, Timeline
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""

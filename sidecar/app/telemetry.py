@@ -7,19 +7,19 @@ from dataclasses import replace
 from functools import partial
 
 from sidecar import __version__
-from sidecar.adapters.logs import Logs, lines
-from sidecar.adapters.output import Output
-from sidecar.adapters.telemetry import prometheus_text
-from sidecar.app.exports import Exports
-from sidecar.core.events import SettingIgnored, Stopped
-from sidecar.core.instruments import Family, PoolReadings, Readings
-from sidecar.core.journal import Journals, Listener
-from sidecar.core.metrics import Metrics
-from sidecar.core.otel import read_otel, unusable
+from sidecar.config.settings import Config
+from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
-from sidecar.core.routes import Origin
-from sidecar.core.settings import Config
 from sidecar.http1.pool import Pool
+from sidecar.telemetry.counters import Metrics
+from sidecar.telemetry.events import SettingIgnored, Stopped
+from sidecar.telemetry.fan_out import Journals, Listener
+from sidecar.telemetry.instruments import Family, PoolReadings, Readings
+from sidecar.telemetry.otel_env import read_otel, unusable
+from sidecar.telemetry.sinks.log_lines import Logs, lines
+from sidecar.telemetry.sinks.log_writer import Output
+from sidecar.telemetry.sinks.otlp.exporter import Exports
+from sidecar.telemetry.sinks.prometheus import prometheus_text
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at how late the event loop is."""

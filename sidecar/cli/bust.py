@@ -37,8 +37,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Ask a pod to bust."""
-    from sidecar.core.selectors import selector
-    from sidecar.remote import bust
+    from sidecar.admin.client import bust
+    from sidecar.core.labels import selector
 
     labels = {label: value for label in _LABELS if (value := getattr(arguments, label)) is not None}
     if bool(labels) is arguments.all:

@@ -12,7 +12,7 @@ from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
 from sidecar.cli.terminal import Colour, Terminal, harmless
 
 if TYPE_CHECKING:
-    from sidecar.core.checks import Checked
+    from sidecar.core.finding import Checked
 
 MEANING = (
     "try all that the configuration names: names, TLS, secrets, token endpoints, Redis; fetch each token once"
@@ -40,9 +40,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Check; exit code 1 where something failed."""
     import asyncio
 
-    from sidecar.app.check import check
-    from sidecar.config import load
+    from sidecar.config.load import load
     from sidecar.core.tenants import canonical
+    from sidecar.diagnostics.plan import check
 
     config = load(arguments.config, flags.environ(arguments))
     tenant = arguments.tenant

@@ -14,7 +14,7 @@ def execute(_: argparse.Namespace) -> int:
     """Play the demo."""
     import uvloop
 
-    from sidecar.app.for_demo import start_for_demo
-    from sidecar.demo import main as demo
+    from sidecar.demo.play import main as demo
+    from sidecar.demo.start import start_for_demo
 
     return demo(start_for_demo, uvloop.new_event_loop)

@@ -10,7 +10,7 @@ from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
 from sidecar.cli.terminal import columns, harmless
 
 if TYPE_CHECKING:
-    from sidecar.app.explain import Explanation, Sent, TokenAsked
+    from sidecar.diagnostics.explain import Explanation, Sent, TokenAsked
 
 MEANING = "tell what would be done with a request: route, tenant, token request, upstream; send nothing"
 EXAMPLE = "sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' GET http://127.0.0.1:9180/ledger/accounts"
@@ -39,8 +39,8 @@ def execute(arguments: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from sidecar.app.explain import explain
-    from sidecar.config import load
+    from sidecar.config.load import load
+    from sidecar.diagnostics.explain import explain
 
     config = load(arguments.config, flags.environ(arguments))
     try:

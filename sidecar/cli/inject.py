@@ -61,7 +61,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the manifest with the sidecar, or without it."""
-    from sidecar.inject import IMAGE, Blanks, inject, remove
+    from sidecar.kubernetes.container import IMAGE, Blanks
+    from sidecar.kubernetes.inject import inject, remove
 
     if not arguments.remove and not arguments.config_map:
         arguments.usage("name the sidecar's configuration: --config-map NAME")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.core.log_filter import LEVELS, LogFilter, statuses
+from sidecar.cli.log_filter import LEVELS, LogFilter, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +87,6 @@ def _read(data: bytes) -> "Mapping[str, object] | None":
 
 
 def _written(data: bytes, line: "Mapping[str, object]", *, colour: bool) -> bytes:
-    from sidecar.core.console import columns
+    from sidecar.telemetry.console import columns
 
     return data[: data.find(_BEGIN)] + columns(line, colour=colour).encode() + b"\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli import flags
 
 if TYPE_CHECKING:
-    from sidecar.core.settings import Config
+    from sidecar.config.settings import Config
 
 MEANING = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
 EXAMPLE = "sidecar run --config sidecar.yaml --log-format console"
@@ -25,8 +25,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Serve."""
     import uvloop
 
-    from sidecar.app import serve
-    from sidecar.config import load, sources
+    from sidecar.app.sidecar import serve
+    from sidecar.config.load import load, sources
 
     environ = flags.environ(arguments)
     sys.setswitchinterval(LONGEST_TURN)

@@ -16,7 +16,7 @@ def execute(_: argparse.Namespace) -> int:
     """Print the schema."""
     import json
 
-    from sidecar.config import json_schema
+    from sidecar.config.load import json_schema
 
     print(json.dumps(json_schema(), indent=2))
     return EXIT_OK

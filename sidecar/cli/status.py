@@ -59,8 +59,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _healthcheck(admin: str) -> int:
+    from sidecar.admin.client import ready
     from sidecar.core.errors import AdminUnreachable
-    from sidecar.remote import ready
 
     try:
         return EXIT_OK if ready(admin) else EXIT_FAILED
@@ -99,9 +99,9 @@ def _shown(arguments: argparse.Namespace) -> list[str]:
     """Ask, and write the answer. Raises AdminRefused, AdminUnreachable."""
     import json
 
-    from sidecar.cli.overview import lines
+    from sidecar.admin.client import status
+    from sidecar.cli.status_table import lines
     from sidecar.cli.terminal import Terminal
-    from sidecar.remote import status
 
     labels = {name: value for name in _LABELS if (value := getattr(arguments, name)) is not None}
     shown = status(arguments.admin, labels)

@@ -7,7 +7,7 @@ from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 
 if TYPE_CHECKING:
-    from sidecar.core.settings import RedisSettings
+    from sidecar.config.settings import RedisSettings
     from sidecar.core.tenants import TenantRule
 
 MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
@@ -18,7 +18,7 @@ add_flags = flags.add_configuration
 
 def execute(arguments: argparse.Namespace) -> int:
     """Sum up a configuration that can be used."""
-    from sidecar.config import load
+    from sidecar.config.load import load
 
     config = load(arguments.config, flags.environ(arguments))
     print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")

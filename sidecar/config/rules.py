@@ -5,10 +5,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from sidecar.config import fitting
-from sidecar.config.asking import Credentials
-from sidecar.config.examine import Found
-from sidecar.config.leaves import (
+from sidecar.config import durations as units
+from sidecar.config import token_rules as fitting
+from sidecar.config.credentials import Credentials
+from sidecar.config.decode import Found
+from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
+from sidecar.config.tenants import Tenant, caller_faults, tenant_faults
+from sidecar.config.tokens import TokenEntry
+from sidecar.config.types import (
     ENVIRONMENT_NAME,
     FIELD_NAME,
     KEY_PREFIX,
@@ -20,14 +24,11 @@ from sidecar.config.leaves import (
     STAGE,
     Tls,
 )
-from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
-from sidecar.config.tenancy import Tenant, caller_faults, tenant_faults
-from sidecar.config.tokens import TokenEntry
 from sidecar.config.yaml_file import file_text
-from sidecar.core import addresses, units
-from sidecar.core.grants import TOKEN_TYPES
-from sidecar.core.secret_text import check_pointer
+from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
+from sidecar.credentials.secret_json import check_pointer
+from sidecar.oauth.request_form import TOKEN_TYPES
 
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:

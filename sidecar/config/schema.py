@@ -6,9 +6,12 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from sidecar.config.asking import Credentials
-from sidecar.config.examine import Node
-from sidecar.config.leaves import (
+from sidecar.config.credentials import Credentials
+from sidecar.config.decode import Node
+from sidecar.config.settings import Dialect
+from sidecar.config.tenants import Tenant
+from sidecar.config.tokens import TokenEntry
+from sidecar.config.types import (
     KEY_PREFIX,
     BearerReference,
     Duration,
@@ -21,12 +24,9 @@ from sidecar.config.leaves import (
     Tls,
     text,
 )
-from sidecar.config.tenancy import Tenant
-from sidecar.config.tokens import TokenEntry
 from sidecar.core import addresses
-from sidecar.core.events import Level
-from sidecar.core.routes import On401
-from sidecar.core.settings import Dialect
+from sidecar.core.origin import On401
+from sidecar.telemetry.events import Level
 
 
 class Admin(Node, frozen=True, kw_only=True):

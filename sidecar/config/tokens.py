@@ -6,19 +6,10 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from sidecar.config.examine import Node
-from sidecar.config.leaves import (
-    FIELD_NAME,
-    PARAMETER,
-    FilePath,
-    Name,
-    Scope,
-    Text,
-    Tls,
-    text,
-)
-from sidecar.core.keys import Algorithm
-from sidecar.core.token import ClientAuth, Grant
+from sidecar.config.decode import Node
+from sidecar.config.types import FIELD_NAME, PARAMETER, FilePath, Name, Scope, Text, Tls, text
+from sidecar.oauth.signing_keys import Algorithm
+from sidecar.oauth.token import ClientAuth, Grant
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.memory import Lru
+from sidecar.core.lru import Lru
 
 REFUSAL_LIFE = 5.0
 """Seconds a refusal is remembered: it spares the server, and whoever fixes the cause waits no longer."""

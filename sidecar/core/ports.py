@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.cache.lease import Claim
+from sidecar.cache.refused_tokens import Bust, Busted
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
-from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
-from sidecar.core.events import Event
-from sidecar.core.keys import SigningKey, Verification
-from sidecar.core.lease import Claim
-from sidecar.core.record import RequestRecord
-from sidecar.core.routes import Route
+from sidecar.core.labels import Selector
+from sidecar.core.origin import Route
 from sidecar.core.secret import Secret, SecretRef
-from sidecar.core.selectors import Selector
 from sidecar.core.tenants import Tenants
 from sidecar.core.tls import Tls
-from sidecar.core.token import FetchReason, Token, TokenRequest
+from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
+from sidecar.oauth.signing_keys import SigningKey, Verification
+from sidecar.oauth.token import FetchReason, Token, TokenRequest
+from sidecar.telemetry.events import Event
+from sidecar.telemetry.request_record import RequestRecord
 
 
 class Clock(Protocol):

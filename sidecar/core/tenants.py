@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sidecar.core.claims import unverified
 from sidecar.core.errors import RequestRefused
-from sidecar.core.routes import Route
-from sidecar.core.token import TokenRequest
+from sidecar.core.origin import Route
+from sidecar.oauth.token import TokenRequest
+from sidecar.oauth.unverified_jwt import unverified
 
 PLACE = "{tenant}"
 """What stands for the tenant in templates."""

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sidecar.config.settings import EncryptionKey, RedisSettings
 from sidecar.core.secret import Secret
-from sidecar.core.settings import EncryptionKey, RedisSettings
 from sidecar.demo.errors import Unexpected
 
 _LOOK_EVERY = 0.01

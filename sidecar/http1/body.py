@@ -12,7 +12,7 @@ import re
 from typing import Protocol
 
 from sidecar.core.errors import MessageMalformed
-from sidecar.http1.fields import CHUNKED
+from sidecar.http1.headers import CHUNKED
 from sidecar.http1.message import judge_request
 
 _MAX_SIZE_LINE = 15 + 256

@@ -20,8 +20,8 @@ from typing import Protocol, cast
 from sidecar.core.errors import MessageMalformed, SidecarError
 from sidecar.http1.body import Body
 from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.fields import CHUNKED
-from sidecar.http1.onward import relayed_trailers
+from sidecar.http1.headers import CHUNKED
+from sidecar.http1.next_hop import relayed_trailers
 
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024

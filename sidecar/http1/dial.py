@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import aiohappyeyeballs
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls, no_passphrase
 from sidecar.http1.upstream import UpstreamConnection
 

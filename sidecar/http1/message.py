@@ -18,8 +18,8 @@ from functools import lru_cache
 import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
-from sidecar.core.fields import values
-from sidecar.http1.fields import (
+from sidecar.core.header_names import values
+from sidecar.http1.headers import (
     HOP_BY_HOP,
     UNTIL_CLOSE,
     WEBSOCKET,

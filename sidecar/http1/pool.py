@@ -14,12 +14,12 @@ from math import inf
 
 from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.health import Health, Pulse
-from sidecar.core.instruments import PoolReadings
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import TICK, Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
+from sidecar.telemetry.instruments import PoolReadings
 
 IDLE_TIMEOUT = 60.0
 """Seconds after which an idle connection is closed; below the 60 to 75 s many upstreams and balancers allow."""

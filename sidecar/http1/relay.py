@@ -13,17 +13,17 @@ from collections.abc import Awaitable
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.ports import Clock
-from sidecar.core.token import Token
-from sidecar.core.tracing import Trace
 from sidecar.http1.deadlines import NEVER
-from sidecar.http1.fields import UNTIL_CLOSE
+from sidecar.http1.headers import UNTIL_CLOSE
 from sidecar.http1.message import Request, Response, offers_websocket
-from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response, relayed_switch
+from sidecar.http1.next_hop import relayed_interim, relayed_request, relayed_response, relayed_switch
 from sidecar.http1.pool import Pool
+from sidecar.http1.request_body import ReplayBudget, Upload
 from sidecar.http1.server import ClientConnection
 from sidecar.http1.tunnel import Tunnel
-from sidecar.http1.upload import ReplayBudget, Upload
 from sidecar.http1.upstream import UpstreamConnection
+from sidecar.oauth.token import Token
+from sidecar.telemetry.tracing import Trace
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable
 from timeit import repeat
 
-from sidecar.adapters.logs import JsonLines, Logs
-from sidecar.adapters.output import Output
-from sidecar.adapters.system import SystemClock
-from sidecar.core.journal import Journals
-from sidecar.core.metrics import Metrics
-from sidecar.core.record import RequestRecord
-from sidecar.core.routes import Origin, Route
-from sidecar.core.token import TokenRequest
-from sidecar.core.trace_context import Sampler
-from sidecar.core.tracing import Tracer
+from sidecar.app.process import SystemClock
+from sidecar.core.origin import Origin, Route
+from sidecar.oauth.token import TokenRequest
+from sidecar.telemetry.counters import Metrics
+from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks.log_lines import JsonLines, Logs
+from sidecar.telemetry.sinks.log_writer import Output
+from sidecar.telemetry.trace_context import Sampler
+from sidecar.telemetry.tracing import Tracer
 
 LIMIT, TRACING_LIMIT = 3.0, 2.0
 """Microseconds."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from sidecar.core.token import TokenRequest
+from sidecar.oauth.token import TokenRequest
 from tests.bench_fleet.children import in_turn
 from tests.bench_fleet.commands import asked, commands, scripts
 from tests.bench_fleet.figures import Figure

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 from redis.asyncio import Redis
 
-from sidecar.config import load
-from sidecar.core.token import Token, TokenRequest
+from sidecar.config.load import load
+from sidecar.oauth.token import Token, TokenRequest
 from tests.authorization import AuthorizationServer
 from tests.bench_fleet.children import Sidecar, in_turn
 from tests.fleet import ENVIRON

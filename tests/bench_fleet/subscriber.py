@@ -7,8 +7,8 @@ import sys
 import uvloop
 from redis.asyncio import Redis
 
-from sidecar.adapters.output import PAUSE
-from sidecar.adapters.system import SystemClock
+from sidecar.app.process import SystemClock
+from sidecar.telemetry.sinks.log_writer import PAUSE
 
 
 async def hear(port: int, channel: str) -> None:

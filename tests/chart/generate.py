@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.config import json_schema
+from sidecar.config.load import json_schema
 
 CHART = Path(__file__).parent.parent.parent / "helm"
 SCHEMA = CHART / "values.schema.json"

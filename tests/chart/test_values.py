@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar import __version__, cli
+from sidecar import __version__
+from sidecar.cli import main as cli
 from tests.chart import generate
 from tests.chart.generate import CHART
 from tests.chart.helm import (

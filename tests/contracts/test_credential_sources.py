@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.adapters.credential_sources import SIZE_LIMIT, source_of
-from sidecar.adapters.secrets_manager import SecretsManager
-from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
+from sidecar.credentials.model import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.credentials.sources.aws import SecretsManager
+from sidecar.credentials.sources.local import SIZE_LIMIT, source_of
 from tests.aws import Aws
 from tests.fakes import FakeClock, RecordingJournal
 

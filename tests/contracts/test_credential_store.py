@@ -6,16 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from sidecar.adapters.redis.connect import connect
-from sidecar.adapters.redis.link import Link
-from sidecar.adapters.redis.shelf import Shelf
-from sidecar.adapters.redis.vault import RedisVault
-from sidecar.adapters.seal import AesSeal
-from sidecar.adapters.system import SystemClock, SystemRandomness
-from sidecar.core.credentials import CredentialKey, Credentials
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.config.settings import RedisSettings
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings
+from sidecar.credentials.model import CredentialKey, Credentials
+from sidecar.fleet.redis.connect import connect
+from sidecar.fleet.redis.credential_store import RedisVault
+from sidecar.fleet.redis.guarded_client import Link
+from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.seal import AesSeal
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.adapters.seal import AesSeal, NoSeal
-from sidecar.adapters.system import SystemRandomness
+from sidecar.app.process import SystemRandomness
 from sidecar.core.ports import Seal
+from sidecar.fleet.seal import AesSeal, NoSeal
 
 KEY = "tenant:acme:m2m:ledger:token:0f"
 HEADER = b"a1b2c3d4e5f6:17:"

@@ -23,10 +23,10 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_encode
 
-from sidecar.adapters.signer import JwtSigner
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.keys import Algorithm, SigningKey
 from sidecar.core.secret import Secret
+from sidecar.oauth.jwt.signer import JwtSigner
+from sidecar.oauth.signing_keys import Algorithm, SigningKey
 from tests.fakes import FixedRandomness
 
 NOW = 1_800_000_000.75

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sidecar.adapters.token_endpoint import SIZE_LIMIT, HttpAuthorizationServer
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
+from sidecar.oauth.http_client import SIZE_LIMIT, HttpAuthorizationServer
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic Y2FuYXJ5"}
 FORM = "grant_type=client_credentials&client_secret=canary"

@@ -9,18 +9,18 @@ import pytest
 from fakeredis import FakeServer as FakeRedisServer
 from fakeredis.aioredis import FakeRedis
 
-from sidecar.adapters.redis.connect import Client, connect
-from sidecar.adapters.redis.link import CLIENT_TIMEOUT, Link
-from sidecar.adapters.redis.shelf import Shelf
-from sidecar.adapters.redis.store import RedisStore
-from sidecar.adapters.seal import AesSeal
-from sidecar.adapters.system import SystemClock, SystemRandomness
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.cache.lease import LEASE, Lease
+from sidecar.config.settings import RedisSettings
 from sidecar.core.backoff import Setback
-from sidecar.core.lease import LEASE, Lease
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings
-from sidecar.core.token import Token, TokenRequest, bearer
+from sidecar.fleet.redis.connect import Client, connect
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, Link
+from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.seal import AesSeal
+from sidecar.oauth.token import Token, TokenRequest, bearer
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
 from tests.redis_server import RedisServer
 

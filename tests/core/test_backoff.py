@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.cache.cooldown import FORGOTTEN_AFTER, PROBE_LIFE, CoolDowns
 from sidecar.core.backoff import MAX_BACKOFF, Setbacks, doubling
-from sidecar.core.cooldown import FORGOTTEN_AFTER, PROBE_LIFE, CoolDowns
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 
 OUT = TokenUnavailable("out", 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core.browser import guard
+from sidecar.core.cross_site import guard
 from sidecar.core.errors import RequestRefused
 
 

@@ -1,8 +1,8 @@
 """Which tokens are dead, and what may follow them."""
 
-from sidecar.core.busts import Bust, Busts
+from sidecar.cache.refused_tokens import Bust, Busts
 from sidecar.core.secret import Secret
-from sidecar.core.token import Token, bearer
+from sidecar.oauth.token import Token, bearer
 
 
 def token(name: str, fetch_began: float) -> Token:

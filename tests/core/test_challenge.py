@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.challenge import MAX_BYTES, Challenge, Verdict, bearer_error, judge, parse
-from sidecar.core.routes import On401
+from sidecar.core.origin import On401
+from sidecar.proxy.challenge import MAX_BYTES, Challenge, Verdict, bearer_error, judge, parse
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.dialects import MAX_SIZE, read
-from sidecar.core.selectors import selector
-from sidecar.core.settings import Dialect
+from sidecar.config.settings import Dialect
+from sidecar.core.labels import selector
+from sidecar.fleet.foreign_messages import MAX_SIZE, read
 
 ROTATED = {
     "event_id": "evt-1",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.fields import folded, hiding, values
+from sidecar.core.header_names import folded, hiding, values
 
 LINES = st.lists(
     st.tuples(

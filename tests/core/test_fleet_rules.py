@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.cache.generations import following
 from sidecar.core.backoff import Setback
-from sidecar.core.breaker import LIMIT, Breaker
-from sidecar.core.entry import read_setback, read_token, write_setback, write_token
-from sidecar.core.events import StoreDown, StoreUp
-from sidecar.core.generations import following
-from sidecar.core.offset import Offset, better, measure
-from sidecar.core.outage import Outage, Side
 from sidecar.core.secret import Secret
-from sidecar.core.token import bearer
+from sidecar.fleet.breaker import LIMIT, Breaker
+from sidecar.fleet.clock_offset import Offset, better, measure
+from sidecar.fleet.outage import Outage, Side
+from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
+from sidecar.oauth.token import bearer
+from sidecar.telemetry.events import StoreDown, StoreUp
 from tests.fakes import FakeClock, RecordingJournal
 
 MOMENTS = st.floats(1.6e9, 2.6e9)

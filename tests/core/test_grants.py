@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.credentials import Credentials
-from sidecar.core.grants import TOKEN_TYPES, Carried, client_claims, encode, grant_claims, token_types
 from sidecar.core.secret import Secret, SecretFile
-from sidecar.core.token import Assertion, ClientAuth, Presented, TokenRequest
+from sidecar.credentials.model import Credentials
+from sidecar.oauth.request_form import TOKEN_TYPES, Carried, client_claims, encode, grant_claims, token_types
+from sidecar.oauth.token import Assertion, ClientAuth, Presented, TokenRequest
 
 CREDENTIALS = Credentials("me", Secret("hunter2"), 0.0)
 CARRIED = Carried("proof", "subject", "actor")

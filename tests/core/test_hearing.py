@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.adapters.seal import NoSeal
-from sidecar.core.busts import Bust
-from sidecar.core.events import BustApplied, BustHeard, BustRejected
-from sidecar.core.hearing import Hearing
-from sidecar.core.messages import Revocation, encode
-from sidecar.core.offset import Offset
-from sidecar.core.selectors import Revocations, Selector, selector
-from sidecar.core.settings import ForeignChannel
+from sidecar.cache.refused_tokens import Bust
+from sidecar.config.settings import ForeignChannel
+from sidecar.core.labels import Revocations, Selector, selector
+from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.messages import Revocation, encode
+from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.seal import NoSeal
+from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
 from tests.fakes import FakeClock, RecordingJournal
 
 PREFIX = "blue:"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core.log_filter import LogFilter, statuses
+from sidecar.cli.log_filter import LogFilter, statuses
 
 LINE = {
     "level": "warning",

@@ -5,9 +5,9 @@ from collections import OrderedDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.memory import LEAST_BYTES, Held, Lru, memory
+from sidecar.core.lru import LEAST_BYTES, Held, Lru, memory
 from sidecar.core.secret import Secret
-from sidecar.core.token import TokenRequest, bearer
+from sidecar.oauth.token import TokenRequest, bearer
 
 KEYS = st.sampled_from("abcdef")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.core.busts import Bust
-from sidecar.core.messages import MAX_SIZE, WINDOW, Heard, Inbox, Revocation, encode
-from sidecar.core.selectors import LABELS, selector
+from sidecar.cache.refused_tokens import Bust
+from sidecar.core.labels import LABELS, selector
+from sidecar.fleet.messages import MAX_SIZE, WINDOW, Heard, Inbox, Revocation, encode
 
 CHANNEL = "m2m:bust"
 NOW = 1_800_000_000_000

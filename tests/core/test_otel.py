@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.core.otel import Batches, read_otel
+from sidecar.telemetry.otel_env import Batches, read_otel
 
 ON = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.ration import Ration
+from sidecar.core.rate_limit import Ration
 
 
 def test_so_much_at_once_then_so_much_a_second() -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.router import Router, upstream_target
-from sidecar.core.routes import Origin, Route
-from sidecar.core.target import Target, split
+from sidecar.core.origin import Origin, Route
+from sidecar.proxy.router import Router, upstream_target
+from sidecar.proxy.target import Target, split
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.selectors import LABELS, Revocations, describe, is_value, label, selector
-from sidecar.core.token import Labels, TokenRequest
+from sidecar.core.labels import LABELS, Revocations, describe, is_value, label, selector
+from sidecar.oauth.token import Labels, TokenRequest
 
 ALICE: Labels = frozenset(
     {

@@ -2,12 +2,12 @@
 
 import pytest
 
-from sidecar.core.events import SecretRead, SecretUnread, Stopped
-from sidecar.core.record import RequestRecord
-from sidecar.core.routes import Origin
-from sidecar.core.spans import LONGEST_TEXT, Span, of_event, of_request
-from sidecar.core.trace_context import Sampler, SamplerName
-from sidecar.core.tracing import Trace, Tracer
+from sidecar.core.origin import Origin
+from sidecar.telemetry.events import SecretRead, SecretUnread, Stopped
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.spans import LONGEST_TEXT, Span, of_event, of_request
+from sidecar.telemetry.trace_context import Sampler, SamplerName
+from sidecar.telemetry.tracing import Trace, Tracer
 
 ORIGIN = Origin("https", "ledger.internal", 8443)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core import subjects
 from sidecar.core.errors import RequestRefused
-from sidecar.core.grants import TOKEN_TYPES
+from sidecar.oauth import subject_token as subjects
+from sidecar.oauth.request_form import TOKEN_TYPES
 
 
 def jwt(**claims: object) -> str:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.target import Target, split
+from sidecar.proxy.target import Target, split
 
 
 def refusal(target: bytes) -> RequestRefused:

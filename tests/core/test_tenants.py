@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.routes import Origin, Route
+from sidecar.core.origin import Origin, Route
 from sidecar.core.tenants import MAX_KNOWN, TenantRule, Tenants, canonical, claimed, foreseeable, split_path
-from sidecar.core.token import TokenRequest
+from sidecar.oauth.token import TokenRequest
 from tests.core.test_subjects import jwt
 
 TEMPLATE = TokenRequest(

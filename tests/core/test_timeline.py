@@ -1,7 +1,7 @@
 """What happened of late."""
 
-from sidecar.core.events import Refused, SecretRead, StoreDown, TokenFetched
-from sidecar.core.timeline import APART, LENGTH, Timeline
+from sidecar.telemetry.events import Refused, SecretRead, StoreDown, TokenFetched
+from sidecar.telemetry.recent_events import APART, LENGTH, Timeline
 from tests.fakes import FakeClock
 
 

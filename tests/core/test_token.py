@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.keys import PrivateKey
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, Freshness, Presented, TokenRequest, bearer
+from sidecar.oauth.signing_keys import PrivateKey
+from sidecar.oauth.token import Assertion, Freshness, Presented, TokenRequest, bearer
 
 REQUEST = TokenRequest(
     name="ledger",

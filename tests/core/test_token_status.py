@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from sidecar.core.cooldown import CoolDowns
-from sidecar.core.memory import Held, Lru, hold
+from sidecar.cache.cooldown import CoolDowns
+from sidecar.cache.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
+from sidecar.core.labels import Selector
+from sidecar.core.lru import Held, Lru, hold
 from sidecar.core.secret import Secret
-from sidecar.core.selectors import Selector
-from sidecar.core.token import TokenRequest, bearer
-from sidecar.core.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
+from sidecar.oauth.token import TokenRequest, bearer
 
 LEDGER = TokenRequest("ledger", "app", "app", tenant="acme")
 

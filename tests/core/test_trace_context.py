@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import sampling
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from sidecar.core.otel import read_otel
-from sidecar.core.trace_context import Parent, Sampler, read
+from sidecar.telemetry.otel_env import read_otel
+from sidecar.telemetry.trace_context import Parent, Sampler, read
 
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from sidecar.core.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
-from sidecar.core.routes import Origin, Route
-from sidecar.core.token import TokenRequest
-from sidecar.core.traffic import EVERY, WINDOWS, Count, Traffic, Window, counts
+from sidecar.admin.route_traffic import EVERY, WINDOWS, Count, Traffic, Window, counts
+from sidecar.core.origin import Origin, Route
+from sidecar.oauth.token import TokenRequest
+from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 
 ORIGIN = Origin("https", "ledger.internal", 443)
 LEDGER = Route("ledger", ORIGIN, token=TokenRequest("t", "c", "s"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core import units
+from sidecar.config import durations as units
 
 
 @pytest.mark.parametrize(

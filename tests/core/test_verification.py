@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.keys import Algorithm, Verification
 from sidecar.core.ports import Reply
-from sidecar.core.verification import MAX_KEYS, SKEW, Signed, judge, keys, signed
+from sidecar.oauth.jwt_rules import MAX_KEYS, SKEW, Signed, judge, keys, signed
+from sidecar.oauth.signing_keys import Algorithm, Verification
 from tests.core.test_subjects import jwt
 
 NOW = 1000.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed
 from sidecar.http1.body import Body, ChunkedBody, SizedBody, UntilCloseBody, body_of
-from sidecar.http1.fields import CHUNKED, UNTIL_CLOSE
+from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
 
 NEXT = b"GET /next HTTP/1.1\r\n"
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
-from sidecar.http1.fields import CHUNKED, UNTIL_CLOSE
+from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
 from sidecar.http1.message import (
     MAX_FIELDS,
     MAX_HEAD,
@@ -15,7 +15,7 @@ from sidecar.http1.message import (
     parse_request,
     parse_response,
 )
-from sidecar.http1.onward import relayed_interim, relayed_request, relayed_response, relayed_trailers
+from sidecar.http1.next_hop import relayed_interim, relayed_request, relayed_response, relayed_trailers
 
 Field = tuple[bytes, bytes]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sidecar.core.routes import Origin
+from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool

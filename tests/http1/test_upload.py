@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused, SidecarError
 from sidecar.http1.connection import Connection
-from sidecar.http1.upload import REPLAY_LIMIT, ReplayBudget, Upload
+from sidecar.http1.request_body import REPLAY_LIMIT, ReplayBudget, Upload
 
 BUDGET = 2 * REPLAY_LIMIT
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from sidecar.core.claims import unverified
-from sidecar.core.grants import GRANT_TYPES
+from sidecar.oauth.request_form import GRANT_TYPES
+from sidecar.oauth.unverified_jwt import unverified
 from tests.oidc.clients import (
     ASKING,
     POSTING,

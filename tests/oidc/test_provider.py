@@ -12,7 +12,7 @@ from uuid import uuid4
 import jwt
 import trustme
 
-from sidecar.core.claims import unverified
+from sidecar.oauth.unverified_jwt import unverified
 from tests.oidc.clients import (
     ASKING,
     KEYS,

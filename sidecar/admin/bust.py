@@ -1,0 +1,71 @@
+"""`POST /bust`: an operator declares tokens dead."""
+
+import json
+
+from aiohttp import web
+
+from sidecar.admin.ports import AdminState
+from sidecar.admin.responses import document, problem
+from sidecar.core.cross_site import guard_admin
+from sidecar.core.errors import RequestRefused
+from sidecar.core.labels import Selector, describe, selector
+from sidecar.core.secret import Secret
+
+MAX_BODY = 16_384
+"""Bytes of a request's body."""
+
+
+async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
+    """Answer how many pods heard it, or why nothing was bust."""
+    objection = await _objection(state, request)
+    if objection is not None:
+        return objection
+    if request.content_length is None or request.content_length > MAX_BODY:
+        return problem(413, f"send a body of at most {MAX_BODY} bytes, with its Content-Length")
+    try:
+        chosen = _chosen(await request.read())
+    except ValueError as error:
+        return problem(400, str(error))
+    pods = await state.bust(chosen)
+    if pods is None:
+        return problem(
+            503, "dropped in this pod only: Redis cannot be reached; try again", **{"Retry-After": "2"}
+        )
+    return document(200, {"select": describe(chosen), "pods": pods})
+
+
+async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:
+    """Answer who may not bust; None to who may."""
+    fields = request.headers
+    try:
+        guard_admin(fields.get("Sec-Fetch-Site"), fields.get("Origin"), fields.get("Host", ""))
+    except RequestRefused as refusal:
+        return problem(refusal.status, str(refusal))
+    token = await state.operators_token()
+    if token is None:
+        return problem(403, "there is no admin.token, or its file cannot be read: nobody may bust here")
+    if not _shows(request, token):
+        return problem(401, "show the admin.token as a bearer token", **{"WWW-Authenticate": "Bearer"})
+    return None
+
+
+def _shows(request: web.BaseRequest, token: Secret) -> bool:
+    """Tell in constant time whether the one Authorization field shows the token."""
+    fields = request.headers.getall("Authorization", [])
+    scheme, _, shown = fields[0].partition(" ") if len(fields) == 1 else ("", "", "")
+    return shown.isascii() and Secret(shown.strip(" ")) == token and scheme.lower() == "bearer"
+
+
+def _chosen(body: bytes) -> Selector:
+    """Read `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict) or not members:
+        raise ValueError('write a JSON object: labels and their values, or {"all": true}')
+    if "all" not in members:
+        return selector(members)
+    if members["all"] is not True or len(members) > 1:
+        raise ValueError("`all` stands alone, and its value is true")
+    return frozenset()

@@ -1,0 +1,168 @@
+"""How much each route has to do, of late and over the last quarter of an hour, from counters read now and then.
+
+Nobody counts anything for this: whoever calls reads the metrics, every EVERY seconds and when somebody asks.
+"""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import add, sub
+
+from sidecar.core.origin import Route
+from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
+
+EVERY = 15.0
+"""Seconds in a window."""
+WINDOWS = 60
+
+
+_LABELS = ("http.route", "http.response.status_code", "error.type")
+_NONE = Distribution((0,) * (len(SECONDS) + 1), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a route's counters say."""
+
+    requests: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    """How many were answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
+    answers: Distribution = _NONE
+    """Seconds from sending to the head of the upstream's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened in some seconds."""
+
+    requests: int = 0
+    errors: int = 0
+    answers: int = 0
+    mean: float = 0.0
+    """Seconds; 0 without answers."""
+
+
+_QUIET = Window()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A route's traffic over the last one to two windows, and the windows."""
+
+    rate: float
+    """Requests a second."""
+    error_rate: float
+    """Errors a second."""
+    errors: Mapping[str, int]
+    """What they were, the most frequent first."""
+    mean: float | None
+    """Seconds to the head of an answer; None without answers."""
+    p99: float | None
+    """99 of 100 answers took at most so many seconds: the bound of a bucket; of the last one also for longer ones."""
+    windows: tuple[Window, ...]
+    """The oldest first; the last is under way."""
+
+
+class _Sum:
+    """A Count in the making."""
+
+    __slots__ = ("answers", "errors", "has_token", "requests", "seconds")
+
+    def __init__(self, *, has_token: bool) -> None:
+        self.has_token = has_token
+        self.requests = 0
+        self.errors: Counter[str] = Counter()
+        self.answers = _NONE.counts
+        self.seconds = 0.0
+
+    def add(self, value: Distribution, status: str, error: str) -> None:
+        number = sum(value.counts)
+        self.requests += number
+        if number and (status.startswith("5") or (status == "401" and self.has_token)):
+            self.errors[error or status] += number
+
+    def add_answers(self, value: Distribution) -> None:
+        self.answers = tuple(map(add, self.answers, value.counts))
+        self.seconds += value.total
+
+    def count(self) -> Count:
+        return Count(self.requests, self.errors, Distribution(self.answers, self.seconds))
+
+
+def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, Count]:
+    """Sum the metrics of requests up by route; a send without an answer has no status."""
+    sums = {route.name: _Sum(has_token=route.token is not None) for route in routes}
+    for family in families:
+        instrument = family.instrument
+        name_at, status_at, error_at = map(instrument.labels.index, _LABELS)
+        for labels, value in family.series:
+            place, status = sums.get(labels[name_at]), labels[status_at]
+            if place is None or not isinstance(value, Distribution):
+                continue
+            if instrument is SERVER:
+                place.add(value, status, labels[error_at])
+            elif instrument is CLIENT and status:
+                place.add_answers(value)
+    return {name: place.count() for name, place in sums.items()}
+
+
+class Traffic:
+    """The windows of every route."""
+
+    def __init__(self, now: float) -> None:
+        self._began = self._before = now
+        self._base: Mapping[str, Count] = {}
+        self._base_before: Mapping[str, Count] = {}
+        self._windows: dict[str, deque[Window]] = {}
+
+    def close_window(self, counts: Mapping[str, Count], now: float) -> None:
+        """End the window under way and begin the next; a route that is gone is forgotten."""
+        kept = {name: self._windows.get(name) or deque(maxlen=WINDOWS - 1) for name in counts}
+        for name, count in counts.items():
+            kept[name].append(_window(_between(self._base.get(name), count)))
+        self._windows = kept
+        self._base_before, self._base = self._base, counts
+        self._before, self._began = self._began, now
+
+    def read(self, name: str, count: Count, now: float) -> Reading:
+        """Tell of a route whose counters say this now."""
+        lately = _between(self._base_before.get(name), count)
+        seconds = max(now - self._before, 1.0)
+        under_way = _window(_between(self._base.get(name), count))
+        window = _window(lately)
+        return Reading(
+            rate=window.requests / seconds,
+            error_rate=window.errors / seconds,
+            errors=dict(lately.errors.most_common()),
+            mean=window.mean if window.answers else None,
+            p99=_p99(lately.answers.counts),
+            windows=(*self._windows.get(name, ()), under_way),
+        )
+
+
+def _between(base: Count | None, count: Count) -> Count:
+    """What was counted since; all of it if there are fewer now: then the counters began anew."""
+    if base is None or base.requests > count.requests:
+        return count
+    places = map(sub, count.answers.counts, base.answers.counts)
+    answers = Distribution(tuple(places), count.answers.total - base.answers.total)
+    return Count(count.requests - base.requests, count.errors - base.errors, answers)
+
+
+def _window(count: Count) -> Window:
+    if not count.requests:
+        return _QUIET
+    answers = sum(count.answers.counts)
+    return Window(
+        count.requests, count.errors.total(), answers, count.answers.total / answers if answers else 0.0
+    )
+
+
+def _p99(counts: tuple[int, ...]) -> float | None:
+    most = sum(counts) * 0.99
+    if not most:
+        return None
+    place = bisect_left(list(accumulate(counts)), most)
+    return SECONDS[min(place, len(SECONDS) - 1)]

@@ -1,0 +1,86 @@
+"""Binding listen addresses, and what keeps new clients out."""
+
+import asyncio
+import errno
+import os
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sidecar.core import addresses
+from sidecar.core.addresses import Address, TcpAddress, UnixAddress
+from sidecar.core.errors import ListenError
+from sidecar.core.ports import Clock, Journal
+from sidecar.telemetry.events import OutOfDescriptors
+
+BACKLOG = 1024
+LOOK_EVERY = 1.0
+TELL_EVERY = 60.0
+_PROBE_WAIT = 1.0
+
+
+class Bound:
+    """A bound address."""
+
+    def __init__(self, server: asyncio.Server, where: Address) -> None:
+        self.address = str(where)
+        """What is bound: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
+        self._server = server
+        self._where = where
+
+    def close(self) -> None:
+        """Take no more connections; those taken stay."""
+        self._server.close()
+        if isinstance(self._where, UnixAddress):
+            Path(self._where.path).unlink(missing_ok=True)
+
+
+async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> Bound:
+    """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError."""
+    loop = asyncio.get_running_loop()
+    try:
+        where: Address = addresses.listen(listen)
+        if isinstance(where, UnixAddress):
+            await _refuse_to_take_over(where)
+            server = await loop.create_unix_server(connection, where.path, backlog=BACKLOG)
+        else:
+            server = await loop.create_server(connection, where.host, where.port, backlog=BACKLOG)
+            where = TcpAddress(*server.sockets[0].getsockname()[:2])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ListenError(f"cannot listen on {listen}: {reason}; choose another address") from error
+    return Bound(server, where)
+
+
+async def _refuse_to_take_over(where: UnixAddress) -> None:
+    """The event loop replaces a socket file without a look; only one that nobody answers on is left over."""
+    with suppress(FileNotFoundError, ConnectionRefusedError):
+        async with asyncio.timeout(_PROBE_WAIT):
+            _, writer = await asyncio.open_unix_connection(where.path)
+        writer.close()
+        raise FileExistsError("somebody is listening there already")
+
+
+async def watch_descriptors(clock: Clock, journal: Journal) -> None:
+    """Look for ever whether a descriptor is free, and tell when none is, once a minute at most.
+
+    Who listens cannot tell: without one left, the event loop accepts new clients only to close them, silently.
+    """
+    while True:
+        await clock.sleep(LOOK_EVERY)
+        if _one_is_free():
+            continue
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        journal.tell(
+            OutOfDescriptors(limit, "raise the limit (ulimit -n), or lower the routes' max_connections")
+        )
+        await clock.sleep(TELL_EVERY - LOOK_EVERY)
+
+
+def _one_is_free() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True

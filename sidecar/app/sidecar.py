@@ -1,0 +1,333 @@
+"""Config → started servers. The only module that knows every other."""
+
+import asyncio
+import math
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import BinaryIO
+
+from sidecar import __version__, admin
+from sidecar.admin.route_traffic import Count, counts
+from sidecar.app.credentials import CredentialSources
+from sidecar.app.listen import Bound, bind, watch_descriptors
+from sidecar.app.process import (
+    SystemClock,
+    SystemRandomness,
+    keep_freed_memory,
+    raise_descriptor_limit,
+    spare_the_collector,
+)
+from sidecar.app.reload import Sources, contents, watch
+from sidecar.app.status import Parts, Status
+from sidecar.app.telemetry import Telemetry, pool_readings
+from sidecar.app.token_fetching import Fetching
+from sidecar.cache.tokens import TokenCache
+from sidecar.config.settings import Config
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.labels import Selector
+from sidecar.core.origin import Origin, Route
+from sidecar.core.ports import Clock, Randomness
+from sidecar.core.secret import Secret
+from sidecar.core.tenants import Tenants, foreseeable
+from sidecar.credentials.sources.secret_files import read_secret
+from sidecar.fleet.membership import membership
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.pool import Pool
+from sidecar.http1.request_body import ReplayBudget
+from sidecar.http1.server import Listener, ServerLimits
+from sidecar.proxy.proxy import Proxy, Table
+from sidecar.proxy.router import Router
+from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
+from sidecar.telemetry.instruments import Readings
+
+QUIET = 0.25
+"""Seconds without a request in flight after which a draining sidecar stops listening."""
+
+
+class Sidecar:
+    """One sidecar: the data plane, its admin server, and what they share."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        output: BinaryIO | int = 1,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+        quiet: float = QUIET,
+    ) -> None:
+        """`output` is where the log goes: a file or a descriptor; `quiet` is in seconds, see QUIET."""
+        self._config = config
+        self._quiet = quiet
+        self._clock = clock = clock or SystemClock()
+        randomness = randomness or SystemRandomness()
+        descriptor = output if isinstance(output, int) else output.fileno()
+        self._status = Status(clock)
+        self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
+        self._journal = telemetry.journal
+        self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
+        self._fetching = Fetching(
+            sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key
+        )
+        self._cache = self._new_cache(config, randomness)
+        self._deadlines = Deadlines(clock)
+        self._pools: dict[Origin, Pool] = {}
+        self._proxy = Proxy(
+            self._table(config, config.listen),
+            tokens=self._cache,
+            callers=self._fetching.callers,
+            journal=self._journal,
+            clock=clock,
+            instance=telemetry.instance,
+            tracer=telemetry.tracer,
+            budget=ReplayBudget(),
+        )
+        self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bound: Bound | None = None
+        self._admin: admin.AdminServer | None = None
+        self._warm = False
+        self._hurried = asyncio.Event()
+        self.address = ""
+        """What the data plane is bound to, `127.0.0.1:9180` or `unix:/path`; "" before start."""
+        self.admin_address = ""
+
+    def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
+        cache = TokenCache(
+            source=self._member.source(self._fetching.source(config)),
+            fleet=self._member.fleet,
+            revocations=self._member.revocations,
+            clock=self._clock,
+            randomness=randomness,
+            journal=self._journal,
+            memory_ttl=config.cache.memory_ttl,
+            max_entries=config.cache.max_entries,
+        )
+        self._member.join(cache)
+        return cache
+
+    # Life
+
+    async def start(self) -> None:
+        """Listen, then warm up behind. Raises ListenError."""
+        self._bound = bound = await bind(self._config.listen, self._listener.connection)
+        self.address = bound.address
+        try:
+            self._admin = await admin.start(self, self._config.admin.listen, self._journal, bind)
+        except BaseException:
+            bound.close()
+            raise
+        self.admin_address = self._admin.address
+        self._proxy.table = self._table(self._config, self.address)
+        self._run(self._deadlines.run())
+        self._run(self._member.run())
+        self._run(watch_descriptors(self._clock, self._journal))
+        self._run(self._telemetry.watch_loop())
+        self._run(self._telemetry.export(self._readings))
+        self._run(self._status.run(self._counts))
+        self._run(self._warm_up(self._config.routes))
+        self._journal.tell(
+            Started(
+                version=__version__,
+                listen=self.address,
+                admin=self.admin_address,
+                routes=len(self._config.routes),
+                mode=self._config.cache.mode,
+            )
+        )
+
+    def hurry(self) -> None:
+        """Make `stop` wait no longer for what is in flight."""
+        self._hurried.set()
+
+    async def stop(self) -> None:
+        """Answer what is in flight and what still comes until nothing does, within the drain's limit; then end.
+
+        Nothing is refused before that: the application beside us may get its own signal later than we do.
+        """
+        self._proxy.draining = True
+        self._journal.tell(Draining(connections=len(self._listener.connections)))
+        self._run(self._settle())
+        await self._hurried.wait()
+        if self._bound is not None:
+            self._bound.close()
+        await self._listener.close()
+        for pool in self._pools.values():
+            pool.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cache.close()
+        await self._member.close()
+        await self._fetching.close()
+        if self._admin is not None:
+            await self._admin.close()
+        await self._telemetry.close(self._readings)
+
+    async def _settle(self) -> None:
+        await self._listener.settle(
+            least=self._config.drain_min_delay,
+            within=self._config.drain_timeout or math.inf,
+            quiet=self._quiet,
+        )
+        self.hurry()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _warm_up(self, routes: Iterable[Route]) -> None:
+        await self._member.open()
+        tokens = (route.token for route in routes if route.token is not None)
+        await self._cache.warm_up(foreseeable(tokens, self._config.tenants))
+        self._warm = True
+
+    # Configuration
+
+    async def reload(self, config: Config) -> None:
+        """Put a new configuration in force for the requests to come; those in flight keep the old one.
+
+        Tokens and connections that the new one can use are kept. Raises ConfigError when it changes what only a
+        restart can. Nothing has changed after that, or whatever else is raised while the new one is put together.
+        """
+        faults = tuple(
+            Fault("reload", path, "changing this takes a restart")
+            for path, old, new in (
+                ("listen", self._config.listen, config.listen),
+                ("admin.listen", self._config.admin.listen, config.admin.listen),
+                ("cache.mode", self._config.cache.mode, config.cache.mode),
+                ("cache.store_ttl", self._config.cache.store_ttl, config.cache.store_ttl),
+                ("cache.max_entries", self._config.cache.max_entries, config.cache.max_entries),
+                ("redis", self._config.redis, config.redis),
+                ("busts", self._config.busts, config.busts),
+                ("log.format", self._config.log_format, config.log_format),
+            )
+            if old != new
+        )
+        if faults:
+            raise ConfigError(faults)
+        fetching = self._fetching.source(config)
+        table = self._table(config, self.address)
+        self._config = config
+        self._member.credentials.memory_ttl = config.cache.memory_ttl
+        self._cache.use(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
+        self._proxy.table = table
+        self._telemetry.configure(config)
+        self._journal.tell(Reloaded(routes=len(config.routes)))
+        self._run(self._warm_up(config.routes))
+
+    async def try_reload(self, load: Callable[[], Config]) -> None:
+        """Reload; a configuration that cannot be used is told to the journal and changes nothing."""
+        try:
+            await self.reload(load())
+        except ConfigError as error:
+            self._journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
+        except Exception as bug:  # noqa: BLE001  the next reload must still be possible
+            self._journal.tell(Failed.of("reload", bug))
+
+    def _table(self, config: Config, listen: str) -> Table:
+        router = Router(config.routes, listen)
+        tenants = Tenants(config.tenants) if config.tenants is not None else None
+        origins = {route.origin for route in config.routes}
+        for origin in self._pools.keys() - origins:
+            self._pools.pop(origin).close()
+        for origin in origins - self._pools.keys():
+            self._pools[origin] = Pool(origin, self._deadlines)
+        pools = {route.name: self._pools[route.origin] for route in config.routes}
+        return Table(router, pools, tenants)
+
+    # What the admin server asks
+
+    def ready(self) -> admin.Readiness:
+        """Tell whether requests should come here now."""
+        if self._proxy.draining:
+            return admin.Readiness(ok=False, detail="draining")
+        readings = self._member.readings()
+        if readings is not None and not readings.store_up:
+            return admin.Readiness(ok=True, degraded=True, detail="Redis does not answer")
+        if readings is not None and not readings.bus_up:
+            return admin.Readiness(ok=True, degraded=True, detail="the other pods cannot be heard")
+        return admin.Readiness(ok=True)
+
+    def started(self) -> bool:
+        """Tell whether every token was asked for once, with or without success."""
+        return self._warm
+
+    def status(self, chosen: Selector) -> dict[str, object]:
+        """Return what `/status` shows, and of tokens those that carry these labels."""
+        parts = Parts(
+            self._config, self._cache, self._fetching, self._member, self._pools, counts=self._counts()
+        )
+        return {
+            "listen": self.address,
+            "started": self._warm,
+            "ready": asdict(self.ready()),
+            "in_flight": self._listener.busy,
+            "connections": len(self._listener.connections),
+            **self._status.read(parts, chosen),
+        }
+
+    def _counts(self) -> Mapping[str, Count]:
+        return counts(self._config.routes, self._telemetry.of_requests())
+
+    async def metrics(self) -> bytes:
+        """Return Prometheus text."""
+        return await self._telemetry.text(self._readings())
+
+    def _readings(self) -> Readings:
+        held = (token for token in self._cache.status(self._clock.now()) if token.state != "missing")
+        soonest_last = sorted(held, key=lambda token: -token.expires_in)
+        return Readings(
+            requests_in_flight=self._listener.busy,
+            connections_open=len(self._listener.connections),
+            tasks=len(asyncio.all_tasks()),
+            log_lines_dropped=self._telemetry.lines_dropped,
+            token_expires_in={(each.token, each.tenant): each.expires_in for each in soonest_last},
+            pools=pool_readings(self._pools),
+            fleet=self._member.readings(),
+        )
+
+    async def operators_token(self) -> Secret | None:
+        """Return what who busts must show; None where nobody may."""
+        where = self._config.admin.token
+        try:
+            return await asyncio.to_thread(read_secret, where) if where else None
+        except (OSError, ValueError):
+            return None
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """Drop all tokens the selector means, in every pod; how many heard it."""
+        return await self._member.bust(chosen)
+
+
+async def serve(load: Callable[[], Config], sources: Sources) -> int:
+    """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
+
+    A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
+    ListenError when it cannot start.
+    """
+    raise_descriptor_limit()
+    seen = contents(sources())
+    sidecar = Sidecar(load())
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    asked_to_reload = asyncio.Event()
+
+    def asked() -> None:
+        sidecar.hurry() if asked_to_stop.is_set() else asked_to_stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
+    await sidecar.start()
+    keep_freed_memory()
+    spare_the_collector()
+    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
+    await asked_to_stop.wait()
+    watching.cancel()
+    await sidecar.stop()
+    return 0

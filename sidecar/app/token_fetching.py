@@ -1,0 +1,86 @@
+"""What a sidecar fetches tokens with."""
+
+import time
+from collections.abc import Iterator
+
+from sidecar.app.credentials import CredentialSources
+from sidecar.app.secret_store_health import ObservedServers
+from sidecar.config.settings import Config
+from sidecar.core.health import Health
+from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource, Verifier
+from sidecar.core.rate_limit import Ration
+from sidecar.credentials.sources.secret_files import SecretReader
+from sidecar.oauth.discovery import Discovery
+from sidecar.oauth.fetch_limit import BURST, RATE, RationedTokens
+from sidecar.oauth.fetcher import Exchange
+from sidecar.oauth.http_client import HttpAuthorizationServer
+from sidecar.oauth.jwks import JwksVerifier
+from sidecar.proxy.callers import CallersByToken
+
+
+class Fetching:
+    """Makes the source that asks authorization servers; connections and what was learnt outlive a reload."""
+
+    def __init__(
+        self,
+        credentials: CredentialSources,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+        *,
+        fingerprint_key: bytes,
+    ) -> None:
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._fingerprint_key = fingerprint_key
+        self._credentials = credentials
+        self._ration = Ration(burst=BURST, rate=RATE)
+        self._http = HttpAuthorizationServer()
+        self._server = ObservedServers(self._http, clock)
+        self._discovery = Discovery(self._server, clock)
+        self._signer: Signer | None = None
+        self._verifier: Verifier | None = None
+        self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
+        """Who makes requests that bring a token of their own."""
+
+    def source(self, config: Config) -> TokenSource:
+        """Return the source for this configuration."""
+        self._prepare_to_verify(config)
+        exchange = Exchange(
+            credentials=self._credentials.of(config),
+            server=self._server,
+            discovery=self._discovery,
+            secrets=SecretReader(),
+            signer=self._signer_for(config),
+            clock=self._clock,
+            journal=self._journal,
+            fingerprint_key=self._fingerprint_key,
+            leeway=config.cache.leeway,
+        )
+        return RationedTokens(exchange, tenants=config.tenants, ration=self._ration, clock=self._clock)
+
+    def health(self) -> Iterator[tuple[str, Health]]:
+        """Tell how the authorization servers are that were asked, by host."""
+        return self._server.health()
+
+    async def close(self) -> None:
+        """End what is open."""
+        await self._http.close()
+        self._credentials.close()
+
+    def _prepare_to_verify(self, config: Config) -> None:
+        """Load PyJWT and cryptography with the first rule for callers' tokens."""
+        if self._verifier is None and any(token.verifies for token in config.tokens.values()):
+            from sidecar.oauth.jwt.signatures import JwtSignatures  # noqa: PLC0415
+
+            self._verifier = JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock)
+            self.callers.use(self._verifier)
+
+    def _signer_for(self, config: Config) -> Signer | None:
+        """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""
+        if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
+            from sidecar.oauth.jwt.signer import JwtSigner  # noqa: PLC0415
+
+            self._signer = JwtSigner(time.time, self._randomness)
+        return self._signer

@@ -1,0 +1,1 @@
+"""Tokens and credentials in memory: single flight, refused tokens, revocations, cool-down and the fleet's lease."""

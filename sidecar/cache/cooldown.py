@@ -1,0 +1,68 @@
+"""When an upstream refuses fresh tokens too: for a while its refusals pass through without a renewal."""
+
+from dataclasses import dataclass, replace
+
+from sidecar.core.backoff import doubling
+from sidecar.core.lru import Lru
+
+MAX_WINDOW = 60.0
+PROBE_LIFE = 30.0
+"""Seconds after which a probe nobody reported on is given to another caller."""
+FORGOTTEN_AFTER = 120.0
+"""Seconds of peace after a window that make the next trouble a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cooling:
+    until: float
+    rounds: int
+    token: str
+    """Fingerprint of the token whose refusal opened the window."""
+    probing: bool = False
+
+
+class CoolDowns:
+    """Windows of at most `limit` keys. After one a single caller probes, which opens the next or ends it."""
+
+    def __init__(self, limit: int) -> None:
+        self._cooling: Lru[_Cooling] = Lru(limit)
+
+    def cooling(self, key: str, now: float) -> bool:
+        """Tell whether a refusal passes straight through; after a window one caller, the probe, hears no."""
+        state = self._cooling.get(key)
+        if state is None:
+            return False
+        if now < state.until:
+            return True
+        if now >= state.until + FORGOTTEN_AFTER:
+            self._cooling.pop(key)
+            return False
+        self._cooling.put(key, _Cooling(now + PROBE_LIFE, state.rounds, state.token, probing=True))
+        return False
+
+    def left(self, key: str, now: float) -> float:
+        """Seconds to the end of the key's window; 0 without one."""
+        state = self._cooling.look(key)
+        return max(0.0, state.until - now) if state is not None and not state.probing else 0.0
+
+    def refused(self, key: str, token: str, now: float, jitter: float) -> float:
+        """Open the next window (1 s doubling to 60 s, times `jitter` ≥ 1) and return its seconds.
+
+        Parallel and late refusals of a token already counted open nothing: 0.
+        """
+        state = self._cooling.get(key)
+        if state is not None and not state.probing and (state.token == token or now < state.until):
+            return 0.0
+        rounds = 1 if state is None or now >= state.until + FORGOTTEN_AFTER else state.rounds + 1
+        seconds = doubling(rounds, MAX_WINDOW) * jitter
+        self._cooling.put(key, _Cooling(now + seconds, rounds, token))
+        return seconds
+
+    def learn(self, key: str, until: float, *, probing: bool = False) -> None:
+        """Take over the fleet's window; `probing` says that it is over and this pod tries again."""
+        state = self._cooling.get(key) or _Cooling(until, 1, "")
+        self._cooling.put(key, replace(state, until=max(until, state.until), probing=probing))
+
+    def healed(self, key: str) -> bool:
+        """A fresh token was accepted: forget all, and tell whether there was anything."""
+        return self._cooling.pop(key) is not None

@@ -1,0 +1,101 @@
+"""Which tokens are known dead, and what may follow them."""
+
+import math
+from dataclasses import dataclass, replace
+
+from sidecar.core.lru import Lru
+from sidecar.oauth.token import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Bust:
+    """What a message says: this token is no good, in any pod."""
+
+    key: str
+    """The token request's, without the fleet's prefix."""
+    fingerprint: str
+    generation: int
+    """The key's generation from this bust on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busted:
+    """What became of telling the fleet."""
+
+    news: bool
+    """Whether this pod was the first to say so; False also when nobody was told, for the key cools down."""
+    floor: float
+    """After this a fetch must have begun for its token to succeed the refused one.
+
+    Earlier than the refused request was sent when another pod had told of that token before: then it was dead
+    already, and this refusal says nothing about tokens fetched since.
+    """
+    cooling: float = 0.0
+    """Seconds for which the fleet lets this key's refusals pass; then nothing was bust."""
+    probing: bool = False
+    """Whether the fleet's window has just ended, and this pod is the one to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    fingerprint: str
+    floor: float
+    before: float
+    """The floor that was there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    fingerprint: str
+    at: float
+
+
+class Busts:
+    """For each of at most `limit` keys the token last found dead, and what may follow it.
+
+    A request with it, sent at a certain moment, was refused. A token fetched before that moment may have died
+    together with it, so neither the store nor a fetch already under way can bring one back. One fetched later
+    may follow it for everybody who still carried the dead one, however late their requests were sent.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._refused: Lru[_Refused] = Lru(limit)
+        self._heard: Lru[_Heard] = Lru(limit)
+
+    def floor(self, key: str) -> float:
+        """Return the moment after which a token's fetch must have begun, -inf where nothing was ever refused."""
+        refused = self._refused.get(key)
+        return refused.floor if refused is not None else -math.inf
+
+    def count(self, key: str, token: Token) -> bool:
+        """Tell whether nothing we know of speaks against the token."""
+        if token.fetch_began <= self.floor(key):
+            return False
+        heard = self._heard.get(key)
+        return heard is None or heard.fingerprint != token.fingerprint or token.fetch_began > heard.at
+
+    def mark(self, key: str, token: Token, sent_at: float) -> bool:
+        """Note that the token was refused in a request sent at `sent_at`; tell whether that is news of it.
+
+        It is news again of a token that the authorization server gave anew since.
+        """
+        last = self._refused.get(key)
+        if last is not None and last.fingerprint == token.fingerprint and token.fetch_began <= last.floor:
+            return False
+        before = self.floor(key)
+        self._refused.put(key, _Refused(token.fingerprint, max(before, sent_at), before))
+        return True
+
+    def settle(self, key: str, token: Token, floor: float) -> None:
+        """Note what the fleet says of a token just marked: another pod may have found it dead before."""
+        last = self._refused.get(key)
+        if last is not None and last.fingerprint == token.fingerprint:
+            self._refused.put(key, replace(last, floor=max(floor, last.before)))
+
+    def take_back(self, key: str) -> None:
+        """Forget the last refusal: the fleet lets this key's refusals pass."""
+        self._refused.pop(key)
+
+    def hear(self, bust: Bust, now: float) -> None:
+        """Note another pod's bust: this token must not come into memory any more by a way it was already on."""
+        self._heard.put(bust.key, _Heard(bust.fingerprint, now))

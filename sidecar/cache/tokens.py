@@ -1,0 +1,345 @@
+"""TokenCache: memory, then the flight, then the source; what follows a refusal; and what other pods say."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from functools import partial
+
+from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
+from sidecar.cache.refused_tokens import Bust, Busts
+from sidecar.cache.single_flight import SingleFlight, wait, within
+from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
+from sidecar.core.backoff import Setbacks
+from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
+from sidecar.core.labels import Revocations, Selector
+from sidecar.core.lru import Held, hold, memory
+from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
+from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
+from sidecar.telemetry.events import BustSent, CoolingDown, Failed
+
+CALLER_LIMIT = 15.0
+"""Seconds a caller waits for a token."""
+FLIGHT_LIMIT = 15.0
+"""Seconds after which a flight is given up; a token request ends after 10 by itself."""
+MAX_FLIGHTS = 1000
+WARM_UP_SPREAD = 1.0
+"""Seconds over which a starting pod spreads its first fetches, so that a roll-out is no burst."""
+OVERTAKEN = 3
+"""How many tokens of one load may be declared dead before they arrive."""
+_ALWAYS = float("-inf")
+
+
+class TokenCache:
+    """Tokens for requests. Bounded in entries, flights and remembered failures."""
+
+    def __init__(
+        self,
+        *,
+        source: TokenSource,
+        fleet: Fleet,
+        revocations: Revocations,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+        memory_ttl: float = 30.0,
+        max_entries: int = 10_000,
+    ) -> None:
+        """`memory_ttl` in seconds: how long memory does without asking, while the fleet is reachable."""
+        self._source = source
+        self._fleet = fleet
+        self._revocations = revocations
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._memory_ttl = memory_ttl
+        self._memory = memory(max_entries)
+        self._setbacks = Setbacks(max_entries)
+        self._troubles = Troubles(max_entries)
+        self._busts = Busts(max_entries)
+        self._cool_downs = CoolDowns(max_entries)
+        self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
+        self._telling: set[asyncio.Task[None]] = set()
+        self._gaps = 0
+        """How often busts may have been missed."""
+
+    def use(self, source: TokenSource, *, memory_ttl: float) -> None:
+        """Load from another source from now on; tokens held and flights under way stay."""
+        self._source = source
+        self._memory_ttl = memory_ttl
+
+    def peek(self, request: TokenRequest, now: float) -> Token | None:
+        """Return a usable token from memory, None if there is none; starts a renewal behind an aging one.
+
+        Hot path: ≤ 0.5 µs, never suspends.
+        """
+        held = self._memory.get(request.key)
+        if held is None:
+            return None
+        return held.token if now < held.carefree_until else self._look_closer(held, now)
+
+    async def token(self, request: TokenRequest) -> Token:
+        """Return a token, loading one if need be; callers share one load and wait ≤ 15 s.
+
+        Raises TokenUnavailable or TokenRefused, at once while a recent failure is the answer.
+        """
+        token = self.peek(request, self._clock.now())
+        if token is not None:
+            return token
+        try:
+            return await wait(self._clock, self._join(request, "cold", _ALWAYS), CALLER_LIMIT)
+        except SidecarError:
+            token = self.peek(request, self._clock.now())  # one not yet expired is better than none
+            if token is None:
+                raise
+            return token
+
+    async def renew(self, request: TokenRequest, refused: Token, sent_at: float) -> Token:
+        """Return another token than `refused`, which an upstream refused in a request sent at `sent_at`.
+
+        Only a token whose fetch began after the first such request was sent counts. Raises like `token`, and
+        TokenRefused when the authorization server gives the refused one again.
+        """
+        held = self._memory.get(request.key)
+        if held is not None and held.token.secret == refused.secret:
+            self._memory.pop(request.key)
+        elif held is not None and held.token.fetch_began > sent_at:
+            return held.token
+        if self._busts.mark(request.key, refused, sent_at):
+            under_way = self._flights.find(request.key, newer_than=sent_at)
+            work = partial(self._bust_and_load, request, refused, sent_at, under_way)
+            flight = self._flights.start(request.key, work)
+        else:
+            flight = self._join(request, "refused", self._busts.floor(request.key))
+        token = await wait(self._clock, flight, CALLER_LIMIT)
+        if token.fetch_began <= self._busts.floor(request.key):  # had before anybody knew of the refusal
+            raise TokenUnavailable("the token in the store is older than the refusal", 0.0)
+        if token.secret == refused.secret:
+            self.cool_down(request, token)
+            raise TokenRefused("the authorization server gave the token again that the upstream refused", "")
+        return token
+
+    def cooling(self, request: TokenRequest, now: float) -> bool:
+        """Tell whether this key's refusals pass straight through; after a window one caller is told False."""
+        return self._cool_downs.cooling(request.key, now)
+
+    def cool_down(self, request: TokenRequest, token: Token) -> None:
+        """Note that the second send was refused too; parallel ones of a round count once."""
+        jitter = self._randomness.uniform(1.0, 1.25)
+        seconds = self._cool_downs.refused(request.key, token.fingerprint, self._clock.now(), jitter)
+        if seconds:
+            self._journal.tell(CoolingDown(request.name, request.service, request.tenant, seconds))
+            self._tell(self._share_cool_down(request, token, jitter))
+
+    def healed(self, request: TokenRequest) -> None:
+        """Note that the second send was accepted."""
+        if self._cool_downs.healed(request.key):
+            self._tell(self._fleet.healed(request))
+
+    async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
+        """Load what will be needed, each after a random moment; failures are only told to the journal."""
+        await asyncio.gather(*(self._warm(request) for request in requests))
+
+    async def close(self) -> None:
+        """Give up every load under way; what is being told to the fleet is told."""
+        await self._flights.close()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+
+    def status(self, now: float, chosen: Selector = frozenset()) -> Iterator[TokenStatus]:
+        """Tell of the tokens that carry these labels, wanted ones that cannot be had first."""
+        return token_statuses(
+            self._memory,
+            self._troubles,
+            self._cool_downs,
+            memory_ttl=self._memory_ttl,
+            now=now,
+            chosen=chosen,
+        )
+
+    def spare(self, request: TokenRequest) -> Token | None:
+        """Return what memory has, due to be looked up again or not; whether it will do is the caller's to judge."""
+        held = self._memory.get(request.key)
+        return held.token if held is not None else None
+
+    # What the other pods say
+
+    def evict(self, bust: Bust) -> bool:
+        """Drop this token, and only it, also if it is still on its way here; tell whether it was held."""
+        self._busts.hear(bust, self._clock.now())
+        held = self._memory.get(bust.key)
+        if held is None or held.token.fingerprint != bust.fingerprint:
+            return False
+        self._memory.pop(bust.key)
+        return True
+
+    def evict_revoked(self) -> int:
+        """Drop every token that a select has revoked by now, and tell how many."""
+        return self._drop(
+            held.request.key
+            for held in self._memory
+            if self._revocations.cover(held.token.labels, held.token.fetch_began)
+        )
+
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """Drop every token that carries these labels and whose fetch began by `at`; tell how many."""
+        return self._drop(
+            held.request.key
+            for held in self._memory
+            if held.token.fetch_began <= at and chosen <= held.token.labels
+        )
+
+    def held(self) -> Mapping[str, int]:
+        """Return key and generation of every token in memory."""
+        return {held.request.key: held.token.generation for held in self._memory}
+
+    def evict_behind(self, generations: Mapping[str, int]) -> int:
+        """Drop every token held under another generation than these, and tell how many; see Evictions."""
+        self._gaps += 1
+        return self._drop(key for key, held in self.held().items() if generations.get(key) != held)
+
+    def _drop(self, keys: Iterable[str]) -> int:
+        return sum(self._memory.pop(key) is not None for key in keys)
+
+    # What callers never see
+
+    def _look_closer(self, held: Held, now: float) -> Token | None:
+        request, token = held.request, held.token
+        freshness = token.freshness(now)
+        if freshness is Freshness.STALE:
+            self._memory.pop(request.key)
+            return None
+        waiting = self._setbacks.error(request.key, now) is not None
+        if now >= held.until:
+            if self._fleet.reachable and not waiting:
+                return None
+            self._hold(request, token, now)  # nobody to ask: keep it for another round
+        if freshness is Freshness.AGING and not waiting:
+            self._renew_behind(request)
+        return token
+
+    def _renew_behind(self, request: TokenRequest) -> None:
+        try:
+            self._join(request, "aging", _ALWAYS)
+        except TokenUnavailable:
+            return  # too many flights: a later peek finds room
+
+    async def _warm(self, request: TokenRequest) -> None:
+        await self._clock.sleep(self._randomness.uniform(0.0, WARM_UP_SPREAD))
+        if self.peek(request, self._clock.now()) is not None:
+            return
+        try:
+            await wait(self._clock, self._join(request, "warm_up", _ALWAYS), CALLER_LIMIT)
+        except SidecarError:
+            return  # the first request tries again
+
+    def _join(self, request: TokenRequest, reason: FetchReason, newer_than: float) -> asyncio.Task[Token]:
+        """Return the flight under way that began after `newer_than`, else a new one. Raises like `token`."""
+        flight = self._flights.find(request.key, newer_than=newer_than)
+        if flight is not None:
+            return flight
+        error = self._setbacks.error(request.key, self._clock.now())
+        if error is not None:
+            raise error
+        return self._flights.start(request.key, partial(self._attempt, request, reason))
+
+    async def _bust_and_load(
+        self, request: TokenRequest, refused: Token, sent_at: float, under_way: asyncio.Task[Token] | None
+    ) -> Token:
+        busted = await self._fleet.bust(request, refused, sent_at)
+        if busted.cooling:
+            raise self._stand_down(request, refused, busted.cooling)
+        self._busts.settle(request.key, refused, busted.floor)
+        if busted.news:
+            self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if busted.probing:
+            self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
+        if under_way is not None:
+            return await wait(self._clock, under_way, FLIGHT_LIMIT)
+        error = self._setbacks.error(request.key, self._clock.now())
+        if error is not None:
+            raise error
+        return await self._attempt(request, "refused")
+
+    def _stand_down(self, request: TokenRequest, refused: Token, seconds: float) -> TokenUnavailable:
+        """Take back a refusal that the fleet lets pass: the newest token there is goes on being sent."""
+        now = self._clock.now()
+        self._cool_downs.learn(request.key, now + seconds)
+        self._busts.take_back(request.key)
+        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+            self._hold(request, refused, now)
+        return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
+
+    async def _share_cool_down(self, request: TokenRequest, token: Token, jitter: float) -> None:
+        seconds = await self._fleet.cool_down(request, token, jitter)
+        if seconds:
+            self._cool_downs.learn(request.key, self._clock.now() + seconds)
+
+    def _tell(self, what: Coroutine[None, None, None]) -> None:
+        """Tell the fleet behind the request that knows; each takes no longer than a question to the store."""
+        telling = asyncio.get_running_loop().create_task(what)
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _attempt(self, request: TokenRequest, reason: FetchReason) -> Token:
+        """Load within the limit and remember what went wrong, so that not every caller tries anew."""
+        try:
+            token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
+        except TokenRefused as error:
+            self._troubles.note(request, str(error), self._clock.now())
+            raise self._setbacks.refused(request.key, error, self._clock.now()) from None
+        except TokenUnavailable as error:
+            raise self._outage(request, error) from None
+        except RequestRefused:  # the clients' own doing, and no word on the key
+            raise
+        except Exception as bug:
+            self._journal.tell(Failed("loading a token", type(bug).__name__))
+            raise self._outage(request, TokenUnavailable("internal fault; see the log", 0.0)) from bug
+        self._setbacks.clear(request.key)
+        self._troubles.end(request.key)
+        return token
+
+    def _outage(self, request: TokenRequest, error: TokenUnavailable) -> TokenUnavailable:
+        self._troubles.note(request, str(error), self._clock.now())
+        jitter = self._randomness.uniform(1.0, 1.25)
+        return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
+
+    async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
+        """Look again in memory, then ask the source; keep only what no refusal has overtaken.
+
+        Memory again because this runs some turns of the loop after the miss that led here: a flight
+        that ended in between has just filled it, and a second fetch would be for nothing.
+
+        What others declared dead while it was on its way, or may have, unheard, is not given to those who joined
+        since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
+        upstream is believed rather than a bust, but nobody overrules a select.
+        """
+        held = self._memory.get(request.key)
+        if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
+            return held.token
+        for _ in range(OVERTAKEN):
+            floor, gaps = self._busts.floor(request.key), self._gaps
+            token = await self._source.token(request, newer_than=floor, reason=reason)
+            counts = gaps == self._gaps and self._counts(request, token)
+            if counts or token.fetch_began <= self._busts.floor(request.key):
+                break
+        if self._revocations.cover(token.labels, token.fetch_began):
+            raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
+        self._keep(request, token)
+        return token
+
+    def _counts(self, request: TokenRequest, token: Token) -> bool:
+        """Tell whether no refusal, bust or select that we know of speaks against the token."""
+        revoked = self._revocations.cover(token.labels, token.fetch_began)
+        return not revoked and self._busts.count(request.key, token)
+
+    def _keep(self, request: TokenRequest, token: Token) -> None:
+        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
+
+        One that was due to be looked up gives way to the store's even if that is older: so the pods come to hold
+        the same token again when each had to fetch for itself.
+        """
+        held, now = self._memory.get(request.key), self._clock.now()
+        quicker = held is not None and now < held.until and held.token.fetch_began > token.fetch_began
+        if self._counts(request, token) and not quicker:
+            self._hold(request, token, now)
+
+    def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
+        self._memory.put(request.key, hold(request, token, now + self._memory_ttl))

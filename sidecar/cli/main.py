@@ -1,0 +1,132 @@
+"""argv → exit code. A command is a module; what it needs it imports itself, so that `--version` answers at once."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
+from typing import Protocol
+
+from sidecar import __version__
+from sidecar.cli import bust, check, demo, explain, flags, inject, keygen, logs, run, schema, status, validate
+from sidecar.cli.exits import (
+    EXIT_BUG,
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+)
+from sidecar.cli.terminal import harmless
+from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
+
+
+class Command(Protocol):
+    """What the module of a command has."""
+
+    MEANING: str
+    """One line for `--help`."""
+    EXAMPLE: str
+
+    def add_flags(self, parser: argparse.ArgumentParser, /) -> None:
+        """Tell the parser what the command takes."""
+
+    def execute(self, arguments: argparse.Namespace, /) -> int:
+        """Do it, and return the exit code. Raises SidecarError."""
+
+
+COMMANDS: Mapping[str, Command] = {
+    "run": run,
+    "validate": validate,
+    "check": check,
+    "explain": explain,
+    "status": status,
+    "logs": logs,
+    "bust": bust,
+    "inject": inject,
+    "keygen": keygen,
+    "schema": schema,
+    "demo": demo,
+}
+
+_EPILOG = """\
+`sidecar COMMAND --help` tells more, with an example.
+
+exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, 70 a bug, 78 configuration
+
+One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
+SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` (the process's own by default) and return its exit code."""
+    _open_standard_descriptors()
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.execute(arguments)
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
+    except (AdminRefused, AdminUnreachable, ListenError, ManifestRefused) as error:
+        code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
+        return _complain(code, harmless(f"sidecar: {error}"))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
+        return _complain(EXIT_BUG, *_bug(error))
+    return code
+
+
+def _open_standard_descriptors() -> None:
+    """Open what we were started without, or the next file opened becomes our stdout and gets the log."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  a descriptor, open for good
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # whatever is told, the terminal's encoding is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sidecar",
+        description="A localhost reverse proxy that injects, caches and heals bearer tokens.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        parts = commands.add_parser(
+            name,
+            help=command.MEANING,
+            description=command.MEANING,
+            epilog=f"example: {command.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        parts.set_defaults(execute=command.execute)
+        command.add_flags(parts)
+    return parser
+
+
+def _bug(error: Exception) -> list[str]:
+    """Tell the type and the place of what nobody expected; not its text, which may hold anything."""
+    import traceback
+
+    places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    return [places, f"sidecar: {type(error).__name__}: this is a bug; please report the lines above"]
+
+
+def _complain(code: int, *lines: str) -> int:
+    print(*lines, sep="\n", file=sys.stderr)
+    return code

@@ -1,0 +1,159 @@
+"""From what is written to what is meant. Everything has been checked."""
+
+import re
+from collections.abc import Mapping
+
+from sidecar.config import credentials as asking
+from sidecar.config import durations as units
+from sidecar.config import schema
+from sidecar.config import types as leaves
+from sidecar.config.build_tokens import reference, tls, token_request
+from sidecar.config.rules import variable
+from sidecar.config.settings import (
+    AdminSettings,
+    BustSettings,
+    CacheSettings,
+    Config,
+    EncryptionKey,
+    ForeignChannel,
+    RedisSettings,
+    SentinelSettings,
+)
+from sidecar.config.tenants import Tenant
+from sidecar.core import addresses
+from sidecar.core.header_names import hiding
+from sidecar.core.origin import Origin, Route
+from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.tenants import TenantRule, canonical, for_tenant
+from sidecar.credentials.model import (
+    AwsSecretCredentials,
+    CredentialSpec,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
+from sidecar.oauth.token import TokenRequest
+
+
+def config(file: schema.File, environ: Mapping[str, str]) -> Config:
+    redis = _redis(file.redis, environ) if file.redis and file.cache.mode != "local" else None
+    tokens = {
+        name: token_request(name, token, file.credentials[token.credentials], environ)
+        for name, token in file.tokens.items()
+    }
+    tenants = _tenants(file.tenant)
+    if tenants is not None and tenants.fixed:
+        tokens = {name: for_tenant(token, tenants.default) for name, token in tokens.items()}
+        tenants = None
+    return Config(
+        listen=file.listen,
+        admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
+        cache=CacheSettings(
+            mode="distributed" if redis else "local",
+            memory_ttl=units.seconds(file.cache.memory_ttl),
+            store_ttl=units.seconds(file.cache.store_ttl),
+            leeway=units.seconds(file.cache.leeway),
+            max_entries=file.cache.max_entries,
+        ),
+        redis=redis,
+        busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
+        credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
+        tokens=tokens,
+        tenants=tenants,
+        routes=tuple(_route(route, tokens, tenants) for route in file.routes),
+        drain_min_delay=units.seconds(file.drain_min_delay),
+        drain_timeout=units.seconds(file.drain_timeout),
+        log_format=file.log.format,
+        log_level=file.log.level,
+        log_requests=units.share(file.log.requests),
+    )
+
+
+def _tenants(entry: Tenant | None) -> TenantRule | None:
+    if entry is None:
+        return None
+    return TenantRule(
+        header=(entry.header or "").lower().encode(),
+        path=entry.path,
+        claim=entry.claim or "",
+        default=canonical(entry.default) if entry.default else "",
+        allow=frozenset(map(canonical, entry.allow)),
+    )
+
+
+def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
+    url = addresses.redis(entry.url)
+    port = 26379 if entry.sentinel else 6379
+    return RedisSettings(
+        hosts=tuple((host, given or port) for host, given in url.hosts),
+        unix_path=url.unix_path,
+        tls=tls(entry.tls) if url.tls else None,
+        database=url.database,
+        username=entry.username or "",
+        password=_secret(entry.password, environ),
+        sentinel=_sentinel(entry.sentinel, environ) if entry.sentinel else None,
+        cluster=entry.cluster,
+        key_prefix=entry.key_prefix,
+        encryption_keys=tuple(
+            EncryptionKey(each.id, reference(each.key, environ)) for each in entry.encryption_keys
+        ),
+    )
+
+
+def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSettings:
+    return SentinelSettings(entry.master, entry.username or "", _secret(entry.password, environ))
+
+
+def _secret(entry: leaves.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+    return reference(entry, environ) if entry else None
+
+
+def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+    if entry.aws_secret:
+        return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
+    if entry.file:
+        return FileCredentials(entry.file)
+    client_id = entry.client_id or ""
+    if entry.client_secret is None:
+        return FixedCredentials(client_id, Secret(""))
+    if entry.client_secret.file:
+        return SecretFileCredentials(client_id, entry.client_secret.file)
+    return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
+
+
+def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
+    return AwsSecretCredentials(
+        id=entry.id,
+        service=service,
+        region=entry.region or "",
+        endpoint=entry.endpoint or "",
+        stage=entry.stage,
+        pointer=entry.pointer,
+        share=share,
+    )
+
+
+def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Pattern[bytes] | None:
+    if token is None:
+        return None
+    return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
+
+
+def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:
+    token = tokens[entry.token] if entry.token else None
+    url = addresses.upstream(entry.upstream)
+    connect = units.seconds(entry.timeouts.connect)
+    return Route(
+        name=entry.name,
+        origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
+        host=(entry.match.host or "").lower(),
+        prefix=entry.match.prefix,
+        base_path=url.base_path,
+        strip_prefix=entry.strip_prefix,
+        token=token,
+        hidden=_hidden(token, tenants),
+        on_401=entry.on_401,
+        refused_statuses=frozenset(entry.refused_statuses),
+        idle_timeout=units.seconds(entry.timeouts.idle),
+        total_timeout=units.seconds(entry.timeouts.total),
+    )

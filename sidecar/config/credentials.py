@@ -1,0 +1,112 @@
+"""As whom to ask for tokens: the file's `credentials`."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from sidecar.config.decode import Node
+from sidecar.config.types import (
+    ENVIRONMENT_NAME,
+    REGION,
+    SECRET_ID,
+    STAGE,
+    FilePath,
+    Name,
+    Reference,
+    Text,
+    text,
+)
+from sidecar.oauth.signing_keys import Algorithm
+
+
+class AwsSecret(Node, frozen=True, kw_only=True):
+    """A secret in AWS Secrets Manager; who may read it is the ordinary AWS credential chain's business."""
+
+    id: Annotated[
+        str,
+        text("secret_id", SECRET_ID),
+        Meta(description="Name or ARN of the secret; `{service}` and `{tenant}` in it stand for those."),
+    ]
+    region: Annotated[
+        str | None,
+        text("region", REGION),
+        Meta(description="Absent: the one in the ARN, else the environment's."),
+    ] = None
+    endpoint: Annotated[
+        str | None,
+        text("secret_endpoint", "^https?://", format="uri"),
+        Meta(description="URL of the service where it is not the region's own; https, but for loopback."),
+    ] = None
+    stage: Annotated[
+        str,
+        text("stage", STAGE),
+        Meta(description="Which version. While the secret rotates, only AWSCURRENT gives way to another."),
+    ] = "AWSCURRENT"
+    pointer: Annotated[
+        str,
+        text("pointer", "^(/.*)?$"),
+        Meta(description="JSON pointer (RFC 6901) to the object with id and secret. Absent: the whole."),
+    ] = ""
+
+
+class PrivateKey(Reference, frozen=True, kw_only=True):
+    """Where the key is that signs our assertions, and how the authorization server knows it."""
+
+    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[
+        str | None,
+        text("private_key_file", r"^[^\0]+$"),
+        Meta(description="File that holds the key: PEM, or a JWK."),
+    ] = None
+    env: Annotated[
+        str | None,
+        text("private_key_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the key."),
+    ] = None
+    passphrase: Annotated[Reference | None, Meta(description="What an encrypted PEM is opened with.")] = None
+    algorithm: Annotated[
+        Algorithm | None,
+        Meta(description="Signature algorithm. Absent: the JWK's own, else the usual one for the key."),
+    ] = None
+    kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
+    certificate_file: Annotated[
+        FilePath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
+    ] = None
+
+
+class Credentials(Node, frozen=True, kw_only=True):
+    """What authenticates us to the authorization server: a client id and secret, or JSON with both."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("aws_secret", "file", "client_id")
+    needs: ClassVar[Mapping[str, str]] = {
+        "client_secret": "client_id",
+        "private_key": "client_id",
+        "assertion_file": "client_id",
+        "share": "aws_secret",
+    }
+
+    client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
+    client_secret: Annotated[Reference | None, Meta(description="OAuth client secret.")] = None
+    private_key: Annotated[
+        PrivateKey | None, Meta(description="What signs our assertions, in place of a secret or beside one.")
+    ] = None
+    assertion_file: Annotated[
+        FilePath | None,
+        Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
+    ] = None
+    file: Annotated[
+        FilePath | None,
+        Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
+    ] = None
+    aws_secret: Annotated[
+        AwsSecret | None, Meta(description="Secret in AWS Secrets Manager with the same JSON.")
+    ] = None
+    share: Annotated[
+        bool, Meta(description="Whether all pods share them, sealed, in Redis. `false`: each reads its own.")
+    ] = True
+    service: Annotated[
+        Name | None,
+        Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
+    ] = None

@@ -1,0 +1,114 @@
+"""The file's `tenant`: who names the tenant of a request, and what must fit to it elsewhere."""
+
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from sidecar.config.credentials import Credentials
+from sidecar.config.decode import Found, Node
+from sidecar.config.tokens import TokenEntry
+from sidecar.config.types import FIELD_NAME, TENANT, Text, text
+from sidecar.core.header_names import folded
+from sidecar.core.tenants import PLACE, canonical
+
+TenantId = Annotated[str, text("tenant", TENANT)]
+_CHOSEN_HOST = (
+    f"{PLACE} in the host lets whoever names tenants choose who gets our credentials: give tenant.allow"
+)
+OURS = (
+    "authorization connection content-length cookie expect host keep-alive proxy-authorization proxy-connection "
+    "te trailer transfer-encoding upgrade"
+)
+"""Fields that mean something else already."""
+
+
+class Tenant(Node, frozen=True, kw_only=True):
+    """Whom a request is for. Each tenant has tokens, and maybe credentials and an authorization server, of its own."""
+
+    header: Annotated[
+        str | None,
+        text("field_name", FIELD_NAME),
+        Meta(description="Header field that names the tenant; the upstream gets it too."),
+    ] = None
+    path: Annotated[
+        bool,
+        Meta(
+            description="The path names it: `/t/{tenant}/…`, which is taken off before the route is looked for."
+        ),
+    ] = False
+    claim: Annotated[
+        Text | None,
+        Meta(description="Claim that names it, of the verified `subject` that each request brings."),
+    ] = None
+    default: Annotated[
+        TenantId | None,
+        Meta(description="Whom requests are for that name nobody. Absent: they are answered 400."),
+    ] = None
+    allow: Annotated[
+        tuple[TenantId, ...],
+        Meta(description="The tenants there are; others are answered 400. Empty: anybody."),
+    ] = ()
+
+
+def tenant_faults(
+    tenant: Tenant | None, tokens: dict[str, TokenEntry], credentials: dict[str, Credentials]
+) -> Iterator[Found]:
+    """Find what is wrong with the section itself, and with templates that have no tenant."""
+    if tenant is not None:
+        yield from _own_faults(tenant)
+    for path, template in _templates(tokens, credentials):
+        if PLACE in template and tenant is None:
+            yield path, f"{PLACE} stands for somebody, but there is no tenant section"
+    anybody = tenant is not None and (tenant.header or tenant.path or tenant.claim) and not tenant.allow
+    for path, url in _addresses(tokens):
+        if anybody and PLACE in urlsplit(url).netloc:
+            yield path, _CHOSEN_HOST
+
+
+def caller_faults(path: str, token: TokenEntry, tenant: Tenant) -> Iterator[Found]:
+    """Find what does not fit between who names the tenant and what each request brings for this token."""
+    if tenant.claim:
+        yield from _claim_faults(path, token)
+    for key, presented in (("subject", token.subject), ("actor", token.actor)):
+        if presented is not None and folded(presented.header or "") == folded(tenant.header or " "):
+            yield f"{path}.{key}.header", "names the tenant already: choose another one"
+
+
+def _claim_faults(path: str, token: TokenEntry) -> Iterator[Found]:
+    if token.subject is None or token.subject.header is None:
+        yield f"{path}.subject", "tenant.claim is one of a subject that each request brings: give its header"
+    elif token.subject.verify is None:
+        yield f"{path}.subject.verify", "missing: tenant.claim is believed only of a verified subject"
+
+
+def _own_faults(tenant: Tenant) -> Iterator[Found]:
+    places = [name for name in ("header", "path", "claim") if getattr(tenant, name)]
+    for name in places[1:]:
+        yield f"tenant.{name}", f"the tenant is named by a {places[0]} already: take one of the two out"
+    if not places and not tenant.default:
+        yield "tenant", "names nobody: give header, path, claim or default"
+    if tenant.header and tenant.header.lower() in OURS.split():
+        yield "tenant.header", "this field means something else: choose another one"
+    known = set(map(canonical, tenant.allow))
+    if tenant.default and known and canonical(tenant.default) not in known:
+        yield "tenant.default", "is not in tenant.allow"
+
+
+def _templates(tokens: dict[str, TokenEntry], credentials: dict[str, Credentials]) -> Iterator[Found]:
+    yield from _addresses(tokens)
+    for name, token in tokens.items():
+        if isinstance(token, TokenEntry):
+            yield f"tokens.{name}.audience", token.audience
+    for name, entry in credentials.items():
+        if isinstance(entry, Credentials):
+            secret = entry.aws_secret
+            yield f"credentials.{name}.aws_secret.id", secret.id if secret is not None else ""
+
+
+def _addresses(tokens: dict[str, TokenEntry]) -> Iterator[Found]:
+    for name, token in tokens.items():
+        if isinstance(token, TokenEntry):
+            yield f"tokens.{name}.token_endpoint", token.token_endpoint or ""
+            yield f"tokens.{name}.issuer", token.issuer or ""

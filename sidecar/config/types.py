@@ -1,0 +1,91 @@
+"""What values are written as: names, durations, paths, and references to secrets."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from sidecar.config import durations as units
+from sidecar.config.decode import Node
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SCOPE = r"^[!#-\[\]-~]+$"
+KEY_PREFIX = r"^[!-z|~]{0,128}$"
+SECRET_ID = r"^([A-Za-z0-9/_+=.@:-]|\{(service|tenant)\}){1,512}$"
+REGION = r"^[a-z0-9-]{1,32}$"
+TENANT = r"^[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,63}$"
+FIELD_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
+STAGE = r"^[!-~]{1,256}$"
+PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"
+
+
+def text(check: str, pattern: str = "", **more: str) -> Meta:
+    """Mark a string that must pass the rule `check`; editors get the pattern, people the rule's words."""
+    return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
+
+
+Name = Annotated[str, text("name", NAME)]
+Text = Annotated[str, text("text", r"\S")]
+Duration = Annotated[str, text("duration", units.DURATION)]
+Span = Annotated[str, text("span", units.DURATION)]
+Share = Annotated[str, text("share", units.SHARE)]
+FilePath = Annotated[str, text("file", r"^[^\0]+$")]
+Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
+Scope = Annotated[str, text("scope", SCOPE)]
+
+
+class Reference(Node, frozen=True, kw_only=True):
+    """Where a secret is: a file, or an environment variable. A secret is never written here itself."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("file", "env")
+    instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[FilePath | None, Meta(description="File that holds the secret and nothing else.")] = None
+    env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
+
+
+class KeyReference(Reference, frozen=True, kw_only=True):
+    """Where an encryption key is, 32 bytes in base64. A key is never written here itself."""
+
+    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+
+    file: Annotated[
+        str | None,
+        text("key_file", r"^[^\0]+$"),
+        Meta(description="File that holds the key and nothing else."),
+    ] = None
+    env: Annotated[
+        str | None,
+        text("key_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the key."),
+    ] = None
+
+
+class BearerReference(Reference, frozen=True, kw_only=True):
+    """Where a bearer token is. It is never written here itself."""
+
+    file: Annotated[
+        str | None,
+        text("bearer_file", r"^[^\0]+$"),
+        Meta(description="File that holds the token and nothing else."),
+    ] = None
+    env: Annotated[
+        str | None,
+        text("bearer_variable", ENVIRONMENT_NAME),
+        Meta(description="Environment variable that holds the token."),
+    ] = None
+
+
+class Tls(Node, frozen=True, kw_only=True):
+    """How a server is verified, and how we present ourselves to it; rotated files are read again."""
+
+    needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
+
+    ca_file: Annotated[
+        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
+    ] = None
+    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
+    key_file: Annotated[
+        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
+    ] = None

@@ -1,0 +1,1 @@
+"""Where credentials come from: files, the environment, AWS Secrets Manager."""

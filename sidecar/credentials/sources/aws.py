@@ -1,0 +1,274 @@
+"""Credentials in AWS Secrets Manager, on boto3, in a few threads of their own."""
+
+import asyncio
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Protocol
+
+import boto3.session
+import botocore.session
+from botocore import exceptions as boto
+from botocore.config import Config
+
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.ports import Clock, Journal
+from sidecar.core.secret import Secret
+from sidecar.core.tenants import PLACE
+from sidecar.credentials.model import AwsSecretCredentials, Credentials
+from sidecar.credentials.secret_json import client_of
+from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
+
+CONNECT_LIMIT = 1.0
+READ_LIMIT = 2.0
+ATTEMPTS = 3
+"""Of one question, spaced by boto's standard retries; throttling and outages are asked again."""
+TOTAL_LIMIT = 6.0
+"""Seconds a caller waits, questions for AWS credentials of our own included."""
+THREADS = 4
+
+CURRENT = "AWSCURRENT"
+IN_ROTATION = ("AWSPENDING", "AWSPREVIOUS")
+"""What to look at when the current version has just been rejected: the authorization server may have been told
+of the next one already, or not yet of this one."""
+
+_MISSING = (
+    """ResourceNotFoundException InvalidRequestException InvalidParameterException ValidationException"""
+)
+_DENIED = """AccessDenied AccessDeniedException DecryptionFailure ExpiredToken ExpiredTokenException IDPRejectedClaim
+    IncompleteSignature IncompleteSignatureException InvalidClientTokenId InvalidIdentityToken
+    InvalidSignatureException MissingAuthenticationToken MissingAuthenticationTokenException NotAuthorized
+    OptInRequired SignatureDoesNotMatch UnrecognizedClientException"""
+_THROTTLED = """LimitExceededException RequestLimitExceeded RequestThrottled RequestThrottledException SlowDown
+    ThrottledException Throttling ThrottlingException TooManyRequestsException"""
+_CODES: Mapping[str, SecretFault] = {
+    **dict.fromkeys(_MISSING.split(), "missing"),
+    **dict.fromkeys(_DENIED.split(), "denied"),
+    **dict.fromkeys(_THROTTLED.split(), "throttled"),
+}
+_KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], SecretFault], ...] = (
+    (boto.ParamValidationError, "missing"),
+    (boto.NoCredentialsError, "unconfigured"),
+    (boto.PartialCredentialsError, "unconfigured"),
+    (boto.CredentialRetrievalError, "unconfigured"),
+    ((OSError, ValueError, LookupError), "unconfigured"),
+)
+"""Errors of boto's own; all others mean that no answer came."""
+_UNUSABLE = (boto.BotoCoreError, OSError, ValueError, LookupError)
+"""What the credential chain raises, files and answers that it lets through unread included."""
+_HINTS: Mapping[SecretFault, str] = {
+    "missing": "there is no such secret or version: check aws_secret.id, region and stage",
+    "denied": "AWS does not let us read it: check the role's policy for secretsmanager:GetSecretValue, its trust, "
+    "and kms:Decrypt on the secret's key",
+    "malformed": "its content cannot be used",
+    "throttled": "AWS throttles us: it is asked again; raise cache.store_ttl or the account's quota if it stays so",
+    "unreachable": "AWS does not answer: check region, endpoint, the network policy and the VPC endpoint",
+    "unconfigured": "AWS cannot be asked: give a region, and credentials by the role of the service account or by "
+    "the environment",
+}
+_REMEMBERED = frozenset[SecretFault]({"missing", "denied", "malformed"})
+"""Faults that somebody must mend: refusals. The others pass: outages."""
+
+
+class _Client(Protocol):
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> Mapping[str, object]:  # noqa: N803
+        """Boto's."""
+
+
+class _Unread(Exception):
+    """Why there are no credentials; `detail` is fit for the log."""
+
+    def __init__(self, fault: SecretFault, detail: str = "") -> None:
+        super().__init__()
+        self.fault = fault
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    client_id: str
+    client_secret: Secret
+    stage: str
+
+    def is_not(self, credentials: Credentials) -> bool:
+        return (self.client_id, self.client_secret) != (credentials.client_id, credentials.client_secret)
+
+
+class _Threads:
+    """A few threads that no hung question keeps the process waiting for: it may end when it likes."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        for number in range(THREADS):
+            threading.Thread(target=self._run, name=f"secrets-{number}", daemon=True).start()
+
+    def submit(self, question: Callable[[], _Found]) -> Future[_Found]:
+        """Answer in one of the threads; a question that was cancelled before its turn is passed over."""
+        future: Future[_Found] = Future()
+        self._work.put(partial(_answer, future, question))
+        return future
+
+    def close(self) -> None:
+        """End each thread after its question."""
+        for _ in range(THREADS):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def _answer(future: Future[_Found], question: Callable[[], _Found]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(question())
+    except Exception as error:  # noqa: BLE001  whoever waits for it raises it
+        future.set_exception(error)
+
+
+class SecretsManager:
+    """What all sources of a process share: the threads, and a client for each region and endpoint."""
+
+    def __init__(self, clock: Clock, journal: Journal, *, total_limit: float = TOTAL_LIMIT) -> None:
+        """`total_limit` in seconds: how long a caller waits."""
+        self.clock = clock
+        self.journal = journal
+        self._total_limit = total_limit
+        self._threads = _Threads()
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], _Client] = {}
+
+    def source(self, spec: AwsSecretCredentials) -> "SecretSource":
+        """Return what reads the secret."""
+        return SecretSource(self, spec)
+
+    async def ask(self, region: str, endpoint: str, question: Callable[[_Client], _Found]) -> _Found:
+        """Ask in a thread, within the limit. Raises whatever `question` does, and TimeoutError."""
+        future = self._threads.submit(lambda: question(self._client(region, endpoint)))
+        async with asyncio.timeout(self._total_limit):
+            return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Begin nothing more; questions under way end within their own limits."""
+        self._threads.close()
+
+    def _client(self, region: str, endpoint: str) -> _Client:
+        with self._lock:  # making one is not safe in several threads, using one is
+            client = self._clients.get((region, endpoint))
+            if client is None:
+                try:
+                    client = self._clients[region, endpoint] = _new_client(region, endpoint)
+                except _UNUSABLE as error:
+                    raise _Unread("unconfigured", type(error).__name__) from None
+            return client
+
+
+def _new_client(region: str, endpoint: str) -> _Client:
+    config = Config(
+        connect_timeout=CONNECT_LIMIT,
+        read_timeout=READ_LIMIT,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=THREADS,
+        user_agent_extra="credential-sidecar",
+    )
+    core = botocore.session.get_session()
+    core.set_default_client_config(config)  # for STS, which the chain may ask for credentials of our own
+    session = boto3.session.Session(botocore_session=core)
+    client: _Client = session.client(
+        "secretsmanager",
+        region_name=region or session.region_name or os.environ.get("AWS_REGION"),
+        endpoint_url=endpoint or None,
+    )
+    return client
+
+
+class SecretSource:
+    """One secret, or one for each tenant. Asks AWS at each read: what is held is another's business."""
+
+    def __init__(self, manager: SecretsManager, spec: AwsSecretCredentials) -> None:
+        self._manager = manager
+        self._spec = spec
+        self._region = spec.region or _region_of(spec.id)
+
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        """See the port. While the secret rotates, a version other than the rejected one is looked for."""
+        began = self._manager.clock.now()
+        name = self._spec.id.replace("{service}", self._spec.service).replace(PLACE, tenant)
+        question = partial(self._ask, name, rejected)
+        try:
+            found = await self._manager.ask(self._region, self._spec.endpoint, question)
+        except _Unread as unread:
+            raise self._fault(tenant, name, unread, began) from None
+        except TimeoutError:
+            raise self._fault(tenant, name, _Unread("unreachable", "no answer in time"), began) from None
+        self._manager.journal.tell(
+            SecretRead(self._spec.service, tenant, name, found.stage, self._milliseconds(began))
+        )
+        return Credentials(found.client_id, found.client_secret, began)
+
+    def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
+        """Runs in a thread."""
+        found = self._version(client, name, self._spec.stage)
+        if rejected is None or found.is_not(rejected) or self._spec.stage != CURRENT:
+            return found
+        for stage in IN_ROTATION:
+            try:
+                other = self._version(client, name, stage)
+            except _Unread:
+                continue  # most secrets have none
+            if other.is_not(rejected):
+                return other
+        return found
+
+    def _version(self, client: _Client, name: str, stage: str) -> _Found:
+        try:
+            answer = client.get_secret_value(SecretId=name, VersionStage=stage)
+        except (boto.ClientError, *_UNUSABLE) as error:
+            raise _unread(error) from None
+        content = answer.get("SecretString", answer.get("SecretBinary"))
+        try:
+            text = content.decode() if isinstance(content, bytes) else str(content)
+        except UnicodeDecodeError:
+            raise _Unread("malformed", "it is not UTF-8") from None  # the error's own text would quote it
+        try:
+            client_id, client_secret = client_of(text, self._spec.pointer)
+        except ValueError as error:
+            raise _Unread("malformed", str(error)) from None
+        return _Found(client_id, Secret(client_secret), stage)
+
+    def _fault(
+        self, tenant: str, name: str, unread: _Unread, began: float
+    ) -> TokenRefused | TokenUnavailable:
+        detail = f" ({unread.detail})" if unread.detail else ""
+        error = f"secret {name}: {_HINTS[unread.fault]}{detail}"
+        service, duration = self._spec.service, self._milliseconds(began)
+        self._manager.journal.tell(SecretUnread(service, tenant, name, unread.fault, error, duration))
+        return TokenRefused(error, "") if unread.fault in _REMEMBERED else TokenUnavailable(error, 0.0)
+
+    def _milliseconds(self, began: float) -> float:
+        return (self._manager.clock.now() - began) * 1000
+
+
+def _region_of(name: str) -> str:
+    """Return the region an ARN names, "" for a plain name."""
+    parts = name.split(":")
+    return parts[3] if parts[0] == "arn" and len(parts) > 3 else ""
+
+
+def _unread(error: Exception) -> _Unread:
+    """Tell what went wrong, quoting only AWS's own code or the kind of the error."""
+    if not isinstance(error, boto.ClientError):
+        fault: SecretFault = "unreachable"
+        fault = next((fault for kind, fault in _KINDS if isinstance(error, kind)), fault)
+        return _Unread(fault, type(error).__name__)
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = code if re.fullmatch(r"[A-Za-z.]{1,64}", code) else ""
+    return _Unread(_CODES.get(code, "unreachable"), code or "no error code")

@@ -1,0 +1,118 @@
+"""Credentials from the configuration and from files."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.ports import Clock, CredentialSource
+from sidecar.core.secret import Secret
+from sidecar.credentials.model import (
+    Credentials,
+    FileCredentials,
+    FixedCredentials,
+    LocalCredentials,
+    SecretFileCredentials,
+)
+from sidecar.credentials.secret_json import client_of
+
+SIZE_LIMIT = 65_536
+"""Bytes of a credentials file."""
+
+_Parse = Callable[[str], tuple[str, str]]
+_Signature = tuple[int, int, int, int]
+
+
+def source_of(spec: LocalCredentials, clock: Clock) -> CredentialSource:
+    """Return what reads the credentials that the configuration describes."""
+    match spec:
+        case FixedCredentials():
+            return FixedSource(spec, clock)
+        case SecretFileCredentials(client_id, path):
+            return FileSource(path, partial(_secret_alone, client_id), clock)
+        case FileCredentials(path):
+            return FileSource(path, client_of, clock)
+
+
+class FixedSource:
+    """Credentials that only a new configuration changes: what is held is always what the source says."""
+
+    def __init__(self, spec: FixedCredentials, clock: Clock) -> None:
+        self._spec = spec
+        self._clock = clock
+
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        """Return the credentials."""
+        return Credentials(self._spec.client_id, self._spec.client_secret, self._clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    credentials: Credentials
+    signature: _Signature
+
+
+class FileSource:
+    """Credentials in a file, read again when it changed and whenever newer ones are demanded.
+
+    A mounted secret is replaced by swapping a symbolic link; `stat` follows it, so inode and time tell.
+    """
+
+    def __init__(self, path: str, parse: _Parse, clock: Clock) -> None:
+        """`parse` turns the file's text into client id and secret; its ValueError says what is wrong."""
+        self._path = path
+        self._parse = parse
+        self._clock = clock
+        self._held: _Held | None = None
+
+    async def read(
+        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
+        self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
+        return held.credentials
+
+    def _load(self, held: _Held | None, newer_than: float) -> _Held:
+        read_at = self._clock.now()
+        try:
+            with Path(self._path).open("rb") as file:
+                signature = _signature(os.fstat(file.fileno()))
+                if held is not None and held.signature == signature and held.credentials.read_at > newer_than:
+                    return held
+                text = _text(file)
+            client_id, secret = self._parse(text)
+        except OSError as error:
+            raise self._unavailable(error.strerror or type(error).__name__) from None
+        except ValueError as error:
+            raise self._unavailable(str(error)) from None
+        return _Held(Credentials(client_id, Secret(secret), read_at), signature)
+
+    def _unavailable(self, reason: str) -> TokenUnavailable:
+        return TokenUnavailable(f"cannot read the credentials in {self._path}: {reason}", 0.0)
+
+
+def _text(file: BinaryIO) -> str:
+    content = file.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+        raise ValueError(f"it is larger than {SIZE_LIMIT} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None  # the error's own text would quote the content
+
+
+def _signature(stat: os.stat_result) -> _Signature:
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _secret_alone(client_id: str, text: str) -> tuple[str, str]:
+    secret = text.rstrip("\r\n")
+    if not secret:
+        raise ValueError("it is empty")
+    return client_id, secret

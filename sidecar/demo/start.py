@@ -1,0 +1,36 @@
+"""How `sidecar demo` gets its sidecars."""
+
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.settings import AdminSettings, CacheSettings, Config, RedisSettings
+from sidecar.core import addresses
+from sidecar.core.origin import Origin, Route
+from sidecar.core.secret import Secret
+from sidecar.credentials.model import FixedCredentials
+from sidecar.oauth.token import TokenRequest
+
+
+async def start_for_demo(
+    *,
+    upstream: str,
+    token_endpoint: str,
+    client_id: str,
+    client_secret: Secret,
+    redis: RedisSettings | None,
+    output: int,
+) -> Sidecar:
+    """Start a sidecar with one route for everything, on ports the system chooses."""
+    where = addresses.upstream(upstream)
+    wanted = TokenRequest(name="demo", token_endpoint=token_endpoint, credentials="demo", service="demo")
+    origin = Origin(where.scheme, where.host, where.port)
+    config = Config(
+        listen="127.0.0.1:0",
+        admin=AdminSettings("127.0.0.1:0"),
+        cache=CacheSettings(mode="local" if redis is None else "distributed"),
+        redis=redis,
+        credentials={"demo": FixedCredentials(client_id, client_secret)},
+        tokens={"demo": wanted},
+        routes=(Route("demo", origin, token=wanted),),
+    )
+    sidecar = Sidecar(config, output=output)
+    await sidecar.start()
+    return sidecar

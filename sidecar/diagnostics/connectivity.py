@@ -1,0 +1,121 @@
+"""Whether somebody can be reached: the name, the connection and TLS, one after the other."""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import aiohappyeyeballs
+
+from sidecar.core.finding import Finding
+from sidecar.core.tls import Tls, no_passphrase
+
+CONNECT_LIMIT = 5.0
+"""Seconds for a connection, and for TLS on it."""
+SOON = 14
+"""Days before its end at which a certificate is worth a word."""
+_NEXT_ADDRESS_AFTER = 0.25
+_DAY = 86_400.0
+_HINTS = {
+    ssl.SSLZeroReturnError: "it closed the connection: does it want a client certificate?",
+    ssl.SSLCertVerificationError: "the certificate must be for this name, in its time, and by an authority known "
+    "here: check the address, or give ca_file",
+}
+
+
+class Place:
+    """A host and a port. Each step takes over from the one before."""
+
+    def __init__(self, host: str, port: int, tls: Tls | None) -> None:
+        """`tls` is None where nobody speaks it."""
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._addresses: Sequence[Any] = ()
+        self._socket: socket.socket | None = None
+
+    async def resolve(self) -> Finding:
+        """Look the name up."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            return Finding(
+                error.strerror or "no address", "failed", "check the name, and the DNS of this pod"
+            )
+        return Finding(", ".join(dict.fromkeys(str(one[4][0]) for one in self._addresses)))
+
+    async def connect(self) -> Finding:
+        """Connect to one of the addresses."""
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                self._socket = await aiohappyeyeballs.start_connection(
+                    self._addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER
+                )
+        except TimeoutError:
+            hint = "check address, port, network policies and firewalls"
+            return Finding(f"nothing came within {CONNECT_LIMIT:g} s", "failed", hint)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            return Finding(reason, "failed", "check address and port, and that it is running")
+        return Finding(str(self._socket.getpeername()[0]))
+
+    async def secure(self) -> Finding:
+        """Do what TLS does: verify the certificate, show ours."""
+        assert self._tls is not None
+        assert self._socket is not None
+        try:
+            context = await asyncio.to_thread(_context, self._tls)
+        except (OSError, ValueError) as error:
+            files = ", ".join(
+                filter(None, (self._tls.ca_file, self._tls.certificate_file, self._tls.key_file))
+            )
+            return Finding(
+                f"cannot use {files}: {_reason(error)}",
+                "failed",
+                "check these files: PEM is wanted, the key without a passphrase",
+            )
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                _, writer = await asyncio.open_connection(
+                    sock=self._socket, ssl=context, server_hostname=self._host
+                )
+        except TimeoutError:
+            return Finding(f"no TLS within {CONNECT_LIMIT:g} s", "failed", "does this port speak TLS?")
+        except OSError as error:
+            hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
+            return Finding(_reason(error), "failed", hint or "does this port speak TLS 1.2 or later?")
+        found = _certificate(writer.get_extra_info("peercert"), time.time())
+        writer.transport.abort()
+        return found
+
+    def close(self) -> None:
+        """End what is open."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.certificate_file:
+        context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
+    return context
+
+
+def _certificate(certificate: dict[str, Any], now: float) -> Finding:
+    names = ", ".join(value for _, value in certificate.get("subjectAltName", ())[:4])
+    days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) // _DAY)
+    hint = "have it renewed soon" if days < SOON else ""
+    return Finding(f"certificate for {names}, {days} more days", hint=hint)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "TLS failed"
+    return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__

@@ -1,0 +1,238 @@
+"""What the sidecar would do with a request, by asking the very rules that the proxy asks; nothing is sent."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
+
+from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.config.settings import Config
+from sidecar.core.errors import RequestRefused
+from sidecar.core.origin import Route
+from sidecar.core.ports import Clock
+from sidecar.core.problem import render
+from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.tenants import Tenants
+from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
+from sidecar.fleet.membership import membership
+from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
+from sidecar.http1.next_hop import relayed_request
+from sidecar.oauth import jwt_rules as verification
+from sidecar.oauth import request_form as grants
+from sidecar.oauth.signing_keys import Verification
+from sidecar.oauth.token import Presented, TokenRequest
+from sidecar.proxy.callers import CallersByToken
+from sidecar.proxy.challenge import Challenge, Verdict, judge
+from sidecar.proxy.proxy import Table
+from sidecar.proxy.router import Router
+from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.request_record import RequestRecord
+
+_CHALLENGES = (
+    ('401 with error="invalid_token"', 401, (Challenge("bearer", {"error": "invalid_token"}),)),
+    ("401 with another error", 401, (Challenge("bearer", {"error": "insufficient_scope"}),)),
+    ("401 without an error", 401, ()),
+    ("401 with other schemes only", 401, (Challenge("basic"),)),
+)
+_NOWHERE = "/\0"
+"""A prefix that no target can have."""
+_Fields = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTried:
+    """One route, and why it is the request's or not."""
+
+    name: str
+    match: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAsked:
+    """The token request; what is read or signed for it stands there as `<word>`."""
+
+    name: str
+    service: str
+    tenant: str
+    key: str
+    """In Redis, and in memory without the prefix."""
+    endpoint: str
+    client_auth: str
+    credentials: str
+    form: _Fields
+    subject: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the upstream gets."""
+
+    upstream: str
+    method: str
+    target: str
+    """Without the query, which goes along as it is."""
+    fields: _Fields
+    """Each field's name, and what becomes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would be done; `answer` is a problem of our own where the request goes no further."""
+
+    routes: Sequence[RouteTried]
+    route: str
+    token: TokenAsked | None
+    sent: Sent | None
+    refusals: _Fields
+    """Each answer of the upstream's that tells of tokens, and what follows."""
+    answer: dict[str, object] | None
+
+
+class _WithoutKeys:
+    """Judges all of a caller's token but its signature: the keys for that would have to be asked for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def verify(self, token: str, rule: Verification) -> None:
+        """See the port."""
+        verification.signed(token, rule)
+        verification.judge(token, rule, self._clock.now())
+
+
+async def explain(config: Config, head: bytes) -> Explanation:
+    """Tell what a request with this head would meet. Raises ConfigError when an encryption key cannot be read."""
+    clock = SystemClock()
+    member = membership(config, clock=clock, randomness=SystemRandomness(), journal=Journals())
+    callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
+    callers.use(_WithoutKeys(clock))
+    tenants = Tenants(config.tenants) if config.tenants is not None else None
+    table = Table(Router(config.routes, config.listen), {}, tenants)
+    record = RequestRecord(clock.now(), "", "", "", "")
+    routes: Sequence[RouteTried] = ()
+    try:
+        if len(head.removesuffix(b"\r\n\r\n")) > MAX_HEAD and (fault := early_fault(head)) is not None:
+            raise fault
+        request = parse_request(head)
+        try:
+            route, target = table.match(request, record)
+        finally:
+            routes = tuple(_tried(config, each, request, tenants, record.route) for each in config.routes)
+        brought = route.token.brought if route.token is not None else frozenset[bytes]()
+        if brought:
+            route = await callers.route(route, request.value, tenants)
+        sent = _sent(request, route, target, brought)
+    except RequestRefused as refusal:
+        looked = bool(record.route) or refusal.status == 404
+        problem = json.loads(render(refusal, "").body)
+        return Explanation(routes if looked else (), record.route, None, None, (), problem)
+    token = _asked(config, route.token) if route.token is not None else None
+    return Explanation(routes, route.name, token, sent, tuple(_refusals(route)), None)
+
+
+def _tried(
+    config: Config, route: Route, request: Request, tenants: Tenants | None, chosen: str
+) -> RouteTried:
+    def matches(variant: Route) -> bool:
+        """Try the route as if the others matched nothing; their hosts are let in all the same."""
+        others = [replace(other, prefix=_NOWHERE) for other in config.routes if other is not route]
+        record = RequestRecord(0.0, "", "", "", "")
+        with suppress(RequestRefused):
+            Table(Router([variant, *others], config.listen), {}, tenants).match(request, record)
+        return record.route == route.name
+
+    if route.name == chosen:
+        verdict = "matches"
+    elif matches(route):
+        verdict = f"matches too, but {chosen} is more specific"
+    elif matches(replace(route, host="")):
+        verdict = "another host"
+    else:
+        verdict = "another path"
+    return RouteTried(route.name, f"{route.host}{route.prefix}", verdict)
+
+
+def _asked(config: Config, request: TokenRequest) -> TokenAsked:
+    match config.credentials[request.credentials]:
+        case FixedCredentials(client_id=client_id) | SecretFileCredentials(client_id=client_id):
+            pass
+        case _:
+            client_id = "<client id>"
+    credentials = Credentials(client_id, Secret("<client secret>"), 0.0)
+    carried = grants.Carried("<client assertion>", "<subject>", "<actor>")
+    _, form = grants.encode(request, credentials, carried)
+    prefix = config.redis.key_prefix if config.redis is not None else ""
+    ours = {name for name, _ in request.parameters}
+    return TokenAsked(
+        name=request.name,
+        service=request.service,
+        tenant=request.tenant,
+        key=prefix + request.key,
+        endpoint=request.token_endpoint or f"as the metadata of {request.issuer} says",
+        client_auth=request.client_auth,
+        credentials=request.credentials,
+        form=tuple((name, "<as configured>" if name in ours else value) for name, value in parse_qsl(form)),
+        subject=_presented(request.subject),
+        actor=_presented(request.actor),
+    )
+
+
+def _presented(presented: Presented | None) -> str:
+    if presented is None:
+        return ""
+    where = presented.where
+    return f"the token in {where.path}" if isinstance(where, SecretFile) else f"fp {presented.identity[:12]}"
+
+
+def _sent(request: Request, route: Route, target: bytes, brought: frozenset[bytes]) -> Sent:
+    """Write the head for the upstream, and see what has become of each field. Raises RequestRefused."""
+    origin = route.origin
+    authorization = b"Bearer <token>" if route.token is not None else None
+    head = relayed_request(request, target, origin.authority, authorization, route.hidden)
+    onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
+    kept = [name.lower() for name, _, _ in onward]
+    fields = [("Host", origin.authority.decode())]
+    for line in request.block.split(b"\r\n")[1:]:
+        name = line.partition(b":")[0]
+        if name.lower() != b"host":
+            fate = _fate(line, kept, brought, route)
+            fields.append((name.decode(), fate))
+    if authorization is not None:
+        fields.append(("Authorization", "Bearer <token>"))
+    path, mark, _ = target.decode().partition("?")
+    return Sent(
+        upstream=f"{origin.scheme}://{origin.authority.decode()}",
+        method=request.method.decode(),
+        target=path + (mark and "?…"),
+        fields=tuple(fields),
+    )
+
+
+def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Route) -> str:
+    name = line.partition(b":")[0].lower()
+    if name in brought:
+        return "left out: the token request's subject"
+    if route.hidden is not None and route.hidden.fullmatch(b"\r\n" + line):
+        return "left out: an upstream could take it for a field that is read here"
+    if name == b"authorization" and route.token is not None:
+        return "left out: ours takes its place"
+    return "relayed" if name in kept else "left out: for this connection only"
+
+
+def _refusals(route: Route) -> list[tuple[str, str]]:
+    if route.token is None:
+        return [("any", "relayed: the route has no token")]
+    others = [(f"{status}", status, ()) for status in sorted(route.refused_statuses - {401})]
+    return [
+        (
+            answer,
+            "new token, sent once more"
+            if judge(status, challenges, on_401=route.on_401, refused_statuses=route.refused_statuses)
+            is Verdict.RENEW
+            else "relayed",
+        )
+        for answer, status, challenges in (*_CHALLENGES, *others)
+    ]

@@ -1,0 +1,57 @@
+"""Runs the steps of a check: those that need nobody at once, the others as soon as they can, all within a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.finding import Checked, Finding, Step, hint_for
+
+AT_ONCE = 16
+"""Steps under way."""
+
+
+async def run(steps: Sequence[Step], limit: float) -> AsyncIterator[Checked]:
+    """Yield what each step found, in their order; what has not ended `limit` seconds from now has failed.
+
+    A step comes after those it needs.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    places = asyncio.Semaphore(AT_ONCE)
+    tasks: dict[int, asyncio.Task[Checked]] = {}
+
+    async def take(step: Step) -> Checked:
+        needed = [await asyncio.shield(tasks[id(one)]) for one in step.needs]
+        missing = next((one for one in needed if one.outcome != "ok"), None)
+        if missing is not None:
+            return Checked(
+                step.about, step.name, "skipped", 0.0, f"needs {missing.about}: {missing.step}", ""
+            )
+        async with places:
+            began = loop.time()
+            found = await _within(step, end, limit)
+            return Checked(
+                step.about, step.name, found.outcome, loop.time() - began, found.detail, found.hint
+            )
+
+    for step in steps:
+        tasks[id(step)] = loop.create_task(take(step))
+    try:
+        for step in steps:
+            yield await tasks[id(step)]
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _within(step: Step, end: float, limit: float) -> Finding:
+    try:
+        async with asyncio.timeout_at(end):
+            return await step.work()
+    except TimeoutError:
+        return Finding(
+            f"not done after {limit:g} s", "failed", "give it more with --timeout, or see what is slow"
+        )
+    except SidecarError as error:
+        return Finding(str(error), "failed", hint_for(error))

@@ -1,0 +1,34 @@
+"""Several caches that hear the same messages."""
+
+from collections.abc import Mapping
+
+from sidecar.cache.refused_tokens import Bust
+from sidecar.core.labels import Selector
+from sidecar.core.ports import Evictions
+
+
+class EveryCache:
+    """Hands what the bus says to each of them, and adds up what they did."""
+
+    def __init__(self, *caches: Evictions) -> None:
+        self._caches = caches
+
+    def evict(self, bust: Bust) -> bool:
+        """See Evictions."""
+        return sum(cache.evict(bust) for cache in self._caches) > 0
+
+    def evict_selected(self, chosen: Selector, at: float) -> int:
+        """See Evictions."""
+        return sum(cache.evict_selected(chosen, at) for cache in self._caches)
+
+    def evict_revoked(self) -> int:
+        """See Evictions."""
+        return sum(cache.evict_revoked() for cache in self._caches)
+
+    def held(self) -> Mapping[str, int]:
+        """See Evictions."""
+        return {key: generation for cache in self._caches for key, generation in cache.held().items()}
+
+    def evict_behind(self, generations: Mapping[str, int]) -> int:
+        """See Evictions."""
+        return sum(cache.evict_behind(generations) for cache in self._caches)

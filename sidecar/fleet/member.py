@@ -1,0 +1,190 @@
+"""One sidecar of a fleet: the seal, the store, the shared source and the bus around its cache."""
+
+import base64
+from collections.abc import Mapping
+from itertools import product
+
+from sidecar.app.credentials import credential_cache
+from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.tokens import TokenCache
+from sidecar.config.settings import BustSettings, CacheSettings, RedisSettings
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.health import Health
+from sidecar.core.labels import Revocations, Selector
+from sidecar.core.ports import Clock, CredentialStore, Journal, Randomness, Seal, TokenSource
+from sidecar.core.secret import SecretRef
+from sidecar.credentials.sources.secret_files import read_secret
+from sidecar.fleet.evictions import EveryCache
+from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.redis.bus import RedisBus
+from sidecar.fleet.redis.connect import connect
+from sidecar.fleet.redis.credential_store import RedisVault
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, Link
+from sidecar.fleet.redis.revocation_log import RevokedSet
+from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.subscription import SILENCE
+from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.seal import AesSeal, NoSeal
+from sidecar.fleet.standalone import Unshared
+from sidecar.oauth.token import Token, TokenRequest
+from sidecar.telemetry.events import Unencrypted
+from sidecar.telemetry.instruments import FleetReadings
+
+REVOKED_FOR = 3600.0
+"""Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
+
+OPERATIONS = (
+    "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep", "listeners", "look",
+    "probe", "revoke", "revoked",
+)  # fmt: skip
+"""What Redis is asked; scripts by their names."""
+
+
+class Member:
+    """Implements Membership. Redis may be absent at any time, the start included."""
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        busts: BustSettings,
+        cache: CacheSettings,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+    ) -> None:
+        """Raises ConfigError when an encryption key cannot be read."""
+        self._settings = settings
+        self._listen = busts.listen
+        self._store_ttl = cache.store_ttl
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._pod = randomness.token_bytes(8).hex()
+        self._seal = _seal(settings, randomness)
+        self.fingerprint_key = self._seal.fingerprint_key
+        self.revocations = Revocations()
+        self._link = Link(
+            connect(settings, timeout=CLIENT_TIMEOUT),
+            key_prefix=settings.key_prefix,
+            clock=clock,
+            randomness=randomness,
+            journal=journal,
+        )
+        shelf = Shelf(
+            self._link,
+            seal=self._seal,
+            clock=clock,
+            key_prefix=settings.key_prefix,
+            store_ttl=cache.store_ttl,
+            pod=self._pod,
+        )
+        self.fleet = RedisStore(shelf)
+        self._shared: SharedTokens | None = None
+
+        # Without keys the store would show client secrets, which live longer than tokens: they stay in the pods.
+        self.vault: CredentialStore = RedisVault(shelf) if settings.encryption_keys else Unshared()
+        self.credentials = credential_cache(
+            cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
+        )
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Fetch under the fleet's lease, and only what the store does not have."""
+        if self._shared is None:
+            self._shared = SharedTokens(
+                source=fetching,
+                store=self.fleet,
+                revocations=self.revocations,
+                clock=self._clock,
+                randomness=self._randomness,
+                spare=self._spare,
+            )
+        self._shared.use(fetching)
+        return self._shared
+
+    def join(self, cache: TokenCache) -> None:
+        """See Membership. Comes after the first `source`."""
+        assert self._shared is not None
+        self._cache = cache
+        evictions = EveryCache(cache, self.credentials)
+        hearing = Hearing(
+            key_prefix=self._settings.key_prefix,
+            pod=self._pod,
+            store_ttl=self._store_ttl,
+            listen=self._listen,
+            seal=self._seal,
+            evictions=evictions,
+            fills=self._shared,
+            revocations=self.revocations,
+            clock=self._clock,
+            journal=self._journal,
+        )
+        self._bus = RedisBus(
+            connect(self._settings, timeout=SILENCE),
+            link=self._link,
+            hearing=hearing,
+            revoked=RevokedSet(
+                self._link,
+                key_prefix=self._settings.key_prefix,
+                clock=self._clock,
+                life=max(REVOKED_FOR, hearing.memory),
+            ),
+            evictions=evictions,
+            store=self.fleet,
+            seal=self._seal,
+            clock=self._clock,
+            randomness=self._randomness,
+            journal=self._journal,
+            pod=self._pod,
+        )
+
+    def _spare(self, request: TokenRequest) -> Token | None:
+        return self._cache.spare(request)
+
+    async def open(self) -> None:
+        """Connect to Redis."""
+        await self._link.open()
+
+    async def run(self) -> None:
+        """Hear the others for ever."""
+        if not self._settings.encryption_keys:
+            self._journal.tell(Unencrypted())
+        await self._bus.run()
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """See Membership."""
+        return await self._bus.publish(chosen)
+
+    def readings(self) -> FleetReadings:
+        """See Membership."""
+        leases = self._shared.leases if self._shared is not None else {}
+        asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._link.operations
+        return FleetReadings(self._link.up, asked, self._bus.up, dict(leases))
+
+    def health(self) -> Mapping[str, Health]:
+        """See Membership."""
+        return {"store": self._link.pulse.health, "bus": self._bus.pulse.health}
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self.credentials.close()
+        await self._bus.close()
+        await self._link.close()
+
+
+def _seal(settings: RedisSettings, randomness: Randomness) -> Seal:
+    if not settings.encryption_keys:
+        return NoSeal()
+    keys = [
+        (each.id, _key(f"redis.encryption_keys[{index}]", each.key))
+        for index, each in enumerate(settings.encryption_keys)
+    ]
+    return AesSeal(keys, randomness)
+
+
+def _key(path: str, where: SecretRef) -> bytes:
+    """Read a key that was there when the configuration was checked."""
+    try:
+        return base64.b64decode(read_secret(where).reveal(), validate=True)
+    except (OSError, ValueError):
+        raise ConfigError((Fault("start", path, "the key cannot be read any more"),)) from None

@@ -1,0 +1,123 @@
+"""Whether a sidecar is on its own or one of a fleet, and what that means for its cache."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from sidecar.app.credentials import credential_cache
+from sidecar.cache.credentials import CredentialCache
+from sidecar.cache.tokens import TokenCache
+from sidecar.config.settings import CacheSettings, Config
+from sidecar.core.health import Health
+from sidecar.core.labels import Revocations, Selector, describe
+from sidecar.core.ports import Clock, CredentialStore, Fleet, Journal, Randomness, TokenSource
+from sidecar.fleet.standalone import Alone, Unshared
+from sidecar.telemetry.events import SelectSent
+from sidecar.telemetry.instruments import FleetReadings
+
+
+class Membership(Protocol):
+    """What the rest of the sidecar has to do with its fleet. Nothing here raises."""
+
+    revocations: Revocations
+    fingerprint_key: bytes
+    credentials: CredentialCache
+    """What memory holds of secret stores; it hears the others too."""
+    vault: CredentialStore
+    """The second level of the credentials that are shared."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """What the cache tells the others."""
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Return what the cache loads from, given what fetches; asked again after each reload."""
+
+    def join(self, cache: TokenCache) -> None:
+        """Take this cache into the fleet: what is bust elsewhere is dropped from it."""
+
+    async def open(self) -> None:
+        """Get ready to be asked; whoever cannot be reached soon is not waited for."""
+
+    async def run(self) -> None:
+        """Hear the others."""
+
+    async def bust(self, chosen: Selector) -> int | None:
+        """Drop what the selector means, everywhere; tell how many pods heard it, None where only this one did."""
+
+    def readings(self) -> FleetReadings | None:
+        """Tell how store and bus are; None where there are none."""
+
+    def health(self) -> Mapping[str, Health]:
+        """Tell how `store` and `bus` are, since when and why; empty where there are none."""
+
+    async def close(self) -> None:
+        """Leave."""
+
+
+class Solo:
+    """A sidecar on its own."""
+
+    def __init__(
+        self, cache: CacheSettings, *, clock: Clock, randomness: Randomness, journal: Journal
+    ) -> None:
+        self.revocations = Revocations()
+        self.fingerprint_key = randomness.token_bytes(32)
+        self.fleet = Alone()
+        self.vault: CredentialStore = Unshared()
+        self.credentials = credential_cache(
+            cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
+        )
+        self._clock = clock
+        self._journal = journal
+
+    def source(self, fetching: TokenSource) -> TokenSource:
+        """Fetch each token."""
+        return fetching
+
+    def join(self, cache: TokenCache) -> None:
+        """See Membership."""
+        self._cache = cache
+
+    async def open(self) -> None:
+        """Nobody is to be reached."""
+
+    async def run(self) -> None:
+        """Nobody says anything."""
+
+    async def bust(self, chosen: Selector) -> int:
+        """This pod is all there is."""
+        self.revocations.add(chosen, self._clock.now())
+        self._cache.evict_revoked()
+        self.credentials.evict_revoked()
+        self._journal.tell(SelectSent(describe(chosen), pods=1))
+        return 1
+
+    def readings(self) -> None:
+        """Nothing to tell."""
+
+    def health(self) -> Mapping[str, Health]:
+        """There are none."""
+        return {}
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        await self.credentials.close()
+
+
+def membership(config: Config, *, clock: Clock, randomness: Randomness, journal: Journal) -> Membership:
+    """Make the one that the configuration asks for. Raises ConfigError when an encryption key cannot be read.
+
+    A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
+    """
+    if config.redis is None:
+        return Solo(config.cache, clock=clock, randomness=randomness, journal=journal)
+    from sidecar.fleet.member import Member  # noqa: PLC0415
+
+    return Member(
+        config.redis,
+        config.busts,
+        config.cache,
+        clock=clock,
+        randomness=randomness,
+        journal=journal,
+    )

@@ -1,0 +1,213 @@
+"""What pods tell each other: JSON, signed, on one channel; and which of it counts.
+
+    {"v":1,"kind":"token","key":…,"fp":…,"gen":…,"from":…,"at":…,"mac":…}      `credentials` alike
+    {"v":1,"kind":"select","labels":{"user":"alice"},"id":…,"from":…,"at":…,"mac":…}
+
+`from` is the pod, `at` milliseconds of the store's clock. `mac`, the last member, signs the channel, a line end and
+the message as it would be without it, byte for byte: no message can be altered, or carried over from another
+fleet's channel, and none is taken apart before it is known whose it is. An old one that somebody kept does no harm
+when it is published again: a bust's generation is past by then, and a select is good for five minutes, once.
+"""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.cache.refused_tokens import Bust
+from sidecar.core.labels import Selector, selector
+from sidecar.core.lru import Lru
+from sidecar.telemetry.events import Rejection
+
+MAX_SIZE = 32 * 1024
+"""Bytes of a message: room for a select with every label, of the longest and oddest kind."""
+WINDOW = 300_000
+"""Milliseconds by which a select's `at` may be off, either way."""
+MOST_KEYS = 10_000
+"""Keys whose last generation is remembered, and ids of selects."""
+
+BUST_CHANNEL = "m2m:bust"
+FILL_CHANNEL = "m2m:fill"
+"""Behind the fleet's prefix. A fill is told by the Redis key that was filled, unsigned: it makes others look."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,512}")
+_FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")
+_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_KINDS = ("token", "credentials", "select")  # no set: a kind may be anything, hashable or not
+_TOO_MANY = 2**53  # what every JSON parser still reads exactly
+_MAC, _END = b',"mac":"', b'"}'
+_parse = json.JSONDecoder().raw_decode  # json.loads guesses an encoding first
+
+Sign = Callable[[bytes], bytes]
+Verify = Callable[[bytes, bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Every token is dead that the selector means and whose fetch began by `at`."""
+
+    chosen: Selector
+    at: int
+    """Milliseconds of the store's clock."""
+    id: str
+    """Of this select, which is not taken twice: random, or where many pods write the same, made of what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that counts, and the pod it is from."""
+
+    what: Bust | Revocation
+    sender: str
+    at: int
+    """Milliseconds of the store's clock."""
+
+
+def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign: Sign) -> bytes:
+    """Write the message `sender` publishes on `channel` at that time, signed for there."""
+    members: dict[str, object]
+    match what:
+        case Bust(key, fingerprint, generation):
+            members = {"kind": kind_of(what), "key": key, "fp": fingerprint, "gen": generation}
+        case Revocation(chosen, at, number):
+            members = {"kind": "select", "labels": dict(chosen), "id": number}
+    said = json.dumps({"v": 1, **members, "from": sender, "at": at}, separators=(",", ":")).encode()
+    return said[:-1] + _MAC + sign(_signed(channel, said)) + _END
+
+
+def kind_of(bust: Bust) -> Literal["token", "credentials"]:
+    """Tell what the bust's key is the key of."""
+    return "credentials" if bust.key.endswith(":credentials") else "token"
+
+
+class Inbox:
+    """Judges what arrives. Remembers, within bounds, what it took, so that it takes nothing twice."""
+
+    def __init__(self, *, channel: str, own: str, verify: Verify) -> None:
+        """`channel` is the one that counts, `own` the name this pod sends under."""
+        self._channel = channel
+        self._own = own
+        self._verify = verify
+        self._generations: Lru[int] = Lru(MOST_KEYS)
+        self._ids: OrderedDict[str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._generations) + len(self._ids)
+
+    def judge(self, channel: str, payload: bytes, now: int) -> Heard | Rejection | None:
+        """Return what a message says, or why it does not count; None for one of our own.
+
+        `now` in milliseconds of the store's clock.
+        """
+        if channel != self._channel:
+            return "channel"
+        read = self._read(payload)
+        if not isinstance(read, Heard):
+            return read
+        if read.sender == self._own:
+            return None
+        what = read.what
+        rejection = self._again(what) if isinstance(what, Bust) else self._untimely(what, now)
+        return rejection or read
+
+    def recall(self, payload: bytes) -> Revocation | None:
+        """Read a select that was stored, at whatever time and whosever it is; None for anything else."""
+        read = self._read(payload)
+        return read.what if isinstance(read, Heard) and isinstance(read.what, Revocation) else None
+
+    def _read(self, payload: bytes) -> Heard | Rejection:
+        if len(payload) > MAX_SIZE:
+            return "too_large"
+        said, mac = _apart(payload)
+        if not self._verify(_signed(self._channel, said), mac):
+            return _flaw(payload)
+        members = _members(said)
+        if members is None:
+            return "malformed"
+        if members.get("v") != 1 or members.get("kind") not in _KINDS:
+            return "unknown"
+        return _heard(members) or "malformed"
+
+    def _again(self, bust: Bust) -> Rejection | None:
+        last = self._generations.get(bust.key)
+        if last is not None and bust.generation <= last:
+            return "old" if bust.generation < last else "replayed"
+        self._generations.put(bust.key, bust.generation)
+        return None
+
+    def _untimely(self, revocation: Revocation, now: int) -> Rejection | None:
+        if abs(now - revocation.at) > WINDOW:
+            return "old"
+        if revocation.id in self._ids:
+            return "replayed"
+        self._ids[revocation.id] = revocation.at
+        if len(self._ids) > MOST_KEYS:
+            self._ids.popitem(last=False)
+        return None
+
+
+def _apart(payload: bytes) -> tuple[bytes, bytes]:
+    """Return the message as it was before it was signed, and its MAC, empty where it does not end in one."""
+    said, found, mac = payload.removesuffix(_END).rpartition(_MAC)
+    return (said + b"}", mac) if found else (payload, b"")
+
+
+def _flaw(payload: bytes) -> Rejection:
+    """Tell what is wrong with a message that is not signed as it should be."""
+    members = _members(payload)
+    if members is None:
+        return "malformed"
+    return "forged" if members.get("mac") else "unsigned"
+
+
+def _members(text: bytes) -> dict[str, object] | None:
+    try:
+        document = text.decode()
+        members, end = _parse(document)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) and end == len(document) else None
+
+
+def _heard(members: Mapping[str, object]) -> Heard | None:
+    """Build the message of signed members, None unless every one is what it should be."""
+    sender, at = _name(members.get("from")), _count(members.get("at"))
+    if sender is None or at is None:
+        return None
+    what = _revocation(members, at) if members["kind"] == "select" else _bust(members)
+    return Heard(what, sender, at) if what is not None else None
+
+
+def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:
+    labels, number = members.get("labels"), _name(members.get("id"))
+    if not isinstance(labels, dict) or number is None:
+        return None
+    try:
+        return Revocation(selector(labels), at, number)
+    except ValueError:
+        return None
+
+
+def _bust(members: Mapping[str, object]) -> Bust | None:
+    key, fingerprint, generation = members.get("key"), members.get("fp"), _count(members.get("gen"))
+    if not isinstance(key, str) or not isinstance(fingerprint, str) or generation is None:
+        return None
+    bust = Bust(key, fingerprint, generation)
+    good = _KEY.fullmatch(key) and _FINGERPRINT.fullmatch(fingerprint) and kind_of(bust) == members["kind"]
+    return bust if good else None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+
+
+def _count(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _TOO_MANY else None
+
+
+def _signed(channel: str, said: bytes) -> bytes:
+    return b"%b\n%b" % (channel.encode(), said)

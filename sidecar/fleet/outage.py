@@ -1,0 +1,31 @@
+"""What an outage of the store is: one, however many ways it shows."""
+
+from typing import Literal
+
+from sidecar.core.ports import Clock, Journal
+from sidecar.telemetry.events import StoreDown, StoreUp
+
+Side = Literal["store", "bus"]
+
+
+class Outage:
+    """Begins when either side is lost and is over when both are there; each is told once."""
+
+    def __init__(self, clock: Clock, journal: Journal) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._lost: set[Side] = set()
+        self._since = 0.0
+
+    def lost(self, side: Side, error: Exception) -> None:
+        """Note that a side does not work."""
+        if not self._lost:
+            self._since = self._clock.now()
+            self._journal.tell(StoreDown(type(error).__name__))  # its text may hold a key, or a password
+        self._lost.add(side)
+
+    def back(self, side: Side) -> None:
+        """Note that it does."""
+        if self._lost == {side}:
+            self._journal.tell(StoreUp(self._clock.now() - self._since))
+        self._lost.discard(side)

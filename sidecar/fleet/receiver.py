@@ -1,0 +1,134 @@
+"""What becomes of a message: which channel it came on decides who reads it, and all it can do is evict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from sidecar.cache.refused_tokens import Bust
+from sidecar.config.settings import ForeignChannel
+from sidecar.core.labels import Revocations, Selector
+from sidecar.core.ports import Clock, Evictions, Fills, Journal, Seal
+from sidecar.fleet import foreign_messages as dialects
+from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Heard, Inbox, Revocation, kind_of
+from sidecar.telemetry.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
+
+MARGIN = 60.0
+"""Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""
+
+_Reader = Callable[[bytes, Offset], Sequence[Selector] | Rejection]
+
+
+class Hearing:
+    """Hears for one pod. Says nothing to anybody but its journal."""
+
+    def __init__(
+        self,
+        *,
+        key_prefix: str,
+        pod: str,
+        store_ttl: float,
+        listen: Sequence[ForeignChannel],
+        seal: Seal,
+        evictions: Evictions,
+        fills: Fills,
+        revocations: Revocations,
+        clock: Clock,
+        journal: Journal,
+    ) -> None:
+        """`pod` is the name this pod sends under, `listen` are the other programs' channels, `store_ttl` in seconds."""
+        self._prefix = key_prefix
+        self.bust_channel = key_prefix + BUST_CHANNEL
+        self.memory = store_ttl + MARGIN
+        """Seconds for which a revocation is remembered: after them no stored token is left that it can mean."""
+        self._evictions = evictions
+        self._fills = fills
+        self._revocations = revocations
+        self._clock = clock
+        self._journal = journal
+        self._inbox = Inbox(channel=self.bust_channel, own=pod, verify=seal.verify)
+        self._readers: dict[str, _Reader] = {
+            **{foreign.channel: partial(self._foreign, foreign) for foreign in listen},
+            key_prefix + FILL_CHANNEL: self._fill,
+            self.bust_channel: self._bust,
+        }
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What there is to listen to."""
+        return tuple(self._readers)
+
+    def hear(self, channel: str, payload: bytes, offset: Offset) -> Sequence[Selector]:
+        """Take a message, or reject it; return what it revoked that nobody else writes down.
+
+        `offset` is that of the store's clock.
+        """
+        read = self._readers.get(channel)
+        heard: Sequence[Selector] | Rejection = "channel" if read is None else read(payload, offset)
+        if isinstance(heard, str):
+            self._journal.tell(BustRejected(channel, heard))
+            return ()
+        return heard
+
+    def recall(self, payload: bytes, offset: Offset) -> None:
+        """Take in a revocation from the past; `drop_missed` follows when there are no more."""
+        revocation = self._inbox.recall(payload)
+        if revocation is not None:
+            self._revocations.add(revocation.chosen, self._moment(revocation, offset))
+
+    def drop_missed(self, generations: Mapping[str, int], unknown_until: float) -> None:
+        """Drop what was revoked or bust while nothing was heard.
+
+        `generations` are those of today; whatever was fetched by `unknown_until` may have been revoked by what
+        nobody remembers any more, but nothing that is still to come.
+        """
+        self._revocations.raise_floor(min(unknown_until, self._clock.now()))
+        evicted = self._evictions.evict_revoked() + self._evictions.evict_behind(generations)
+        self._applied("gap", "", "", evicted)
+
+    def revoke(self, chosen: Selector, at: float) -> int:
+        """Drop every token that the selector means and that was fetched by then, and those still to come."""
+        self._revocations.add(chosen, at)
+        self._revocations.forget(self._clock.now() - self.memory)
+        return self._evictions.evict_selected(chosen, at)
+
+    def _bust(self, payload: bytes, offset: Offset) -> Sequence[Selector] | Rejection:
+        now = round(offset.earliest_there(self._clock.now()) * 1000)
+        heard = self._inbox.judge(self.bust_channel, payload, now)
+        if heard is None or isinstance(heard, str):
+            return heard or ()
+        self._tell_heard(heard, max(0, now - heard.at))
+        match heard.what:
+            case Bust(fingerprint=fingerprint) as bust:
+                self._applied(kind_of(bust), heard.sender, fingerprint, int(self._evictions.evict(bust)))
+            case Revocation(chosen) as revocation:
+                evicted = self.revoke(chosen, self._moment(revocation, offset))
+                self._applied("select", heard.sender, "", evicted)
+        return ()
+
+    def _fill(self, payload: bytes, _: Offset) -> Sequence[Selector] | Rejection:
+        key = payload.decode(errors="replace")
+        if not key.startswith(f"{self._prefix}tenant:") and not key.startswith(f"{self._prefix}m2m:"):
+            return "channel"
+        self._fills.filled(key.removeprefix(self._prefix))
+        return ()
+
+    def _foreign(self, foreign: ForeignChannel, payload: bytes, _: Offset) -> Sequence[Selector] | Rejection:
+        found = dialects.read(foreign.dialect, payload)
+        if isinstance(found, str):
+            return found
+        now = self._clock.now()
+        evicted = {chosen: self.revoke(chosen, now) for chosen in found}
+        self._applied("select", foreign.channel, "", sum(evicted.values()))
+        return [chosen for chosen, dropped in evicted.items() if dropped]
+
+    def _moment(self, revocation: Revocation, offset: Offset) -> float:
+        """On our clock, the latest it can have been; but nobody revokes what is not there yet."""
+        return min(offset.latest_here(revocation.at / 1000), self._clock.now())
+
+    def _tell_heard(self, heard: Heard, lag_ms: int) -> None:
+        kind = kind_of(heard.what) if isinstance(heard.what, Bust) else "select"
+        self._journal.tell(BustHeard(kind, heard.sender, lag_ms))
+
+    def _applied(self, kind: BustKind, origin: str, fingerprint: str, evicted: int) -> None:
+        if evicted:
+            self._journal.tell(BustApplied(kind, origin, fingerprint, evicted))

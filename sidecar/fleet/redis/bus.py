@@ -1,0 +1,198 @@
+"""Hears the other pods and other programs, and tells them of what operators revoke.
+
+A message only ever evicts. It counts on its own channel and nowhere else, and what is missed while the link is down
+is made up for: the bus counts as up again only when the revocations of that time were read, and every token held was
+compared with the generation its key has now.
+"""
+
+import asyncio
+import math
+from collections.abc import Coroutine, Iterator
+from hashlib import sha256
+from itertools import count
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from sidecar.core.health import Pulse
+from sidecar.core.labels import Selector, describe
+from sidecar.core.ports import Clock, Evictions, Journal, Randomness, Seal, TokenStore
+from sidecar.fleet.messages import Revocation, encode
+from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.redis.connect import Client, disconnect
+from sidecar.fleet.redis.guarded_client import Link
+from sidecar.fleet.redis.revocation_log import RevokedSet
+from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
+from sidecar.telemetry.events import Failed, SelectSent
+
+FIRST_PAUSE = 0.1
+MAX_PAUSE = 2.0
+"""Seconds between two attempts to subscribe: doubling, jittered; there is no last attempt."""
+MOST_NODES = 1000
+"""Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
+IN_A_ROW = 10
+"""Messages that may be taken without a look at anything else."""
+MAX_WRITES = 100
+"""Other programs' revocations being written down at a time; more than that are left to the other pods."""
+
+
+class RedisBus:
+    """Implements `BustBus`."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        link: Link,
+        hearing: Hearing,
+        revoked: RevokedSet,
+        evictions: Evictions,
+        store: TokenStore,
+        seal: Seal,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
+        pod: str,
+    ) -> None:
+        """`client` is the bus's own; `pod` is who our messages are from."""
+        self._client = client
+        self._link = link
+        self._hearing = hearing
+        self._revoked = revoked
+        self._evictions = evictions
+        self._store = store
+        self._seal = seal
+        self._clock = clock
+        self._randomness = randomness
+        self._journal = journal
+        self._pod = pod
+        self._heard_until = -math.inf
+        self._writing: set[asyncio.Task[None]] = set()
+        self.pulse = Pulse(clock.now())
+        self.up = False
+        """Whether the other pods' messages arrive, and none was missed."""
+
+    async def run(self) -> None:
+        """See the port."""
+        pauses = self._pauses()
+        for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
+            try:
+                async with Subscription(self._client, self._hearing.channels, turn) as subscription:
+                    await _together(subscription.watch(), self._catch_up(), self._listen(subscription))
+            except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
+                if self.up:
+                    pauses = self._pauses()
+                await self._lost(error)
+            finally:
+                self.up = False
+            heed_cancellation()
+            await self._clock.sleep(next(pauses))
+
+    async def publish(self, chosen: Selector) -> int | None:
+        """See the port. In this pod it holds at once, whatever becomes of the message."""
+        self._hearing.revoke(chosen, self._clock.now())
+        pods = None
+        if await self._revoked.measure():
+            at = math.ceil(self._revoked.offset.latest_there(self._clock.now()) * 1000)
+            revocation = Revocation(chosen, at, self._randomness.token_bytes(8).hex())
+            message = self._message(revocation, self._pod)
+            pods = await self._revoked.publish(message, at, self._hearing.bust_channel)
+        self._journal.tell(SelectSent(describe(chosen), pods or 0))
+        return pods
+
+    async def close(self) -> None:
+        """Write down what is to be written, and end what is open."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        await disconnect(self._client)
+
+    async def _lost(self, error: Exception) -> None:
+        """Find out whether the store is lost too. That a connection ends is no outage, that none can be had is one."""
+        self.pulse.miss(self._clock.now(), type(error).__name__)
+        if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
+            self._journal.tell(Failed.of("hearing the fleet", error))
+        was_up, self.up = self.up, False
+        if not was_up:
+            self._link.outage.lost("bus", error)
+        await self._link.check()
+
+    def _pauses(self) -> Iterator[float]:
+        pause = FIRST_PAUSE
+        while True:
+            yield pause * self._randomness.uniform(0.5, 1.5)
+            pause = min(2 * pause, MAX_PAUSE)
+
+    async def _catch_up(self) -> None:
+        """Learn what was revoked and bust since we last heard everything; until that is known, ask again.
+
+        What is heard meanwhile counts: a Cluster that has lost some of its nodes may have no answer for long, and
+        the others' busts arrive all the same.
+        """
+        pauses = self._pauses()
+        while not await self._know_what_was_missed():
+            self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
+            if not self._link.up:
+                self._link.outage.lost("bus", TimeoutError())
+            heed_cancellation()
+            await self._clock.sleep(next(pauses))
+        self.up = True
+        self.pulse.beat(self._clock.now())
+        self._link.outage.back("bus")
+
+    async def _know_what_was_missed(self) -> bool:
+        at_start = self._heard_until == -math.inf
+        since = self._clock.now() - self._hearing.memory if at_start else self._heard_until
+        complete_since = await self._revoked.load(since, self._recall)
+        generations = await self._store.generations(list(self._evictions.held()))
+        if complete_since is None or generations is None:
+            return False
+        self._hearing.drop_missed(generations, complete_since if since < complete_since else -math.inf)
+        return True
+
+    def _recall(self, payload: bytes) -> None:
+        self._hearing.recall(payload, self._revoked.offset)
+
+    async def _listen(self, subscription: Subscription) -> None:
+        try:
+            for number in count(1):
+                channel, payload = await subscription.message()
+                for chosen in self._hearing.hear(channel, payload, self._revoked.offset):
+                    self._write_down(chosen)
+                if number % IN_A_ROW == 0:
+                    await asyncio.sleep(0)  # a flood must not keep the requests waiting
+        finally:
+            if self.up:
+                self._heard_until = self._clock.now() - subscription.gap
+
+    def _write_down(self, chosen: Selector) -> None:
+        """Keep another program's revocation for the pods that do not hear it now.
+
+        Whoever dropped a token because of it does that, and all of them write the very same: the moment is the
+        end of the second, the id made of what was said, so that a thousand pods leave one entry, or two.
+        """
+        if len(self._writing) >= MAX_WRITES:
+            return
+        at = math.ceil(self._revoked.offset.latest_there(self._clock.now())) * 1000
+        number = sha256(describe(chosen).encode()).hexdigest()[:16]
+        message = self._message(Revocation(chosen, at, number), "foreign")
+        writing = asyncio.get_running_loop().create_task(self._revoked.add(message, at))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    def _message(self, revocation: Revocation, sender: str) -> bytes:
+        channel = self._hearing.bust_channel
+        return encode(revocation, channel=channel, sender=sender, at=revocation.at, sign=self._seal.sign)
+
+
+async def _together(*coroutines: Coroutine[object, object, None]) -> None:
+    """Run them until one fails, and raise what it raised.
+
+    Whoever is cancelled in the turn in which one fails ends cancelled; a TaskGroup would forget it.
+    """
+    tasks = [asyncio.create_task(each) for each in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

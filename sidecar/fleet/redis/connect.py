@@ -1,0 +1,150 @@
+"""Clients of the fleet's Redis as configured: one server, one that Sentinels name, or a Cluster.
+
+redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here an
+attempt is one and short; what follows a failure is the breaker's and the bus's to say. RESP2 and no word about
+the library, so that connecting takes no more than AUTH and SELECT.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import TypedDict
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+from sidecar.config.settings import RedisSettings
+from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.tls import Tls
+
+Client = Redis | RedisCluster
+
+
+class _Options(TypedDict, total=False):
+    socket_timeout: float
+    socket_connect_timeout: float
+    retry: Retry
+    protocol: int
+    driver_info: None
+    credential_provider: CredentialProvider
+    ssl: bool
+    ssl_ca_certs: str | None
+    ssl_certfile: str | None
+    ssl_keyfile: str | None
+
+
+class Passwords(CredentialProvider):
+    """A user and a password that are read anew for each connection: a mounted secret is replaced in place."""
+
+    def __init__(self, username: str, password: SecretRef) -> None:
+        self._username = username
+        self._password = password
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return what AUTH sends. Raises OSError when the file cannot be read."""
+        secret = self._password
+        value = secret.reveal() if isinstance(secret, Secret) else Path(secret.path).read_text().strip()
+        return (self._username, value) if self._username else (value,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """Return the same; the file is a small local one."""
+        return self.get_credentials()
+
+
+def connect(settings: RedisSettings, *, timeout: float) -> Client:
+    """Make a client that connects when first used; `timeout` in seconds for each step."""
+    client = _client(settings, timeout)
+    if settings.tls is not None:
+        for options in _made_with(client):
+            options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
+    return client
+
+
+def _client(settings: RedisSettings, timeout: float) -> Client:
+    options = _options(settings.tls, settings.username, settings.password, timeout)
+    if settings.cluster:
+        return _cluster(settings, options)
+    if settings.unix_path:
+        return Redis(unix_socket_path=settings.unix_path, db=settings.database, **options)
+    if settings.sentinel is not None:
+        return _found_by_sentinels(settings, options, timeout)
+    host, port = settings.hosts[0]
+    return Redis(host=host, port=port, db=settings.database, **options)
+
+
+async def disconnect(client: Client) -> None:
+    """End every connection, whatever state they are in; the client connects anew when it is used again."""
+    closing: list[Awaitable[None]] = [client.aclose()]
+    if isinstance(client, RedisCluster):  # closes nothing by itself once a node has failed it
+        nodes = client.nodes_manager
+        closing += [nodes.aclose(), nodes.aclose("startup_nodes")]
+    elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
+        closing.append(client.connection_pool.sentinel_manager.aclose())
+    await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _made_with(client: Client) -> Iterator[dict[str, object]]:
+    """What its connections will be made with. There is an option that a Cluster's constructor does not take."""
+    if isinstance(client, RedisCluster):
+        yield client.nodes_manager.connection_kwargs
+        for node in client.nodes_manager.startup_nodes.values():
+            yield node.connection_kwargs
+        return
+    yield client.connection_pool.connection_kwargs
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            yield sentinel.connection_pool.connection_kwargs
+
+
+class _Commands:
+    """Where a command has its keys: all that is asked of a Cluster by key is a script, whose keys redis-py finds
+    by itself, or a GET.
+
+    redis-py would ask the first node it knows for a table of all commands whenever it connects, and could not
+    connect at all while just that node is dead.
+    """
+
+    async def initialize(self, node: ClusterNode | None = None) -> None:
+        """Ask nobody."""
+
+    async def get_keys(self, *command: str) -> tuple[str, ...]:
+        """Return the key of a GET."""
+        return command[1:2]
+
+
+def _cluster(settings: RedisSettings, options: _Options) -> RedisCluster:
+    client = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in settings.hosts], **options)
+    client.commands_parser = _Commands()  # type: ignore[assignment]
+    return client
+
+
+def _found_by_sentinels(settings: RedisSettings, options: _Options, timeout: float) -> Redis:
+    assert settings.sentinel is not None
+    theirs = _options(settings.tls, settings.sentinel.username, settings.sentinel.password, timeout)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        settings.hosts, sentinel_kwargs=theirs, db=settings.database, **options
+    )
+    client: Redis = sentinels.master_for(settings.sentinel.master)
+    return client
+
+
+def _options(tls: Tls | None, username: str, password: SecretRef | None, timeout: float) -> _Options:
+    options = _Options(
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+    if password is not None:
+        options["credential_provider"] = Passwords(username, password)
+    if tls is not None:
+        options["ssl"] = True
+        options["ssl_ca_certs"] = tls.ca_file or None
+        options["ssl_certfile"] = tls.certificate_file or None
+        options["ssl_keyfile"] = tls.key_file or tls.certificate_file or None
+    return options

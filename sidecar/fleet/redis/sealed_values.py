@@ -1,0 +1,80 @@
+"""What tokens and credentials in Redis have in common: where they lie, that they are sealed, how they are bust."""
+
+from sidecar.cache.generations import following
+from sidecar.cache.refused_tokens import Bust
+from sidecar.core.ports import Clock, Seal
+from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.messages import BUST_CHANNEL, encode
+from sidecar.fleet.redis.guarded_client import Link, Reply
+from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
+
+ATTEMPTS = 3
+"""How often a bust is signed anew for a generation that others moved on meanwhile."""
+
+
+class Shelf:
+    """One pod's hold of the fleet's keys, each under the fleet's prefix."""
+
+    def __init__(
+        self, link: Link, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
+    ) -> None:
+        """`store_ttl` in seconds; `pod` is who our messages are from."""
+        self.link = link
+        self.clock = clock
+        self.prefix = key_prefix
+        self.store_ttl = store_ttl
+        self._seal = seal
+        self._life = milliseconds(2 * store_ttl)
+        self._pod = pod
+        self._channel = key_prefix + BUST_CHANNEL
+
+    @property
+    def offset(self) -> Offset:
+        """How far Redis's clock is from ours."""
+        return self.link.offset
+
+    async def run(self, script: Script, key: str, *arguments: str | bytes | float) -> Reply | None:
+        """Run a script on a key and those beside it; None without an answer."""
+        return await self.link.run(script, keys_of(self.prefix + key), *arguments)
+
+    def sealed(self, key: str, tenant: str, header: bytes, content: bytes) -> bytes:
+        """What is to lie under the key."""
+        return self._seal.seal(self.prefix + key, tenant, header, content)
+
+    def opened(self, key: str, tenant: str, value: bytes) -> bytes | None:
+        """What lay under the key; None if it cannot be read."""
+        return self._seal.open(self.prefix + key, tenant, value)
+
+    async def bust(
+        self, key: str, fingerprint: str, generation: int, *, sent_at: float, probe: float
+    ) -> Reply | None:
+        """Bust what was had under this generation, and tell every pod in the same step; None without an answer.
+
+        `sent_at` is when the refused request was sent, on the server's clock; `probe` the seconds that one may take
+        which tries again after a cool-down.
+        """
+        reply: Reply | None = None
+        for _ in range(ATTEMPTS):
+            now = self.offset.earliest_there(self.clock.now())
+            generation = following(generation, now)
+            reply = await self.run(
+                BUST,
+                key,
+                fingerprint,
+                generation,
+                round(sent_at * 1e6),
+                self._message(Bust(key, fingerprint, generation), now),
+                self._channel,
+                self._life,
+                milliseconds(probe),
+            )
+            match reply:
+                case [b"behind", bytes(current)]:
+                    generation = int(current)
+                case _:
+                    return reply
+        return reply
+
+    def _message(self, bust: Bust, now: float) -> bytes:
+        sign = self._seal.sign
+        return encode(bust, channel=self._channel, sender=self._pod, at=milliseconds(now), sign=sign)

@@ -1,0 +1,91 @@
+"""Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
+
+import re
+from collections.abc import Iterable
+
+from sidecar.core.errors import RequestRefused
+from sidecar.http1.headers import CHUNKED, HOP_BY_HOP, UNTIL_CLOSE, Notes, field_pattern, tokens
+from sidecar.http1.message import Request, Response, offers_websocket
+
+_AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_TRACE_PARENT = field_pattern(frozenset((b"traceparent",)))
+_TRACE_STATE = field_pattern(frozenset((b"tracestate",)))
+_SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
+_TRAILER_CUT = HOP_BY_HOP | frozenset(
+    b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
+    b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
+)
+
+
+def relayed_request(
+    request: Request,
+    target: bytes,
+    authority: bytes,
+    authorization: bytes | None,
+    hidden: re.Pattern[bytes] | None = None,
+    *,
+    traceparent: bytes = b"",
+) -> bytes:
+    """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
+
+    Field lines that are `hidden` are left out. A `traceparent` replaces the client's; without one that stays.
+
+    Raises RequestRefused where that would leave more than one.
+    """
+    fields = request.fields if hidden is None else hidden.sub(b"", request.fields)
+    if authorization is None:
+        if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
+            raise RequestRefused(400, "a request has one Authorization at most")
+    else:
+        if b"authorization" in request.notes:
+            fields = _AUTHORIZATION.sub(b"", fields)
+        fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if traceparent:
+        fields = _without_trace(fields, request.notes, traceparent)
+        fields = b"%b\r\ntraceparent: %b" % (fields, traceparent)
+    if request.length == CHUNKED:
+        fields += b"\r\nTransfer-Encoding: chunked"
+    if offers_websocket(request):
+        fields += _SWITCH
+    if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
+        fields += b"\r\nTE: trailers\r\nConnection: TE"
+    return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def _without_trace(fields: bytes, notes: Notes, traceparent: bytes) -> bytes:
+    """Take out the client's `traceparent`, and a `tracestate` that belongs to another trace than this one."""
+    if b"traceparent" in notes:
+        fields = _TRACE_PARENT.sub(b"", fields)
+    if b"tracestate" in notes and traceparent[3:35] not in notes.get(b"traceparent", b""):
+        fields = _TRACE_STATE.sub(b"", fields)
+    return fields
+
+
+def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:
+    """Write the answer's head for the client; also tell how its body's length is told there."""
+    length = response.length
+    ours = b""
+    if length < 0:
+        length = UNTIL_CLOSE if request.http10 else CHUNKED
+        if length == CHUNKED:
+            ours = b"\r\nTransfer-Encoding: chunked"
+    if close or length == UNTIL_CLOSE:
+        ours += b"\r\nConnection: close"
+    elif request.http10:
+        ours += b"\r\nConnection: keep-alive"
+    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, ours), length
+
+
+def relayed_interim(response: Response) -> bytes:
+    """Write a 1xx answer's head for the client."""
+    return b"HTTP/1.1 %b%b\r\n\r\n" % (response.status_line, response.fields)
+
+
+def relayed_switch(response: Response) -> bytes:
+    """Write a 101's head for the client."""
+    return b"HTTP/1.1 %b%b%b\r\n\r\n" % (response.status_line, response.fields, _SWITCH)
+
+
+def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
+    """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in _TRAILER_CUT]

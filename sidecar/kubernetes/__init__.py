@@ -1,0 +1,1 @@
+"""The sidecar in Kubernetes manifests: `sidecar inject`."""

@@ -1,0 +1,152 @@
+"""Kubernetes YAML in, the same with the sidecar out: every other byte stays, and can be had back.
+
+The text is never written anew. It is read into a tree that knows where everything stands, and what is added is put
+between; what is taken out is just that. So adding twice is adding once: what was there of ours is taken out first.
+"""
+
+from collections.abc import Callable, Iterator
+
+import yaml
+
+from sidecar.core.errors import ManifestRefused
+from sidecar.kubernetes.container import SECRET_VOLUME, Blanks, Sidecar, definition, fill
+from sidecar.kubernetes.edits import Edit, Writer, applied
+from sidecar.kubernetes.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, pods, text
+from sidecar.kubernetes.yaml_tree import Node, documents
+
+_Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
+
+
+def inject(manifest: str, blanks: Blanks) -> str:
+    """Return the manifest with the sidecar in each of its pods, as `blanks` has it; one that is there is replaced.
+
+    Raises ManifestRefused, and ValueError for an address in `blanks` that is none.
+    """
+    sidecar = fill(blanks)
+    return _changed(remove(manifest), lambda pod, writer: _add(pod, writer, sidecar, native=blanks.native))
+
+
+def remove(manifest: str) -> str:
+    """Return the manifest as it was before the sidecar was added. Raises ManifestRefused."""
+    return _changed(manifest, _take)
+
+
+def _changed(manifest: str, change: _Change) -> str:
+    writer = Writer(manifest)
+    edits, faults, found = list[Edit](), list[str](), False
+    for number, root in enumerate(_roots(manifest), start=1):
+        if root is None:
+            continue
+        try:
+            here = list(pods(root))
+            found = found or bool(here)
+            edits += _edits(here, change, writer)
+        except Refused as refused:
+            faults.append(f"document {number}{_named(root)}: {refused}")
+        except RecursionError:
+            faults.append(f"document {number}: nested too deeply, or an alias contains itself")
+    if faults:
+        raise ManifestRefused("\n".join(faults))
+    if not found:
+        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}")
+    return applied(manifest, edits)
+
+
+def _roots(manifest: str) -> list[Node | None]:
+    try:
+        return documents(manifest)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ManifestRefused(f"{line}no YAML: {error.problem}; a template must be rendered first") from None
+    except yaml.YAMLError:
+        raise ManifestRefused("no YAML: it holds characters that YAML does not allow") from None
+    except (ValueError, RecursionError) as error:
+        raise ManifestRefused(f"no YAML that can be used: {error}") from None
+
+
+def _edits(found: list[Pod], change: _Change, writer: Writer) -> list[Edit]:
+    """Return the changes of a document's pods. Raises Refused."""
+    changes = [each for pod in found for each in change(pod, writer)]
+    check_sharing(found, [node for node, _ in changes])
+    return [edit for _, edit in changes]
+
+
+def _named(root: Node) -> str:
+    try:
+        metadata = entry(root.meant, "metadata")
+        name = text(metadata.meant, "name") if metadata else ""
+        words = f"{text(root.meant, 'kind')} {name}".strip()
+    except Refused:  # it has a key twice, as we are about to tell
+        words = ""
+    return f" ({words})" if words else ""
+
+
+def _add(pod: Pod, writer: Writer, sidecar: Sidecar, *, native: bool) -> Iterator[tuple[Node, Edit]]:
+    _check(pod, sidecar, native=native)
+    if native:
+        items = {"initContainers": [sidecar.container], "volumes": sidecar.volumes}
+        return writer.add(pod, items, last="")
+    return writer.add(pod, {"containers": [sidecar.container], "volumes": sidecar.volumes}, last="containers")
+
+
+def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
+    """Raise Refused where the sidecar cannot be in this pod."""
+    if not native and pod.kind in {"Job", "CronJob"}:
+        raise Refused(f"{pod.path}: a Job would never end beside a classic container: leave --classic out")
+    if sidecar.on_network and text(pod.spec, "hostNetwork").lower() in {"true", "yes", "on"}:
+        raise Refused(
+            f"{pod.path}.hostNetwork: every process of the node could use the tokens; listen on unix: (--listen)"
+        )
+    if not pod.items("containers"):
+        raise Refused(f"{pod.path}.containers: the pod has none")
+    for path, container in pod.containers():
+        _check_name(path, container, "container", {sidecar.container["name"]})
+        _check_ports(path, container, sidecar)
+    names = {volume["name"] for volume in sidecar.volumes}
+    for number, volume in enumerate(pod.items("volumes")):
+        _check_name(f"{pod.path}.volumes[{number}]", volume, "volume", names)
+
+
+def _check_name(path: str, item: Node, kind: str, ours: set[str]) -> None:
+    if text(item, "name") in ours:
+        raise Refused(f"{path}: a {kind} of that name is there, and not ours: rename it")
+
+
+def _check_ports(path: str, container: Node, sidecar: Sidecar) -> None:
+    ports = entry(container, "ports")
+    for number, port in enumerate(ports.meant.children if ports else ()):
+        taken = text(port.meant, "containerPort")
+        if taken.isdecimal() and int(taken) in sidecar.ports:
+            raise Refused(f"{path}.ports[{number}]: {taken} is {sidecar.ports[int(taken)]}")
+
+
+def _take(pod: Pod, writer: Writer) -> Iterator[tuple[Node, Edit]]:
+    ours = [container for _, container in pod.containers() if _is_ours(container)]
+    if not ours:
+        return
+    mounted = {text(mount, "name") for container in ours for mount in _mounts(container)}
+    volumes = [volume for volume in pod.items("volumes") if _is_our_volume(text(volume, "name"), mounted)]
+    for name in LISTS:
+        taken = [item for item in pod.items(name) if item in (volumes if name == "volumes" else ours)]
+        if taken:
+            yield from writer.take(pod, name, taken)
+
+
+def _is_ours(container: Node) -> bool:
+    """By its name, and by the configuration it mounts where the sidecar looks for it."""
+    ours = definition()["container"]
+    mount = ours["volumeMounts"][0]
+    return text(container, "name") == ours["name"] and any(
+        text(each, "name") == mount["name"] and text(each, "mountPath") == mount["mountPath"]
+        for each in _mounts(container)
+    )
+
+
+def _is_our_volume(name: str, mounted: set[str]) -> bool:
+    return name in mounted and (name == definition()["volumes"][0]["name"] or name.startswith(SECRET_VOLUME))
+
+
+def _mounts(container: Node) -> list[Node]:
+    found = entry(container, "volumeMounts")
+    return [mount.meant for mount in found.meant.children] if found else []

@@ -1,0 +1,132 @@
+"""Where a Kubernetes document describes pods, and what such a description has."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.kubernetes.yaml_tree import Node
+
+_TEMPLATE = ("spec", "template", "spec")
+_PATHS = {
+    "Pod": ("spec",),
+    "Deployment": _TEMPLATE,
+    "StatefulSet": _TEMPLATE,
+    "DaemonSet": _TEMPLATE,
+    "ReplicaSet": _TEMPLATE,
+    "Job": _TEMPLATE,
+    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
+}
+KINDS = (*_PATHS, "List")
+LISTS = ("initContainers", "containers", "volumes")
+"""What of a pod the sidecar is added to."""
+
+
+class Refused(Exception):
+    """Something in a document does not let the sidecar in, or out; says where and why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key of a mapping, and what it has."""
+
+    key: Node
+    value: Node
+
+    @property
+    def meant(self) -> Node:
+        """The value, or what its alias stands for."""
+        return self.value.meant
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The spec of a pod, wherever in its document."""
+
+    kind: str
+    name: str
+    path: str
+    spec: Node
+    lists: dict[str, Entry]
+    """Those of LISTS that it has, be they null."""
+
+    def items(self, name: str) -> list[Node]:
+        """Return a list's entries. Raises Refused if it is something else."""
+        entry = self.lists.get(name)
+        if entry is None or entry.meant.null:
+            return []
+        if entry.meant.kind != "sequence":
+            raise Refused(f"{self.path}.{name}: this is no list")
+        return [item.meant for item in entry.meant.children]
+
+    def containers(self) -> Iterator[tuple[str, Node]]:
+        """Return every container with its path."""
+        for name in LISTS[:2]:
+            for number, item in enumerate(self.items(name)):
+                yield f"{self.path}.{name}[{number}]", item
+
+
+def pods(root: Node) -> Iterator[Pod]:
+    """Find the pods of one document. Raises Refused where a workload has none."""
+    root = root.meant
+    if text(root, "kind").endswith("List"):
+        items = entry(root, "items")
+        for number, item in enumerate(items.meant.children if items else ()):
+            yield from _pod(item.meant, f"items[{number}].")
+    else:
+        yield from _pod(root, "")
+
+
+def _pod(root: Node, place: str) -> Iterator[Pod]:
+    kind = text(root, "kind")
+    if kind not in _PATHS:
+        return
+    node, path = root, place
+    for name in _PATHS[kind]:
+        found = entry(node, name)
+        path += name
+        if found is None or found.meant.kind != "mapping":
+            raise Refused(f"{path}: the {kind} has none, so it has no pods")
+        node, path = found.meant, f"{path}."
+    lists = {name: found for name in LISTS if (found := entry(node, name))}
+    if "containers" not in lists:
+        raise Refused(f"{path}containers: the pod has none")
+    metadata = entry(root, "metadata")
+    yield Pod(kind, text(metadata.meant, "name") if metadata else "", path.rstrip("."), node, lists)
+
+
+def check_sharing(found: list[Pod], edited: list[Node]) -> None:
+    """Raise Refused where a change would also be one of something that is no pod of these: aliases share text."""
+    seen: Counter[tuple[str, int]] = Counter()
+    for pod in found:
+        seen["spec", id(pod.spec)] += 1
+        for name, each in pod.lists.items():
+            seen[name, id(each.meant)] += 1
+    for node in edited:
+        if node.places not in (seen[name, id(node)] for name in ("spec", *LISTS)):
+            raise Refused(
+                "an alias or a merge (<<) shares what would be changed with another place: write it out in the pod"
+            )
+
+
+def entry(mapping: Node, name: str) -> Entry | None:
+    """Return a key with its value, its own before merged ones (<<). Raises Refused for a key that comes twice."""
+    if mapping.kind != "mapping":
+        return None
+    own = [Entry(key, value) for key, value in mapping.pairs() if key.meant.value == name]
+    if len(own) > 1:
+        raise Refused(f"{name}: the same mapping has it twice: keep one")
+    if own:
+        return own[0]
+    for key, value in mapping.pairs():
+        if key.value == "<<":
+            merged = value.meant.children if value.meant.kind == "sequence" else [value]
+            for each in merged:
+                if found := entry(each.meant, name):
+                    return found
+    return None
+
+
+def text(mapping: Node, name: str) -> str:
+    """Return a key's scalar, "" if there is none."""
+    found = entry(mapping, name)
+    return found.meant.value if found else ""

@@ -1,0 +1,87 @@
+"""Where an authorization server is asked for tokens: as configured, or as its issuer's metadata says."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.lru import Lru
+from sidecar.core.ports import AuthorizationServer, Clock
+from sidecar.core.tls import Tls
+from sidecar.oauth import issuer_metadata as metadata
+from sidecar.oauth.issuer_metadata import Metadata
+from sidecar.oauth.token import TokenRequest
+
+LIFE = 3600.0
+"""Seconds an issuer's metadata is used without another look."""
+RETRY = 60.0
+"""Seconds the old metadata goes on being used after a look that failed."""
+MAX_ISSUERS = 1000
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one issuer; whoever looks holds the lock, and the others wait for what is found."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    metadata: Metadata | None = None
+    until: float = 0.0
+
+
+class Discovery:
+    """Looks metadata up and keeps it. What was once known stays in use while the server cannot be asked."""
+
+    def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
+        self._server = server
+        self._clock = clock
+        self._known: Lru[_Known] = Lru(MAX_ISSUERS)
+
+    async def token_endpoint(self, request: TokenRequest) -> str:
+        """Return where this request goes. Raises TokenUnavailable or TokenRefused when nobody says."""
+        if request.token_endpoint:
+            return request.token_endpoint
+        found = await self._metadata(request.issuer, request.tls)
+        endpoint = found.mtls_token_endpoint if request.tls.certificate_file else found.token_endpoint
+        return endpoint or self._missing(request.issuer, "token_endpoint")
+
+    async def jwks_uri(self, issuer: str, tls: Tls) -> str:
+        """Return where the issuer's public keys are. Raises like `token_endpoint`."""
+        found = await self._metadata(issuer, tls)
+        return found.jwks_uri or self._missing(issuer, "jwks_uri")
+
+    def _missing(self, issuer: str, name: str) -> NoReturn:
+        raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
+
+    async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
+        source = ascii([issuer, tls])  # what others take for this issuer need not be it
+        known = self._known.get(source)
+        if known is None:
+            known = _Known()
+            self._known.put(source, known)
+        async with known.lock:
+            if known.metadata is None or self._clock.now() >= known.until:
+                await self._look(issuer, tls, known)
+        assert known.metadata is not None
+        return known.metadata
+
+    async def _look(self, issuer: str, tls: Tls, known: _Known) -> None:
+        try:
+            known.metadata = await self._find(issuer, tls)
+            known.until = self._clock.now() + LIFE
+        except TokenUnavailable:
+            if known.metadata is None:
+                raise
+            known.until = self._clock.now() + RETRY
+
+    async def _find(self, issuer: str, tls: Tls) -> Metadata:
+        """Ask at each place in turn."""
+        out = False
+        for place in metadata.places(issuer):
+            reply = await self._server.get(place, tls)
+            found = metadata.read(reply, issuer)
+            if found is not None:
+                return found
+            out = out or reply.status == 429 or reply.status >= 500
+        if out:
+            raise TokenUnavailable(f"{issuer} does not answer with its metadata", 0.0)
+        raise TokenRefused(f"{issuer} publishes no metadata: check issuer, or write token_endpoint", "")

@@ -1,0 +1,183 @@
+"""One token request: credentials, form, token endpoint, token."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.labels import label
+from sidecar.core.ports import (
+    AuthorizationServer,
+    Clock,
+    CredentialSource,
+    Discovery,
+    Journal,
+    SecretReader,
+    Signer,
+)
+from sidecar.core.secret import Secret, SecretFile, fingerprint
+from sidecar.credentials.model import Credentials
+from sidecar.oauth import request_form as grants
+from sidecar.oauth import subject_token as subjects
+from sidecar.oauth import token_response as oauth
+from sidecar.oauth.request_form import Carried
+from sidecar.oauth.signing_keys import SigningKey
+from sidecar.oauth.token import FetchReason, Freshness, FromRequest, Presented, Token, TokenRequest, bearer
+from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
+
+
+class Exchange:
+    """The source of tokens that asks authorization servers."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Mapping[str, CredentialSource],
+        server: AuthorizationServer,
+        discovery: Discovery,
+        secrets: SecretReader,
+        signer: Signer | None,
+        clock: Clock,
+        journal: Journal,
+        fingerprint_key: bytes,
+        leeway: float,
+    ) -> None:
+        """`credentials` by their name in the configuration; `leeway` in seconds.
+
+        Without a `signer` no request may need one.
+        """
+        self._credentials = credentials
+        self._server = server
+        self._discovery = discovery
+        self._secrets = secrets
+        self._signer = signer
+        self._clock = clock
+        self._journal = journal
+        self._fingerprint_key = fingerprint_key
+        self._leeway = leeway
+
+    async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
+        """Fetch a token with credentials read after `newer_than`.
+
+        When the server does not accept the credentials they are read again from their source, for they
+        may just have been rotated, and it is asked once more. Raises TokenUnavailable or TokenRefused.
+        """
+        credentials = await self._read(request, newer_than)
+        try:
+            return await self._ask_and_tell(request, credentials, reason)
+        except TokenRefused as refusal:
+            if refusal.code != oauth.INVALID_CLIENT:
+                raise
+        others = await self._read(request, self._clock.now(), rejected=credentials)
+        return await self._ask_and_tell(request, others, reason)
+
+    async def _read(
+        self, request: TokenRequest, newer_than: float, rejected: Credentials | None = None
+    ) -> Credentials:
+        source = self._credentials[request.credentials]
+        with self._failures_told(request):
+            return await source.read(request.tenant, newer_than=newer_than, rejected=rejected)
+
+    async def _ask_and_tell(
+        self, request: TokenRequest, credentials: Credentials, reason: FetchReason
+    ) -> Token:
+        began = self._clock.now()
+        with self._failures_told(request):
+            token = await self._ask(request, credentials)
+        now = self._clock.now()
+        self._journal.tell(
+            TokenFetched(
+                token=request.name,
+                service=request.service,
+                tenant=request.tenant,
+                fp=token.fingerprint,
+                expires_in=token.expires_at - now,
+                duration_ms=(now - began) * 1000,
+                reason=reason,
+            )
+        )
+        return token
+
+    async def _ask(self, request: TokenRequest, credentials: Credentials) -> Token:
+        endpoint = await self._discovery.token_endpoint(request)
+        carried = await self._carried(request, credentials.client_id, endpoint)
+        headers, form = grants.encode(request, credentials, carried)
+        began = self._clock.now()
+        reply = await self._server.post(endpoint, headers, form, request.tls)
+        host = oauth.host_of(endpoint)
+        grant = oauth.judge(
+            reply,
+            host=host,
+            now=began,
+            types=grants.token_types(request),
+            of_others=grants.blaming_caller(request),
+        )
+        secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
+        life, labels = grant.life, request.labels | label("jti", grant.jti)
+        if request.subject is not None:
+            life = min(life, subjects.expiry(carried.subject) - began)
+            labels |= subjects.labels(carried.subject)
+        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels)
+        if token.freshness(self._clock.now()) is Freshness.STALE:
+            raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
+        return token
+
+    async def _carried(self, request: TokenRequest, client_id: str, endpoint: str) -> Carried:
+        """Read, or sign, what this request carries besides form and credentials."""
+        audience = request.assertion_audience or request.issuer or endpoint
+        proof, subject = "", ""
+        if request.client_auth == "private_key_jwt":
+            proof = await self._sign(request, grants.client_claims(client_id, audience))
+        elif request.client_auth == "client_assertion_file":
+            proof = (await self._secrets.read(SecretFile(request.assertion_file))).reveal()
+        if request.subject is not None:
+            subject = await self._present(request.subject)
+        elif request.assertion is not None:
+            subject = await self._sign(request, grants.grant_claims(request.assertion, client_id, audience))
+        actor = await self._present(request.actor) if request.actor is not None else ""
+        return Carried(proof, subject, actor)
+
+    async def _present(self, presented: Presented) -> str:
+        """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
+        assert not isinstance(presented.where, FromRequest)
+        token = (await self._secrets.read(presented.where)).reveal()
+        if subjects.expiry(token) <= self._clock.now():
+            where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
+            raise TokenUnavailable(f"the token in {where} has expired: nothing can be got for it", 0.0)
+        return token
+
+    async def _sign(self, request: TokenRequest, claims: Mapping[str, object]) -> str:
+        assert self._signer is not None
+        key = request.private_key
+        assert key is not None
+        read = self._secrets.read
+        certificate = await read(SecretFile(key.certificate_file)) if key.certificate_file else None
+        signing = SigningKey(
+            text=await read(key.where),
+            passphrase=await read(key.passphrase) if key.passphrase else None,
+            algorithm=key.algorithm,
+            kid=key.kid,
+            certificate=certificate.reveal() if certificate else "",
+        )
+        return await self._signer.sign(signing, claims, grants.ASSERTION_LIFE)
+
+    @contextmanager
+    def _failures_told(self, request: TokenRequest) -> Iterator[None]:
+        began = self._clock.now()
+        try:
+            yield
+        except (TokenRefused, TokenUnavailable) as error:
+            self._journal.tell(self._failure(request, error, began))
+            raise
+
+    def _failure(
+        self, request: TokenRequest, error: TokenRefused | TokenUnavailable, began: float
+    ) -> TokenFetchFailed:
+        return TokenFetchFailed(
+            token=request.name,
+            service=request.service,
+            tenant=request.tenant,
+            outcome="refused" if isinstance(error, TokenRefused) else "unavailable",
+            error=str(error),
+            duration_ms=(self._clock.now() - began) * 1000,
+            retry_after=error.retry_after if isinstance(error, TokenUnavailable) else 0.0,
+        )

@@ -1,0 +1,1 @@
+"""JWTs made and checked: the only home of PyJWT."""

@@ -1,0 +1,90 @@
+"""Whether a caller's token may be believed: its signature's algorithm and key, its issuer, audience and times.
+
+Only algorithms that the configuration names count, and only keys of their kind: a token cannot choose to be checked
+with `none`, or with a public key as if that were a shared secret (RFC 8725 sections 2.1 and 3.1).
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.core.errors import RequestRefused
+from sidecar.core.ports import Reply
+from sidecar.oauth.signing_keys import Algorithm, Verification
+from sidecar.oauth.unverified_jwt import number, unverified
+
+SKEW = 60.0
+"""Seconds by which the issuer's clock may be ahead of ours."""
+MAX_KEYS = 100
+
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "RS": {"kty": "RSA"},
+    "PS": {"kty": "RSA"},
+    "ES256": {"kty": "EC", "crv": "P-256"},
+    "ES384": {"kty": "EC", "crv": "P-384"},
+    "ES512": {"kty": "EC", "crv": "P-521"},
+    "EdDSA": {"kty": "OKP"},
+}
+Jwk = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """How a token says that it is signed."""
+
+    algorithm: Algorithm
+    kid: str | None
+
+    def fits(self, jwk: Jwk) -> bool:
+        """Tell whether the key can be the one: by its kind, by what it is for, and by its id where both have one."""
+        kind = _KINDS.get(self.algorithm) or _KINDS[self.algorithm[:2]]
+        return (
+            all(jwk.get(name) == value for name, value in kind.items())
+            and jwk.get("use") in (None, "sig")
+            and jwk.get("alg") in (None, self.algorithm)
+            and (self.kid is None or jwk.get("kid") in (None, self.kid))
+        )
+
+
+def signed(token: str, rule: Verification) -> Signed:
+    """Read the token's head (RFC 7515 section 4). Raises RequestRefused for an algorithm the rule does not name."""
+    encoded = token.partition(".")[0]
+    try:
+        head = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, RecursionError):
+        head = None
+    if not isinstance(head, dict) or "crit" in head:
+        raise RequestRefused(401, "the caller's token is no JWT that can be verified here")
+    for algorithm in rule.algorithms:
+        if head.get("alg") == algorithm:
+            kid = head.get("kid")
+            return Signed(algorithm, kid if isinstance(kid, str) else None)
+    raise RequestRefused(401, "the caller's token is signed by none of the algorithms that count here")
+
+
+def judge(token: str, rule: Verification, now: float) -> None:
+    """Raise RequestRefused when the claims of a token, whose signature is good, are not what they must be."""
+    claims = unverified(token)
+    if claims.get("iss") != rule.issuer:
+        raise RequestRefused(401, "the caller's token is of another issuer")
+    audience = claims.get("aud")
+    if rule.audience not in (audience if isinstance(audience, list) else [audience]):
+        raise RequestRefused(401, "the caller's token is for another audience")
+    expiry, start = number(claims.get("exp")), number(claims.get("nbf", 0))
+    if expiry is None or expiry <= now:
+        raise RequestRefused(401, "the caller's token has expired, or never does")
+    if start is None or start > now + SKEW:
+        raise RequestRefused(401, "the caller's token is not valid yet")
+
+
+def keys(reply: Reply) -> tuple[Jwk, ...] | None:
+    """Return the keys of a JWK set (RFC 7517 section 5), None for what is none."""
+    try:
+        document = json.loads(reply.body) if reply.status == 200 else None
+    except (ValueError, RecursionError):
+        document = None
+    found = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        return None
+    return tuple(each for each in found[:MAX_KEYS] if isinstance(each, dict))

@@ -1,0 +1,93 @@
+"""What we learn from a token that somebody else issued and we present: whose it is, and until when.
+
+A token that a request brings is looked at before anybody is asked about it: a request without one, with two, with
+something that cannot be one, or with one that has expired is answered 401. So is one whose token the authorization
+server does not accept.
+
+Read without verification, for the authorization server judges it: nothing here lets anybody in.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+
+from sidecar.core.errors import RequestRefused, TokenRefused
+from sidecar.core.labels import label
+from sidecar.oauth.request_form import TOKEN_TYPES, blaming_caller
+from sidecar.oauth.token import Labels, TokenRequest
+from sidecar.oauth.unverified_jwt import number, unverified
+
+MAX_LABELS = 64
+"""Labels taken from one token."""
+
+_FIELD = re.compile(rb"(?:(?i:bearer) +)?([A-Za-z0-9._~+/-]+=*)")
+_JWTS = frozenset({TOKEN_TYPES["jwt"], TOKEN_TYPES["id_token"]})
+_LABEL_OF = {
+    "sub": "user",
+    "email": "user",
+    "jti": "jti",
+    "teams": "team",
+    "groups": "team",
+    "roles": "role",
+}
+
+
+def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
+    """Return the token in a request's field, of the type `kind`. Raises RequestRefused (401) for what is none."""
+    name = header.decode()
+    found = _FIELD.fullmatch(field) if field is not None else None
+    if found is None:
+        what = "there is none" if field is None else "what is there is none, or more than one"
+        raise RequestRefused(401, f"this route wants a token of its caller's in {name}: {what}")
+    token = found[1].decode()
+    if kind in _JWTS and not unverified(token):
+        raise RequestRefused(401, f"the token in {name} is no JWT")
+    if expiry(token) <= now:
+        raise RequestRefused(401, f"the token in {name} has expired")
+    return token
+
+
+def blamed(request: TokenRequest, refusal: TokenRefused) -> RequestRefused | TokenRefused:
+    """Return what the client is told: that its own token is no good where that is why there is none (401)."""
+    if refusal.code not in blaming_caller(request):
+        return refusal
+    reason = f"the authorization server does not accept the token of this caller ({refusal.code})"
+    return RequestRefused(401, reason)
+
+
+def identity(token: str) -> str:
+    """Tell whose the token is: the same for each that one issuer gives one subject for one audience.
+
+    So a projected token that the kubelet rotates goes on naming the same cache entry, in every pod of a
+    deployment, while another deployment's names another one. An opaque token is nobody's but its own.
+    """
+    claims = unverified(token)
+    issuer, subject = claims.get("iss"), claims.get("sub")
+    named = isinstance(issuer, str) and isinstance(subject, str) and issuer and subject
+    whose = [issuer, subject, claims.get("aud")] if named else token
+    return hashlib.sha256(ascii(whose).encode()).hexdigest()
+
+
+def expiry(token: str) -> float:
+    """Tell when the token expires (epoch seconds); infinity where it does not say."""
+    moment = number(unverified(token).get("exp"))
+    return math.inf if moment is None else moment
+
+
+def labels(token: str) -> Labels:
+    """Tell by what a token that we get for this one can be selected: its user, its id, teams and roles."""
+    found: set[tuple[str, str]] = set()
+    for name, value in _values(token):
+        if len(found) < MAX_LABELS:
+            found |= label(name, value)
+    return frozenset(found)
+
+
+def _values(token: str) -> Iterator[tuple[str, str]]:
+    claims = unverified(token)
+    for claim, name in _LABEL_OF.items():
+        value = claims.get(claim)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str):
+                yield name, each

@@ -1,0 +1,205 @@
+"""What we ask of a token endpoint, and what we get.
+
+Times are epoch seconds of the injected `Clock`. A token is *fresh* until its leeway begins, *aging* until
+it expires, then *stale*: use it; use it and renew behind; do not use it.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from functools import cached_property
+from typing import Literal
+
+from sidecar.core.secret import Secret, SecretRef
+from sidecar.core.tls import Tls
+from sidecar.oauth.signing_keys import PrivateKey, Verification
+
+MAX_LEEWAY = 60.0
+"""Seconds before its expiry at which a long-lived token begins to age."""
+
+ClientAuth = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "client_assertion_file",
+    "tls_client_auth",
+    "none",
+]
+Grant = Literal["client_credentials", "token_exchange", "jwt_bearer"]
+FetchReason = Literal["cold", "aging", "refused", "warm_up"]
+"""Why a token is fetched; told to the journal."""
+Labels = frozenset[tuple[str, str]]
+"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles."""
+
+TokenOrigin = Literal["fetch", "store"]
+"""Where this pod had a token from."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromRequest:
+    """Each request to us brings it, in a header field that goes no further."""
+
+    header: bytes
+    """Lower case."""
+    verification: Verification | None = None
+    """None leaves it to the authorization server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A token that somebody else issued and that we present to get ours; read anew for each fetch."""
+
+    where: SecretRef | FromRequest
+    """`FromRequest` only in templates: a token is asked for once a request has brought it."""
+    identity: str
+    """Whose it is: with another's we would get another token. "" in templates."""
+    type: str
+    """A URI (RFC 8693 section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A JWT that we sign ourselves and present as our grant (RFC 7523)."""
+
+    issuer: str = ""
+    """"" for the client id."""
+    subject: str = ""
+    """"" for the client id."""
+    audience: str = ""
+    """"" for the audience of our other assertions."""
+    claims: tuple[tuple[str, str], ...] = ()
+    """What it says besides."""
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """Everything that decides which token we get. Requests that differ in any input have different keys."""
+
+    name: str
+    """The token's name in the configuration; labels logs and metrics."""
+    credentials: str
+    """The name of the credentials that authenticate us."""
+    service: str
+    """Validated id used in both cache keys; by default the credentials' name."""
+    token_endpoint: str = ""
+    issuer: str = ""
+    """Where there is no `token_endpoint`: whose metadata names it."""
+    tls: Tls = Tls()
+    client: str = ""
+    """What the configuration says the credentials are, or where: others of the same name are others."""
+    grant: Grant = "client_credentials"
+    client_auth: ClientAuth = "client_secret_basic"
+    scope: tuple[str, ...] = ()
+    audience: str = ""
+    resource: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    """What this authorization server wants besides."""
+    private_key: PrivateKey | None = None
+    """What signs our assertions."""
+    assertion_file: str = ""
+    """Where somebody else puts the assertions that authenticate us."""
+    assertion_audience: str = ""
+    """"" for the issuer, or the token endpoint where none is given."""
+    subject: Presented | None = None
+    actor: Presented | None = None
+    requested_token_type: str = ""
+    """A URI (RFC 8693 section 3), "" for the server's choice."""
+    assertion: Assertion | None = None
+    """What a jwt_bearer grant without a subject presents."""
+    tenant: str = ""
+    """Validated tenant id, "" where there is none."""
+
+    @cached_property
+    def key(self) -> str:
+        """The cache key: `tenant:{tenant}:m2m:{service}:token:{digest}`.
+
+        Every field but the name goes in, as Python literals, whose quotes keep neighbours apart.
+        """
+        inputs = [getattr(self, each.name) for each in fields(self) if each.name != "name"]
+        digest = hashlib.sha256(ascii(inputs).encode()).hexdigest()
+        owner = f"tenant:{self.tenant}:" if self.tenant else ""
+        return f"{owner}m2m:{self.service}:token:{digest}"
+
+    @cached_property
+    def brought(self) -> frozenset[bytes]:
+        """The header fields in which each request brings what we present; none where this is no template."""
+        presented = (self.subject, self.actor)
+        return frozenset(
+            each.where.header
+            for each in presented
+            if each is not None and isinstance(each.where, FromRequest)
+        )
+
+    @property
+    def of_caller(self) -> bool:
+        """Whether a request to us brought what this one presents: it stands for that caller alone."""
+        presented = (self.subject, self.actor)
+        return any(isinstance(each.where, Secret) for each in presented if each is not None)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether something that requests bring is to be verified first."""
+        return any(
+            each is not None and isinstance(each.where, FromRequest) and each.where.verification is not None
+            for each in (self.subject, self.actor)
+        )
+
+    @property
+    def labels(self) -> Labels:
+        """What every token of this request can be selected by."""
+        tenant = {("tenant", self.tenant)} if self.tenant else set()
+        return frozenset({("service", self.service), *tenant})
+
+
+class Freshness(Enum):
+    """See the head of this module."""
+
+    FRESH = "fresh"
+    AGING = "aging"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One bearer token and the moments that matter about it."""
+
+    secret: Secret
+    expires_at: float
+    fresh_until: float
+    fetch_began: float
+    """When the fetch that got it began: only a token fetched after a refused request was sent succeeds it."""
+    authorization: bytes = field(repr=False)
+    """The field value ready for the wire, `Bearer …`, built once."""
+    labels: Labels = frozenset()
+    source: TokenOrigin = "fetch"
+    generation: int = 0
+    """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the token in logs."""
+        return self.secret.fingerprint
+
+    def freshness(self, now: float) -> Freshness:
+        """Tell how usable the token is at `now`."""
+        if now < self.fresh_until:
+            return Freshness.FRESH
+        return Freshness.AGING if now < self.expires_at else Freshness.STALE
+
+
+def bearer(
+    secret: Secret, *, fetch_began: float, life: float, leeway: float, labels: Labels = frozenset()
+) -> Token:
+    """Make a token that lives `life` seconds from `fetch_began` and ages for the last `leeway` of them.
+
+    The leeway is at most a minute and half the life, so a short token is still worth caching.
+    """
+    expires_at = fetch_began + life
+    return Token(
+        secret=secret,
+        expires_at=expires_at,
+        fresh_until=expires_at - min(leeway, MAX_LEEWAY, max(life, 0.0) / 2),
+        fetch_began=fetch_began,
+        authorization=b"Bearer " + secret.reveal().encode("ascii"),
+        labels=labels,
+    )

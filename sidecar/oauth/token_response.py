@@ -1,0 +1,159 @@
+"""How a token endpoint's answer is judged (RFC 6749), without any I/O.
+
+`expires_in` as met in the wild:
+
+| value                                            | life of the token                              |
+| ------------------------------------------------ | ---------------------------------------------- |
+| a number, or a string of one (`"3600"`, `3.5e3`) | that many seconds                              |
+| absent, null, a bool, NaN, any other rubbish     | to the JWT's `exp` if it is one, else 300 s    |
+| more than a day, infinity                        | a day, then we ask again                       |
+| 0, negative, an `exp` in the past                | none: the token is refused as unusable         |
+
+`token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlsplit
+
+from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.ports import Reply
+from sidecar.oauth.unverified_jwt import number, unverified
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+INVALID_CLIENT = "invalid_client"
+DEFAULT_LIFE = 300.0
+"""Seconds, for a token that does not say how long it lives."""
+MAX_LIFE = 86_400.0
+MAX_RETRY_AFTER = 60.0
+"""Seconds; a server that asks for more is asked again earlier."""
+
+_OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+_FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
+_ERROR_CODE = re.compile(r"[a-z_]{1,64}")
+_BEARER = frozenset({"bearer"})
+_Members = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An access token as granted: its value, safe in a header field, and its life in seconds (maybe ≤ 0)."""
+
+    access_token: str
+    life: float
+    jti: str = ""
+    """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
+
+
+def host_of(url: str) -> str:
+    """Host and port of `url` for messages, without user information, path or query."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2]
+
+
+def judge(
+    reply: Reply,
+    *,
+    host: str,
+    now: float,
+    types: frozenset[str] = _BEARER,
+    of_others: frozenset[str] = frozenset(),
+) -> Grant:
+    """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
+
+    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
+    are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
+    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    """
+    members = _members(reply)
+    code = _error_code(members)
+    if reply.status in {408, 425, 429} or reply.status >= 500 or code in _OUTAGES:
+        raise TokenUnavailable(
+            f"token endpoint {host} answered {reply.status} {code}".rstrip(),
+            _retry_after(reply.retry_after, now),
+        )
+    if 300 <= reply.status < 400:
+        raise TokenRefused(
+            f"token endpoint {host} redirects ({reply.status}): configure its final address", ""
+        )
+    if reply.status == 401 and code not in of_others:
+        raise TokenRefused(
+            f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
+            INVALID_CLIENT,
+        )
+    if not 200 <= reply.status < 300 or (members is not None and "error" in members):
+        raise TokenRefused(f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code)
+    if members is None:
+        raise TokenUnavailable(
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
+        )
+    return _grant(members, host, now, types)
+
+
+def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
+    token_type = _either(members, "token_type", "tokenType")
+    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in types):
+        raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
+    value = _either(members, "access_token", "accessToken")
+    if not isinstance(value, str):
+        raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
+    if not _FIELD_SAFE.fullmatch(value):
+        raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
+    life = number(_either(members, "expires_in", "expiresIn"))
+    claims = unverified(value)
+    if life is None:
+        expiry = number(claims.get("exp"))
+        life = DEFAULT_LIFE if expiry is None else expiry - now
+    jti = claims.get("jti")
+    return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "")
+
+
+def _members(reply: Reply) -> _Members | None:
+    """The reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1)."""
+    media_type = reply.content_type.partition(";")[0].strip().lower()
+    try:
+        text = reply.body.decode()
+        if not text.strip():
+            return None
+        if media_type == FORM_TYPE or (not media_type.endswith("json") and not text.lstrip().startswith("{")):
+            return _unique(
+                parse_qsl(text.strip(), strict_parsing=True, keep_blank_values=True, max_num_fields=64)
+            )
+        parsed = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError("a parameter is given twice")
+        members[name] = value
+    return members
+
+
+def _either(members: _Members, snake: str, camel: str) -> object:
+    return members[snake] if snake in members else members.get(camel)
+
+
+def _error_code(members: _Members | None) -> str:
+    code = members.get("error") if members else None
+    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
+
+
+def _retry_after(value: str, now: float) -> float:
+    """Seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 when there is nothing to go by."""
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        seconds = float(value)
+    else:
+        try:
+            date = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+        except ValueError:
+            return 0.0
+        seconds = date.timestamp() - now
+    return max(0.0, min(seconds, MAX_RETRY_AFTER))

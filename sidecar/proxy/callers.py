@@ -1,0 +1,91 @@
+"""Requests that bring a token of their caller's: each caller gets a token request of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sidecar.core.lru import Lru, size
+from sidecar.core.origin import Route
+from sidecar.core.ports import Clock, Verifier
+from sidecar.core.secret import Secret, keyed_hash
+from sidecar.core.tenants import Tenants, claimed
+from sidecar.oauth import subject_token as subjects
+from sidecar.oauth.token import FromRequest, Presented, TokenRequest
+
+MAX_KNOWN = 4096
+"""Callers kept ready."""
+MAX_BYTES = 4 << 20
+"""What they take, with the tokens that they brought."""
+BELIEVED = 60.0
+"""Seconds until a token is verified again: its issuer may have withdrawn the key."""
+
+_Value = Callable[[bytes], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A caller's own route, made of `base`, which a reload replaces."""
+
+    base: Route
+    route: Route
+    until: float
+
+
+def _weight(known: _Known) -> int:
+    return size(known.route.token) if known.route.token is not None else 0
+
+
+class CallersByToken:
+    """Knows callers by a keyed hash of what they bring: that is all that any key is ever made of. Bounded."""
+
+    def __init__(self, clock: Clock, *, fingerprint_key: bytes) -> None:
+        """`fingerprint_key` is the fleet's, so that a caller is the same in every pod."""
+        self._clock = clock
+        self._key = fingerprint_key
+        self._known: Lru[_Known] = Lru(MAX_KNOWN, most=MAX_BYTES, weigh=_weight)
+        self._verifier: Verifier | None = None
+
+    def use(self, verifier: Verifier) -> None:
+        """Have this one verify what is to be verified; without one nothing may be."""
+        self._verifier = verifier
+
+    async def route(self, route: Route, value: _Value, tenants: Tenants | None) -> Route:
+        """See the port."""
+        template = route.token
+        assert template is not None
+        now = self._clock.now()
+        fields = [value(header) for header in sorted(template.brought)]
+        key = keyed_hash(self._key, ascii([route.name, template.tenant, fields]))
+        known = self._known.get(key)
+        if known is None or known.base is not route or now >= known.until:
+            known = await self._learn(route, template, value, tenants, now)
+            self._known.put(key, known)
+        return known.route
+
+    async def _learn(
+        self, route: Route, template: TokenRequest, value: _Value, tenants: Tenants | None, now: float
+    ) -> _Known:
+        subject, until = await self._filled(template.subject, value, now)
+        actor, also_until = await self._filled(template.actor, value, now)
+        if tenants is not None and tenants.claim:
+            assert subject is not None
+            assert isinstance(subject.where, Secret)  # the configuration sees to it, and that it was verified
+            named = claimed(subject.where.reveal(), tenants.claim)
+            template = tenants.route(route, template, named).token or template
+        own = replace(route, token=replace(template, subject=subject, actor=actor))
+        return _Known(route, own, min(until, also_until))
+
+    async def _filled(
+        self, presented: Presented | None, value: _Value, now: float
+    ) -> tuple[Presented | None, float]:
+        """Return what this request presents, and until when that can be presented."""
+        if presented is None or not isinstance(presented.where, FromRequest):
+            return presented, float("inf")
+        header = presented.where.header
+        token = subjects.brought(value(header), header, presented.type, now)
+        until = subjects.expiry(token)
+        if presented.where.verification is not None:
+            assert self._verifier is not None
+            await self._verifier.verify(token, presented.where.verification)
+            until = min(until, now + BELIEVED)
+        filled = replace(presented, where=Secret(token), identity=keyed_hash(self._key, token))
+        return filled, until

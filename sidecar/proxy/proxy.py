@@ -1,0 +1,331 @@
+"""The story of a request: match, token, send, and if the token is refused, renew and send once more; relay.
+
+Rule 1. Nothing goes upstream without the route's token; no token, no request.
+Rule 2. A request is sent twice at most, the second time with another token and the same bytes.
+Rule 3. Nothing is sent again once a byte of the answer has gone to the client, or when the body is too big
+        to have been kept.
+Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
+Rule 5. An answer that breaks off is broken off for the client too.
+
+The 401 is the truth: nothing else says that a token is dead.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from sidecar.core.cross_site import guard
+from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
+from sidecar.core.origin import Route
+from sidecar.core.ports import Callers, Clock, Journal, Tokens
+from sidecar.core.problem import Problem, render
+from sidecar.core.tenants import Tenants, split_path
+from sidecar.http1.message import Request, Response
+from sidecar.http1.pool import Pool
+from sidecar.http1.relay import Relay
+from sidecar.http1.request_body import ReplayBudget
+from sidecar.http1.server import ClientConnection
+from sidecar.oauth.subject_token import blamed
+from sidecar.oauth.token import Token, TokenRequest
+from sidecar.proxy.challenge import Verdict, bearer_error, judge, parse
+from sidecar.proxy.request_ids import request_id, trace_id
+from sidecar.proxy.router import Router, upstream_target
+from sidecar.proxy.target import split
+from sidecar.telemetry.events import Failed, Outcome, Refused, Resent
+from sidecar.telemetry.request_record import RequestRecord, Send, Source
+from sidecar.telemetry.tracing import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a reload replaces as a whole."""
+
+    router: Router
+    pools: Mapping[str, Pool]
+    """The connections each route leads to, by its name."""
+    tenants: Tenants | None = None
+    """None where nobody names any."""
+
+    def match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
+        """Return the request's route, with its tenant's token, and what its upstream is asked for.
+
+        A tenant that the caller's token names is known later, when that has been verified.
+        Raises RequestRefused.
+        """
+        target = split(request.target)
+        record.path = target.path.decode()
+        router = self.router
+        host = router.admit(request.host)
+        if target.authority:
+            host = router.admit(target.authority)
+        notes = request.notes
+        if b"origin" in notes or b"sec-fetch-site" in notes:
+            guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
+        tenants = self.tenants
+        named = None
+        if tenants is not None and tenants.path:
+            named, path = split_path(target.path)
+            target = target._replace(path=path)
+        route = router.match(host, target.path)
+        if route is None:
+            raise RequestRefused(404, f"no route matches {record.path}")
+        record.route = route.name
+        if tenants is not None and route.token is not None and not tenants.claim:
+            named = request.value(tenants.header) if tenants.header else named
+            route = tenants.route(route, route.token, named)
+        return route, upstream_target(route, target)
+
+
+class Proxy:
+    """Serves clients."""
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        tokens: Tokens,
+        callers: Callers,
+        journal: Journal,
+        clock: Clock,
+        budget: ReplayBudget,
+        instance: str,
+        tracer: Tracer | None = None,
+    ) -> None:
+        """`instance` begins the ids of requests that bring none of their own. Nothing is traced without a `tracer`."""
+        self.table = table
+        self.draining = False
+        """Whether answers end their connections."""
+        self._tokens = tokens
+        self._callers = callers
+        self._journal = journal
+        self._clock = clock
+        self._budget = budget
+        self._instance = instance
+        self._tracer = tracer
+        self._count = 0
+        self._behind: set[asyncio.Task[Token]] = set()
+
+    async def serve(self, client: ClientConnection) -> None:
+        """Tell the story of each request of one client."""
+        try:
+            while (request := await client.next_request()) is not None:
+                record = self._record(request)
+                relay = Relay(client, request, self._budget, self._clock, record.trace)
+                try:
+                    reusable = await self._answer(relay, record)
+                except asyncio.CancelledError:
+                    record.error = "drained" if client.dismissed else "client_gone"
+                    raise
+                except Exception as error:  # noqa: BLE001  one request's bug must not take the others down
+                    reusable = self._fail(error, relay, record)
+                finally:
+                    record.bytes_in, record.bytes_out = relay.end()
+                    record.upstream_seconds = relay.upstream_seconds
+                    record.upstream_status = relay.upstream_status
+                    record.sent_at = relay.sent_at
+                    self._finish(record)
+                if not reusable:
+                    break
+        except RequestRefused as refusal:  # no request could be made of what came
+            record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
+            problem = _tell(refusal, record)
+            client.write(_head(problem, close=True) + problem.body)
+            self._finish(record)
+        finally:
+            client.finish()
+
+    def _record(self, request: Request) -> RequestRecord:
+        notes = request.notes
+        known = request_id(notes[b"x-request-id"]) if b"x-request-id" in notes else ""
+        record = RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), "")
+        if self._tracer is not None:
+            record.trace = trace = self._tracer.begin(notes)
+            record.trace_id = trace.trace_id.decode()
+        elif b"traceparent" in notes:
+            record.trace_id = trace_id(notes[b"traceparent"])
+        return record
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"{self._instance}-{self._count}"
+
+    def _finish(self, record: RequestRecord) -> None:
+        record.finished = self._clock.now()
+        self._journal.request_finished(record)
+
+    def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
+        """Answer one request within its route's time; whether the connection can carry another."""
+        route, target = self.table.match(relay.request, record)
+        story = self._story(route, target, relay, record)
+        return self._within(route.total_timeout, story) if route.total_timeout else story
+
+    async def _within(self, seconds: float, story: Awaitable[bool]) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await story
+        except TimeoutError:
+            raise UpstreamTimeout(f"the exchange took longer than {seconds:g} s") from None
+
+    async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
+        pool = self.table.pools[route.name]
+        relay.hidden = route.hidden
+        if route.token is not None and route.token.brought:
+            record.tenant = route.token.tenant
+            route = await self._callers.route(route, relay.request.value, self.table.tenants)
+        wanted = route.token
+        token = None
+        if wanted is not None:
+            record.tenant = wanted.tenant
+            token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
+            _note(record, token, "memory" if record.token == "none" else token.source)
+        record.attempts = 1
+        if not relay.reach(pool, target):
+            await relay.connect()
+            token = await self._still_good(wanted, token, record)
+        answer = await relay.send(token, route.idle_timeout)
+
+        if wanted is not None and token is not None and answer.status in route.refused_statuses:
+            successor = await self._successor(route, token, answer, relay, record)
+            if successor is not None:
+                record.first = Send(relay.sent_at, relay.upstream_seconds, answer.status)
+                relay.drop()
+                record.attempts = 2
+                _note(record, successor, successor.source)
+                try:
+                    if not relay.reach(pool, target):
+                        await relay.connect()
+                    answer = await relay.send(successor, route.idle_timeout)
+                except SidecarError:
+                    self._tell_second(route, successor, record, "failed")
+                    raise
+                self._report_second(route, successor, answer, record)
+
+        record.status = answer.status
+        close = self.draining or relay.must_close()
+        if relay.answer_at_once(answer, close=close):
+            return not close
+        if answer.status == 101:
+            await relay.tunnel(answer)
+            return False
+        return await relay.stream_answer(answer, close=close) and not close
+
+    async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
+        record.token = "fetch"
+        try:
+            with self._noted(record):
+                return await self._tokens.token(wanted)
+        except TokenRefused as refusal:
+            raise blamed(wanted, refusal) from None
+
+    def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
+        """Note in the request's trace that it waits for a token."""
+        return nullcontext() if record.trace is None else record.trace.waiting(self._clock.now)
+
+    async def _still_good(
+        self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord
+    ) -> Token | None:
+        """Return the token to send now that a connection is open: while that took its time, this one may have died."""
+        if wanted is None:
+            return None
+        latest = self._tokens.peek(wanted, self._clock.now()) or await self._wait_for_token(wanted, record)
+        if latest is not token:
+            _note(record, latest, latest.source)
+        return latest
+
+    # Refused
+
+    async def _successor(
+        self, route: Route, refused: Token, answer: Response, relay: Relay, record: RequestRecord
+    ) -> Token | None:
+        """Return the token to send the request with once more, or None to relay the refusal."""
+        challenges = parse(answer.values(b"www-authenticate"))
+        statuses = route.refused_statuses
+        verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
+        wanted = route.token
+        if verdict is Verdict.RELAY or wanted is None:
+            return None
+        cooling = self._tokens.cooling(wanted, self._clock.now())
+        self._journal.tell(
+            Refused(
+                request_id=record.request_id,
+                route=route.name,
+                tenant=wanted.tenant,
+                fp=refused.fingerprint,
+                status=answer.status,
+                error=bearer_error(challenges),
+                decision="cooling" if cooling else "renew",
+            )
+        )
+        if cooling:
+            return None
+        if not relay.hold_body():
+            self._renew_behind(wanted, refused, relay.sent_at)
+            return None
+        try:
+            with self._noted(record):
+                return await self._tokens.renew(wanted, refused, relay.sent_at)
+        except (TokenUnavailable, TokenRefused):
+            self._tell_second(route, refused, record, "failed")
+            return None
+
+    def _renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
+        """Renew for the requests to come; this one cannot be sent again."""
+        renewal = asyncio.get_running_loop().create_task(self._tokens.renew(wanted, refused, sent_at))
+        self._behind.add(renewal)
+        renewal.add_done_callback(self._renewed)
+
+    def _renewed(self, renewal: asyncio.Task[Token]) -> None:
+        self._behind.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # whatever it was has been told to the journal where it happened
+
+    def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
+        assert route.token is not None
+        if answer.status in route.refused_statuses:
+            self._tokens.cool_down(route.token, token)
+            self._tell_second(route, token, record, "refused")
+        else:
+            self._tokens.healed(route.token)
+            self._tell_second(route, token, record, "healed")
+
+    def _tell_second(self, route: Route, token: Token, record: RequestRecord, outcome: Outcome) -> None:
+        self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))
+
+    # Failed
+
+    def _fail(self, error: Exception, relay: Relay, record: RequestRecord) -> bool:
+        """Answer with a problem of our own, or break off an answer that has begun."""
+        if not isinstance(error, SidecarError):
+            self._journal.tell(Failed.of("exchange", error))
+        if relay.begun:
+            record.error = render(error, record.request_id).word
+            relay.cut()
+            return False
+        # Whoever sent what we refuse may have meant what follows it differently, too: no more of that connection.
+        close = isinstance(error, RequestRefused) or self.draining or relay.must_close()
+        problem = _tell(error, record)
+        relay.answer_ourselves(_head(problem, close=close), problem.body)
+        return not close
+
+
+def _note(record: RequestRecord, token: Token, source: Source) -> None:
+    record.fp = token.fingerprint
+    record.token = source
+
+
+def _tell(error: Exception, record: RequestRecord) -> Problem:
+    problem = render(error, record.request_id)
+    record.status = problem.status
+    record.error = problem.word
+    return problem
+
+
+def _head(problem: Problem, *, close: bool) -> bytes:
+    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
+    lines += [b"%b: %b" % field for field in problem.fields]
+    lines.append(b"Content-Length: %d" % len(problem.body))
+    if close:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,0 +1,97 @@
+"""Which requests are let in, which route they take, and what the upstream is asked for.
+
+A page in a browser can make any name lead to a loopback address (DNS rebinding), but not change what the
+browser writes into Host. So over TCP only hosts that are ours are let in: loopback names and literals,
+the listen address, and the hosts routes are configured for. A Unix socket is out of a browser's reach.
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+
+from sidecar.core.addresses import UnixAddress, is_loopback
+from sidecar.core.addresses import listen as read_listen
+from sidecar.core.errors import RequestRefused
+from sidecar.core.origin import Route
+from sidecar.proxy.target import Target
+
+_HOST = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,255}))(?::([0-9]{0,5}))?"
+)
+_USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class Router:
+    """The routes of one configuration."""
+
+    def __init__(self, routes: Iterable[Route], listen: str) -> None:
+        """`listen` is the listen address as configured or bound. Raises ValueError when it is malformed."""
+        address = read_listen(listen)
+        routes = tuple(routes)
+        own = {route.host for route in routes if route.host}
+        port = b""
+        self._any_host_is_ours = isinstance(address, UnixAddress)
+        if not isinstance(address, UnixAddress):
+            own.add(address.host)
+            port = b":%d" % address.port
+        self._own = frozenset(own)
+        self._usual = {_written(host) + end: host for host in own.union(_USUAL_HOSTS) for end in (b"", port)}
+        self._of_any_host = _by_prefix(routes, "")
+        self._of_host = {host: _by_prefix(routes, host) + self._of_any_host for host in own}
+
+    def admit(self, host: bytes) -> str:
+        """Return the host a Host field (or absolute-form's authority) names: lower case, no port or brackets.
+
+        Raises RequestRefused: 400 when it is not a valid uri-host with optional port (RFC 9110 section 7.2),
+        421 when it is none of ours.
+        """
+        usual = self._usual.get(host)
+        if usual is not None:
+            return usual
+        name = _host(host)
+        if self._any_host_is_ours or name in self._own or is_loopback(name):
+            return name
+        raise RequestRefused(
+            421, "this sidecar does not serve that Host: use localhost, the listen address or a route's host"
+        )
+
+    def match(self, host: str, path: bytes) -> Route | None:
+        """Return the route for a request: its host's own first, then any host's, by the longest prefix."""
+        for prefix, route in self._of_host.get(host, self._of_any_host):
+            if path.startswith(prefix) and _on_bound(path, prefix):
+                return route
+        return None
+
+
+def upstream_target(route: Route, target: Target) -> bytes:
+    """Return the origin-form to send: the upstream's base path, what is left of the path, the query."""
+    path = target.path
+    if route.strip_prefix and route.prefix != "/":
+        path = path[len(route.prefix) :]
+    return (route.base_path.encode() + path or b"/") + target.query
+
+
+def _on_bound(path: bytes, prefix: bytes) -> bool:
+    length = len(prefix)
+    return length == 1 or len(path) == length or path[length] == 0x2F
+
+
+def _by_prefix(routes: Iterable[Route], host: str) -> tuple[tuple[bytes, Route], ...]:
+    found = [(route.prefix.encode(), route) for route in routes if route.host == host]
+    return tuple(sorted(found, key=lambda pair: len(pair[0]), reverse=True))
+
+
+def _written(host: str) -> bytes:
+    return f"[{host}]".encode() if ":" in host else host.encode()
+
+
+def _host(text: bytes) -> str:
+    found = _HOST.fullmatch(text)
+    if found is None or int(found[3] or 0) > 65535:
+        raise RequestRefused(400, "Host must be one host name or address with an optional port")
+    if found[1] is None:
+        return found[2].decode().lower().removesuffix(".")
+    try:
+        return str(IPv6Address(found[1].decode()))
+    except ValueError:
+        raise RequestRefused(400, "Host holds brackets without an IPv6 address in them") from None

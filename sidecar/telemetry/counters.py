@@ -1,0 +1,224 @@
+"""What is counted, as plain integers; whoever exports it reads them when asked."""
+
+from collections.abc import Iterable, Iterator
+from typing import get_args
+
+from sidecar.core.origin import Route
+from sidecar.core.tenants import TenantRule
+from sidecar.telemetry import instruments
+from sidecar.telemetry.events import (
+    BustApplied,
+    BustHeard,
+    BustKind,
+    BustRejected,
+    BustSent,
+    CoolingDown,
+    Event,
+    Failed,
+    OutOfDescriptors,
+    Refused,
+    Rejection,
+    Reloaded,
+    ReloadFailed,
+    Resent,
+    SecretFault,
+    SecretRead,
+    SecretUnread,
+    TokenFetched,
+    TokenFetchFailed,
+)
+from sidecar.telemetry.histogram import Histogram
+from sidecar.telemetry.instruments import ExportReadings, Family, FleetReadings, Instrument, Readings
+from sidecar.telemetry.request_counters import RequestMetrics
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.tenant_labels import TenantLabels
+
+_Labels = tuple[str, ...]
+_BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.FETCH_ERRORS: (("refused",), ("unavailable",)),
+    instruments.BUSTS: ((),),
+    instruments.COOL_DOWNS: ((),),
+}
+_BY_ROUTE: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.REFUSALS: (("renew",), ("cooling",)),
+    instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
+}
+_FIXED: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.SECRET_READS: (("ok",), *((fault,) for fault in get_args(SecretFault))),
+    instruments.RELOADS: (("ok",), ("failed",)),
+    instruments.BUGS: ((),),
+    instruments.NO_DESCRIPTORS: ((),),
+}
+_OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
+    instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
+    instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
+}
+
+
+class Metrics:
+    """The journal's counting half."""
+
+    def __init__(self, version: str, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
+        self._version = version
+        self._tenants = TenantLabels()
+        self._requests = RequestMetrics(self._tenants)
+        self._fetches: dict[tuple[str, str], Histogram] = {}
+        self._bus_lag = Histogram()
+        self._loop_lag = Histogram()
+        fixed = {**_FIXED, **_OF_THE_FLEET}
+        self._counts: dict[Instrument, dict[_Labels, int]] = {
+            **{instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)},
+            **{instrument: dict.fromkeys(labels, 0) for instrument, labels in fixed.items()},
+        }
+        self.configure(routes, tenants)
+
+    def configure(self, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
+        """Give what is configured its series, at 0; forget those of what no longer is."""
+        routes = tuple(routes)
+        self._tenants.configure(tenants)
+        tokens = {route.token.name: route.token for route in routes if route.token}
+        pairs = [
+            (name, tenant)
+            for name, token in tokens.items()
+            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(token.tenant),))
+        ]
+        self._requests.configure(routes, pairs)
+        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
+        for pair in pairs:
+            self._fetches.setdefault(pair, Histogram())
+        for instrument, outcomes in _BY_TOKEN.items():
+            self._keep(instrument, set(tokens), [(*pair, *outcome) for pair in pairs for outcome in outcomes])
+        healing = {route.name for route in routes if route.token}
+        for instrument, outcomes in _BY_ROUTE.items():
+            self._keep(instrument, healing, [(name, *outcome) for name in healing for outcome in outcomes])
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Count one request."""
+        self._requests.request_finished(record)
+
+    def loop_was_late(self, seconds: float) -> None:
+        """Count by how much the event loop was late."""
+        self._loop_lag.observe(seconds)
+
+    def tell(self, event: Event) -> None:
+        """Count the event, if it is one that is counted."""
+        match event:
+            case TokenFetched() | TokenFetchFailed():
+                self._fetched(event)
+            case BustSent():
+                self._count(instruments.BUSTS, event.token, self._tenants.label(event.tenant))
+            case CoolingDown():
+                self._count(instruments.COOL_DOWNS, event.token, self._tenants.label(event.tenant))
+            case Refused():
+                self._count(instruments.REFUSALS, event.route, event.decision)
+            case Resent():
+                self._count(instruments.RESENDS, event.route, event.outcome)
+            case BustHeard():
+                self._bus_lag.observe(event.lag_ms / 1000)
+            case _:
+                self._count_plain(event)
+
+    def families(self, readings: Readings) -> tuple[Family, ...]:
+        """Read everything, at one moment."""
+        fleet = readings.fleet
+        return (
+            *self._requests.families(("memory", "store") if fleet else ("memory",)),
+            *self._of_events(),
+            *(self._of_fleet(fleet) if fleet else ()),
+            *(_of_exports(readings.exports) if readings.exports else ()),
+            *self._of_process(readings),
+        )
+
+    def of_requests(self) -> Iterable[Family]:
+        """Read only how long requests took, and their upstreams."""
+        return self._requests.of_durations()
+
+    def _count_plain(self, event: Event) -> None:
+        """Count what has nothing to do with any one route or token."""
+        match event:
+            case SecretRead():
+                self._count(instruments.SECRET_READS, "ok")
+            case SecretUnread():
+                self._count(instruments.SECRET_READS, event.reason)
+            case BustApplied():
+                self._count(instruments.BUSTS_APPLIED, event.kind)
+            case BustRejected():
+                self._count(instruments.BUSTS_REJECTED, event.reason)
+            case Reloaded():
+                self._count(instruments.RELOADS, "ok")
+            case ReloadFailed():
+                self._count(instruments.RELOADS, "failed")
+            case Failed():
+                self._count(instruments.BUGS)
+            case OutOfDescriptors():
+                self._count(instruments.NO_DESCRIPTORS)
+
+    def _keep(self, instrument: Instrument, names: set[str], keys: list[_Labels]) -> None:
+        """Keep the counts whose first label is one of these names; give the others of `keys` a 0."""
+        kept = {key: count for key, count in self._counts[instrument].items() if key[0] in names}
+        self._counts[instrument] = {**dict.fromkeys(keys, 0), **kept}
+
+    def _fetched(self, event: TokenFetched | TokenFetchFailed) -> None:
+        pair = (event.token, self._tenants.label(event.tenant))
+        self._fetches.setdefault(pair, Histogram()).observe(event.duration_ms / 1000)
+        if isinstance(event, TokenFetchFailed):
+            self._count(instruments.FETCH_ERRORS, *pair, event.outcome)
+
+    def _count(self, instrument: Instrument, *labels: str) -> None:
+        counts = self._counts[instrument]
+        counts[labels] = counts.get(labels, 0) + 1
+
+    def _of_events(self) -> Iterator[Family]:
+        yield Family(
+            instruments.FETCH_DURATION, tuple((pair, took.read()) for pair, took in self._fetches.items())
+        )
+        for instrument in (*_BY_TOKEN, *_BY_ROUTE, *_FIXED):
+            yield Family(instrument, tuple(self._counts[instrument].items()))
+
+    def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
+        for instrument in _OF_THE_FLEET:
+            yield Family(instrument, tuple(self._counts[instrument].items()))
+        yield Family(instruments.STORE_OPERATIONS, tuple(readings.store_operations.items()))
+        yield Family(instruments.LEASES, tuple(((how,), count) for how, count in readings.leases.items()))
+        yield _one(instruments.STORE_UP, int(readings.store_up))
+        yield _one(instruments.BUS_UP, int(readings.bus_up))
+        yield Family(instruments.BUS_LAG, (((), self._bus_lag.read()),))
+
+    def _of_process(self, readings: Readings) -> Iterator[Family]:
+        yield Family(instruments.EXPIRY, self._expiries(readings))
+        yield _one(instruments.ACTIVE, readings.requests_in_flight)
+        yield _one(instruments.CONNECTIONS, readings.connections_open)
+        yield from _of_pools(readings)
+        yield Family(instruments.LOOP_LAG, (((), self._loop_lag.read()),))
+        yield _one(instruments.TASKS, readings.tasks)
+        yield _one(instruments.DROPPED, readings.log_lines_dropped)
+        yield Family(instruments.BUILD, (((self._version,), 1),))
+
+    def _expiries(self, readings: Readings) -> tuple[tuple[_Labels, float], ...]:
+        soonest: dict[_Labels, float] = {}
+        for (token, tenant), seconds in readings.token_expires_in.items():
+            labels = (token, self._tenants.label(tenant))
+            soonest[labels] = min(seconds, soonest.get(labels, seconds))
+        return tuple(soonest.items())
+
+
+def _one(instrument: Instrument, value: float) -> Family:
+    return Family(instrument, (((), value),))
+
+
+def _of_pools(readings: Readings) -> Iterator[Family]:
+    pools = [((host, str(port)), pool) for (host, port), pool in readings.pools.items()]
+    yield Family(
+        instruments.UPSTREAM_CONNECTIONS,
+        tuple(
+            ((*address, state), count)
+            for address, pool in pools
+            for state, count in (("active", pool.active), ("idle", pool.idle))
+        ),
+    )
+    yield Family(instruments.UPSTREAM_WAITING, tuple((address, pool.waiting) for address, pool in pools))
+
+
+def _of_exports(readings: ExportReadings) -> Iterator[Family]:
+    yield Family(instruments.EXPORTS, tuple(readings.exports.items()))
+    yield _one(instruments.SPANS_DROPPED, readings.spans_dropped)

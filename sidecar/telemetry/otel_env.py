@@ -1,0 +1,168 @@
+"""OpenTelemetry's standard variables, as far as they are ours to read; the exporter reads its own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isnan, nan
+from typing import get_args
+
+from sidecar.telemetry.events import Signal
+from sidecar.telemetry.trace_context import Sampler, SamplerName
+
+PROTOCOL = "http/protobuf"
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+_OF_SIGNAL = {
+    "metrics": (
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    ),
+    "traces": (
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    ),
+}
+_VARIABLE = re.compile("OTEL_[A-Z_]+")
+_NUMBER = re.compile("[0-9]{1,10}")
+_DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A variable whose value is not used, and why."""
+
+    variable: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """How spans are sent."""
+
+    queue: int
+    """Spans that may wait; more are dropped."""
+    size: int
+    """Spans in one request."""
+    delay_ms: int
+    """How long they wait for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtelSettings:
+    """What is exported."""
+
+    signals: frozenset[Signal]
+    """Empty: nothing is."""
+    interval: float
+    """Seconds between two exports of metrics."""
+    sampler: Sampler
+    batches: Batches
+    ignored: tuple[Ignored, ...]
+
+
+@dataclass(slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+    ignored: list[Ignored] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        """Return the value; an empty variable is as good as none."""
+        return self.environ.get(name, "").strip()
+
+    def positive(self, name: str, default: int, most: int = 2**31) -> int:
+        text = self.text(name)
+        if not text or (_NUMBER.fullmatch(text) and 1 <= int(text) <= most):
+            return int(text or default)
+        self.ignore(name, f"must be a whole number from 1 to {most}: {default} is taken")
+        return default
+
+    def number(self, name: str, default: float) -> float:
+        """Return NaN for what is none."""
+        try:
+            return float(self.text(name) or default)
+        except ValueError:
+            return nan
+
+    @property
+    def disabled(self) -> bool:
+        return self.text("OTEL_SDK_DISABLED").lower() == "true"
+
+    def ignore(self, name: str, reason: str) -> None:
+        self.ignored.append(Ignored(name, reason))
+
+
+def read_otel(environ: Mapping[str, str]) -> OtelSettings:
+    """Read the variables. As the specification wants, one that cannot be used is ignored, and told of."""
+    reader = _Reader(environ)
+    signals: set[Signal] = {signal for signal in get_args(Signal) if _is_on(reader, signal)}
+    _look_at_the_exporters_own(reader)
+    queue = reader.positive("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 65_536)
+    return OtelSettings(
+        signals=frozenset(signals),
+        interval=reader.positive("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000,
+        sampler=_sampler(reader),
+        batches=Batches(
+            queue=queue,
+            size=min(queue, reader.positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
+            delay_ms=reader.positive("OTEL_BSP_SCHEDULE_DELAY", 5000),
+        ),
+        ignored=tuple(reader.ignored) if _asked(reader) else (),
+    )
+
+
+def unusable(error: Exception) -> Ignored:
+    """Say which variable the library stumbled over, as far as it names one; never what is in it."""
+    named = _VARIABLE.search(str(error))
+    why = f"OpenTelemetry's library cannot use it ({type(error).__name__}): nothing is exported"
+    return Ignored(named[0] if named is not None else "OTEL_*", why)
+
+
+def _asked(reader: _Reader) -> bool:
+    """Tell whether somebody wants anything exported at all."""
+    endpoints = (_ENDPOINT, *(endpoint for _, endpoint, _ in _OF_SIGNAL.values()))
+    return not reader.disabled and any(map(reader.text, endpoints))
+
+
+def _is_on(reader: _Reader, signal: Signal) -> bool:
+    exporter, endpoint, protocol = _OF_SIGNAL[signal]
+    if reader.disabled or not (reader.text(endpoint) or reader.text(_ENDPOINT)):
+        return False
+    chosen = reader.text(exporter) or "otlp"
+    if chosen != "otlp":
+        if chosen != "none":
+            reader.ignore(exporter, f"only otlp and none are known here: no {signal} are exported")
+        return False
+    spoken = protocol if reader.text(protocol) else _PROTOCOL
+    if reader.text(spoken) not in ("", PROTOCOL):
+        reader.ignore(spoken, f"only {PROTOCOL} is spoken here, and the endpoint must speak it")
+    return True
+
+
+def _look_at_the_exporters_own(reader: _Reader) -> None:
+    """Tell of those for which it takes its default without a word."""
+    for of in ("OTLP_", "OTLP_METRICS_", "OTLP_TRACES_"):
+        timeout, compression = f"OTEL_EXPORTER_{of}TIMEOUT", f"OTEL_EXPORTER_{of}COMPRESSION"
+        if isnan(reader.number(timeout, 10.0)):
+            reader.ignore(timeout, "must be a number of seconds: 10 is taken")
+        if reader.text(compression).lower() not in ("", "none", "gzip", "deflate"):
+            reader.ignore(compression, "must be gzip, deflate or none: none is taken")
+
+
+def _sampler(reader: _Reader) -> Sampler:
+    name = reader.text("OTEL_TRACES_SAMPLER").lower() or _DEFAULT_SAMPLER
+    known: tuple[SamplerName, ...] = get_args(SamplerName)
+    chosen = next((each for each in known if each == name), None)
+    if chosen is None:
+        reader.ignore("OTEL_TRACES_SAMPLER", f"no such sampler: {_DEFAULT_SAMPLER} is taken")
+        return Sampler(_DEFAULT_SAMPLER)
+    return Sampler(chosen, _ratio(reader) if chosen.endswith("ratio") else 1.0)
+
+
+def _ratio(reader: _Reader) -> float:
+    ratio = reader.number("OTEL_TRACES_SAMPLER_ARG", 1.0)
+    if 0.0 <= ratio <= 1.0:
+        return ratio
+    reader.ignore("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1: 1 is taken")
+    return 1.0

@@ -1,0 +1,60 @@
+"""What happened of late, for whoever opens the page at night: events, and since when they go on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.core.lru import Lru
+from sidecar.core.ports import Clock
+from sidecar.telemetry.events import Event, SecretRead, TokenFetched
+
+LENGTH = 200
+"""Entries kept."""
+APART = 60.0
+"""Seconds of silence after which the same thing happens anew."""
+_ROUTINE = (SecretRead, TokenFetched)
+_DIFFERS = frozenset({"request_id", "duration_ms", "retry_after", "seconds", "evicted", "connections"})
+"""Fields in which two events that are the same thing to people may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that happened `count` times from `first` to `last`; `event` is the last."""
+
+    event: Event
+    first: float
+    last: float
+    count: int = 1
+
+
+class Timeline:
+    """Listens to the journal. The same thing again is one entry that counts, so that a flood hides nothing else."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: Lru[Happened] = Lru(LENGTH)
+        self._going_on: Lru[str] = Lru(LENGTH)
+        self._number = 0
+
+    def tell(self, event: Event) -> None:
+        """Keep the event, unless it is everyday business."""
+        if isinstance(event, _ROUTINE) or event.level == "debug":
+            return
+        now = self._clock.now()
+        what = _identity(event)
+        place = self._going_on.get(what) or ""
+        known = self._entries.get(place)
+        if known is None or now - known.last > APART:
+            self._number += 1
+            place = str(self._number)
+            self._going_on.put(what, place)
+            self._entries.put(place, Happened(event, now, now))
+        else:
+            self._entries.put(place, Happened(event, known.first, now, known.count + 1))
+
+    def __iter__(self) -> Iterator[Happened]:
+        """What happened last comes first."""
+        return reversed(self._entries)
+
+
+def _identity(event: Event) -> str:
+    return repr((event.name, [value for name, value in event.values().items() if name not in _DIFFERS]))

@@ -1,0 +1,170 @@
+"""What is counted of each request.
+
+One costs a dict look-up or two and two bisections. Label values come from the configuration or from short fixed
+lists, never from strangers: a method we do not know counts as `_OTHER`, and statuses fall back to their class once
+there are very many series.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from sidecar.core.origin import Route
+from sidecar.telemetry import instruments
+from sidecar.telemetry.histogram import Histogram
+from sidecar.telemetry.instruments import Family
+from sidecar.telemetry.methods import METHODS, OTHER
+from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.tenant_labels import TenantLabels
+
+MOST_SERIES = 2000
+"""Series of request durations kept apart by method, status and error."""
+
+_FORESEEN = ("GET", 200, "")
+"""Of every route there is this series from the start."""
+
+_Key = tuple[str, str, int, str]
+"""Route, method, status (0 for none) and our word for the error."""
+Pairs = Iterable[tuple[str, str]]
+"""Names of tokens and their tenants' labels."""
+
+
+class _Lookups:
+    """How often a token was, and was not, in memory; and how often the store had it then."""
+
+    __slots__ = ("hits", "misses", "stored")
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.stored = 0
+
+
+class _Cell:
+    """The requests of one route, method, status and error; and where those are counted that wanted a token."""
+
+    __slots__ = ("client", "lookups", "server")
+
+    def __init__(self, lookups: dict[str, _Lookups]) -> None:
+        self.server = Histogram()
+        self.client = Histogram()
+        self.lookups = lookups
+        """By tenant."""
+
+
+class RequestMetrics:
+    """Durations, and where tokens came from."""
+
+    def __init__(self, tenants: TenantLabels) -> None:
+        self._tenants = tenants
+        self._routes: dict[str, Route] = {}
+        self._cells: dict[_Key, _Cell] = {}
+        self._lookups: dict[str, dict[str, _Lookups]] = {}
+
+    def configure(self, routes: Iterable[Route], pairs: Pairs) -> None:
+        """Give what is configured its series, at 0; forget those of what no longer is."""
+        self._routes = {route.name: route for route in routes}
+        tokens = {route.token.name for route in self._routes.values() if route.token}
+        self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
+        for token, tenant in pairs:
+            self._lookups[token].setdefault(tenant, _Lookups())
+        self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
+        for key, cell in self._cells.items():
+            cell.lookups = self._lookups_of(key[0])
+        for name in self._routes:
+            self._cell((name, *_FORESEEN))
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Count one request. Hot path: ≤ 1 µs."""
+        key = (record.route, record.method, record.status, record.error)
+        cell = self._cells.get(key) or self._cell(key)
+        cell.server.observe(record.finished - record.started)
+        if record.upstream_seconds:
+            if record.upstream_status == record.status and record.first is None:
+                cell.client.observe(record.upstream_seconds)
+            else:
+                self._count_sends(record)
+        if record.token == "none":
+            return
+        lookups = cell.lookups.get(record.tenant) or self._lookup(cell, record.tenant)
+        if record.token == "memory":
+            lookups.hits += 1
+        else:
+            lookups.misses += 1
+            lookups.stored += record.token == "store"
+
+    def families(self, levels: tuple[str, ...]) -> Iterator[Family]:
+        """Read all of it; `levels` are those of the cache."""
+        yield from self.of_durations()
+        yield from self._of_lookups(levels)
+
+    def of_durations(self) -> Iterator[Family]:
+        """Read how long requests took, and their upstreams."""
+        yield Family(
+            instruments.SERVER,
+            tuple(
+                (_labels(key, 500), cell.server.read())
+                for key, cell in self._cells.items()
+                if cell.server.used or key[1:] == _FORESEEN
+            ),
+        )
+        yield Family(
+            instruments.CLIENT,
+            tuple(
+                ((*_labels(key, 400), route.origin.host, str(route.origin.port)), cell.client.read())
+                for key, cell in self._cells.items()
+                if (route := self._routes.get(key[0])) and (cell.client.used or key[1:] == _FORESEEN)
+            ),
+        )
+
+    def _count_sends(self, record: RequestRecord) -> None:
+        """Count each send with what its own answer was, which is not always the one the client got."""
+        last = record.upstream_seconds
+        if record.first is not None:
+            last -= record.first.seconds
+            self._cell((record.route, record.method, record.first.status, "")).client.observe(
+                record.first.seconds
+            )
+        if last > 0:
+            key = (record.route, record.method, record.upstream_status, record.error)
+            self._cell(key).client.observe(last)
+
+    def _lookups_of(self, route_name: str) -> dict[str, _Lookups]:
+        route = self._routes.get(route_name)
+        return self._lookups.get(route.token.name, {}) if route and route.token else {}
+
+    def _lookup(self, cell: _Cell, tenant: str) -> _Lookups:
+        return cell.lookups.setdefault(self._tenants.label(tenant), _Lookups())
+
+    def _cell(self, key: _Key) -> _Cell:
+        """Find or make the cell where a request's labels, once bounded, belong."""
+        name, method, status, error = key
+        bounded = (
+            name if name in self._routes else "",
+            method if method in METHODS else OTHER,
+            status,
+            error,
+        )
+        if bounded not in self._cells and len(self._cells) >= MOST_SERIES:
+            bounded = (bounded[0], OTHER, status // 100 * 100, "")
+        if bounded not in self._cells:
+            self._cells[bounded] = _Cell(self._lookups_of(bounded[0]))
+        return self._cells[bounded]
+
+    def _of_lookups(self, levels: tuple[str, ...]) -> Iterator[Family]:
+        hits, misses = [], []
+        for token, tenants in self._lookups.items():
+            for tenant, found in tenants.items():
+                passed = {
+                    "memory": (found.hits, found.misses),
+                    "store": (found.stored, found.misses - found.stored),
+                }
+                hits += [((token, tenant, level), passed[level][0]) for level in levels]
+                misses += [((token, tenant, level), passed[level][1]) for level in levels]
+        yield Family(instruments.HITS, tuple(hits))
+        yield Family(instruments.MISSES, tuple(misses))
+
+
+def _labels(key: _Key, errors_from: int) -> tuple[str, str, str, str]:
+    """Return what the conventions want; a status that is an error, to a server or to a client, is its own type."""
+    route, method, status, error = key
+    text = str(status) if status else ""
+    return route, method, text, error or (text if status >= errors_from else "")

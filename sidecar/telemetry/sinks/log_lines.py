@@ -1,0 +1,222 @@
+"""Events and finished requests as log lines: JSON for machines, columns for people.
+
+Paths and methods come from strangers. Whatever they hold, a line stays one line of ASCII: line ends, escape
+sequences (C1 controls too, which JSON lets pass), invalid Unicode and sheer length are dealt with off the hot
+path, which only checks whether there is anything to deal with.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from sidecar.core.ports import Clock
+from sidecar.telemetry.console import clean, columns, cut
+from sidecar.telemetry.events import Event, Level
+from sidecar.telemetry.request_record import RequestRecord
+
+LONGEST_LINE = 8192
+"""Bytes; container runtimes split lines at 16 KiB."""
+
+_MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
+_RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+
+
+class Lines(Protocol):
+    """One way of writing lines, their line ends included."""
+
+    def request(self, record: RequestRecord) -> bytes:
+        """Return the access log line."""
+
+    def event(self, event: Event, at: float) -> bytes:
+        """Return the line of an event that happened at `at`, epoch seconds."""
+
+
+class Logs:
+    """The journal's log half: what is at or above the level goes to `write` as a line."""
+
+    def __init__(
+        self, lines: Lines, write: Callable[[bytes], None], clock: Clock, draw: Callable[[], float]
+    ) -> None:
+        """`draw` returns a random number from 0 to 1."""
+        self._lines = lines
+        self._write = write
+        self._clock = clock
+        self._draw = draw
+        self.use("info", 1.0)
+
+    def use(self, level: Level, share: float) -> None:
+        """Write what is at or above `level` from now on, and of successful requests this share, from 0 to 1."""
+        self._rank = _RANKS[level]
+        self._requests = self._rank <= _RANKS["info"]
+        self._share = share
+
+    def tell(self, event: Event) -> None:
+        """Log the event."""
+        if _RANKS[event.level] >= self._rank:
+            self._write(self._lines.event(event, self._clock.now()))
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Write the access log line, at level `info`."""
+        if self._requests and (self._share >= 1.0 or _went_wrong(record) or self._draw() < self._share):
+            self._write(self._lines.request(record))
+
+
+def _went_wrong(record: RequestRecord) -> bool:
+    """Tell whether somebody may ask about this very request."""
+    return record.status >= 400 or record.error != "" or record.attempts > 1
+
+
+class _RequestLine(msgspec.Struct, gc=False):
+    ts: str
+    level: str
+    event: str
+    request_id: str
+    trace_id: str
+    method: str
+    route: str
+    path: str
+    status: int
+    duration_ms: float
+    upstream_ms: float
+    attempts: int
+    token: str
+    fp: str
+    tenant: str
+    bytes_in: int
+    bytes_out: int
+    error: str
+
+
+class JsonLines:
+    """One flat object a line, `ts level event` first."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder(enc_hook=repr).encode
+        self._stamp = _Stamp()
+
+    def request(self, record: RequestRecord) -> bytes:
+        """Return the access log line."""
+        line = _RequestLine(
+            self._stamp.at(record.finished),
+            "info",
+            "request",
+            record.request_id,
+            record.trace_id,
+            record.method,
+            record.route,
+            record.path,
+            record.status,
+            int((record.finished - record.started) * 1e6) / 1e3,
+            int(record.upstream_seconds * 1e6) / 1e3,
+            record.attempts,
+            record.token,
+            record.fp,
+            record.tenant,
+            record.bytes_in,
+            record.bytes_out,
+            record.error,
+        )
+        return self._line(line)
+
+    def event(self, event: Event, at: float) -> bytes:
+        """Return the event's line: its fields, in their order."""
+        head = {"ts": self._stamp.at(at), "level": event.level, "event": event.name}
+        return self._line(head | _values(event))
+
+    def _line(self, content: _RequestLine | dict[str, object]) -> bytes:
+        try:
+            line = self._encode(content)
+        except UnicodeEncodeError:  # lone surrogates
+            return _careful(content)
+        if line.isascii() and len(line) < LONGEST_LINE:
+            return line + b"\n"
+        return _careful(content)
+
+
+class ConsoleLines:
+    """Columns for people."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+        self._stamp = _Stamp()
+
+    def request(self, record: RequestRecord) -> bytes:
+        """Return the access log line."""
+        return self._line(
+            {
+                "ts": self._stamp.at(record.finished),
+                "level": "info",
+                "event": "request",
+                "status": record.status,
+                "method": record.method,
+                "duration_ms": (record.finished - record.started) * 1000,
+                "path": record.path,
+                "route": record.route,
+                "token": record.token,
+                "fp": record.fp,
+                "tenant": record.tenant,
+                "attempts": record.attempts,
+                "error": record.error,
+                "request_id": record.request_id,
+            }
+        )
+
+    def event(self, event: Event, at: float) -> bytes:
+        """Return the event's line."""
+        return self._line(
+            {"ts": self._stamp.at(at), "level": event.level, "event": event.name, **_values(event)}
+        )
+
+    def _line(self, line: Mapping[str, object]) -> bytes:
+        return columns(line, colour=self._colour).encode() + b"\n"
+
+
+def lines(form: Literal["json", "console"], descriptor: int, environ: Mapping[str, str]) -> Lines:
+    """Return the lines of `log_format`; coloured only on a terminal, and not when NO_COLOR is set."""
+    if form == "json":
+        return JsonLines()
+    return ConsoleLines(colour="NO_COLOR" not in environ and _is_terminal(descriptor))
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
+
+
+class _Stamp:
+    """RFC 3339 in UTC with milliseconds; the date and the second are formatted once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def at(self, moment: float) -> str:
+        second = int(moment)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return self._text + _MILLISECONDS[int((moment - second) * 1000)]
+
+
+def _values(event: Event) -> dict[str, object]:
+    values = event.values()
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _careful(content: _RequestLine | dict[str, object]) -> bytes:
+    values = content if isinstance(content, dict) else msgspec.structs.asdict(content)
+    line = _ascii(values, clean)
+    if len(line) > LONGEST_LINE:
+        line = _ascii(values, lambda text: clean(cut(text)))
+    return line + b"\n"
+
+
+def _ascii(values: Mapping[str, object], treat: Callable[[str], str]) -> bytes:
+    treated = {name: treat(value) if isinstance(value, str) else value for name, value in values.items()}
+    return json.dumps(treated, default=repr, separators=(",", ":")).encode()

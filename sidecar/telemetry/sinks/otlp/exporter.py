@@ -1,0 +1,128 @@
+"""What goes to an OTLP endpoint, where one is configured."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from sidecar import __version__
+from sidecar.core.ports import Clock, Journal
+from sidecar.telemetry.events import ExportDown, ExportUp, Signal
+from sidecar.telemetry.instruments import ExportReadings, Family
+from sidecar.telemetry.otel_env import OtelSettings
+from sidecar.telemetry.tracing import Tracer
+
+PARTING = 1.0
+"""Seconds that a stopping sidecar waits for its last export."""
+
+
+class Push(Protocol):
+    """Sends metrics."""
+
+    def push(self, families: Iterable[Family], now: float) -> None:
+        """Send what was read at `now`."""
+
+    def close(self, within: float) -> None:
+        """Send what waits and end."""
+
+
+class Spans(Journal, Protocol):
+    """Makes spans of what it is told, and sends them."""
+
+    dropped: int
+
+    def close(self) -> None:
+        """Send what waits and end."""
+
+    def abandon(self) -> None:
+        """Give up what is being sent."""
+
+
+class Exports:
+    """Metrics and spans on their way; counts how that goes, and tells when it begins or ceases to fail."""
+
+    def __init__(
+        self, settings: OtelSettings, *, clock: Clock, environ: Mapping[str, str], instance: str
+    ) -> None:
+        """`instance` tells this process from others."""
+        from sidecar.telemetry.sinks.otlp import endpoint, metrics, spans  # noqa: PLC0415  a quarter of a second
+
+        self._settings = settings
+        self._clock = clock
+        self._journal: Journal | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._counts: dict[tuple[str, str], int] = {
+            (signal, outcome): 0 for signal in sorted(settings.signals) for outcome in ("ok", "failed")
+        }
+        self._down: set[Signal] = set()
+        endpoint.silence()
+        who = endpoint.resource(environ, __version__, instance)
+        self.tracer: Tracer | None = None
+        self.spans: Spans | None = None
+        self._push: Push | None = None
+        if "traces" in settings.signals:
+            self.tracer = tracer = Tracer(settings.sampler, random.getrandbits)
+            self.spans = spans.SpanJournal(
+                tracer, clock, who, version=__version__, batches=settings.batches, report=self._from_thread
+            )
+        if "metrics" in settings.signals:
+            self._push = metrics.MetricsPush(who, __version__, clock.now(), self._from_thread)
+
+    def readings(self) -> ExportReadings:
+        """Tell how it goes."""
+        return ExportReadings(dict(self._counts), self.spans.dropped if self.spans is not None else 0)
+
+    async def run(self, families: Callable[[], Iterable[Family]], journal: Journal) -> None:
+        """Push metrics for ever, each time as they are then; how exports go is told to `journal`."""
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        while True:
+            await self._clock.sleep(self._settings.interval)
+            if self._push is not None:
+                self._push.push(families(), self._clock.now())
+
+    async def close(self, families: Callable[[], Iterable[Family]]) -> None:
+        """Send the last of it, as far as that goes in PARTING seconds."""
+        if self._push is not None:
+            self._push.push(families(), self._clock.now())
+        threads = [threading.Thread(target=each, daemon=True) for each in self._partings()]
+        for thread in threads:
+            thread.start()
+        await asyncio.to_thread(_join, threads, PARTING)
+        if self.spans is not None:
+            self.spans.abandon()
+        self._loop = None
+
+    def _partings(self) -> Iterable[Callable[[], None]]:
+        if self._push is not None:
+            yield partial(self._push.close, PARTING)
+        if self.spans is not None:
+            yield self.spans.close
+
+    def _from_thread(self, signal: Signal, error: str) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has been closed meanwhile
+                loop.call_soon_threadsafe(self._exported, signal, error)
+
+    def _exported(self, signal: Signal, error: str) -> None:
+        self._counts[signal, "failed" if error else "ok"] += 1
+        if self._journal is None or bool(error) == (signal in self._down):
+            return
+        if error:
+            self._down.add(signal)
+            self._journal.tell(ExportDown(signal, error))
+        else:
+            self._down.discard(signal)
+            self._journal.tell(ExportUp(signal))
+
+
+def _join(threads: Iterable[threading.Thread], within: float) -> None:
+    """Wait for all of them, together for so many seconds at most."""
+    end = time.monotonic() + within
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
