@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from sidecar import admin
-from sidecar.admin import AdminServer, Readiness
+from sidecar.admin import server as admin
 from sidecar.admin.events_stream import EVERY
-from sidecar.admin.server import LIFETIME
+from sidecar.admin.ports import Readiness
+from sidecar.admin.server import LIFETIME, AdminServer
 from sidecar.app.listen import bind
 from sidecar.core.labels import Selector
 from sidecar.core.secret import Secret

@@ -13,7 +13,7 @@ import yaml
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.app.process import SystemRandomness
+from sidecar.app.clock import SystemRandomness
 from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
 from sidecar.config.settings import Config

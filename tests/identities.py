@@ -10,16 +10,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
+from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused
-from sidecar.core.labels import Revocations
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.core.secret import Secret
-from sidecar.core.tenants import TenantRule, Tenants
+from sidecar.core.tenants import TenantRule
 from sidecar.fleet.standalone import Alone
 from sidecar.oauth.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
 from sidecar.proxy.callers import CallersByToken
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import Tenants
 from tests.fakes import RecordingJournal
 from tests.resident import resident
 

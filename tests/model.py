@@ -16,17 +16,18 @@ from typing import TypeVar
 from sidecar.cache.lease import Claim
 from sidecar.cache.leased_source import SharedTokens
 from sidecar.cache.refused_tokens import Bust, Busted
+from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.backoff import Setback
 from sidecar.core.errors import SidecarError, TokenUnavailable
-from sidecar.core.labels import Revocations, Selector
+from sidecar.core.labels import Labels, Selector
 from sidecar.core.secret import Secret
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.member import REVOKED_FOR
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.receiver import Hearing
 from sidecar.fleet.seal import NoSeal
-from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import Failed
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal, settle
 

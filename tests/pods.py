@@ -14,15 +14,16 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
+from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
-from sidecar.config.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
-from sidecar.core.labels import selector
-from sidecar.core.ports import Seal
+from sidecar.core.labels import Labels, selector
 from sidecar.core.secret import Secret, fingerprint
 from sidecar.fleet.member import Member
+from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
-from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.fleet.settings import BustSettings, EncryptionKey, ForeignChannel, RedisSettings
+from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import BustApplied, BustRejected, Event
 from tests.fakes import RecordingJournal
 from tests.processes import until

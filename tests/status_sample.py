@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from sidecar import admin
-from sidecar.admin import AdminServer
+from sidecar.admin import server as admin
+from sidecar.admin.server import AdminServer
 from sidecar.app.listen import bind
 from tests.admin_server import State
 from tests.fakes import RecordingJournal

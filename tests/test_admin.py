@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar import admin
-from sidecar.admin import Readiness
+from sidecar.admin import server as admin
 from sidecar.admin.bust import MAX_BODY
+from sidecar.admin.ports import Readiness
 from sidecar.admin.server import MAX_CONNECTIONS
 from sidecar.app.listen import bind
 from sidecar.core.errors import ListenError

@@ -10,12 +10,13 @@ import pytest
 from redis.asyncio import Redis
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.config.settings import Dialect, ForeignChannel
-from sidecar.core.labels import MAX_REMEMBERED, selector
+from sidecar.cache.revocations import MAX_REMEMBERED
+from sidecar.core.labels import selector
 from sidecar.fleet.messages import MAX_SIZE, Revocation, encode
 from sidecar.fleet.redis.bus import IN_A_ROW
 from sidecar.fleet.redis.revocation_log import SLACK
 from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
+from sidecar.fleet.settings import Dialect, ForeignChannel
 from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
 from tests.pods import Cable, Fleet, request
 from tests.processes import until

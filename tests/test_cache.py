@@ -10,12 +10,13 @@ import pytest
 from sidecar.cache.lease import Claim
 from sidecar.cache.leased_source import SharedTokens
 from sidecar.cache.refused_tokens import Busted
+from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import CALLER_LIMIT, TokenCache
 from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from sidecar.fleet.standalone import Alone
-from sidecar.oauth.token import FetchReason, Labels, Token, TokenRequest, bearer
+from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
 from tests.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
 

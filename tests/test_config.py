@@ -13,17 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.cache.settings import CacheSettings
 from sidecar.config.load import json_schema, load, sources
-from sidecar.config.settings import (
-    AdminSettings,
-    BustSettings,
-    CacheSettings,
-    Config,
-    EncryptionKey,
-    ForeignChannel,
-    RedisSettings,
-    SentinelSettings,
-)
+from sidecar.config.settings import AdminSettings, Config
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
@@ -33,6 +25,13 @@ from sidecar.credentials.model import (
     FileCredentials,
     FixedCredentials,
     SecretFileCredentials,
+)
+from sidecar.fleet.settings import (
+    BustSettings,
+    EncryptionKey,
+    ForeignChannel,
+    RedisSettings,
+    SentinelSettings,
 )
 from sidecar.oauth import subject_token as subjects
 from sidecar.oauth.signing_keys import PrivateKey, Verification

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.cache.credentials import CachedSource
-from sidecar.config.settings import ForeignChannel
 from sidecar.credentials.model import Credentials
+from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, CredentialsRejected
 from tests.fakes import FakeClock
 from tests.pods import Fleet, Pod

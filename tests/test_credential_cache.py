@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from sidecar.cache.credentials import CachedSource, CredentialCache
+from sidecar.cache.revocations import Revocations
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations, selector
+from sidecar.core.labels import selector
 from sidecar.credentials.model import Credentials
 from tests.conftest import TickingClock
 from tests.fakes import RecordingJournal, settle

@@ -23,13 +23,13 @@ from aiohttp import (
     web,
 )
 
-from sidecar.config.settings import RedisSettings
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from sidecar.demo.play import play
 from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.stage import Pace
+from sidecar.fleet.settings import RedisSettings
 from tests.redis_server import redis_binary
 
 BRISK = Pace(short_life=0.2, delay=0.2, patience=5.0)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Reply
 from sidecar.core.tls import Tls
 from sidecar.oauth.discovery import LIFE, RETRY, Discovery
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.token import TokenRequest
 from tests.fakes import FakeClock
 

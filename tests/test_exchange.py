@@ -9,13 +9,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Reply
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.core.tls import Tls
 from sidecar.credentials.model import Credentials
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
 from sidecar.oauth.fetcher import Exchange
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import PrivateKey, SigningKey
 from sidecar.oauth.token import Assertion, Presented, TokenRequest
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed

@@ -10,7 +10,7 @@ from time import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.app.process import SystemRandomness
+from sidecar.app.clock import SystemRandomness
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.labels import selector
 from sidecar.fleet.messages import Revocation, encode

@@ -15,9 +15,8 @@ import pytest
 import trustme
 from redis.crc import key_slot
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.lease import Claim, Lease
-from sidecar.config.settings import RedisSettings
 from sidecar.core.backoff import Setback
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tls import Tls
@@ -28,6 +27,7 @@ from sidecar.fleet.redis.scripts import keys_of
 from sidecar.fleet.redis.sealed_values import Shelf
 from sidecar.fleet.redis.token_store import RedisStore
 from sidecar.fleet.seal import AesSeal
+from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import PATIENCE, RedisServer

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from redis.exceptions import RedisClusterException, RedisError
 
-from sidecar.config.settings import RedisSettings, SentinelSettings
 from sidecar.core.tls import Tls
 from sidecar.fleet.redis.checks import Examination
 from sidecar.fleet.redis.connect import connect
+from sidecar.fleet.settings import RedisSettings, SentinelSettings
 from tests.authorization import AuthorizationServer
 from tests.conftest import FleetOn
 from tests.processes import until

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.app.secret_store_health import MOST_SERVERS, ObservedServers, SecretStoreHealth
+from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.ports import Reply
 from sidecar.core.tls import Tls
+from sidecar.oauth.observed import MOST_SERVERS, ObservedServers
+from sidecar.oauth.ports import Reply
 from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
 from tests.fakes import FakeClock
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from sidecar import admin
+from sidecar.admin import server as admin
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS
 from sidecar.app.listen import bind
 from sidecar.core.labels import Selector

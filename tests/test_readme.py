@@ -11,16 +11,16 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar import admin
 from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS, LiveEvents
+from sidecar.admin.ports import AdminState
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
+from sidecar.cache import revocations
 from sidecar.cache import tokens as cache
 from sidecar.cli import exits
 from sidecar.cli import main as cli
 from sidecar.config import yaml_file
 from sidecar.config.load import json_schema, load
-from sidecar.core import labels as selectors
 from sidecar.core import problem
 from sidecar.credentials.sources import aws as secrets_manager
 from sidecar.credentials.sources import local as credential_sources
@@ -178,7 +178,7 @@ def test_every_exit_code_is_listed() -> None:
 
 def test_every_admin_path_is_listed() -> None:
     """The table is what the admin server answers."""
-    state = cast(admin.AdminState, None)  # asked for its paths only
+    state = cast(AdminState, None)  # asked for its paths only
     assert {row["Path"] for row in table("Operating", "Path")} == set(pages(state, LiveEvents(state)))
 
 
@@ -252,7 +252,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(dialects.MAX_SIZE),
-        "Revocations remembered": str(selectors.MAX_REMEMBERED),
+        "Revocations remembered": str(revocations.MAX_REMEMBERED),
         "Body of a `POST` to the admin server": size(MAX_BODY),
         "Credentials file": size(credential_sources.SIZE_LIMIT),
         "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import admin
-from sidecar.admin import AdminServer
+from sidecar.admin import server as admin
+from sidecar.admin.server import AdminServer
 from sidecar.app.listen import bind
 from tests.admin_server import TOKEN, State
 from tests.authorization import json_answer

@@ -8,9 +8,10 @@ import pytest
 from sidecar.cache.lease import LEASE
 from sidecar.cache.leased_source import OVERTAKEN, POLL, SharedTokens
 from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations, selector
+from sidecar.core.labels import selector
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
 from sidecar.telemetry.events import BustSent

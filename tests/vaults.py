@@ -3,9 +3,10 @@
 from sidecar.cache.generations import following
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Clock, Evictions
+from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
+from sidecar.fleet.ports import Evictions
 from tests.fakes import FakeClock
 
 

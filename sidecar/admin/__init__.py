@@ -5,8 +5,3 @@ carries one request, lives a few seconds at most however slow its peer, and ther
 live stay for as long as they keep up. Busting takes the operators' bearer token (RFC 6750), and where none is
 configured nobody may.
 """
-
-from sidecar.admin.ports import AdminState, Readiness
-from sidecar.admin.server import AdminServer, start
-
-__all__ = ["AdminServer", "AdminState", "Readiness", "start"]

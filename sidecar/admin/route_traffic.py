@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add, sub
 
-from sidecar.core.origin import Route
+from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 
 EVERY = 15.0

@@ -14,8 +14,8 @@ from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.page import page
 from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem, whole
-from sidecar.core.ports import Journal
 from sidecar.telemetry.events import Failed
+from sidecar.telemetry.ports import Journal
 
 MAX_CONNECTIONS = 64
 """Live events not counted. Above it the oldest makes way: who only holds connections keeps no probe out."""

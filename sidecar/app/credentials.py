@@ -4,35 +4,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.cache.credentials import CachedSource, CredentialCache
-from sidecar.config.settings import CacheSettings, Config
-from sidecar.core.labels import Revocations
-from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
+from sidecar.cache.ports import CredentialStore
+from sidecar.config.settings import Config
+from sidecar.core.ports import Clock
 from sidecar.credentials.model import AwsSecretCredentials, CredentialSpec
+from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.sources.local import source_of
 from sidecar.fleet.standalone import Unshared
+from sidecar.telemetry.ports import Journal
 
 if TYPE_CHECKING:
     from sidecar.credentials.sources.aws import SecretsManager
-
-
-def credential_cache(
-    settings: CacheSettings,
-    revocations: Revocations,
-    fingerprint_key: bytes,
-    *,
-    clock: Clock,
-    journal: Journal,
-) -> CredentialCache:
-    """Make the cache of what secret stores give."""
-    return CredentialCache(
-        revocations=revocations,
-        clock=clock,
-        journal=journal,
-        fingerprint_key=fingerprint_key,
-        memory_ttl=settings.memory_ttl,
-        life=settings.store_ttl,
-        max_entries=settings.max_entries,
-    )
 
 
 class CredentialSources:

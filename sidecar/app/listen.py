@@ -11,8 +11,9 @@ from pathlib import Path
 from sidecar.core import addresses
 from sidecar.core.addresses import Address, TcpAddress, UnixAddress
 from sidecar.core.errors import ListenError
-from sidecar.core.ports import Clock, Journal
+from sidecar.core.ports import Clock
 from sidecar.telemetry.events import OutOfDescriptors
+from sidecar.telemetry.ports import Journal
 
 BACKLOG = 1024
 LOOK_EVERY = 1.0

@@ -1,64 +1,11 @@
-"""How authorization servers and secret stores are, noted where they answer or do not."""
+"""Whether secret stores answer, noted from the events that tell of it."""
 
-from collections.abc import Awaitable, Iterator, Mapping
-
-from sidecar.core.errors import TokenUnavailable
 from sidecar.core.health import Health, Pulse
-from sidecar.core.lru import Lru
-from sidecar.core.ports import AuthorizationServer, Clock, Reply
-from sidecar.core.tls import Tls
-from sidecar.oauth.token_response import host_of
+from sidecar.core.ports import Clock
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread
 
-MOST_SERVERS = 100
-"""Hosts remembered: those of the configuration, and those that they name in their metadata."""
 _SILENT = frozenset({"throttled", "unreachable"})
 _ANSWERED = frozenset({"missing", "denied", "malformed"})
-
-
-class ObservedServers:
-    """Implements AuthorizationServer by another one, and notes per host whether it answers.
-
-    What it answers, a refusal too, is an answer; 429 and 5xx are none.
-    """
-
-    def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
-        self._server = server
-        self._clock = clock
-        self._pulses: Lru[tuple[str, Pulse]] = Lru(MOST_SERVERS)
-
-    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
-        """See the port."""
-        return await self._noted(url, self._server.post(url, headers, form, tls))
-
-    async def get(self, url: str, tls: Tls) -> Reply:
-        """See the port."""
-        return await self._noted(url, self._server.get(url, tls))
-
-    def health(self) -> Iterator[tuple[str, Health]]:
-        """Those that were asked, by their host."""
-        return ((host, pulse.health) for host, pulse in self._pulses)
-
-    async def _noted(self, url: str, asking: Awaitable[Reply]) -> Reply:
-        try:
-            reply = await asking
-        except TokenUnavailable as error:
-            self._pulse(url).miss(self._clock.now(), str(error))
-            raise
-        now = self._clock.now()
-        if reply.status == 429 or reply.status >= 500:
-            self._pulse(url).miss(now, f"answered {reply.status}")
-        else:
-            self._pulse(url).beat(now)
-        return reply
-
-    def _pulse(self, url: str) -> Pulse:
-        host = host_of(url)
-        known = self._pulses.get(host)
-        if known is None:
-            known = (host, Pulse(self._clock.now()))
-            self._pulses.put(host, known)
-        return known[1]
 
 
 class SecretStoreHealth:

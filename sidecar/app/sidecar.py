@@ -2,24 +2,17 @@
 
 import asyncio
 import math
-import signal
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import BinaryIO
 
-from sidecar import __version__, admin
+from sidecar import __version__
+from sidecar.admin import server as admin_server
+from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.listen import Bound, bind, watch_descriptors
-from sidecar.app.process import (
-    SystemClock,
-    SystemRandomness,
-    keep_freed_memory,
-    raise_descriptor_limit,
-    spare_the_collector,
-)
-from sidecar.app.reload import Sources, contents, watch
 from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.token_fetching import Fetching
@@ -27,10 +20,9 @@ from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.labels import Selector
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import Secret
-from sidecar.core.tenants import Tenants, foreseeable
 from sidecar.credentials.sources.secret_files import read_secret
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
@@ -39,6 +31,8 @@ from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import Listener, ServerLimits
 from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import Tenants, foreseeable
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
 
@@ -67,7 +61,14 @@ class Sidecar:
         self._status = Status(clock)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
         self._journal = telemetry.journal
-        self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
+        self._member = member = membership(
+            config.redis,
+            config.busts,
+            config.cache,
+            clock=clock,
+            randomness=randomness,
+            journal=self._journal,
+        )
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
         self._fetching = Fetching(
             sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key
@@ -88,7 +89,7 @@ class Sidecar:
         self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: Bound | None = None
-        self._admin: admin.AdminServer | None = None
+        self._admin: admin_server.AdminServer | None = None
         self._warm = False
         self._hurried = asyncio.Event()
         self.address = ""
@@ -116,7 +117,7 @@ class Sidecar:
         self._bound = bound = await bind(self._config.listen, self._listener.connection)
         self.address = bound.address
         try:
-            self._admin = await admin.start(self, self._config.admin.listen, self._journal, bind)
+            self._admin = await admin_server.start(self, self._config.admin.listen, self._journal, bind)
         except BaseException:
             bound.close()
             raise
@@ -242,16 +243,16 @@ class Sidecar:
 
     # What the admin server asks
 
-    def ready(self) -> admin.Readiness:
+    def ready(self) -> Readiness:
         """Tell whether requests should come here now."""
         if self._proxy.draining:
-            return admin.Readiness(ok=False, detail="draining")
+            return Readiness(ok=False, detail="draining")
         readings = self._member.readings()
         if readings is not None and not readings.store_up:
-            return admin.Readiness(ok=True, degraded=True, detail="Redis does not answer")
+            return Readiness(ok=True, degraded=True, detail="Redis does not answer")
         if readings is not None and not readings.bus_up:
-            return admin.Readiness(ok=True, degraded=True, detail="the other pods cannot be heard")
-        return admin.Readiness(ok=True)
+            return Readiness(ok=True, degraded=True, detail="the other pods cannot be heard")
+        return Readiness(ok=True)
 
     def started(self) -> bool:
         """Tell whether every token was asked for once, with or without success."""
@@ -302,32 +303,3 @@ class Sidecar:
     async def bust(self, chosen: Selector) -> int | None:
         """Drop all tokens the selector means, in every pod; how many heard it."""
         return await self._member.bust(chosen)
-
-
-async def serve(load: Callable[[], Config], sources: Sources) -> int:
-    """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
-
-    A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
-    ListenError when it cannot start.
-    """
-    raise_descriptor_limit()
-    seen = contents(sources())
-    sidecar = Sidecar(load())
-    loop = asyncio.get_running_loop()
-    asked_to_stop = asyncio.Event()
-    asked_to_reload = asyncio.Event()
-
-    def asked() -> None:
-        sidecar.hurry() if asked_to_stop.is_set() else asked_to_stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked)
-    loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
-    await sidecar.start()
-    keep_freed_memory()
-    spare_the_collector()
-    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
-    await asked_to_stop.wait()
-    watching.cancel()
-    await sidecar.stop()
-    return 0

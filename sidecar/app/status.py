@@ -14,10 +14,11 @@ from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.labels import Selector
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
 from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
+from sidecar.proxy.routes import Route
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.recent_events import Happened, Timeline
 

@@ -16,6 +16,7 @@ from sidecar.telemetry.events import SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import Journals, Listener
 from sidecar.telemetry.instruments import Family, PoolReadings, Readings
 from sidecar.telemetry.otel_env import read_otel, unusable
+from sidecar.telemetry.request_counters import MeasuredRoute
 from sidecar.telemetry.sinks.log_lines import Logs, lines
 from sidecar.telemetry.sinks.log_writer import Output
 from sidecar.telemetry.sinks.otlp.exporter import Exports
@@ -41,7 +42,7 @@ class Telemetry:
         """Tells this process from others."""
         self._clock = clock
         self._output = Output(descriptor)
-        self._metrics = Metrics(__version__, config.routes, config.tenants)
+        self._metrics = Metrics(__version__, _measured(config), config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
         self._logs = Logs(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
         self._logs.use(config.log_level, config.log_requests)
@@ -66,7 +67,7 @@ class Telemetry:
 
     def configure(self, config: Config) -> None:
         """Tell of what this configuration has, and as it says, from now on."""
-        self._metrics.configure(config.routes, config.tenants)
+        self._metrics.configure(_measured(config), config.tenants)
         self._logs.use(config.log_level, config.log_requests)
 
     def of_requests(self) -> Iterable[Family]:
@@ -116,3 +117,7 @@ def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolRea
         )
         for address, there in found.items()
     }
+
+
+def _measured(config: Config) -> Iterable[MeasuredRoute]:
+    return [route.measured for route in config.routes]

@@ -4,10 +4,9 @@ import time
 from collections.abc import Iterator
 
 from sidecar.app.credentials import CredentialSources
-from sidecar.app.secret_store_health import ObservedServers
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
-from sidecar.core.ports import Clock, Journal, Randomness, Signer, TokenSource, Verifier
+from sidecar.core.ports import Clock, Randomness
 from sidecar.core.rate_limit import Ration
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
@@ -15,7 +14,10 @@ from sidecar.oauth.fetch_limit import BURST, RATE, RationedTokens
 from sidecar.oauth.fetcher import Exchange
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.jwks import JwksVerifier
+from sidecar.oauth.observed import ObservedServers
+from sidecar.oauth.ports import Signer, TokenSource, Verifier
 from sidecar.proxy.callers import CallersByToken
+from sidecar.telemetry.ports import Journal
 
 
 class Fetching:

@@ -4,16 +4,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sidecar.cache.ports import CredentialStore
 from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.revocations import Revocations
+from sidecar.cache.settings import CacheSettings
 from sidecar.cache.single_flight import SingleFlight, wait
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations, Selector
+from sidecar.core.labels import Selector
 from sidecar.core.lru import Lru
-from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
+from sidecar.core.ports import Clock
 from sidecar.core.secret import fingerprint
-from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
+from sidecar.credentials.model import (
+    CredentialKey,
+    Credentials,
+    StoredCredentials,
+)
+from sidecar.credentials.ports import CredentialSource
 from sidecar.telemetry.events import CredentialsRejected
+from sidecar.telemetry.ports import Journal
 
 WAIT_LIMIT = 10.0
 """Seconds a token request waits for its credentials."""
@@ -235,3 +244,23 @@ class CredentialCache:
     def _fingerprint(self, credentials: Credentials) -> str:
         both = f"{credentials.client_id}\n{credentials.client_secret.reveal()}"
         return fingerprint(self._fingerprint_key, both)
+
+
+def credential_cache(
+    settings: CacheSettings,
+    revocations: Revocations,
+    fingerprint_key: bytes,
+    *,
+    clock: Clock,
+    journal: Journal,
+) -> CredentialCache:
+    """Make the cache of what secret stores give."""
+    return CredentialCache(
+        revocations=revocations,
+        clock=clock,
+        journal=journal,
+        fingerprint_key=fingerprint_key,
+        memory_ttl=settings.memory_ttl,
+        life=settings.store_ttl,
+        max_entries=settings.max_entries,
+    )

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from sidecar.cache.lease import RENEW_EVERY, Claim, Lease
+from sidecar.cache.ports import TokenStore
+from sidecar.cache.revocations import Revocations
 from sidecar.core.backoff import outage, refusal
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations
-from sidecar.core.ports import Clock, Randomness, TokenSource, TokenStore
+from sidecar.core.ports import Clock, Randomness
+from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
 
 POLL = (0.1, 0.5)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
-from sidecar.core.labels import Selector
-from sidecar.core.lru import Held, Lru
-from sidecar.oauth.token import Freshness, Labels, TokenOrigin, TokenRequest
+from sidecar.cache.token_memory import Held
+from sidecar.core.labels import Labels, Selector
+from sidecar.core.lru import Lru
+from sidecar.oauth.token import Freshness, TokenOrigin, TokenRequest
 
 REMEMBERED = 600.0
 """Seconds after which a failure nobody has met again is no news."""

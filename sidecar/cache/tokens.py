@@ -5,16 +5,20 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
+from sidecar.cache.ports import Fleet
 from sidecar.cache.refused_tokens import Bust, Busts
+from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, wait, within
+from sidecar.cache.token_memory import Held, hold, memory
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.labels import Revocations, Selector
-from sidecar.core.lru import Held, hold, memory
-from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.labels import Selector
+from sidecar.core.ports import Clock, Randomness
+from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
 from sidecar.telemetry.events import BustSent, CoolingDown, Failed
+from sidecar.telemetry.ports import Journal
 
 CALLER_LIMIT = 15.0
 """Seconds a caller waits for a token."""

@@ -25,7 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Serve."""
     import uvloop
 
-    from sidecar.app.sidecar import serve
+    from sidecar.app.serve import serve
     from sidecar.config.load import load, sources
 
     environ = flags.environ(arguments)

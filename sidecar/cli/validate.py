@@ -7,8 +7,8 @@ from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 
 if TYPE_CHECKING:
-    from sidecar.config.settings import RedisSettings
     from sidecar.core.tenants import TenantRule
+    from sidecar.fleet.settings import RedisSettings
 
 MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
 EXAMPLE = "sidecar validate --config sidecar.yaml"

@@ -3,28 +3,20 @@
 import re
 from collections.abc import Mapping
 
+from sidecar.cache.settings import CacheSettings
 from sidecar.config import credentials as asking
 from sidecar.config import durations as units
 from sidecar.config import schema
 from sidecar.config import types as leaves
 from sidecar.config.build_tokens import reference, tls, token_request
 from sidecar.config.rules import variable
-from sidecar.config.settings import (
-    AdminSettings,
-    BustSettings,
-    CacheSettings,
-    Config,
-    EncryptionKey,
-    ForeignChannel,
-    RedisSettings,
-    SentinelSettings,
-)
+from sidecar.config.settings import AdminSettings, Config
 from sidecar.config.tenants import Tenant
 from sidecar.core import addresses
 from sidecar.core.header_names import hiding
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.core.secret import Secret, SecretRef
-from sidecar.core.tenants import TenantRule, canonical, for_tenant
+from sidecar.core.tenants import TenantRule, canonical
 from sidecar.credentials.model import (
     AwsSecretCredentials,
     CredentialSpec,
@@ -32,7 +24,16 @@ from sidecar.credentials.model import (
     FixedCredentials,
     SecretFileCredentials,
 )
+from sidecar.fleet.settings import (
+    BustSettings,
+    EncryptionKey,
+    ForeignChannel,
+    RedisSettings,
+    SentinelSettings,
+)
 from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import for_tenant
 
 
 def config(file: schema.File, environ: Mapping[str, str]) -> Config:

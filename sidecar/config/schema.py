@@ -8,7 +8,6 @@ from msgspec import Meta
 
 from sidecar.config.credentials import Credentials
 from sidecar.config.decode import Node
-from sidecar.config.settings import Dialect
 from sidecar.config.tenants import Tenant
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import (
@@ -25,7 +24,8 @@ from sidecar.config.types import (
     text,
 )
 from sidecar.core import addresses
-from sidecar.core.origin import On401
+from sidecar.fleet.settings import Dialect
+from sidecar.proxy.routes import On401
 from sidecar.telemetry.events import Level
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sidecar.core.origin import Route
+from sidecar.cache.settings import CacheSettings
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
-from sidecar.core.tls import Tls
 from sidecar.credentials.model import CredentialSpec
-from sidecar.oauth.token import MAX_LEEWAY, TokenRequest
+from sidecar.fleet.settings import BustSettings, RedisSettings
+from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,76 +20,6 @@ class AdminSettings:
     listen: str = "0.0.0.0:9181"
     token: SecretRef | None = None
     """Who shows it may bust; without one nobody may."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
-    """How long tokens are kept, and how many."""
-
-    mode: Literal["local", "distributed"] = "local"
-    memory_ttl: float = 30.0
-    """Longest stay in memory where a store is behind it; without one, to the token's expiry."""
-    store_ttl: float = 300.0
-    leeway: float = MAX_LEEWAY
-    max_entries: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class EncryptionKey:
-    """One key of the fleet's, 32 bytes in base64."""
-
-    id: str
-    key: SecretRef
-
-
-@dataclass(frozen=True, slots=True)
-class SentinelSettings:
-    """Who is asked where the server is."""
-
-    master: str
-    """The name the Sentinels know it by."""
-    username: str = ""
-    password: SecretRef | None = None
-    """What the Sentinels themselves ask for; not the server's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class RedisSettings:
-    """Where the fleet's Redis is, how we prove ourselves there, and what protects our values."""
-
-    hosts: tuple[tuple[str, int], ...] = ()
-    """One server; the Sentinels, with `sentinel`; some nodes of it, with `cluster`. Names without brackets."""
-    unix_path: str = ""
-    """A socket in place of `hosts`."""
-    tls: Tls | None = None
-    """None speaks plain TCP."""
-    database: int = 0
-    username: str = ""
-    password: SecretRef | None = None
-    sentinel: SentinelSettings | None = None
-    cluster: bool = False
-    key_prefix: str = ""
-    """In front of every key and channel."""
-    encryption_keys: tuple[EncryptionKey, ...] = ()
-    """The first seals, all open. None: values are plain and messages unsigned, as the operator wrote down."""
-
-
-Dialect = Literal["mcp-gateway", "lerian"]
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignChannel:
-    """Where another program tells of dead tokens, and how its messages are read."""
-
-    channel: str
-    dialect: Dialect
-
-
-@dataclass(frozen=True, slots=True)
-class BustSettings:
-    """Whose busts are heard besides the fleet's own."""
-
-    listen: tuple[ForeignChannel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,16 @@
-"""Which tokens a bust means that names none: those that carry certain labels."""
+"""What tokens and credentials carry to be selected by."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from itertools import product
-from math import inf
+from collections.abc import Mapping
 
-from sidecar.oauth.token import Labels
+Labels = frozenset[tuple[str, str]]
+"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles."""
 
-Selector = frozenset[tuple[str, str]]
+Selector = Labels
 """The labels a token must carry, every one of them exactly, to be meant. No labels: all tokens are."""
 
 LABELS = ("tenant", "service", "user", "jti", "team", "role")
 MAX_VALUE = 256
 """Characters of a label's value."""
-MAX_REMEMBERED = 100_000
-_BETWEEN = "\n"  # in no value: it does not print
 
 
 def selector(labels: Mapping[str, object]) -> Selector:
@@ -42,73 +38,3 @@ def describe(chosen: Selector) -> str:
     place = {name: order for order, name in enumerate(LABELS)}
     pairs = sorted(chosen, key=lambda pair: (place[pair[0]], pair[1]))
     return " ".join(f"{name}={value}" for name, value in pairs) or "all"
-
-
-class Revocations:
-    """What was revoked of late: selectors, each with the moment up to which it makes tokens dead. Bounded.
-
-    What it has to forget for want of room is not lost: every token fetched before then counts as dead. That
-    costs some fetches too many, where forgetting would let a dead token live.
-
-    A look-up takes no walk through 100,000 selectors. They come in a few shapes (which labels they name), and
-    for each shape the token's own labels give those that could mean it: a dict look-up each.
-    """
-
-    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
-        """`limit` is how many different selectors are kept, the last ones."""
-        self._limit = limit
-        self._moments: OrderedDict[str, float] = OrderedDict()  # by text: a set takes twice the room
-        self._shapes: dict[tuple[str, ...], int] = {}
-        self._floor = -inf
-
-    def __len__(self) -> int:
-        return len(self._moments)
-
-    def add(self, chosen: Selector, at: float) -> None:
-        """Every token that carries these labels and whose fetch began by `at` is dead."""
-        pairs = sorted(chosen)
-        text = _text(pairs)
-        last = self._moments.get(text)
-        if last is None:
-            shape = tuple(name for name, _ in pairs)
-            self._shapes[shape] = self._shapes.get(shape, 0) + 1
-        self._moments[text] = at if last is None else max(last, at)
-        self._moments.move_to_end(text)
-        if len(self._moments) > self._limit:
-            self.raise_floor(self._drop_oldest())
-
-    def raise_floor(self, at: float) -> None:
-        """Every token whose fetch began by `at` is dead: what would tell more may be missing here."""
-        self._floor = max(self._floor, at)
-
-    def forget(self, before: float) -> None:
-        """Drop the selectors of moments before this: no token that old is left anywhere."""
-        while self._moments and next(iter(self._moments.values())) < before:
-            self._drop_oldest()
-
-    def cover(self, labels: Labels, fetch_began: float) -> bool:
-        """Tell whether the token that carries these labels is dead."""
-        if fetch_began <= self._floor:
-            return True
-        if not self._moments:
-            return False
-        values: dict[str, list[str]] = {}
-        for name, value in labels:
-            values.setdefault(name, []).append(value)
-        return any(
-            fetch_began <= self._moments.get(_text(zip(shape, chosen, strict=True)), -inf)
-            for shape in self._shapes
-            for chosen in product(*(values.get(name, ()) for name in shape))
-        )
-
-    def _drop_oldest(self) -> float:
-        text, at = self._moments.popitem(last=False)
-        shape = tuple(pair.partition("=")[0] for pair in text.split(_BETWEEN) if pair)
-        self._shapes[shape] -= 1
-        if not self._shapes[shape]:
-            del self._shapes[shape]
-        return at
-
-
-def _text(pairs: Iterable[tuple[str, str]]) -> str:
-    return _BETWEEN.join(f"{name}={value}" for name, value in pairs)

@@ -1,16 +1,8 @@
-"""The first cache level, tokens in this process; and the bounded table that everything kept per key uses."""
+"""The bounded table that everything kept per key uses."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
-
-from sidecar.core.secret import Secret
-from sidecar.oauth.token import Token, TokenRequest
-
-LEAST_BYTES = 10 << 20
-OBJECTS = 1024
-"""Bytes around the texts of an entry, roughly."""
 
 V = TypeVar("V")
 
@@ -72,37 +64,3 @@ class Lru(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._values)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A token in memory."""
-
-    request: TokenRequest
-    token: Token
-    until: float
-    """When the store is to be asked again, while there is one."""
-    carefree_until: float
-    """Before this nothing needs a second look: neither `until` has come nor does the token age."""
-
-
-def size(request: TokenRequest) -> int:
-    """Estimate how many bytes a request takes that is made for one tenant or caller."""
-    presented = (request.subject, request.actor)
-    secrets = (each.where for each in presented if each is not None and isinstance(each.where, Secret))
-    return OBJECTS + sum(len(secret.reveal()) for secret in secrets)
-
-
-def weight(held: Held) -> int:
-    """Estimate how many bytes an entry takes; a token is there as text and as the field it is sent in."""
-    return size(held.request) + 2 * len(held.token.authorization)
-
-
-def memory(max_entries: int) -> Lru[Held]:
-    """Make the table for tokens: so many, and in 10 MiB, or a KiB for each where that is more."""
-    return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
-
-
-def hold(request: TokenRequest, token: Token, until: float) -> Held:
-    """Make the entry that keeps `token` and looks again at `until`."""
-    return Held(request, token, until, min(until, token.fresh_until))

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
-from sidecar.oauth.token import Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sidecar.config.settings import EncryptionKey, RedisSettings
 from sidecar.core.secret import Secret
 from sidecar.demo.errors import Unexpected
+from sidecar.fleet.settings import EncryptionKey, RedisSettings
 
 _LOOK_EVERY = 0.01
 """Seconds between two attempts to connect to a starting server."""

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.config.settings import RedisSettings
 from sidecar.core.secret import Secret
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line
 from sidecar.demo.servers import CLIENT_ID
+from sidecar.fleet.settings import RedisSettings
 
 
 class Running(Protocol):

@@ -1,12 +1,15 @@
 """How `sidecar demo` gets its sidecars."""
 
 from sidecar.app.sidecar import Sidecar
-from sidecar.config.settings import AdminSettings, CacheSettings, Config, RedisSettings
+from sidecar.cache.settings import CacheSettings
+from sidecar.config.settings import AdminSettings, Config
 from sidecar.core import addresses
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import FixedCredentials
+from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
 
 
 async def start_for_demo(

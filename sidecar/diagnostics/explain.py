@@ -6,14 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.config.settings import Config
 from sidecar.core.errors import RequestRefused
-from sidecar.core.origin import Route
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
 from sidecar.core.secret import Secret, SecretFile
-from sidecar.core.tenants import Tenants
 from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.fleet.membership import membership
 from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
@@ -26,6 +24,8 @@ from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.challenge import Challenge, Verdict, judge
 from sidecar.proxy.proxy import Table
 from sidecar.proxy.router import Router
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import Tenants
 from sidecar.telemetry.fan_out import Journals
 from sidecar.telemetry.request_record import RequestRecord
 
@@ -106,7 +106,14 @@ class _WithoutKeys:
 async def explain(config: Config, head: bytes) -> Explanation:
     """Tell what a request with this head would meet. Raises ConfigError when an encryption key cannot be read."""
     clock = SystemClock()
-    member = membership(config, clock=clock, randomness=SystemRandomness(), journal=Journals())
+    member = membership(
+        config.redis,
+        config.busts,
+        config.cache,
+        clock=clock,
+        randomness=SystemRandomness(),
+        journal=Journals(),
+    )
     callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
     callers.use(_WithoutKeys(clock))
     tenants = Tenants(config.tenants) if config.tenants is not None else None

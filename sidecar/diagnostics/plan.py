@@ -6,24 +6,25 @@ from contextlib import AsyncExitStack
 from functools import partial
 from urllib.parse import urlsplit
 
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
-from sidecar.app.process import SystemClock, SystemRandomness
 from sidecar.app.token_fetching import Fetching
-from sidecar.config.settings import Config, RedisSettings
+from sidecar.config.settings import Config
 from sidecar.core.finding import Checked, Finding, Step
 from sidecar.core.secret import SecretFile, SecretRef
-from sidecar.core.tenants import for_tenant
 from sidecar.core.tls import Tls
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.diagnostics import runner as checks
 from sidecar.diagnostics.connectivity import Place
 from sidecar.fleet.membership import Solo
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL
+from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth import jwt_rules as verification
 from sidecar.oauth.discovery import Discovery
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import FromRequest, TokenRequest
+from sidecar.proxy.tenants import for_tenant
 from sidecar.telemetry.fan_out import Journals
 
 REDIS_LIMIT = 5.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.labels import Selector
-from sidecar.core.ports import Evictions
+from sidecar.fleet.ports import Evictions
 
 
 class EveryCache:

@@ -13,8 +13,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-from sidecar.config.settings import Dialect
 from sidecar.core.labels import Selector, selector
+from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.events import Rejection
 
 MAX_SIZE = 64 * 1024

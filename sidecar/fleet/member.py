@@ -4,17 +4,20 @@ import base64
 from collections.abc import Mapping
 from itertools import product
 
-from sidecar.app.credentials import credential_cache
+from sidecar.cache.credentials import credential_cache
 from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.ports import CredentialStore
+from sidecar.cache.revocations import Revocations
+from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
-from sidecar.config.settings import BustSettings, CacheSettings, RedisSettings
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.health import Health
-from sidecar.core.labels import Revocations, Selector
-from sidecar.core.ports import Clock, CredentialStore, Journal, Randomness, Seal, TokenSource
+from sidecar.core.labels import Selector
+from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import SecretRef
 from sidecar.credentials.sources.secret_files import read_secret
 from sidecar.fleet.evictions import EveryCache
+from sidecar.fleet.ports import Seal
 from sidecar.fleet.receiver import Hearing
 from sidecar.fleet.redis.bus import RedisBus
 from sidecar.fleet.redis.connect import connect
@@ -25,10 +28,13 @@ from sidecar.fleet.redis.sealed_values import Shelf
 from sidecar.fleet.redis.subscription import SILENCE
 from sidecar.fleet.redis.token_store import RedisStore
 from sidecar.fleet.seal import AesSeal, NoSeal
+from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import Unshared
+from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.events import Unencrypted
 from sidecar.telemetry.instruments import FleetReadings
+from sidecar.telemetry.ports import Journal
 
 REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""

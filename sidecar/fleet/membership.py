@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from sidecar.app.credentials import credential_cache
-from sidecar.cache.credentials import CredentialCache
+from sidecar.cache.credentials import CredentialCache, credential_cache
+from sidecar.cache.ports import CredentialStore, Fleet
+from sidecar.cache.revocations import Revocations
+from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
-from sidecar.config.settings import CacheSettings, Config
 from sidecar.core.health import Health
-from sidecar.core.labels import Revocations, Selector, describe
-from sidecar.core.ports import Clock, CredentialStore, Fleet, Journal, Randomness, TokenSource
+from sidecar.core.labels import Selector, describe
+from sidecar.core.ports import Clock, Randomness
+from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import Alone, Unshared
+from sidecar.oauth.ports import TokenSource
 from sidecar.telemetry.events import SelectSent
 from sidecar.telemetry.instruments import FleetReadings
+from sidecar.telemetry.ports import Journal
 
 
 class Membership(Protocol):
@@ -104,19 +108,27 @@ class Solo:
         await self.credentials.close()
 
 
-def membership(config: Config, *, clock: Clock, randomness: Randomness, journal: Journal) -> Membership:
+def membership(
+    redis: RedisSettings | None,
+    busts: BustSettings,
+    cache: CacheSettings,
+    *,
+    clock: Clock,
+    randomness: Randomness,
+    journal: Journal,
+) -> Membership:
     """Make the one that the configuration asks for. Raises ConfigError when an encryption key cannot be read.
 
     A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
     """
-    if config.redis is None:
-        return Solo(config.cache, clock=clock, randomness=randomness, journal=journal)
+    if redis is None:
+        return Solo(cache, clock=clock, randomness=randomness, journal=journal)
     from sidecar.fleet.member import Member  # noqa: PLC0415
 
     return Member(
-        config.redis,
-        config.busts,
-        config.cache,
+        redis,
+        busts,
+        cache,
         clock=clock,
         randomness=randomness,
         journal=journal,

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from sidecar.core.ports import Clock, Journal
+from sidecar.core.ports import Clock
 from sidecar.telemetry.events import StoreDown, StoreUp
+from sidecar.telemetry.ports import Journal
 
 Side = Literal["store", "bus"]
 

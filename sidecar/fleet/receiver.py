@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.config.settings import ForeignChannel
-from sidecar.core.labels import Revocations, Selector
-from sidecar.core.ports import Clock, Evictions, Fills, Journal, Seal
+from sidecar.cache.revocations import Revocations
+from sidecar.core.labels import Selector
+from sidecar.core.ports import Clock
 from sidecar.fleet import foreign_messages as dialects
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Heard, Inbox, Revocation, kind_of
+from sidecar.fleet.ports import Evictions, Fills, Seal
+from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
+from sidecar.telemetry.ports import Journal
 
 MARGIN = 60.0
 """Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""

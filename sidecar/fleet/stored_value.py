@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 
 from sidecar.core.backoff import Setback
-from sidecar.core.labels import LABELS, is_value
+from sidecar.core.labels import LABELS, Labels, is_value
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import Credentials
 from sidecar.fleet.clock_offset import Offset
-from sidecar.oauth.token import Labels, Token
+from sidecar.oauth.token import Token
 
 FAR_AWAY = 1e11
 """Epoch seconds that no clock shows."""

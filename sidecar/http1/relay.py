@@ -22,7 +22,6 @@ from sidecar.http1.request_body import ReplayBudget, Upload
 from sidecar.http1.server import ClientConnection
 from sidecar.http1.tunnel import Tunnel
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.oauth.token import Token
 from sidecar.telemetry.tracing import Trace
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
@@ -98,15 +97,15 @@ class Relay:
         self.sent_at = 0.0
         return connection
 
-    async def send(self, token: Token | None, idle_timeout: float) -> Response:
-        """Send the request and return the answer's head. The token replaces the client's own; None leaves that.
+    async def send(self, authorization: bytes | None, idle_timeout: float) -> Response:
+        """Send the request and return the answer's head. `authorization` replaces the client's
+        own; None leaves that.
 
         Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
         """
         pool, connection = self._pool, self._connection
         assert pool is not None
         assert connection is not None
-        authorization = None if token is None else token.authorization
         head = relayed_request(
             self.request,
             self._target,

@@ -6,10 +6,11 @@ from typing import NoReturn
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
-from sidecar.core.ports import AuthorizationServer, Clock
+from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
 from sidecar.oauth import issuer_metadata as metadata
 from sidecar.oauth.issuer_metadata import Metadata
+from sidecar.oauth.ports import AuthorizationServer
 from sidecar.oauth.token import TokenRequest
 
 LIFE = 3600.0

@@ -1,9 +1,10 @@
 """RationedTokens: a source that strangers cannot wear out."""
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.ports import Clock, TokenSource
+from sidecar.core.ports import Clock
 from sidecar.core.rate_limit import Ration
 from sidecar.core.tenants import TenantRule
+from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Token, TokenRequest
 
 BURST = 1000

@@ -5,24 +5,19 @@ from contextlib import contextmanager
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.labels import label
-from sidecar.core.ports import (
-    AuthorizationServer,
-    Clock,
-    CredentialSource,
-    Discovery,
-    Journal,
-    SecretReader,
-    Signer,
-)
+from sidecar.core.ports import Clock, SecretReader
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.credentials.model import Credentials
+from sidecar.credentials.ports import CredentialSource
 from sidecar.oauth import request_form as grants
 from sidecar.oauth import subject_token as subjects
 from sidecar.oauth import token_response as oauth
+from sidecar.oauth.ports import AuthorizationServer, Discovery, Signer
 from sidecar.oauth.request_form import Carried
 from sidecar.oauth.signing_keys import SigningKey
 from sidecar.oauth.token import FetchReason, Freshness, FromRequest, Presented, Token, TokenRequest, bearer
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
+from sidecar.telemetry.ports import Journal
 
 
 class Exchange:

@@ -8,8 +8,8 @@ import aiohttp
 from yarl import URL
 
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.ports import Reply
 from sidecar.core.tls import Tls, no_passphrase
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.token_response import host_of
 
 CONNECT_LIMIT = 5.0

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenRefused
-from sidecar.core.ports import Reply
+from sidecar.oauth.ports import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from sidecar.core.errors import RequestRefused, TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
-from sidecar.core.ports import AuthorizationServer, Clock, Discovery, Signatures
+from sidecar.core.ports import Clock
 from sidecar.oauth import jwt_rules as verification
 from sidecar.oauth.jwt_rules import Jwk, Signed
+from sidecar.oauth.ports import AuthorizationServer, Discovery, Signatures
 from sidecar.oauth.signing_keys import Verification
 
 LIFE = 300.0

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.ports import Reply
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import Algorithm, Verification
 from sidecar.oauth.unverified_jwt import number, unverified
 

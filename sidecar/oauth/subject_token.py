@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 
 from sidecar.core.errors import RequestRefused, TokenRefused
-from sidecar.core.labels import label
+from sidecar.core.labels import Labels, label
 from sidecar.oauth.request_form import TOKEN_TYPES, blaming_caller
-from sidecar.oauth.token import Labels, TokenRequest
+from sidecar.oauth.token import TokenRequest
 from sidecar.oauth.unverified_jwt import number, unverified
 
 MAX_LABELS = 64

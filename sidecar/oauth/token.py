@@ -10,6 +10,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Literal
 
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
 from sidecar.oauth.signing_keys import PrivateKey, Verification
@@ -28,8 +29,6 @@ ClientAuth = Literal[
 Grant = Literal["client_credentials", "token_exchange", "jwt_bearer"]
 FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; told to the journal."""
-Labels = frozenset[tuple[str, str]]
-"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles."""
 
 TokenOrigin = Literal["fetch", "store"]
 """Where this pod had a token from."""

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Reply
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.unverified_jwt import number, unverified
 
 FORM_TYPE = "application/x-www-form-urlencoded"

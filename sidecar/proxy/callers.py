@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar.core.lru import Lru, size
-from sidecar.core.origin import Route
-from sidecar.core.ports import Clock, Verifier
+from sidecar.cache.token_memory import size
+from sidecar.core.lru import Lru
+from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret, keyed_hash
-from sidecar.core.tenants import Tenants, claimed
 from sidecar.oauth import subject_token as subjects
+from sidecar.oauth.ports import Verifier
 from sidecar.oauth.token import FromRequest, Presented, TokenRequest
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import Tenants, claimed
 
 MAX_KNOWN = 4096
 """Callers kept ready."""

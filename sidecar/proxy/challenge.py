@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sidecar.core.origin import On401
+from sidecar.proxy.routes import On401
 
 MAX_BYTES = 8 * 1024
 """Of all the fields together; what comes after is not looked at."""

@@ -18,10 +18,9 @@ from http import HTTPStatus
 
 from sidecar.core.cross_site import guard
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
-from sidecar.core.origin import Route
-from sidecar.core.ports import Callers, Clock, Journal, Tokens
+from sidecar.core.ports import Clock
 from sidecar.core.problem import Problem, render
-from sidecar.core.tenants import Tenants, split_path
+from sidecar.core.tenants import split_path
 from sidecar.http1.message import Request, Response
 from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
@@ -30,10 +29,14 @@ from sidecar.http1.server import ClientConnection
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy.challenge import Verdict, bearer_error, judge, parse
+from sidecar.proxy.ports import Callers, Tokens
 from sidecar.proxy.request_ids import request_id, trace_id
 from sidecar.proxy.router import Router, upstream_target
+from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
+from sidecar.proxy.tenants import Tenants
 from sidecar.telemetry.events import Failed, Outcome, Refused, Resent
+from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, Source
 from sidecar.telemetry.tracing import Tracer
 
@@ -184,7 +187,8 @@ class Proxy:
         if not relay.reach(pool, target):
             await relay.connect()
             token = await self._still_good(wanted, token, record)
-        answer = await relay.send(token, route.idle_timeout)
+        authorization = token.authorization if token is not None else None
+        answer = await relay.send(authorization, route.idle_timeout)
 
         if wanted is not None and token is not None and answer.status in route.refused_statuses:
             successor = await self._successor(route, token, answer, relay, record)
@@ -196,7 +200,7 @@ class Proxy:
                 try:
                     if not relay.reach(pool, target):
                         await relay.connect()
-                    answer = await relay.send(successor, route.idle_timeout)
+                    answer = await relay.send(successor.authorization, route.idle_timeout)
                 except SidecarError:
                     self._tell_second(route, successor, record, "failed")
                     raise

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from sidecar.core.addresses import UnixAddress, is_loopback
 from sidecar.core.addresses import listen as read_listen
 from sidecar.core.errors import RequestRefused
-from sidecar.core.origin import Route
+from sidecar.proxy.routes import Route
 from sidecar.proxy.target import Target
 
 _HOST = re.compile(

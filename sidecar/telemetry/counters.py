@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
-from sidecar.core.origin import Route
 from sidecar.core.tenants import TenantRule
 from sidecar.telemetry import instruments
 from sidecar.telemetry.events import (
@@ -29,7 +28,7 @@ from sidecar.telemetry.events import (
 )
 from sidecar.telemetry.histogram import Histogram
 from sidecar.telemetry.instruments import ExportReadings, Family, FleetReadings, Instrument, Readings
-from sidecar.telemetry.request_counters import RequestMetrics
+from sidecar.telemetry.request_counters import MeasuredRoute, RequestMetrics
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 
@@ -58,7 +57,9 @@ _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
 class Metrics:
     """The journal's counting half."""
 
-    def __init__(self, version: str, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
+    def __init__(
+        self, version: str, routes: Iterable[MeasuredRoute], tenants: TenantRule | None = None
+    ) -> None:
         self._version = version
         self._tenants = TenantLabels()
         self._requests = RequestMetrics(self._tenants)
@@ -72,15 +73,15 @@ class Metrics:
         }
         self.configure(routes, tenants)
 
-    def configure(self, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
+    def configure(self, routes: Iterable[MeasuredRoute], tenants: TenantRule | None = None) -> None:
         """Give what is configured its series, at 0; forget those of what no longer is."""
         routes = tuple(routes)
         self._tenants.configure(tenants)
-        tokens = {route.token.name: route.token for route in routes if route.token}
+        tokens = {route.token: route.tenant for route in routes if route.token}
         pairs = [
             (name, tenant)
-            for name, token in tokens.items()
-            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(token.tenant),))
+            for name, own in tokens.items()
+            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(own),))
         ]
         self._requests.configure(routes, pairs)
         self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}

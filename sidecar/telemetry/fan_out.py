@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from sidecar.core.ports import Journal
 from sidecar.telemetry.events import Event
+from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord
 
 

@@ -6,8 +6,8 @@ there are very many series.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from sidecar.core.origin import Route
 from sidecar.telemetry import instruments
 from sidecar.telemetry.histogram import Histogram
 from sidecar.telemetry.instruments import Family
@@ -25,6 +25,20 @@ _Key = tuple[str, str, int, str]
 """Route, method, status (0 for none) and our word for the error."""
 Pairs = Iterable[tuple[str, str]]
 """Names of tokens and their tenants' labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRoute:
+    """What metrics say of a route."""
+
+    name: str
+    host: str
+    """The upstream's, as `port` is."""
+    port: int
+    token: str = ""
+    """The name of its token, "" where it has none."""
+    tenant: str = ""
+    """Of that token, "" where there is none."""
 
 
 class _Lookups:
@@ -55,14 +69,14 @@ class RequestMetrics:
 
     def __init__(self, tenants: TenantLabels) -> None:
         self._tenants = tenants
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[str, MeasuredRoute] = {}
         self._cells: dict[_Key, _Cell] = {}
         self._lookups: dict[str, dict[str, _Lookups]] = {}
 
-    def configure(self, routes: Iterable[Route], pairs: Pairs) -> None:
+    def configure(self, routes: Iterable[MeasuredRoute], pairs: Pairs) -> None:
         """Give what is configured its series, at 0; forget those of what no longer is."""
         self._routes = {route.name: route for route in routes}
-        tokens = {route.token.name for route in self._routes.values() if route.token}
+        tokens = {route.token for route in self._routes.values() if route.token}
         self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
         for token, tenant in pairs:
             self._lookups[token].setdefault(tenant, _Lookups())
@@ -109,7 +123,7 @@ class RequestMetrics:
         yield Family(
             instruments.CLIENT,
             tuple(
-                ((*_labels(key, 400), route.origin.host, str(route.origin.port)), cell.client.read())
+                ((*_labels(key, 400), route.host, str(route.port)), cell.client.read())
                 for key, cell in self._cells.items()
                 if (route := self._routes.get(key[0])) and (cell.client.used or key[1:] == _FORESEEN)
             ),
@@ -129,7 +143,7 @@ class RequestMetrics:
 
     def _lookups_of(self, route_name: str) -> dict[str, _Lookups]:
         route = self._routes.get(route_name)
-        return self._lookups.get(route.token.name, {}) if route and route.token else {}
+        return self._lookups.get(route.token, {}) if route and route.token else {}
 
     def _lookup(self, cell: _Cell, tenant: str) -> _Lookups:
         return cell.lookups.setdefault(self._tenants.label(tenant), _Lookups())

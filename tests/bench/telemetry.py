@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from timeit import repeat
 
-from sidecar.app.process import SystemClock
-from sidecar.core.origin import Origin, Route
+from sidecar.app.clock import SystemClock
+from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Metrics
 from sidecar.telemetry.fan_out import Journals
 from sidecar.telemetry.request_record import RequestRecord
@@ -48,7 +49,7 @@ def a_record() -> RequestRecord:
 
 def main() -> int:
     token = TokenRequest("ledger", "https://auth.example.com/token", "ledger-client", "ledger-client")
-    metrics = Metrics("bench", [Route("ledger", ORIGIN, token=token)])
+    metrics = Metrics("bench", [Route("ledger", ORIGIN, token=token).measured])
     sink = os.open(os.devnull, os.O_WRONLY)
     output = Output(sink)
     logs = Logs(JsonLines(), output.write, SystemClock(), random.random)

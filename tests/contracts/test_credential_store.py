@@ -6,8 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from sidecar.app.process import SystemClock, SystemRandomness
-from sidecar.config.settings import RedisSettings
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials
@@ -16,6 +15,7 @@ from sidecar.fleet.redis.credential_store import RedisVault
 from sidecar.fleet.redis.guarded_client import Link
 from sidecar.fleet.redis.sealed_values import Shelf
 from sidecar.fleet.seal import AesSeal
+from sidecar.fleet.settings import RedisSettings
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.app.process import SystemRandomness
-from sidecar.core.ports import Seal
+from sidecar.app.clock import SystemRandomness
+from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
 
 KEY = "tenant:acme:m2m:ledger:token:0f"

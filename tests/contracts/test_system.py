@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.core.ports import Clock, Randomness
 from tests.fakes import FakeClock, FixedRandomness
 

@@ -9,9 +9,8 @@ import pytest
 from fakeredis import FakeServer as FakeRedisServer
 from fakeredis.aioredis import FakeRedis
 
-from sidecar.app.process import SystemClock, SystemRandomness
+from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.lease import LEASE, Lease
-from sidecar.config.settings import RedisSettings
 from sidecar.core.backoff import Setback
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
@@ -20,6 +19,7 @@ from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, Link
 from sidecar.fleet.redis.sealed_values import Shelf
 from sidecar.fleet.redis.token_store import RedisStore
 from sidecar.fleet.seal import AesSeal
+from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
 from tests.redis_server import RedisServer

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.origin import On401
 from sidecar.proxy.challenge import MAX_BYTES, Challenge, Verdict, bearer_error, judge, parse
+from sidecar.proxy.routes import On401
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.settings import Dialect
 from sidecar.core.labels import selector
 from sidecar.fleet.foreign_messages import MAX_SIZE, read
+from sidecar.fleet.settings import Dialect
 
 ROTATED = {
     "event_id": "evt-1",

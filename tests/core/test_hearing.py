@@ -6,12 +6,13 @@ from collections.abc import Mapping
 import pytest
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.config.settings import ForeignChannel
-from sidecar.core.labels import Revocations, Selector, selector
+from sidecar.cache.revocations import Revocations
+from sidecar.core.labels import Selector, selector
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.receiver import Hearing
 from sidecar.fleet.seal import NoSeal
+from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
 from tests.fakes import FakeClock, RecordingJournal
 

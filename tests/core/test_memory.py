@@ -5,7 +5,8 @@ from collections import OrderedDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.lru import LEAST_BYTES, Held, Lru, memory
+from sidecar.cache.token_memory import LEAST_BYTES, Held, memory
+from sidecar.core.lru import Lru
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sidecar.core.errors import TokenRefused
-from sidecar.core.ports import Reply
 from sidecar.oauth.issuer_metadata import Metadata, places, read
+from sidecar.oauth.ports import Reply
 
 ISSUER = "https://auth.test/realm"
 

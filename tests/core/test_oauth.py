@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Reply
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.token_response import DEFAULT_LIFE, MAX_LIFE, host_of, judge
 
 NOW = 1_800_000_000.0

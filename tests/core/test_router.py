@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.proxy.router import Router, upstream_target
+from sidecar.proxy.routes import Route
 from sidecar.proxy.target import Target, split
 
 UPSTREAM = Origin("https", "ledger.internal", 443)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.labels import LABELS, Revocations, describe, is_value, label, selector
-from sidecar.oauth.token import Labels, TokenRequest
+from sidecar.cache.revocations import Revocations
+from sidecar.core.labels import LABELS, Labels, describe, is_value, label, selector
+from sidecar.oauth.token import TokenRequest
 
 ALICE: Labels = frozenset(
     {

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.origin import Origin, Route
-from sidecar.core.tenants import MAX_KNOWN, TenantRule, Tenants, canonical, claimed, foreseeable, split_path
+from sidecar.core.origin import Origin
+from sidecar.core.tenants import TenantRule, canonical, split_path
 from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
+from sidecar.proxy.tenants import MAX_KNOWN, Tenants, claimed, foreseeable
 from tests.core.test_subjects import jwt
 
 TEMPLATE = TokenRequest(

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from sidecar.cache.cooldown import CoolDowns
+from sidecar.cache.token_memory import Held, hold
 from sidecar.cache.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
 from sidecar.core.labels import Selector
-from sidecar.core.lru import Held, Lru, hold
+from sidecar.core.lru import Lru
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
 

@@ -3,8 +3,9 @@
 from collections import Counter
 
 from sidecar.admin.route_traffic import EVERY, WINDOWS, Count, Traffic, Window, counts
-from sidecar.core.origin import Origin, Route
+from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 
 ORIGIN = Origin("https", "ledger.internal", 443)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.ports import Reply
 from sidecar.oauth.jwt_rules import MAX_KEYS, SKEW, Signed, judge, keys, signed
+from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import Algorithm, Verification
 from tests.core.test_subjects import jwt
 

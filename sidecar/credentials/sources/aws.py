@@ -17,12 +17,13 @@ from botocore import exceptions as boto
 from botocore.config import Config
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.ports import Clock, Journal
+from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
 from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
+from sidecar.telemetry.ports import Journal
 
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0

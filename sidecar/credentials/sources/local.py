@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.ports import Clock, CredentialSource
+from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import (
     Credentials,
@@ -18,6 +18,7 @@ from sidecar.credentials.model import (
     LocalCredentials,
     SecretFileCredentials,
 )
+from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.secret_json import client_of
 
 SIZE_LIMIT = 65_536

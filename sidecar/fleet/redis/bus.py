@@ -13,16 +13,19 @@ from itertools import count
 
 from redis.exceptions import RedisClusterException, RedisError
 
+from sidecar.cache.ports import TokenStore
 from sidecar.core.health import Pulse
 from sidecar.core.labels import Selector, describe
-from sidecar.core.ports import Clock, Evictions, Journal, Randomness, Seal, TokenStore
+from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.messages import Revocation, encode
+from sidecar.fleet.ports import Evictions, Seal
 from sidecar.fleet.receiver import Hearing
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.guarded_client import Link
 from sidecar.fleet.redis.revocation_log import RevokedSet
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
 from sidecar.telemetry.events import Failed, SelectSent
+from sidecar.telemetry.ports import Journal
 
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0

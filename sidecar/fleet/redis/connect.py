@@ -17,9 +17,9 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
-from sidecar.config.settings import RedisSettings
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
+from sidecar.fleet.settings import RedisSettings
 
 Client = Redis | RedisCluster
 

@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from sidecar.core.health import Pulse
-from sidecar.core.ports import Clock, Journal, Randomness
+from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.breaker import LIMIT as FAILURES
 from sidecar.fleet.breaker import PROBE_EVERY, Breaker
 from sidecar.fleet.clock_offset import Offset, better, measure
@@ -17,6 +17,7 @@ from sidecar.fleet.outage import Outage
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.scripts import PROBE, Script
 from sidecar.telemetry.events import Failed
+from sidecar.telemetry.ports import Journal
 
 LIMIT = 0.1
 """Seconds a request may lose to Redis, connecting included."""

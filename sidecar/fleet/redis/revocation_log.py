@@ -6,7 +6,7 @@ from functools import partial
 
 from redis.asyncio import RedisCluster
 
-from sidecar.core.labels import MAX_REMEMBERED
+from sidecar.cache.revocations import MAX_REMEMBERED
 from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.redis.connect import Client

@@ -2,9 +2,10 @@
 
 from sidecar.cache.generations import following
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.ports import Clock, Seal
+from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.messages import BUST_CHANNEL, encode
+from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import Link, Reply
 from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
 

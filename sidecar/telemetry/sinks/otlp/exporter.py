@@ -10,10 +10,11 @@ from functools import partial
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.core.ports import Clock, Journal
+from sidecar.core.ports import Clock
 from sidecar.telemetry.events import ExportDown, ExportUp, Signal
 from sidecar.telemetry.instruments import ExportReadings, Family
 from sidecar.telemetry.otel_env import OtelSettings
+from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.tracing import Tracer
 
 PARTING = 1.0

@@ -1,0 +1,50 @@
+"""The machine's clock and its randomness."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+
+
+def _elapsed() -> Callable[[], float]:
+    """Seconds since some moment, counting those the machine slept through where the system can tell."""
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if boot_time is None else partial(time.clock_gettime, boot_time)
+
+
+_READINGS = 5
+"""Of two clocks one after the other; where the machine was elsewhere between them, the difference is too small."""
+
+
+class SystemClock:
+    """Wall time at the start plus what has passed since: setting the host's clock never moves it.
+
+    A token's expiry is worked out and compared on this one clock, so only durations matter, and a step of
+    the wall clock can neither keep a dead token alive nor kill a good one.
+    """
+
+    def __init__(self) -> None:
+        self._elapsed = _elapsed()
+        self._start = max(time.time() - self._elapsed() for _ in range(_READINGS))
+
+    def now(self) -> float:
+        """Epoch seconds, as the wall clock stood when this clock was made."""
+        return self._start + self._elapsed()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; other tasks run meanwhile."""
+        await asyncio.sleep(seconds)
+
+
+class SystemRandomness:
+    """The operating system's generator for keys, a quick one for jitter."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """`count` bytes fit for keys and nonces."""
+        return secrets.token_bytes(count)
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number from `low` to `high`; never for secrets."""
+        return random.uniform(low, high)  # noqa: S311  jitter keeps no secret

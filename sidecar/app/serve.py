@@ -1,0 +1,40 @@
+"""A sidecar as a process: its signals, its files, its end."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from functools import partial
+
+from sidecar.app.process import keep_freed_memory, raise_descriptor_limit, spare_the_collector
+from sidecar.app.reload import Sources, contents, watch
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.settings import Config
+
+
+async def serve(load: Callable[[], Config], sources: Sources) -> int:
+    """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
+
+    A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
+    ListenError when it cannot start.
+    """
+    raise_descriptor_limit()
+    seen = contents(sources())
+    sidecar = Sidecar(load())
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    asked_to_reload = asyncio.Event()
+
+    def asked() -> None:
+        sidecar.hurry() if asked_to_stop.is_set() else asked_to_stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
+    await sidecar.start()
+    keep_freed_memory()
+    spare_the_collector()
+    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
+    await asked_to_stop.wait()
+    watching.cancel()
+    await sidecar.stop()
+    return 0

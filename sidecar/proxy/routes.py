@@ -1,0 +1,41 @@
+"""What the configuration says of one way through the sidecar."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core.origin import Origin
+from sidecar.oauth.token import TokenRequest
+from sidecar.telemetry.request_counters import MeasuredRoute
+
+On401 = Literal["lenient", "strict", "ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way through the sidecar. Time-outs in seconds, 0 for none."""
+
+    name: str
+    origin: Origin
+    host: str = ""
+    """Lower-case host to match, "" for any."""
+    prefix: str = "/"
+    """Path prefix to match, on segment bounds."""
+    base_path: str = ""
+    """The upstream's own path, without a trailing slash, put before the relayed one."""
+    strip_prefix: bool = False
+    token: TokenRequest | None = None
+    """None relays the client's own credentials untouched."""
+    hidden: re.Pattern[bytes] | None = None
+    """Matches the client's field lines that the upstream does not get."""
+    on_401: On401 = "lenient"
+    refused_statuses: frozenset[int] = frozenset({401})
+    idle_timeout: float = 60.0
+    """Longest silence of the upstream (or of a sending client) within one exchange."""
+    total_timeout: float = 0.0
+
+    @property
+    def measured(self) -> MeasuredRoute:
+        """What metrics say of it."""
+        token, tenant = (self.token.name, self.token.tenant) if self.token is not None else ("", "")
+        return MeasuredRoute(self.name, self.origin.host, self.origin.port, token, tenant)
