@@ -61,14 +61,8 @@ class Sidecar:
         self._status = Status(clock)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
         self._journal = telemetry.journal
-        self._member = member = membership(
-            config.redis,
-            config.busts,
-            config.cache,
-            clock=clock,
-            randomness=randomness,
-            journal=self._journal,
-        )
+        fleet = (config.redis, config.busts, config.cache)
+        self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=self._journal)
         sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
         self._fetching = Fetching(
             sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key

@@ -11,8 +11,6 @@ from collections.abc import Coroutine, Iterator
 from hashlib import sha256
 from itertools import count
 
-from redis.exceptions import RedisClusterException, RedisError
-
 from sidecar.cache.ports import TokenStore
 from sidecar.core.health import Pulse
 from sidecar.core.labels import Selector, describe
@@ -22,6 +20,7 @@ from sidecar.fleet.ports import Evictions, Seal
 from sidecar.fleet.receiver import Hearing
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.guarded_client import Link
+from sidecar.fleet.redis.library import RedisClusterException, RedisError
 from sidecar.fleet.redis.revocation_log import RevokedSet
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
 from sidecar.telemetry.events import Failed, SelectSent

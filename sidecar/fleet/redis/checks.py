@@ -3,17 +3,16 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from redis.asyncio import RedisCluster
-from redis.exceptions import (
+from sidecar.core.finding import Finding
+from sidecar.fleet.redis.connect import Client, disconnect
+from sidecar.fleet.redis.library import (
     AuthenticationError,
     NoPermissionError,
+    RedisCluster,
     RedisClusterException,
     RedisError,
     ResponseError,
 )
-
-from sidecar.core.finding import Finding
-from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.subscription import Subscription
 
 OLDEST = (6, 2)

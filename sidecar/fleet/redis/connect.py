@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from redis.asyncio import Redis, RedisCluster, Sentinel
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.backoff import NoBackoff
-from redis.credentials import CredentialProvider
-
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
+from sidecar.fleet.redis.library import (
+    ClusterNode,
+    CredentialProvider,
+    NoBackoff,
+    Redis,
+    RedisCluster,
+    Retry,
+    Sentinel,
+    SentinelConnectionPool,
+)
 from sidecar.fleet.settings import RedisSettings
 
 Client = Redis | RedisCluster

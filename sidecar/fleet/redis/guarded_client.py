@@ -5,9 +5,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
-
 from sidecar.core.health import Pulse
 from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.breaker import LIMIT as FAILURES
@@ -15,6 +12,13 @@ from sidecar.fleet.breaker import PROBE_EVERY, Breaker
 from sidecar.fleet.clock_offset import Offset, better, measure
 from sidecar.fleet.outage import Outage
 from sidecar.fleet.redis.connect import Client, disconnect
+from sidecar.fleet.redis.library import (
+    NoScriptError,
+    RedisCluster,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 from sidecar.fleet.redis.scripts import PROBE, Script
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from redis.asyncio import RedisCluster
-
 from sidecar.cache.revocations import MAX_REMEMBERED
 from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import Offset
 from sidecar.fleet.redis.connect import Client
 from sidecar.fleet.redis.guarded_client import Link, Reply
+from sidecar.fleet.redis.library import RedisCluster
 from sidecar.fleet.redis.scripts import Script, milliseconds
 
 PAGE = 500

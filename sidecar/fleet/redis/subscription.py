@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from redis.asyncio import RedisCluster
-from redis.asyncio.connection import AbstractConnection
-
 from sidecar.fleet.redis.connect import Client, disconnect
+from sidecar.fleet.redis.library import AbstractConnection, RedisCluster
 
 PING_EVERY = 1.0
 SILENCE = 3.0
