@@ -12,7 +12,7 @@ from sidecar.admin.events_stream import EVERY
 from sidecar.admin.ports import Readiness
 from sidecar.admin.server import LIFETIME, AdminServer
 from sidecar.app.listen import bind
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.fakes import RecordingJournal
 
@@ -29,7 +29,7 @@ class State:
         self.text: Callable[[], Awaitable[bytes]] = self._text
         self.token: Secret | None = Secret(TOKEN)
         self.pods: int | None = 3
-        self.busted: list[Selector] = []
+        self.busted: list[Labels] = []
 
     async def _text(self) -> bytes:
         return b"# TYPE up gauge\nup 1.0\n"
@@ -40,7 +40,7 @@ class State:
     def started(self) -> bool:
         return self.is_started
 
-    def status(self, chosen: Selector) -> dict[str, object]:
+    def status(self, chosen: Labels) -> dict[str, object]:
         self.chosen = chosen
         return self.shown
 
@@ -50,7 +50,7 @@ class State:
     async def operators_token(self) -> Secret | None:
         return self.token
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, chosen: Labels) -> int | None:
         self.busted.append(chosen)
         return self.pods
 

@@ -17,7 +17,7 @@ from sidecar.core.errors import TokenRefused
 from sidecar.core.origin import Origin
 from sidecar.core.secret import Secret
 from sidecar.core.tenants import TenantRule
-from sidecar.fleet.standalone import Alone
+from sidecar.fleet.standalone import NoFleet
 from sidecar.oauth.token import FetchReason, FromRequest, Presented, Token, TokenRequest, bearer
 from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.routes import Route
@@ -76,7 +76,7 @@ async def growth(who: str, count: int, size: int) -> int:
     clock = SystemClock()
     cache = TokenCache(
         source=Nobody() if who == "strangers" else Source(clock, size),
-        fleet=Alone(),
+        fleet=NoFleet(),
         revocations=Revocations(),
         clock=clock,
         randomness=SystemRandomness(),

@@ -14,18 +14,18 @@ from random import Random
 from typing import TypeVar
 
 from sidecar.cache.lease import Claim
-from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.leased_source import LeasedSource
 from sidecar.cache.refused_tokens import Bust, Busted
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.backoff import Setback
 from sidecar.core.errors import SidecarError, TokenUnavailable
-from sidecar.core.labels import Labels, Selector
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
-from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.member import REVOKED_FOR
 from sidecar.fleet.messages import Revocation, encode
-from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.seal import NoSeal
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import Failed
@@ -101,7 +101,7 @@ class Line(FakeStore):
 
     def __init__(self, fleet: "Fleet", pod: "Pod", skew: float) -> None:
         super().__init__(fleet.clock, fleet.server)
-        self.offset = Offset(-skew, UNSURE, 0.0)
+        self.offset = ClockOffset(-skew, UNSURE, 0.0)
         self.life = 0
         self.lost_at = -inf
         self._fleet = fleet
@@ -196,7 +196,7 @@ def _moved(token: Token, move: Callable[[float], float]) -> Token:
     )
 
 
-def _here(claim: Claim, offset: Offset) -> Claim:
+def _here(claim: Claim, offset: ClockOffset) -> Claim:
     token = _moved(claim.token, offset.earliest_here) if claim.token is not None else None
     there = claim.setback
     setback = replace(there, until=offset.earliest_here(there.until)) if there is not None else None
@@ -217,7 +217,7 @@ class WatchedCache(TokenCache):
             self.pod.fleet.wrong.append(f"{self.pod.name}: a bust of {bust.fingerprint} dropped {gone}")
         return evicted
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
+    def evict_selected(self, chosen: Labels, at: float) -> int:
         self.pod.revoked.append((chosen, at - self.pod.skew, self.pod.fleet.clock.now()))
         return super().evict_selected(chosen, at)
 
@@ -233,14 +233,14 @@ class Pod:
         self.journal = RecordingJournal()
         self.known: dict[str, float] = {}
         """Fingerprints of tokens this pod knows dead, and since when."""
-        self.revoked: list[tuple[Selector, float, float]] = []
+        self.revoked: list[tuple[Labels, float, float]] = []
         """Selects this pod knows, the moment each means, and since when it knows."""
         self.outcomes: list[int] = []
         self.line = Line(fleet, self, skew)
         self.random = Random(f"{name} {fleet.random.random()}")
         self._dice = Dice(self.random)
         self._revocations = Revocations()
-        self.shared = SharedTokens(
+        self.shared = LeasedSource(
             source=Fetches(self),
             store=self.line,
             revocations=self._revocations,
@@ -257,7 +257,7 @@ class Pod:
             journal=self.journal,
         )
         self.cache.pod = self
-        self.hearing = Hearing(
+        self.hearing = MessageReceiver(
             key_prefix="",
             pod=name,
             store_ttl=LIFE,
@@ -480,7 +480,7 @@ class Fleet:
         self._sent: dict[str, float] = {}
         self._stored: set[str] = set()
         """What may be stored again: it was before, or Redis has forgotten."""
-        self.revoked: list[tuple[float, Selector, bytes]] = []
+        self.revoked: list[tuple[float, Labels, bytes]] = []
         self.fetching: dict[Fetch, None] = {}
         self.fetches = 0
         self.speaker = ""
@@ -563,7 +563,7 @@ class Fleet:
         """At the authorization server: every token of this kind minted by now is refused."""
         self.dead |= {fp for fp, minted in self.minted.items() if minted.request is request}
 
-    def bust(self, pod: Pod, chosen: Selector) -> None:
+    def bust(self, pod: Pod, chosen: Labels) -> None:
         """What an operator does at this pod."""
         pod.hearing.revoke(chosen, pod.clock.now())
         if not pod.line.reachable:

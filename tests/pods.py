@@ -17,7 +17,7 @@ from redis.asyncio.client import PubSub
 from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
-from sidecar.core.labels import Labels, selector
+from sidecar.core.labels import Labels, parse_selector
 from sidecar.core.secret import Secret, fingerprint
 from sidecar.fleet.member import Member
 from sidecar.fleet.ports import Seal
@@ -187,7 +187,7 @@ class Pod:
 
     async def bust(self, **labels: object) -> int | None:
         """What `sidecar bust` and `POST /bust` do."""
-        return await self.member.bust(selector(labels))
+        return await self.member.bust(parse_selector(labels))
 
     async def token(self, request: TokenRequest) -> str:
         return (await self.cache.token(request)).secret.reveal()

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import MAX_REMEMBERED
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.fleet.messages import MAX_SIZE, Revocation, encode
 from sidecar.fleet.redis.bus import IN_A_ROW
 from sidecar.fleet.redis.revocation_log import SLACK
@@ -160,7 +160,7 @@ async def test_b43_a_recorded_select_is_refused(fleet: Fleet) -> None:
         await until(lambda: len(messages) == 1)
     await other.token(LEDGER)
     await fleet.publish(fleet.channel, messages[0])
-    old = Revocation(selector({}), millis() - 301_000, "x")
+    old = Revocation(parse_selector({}), millis() - 301_000, "x")
     await fleet.publish(
         fleet.channel, encode(old, channel=fleet.channel, sender="x", at=old.at, sign=fleet.seal.sign)
     )
@@ -503,7 +503,7 @@ async def test_b52_a_select_leaves_what_was_fetched_since(fleet: Fleet) -> None:
     """A message that took a minute to come: its moment decides, not its arrival."""
     pod = await fleet.pod()
     await pod.token(LEDGER)
-    late = Revocation(selector({}), millis() - 60_000, "late")
+    late = Revocation(parse_selector({}), millis() - 60_000, "late")
     message = encode(late, channel=fleet.channel, sender="other", at=late.at, sign=fleet.seal.sign)
     await fleet.publish(fleet.channel, message)
     await fleet.heard()

@@ -8,14 +8,14 @@ from typing import TypeVar
 import pytest
 
 from sidecar.cache.lease import Claim
-from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.leased_source import LeasedSource
 from sidecar.cache.refused_tokens import Busted
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import CALLER_LIMIT, TokenCache
 from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
-from sidecar.fleet.standalone import Alone
+from sidecar.fleet.standalone import NoFleet
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
 from tests.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
@@ -79,7 +79,7 @@ class Rig:
         randomness = FixedRandomness()
         store = make(self.clock) if make is not None else None
         self.store = store or FakeStore(self.clock)
-        self.shared = SharedTokens(
+        self.shared = LeasedSource(
             source=self.source,
             store=self.store,
             revocations=self.revocations,
@@ -89,7 +89,7 @@ class Rig:
         )
         self.cache = TokenCache(
             source=self.shared if store else self.source,
-            fleet=store or Alone(),
+            fleet=store or NoFleet(),
             revocations=self.revocations,
             clock=self.clock,
             randomness=randomness,

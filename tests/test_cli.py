@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import sidecar
-from sidecar.cli import main as cli
+from sidecar.cli import main
 
 HEAVY = {"aiohttp", "asyncio", "httptools", "msgspec", "ssl", "uvloop", "yaml"}
 GOOD = """
@@ -58,7 +58,7 @@ def test_the_version_is_told() -> None:
     assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__}\n")
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str) -> None:
     """`--help` leaves no flag without a text, and ends with something to copy."""
     done = run(name, "--help")
@@ -230,7 +230,7 @@ def test_a_bug_exits_70_without_its_text(
 ) -> None:
     """The place and type of an unexpected error are told; its text may hold anything and is not."""
     monkeypatch.setitem(sys.modules, "sidecar.config.load", Broken("broken"))
-    assert cli.main(["schema"]) == 70
+    assert main.main(["schema"]) == 70
     told = capfd.readouterr()
     assert "ZeroDivisionError: this is a bug" in told.err
     assert "hunterhunter" not in told.err + told.out

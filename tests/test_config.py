@@ -33,7 +33,7 @@ from sidecar.fleet.settings import (
     RedisSettings,
     SentinelSettings,
 )
-from sidecar.oauth import subject_token as subjects
+from sidecar.oauth import subject_token
 from sidecar.oauth.signing_keys import PrivateKey, Verification
 from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
 
@@ -805,7 +805,7 @@ routes: [{{name: r, upstream: "https://r", token: exchange}}]
     assert config.tokens["behalf"].brought == {b"x-subject"}
     exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
     key = PrivateKey(SecretFile(pem), Secret(CANARY), "PS256", "k", pem)
-    whose = subjects.identity("a.b.c")
+    whose = subject_token.identity("a.b.c")
     assert exchange == TokenRequest(
         name="exchange",
         credentials="signing",

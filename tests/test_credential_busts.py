@@ -37,7 +37,7 @@ class Secrets:
             _Timed(self.source, pod),
             service="ledger",
             origin="here",
-            store=pod.member.vault,
+            store=pod.member.credential_store,
         )
         return await cached.read("acme", newer_than=ANY, rejected=rejected)
 

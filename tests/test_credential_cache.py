@@ -7,7 +7,7 @@ import pytest
 from sidecar.cache.credentials import CachedSource, CredentialCache
 from sidecar.cache.revocations import Revocations
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.credentials.model import Credentials
 from tests.conftest import TickingClock
 from tests.fakes import RecordingJournal, settle
@@ -251,9 +251,9 @@ async def test_b52_selects_drop_credentials_too(fleet: Fleet, labels: dict[str, 
     """By tenant and by service, in memory and when they come from the store."""
     await fleet.a.secret("acme")
     await fleet.b.secret("acme")
-    chosen, now = selector(labels), fleet.clock.now()
-    fleet.a.revocations.add(chosen, now)
-    assert fleet.a.cache.evict_selected(chosen, now) == dropped
+    selector, now = parse_selector(labels), fleet.clock.now()
+    fleet.a.revocations.add(selector, now)
+    assert fleet.a.cache.evict_selected(selector, now) == dropped
     assert fleet.b.cache.evict_revoked() == 0
     await fleet.a.secret("acme")
     assert len(fleet.aws.reads) == 1 + dropped

@@ -14,7 +14,7 @@ from sidecar.core.tls import Tls
 from sidecar.credentials.model import Credentials
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
-from sidecar.oauth.fetcher import Exchange
+from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import PrivateKey, SigningKey
 from sidecar.oauth.token import Assertion, Presented, TokenRequest
@@ -101,7 +101,7 @@ class Rig:
         self.endpoint = ScriptedEndpoint(self.clock)
         self.signer = RecordingSigner()
         self.journal = RecordingJournal()
-        self.exchange = Exchange(
+        self.exchange = TokenFetcher(
             credentials={"ledger-client": self.credentials},
             server=self.endpoint,
             discovery=Discovery(self.endpoint, self.clock),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sidecar.core.labels import Selector, selector
+from sidecar.core.labels import Labels, parse_selector
 from tests.model import REQUESTS, Fleet, Pod
 
 MOST_PODS = 4
@@ -22,7 +22,9 @@ HEALED_WITHIN = 120.0
 numbers = st.integers(0, MOST_PODS - 1)
 names = st.sampled_from(sorted(REQUESTS))
 skews = st.sampled_from([0.0, 0.0, -3000.0, 0.4, 7000.0])
-selectors = st.sampled_from([selector({"service": "a"}), selector({"tenant": "acme"}), selector({})])
+selectors = st.sampled_from(
+    [parse_selector({"service": "a"}), parse_selector({"tenant": "acme"}), parse_selector({})]
+)
 moments = st.sampled_from([0.002, 0.02, 0.1, 0.4, 3.1])
 troubles = st.sampled_from(
     ["slow", "slow", "quick", "out", "flush", "stop or restart", "kill", "start", "apart"]
@@ -80,7 +82,7 @@ class FleetModel(RuleBasedStateMachine):
         self.then(wait, lambda: [pod.do(pod.ask(REQUESTS[name])) for pod in asking])
 
     @rule(number=numbers, chosen=selectors, wait=moments)
-    def bust(self, number: int, chosen: Selector, wait: float) -> None:
+    def bust(self, number: int, chosen: Labels, wait: float) -> None:
         self.then(wait, lambda: self.fleet.bust(self.pod(number), chosen))
 
     @rule(seconds=st.sampled_from([3.1, 12.0, 31.0, 545.0, 4000.0]))

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.app.clock import SystemRandomness
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.seal import AesSeal
 from tests.authorization import AuthorizationServer, json_answer
@@ -115,7 +115,7 @@ async def test_b42_b43_b44_what_may_not_bust_does_not_and_is_counted(fleet: Flee
     bust = await bust_of(fleet, pod)
     true = signed(fleet, bust)
     members = json.loads(true)
-    everything = Revocation(selector({}), round((time() - 301) * 1000), "x")
+    everything = Revocation(parse_selector({}), round((time() - 301) * 1000), "x")
     lies = [
         ("m2m:fill", true, "channel"),
         ("gw", true, "unknown"),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.cache.lease import Claim
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.oauth.token import TokenRequest
 from tests.fakes import FakeClock, FakeStore
 from tests.test_cache import LEDGER, Rig
@@ -83,14 +83,14 @@ async def test_b52_what_was_revoked_meanwhile_is_not_put_back(pods: Pods) -> Non
     """Nor is it used where nobody can be asked."""
     await pods.one.token()
     await pods.advance(TTL)
-    pods.one.revocations.add(selector({}), pods.one.clock.now())
+    pods.one.revocations.add(parse_selector({}), pods.one.clock.now())
     await pods.advance(0.001)
     pods.one.server.tokens.clear()
     await pods.one.token()
     assert pods.one.source.asked == 2
     pods.one.store.silent = True  # type: ignore[attr-defined]
     await pods.advance(TTL)
-    pods.one.revocations.add(selector({}), pods.one.clock.now())
+    pods.one.revocations.add(parse_selector({}), pods.one.clock.now())
     await pods.advance(0.001)
     await pods.one.token()
     assert pods.one.source.asked == 3

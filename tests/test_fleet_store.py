@@ -22,10 +22,10 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tls import Tls
 from sidecar.fleet.breaker import LIMIT as FAILURES
 from sidecar.fleet.redis.connect import connect
-from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, Link
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, LIMIT, MAX_QUESTIONS, GuardedClient
 from sidecar.fleet.redis.scripts import keys_of
-from sidecar.fleet.redis.sealed_values import Shelf
-from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.redis.sealed_values import SealedValues
+from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
@@ -46,15 +46,15 @@ class Pod:
         self.clock = SystemClock()
         randomness = SystemRandomness()
         self.journal = RecordingJournal()
-        self.link = Link(
+        self.link = GuardedClient(
             connect(settings, timeout=CLIENT_TIMEOUT),
             key_prefix=settings.key_prefix,
             clock=self.clock,
             randomness=randomness,
             journal=self.journal,
         )
-        self.store = RedisStore(
-            Shelf(
+        self.store = RedisTokenStore(
+            SealedValues(
                 self.link,
                 seal=AesSeal([("k1", key)], randomness),
                 clock=self.clock,

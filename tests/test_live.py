@@ -10,7 +10,7 @@ import pytest
 from sidecar.admin import server as admin
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS
 from sidecar.app.listen import bind
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.admin_server import Rig, State, running
 from tests.fakes import RecordingJournal
@@ -27,7 +27,7 @@ class Counting(State):
         self.asked = 0
         self.broken = False
 
-    def status(self, chosen: Selector) -> dict[str, object]:
+    def status(self, chosen: Labels) -> dict[str, object]:
         if self.broken:
             raise RuntimeError("canary")
         self.asked += 1

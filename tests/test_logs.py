@@ -23,7 +23,7 @@ from sidecar.telemetry.events import (
     TokenFetchFailed,
 )
 from sidecar.telemetry.request_record import RequestRecord
-from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, Logs, lines
+from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, LogJournal, lines
 from tests.fakes import FakeClock
 
 AT = 1_800_000_000.0625
@@ -197,8 +197,8 @@ def a_refusal() -> Event:
 def test_only_what_is_at_or_above_the_level_is_written(level: Level) -> None:
     """The access log is level info."""
     written: list[bytes] = []
-    logs = Logs(JsonLines(), written.append, FakeClock(AT), float)
-    logs.use(level, 1.0)
+    logs = LogJournal(JsonLines(), written.append, FakeClock(AT), float)
+    logs.set_level(level, 1.0)
     logs.request_finished(a_record())
     for event in (Stopped(), a_refusal(), ReloadFailed(error="bad")):
         logs.tell(event)
@@ -213,8 +213,8 @@ def test_only_what_is_at_or_above_the_level_is_written(level: Level) -> None:
 def test_of_successful_requests_a_share_is_logged(share: float, draws: list[float], count: int) -> None:
     """All by default, drawn at random; redirects, WebSockets and answers from caches are successes too."""
     written: list[bytes] = []
-    logs = Logs(JsonLines(), written.append, FakeClock(AT), lambda: draws.pop(0))
-    logs.use("info", share)
+    logs = LogJournal(JsonLines(), written.append, FakeClock(AT), lambda: draws.pop(0))
+    logs.set_level("info", share)
     for status in (101, 200, 302, 304):
         logs.request_finished(a_record(status=status))
     assert len(written) == count
@@ -235,8 +235,8 @@ def test_of_successful_requests_a_share_is_logged(share: float, draws: list[floa
 def test_what_went_wrong_is_always_logged(fields: Mapping[str, object]) -> None:
     """Errors, refusals that were healed, answers that broke off and clients that left."""
     written: list[bytes] = []
-    logs = Logs(JsonLines(), written.append, FakeClock(AT), lambda: 1.0)
-    logs.use("info", 0.0)
+    logs = LogJournal(JsonLines(), written.append, FakeClock(AT), lambda: 1.0)
+    logs.set_level("info", 0.0)
     logs.request_finished(a_record(**fields))
     assert len(written) == 1
 

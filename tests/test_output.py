@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sidecar.telemetry.sinks.log_writer import CAPACITY, PAUSE, Output
+from sidecar.telemetry.sinks.log_writer import CAPACITY, PAUSE, LogWriter
 
 LINE = b"x" * 99 + b"\n"
 BATCH = 64 * 1024
@@ -25,8 +25,8 @@ class Pipe(NamedTuple):
     reading: io.FileIO
     writing: io.FileIO
 
-    def output(self) -> Output:
-        return Output(self.writing.fileno())
+    def output(self) -> LogWriter:
+        return LogWriter(self.writing.fileno())
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_every_line_arrives_once_and_in_order(tmp_path: Path) -> None:
     target = tmp_path / "log"
     written = [b"%d\n" % number for number in range(BATCH // 4)]
     with target.open("wb") as file:
-        output = Output(file.fileno())
+        output = LogWriter(file.fileno())
         for line in written:
             output.write(line)
         output.close()
@@ -63,7 +63,7 @@ def test_lines_that_keep_coming_are_written_together() -> None:
     """Hundreds of lines cost a handful of writes, which a socket of packets tells apart."""
     reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with reading, writing:
-        output = Output(writing.fileno())
+        output = LogWriter(writing.fileno())
         output.write(b"first\n")
         assert reading.recv(BATCH) == b"first\n"
         count = BATCH // 2 // len(LINE)
@@ -135,7 +135,7 @@ def test_a_broken_pipe_costs_only_its_lines(pipe: Pipe) -> None:
 
 def test_a_sink_that_never_was_costs_only_its_lines() -> None:
     """Started with a closed stdout the sidecar still works."""
-    output = Output(-1)
+    output = LogWriter(-1)
     output.write(LINE)
     output.close()
     assert output.dropped == 1

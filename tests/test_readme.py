@@ -15,28 +15,21 @@ from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS, LiveEvents
 from sidecar.admin.ports import AdminState
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
-from sidecar.cache import revocations
-from sidecar.cache import tokens as cache
-from sidecar.cli import exits
-from sidecar.cli import main as cli
+from sidecar.cache import revocations, tokens
+from sidecar.cli import exits, main
 from sidecar.config import yaml_file
 from sidecar.config.load import json_schema, load
 from sidecar.core import problem
-from sidecar.credentials.sources import aws as secrets_manager
-from sidecar.credentials.sources import local as credential_sources
-from sidecar.fleet import foreign_messages as dialects
-from sidecar.fleet import messages
-from sidecar.fleet.redis import guarded_client as link
-from sidecar.fleet.redis import subscription
-from sidecar.http1 import body, connection, message, pool, server
-from sidecar.http1 import request_body as upload
+from sidecar.credentials.sources import aws, local
+from sidecar.fleet import foreign_messages, messages
+from sidecar.fleet.redis import guarded_client, subscription
+from sidecar.http1 import body, connection, message, pool, request_body, server
 from sidecar.http1.server import ServerLimits
-from sidecar.oauth import fetch_limit as rationed
-from sidecar.oauth import http_client as token_endpoint
+from sidecar.oauth import fetch_limit, http_client
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.instruments import INSTRUMENTS
 from sidecar.telemetry.request_record import RequestRecord
-from sidecar.telemetry.sinks import log_writer as output
+from sidecar.telemetry.sinks import log_writer
 from sidecar.telemetry.sinks.log_lines import JsonLines
 from sidecar.telemetry.sinks.prometheus import text_name
 
@@ -84,7 +77,7 @@ def test_every_example_of_a_file_is_valid(
     file.write_text(re.sub(r"(?<=file: )/[^\s,}]+", elsewhere, text))
     for name in re.findall(r"env: (\w+)", text):
         monkeypatch.setenv(name, "secret")
-    code = cli.main(["validate", "--config", str(file)])
+    code = main.main(["validate", "--config", str(file)])
     assert (code, capsys.readouterr().err) == (0, "")
 
 
@@ -142,7 +135,7 @@ def test_every_environment_variable_is_listed() -> None:
 
 def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
-        cli.main([*command, "--help"])
+        main.main([*command, "--help"])
     return capsys.readouterr().out
 
 
@@ -166,7 +159,7 @@ def test_what_commands_print_is_what_they_print(
     typed, printed = section.split(f"```console\n$ sidecar {command} ")[1].split("```")[0].split("\n", 1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LEDGER_CLIENT_SECRET", "secret")
-    assert cli.main([command, *shlex.split(typed)]) == 0
+    assert main.main([command, *shlex.split(typed)]) == 0
     assert capsys.readouterr().out == printed
 
 
@@ -230,8 +223,8 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Target of a request": size(message.MAX_LINE),
         "Fields in a head": str(message.MAX_FIELDS),
         "Trailers": size(body._MAX_TRAILERS),
-        "Body kept for the second send": size(upload.REPLAY_LIMIT),
-        "Bodies kept, together": size(upload.ReplayBudget()._left),
+        "Body kept for the second send": size(request_body.REPLAY_LIMIT),
+        "Bodies kept, together": size(request_body.ReplayBudget()._left),
         "Bytes buffered, each direction of a connection": size(connection.HIGH_WATER),
         "Client connections": str(clients.max_connections),
         "Admin connections": str(MAX_CONNECTIONS),
@@ -241,23 +234,23 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time an idle upstream connection is kept": f"{pool.IDLE_TIMEOUT:g} s",
         "Time for an admin connection": f"{LIFETIME:g} s",
         "Live pages": str(MAX_SUBSCRIBERS),
-        "Time for a token request": f"{token_endpoint.TOTAL_LIMIT:g} s",
-        "Time a request waits for a token": f"{cache.CALLER_LIMIT:g} s",
+        "Time for a token request": f"{http_client.TOTAL_LIMIT:g} s",
+        "Time a request waits for a token": f"{tokens.CALLER_LIMIT:g} s",
         "First tokens of tenants not in `tenant.allow`, and of subjects that are refused, at once": str(
-            rationed.BURST
+            fetch_limit.BURST
         ),
-        "The same, a second from then on": f"{rationed.RATE:g}",
-        "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
-        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "The same, a second from then on": f"{fetch_limit.RATE:g}",
+        "Answer of a token endpoint": size(http_client.SIZE_LIMIT),
+        "Time for a question to Redis": f"{guarded_client.LIMIT:g} s",
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
-        "Message of another program": size(dialects.MAX_SIZE),
+        "Message of another program": size(foreign_messages.MAX_SIZE),
         "Revocations remembered": str(revocations.MAX_REMEMBERED),
         "Body of a `POST` to the admin server": size(MAX_BODY),
-        "Credentials file": size(credential_sources.SIZE_LIMIT),
-        "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",
+        "Credentials file": size(local.SIZE_LIMIT),
+        "Time for a question to AWS": f"{aws.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
-        "Log lines waiting to be written": size(output.CAPACITY),
+        "Log lines waiting to be written": size(log_writer.CAPACITY),
     }
 
 

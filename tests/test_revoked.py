@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.fleet.redis.connect import connect
-from sidecar.fleet.redis.guarded_client import Link
-from sidecar.fleet.redis.revocation_log import PAGE, RevokedSet
+from sidecar.fleet.redis.guarded_client import GuardedClient
+from sidecar.fleet.redis.revocation_log import PAGE, RevocationLog
 from sidecar.fleet.settings import RedisSettings
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
@@ -23,7 +23,7 @@ class Rig:
         self.key = f"{self.prefix}m2m:revoked"
         self.clock = SystemClock()
         self.journal = RecordingJournal()
-        self.link = Link(
+        self.link = GuardedClient(
             connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=1.0),
             key_prefix=self.prefix,
             clock=self.clock,
@@ -32,14 +32,14 @@ class Rig:
         )
         self.client = Redis(port=server.port)
 
-    def revoked(self, *, life: float = 3600, most: int = 100_000) -> RevokedSet:
-        return RevokedSet(self.link, key_prefix=self.prefix, clock=self.clock, life=life, most=most)
+    def revoked(self, *, life: float = 3600, most: int = 100_000) -> RevocationLog:
+        return RevocationLog(self.link, key_prefix=self.prefix, clock=self.clock, life=life, most=most)
 
     def ago(self, seconds: float) -> int:
         """A moment there in milliseconds."""
         return int((self.clock.now() - seconds) * 1000)
 
-    async def loaded(self, revoked: RevokedSet, seconds: float = 600) -> tuple[set[bytes], int]:
+    async def loaded(self, revoked: RevocationLog, seconds: float = 600) -> tuple[set[bytes], int]:
         """What a pod that was away so long is handed, and how many seconds ago completeness begins."""
         found: list[bytes] = []
         complete_since = await revoked.load(self.clock.now() - seconds, found.append)

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.cache.lease import LEASE
-from sidecar.cache.leased_source import OVERTAKEN, POLL, SharedTokens
+from sidecar.cache.leased_source import OVERTAKEN, POLL, LeasedSource
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
 from sidecar.telemetry.events import BustSent
@@ -30,7 +30,7 @@ class Pod:
         self.journal = RecordingJournal()
         self.revocations = Revocations()
         self.clock = fleet.clock
-        self.shared = SharedTokens(
+        self.shared = LeasedSource(
             source=fleet.source,
             store=self.store,
             revocations=self.revocations,
@@ -378,7 +378,7 @@ class TestEvictions:
         )
         fleet.server.tokens[LEDGER.key] = labelled
         assert [await pod.ask(), await other.ask()] == ["t0", "t0"]
-        pod.revocations.add(selector({"service": LEDGER.service}), fleet.clock.now())
+        pod.revocations.add(parse_selector({"service": LEDGER.service}), fleet.clock.now())
         assert pod.cache.evict_revoked() == 1
         assert pod.peek() is None
         await fleet.clock.advance(0.01)
@@ -393,7 +393,7 @@ class TestEvictions:
         fleet.source.labels = LEDGER.labels
         first = pod.ask()
         await fleet.clock.advance(0.5)
-        pod.revocations.add(selector({"service": LEDGER.service}), fleet.clock.now())
+        pod.revocations.add(parse_selector({"service": LEDGER.service}), fleet.clock.now())
         later = pod.ask()
         await fleet.clock.advance(1.5)
         assert (await first, await later, pod.peek()) == ("t2", "t2", "t2")
@@ -406,7 +406,7 @@ class TestEvictions:
         call = pod.ask()
         for _ in range(5):
             await fleet.clock.advance(0.5)
-            pod.revocations.add(selector({}), fleet.clock.now())
+            pod.revocations.add(parse_selector({}), fleet.clock.now())
             await fleet.clock.advance(0.5)
         with pytest.raises(TokenUnavailable, match="revoked faster"):
             await call

@@ -13,7 +13,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
-from sidecar.telemetry.counters import Metrics
+from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import (
     BustApplied,
     BustRejected,
@@ -26,7 +26,7 @@ from sidecar.telemetry.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.instruments import (
     CLIENT,
     HITS,
@@ -60,7 +60,7 @@ FLEET = Readings(
 )
 
 
-async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, float]:
+async def read(metrics: Counters, readings: Readings = NOTHING) -> dict[str, float]:
     """Scrape, parse with Prometheus's own parser, and return every series by its text."""
     text = (await prometheus_text(metrics.families(readings))).decode()
     found: dict[str, float] = {}
@@ -73,7 +73,7 @@ async def read(metrics: Metrics, readings: Readings = NOTHING) -> dict[str, floa
     return found
 
 
-def finish(metrics: Metrics, *, seconds: float = 0.003, **fields: object) -> None:
+def finish(metrics: Counters, *, seconds: float = 0.003, **fields: object) -> None:
     record = RequestRecord(100.0, "GET", "/ledger", "", "")
     record.finished = 100.0 + seconds
     record.route, record.status = "ledger", 200
@@ -88,7 +88,7 @@ def of(found: dict[str, float], name: str) -> dict[str, float]:
 
 async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0() -> None:
     """A rate or an alert works before the first event."""
-    found = await read(Metrics("1.2.3", [LEDGER, PLAIN]))
+    found = await read(Counters("1.2.3", [LEDGER, PLAIN]))
     assert found.pop("sidecar_build_info{version=1.2.3}") == 1
     assert set(found.values()) == {0.0}
     assert len(of(found, "sidecar_refusals_total")) == 2
@@ -128,13 +128,13 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
 
 async def test_a_sidecar_on_its_own_shows_nothing_of_a_fleet() -> None:
     """No series that could only ever be 0."""
-    found = await read(Metrics("1", [LEDGER]))
+    found = await read(Counters("1", [LEDGER]))
     assert not [series for series in found if "store" in series or "bus_" in series or "applied" in series]
 
 
 async def test_a_sidecar_of_a_fleet_shows_store_bus_and_busts() -> None:
     """Their state as the two know it, busts by kind and rejections by reason from the start."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     before = await read(metrics, FLEET)
     assert before["sidecar_busts_rejected_total{reason=forged}"] == 0
     for event in (BustApplied("gap", "", "", 2), BustRejected("m2m:bust", "forged")):
@@ -149,7 +149,7 @@ async def test_a_sidecar_of_a_fleet_shows_store_bus_and_busts() -> None:
 
 async def test_a_token_from_the_store_is_a_hit_of_the_second_level() -> None:
     """Each level counts what reached it: memory every request, the store those that memory had nothing for."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     for source in ("memory", "memory", "memory", "store", "store", "fetch"):
         finish(metrics, token=source)
     found = await read(metrics, FLEET)
@@ -166,7 +166,7 @@ async def test_a_token_from_the_store_is_a_hit_of_the_second_level() -> None:
 )
 async def test_a_request_falls_into_its_bucket_upper_bound_included(seconds: float, bucket: str) -> None:
     """Buckets are in seconds and cumulative; count and sum agree with them."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     record = RequestRecord(0.0, "GET", "/ledger", "", "")
     record.finished, record.route, record.status = seconds, "ledger", 200
     metrics.request_finished(record)
@@ -187,7 +187,7 @@ async def test_where_a_requests_token_came_from_is_a_hit_or_a_miss_of_memory(
     level: str, hits: int, misses: int
 ) -> None:
     """Hits and misses follow from the access log's `token`, whatever the request's status was."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, token=level, status=404, method="POST")
     found = await read(metrics)
     assert found["m2m_credential_cache_hits_total{level=memory,token=ledger-token}"] == hits
@@ -213,7 +213,7 @@ def upstreams(
 
 async def test_the_upstreams_time_counts_where_it_was_asked() -> None:
     """A request that never went there is no client duration; one that got no answer has our word for it."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, status=503, error="token_unavailable")
     finish(metrics, upstream_seconds=0.25, upstream_status=200)
     finish(metrics, upstream_seconds=5.0, status=504, error="upstream_timeout")
@@ -229,7 +229,7 @@ async def test_the_upstreams_time_counts_where_it_was_asked() -> None:
 
 async def test_each_send_counts_by_itself_with_its_own_answer() -> None:
     """A refusal that was healed shows here, though the client never saw it."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, first=Send(100.0, 0.5, 401), upstream_seconds=2.5, upstream_status=200)
     finish(
         metrics, first=Send(100.0, 0.5, 401), upstream_seconds=0.5, status=502, error="upstream_unreachable"
@@ -247,7 +247,7 @@ async def test_each_send_counts_by_itself_with_its_own_answer() -> None:
 
 async def test_a_status_of_an_error_is_the_errors_type() -> None:
     """To clients of ours from 500 on; our own errors have a word, by which they are told from the upstream's."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     for status, error in ((404, ""), (502, ""), (502, "upstream_unreachable")):
         finish(metrics, status=status, error=error)
     found = of(await read(metrics), "http_server_request_duration_seconds_count")
@@ -291,7 +291,7 @@ def refused(decision: str) -> Event:
 )
 async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
     """Each event once; the fetch's duration comes in milliseconds and is counted in seconds."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     metrics.tell(event)
     assert (await read(metrics))[series] == 1
     metrics.tell(event)
@@ -300,7 +300,7 @@ async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
 
 async def test_what_is_told_at_the_scrape_is_shown() -> None:
     """Gauges, and the log's dropped lines, are read from those who know them."""
-    found = await read(Metrics("1", [LEDGER]), Readings(3, 4, 6, 5, {("ledger-token", ""): 12.5}, {}))
+    found = await read(Counters("1", [LEDGER]), Readings(3, 4, 6, 5, {("ledger-token", ""): 12.5}, {}))
     assert found["http_server_active_requests{}"] == 3
     assert found["sidecar_connections_open{}"] == 4
     assert found["sidecar_tasks{}"] == 6
@@ -310,7 +310,7 @@ async def test_what_is_told_at_the_scrape_is_shown() -> None:
 
 async def test_strangers_cannot_make_series() -> None:
     """Unknown methods share `_OTHER`; a route nobody configured is the empty one."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     before = len(await read(metrics))
     for number in range(500):
         finish(metrics, method=f"M{number}", route=f"r{number}", status=404)
@@ -322,7 +322,7 @@ async def test_strangers_cannot_make_series() -> None:
 
 def test_an_upstream_with_any_status_cannot_make_series_without_end() -> None:
     """Past the limit a route's requests are told apart by status class only, and none goes uncounted."""
-    metrics = Metrics("1", [LEDGER, PLAIN])
+    metrics = Counters("1", [LEDGER, PLAIN])
     methods = ("GET", "HEAD", "POST", "PUT")
     for status in range(100, 1000):
         for method in methods:
@@ -339,7 +339,7 @@ def test_an_upstream_with_any_status_cannot_make_series_without_end() -> None:
 
 async def test_a_request_without_an_answer_has_no_status() -> None:
     """The client went away first: the label is empty, which Prometheus takes as absent."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, status=0)
     labels = "{http_request_method=GET,http_route=ledger}"
     assert (await read(metrics))[f"http_server_request_duration_seconds_count{labels}"] == 1
@@ -347,7 +347,7 @@ async def test_a_request_without_an_answer_has_no_status() -> None:
 
 async def test_a_new_configuration_keeps_counting_what_stays_and_forgets_what_went() -> None:
     """Counters never go back on a reload, and names that went do not pile up."""
-    metrics = Metrics("1", [LEDGER, PLAIN])
+    metrics = Counters("1", [LEDGER, PLAIN])
     finish(metrics, token="memory")
     finish(metrics, route="plain")
     metrics.tell(refused("renew"))
@@ -363,7 +363,7 @@ async def test_a_new_configuration_keeps_counting_what_stays_and_forgets_what_we
 
 async def test_a_request_that_outlives_its_route_makes_no_series_of_it() -> None:
     """A route removed while a request is in flight stays removed."""
-    metrics = Metrics("1", [LEDGER, PLAIN])
+    metrics = Counters("1", [LEDGER, PLAIN])
     metrics.configure([LEDGER])
     finish(metrics, route="plain")
     assert not [series for series in await read(metrics) if "http_route=plain" in series]
@@ -371,7 +371,7 @@ async def test_a_request_that_outlives_its_route_makes_no_series_of_it() -> None
 
 async def test_b82_metrics_show_names_and_nothing_else() -> None:
     """No path, query, fingerprint, request id or error text becomes a label."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, path="/canary", request_id="canary", fp="canary")
     metrics.tell(TokenFetchFailed("ledger-token", "canary", "", "refused", "canary", 1.0, 1.0))
     metrics.tell(Refused("canary", "ledger", "canary", "canary", 401, "canary", "renew"))
@@ -381,7 +381,7 @@ async def test_b82_metrics_show_names_and_nothing_else() -> None:
 async def test_label_values_are_escaped() -> None:
     """Whatever a route is called, the text stays readable."""
     name = 'a"b\\c\nd'
-    text = await prometheus_text(Metrics("1", [Route(name, UPSTREAM).measured]).families(NOTHING))
+    text = await prometheus_text(Counters("1", [Route(name, UPSTREAM).measured]).families(NOTHING))
     labels = [sample.labels for f in text_string_to_metric_families(text.decode()) for sample in f.samples]
     assert name in {found.get("http_route") for found in labels}
 
@@ -409,7 +409,7 @@ def test_each_journal_is_told_in_order(event: Event) -> None:
 
     first, second = Noted(), Noted()
     first.label, second.label = "first", "second"
-    journals = Journals(first, second)
+    journals = FanOut(first, second)
     record = RequestRecord(0.0, "GET", "/", "", "")
     journals.tell(event)
     journals.request_finished(record)
@@ -420,7 +420,7 @@ def test_each_journal_is_told_in_order(event: Event) -> None:
 
 async def test_a_route_that_got_another_token_counts_that_ones_hits() -> None:
     """After a reload the requests of the route belong to its new token."""
-    metrics = Metrics("1", [LEDGER])
+    metrics = Counters("1", [LEDGER])
     finish(metrics, token="memory")
     other = TokenRequest("other-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
     metrics.configure([Route("ledger", UPSTREAM, prefix="/ledger", token=other).measured])
@@ -434,12 +434,12 @@ ACME = TokenRequest("ledger-token", "ledger-client", "ledger-client", tenant="ac
 
 async def test_without_tenants_nothing_is_labelled_with_one() -> None:
     """An ordinary sidecar's series have no such label."""
-    assert not [series for series in await read(Metrics("1", [LEDGER])) if "tenant" in series]
+    assert not [series for series in await read(Counters("1", [LEDGER])) if "tenant" in series]
 
 
 async def test_the_only_tenant_labels_its_tokens() -> None:
     """Where the configuration fixes it, its series are there from the start."""
-    metrics = Metrics("1", [Route("ledger", UPSTREAM, token=ACME).measured])
+    metrics = Counters("1", [Route("ledger", UPSTREAM, token=ACME).measured])
     assert (await read(metrics))[
         "m2m_credential_cache_hits_total{level=memory,tenant=acme,token=ledger-token}"
     ] == 0
@@ -447,7 +447,7 @@ async def test_the_only_tenant_labels_its_tokens() -> None:
 
 async def test_what_is_counted_of_tokens_tells_their_tenants_apart() -> None:
     """Tenants in the configuration from the start, others as they come."""
-    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
+    metrics = Counters("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
     finish(metrics, token="memory", tenant="acme")
     finish(metrics, token="fetch", tenant="globex")
     metrics.tell(TokenFetched("ledger-token", "s", "globex", "fp", 300.0, 1.0, "cold"))
@@ -475,7 +475,7 @@ async def test_what_is_counted_of_tokens_tells_their_tenants_apart() -> None:
 async def test_tenants_that_clients_invent_share_one_series() -> None:
     """Past the limit they are `_other`; those in the configuration keep their own, also after a reload."""
     rule = TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"}))
-    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
+    metrics = Counters("1", [LEDGER], TenantRule(b"x-tenant", default="acme"))
     for number in range(10 * MOST_TENANTS):
         finish(metrics, token="memory", tenant=f"t{number}")
         metrics.tell(TokenFetched("ledger-token", "s", f"t{number}", "fp", 300.0, 1.0, "cold"))
@@ -492,7 +492,7 @@ async def test_tenants_that_clients_invent_share_one_series() -> None:
 
 async def test_a_closed_list_of_tenants_needs_no_other() -> None:
     """Nobody else exists."""
-    metrics = Metrics("1", [LEDGER], TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"})))
+    metrics = Counters("1", [LEDGER], TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"})))
     assert len(of(await read(metrics), "sidecar_cool_downs_total")) == 2
 
 
@@ -500,7 +500,7 @@ async def test_what_several_tokens_of_one_label_have_left_is_the_least() -> None
     """Of all the tenants that share `_other`, the one whose token expires first."""
     many = {("ledger-token", f"t{number}"): 1000.0 - number for number in range(3 * MOST_TENANTS)}
     found = await read(
-        Metrics("1", [LEDGER], TenantRule(b"x-tenant")), replace(NOTHING, token_expires_in=many)
+        Counters("1", [LEDGER], TenantRule(b"x-tenant")), replace(NOTHING, token_expires_in=many)
     )
     assert (
         found["sidecar_token_expires_in_seconds{tenant=_other,token=ledger-token}"]
@@ -541,7 +541,7 @@ EVERYTHING = replace(
 
 async def test_promtool_would_find_nothing_to_say() -> None:
     """Each instrument once, with TYPE and HELP, named as Prometheus wants, units in base units and last."""
-    text = (await prometheus_text(Metrics("1", [LEDGER]).families(EVERYTHING))).decode()
+    text = (await prometheus_text(Counters("1", [LEDGER]).families(EVERYTHING))).decode()
     found = {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type,
@@ -562,7 +562,7 @@ async def test_promtool_would_find_nothing_to_say() -> None:
 
 async def test_every_type_is_the_instruments_own() -> None:
     """Each family stands together, its TYPE and HELP said once, before its samples."""
-    text = (await prometheus_text(Metrics("1", [LEDGER]).families(EVERYTHING))).decode()
+    text = (await prometheus_text(Counters("1", [LEDGER]).families(EVERYTHING))).decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     assert kinds == {
         text_name(each) + ("_total" if each.kind == "counter" else ""): each.kind for each in INSTRUMENTS

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused
-from sidecar.core.rate_limit import Ration
+from sidecar.core.rate_limit import RateLimit
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
-from sidecar.oauth.fetch_limit import BURST, RATE, RationedTokens
+from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
 from sidecar.oauth.token import FetchReason, Presented, Token, TokenRequest, bearer
 from tests.authorization import PerTenant, json_answer, whose
 from tests.aws import Aws
@@ -274,9 +274,9 @@ async def test_b84_only_who_may_be_invented_is_rationed(
 ) -> None:
     """Tenants the configuration does not know; subjects a request brought, unless there is a token for them."""
     counting, clock, refused = Counting(error), FakeClock(), 0
-    ration = Ration(burst=2, rate=1)
+    ration = RateLimit(burst=2, rate=1)
     rule = TenantRule(header=b"x", default="acme") if wanted["tenant"] else None
-    source = RationedTokens(counting, tenants=rule, ration=ration, clock=clock)
+    source = LimitedSource(counting, tenants=rule, rate_limit=ration, clock=clock)
     for _ in range(5):
         try:
             await source.token(TokenRequest("api", "app", "app", **wanted), newer_than=0.0, reason="cold")
@@ -291,8 +291,8 @@ async def test_b84_only_who_may_be_invented_is_rationed(
 async def test_b84_renewals_are_not_rationed(reason: FetchReason) -> None:
     """Whoever has a token keeps having one."""
     counting = Counting()
-    ration = Ration(burst=0, rate=0)
-    source = RationedTokens(counting, tenants=TenantRule(path=True), ration=ration, clock=FakeClock())
+    ration = RateLimit(burst=0, rate=0)
+    source = LimitedSource(counting, tenants=TenantRule(path=True), rate_limit=ration, clock=FakeClock())
     await source.token(TokenRequest("api", "app", "app", tenant="t"), newer_than=0.0, reason=reason)
     assert counting.count == 1
 

@@ -8,7 +8,7 @@ from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem
 from sidecar.core.cross_site import guard_admin
 from sidecar.core.errors import RequestRefused
-from sidecar.core.labels import Selector, describe, selector
+from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
 
 MAX_BODY = 16_384
@@ -23,15 +23,15 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
     if request.content_length is None or request.content_length > MAX_BODY:
         return problem(413, f"send a body of at most {MAX_BODY} bytes, with its Content-Length")
     try:
-        chosen = _chosen(await request.read())
+        selector = _chosen(await request.read())
     except ValueError as error:
         return problem(400, str(error))
-    pods = await state.bust(chosen)
+    pods = await state.bust(selector)
     if pods is None:
         return problem(
             503, "dropped in this pod only: Redis cannot be reached; try again", **{"Retry-After": "2"}
         )
-    return document(200, {"select": describe(chosen), "pods": pods})
+    return document(200, {"select": describe(selector), "pods": pods})
 
 
 async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:
@@ -56,7 +56,7 @@ def _shows(request: web.BaseRequest, token: Secret) -> bool:
     return shown.isascii() and Secret(shown.strip(" ")) == token and scheme.lower() == "bearer"
 
 
-def _chosen(body: bytes) -> Selector:
+def _chosen(body: bytes) -> Labels:
     """Read `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
     try:
         members = json.loads(body)
@@ -65,7 +65,7 @@ def _chosen(body: bytes) -> Selector:
     if not isinstance(members, dict) or not members:
         raise ValueError('write a JSON object: labels and their values, or {"all": true}')
     if "all" not in members:
-        return selector(members)
+        return parse_selector(members)
     if members["all"] is not True or len(members) > 1:
         raise ValueError("`all` stands alone, and its value is true")
     return frozenset()

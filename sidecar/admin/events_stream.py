@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.admin.connection import Connection
 from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import COMMON, encode, problem
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 
 EVERY = 1.0
 """Seconds between two events; the page takes five without any for lost contact."""
@@ -22,7 +22,7 @@ _RETRY = b"retry: 2000\n\n"  # milliseconds
 _FIELDS = {**COMMON, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 
-def asked_for(request: web.BaseRequest) -> Selector:
+def asked_for(request: web.BaseRequest) -> Labels:
     """Read `?tenant=acme&service=ledger`; whatever else is asked for is not looked at."""
     return frozenset((name, request.query[name]) for name in ("tenant", "service") if request.query.get(name))
 
@@ -36,7 +36,7 @@ class LiveEvents:
         self._patience = patience
         self._subscribers = 0
         self._closed = asyncio.Event()
-        self._made: dict[Selector, tuple[float, bytes]] = {}
+        self._made: dict[Labels, tuple[float, bytes]] = {}
 
     def close(self) -> None:
         """Let every subscriber go."""
@@ -67,10 +67,10 @@ class LiveEvents:
         if isinstance(request.protocol, Connection):
             request.protocol.stay()
         await response.write(_RETRY)
-        chosen = asked_for(request)
+        selector = asked_for(request)
         while not self._closed.is_set():
             async with asyncio.timeout(self._patience):
-                await response.write(self._snapshot(chosen))
+                await response.write(self._snapshot(selector))
             await self._pause()
 
     async def _pause(self) -> None:
@@ -80,14 +80,14 @@ class LiveEvents:
         except TimeoutError:
             return
 
-    def _snapshot(self, chosen: Selector) -> bytes:
+    def _snapshot(self, selector: Labels) -> bytes:
         now = asyncio.get_running_loop().time()
-        made = self._made.get(chosen)
+        made = self._made.get(selector)
         if made is None or now - made[0] >= self._every / 2:
-            made = (now, b"data: %b\n\n" % encode(self._state.status(chosen)))
+            made = (now, b"data: %b\n\n" % encode(self._state.status(selector)))
             self._made = {
                 each: other for each, other in self._made.items() if now - other[0] < self._every
-            } | {chosen: made}
+            } | {selector: made}
         return made[1]
 
 

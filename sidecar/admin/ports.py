@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 
 
@@ -25,7 +25,7 @@ class AdminState(Protocol):
     def started(self) -> bool:
         """Tell whether start-up is over."""
 
-    def status(self, chosen: Selector) -> dict[str, object]:
+    def status(self, selector: Labels) -> dict[str, object]:
         """Return what `/status` shows, of types that JSON knows; of tokens, those that carry these labels."""
 
     async def metrics(self) -> bytes:
@@ -34,5 +34,5 @@ class AdminState(Protocol):
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, selector: Labels) -> int | None:
         """Drop all tokens the selector means, in every pod; how many heard it, None where only this one did."""

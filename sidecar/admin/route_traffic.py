@@ -108,7 +108,7 @@ def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, 
     return {name: place.count() for name, place in sums.items()}
 
 
-class Traffic:
+class RouteTraffic:
     """The windows of every route."""
 
     def __init__(self, now: float) -> None:

@@ -36,7 +36,7 @@ class Page:
     methods: tuple[str, ...] = _READ
 
 
-class Bound(Protocol):
+class BoundAddress(Protocol):
     """An address listened on."""
 
     address: str
@@ -45,14 +45,14 @@ class Bound(Protocol):
         """Take no more connections."""
 
 
-Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[Bound]]
+Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[BoundAddress]]
 """Listens on an address with a protocol for each connection. Raises ListenError."""
 
 
 class AdminServer:
     """A running admin server."""
 
-    def __init__(self, bound: Bound, server: web.Server, live: LiveEvents) -> None:
+    def __init__(self, bound: BoundAddress, server: web.Server, live: LiveEvents) -> None:
         self._bound = bound
         self._server = server
         self._live = live

@@ -10,7 +10,7 @@ from sidecar.core.ports import Clock
 from sidecar.credentials.model import AwsSecretCredentials, CredentialSpec
 from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.sources.local import source_of
-from sidecar.fleet.standalone import Unshared
+from sidecar.fleet.standalone import NoCredentialStore
 from sidecar.telemetry.ports import Journal
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ class CredentialSources:
     """Makes sources. boto3, which is big, is loaded with the first secret in AWS."""
 
     def __init__(
-        self, cache: CredentialCache, vault: CredentialStore, *, clock: Clock, journal: Journal
+        self, cache: CredentialCache, credential_store: CredentialStore, *, clock: Clock, journal: Journal
     ) -> None:
-        """`cache` and `vault` are the two levels for secrets from far away."""
+        """`cache` and `credential_store` are the two levels for secrets from far away."""
         self._cache = cache
-        self._vault = vault
+        self._credential_store = credential_store
         self._clock = clock
         self._journal = journal
         self._secrets_manager: SecretsManager | None = None
@@ -51,5 +51,5 @@ class CredentialSources:
             self._secrets_manager.source(spec),
             service=spec.service,
             origin=spec.origin,
-            store=self._vault if spec.share else Unshared(),
+            store=self._credential_store if spec.share else NoCredentialStore(),
         )

@@ -21,7 +21,7 @@ TELL_EVERY = 60.0
 _PROBE_WAIT = 1.0
 
 
-class Bound:
+class BoundServer:
     """A bound address."""
 
     def __init__(self, server: asyncio.Server, where: Address) -> None:
@@ -37,7 +37,7 @@ class Bound:
             Path(self._where.path).unlink(missing_ok=True)
 
 
-async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> Bound:
+async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> BoundServer:
     """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError."""
     loop = asyncio.get_running_loop()
     try:
@@ -51,7 +51,7 @@ async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> B
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"cannot listen on {listen}: {reason}; choose another address") from error
-    return Bound(server, where)
+    return BoundServer(server, where)
 
 
 async def _refuse_to_take_over(where: UnixAddress) -> None:

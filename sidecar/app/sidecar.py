@@ -7,19 +7,19 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from sidecar import __version__
-from sidecar.admin import server as admin_server
+from sidecar.admin import server
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
 from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
-from sidecar.app.listen import Bound, bind, watch_descriptors
+from sidecar.app.listen import BoundServer, bind, watch_descriptors
 from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
-from sidecar.app.token_fetching import Fetching
+from sidecar.app.token_fetching import TokenFetching
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
 from sidecar.core.errors import ConfigError, Fault
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import Secret
@@ -63,8 +63,10 @@ class Sidecar:
         self._journal = telemetry.journal
         fleet = (config.redis, config.busts, config.cache)
         self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=self._journal)
-        sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
-        self._fetching = Fetching(
+        sources = CredentialSources(
+            member.credentials, member.credential_store, clock=clock, journal=self._journal
+        )
+        self._fetching = TokenFetching(
             sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key
         )
         self._cache = self._new_cache(config, randomness)
@@ -82,8 +84,8 @@ class Sidecar:
         )
         self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bound: Bound | None = None
-        self._admin: admin_server.AdminServer | None = None
+        self._bound: BoundServer | None = None
+        self._admin: server.AdminServer | None = None
         self._warm = False
         self._hurried = asyncio.Event()
         self.address = ""
@@ -111,7 +113,7 @@ class Sidecar:
         self._bound = bound = await bind(self._config.listen, self._listener.connection)
         self.address = bound.address
         try:
-            self._admin = await admin_server.start(self, self._config.admin.listen, self._journal, bind)
+            self._admin = await server.start(self, self._config.admin.listen, self._journal, bind)
         except BaseException:
             bound.close()
             raise
@@ -209,7 +211,7 @@ class Sidecar:
         table = self._table(config, self.address)
         self._config = config
         self._member.credentials.memory_ttl = config.cache.memory_ttl
-        self._cache.use(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
+        self._cache.set_source(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
         self._proxy.table = table
         self._telemetry.configure(config)
         self._journal.tell(Reloaded(routes=len(config.routes)))
@@ -252,7 +254,7 @@ class Sidecar:
         """Tell whether every token was asked for once, with or without success."""
         return self._warm
 
-    def status(self, chosen: Selector) -> dict[str, object]:
+    def status(self, selector: Labels) -> dict[str, object]:
         """Return what `/status` shows, and of tokens those that carry these labels."""
         parts = Parts(
             self._config, self._cache, self._fetching, self._member, self._pools, counts=self._counts()
@@ -263,7 +265,7 @@ class Sidecar:
             "ready": asdict(self.ready()),
             "in_flight": self._listener.busy,
             "connections": len(self._listener.connections),
-            **self._status.read(parts, chosen),
+            **self._status.read(parts, selector),
         }
 
     def _counts(self) -> Mapping[str, Count]:
@@ -294,6 +296,6 @@ class Sidecar:
         except (OSError, ValueError):
             return None
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, selector: Labels) -> int | None:
         """Drop all tokens the selector means, in every pod; how many heard it."""
-        return await self._member.bust(chosen)
+        return await self._member.bust(selector)

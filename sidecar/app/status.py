@@ -6,21 +6,21 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 
 from sidecar import __version__
-from sidecar.admin.route_traffic import EVERY, Count, Traffic
+from sidecar.admin.route_traffic import EVERY, Count, RouteTraffic
 from sidecar.app.secret_store_health import SecretStoreHealth
-from sidecar.app.token_fetching import Fetching
+from sidecar.app.token_fetching import TokenFetching
 from sidecar.cache.token_status import TokenStatus
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
 from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.fan_out import Listener
-from sidecar.telemetry.recent_events import Happened, Timeline
+from sidecar.telemetry.recent_events import Occurrence, RecentEvents
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""
@@ -35,7 +35,7 @@ class Parts:
 
     config: Config
     cache: TokenCache
-    fetching: Fetching
+    fetching: TokenFetching
     member: Membership
     pools: Mapping[Origin, Pool]
     counts: Mapping[str, Count]
@@ -47,14 +47,14 @@ class Status:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began = clock.now()
-        self._timeline = Timeline(clock)
+        self._recent_events = RecentEvents(clock)
         self._secret_store = SecretStoreHealth(clock)
-        self._traffic = Traffic(clock.now())
+        self._traffic = RouteTraffic(clock.now())
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Who wants to hear of events."""
-        return (self._timeline, self._secret_store)
+        return (self._recent_events, self._secret_store)
 
     async def run(self, count: Callable[[], Mapping[str, Count]]) -> None:
         """Count the routes' traffic now and then, for ever."""
@@ -62,7 +62,7 @@ class Status:
             await self._clock.sleep(EVERY)
             self._traffic.close_window(count(), self._clock.now())
 
-    def read(self, parts: Parts, chosen: Selector) -> Shown:
+    def read(self, parts: Parts, selector: Labels) -> Shown:
         """Tell all; of tokens, those that carry these labels."""
         now, config = self._clock.now(), parts.config
         return {
@@ -73,11 +73,11 @@ class Status:
             "uptime": now - self._began,
             "busts": config.admin.token is not None,
             "routes": [self._route(route, parts.counts[route.name], now) for route in config.routes],
-            "tokens": [_token(token) for token in islice(parts.cache.status(now, chosen), MOST_TOKENS)],
+            "tokens": [_token(token) for token in islice(parts.cache.status(now, selector), MOST_TOKENS)],
             "health": [
                 {"kind": kind, "name": name, **asdict(health)} for kind, name, health in self._health(parts)
             ],
-            "events": [_event(happened) for happened in self._timeline],
+            "events": [_event(occurrence) for occurrence in self._recent_events],
         }
 
     def _route(self, route: Route, count: Count, now: float) -> Shown:
@@ -121,13 +121,13 @@ def _url(origin: Origin) -> str:
     return f"{origin.scheme}://{origin.authority.decode()}"
 
 
-def _event(happened: Happened) -> Shown:
-    event = happened.event
+def _event(occurrence: Occurrence) -> Shown:
+    event = occurrence.event
     return {
         "event": event.name,
         "level": event.level,
-        "first": happened.first,
-        "last": happened.last,
-        "count": happened.count,
+        "first": occurrence.first,
+        "last": occurrence.last,
+        "count": occurrence.count,
         "fields": event.values(),
     }

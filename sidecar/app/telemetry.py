@@ -11,15 +11,15 @@ from sidecar.config.settings import Config
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.http1.pool import Pool
-from sidecar.telemetry.counters import Metrics
+from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import SettingIgnored, Stopped
-from sidecar.telemetry.fan_out import Journals, Listener
+from sidecar.telemetry.fan_out import FanOut, Listener
 from sidecar.telemetry.instruments import Family, PoolReadings, Readings
 from sidecar.telemetry.otel_env import read_otel, unusable
 from sidecar.telemetry.request_counters import MeasuredRoute
-from sidecar.telemetry.sinks.log_lines import Logs, lines
-from sidecar.telemetry.sinks.log_writer import Output
-from sidecar.telemetry.sinks.otlp.exporter import Exports
+from sidecar.telemetry.sinks.log_lines import LogJournal, lines
+from sidecar.telemetry.sinks.log_writer import LogWriter
+from sidecar.telemetry.sinks.otlp.exporter import OtlpExporter
 from sidecar.telemetry.sinks.prometheus import prometheus_text
 
 LOOK_EVERY = 0.5
@@ -41,24 +41,24 @@ class Telemetry:
         self.instance = randomness.token_bytes(4).hex()
         """Tells this process from others."""
         self._clock = clock
-        self._output = Output(descriptor)
-        self._metrics = Metrics(__version__, _measured(config), config.tenants)
+        self._output = LogWriter(descriptor)
+        self._metrics = Counters(__version__, _measured(config), config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
-        self._logs = Logs(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
-        self._logs.use(config.log_level, config.log_requests)
+        self._logs = LogJournal(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
+        self._logs.set_level(config.log_level, config.log_requests)
         otel = read_otel(os.environ)
         self._ignored = otel.ignored
-        self._exports: Exports | None = None
+        self._otlp: OtlpExporter | None = None
         if otel.signals:
             try:
-                self._exports = Exports(otel, clock=clock, environ=os.environ, instance=self.instance)
+                self._otlp = OtlpExporter(otel, clock=clock, environ=os.environ, instance=self.instance)
             except Exception as error:  # noqa: BLE001  the library reads many more variables, and raises what it likes
                 self._ignored += (unusable(error),)
-        spans = self._exports.spans if self._exports is not None else None
-        self.tracer = self._exports.tracer if self._exports is not None else None
+        spans = self._otlp.spans if self._otlp is not None else None
+        self.tracer = self._otlp.tracer if self._otlp is not None else None
         """None while nothing is traced."""
         also = [spans] if spans is not None else []
-        self.journal = Journals(self._logs, self._metrics, *also, listeners=listeners)
+        self.journal = FanOut(self._logs, self._metrics, *also, listeners=listeners)
 
     @property
     def lines_dropped(self) -> int:
@@ -68,7 +68,7 @@ class Telemetry:
     def configure(self, config: Config) -> None:
         """Tell of what this configuration has, and as it says, from now on."""
         self._metrics.configure(_measured(config), config.tenants)
-        self._logs.use(config.log_level, config.log_requests)
+        self._logs.set_level(config.log_level, config.log_requests)
 
     def of_requests(self) -> Iterable[Family]:
         """Read how long requests took, and their upstreams."""
@@ -82,8 +82,8 @@ class Telemetry:
         """Send metrics where they are to be sent, for ever."""
         for ignored in self._ignored:
             self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
-        if self._exports is not None:
-            await self._exports.run(lambda: self._families(readings()), self.journal)
+        if self._otlp is not None:
+            await self._otlp.run(lambda: self._families(readings()), self.journal)
 
     async def watch_loop(self) -> None:
         """Look for ever how late the event loop is."""
@@ -94,13 +94,13 @@ class Telemetry:
 
     async def close(self, readings: Callable[[], Readings]) -> None:
         """Send and write what is still to be; takes two seconds at most."""
-        if self._exports is not None:
-            await self._exports.close(lambda: self._families(readings()))
+        if self._otlp is not None:
+            await self._otlp.close(lambda: self._families(readings()))
         self.journal.tell(Stopped())
         self._output.close()
 
     def _families(self, readings: Readings) -> tuple[Family, ...]:
-        exports = self._exports.readings() if self._exports is not None else None
+        exports = self._otlp.readings() if self._otlp is not None else None
         return self._metrics.families(replace(readings, exports=exports))
 
 

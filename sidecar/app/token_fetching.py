@@ -7,11 +7,11 @@ from sidecar.app.credentials import CredentialSources
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.ports import Clock, Randomness
-from sidecar.core.rate_limit import Ration
+from sidecar.core.rate_limit import RateLimit
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
-from sidecar.oauth.fetch_limit import BURST, RATE, RationedTokens
-from sidecar.oauth.fetcher import Exchange
+from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
+from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.jwks import JwksVerifier
 from sidecar.oauth.observed import ObservedServers
@@ -20,7 +20,7 @@ from sidecar.proxy.callers import CallersByToken
 from sidecar.telemetry.ports import Journal
 
 
-class Fetching:
+class TokenFetching:
     """Makes the source that asks authorization servers; connections and what was learnt outlive a reload."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Fetching:
         self._journal = journal
         self._fingerprint_key = fingerprint_key
         self._credentials = credentials
-        self._ration = Ration(burst=BURST, rate=RATE)
+        self._rate_limit = RateLimit(burst=BURST, rate=RATE)
         self._http = HttpAuthorizationServer()
         self._server = ObservedServers(self._http, clock)
         self._discovery = Discovery(self._server, clock)
@@ -49,7 +49,7 @@ class Fetching:
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
         self._prepare_to_verify(config)
-        exchange = Exchange(
+        fetcher = TokenFetcher(
             credentials=self._credentials.of(config),
             server=self._server,
             discovery=self._discovery,
@@ -60,7 +60,7 @@ class Fetching:
             fingerprint_key=self._fingerprint_key,
             leeway=config.cache.leeway,
         )
-        return RationedTokens(exchange, tenants=config.tenants, ration=self._ration, clock=self._clock)
+        return LimitedSource(fetcher, tenants=config.tenants, rate_limit=self._rate_limit, clock=self._clock)
 
     def health(self) -> Iterator[tuple[str, Health]]:
         """Tell how the authorization servers are that were asked, by host."""
@@ -77,7 +77,7 @@ class Fetching:
             from sidecar.oauth.jwt.signatures import JwtSignatures  # noqa: PLC0415
 
             self._verifier = JwksVerifier(self._server, self._discovery, JwtSignatures(), self._clock)
-            self.callers.use(self._verifier)
+            self.callers.set_verifier(self._verifier)
 
     def _signer_for(self, config: Config) -> Signer | None:
         """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""

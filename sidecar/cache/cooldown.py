@@ -42,7 +42,7 @@ class CoolDowns:
 
     def left(self, key: str, now: float) -> float:
         """Seconds to the end of the key's window; 0 without one."""
-        state = self._cooling.look(key)
+        state = self._cooling.peek(key)
         return max(0.0, state.until - now) if state is not None and not state.probing else 0.0
 
     def refused(self, key: str, token: str, now: float, jitter: float) -> float:

@@ -11,7 +11,7 @@ from sidecar.cache.settings import CacheSettings
 from sidecar.cache.single_flight import SingleFlight, wait
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import fingerprint
@@ -30,7 +30,7 @@ MAX_FLIGHTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _HeldCredentials:
     key: CredentialKey
     credentials: Credentials
     fingerprint: str
@@ -99,7 +99,7 @@ class CredentialCache:
         self._journal = journal
         self._fingerprint_key = fingerprint_key
         self._life = life
-        self._memory: Lru[_Held] = Lru(max_entries)
+        self._memory: Lru[_HeldCredentials] = Lru(max_entries)
         self._rejected: Lru[_Rejected] = Lru(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._flights: SingleFlight[Credentials] = SingleFlight(clock, limit=MAX_FLIGHTS)
@@ -117,7 +117,7 @@ class CredentialCache:
             newer_than, began_after = rejected.read_at, await self._reject(cached, key, rejected)
         held = self._memory.get(key.text)
         young = held is not None and held.key == key and self._clock.now() < held.until
-        if held is not None and young and self._do(key, held.credentials, newer_than):
+        if held is not None and young and self._is_usable(key, held.credentials, newer_than):
             return held.credentials
         flight = self._flights.find(key.text, newer_than=began_after)
         if flight is not None:
@@ -141,10 +141,10 @@ class CredentialCache:
         self._memory.pop(bust.key)
         return True
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
+    def evict_selected(self, selector: Labels, at: float) -> int:
         """Drop all that carry these labels and were read by `at`."""
         return self._drop(
-            held for held in self._memory if held.credentials.read_at <= at and chosen <= held.key.labels
+            held for held in self._memory if held.credentials.read_at <= at and selector <= held.key.labels
         )
 
     def evict_revoked(self) -> int:
@@ -163,7 +163,7 @@ class CredentialCache:
         """Drop all that are held under another generation than these."""
         return self._drop(held for held in self._memory if generations.get(held.key.text) != held.generation)
 
-    def _drop(self, dead: Iterable[_Held]) -> int:
+    def _drop(self, dead: Iterable[_HeldCredentials]) -> int:
         return sum(self._memory.pop(held.key.text) is not None for held in dead)
 
     # How
@@ -189,7 +189,7 @@ class CredentialCache:
     async def _load(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:
         stored = await cached.store.look(key)
         found = stored.credentials or self._spare(key, stored)
-        if found is not None and self._do(key, found, newer_than):
+        if found is not None and self._is_usable(key, found, newer_than):
             self._hold(key, found, stored)
             return found
         error = self._setbacks.error(key.text, self._clock.now())
@@ -212,7 +212,7 @@ class CredentialCache:
             await cached.store.keep(key, read, held.fingerprint, held.generation, life)
         return read
 
-    def _do(self, key: CredentialKey, found: Credentials, newer_than: float) -> bool:
+    def _is_usable(self, key: CredentialKey, found: Credentials, newer_than: float) -> bool:
         """Tell whether these, held or stored, are what is asked for."""
         rejected = self._rejected_of(key)
         return (
@@ -233,11 +233,15 @@ class CredentialCache:
             return None
         return held.credentials
 
-    def _hold(self, key: CredentialKey, credentials: Credentials, stored: StoredCredentials) -> _Held:
+    def _hold(
+        self, key: CredentialKey, credentials: Credentials, stored: StoredCredentials
+    ) -> _HeldCredentials:
         now = self._clock.now()
         old = credentials.read_at + self._life
         until = old if stored.generation is None else min(old, now + self.memory_ttl)
-        held = _Held(key, credentials, self._fingerprint(credentials), stored.generation or 0, until)
+        held = _HeldCredentials(
+            key, credentials, self._fingerprint(credentials), stored.generation or 0, until
+        )
         self._memory.put(key.text, held)
         return held
 

@@ -1,4 +1,4 @@
-"""SharedTokens: a source of tokens for a whole fleet, the store's or one that a single pod fetches."""
+"""A source of tokens for a whole fleet, the store's or one that a single pod fetches."""
 
 import asyncio
 from collections import defaultdict
@@ -27,7 +27,7 @@ def _nothing(_: TokenRequest) -> None:
     return None
 
 
-class SharedTokens:
+class LeasedSource:
     """Wraps the source that fetches: looks into the store first, and fetches only under the fleet's lease.
 
     The pods without the lease wait for what its holder stores. One that dies costs the fleet one lease time;
@@ -57,7 +57,7 @@ class SharedTokens:
         self.leases = dict.fromkeys(LEASE_OUTCOMES, 0)
         """How many, by outcome."""
 
-    def use(self, source: TokenSource) -> None:
+    def set_source(self, source: TokenSource) -> None:
         """Fetch from another source from now on."""
         self._source = source
 
@@ -87,7 +87,7 @@ class SharedTokens:
             told.clear()
             claim = await self._store.claim(request, owner, passing_over)
             if claim.token is not None:
-                if self._does(claim.token, newer_than, reason):
+                if self._is_usable(claim.token, newer_than, reason):
                     return claim.token
                 passing_over = claim.token.fingerprint
             elif claim.lease is Lease.OURS:
@@ -106,7 +106,7 @@ class SharedTokens:
                 return spare or await self._source.token(request, newer_than=newer_than, reason=reason)
         raise TokenUnavailable("tokens are declared dead faster than they are fetched", 1.0)
 
-    def _does(self, stored: Token, newer_than: float, reason: FetchReason) -> bool:
+    def _is_usable(self, stored: Token, newer_than: float, reason: FetchReason) -> bool:
         if stored.fetch_began <= newer_than or self._revocations.cover(stored.labels, stored.fetch_began):
             return False
         freshness = stored.freshness(self._clock.now())
@@ -114,7 +114,7 @@ class SharedTokens:
 
     def _spare_token(self, request: TokenRequest, newer_than: float, reason: FetchReason) -> Token | None:
         spare = self._spare(request)
-        return spare if spare is not None and self._does(spare, newer_than, reason) else None
+        return spare if spare is not None and self._is_usable(spare, newer_than, reason) else None
 
     def _raise_setback(self, claim: Claim) -> None:
         error = claim.setback.error(self._clock.now()) if claim.setback is not None else None

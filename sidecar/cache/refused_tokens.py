@@ -50,7 +50,7 @@ class _Heard:
     at: float
 
 
-class Busts:
+class RefusedTokens:
     """For each of at most `limit` keys the token last found dead, and what may follow it.
 
     A request with it, sent at a certain moment, was refused. A token fetched before that moment may have died
@@ -67,7 +67,7 @@ class Busts:
         refused = self._refused.get(key)
         return refused.floor if refused is not None else -math.inf
 
-    def count(self, key: str, token: Token) -> bool:
+    def is_trustworthy(self, key: str, token: Token) -> bool:
         """Tell whether nothing we know of speaks against the token."""
         if token.fetch_began <= self.floor(key):
             return False

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import product
 from math import inf
 
-from sidecar.core.labels import Labels, Selector
+from sidecar.core.labels import Labels
 
 MAX_REMEMBERED = 100_000
 _BETWEEN = "\n"  # in no value: it does not print
@@ -31,9 +31,9 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._moments)
 
-    def add(self, chosen: Selector, at: float) -> None:
+    def add(self, selector: Labels, at: float) -> None:
         """Every token that carries these labels and whose fetch began by `at` is dead."""
-        pairs = sorted(chosen)
+        pairs = sorted(selector)
         text = _text(pairs)
         last = self._moments.get(text)
         if last is None:
@@ -63,9 +63,9 @@ class Revocations:
         for name, value in labels:
             values.setdefault(name, []).append(value)
         return any(
-            fetch_began <= self._moments.get(_text(zip(shape, chosen, strict=True)), -inf)
+            fetch_began <= self._moments.get(_text(zip(shape, combination, strict=True)), -inf)
             for shape in self._shapes
-            for chosen in product(*(values.get(name, ()) for name in shape))
+            for combination in product(*(values.get(name, ()) for name in shape))
         )
 
     def _drop_oldest(self) -> float:

@@ -12,14 +12,14 @@ OBJECTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldToken:
     """A token in memory."""
 
     request: TokenRequest
     token: Token
     until: float
     """When the store is to be asked again, while there is one."""
-    carefree_until: float
+    no_check_before: float
     """Before this nothing needs a second look: neither `until` has come nor does the token age."""
 
 
@@ -30,16 +30,16 @@ def size(request: TokenRequest) -> int:
     return OBJECTS + sum(len(secret.reveal()) for secret in secrets)
 
 
-def weight(held: Held) -> int:
+def weight(held: HeldToken) -> int:
     """Estimate how many bytes an entry takes; a token is there as text and as the field it is sent in."""
     return size(held.request) + 2 * len(held.token.authorization)
 
 
-def memory(max_entries: int) -> Lru[Held]:
+def memory(max_entries: int) -> Lru[HeldToken]:
     """Make the table for tokens: so many, and in 10 MiB, or a KiB for each where that is more."""
     return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
-def hold(request: TokenRequest, token: Token, until: float) -> Held:
+def hold(request: TokenRequest, token: Token, until: float) -> HeldToken:
     """Make the entry that keeps `token` and looks again at `until`."""
-    return Held(request, token, until, min(until, token.fresh_until))
+    return HeldToken(request, token, until, min(until, token.fresh_until))

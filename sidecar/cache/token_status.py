@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
-from sidecar.cache.token_memory import Held
-from sidecar.core.labels import Labels, Selector
+from sidecar.cache.token_memory import HeldToken
+from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
-from sidecar.oauth.token import Freshness, TokenOrigin, TokenRequest
+from sidecar.oauth.token import Freshness, TokenRequest
 
 REMEMBERED = 600.0
 """Seconds after which a failure nobody has met again is no news."""
@@ -26,7 +26,7 @@ class TokenStatus:
     """`missing`: asked for, and not to be had."""
     fp: str
     """"" where it is missing, as are the next four."""
-    source: TokenOrigin | Literal[""]
+    source: Literal["fetch", "store", ""]
     """Where this pod had it from."""
     age: float
     """Since its fetch began."""
@@ -63,7 +63,7 @@ class Troubles:
 
     def note(self, request: TokenRequest, why: str, now: float) -> None:
         """Note a load that failed."""
-        known = self._troubles.look(request.key)
+        known = self._troubles.peek(request.key)
         trouble = Trouble(
             key=request.key,
             token=request.name,
@@ -82,7 +82,7 @@ class Troubles:
 
     def of(self, key: str) -> tuple[str, float | None]:
         """Tell why the key's last load failed and since when they do; "" and None if it did not."""
-        known = self._troubles.look(key)
+        known = self._troubles.peek(key)
         return (known.why, known.since) if known is not None else ("", None)
 
     def recent(self, now: float) -> Iterator[Trouble]:
@@ -91,18 +91,18 @@ class Troubles:
 
 
 def token_statuses(
-    memory: Lru[Held],
+    memory: Lru[HeldToken],
     troubles: Troubles,
     cool_downs: CoolDowns,
     *,
     memory_ttl: float,
     now: float,
-    chosen: Selector = frozenset(),
+    selector: Labels = frozenset(),
 ) -> Iterator[TokenStatus]:
     """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first."""
     for trouble in troubles.recent(now):
-        held = memory.look(trouble.key)
-        if chosen <= trouble.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
+        held = memory.peek(trouble.key)
+        if selector <= trouble.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
             yield TokenStatus(
                 token=trouble.token,
                 service=trouble.service,
@@ -119,7 +119,7 @@ def token_statuses(
             )
     for held in reversed(memory):
         freshness = held.token.freshness(now)
-        if chosen <= held.token.labels and freshness is not Freshness.STALE:
+        if selector <= held.token.labels and freshness is not Freshness.STALE:
             why, began = troubles.of(held.request.key)
             yield TokenStatus(
                 token=held.request.name,

@@ -6,14 +6,14 @@ from functools import partial
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.cache.ports import Fleet
-from sidecar.cache.refused_tokens import Bust, Busts
+from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, wait, within
-from sidecar.cache.token_memory import Held, hold, memory
+from sidecar.cache.token_memory import HeldToken, hold, memory
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.ports import Clock, Randomness
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
@@ -58,14 +58,14 @@ class TokenCache:
         self._memory = memory(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
-        self._busts = Busts(max_entries)
+        self._refused_tokens = RefusedTokens(max_entries)
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
         self._gaps = 0
         """How often busts may have been missed."""
 
-    def use(self, source: TokenSource, *, memory_ttl: float) -> None:
+    def set_source(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
         self._source = source
         self._memory_ttl = memory_ttl
@@ -78,7 +78,7 @@ class TokenCache:
         held = self._memory.get(request.key)
         if held is None:
             return None
-        return held.token if now < held.carefree_until else self._look_closer(held, now)
+        return held.token if now < held.no_check_before else self._look_closer(held, now)
 
     async def token(self, request: TokenRequest) -> Token:
         """Return a token, loading one if need be; callers share one load and wait ≤ 15 s.
@@ -107,14 +107,16 @@ class TokenCache:
             self._memory.pop(request.key)
         elif held is not None and held.token.fetch_began > sent_at:
             return held.token
-        if self._busts.mark(request.key, refused, sent_at):
+        if self._refused_tokens.mark(request.key, refused, sent_at):
             under_way = self._flights.find(request.key, newer_than=sent_at)
             work = partial(self._bust_and_load, request, refused, sent_at, under_way)
             flight = self._flights.start(request.key, work)
         else:
-            flight = self._join(request, "refused", self._busts.floor(request.key))
+            flight = self._join(request, "refused", self._refused_tokens.floor(request.key))
         token = await wait(self._clock, flight, CALLER_LIMIT)
-        if token.fetch_began <= self._busts.floor(request.key):  # had before anybody knew of the refusal
+        if token.fetch_began <= self._refused_tokens.floor(
+            request.key
+        ):  # had before anybody knew of the refusal
             raise TokenUnavailable("the token in the store is older than the refusal", 0.0)
         if token.secret == refused.secret:
             self.cool_down(request, token)
@@ -147,7 +149,7 @@ class TokenCache:
         await self._flights.close()
         await asyncio.gather(*self._telling, return_exceptions=True)
 
-    def status(self, now: float, chosen: Selector = frozenset()) -> Iterator[TokenStatus]:
+    def status(self, now: float, selector: Labels = frozenset()) -> Iterator[TokenStatus]:
         """Tell of the tokens that carry these labels, wanted ones that cannot be had first."""
         return token_statuses(
             self._memory,
@@ -155,7 +157,7 @@ class TokenCache:
             self._cool_downs,
             memory_ttl=self._memory_ttl,
             now=now,
-            chosen=chosen,
+            selector=selector,
         )
 
     def spare(self, request: TokenRequest) -> Token | None:
@@ -167,7 +169,7 @@ class TokenCache:
 
     def evict(self, bust: Bust) -> bool:
         """Drop this token, and only it, also if it is still on its way here; tell whether it was held."""
-        self._busts.hear(bust, self._clock.now())
+        self._refused_tokens.hear(bust, self._clock.now())
         held = self._memory.get(bust.key)
         if held is None or held.token.fingerprint != bust.fingerprint:
             return False
@@ -182,12 +184,12 @@ class TokenCache:
             if self._revocations.cover(held.token.labels, held.token.fetch_began)
         )
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
+    def evict_selected(self, selector: Labels, at: float) -> int:
         """Drop every token that carries these labels and whose fetch began by `at`; tell how many."""
         return self._drop(
             held.request.key
             for held in self._memory
-            if held.token.fetch_began <= at and chosen <= held.token.labels
+            if held.token.fetch_began <= at and selector <= held.token.labels
         )
 
     def held(self) -> Mapping[str, int]:
@@ -204,7 +206,7 @@ class TokenCache:
 
     # What callers never see
 
-    def _look_closer(self, held: Held, now: float) -> Token | None:
+    def _look_closer(self, held: HeldToken, now: float) -> Token | None:
         request, token = held.request, held.token
         freshness = token.freshness(now)
         if freshness is Freshness.STALE:
@@ -250,7 +252,7 @@ class TokenCache:
         busted = await self._fleet.bust(request, refused, sent_at)
         if busted.cooling:
             raise self._stand_down(request, refused, busted.cooling)
-        self._busts.settle(request.key, refused, busted.floor)
+        self._refused_tokens.settle(request.key, refused, busted.floor)
         if busted.news:
             self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
         if busted.probing:
@@ -266,7 +268,7 @@ class TokenCache:
         """Take back a refusal that the fleet lets pass: the newest token there is goes on being sent."""
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
-        self._busts.take_back(request.key)
+        self._refused_tokens.take_back(request.key)
         if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
@@ -316,23 +318,27 @@ class TokenCache:
         upstream is believed rather than a bust, but nobody overrules a select.
         """
         held = self._memory.get(request.key)
-        if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
+        if (
+            held is not None
+            and self._clock.now() < held.no_check_before
+            and self._is_trustworthy(request, held.token)
+        ):
             return held.token
         for _ in range(OVERTAKEN):
-            floor, gaps = self._busts.floor(request.key), self._gaps
+            floor, gaps = self._refused_tokens.floor(request.key), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
-            counts = gaps == self._gaps and self._counts(request, token)
-            if counts or token.fetch_began <= self._busts.floor(request.key):
+            counts = gaps == self._gaps and self._is_trustworthy(request, token)
+            if counts or token.fetch_began <= self._refused_tokens.floor(request.key):
                 break
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
         self._keep(request, token)
         return token
 
-    def _counts(self, request: TokenRequest, token: Token) -> bool:
+    def _is_trustworthy(self, request: TokenRequest, token: Token) -> bool:
         """Tell whether no refusal, bust or select that we know of speaks against the token."""
         revoked = self._revocations.cover(token.labels, token.fetch_began)
-        return not revoked and self._busts.count(request.key, token)
+        return not revoked and self._refused_tokens.is_trustworthy(request.key, token)
 
     def _keep(self, request: TokenRequest, token: Token) -> None:
         """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
@@ -342,7 +348,7 @@ class TokenCache:
         """
         held, now = self._memory.get(request.key), self._clock.now()
         quicker = held is not None and now < held.until and held.token.fetch_began > token.fetch_began
-        if self._counts(request, token) and not quicker:
+        if self._is_trustworthy(request, token) and not quicker:
             self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:

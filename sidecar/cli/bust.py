@@ -38,13 +38,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Ask a pod to bust."""
     from sidecar.admin.client import bust
-    from sidecar.core.labels import selector
+    from sidecar.core.labels import parse_selector
 
     labels = {label: value for label in _LABELS if (value := getattr(arguments, label)) is not None}
     if bool(labels) is arguments.all:
         arguments.usage("name one or more labels, or --all")
     try:
-        select: Mapping[str, object] = dict(selector(labels)) or {"all": True}
+        select: Mapping[str, object] = dict(parse_selector(labels)) or {"all": True}
     except ValueError as error:
         arguments.usage(str(error))
     print(harmless(bust(arguments.admin, _admin_token(arguments), select)))

@@ -4,10 +4,7 @@ import re
 from collections.abc import Mapping
 
 from sidecar.cache.settings import CacheSettings
-from sidecar.config import credentials as asking
-from sidecar.config import durations as units
-from sidecar.config import schema
-from sidecar.config import types as leaves
+from sidecar.config import credentials, durations, schema, types
 from sidecar.config.build_tokens import reference, tls, token_request
 from sidecar.config.rules import variable
 from sidecar.config.settings import AdminSettings, Config
@@ -51,9 +48,9 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         admin=AdminSettings(file.admin.listen, _secret(file.admin.token, environ)),
         cache=CacheSettings(
             mode="distributed" if redis else "local",
-            memory_ttl=units.seconds(file.cache.memory_ttl),
-            store_ttl=units.seconds(file.cache.store_ttl),
-            leeway=units.seconds(file.cache.leeway),
+            memory_ttl=durations.seconds(file.cache.memory_ttl),
+            store_ttl=durations.seconds(file.cache.store_ttl),
+            leeway=durations.seconds(file.cache.leeway),
             max_entries=file.cache.max_entries,
         ),
         redis=redis,
@@ -62,11 +59,11 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         tokens=tokens,
         tenants=tenants,
         routes=tuple(_route(route, tokens, tenants) for route in file.routes),
-        drain_min_delay=units.seconds(file.drain_min_delay),
-        drain_timeout=units.seconds(file.drain_timeout),
+        drain_min_delay=durations.seconds(file.drain_min_delay),
+        drain_timeout=durations.seconds(file.drain_timeout),
         log_format=file.log.format,
         log_level=file.log.level,
-        log_requests=units.share(file.log.requests),
+        log_requests=durations.share(file.log.requests),
     )
 
 
@@ -105,11 +102,11 @@ def _sentinel(entry: schema.Sentinel, environ: Mapping[str, str]) -> SentinelSet
     return SentinelSettings(entry.master, entry.username or "", _secret(entry.password, environ))
 
 
-def _secret(entry: leaves.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+def _secret(entry: types.Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
     return reference(entry, environ) if entry else None
 
 
-def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+def _credentials(name: str, entry: credentials.Credentials, environ: Mapping[str, str]) -> CredentialSpec:
     if entry.aws_secret:
         return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
     if entry.file:
@@ -122,7 +119,7 @@ def _credentials(name: str, entry: asking.Credentials, environ: Mapping[str, str
     return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
 
 
-def _aws_secret(entry: asking.AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
+def _aws_secret(entry: credentials.AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
     return AwsSecretCredentials(
         id=entry.id,
         service=service,
@@ -143,7 +140,7 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Patter
 def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:
     token = tokens[entry.token] if entry.token else None
     url = addresses.upstream(entry.upstream)
-    connect = units.seconds(entry.timeouts.connect)
+    connect = durations.seconds(entry.timeouts.connect)
     return Route(
         name=entry.name,
         origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
@@ -155,6 +152,6 @@ def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest], tenants
         hidden=_hidden(token, tenants),
         on_401=entry.on_401,
         refused_statuses=frozenset(entry.refused_statuses),
-        idle_timeout=units.seconds(entry.timeouts.idle),
-        total_timeout=units.seconds(entry.timeouts.total),
+        idle_timeout=durations.seconds(entry.timeouts.idle),
+        total_timeout=durations.seconds(entry.timeouts.total),
     )

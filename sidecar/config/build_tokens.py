@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sidecar.config import types as leaves
+from sidecar.config import types
 from sidecar.config.credentials import Credentials
 from sidecar.config.credentials import PrivateKey as PrivateKeyEntry
 from sidecar.config.rules import variable
@@ -15,7 +15,7 @@ from sidecar.config.yaml_file import file_text
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.tls import Tls
-from sidecar.oauth import subject_token as subjects
+from sidecar.oauth import subject_token
 from sidecar.oauth.request_form import token_type
 from sidecar.oauth.signing_keys import PrivateKey, Verification
 from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
@@ -55,7 +55,7 @@ def reference(entry: Reference, environ: Mapping[str, str]) -> SecretRef:
     return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
 
 
-def tls(entry: leaves.Tls) -> Tls:
+def tls(entry: types.Tls) -> Tls:
     """Return the same for core."""
     return Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")
 
@@ -85,7 +85,7 @@ def _presented(entry: PresentedEntry) -> Presented:
         return Presented(FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
-        identity = subjects.identity(file_text(path).rstrip("\r\n"))
+        identity = subject_token.identity(file_text(path).rstrip("\r\n"))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return Presented(SecretFile(path), identity, kind)

@@ -7,8 +7,7 @@ written, `examine` holds it against `schema`, `rules` say what else must be righ
 from collections.abc import Mapping
 from pathlib import Path
 
-from sidecar.config import build as meaning
-from sidecar.config import environment, rules, yaml_file
+from sidecar.config import build, environment, rules, yaml_file
 from sidecar.config.decode import examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
@@ -43,7 +42,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     faults += [environment.blame(Fault(source, *one), names, environ) for one in found]
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
-    return meaning.config(file, environ)
+    return build.config(file, environ)
 
 
 def sources(path: str | None, environ: Mapping[str, str]) -> tuple[Path, ...]:

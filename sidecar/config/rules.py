@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from sidecar.config import durations as units
-from sidecar.config import token_rules as fitting
+from sidecar.config import durations, token_rules
 from sidecar.config.credentials import Credentials
 from sidecar.config.decode import Found
 from sidecar.config.schema import Busts, EncryptionKey, File, ForeignChannel, Redis, RouteEntry
@@ -34,9 +33,9 @@ from sidecar.oauth.request_form import TOKEN_TYPES
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
     """Return the rule behind each name in the schema."""
     return {
-        "duration": units.seconds,
-        "span": units.span,
-        "share": units.share,
+        "duration": durations.seconds,
+        "span": durations.span,
+        "share": durations.share,
         "listen": addresses.listen,
         "listen_loopback": addresses.listen_loopback,
         "upstream": addresses.upstream,
@@ -148,7 +147,7 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
     sound = isinstance(entry, Credentials) and not any(f"{each}.".startswith(f"{place}.") for each in wrong)
     inside = (each.removeprefix(f"{path}.") for each in wrong if each.startswith(f"{path}."))
     misread = {re.split(r"[.\[]", each)[0] for each in inside}
-    yield from fitting.faults(path, token, entry if sound else None, misread)
+    yield from token_rules.faults(path, token, entry if sound else None, misread)
     if isinstance(file.tenant, Tenant) and misread.isdisjoint({"grant", "subject", "actor"}):
         yield from caller_faults(path, token, file.tenant)
 

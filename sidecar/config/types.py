@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from sidecar.config import durations as units
+from sidecar.config import durations
 from sidecar.config.decode import Node
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -27,9 +27,9 @@ def text(check: str, pattern: str = "", **more: str) -> Meta:
 
 Name = Annotated[str, text("name", NAME)]
 Text = Annotated[str, text("text", r"\S")]
-Duration = Annotated[str, text("duration", units.DURATION)]
-Span = Annotated[str, text("span", units.DURATION)]
-Share = Annotated[str, text("share", units.SHARE)]
+Duration = Annotated[str, text("duration", durations.DURATION)]
+Span = Annotated[str, text("span", durations.DURATION)]
+Share = Annotated[str, text("share", durations.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, text("scope", SCOPE)]

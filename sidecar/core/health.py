@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-State = Literal["up", "down", "unknown"]
+HealthState = Literal["up", "down", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """How one of them is; `unknown` until it was asked for the first time."""
 
-    state: State
+    state: HealthState
     since: float
     """Epoch seconds."""
     why: str = ""

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 Labels = frozenset[tuple[str, str]]
-"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles."""
+"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles.
 
-Selector = Labels
-"""The labels a token must carry, every one of them exactly, to be meant. No labels: all tokens are."""
+As a selector: the labels a token must carry, every one of them exactly, to be meant. No labels: all tokens are.
+"""
 
 LABELS = ("tenant", "service", "user", "jti", "team", "role")
 MAX_VALUE = 256
 """Characters of a label's value."""
 
 
-def selector(labels: Mapping[str, object]) -> Selector:
+def parse_selector(labels: Mapping[str, object]) -> Labels:
     """Read a selector from outside. Raises ValueError, saying which label is not one."""
     for name, value in labels.items():
         if name not in LABELS:
@@ -33,8 +33,8 @@ def label(name: str, value: str) -> Labels:
     return frozenset({(name, value)}) if is_value(value) else frozenset()
 
 
-def describe(chosen: Selector) -> str:
+def describe(selector: Labels) -> str:
     """Write the selector for people: `tenant=acme service=ledger`, or `all`."""
     place = {name: order for order, name in enumerate(LABELS)}
-    pairs = sorted(chosen, key=lambda pair: (place[pair[0]], pair[1]))
+    pairs = sorted(selector, key=lambda pair: (place[pair[0]], pair[1]))
     return " ".join(f"{name}={value}" for name, value in pairs) or "all"

@@ -34,7 +34,7 @@ class Lru(Generic[V]):
             self._values.move_to_end(key)
         return value
 
-    def look(self, key: str) -> V | None:
+    def peek(self, key: str) -> V | None:
         """Return the value without counting that as use."""
         return self._values.get(key)
 

@@ -1,7 +1,7 @@
 """How much of something there is to have: so much at once, then so much a second (a token bucket)."""
 
 
-class Ration:
+class RateLimit:
     """One bucket."""
 
     def __init__(self, *, burst: float, rate: float) -> None:

@@ -16,8 +16,7 @@ from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileC
 from sidecar.fleet.membership import membership
 from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
 from sidecar.http1.next_hop import relayed_request
-from sidecar.oauth import jwt_rules as verification
-from sidecar.oauth import request_form as grants
+from sidecar.oauth import jwt_rules, request_form
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import Presented, TokenRequest
 from sidecar.proxy.callers import CallersByToken
@@ -26,7 +25,7 @@ from sidecar.proxy.proxy import Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
-from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.request_record import RequestRecord
 
 _CHALLENGES = (
@@ -99,8 +98,8 @@ class _WithoutKeys:
 
     async def verify(self, token: str, rule: Verification) -> None:
         """See the port."""
-        verification.signed(token, rule)
-        verification.judge(token, rule, self._clock.now())
+        jwt_rules.signed(token, rule)
+        jwt_rules.judge(token, rule, self._clock.now())
 
 
 async def explain(config: Config, head: bytes) -> Explanation:
@@ -112,10 +111,10 @@ async def explain(config: Config, head: bytes) -> Explanation:
         config.cache,
         clock=clock,
         randomness=SystemRandomness(),
-        journal=Journals(),
+        journal=FanOut(),
     )
     callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
-    callers.use(_WithoutKeys(clock))
+    callers.set_verifier(_WithoutKeys(clock))
     tenants = Tenants(config.tenants) if config.tenants is not None else None
     table = Table(Router(config.routes, config.listen), {}, tenants)
     record = RequestRecord(clock.now(), "", "", "", "")
@@ -169,8 +168,8 @@ def _asked(config: Config, request: TokenRequest) -> TokenAsked:
         case _:
             client_id = "<client id>"
     credentials = Credentials(client_id, Secret("<client secret>"), 0.0)
-    carried = grants.Carried("<client assertion>", "<subject>", "<actor>")
-    _, form = grants.encode(request, credentials, carried)
+    carried = request_form.Carried("<client assertion>", "<subject>", "<actor>")
+    _, form = request_form.encode(request, credentials, carried)
     prefix = config.redis.key_prefix if config.redis is not None else ""
     ours = {name for name, _ in request.parameters}
     return TokenAsked(

@@ -8,24 +8,24 @@ from urllib.parse import urlsplit
 
 from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
-from sidecar.app.token_fetching import Fetching
+from sidecar.app.token_fetching import TokenFetching
 from sidecar.config.settings import Config
 from sidecar.core.finding import Checked, Finding, Step
 from sidecar.core.secret import SecretFile, SecretRef
 from sidecar.core.tls import Tls
 from sidecar.credentials.sources.secret_files import SecretReader
-from sidecar.diagnostics import runner as checks
+from sidecar.diagnostics import runner
 from sidecar.diagnostics.connectivity import Place
-from sidecar.fleet.membership import Solo
+from sidecar.fleet.membership import Standalone
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL
 from sidecar.fleet.settings import RedisSettings
-from sidecar.oauth import jwt_rules as verification
+from sidecar.oauth import jwt_rules
 from sidecar.oauth.discovery import Discovery
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import FromRequest, TokenRequest
 from sidecar.proxy.tenants import for_tenant
-from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.fan_out import FanOut
 
 REDIS_LIMIT = 5.0
 """Seconds for a question to Redis."""
@@ -38,7 +38,7 @@ async def check(config: Config, tenant: str, limit: float) -> AsyncIterator[Chec
     """
     async with AsyncExitStack() as stack:
         plan = _Plan(config, tenant or (config.tenants.default if config.tenants else ""), stack)
-        async for checked in checks.run(plan.steps, limit):
+        async for checked in runner.run(plan.steps, limit):
             yield checked
 
 
@@ -53,11 +53,13 @@ class _Plan:
         self._places: dict[tuple[str, int, Tls | None], Step] = {}
         self._clock = SystemClock()
         self._randomness = SystemRandomness()
-        self._journal = Journals()
-        solo = Solo(config.cache, clock=self._clock, randomness=self._randomness, journal=self._journal)
-        sources = CredentialSources(solo.credentials, solo.vault, clock=self._clock, journal=self._journal)
+        self._journal = FanOut()
+        solo = Standalone(config.cache, clock=self._clock, randomness=self._randomness, journal=self._journal)
+        sources = CredentialSources(
+            solo.credentials, solo.credential_store, clock=self._clock, journal=self._journal
+        )
         self._credentials = sources.of(config)
-        fetching = Fetching(
+        fetching = TokenFetching(
             sources, self._clock, self._randomness, self._journal, fingerprint_key=solo.fingerprint_key
         )
         self._source = fetching.source(config)
@@ -173,7 +175,7 @@ class _Plan:
 
     async def _look_for_keys(self, rule: Verification) -> Finding:
         place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer, rule.tls)
-        found = verification.keys(await self._server.get(place, rule.tls))
+        found = jwt_rules.keys(await self._server.get(place, rule.tls))
         if not found:
             return Finding(f"{place} has no keys", "failed", "check subject.verify: issuer or jwks_uri")
         return Finding(f"{len(found)} at {place}")

@@ -7,7 +7,7 @@ DRIFT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
+class ClockOffset:
     """Their clock minus ours, in seconds, as measured at `at` of ours and right to within `uncertainty`."""
 
     seconds: float
@@ -31,13 +31,13 @@ class Offset:
         return theirs - self.seconds + self.uncertainty
 
 
-def measure(sent: float, received: float, theirs: float) -> Offset:
+def measure(sent: float, received: float, theirs: float) -> ClockOffset:
     """Measure by one question: their clock said `theirs` at some moment between `sent` and `received`."""
     half = (received - sent) / 2
-    return Offset(theirs - sent - half, half, received)
+    return ClockOffset(theirs - sent - half, half, received)
 
 
-def better(known: Offset | None, measured: Offset) -> Offset:
+def better(known: ClockOffset | None, measured: ClockOffset) -> ClockOffset:
     """Return the one to go by: the surer one, the new one as soon as the known one cannot be right any more."""
     if known is None:
         return measured
@@ -45,4 +45,4 @@ def better(known: Offset | None, measured: Offset) -> Offset:
     apart = abs(measured.seconds - known.seconds) > uncertainty + measured.uncertainty
     if apart or measured.uncertainty <= uncertainty:
         return measured
-    return Offset(known.seconds, uncertainty, measured.at)
+    return ClockOffset(known.seconds, uncertainty, measured.at)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.fleet.ports import Evictions
 
 
@@ -17,9 +17,9 @@ class EveryCache:
         """See Evictions."""
         return sum(cache.evict(bust) for cache in self._caches) > 0
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
+    def evict_selected(self, selector: Labels, at: float) -> int:
         """See Evictions."""
-        return sum(cache.evict_selected(chosen, at) for cache in self._caches)
+        return sum(cache.evict_selected(selector, at) for cache in self._caches)
 
     def evict_revoked(self) -> int:
         """See Evictions."""

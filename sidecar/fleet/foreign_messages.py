@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-from sidecar.core.labels import Selector, selector
+from sidecar.core.labels import Labels, parse_selector
 from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.events import Rejection
 
@@ -24,7 +24,7 @@ _ROTATED = "tenant.credentials.rotated"
 _M2M_SECRET = re.compile(r"(?:.*/)?m2m/([^/]+)/credentials")
 
 
-def read(dialect: Dialect, payload: bytes) -> tuple[Selector, ...] | Rejection:
+def read(dialect: Dialect, payload: bytes) -> tuple[Labels, ...] | Rejection:
     """Return the selectors of what the message says is dead, none where that is nothing; or why it does not count."""
     if len(payload) > MAX_SIZE:
         return "too_large"
@@ -34,16 +34,16 @@ def read(dialect: Dialect, payload: bytes) -> tuple[Selector, ...] | Rejection:
         return "malformed"
 
 
-def _mcp_gateway(text: str) -> tuple[Selector, ...] | Rejection:
+def _mcp_gateway(text: str) -> tuple[Labels, ...] | Rejection:
     kind, colon, value = text.partition(":")
     if not colon:
         return "malformed"
     if kind not in _GATEWAY:
         return "unknown"
-    found = [selector({name: value}) for name in _GATEWAY[kind]]
+    found = [parse_selector({name: value}) for name in _GATEWAY[kind]]
     user, _, team = value.rpartition(":")
     if kind == "role" and user and team:
-        found.append(selector({"user": user, "team": team}))
+        found.append(parse_selector({"user": user, "team": team}))
     return tuple(found)
 
 
@@ -58,7 +58,7 @@ _GATEWAY: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _lerian(text: str) -> tuple[Selector, ...] | Rejection:
+def _lerian(text: str) -> tuple[Labels, ...] | Rejection:
     event = json.loads(text)
     if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
         return "malformed"
@@ -68,10 +68,10 @@ def _lerian(text: str) -> tuple[Selector, ...] | Rejection:
     path = payload.get("new_secret_path") if isinstance(payload, dict) else None
     secret = _M2M_SECRET.fullmatch(path) if isinstance(path, str) else None
     service = {"service": secret[1]} if secret else {}
-    return (selector({"tenant": event.get("tenant_id"), **service}),)
+    return (parse_selector({"tenant": event.get("tenant_id"), **service}),)
 
 
-_READERS: Mapping[Dialect, Callable[[str], tuple[Selector, ...] | Rejection]] = {
+_READERS: Mapping[Dialect, Callable[[str], tuple[Labels, ...] | Rejection]] = {
     "mcp-gateway": _mcp_gateway,
     "lerian": _lerian,
 }

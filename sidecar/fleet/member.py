@@ -5,31 +5,31 @@ from collections.abc import Mapping
 from itertools import product
 
 from sidecar.cache.credentials import credential_cache
-from sidecar.cache.leased_source import SharedTokens
+from sidecar.cache.leased_source import LeasedSource
 from sidecar.cache.ports import CredentialStore
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.health import Health
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import SecretRef
 from sidecar.credentials.sources.secret_files import read_secret
 from sidecar.fleet.evictions import EveryCache
 from sidecar.fleet.ports import Seal
-from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.redis.bus import RedisBus
 from sidecar.fleet.redis.connect import connect
-from sidecar.fleet.redis.credential_store import RedisVault
-from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, Link
-from sidecar.fleet.redis.revocation_log import RevokedSet
-from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.credential_store import RedisCredentialStore
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, GuardedClient
+from sidecar.fleet.redis.revocation_log import RevocationLog
+from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.redis.subscription import SILENCE
-from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal, NoSeal
 from sidecar.fleet.settings import BustSettings, RedisSettings
-from sidecar.fleet.standalone import Unshared
+from sidecar.fleet.standalone import NoCredentialStore
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.events import Unencrypted
@@ -70,42 +70,44 @@ class Member:
         self._seal = _seal(settings, randomness)
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
-        self._link = Link(
+        self._redis = GuardedClient(
             connect(settings, timeout=CLIENT_TIMEOUT),
             key_prefix=settings.key_prefix,
             clock=clock,
             randomness=randomness,
             journal=journal,
         )
-        shelf = Shelf(
-            self._link,
+        values = SealedValues(
+            self._redis,
             seal=self._seal,
             clock=clock,
             key_prefix=settings.key_prefix,
             store_ttl=cache.store_ttl,
             pod=self._pod,
         )
-        self.fleet = RedisStore(shelf)
-        self._shared: SharedTokens | None = None
+        self.fleet = RedisTokenStore(values)
+        self._shared: LeasedSource | None = None
 
         # Without keys the store would show client secrets, which live longer than tokens: they stay in the pods.
-        self.vault: CredentialStore = RedisVault(shelf) if settings.encryption_keys else Unshared()
+        self.credential_store: CredentialStore = (
+            RedisCredentialStore(values) if settings.encryption_keys else NoCredentialStore()
+        )
         self.credentials = credential_cache(
             cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
         )
 
-    def source(self, fetching: TokenSource) -> TokenSource:
+    def source(self, fetcher: TokenSource) -> TokenSource:
         """Fetch under the fleet's lease, and only what the store does not have."""
         if self._shared is None:
-            self._shared = SharedTokens(
-                source=fetching,
+            self._shared = LeasedSource(
+                source=fetcher,
                 store=self.fleet,
                 revocations=self.revocations,
                 clock=self._clock,
                 randomness=self._randomness,
                 spare=self._spare,
             )
-        self._shared.use(fetching)
+        self._shared.set_source(fetcher)
         return self._shared
 
     def join(self, cache: TokenCache) -> None:
@@ -113,7 +115,7 @@ class Member:
         assert self._shared is not None
         self._cache = cache
         evictions = EveryCache(cache, self.credentials)
-        hearing = Hearing(
+        receiver = MessageReceiver(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
             store_ttl=self._store_ttl,
@@ -127,13 +129,13 @@ class Member:
         )
         self._bus = RedisBus(
             connect(self._settings, timeout=SILENCE),
-            link=self._link,
-            hearing=hearing,
-            revoked=RevokedSet(
-                self._link,
+            redis=self._redis,
+            receiver=receiver,
+            revocation_log=RevocationLog(
+                self._redis,
                 key_prefix=self._settings.key_prefix,
                 clock=self._clock,
-                life=max(REVOKED_FOR, hearing.memory),
+                life=max(REVOKED_FOR, receiver.memory),
             ),
             evictions=evictions,
             store=self.fleet,
@@ -149,7 +151,7 @@ class Member:
 
     async def open(self) -> None:
         """Connect to Redis."""
-        await self._link.open()
+        await self._redis.open()
 
     async def run(self) -> None:
         """Hear the others for ever."""
@@ -157,25 +159,25 @@ class Member:
             self._journal.tell(Unencrypted())
         await self._bus.run()
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, selector: Labels) -> int | None:
         """See Membership."""
-        return await self._bus.publish(chosen)
+        return await self._bus.publish(selector)
 
     def readings(self) -> FleetReadings:
         """See Membership."""
         leases = self._shared.leases if self._shared is not None else {}
-        asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._link.operations
-        return FleetReadings(self._link.up, asked, self._bus.up, dict(leases))
+        asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._redis.operations
+        return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases))
 
     def health(self) -> Mapping[str, Health]:
         """See Membership."""
-        return {"store": self._link.pulse.health, "bus": self._bus.pulse.health}
+        return {"store": self._redis.pulse.health, "bus": self._bus.pulse.health}
 
     async def close(self) -> None:
         """End every connection."""
         await self.credentials.close()
         await self._bus.close()
-        await self._link.close()
+        await self._redis.close()
 
 
 def _seal(settings: RedisSettings, randomness: Randomness) -> Seal:

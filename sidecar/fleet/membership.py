@@ -9,10 +9,10 @@ from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.health import Health
-from sidecar.core.labels import Selector, describe
+from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.settings import BustSettings, RedisSettings
-from sidecar.fleet.standalone import Alone, Unshared
+from sidecar.fleet.standalone import NoCredentialStore, NoFleet
 from sidecar.oauth.ports import TokenSource
 from sidecar.telemetry.events import SelectSent
 from sidecar.telemetry.instruments import FleetReadings
@@ -26,14 +26,14 @@ class Membership(Protocol):
     fingerprint_key: bytes
     credentials: CredentialCache
     """What memory holds of secret stores; it hears the others too."""
-    vault: CredentialStore
+    credential_store: CredentialStore
     """The second level of the credentials that are shared."""
 
     @property
     def fleet(self) -> Fleet:
         """What the cache tells the others."""
 
-    def source(self, fetching: TokenSource) -> TokenSource:
+    def source(self, fetcher: TokenSource) -> TokenSource:
         """Return what the cache loads from, given what fetches; asked again after each reload."""
 
     def join(self, cache: TokenCache) -> None:
@@ -45,7 +45,7 @@ class Membership(Protocol):
     async def run(self) -> None:
         """Hear the others."""
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, selector: Labels) -> int | None:
         """Drop what the selector means, everywhere; tell how many pods heard it, None where only this one did."""
 
     def readings(self) -> FleetReadings | None:
@@ -58,7 +58,7 @@ class Membership(Protocol):
         """Leave."""
 
 
-class Solo:
+class Standalone:
     """A sidecar on its own."""
 
     def __init__(
@@ -66,17 +66,17 @@ class Solo:
     ) -> None:
         self.revocations = Revocations()
         self.fingerprint_key = randomness.token_bytes(32)
-        self.fleet = Alone()
-        self.vault: CredentialStore = Unshared()
+        self.fleet = NoFleet()
+        self.credential_store: CredentialStore = NoCredentialStore()
         self.credentials = credential_cache(
             cache, self.revocations, self.fingerprint_key, clock=clock, journal=journal
         )
         self._clock = clock
         self._journal = journal
 
-    def source(self, fetching: TokenSource) -> TokenSource:
+    def source(self, fetcher: TokenSource) -> TokenSource:
         """Fetch each token."""
-        return fetching
+        return fetcher
 
     def join(self, cache: TokenCache) -> None:
         """See Membership."""
@@ -88,12 +88,12 @@ class Solo:
     async def run(self) -> None:
         """Nobody says anything."""
 
-    async def bust(self, chosen: Selector) -> int:
+    async def bust(self, selector: Labels) -> int:
         """This pod is all there is."""
-        self.revocations.add(chosen, self._clock.now())
+        self.revocations.add(selector, self._clock.now())
         self._cache.evict_revoked()
         self.credentials.evict_revoked()
-        self._journal.tell(SelectSent(describe(chosen), pods=1))
+        self._journal.tell(SelectSent(describe(selector), pods=1))
         return 1
 
     def readings(self) -> None:
@@ -122,7 +122,7 @@ def membership(
     A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
     """
     if redis is None:
-        return Solo(cache, clock=clock, randomness=randomness, journal=journal)
+        return Standalone(cache, clock=clock, randomness=randomness, journal=journal)
     from sidecar.fleet.member import Member  # noqa: PLC0415
 
     return Member(

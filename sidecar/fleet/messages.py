@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.labels import Selector, selector
+from sidecar.core.labels import Labels, parse_selector
 from sidecar.core.lru import Lru
 from sidecar.telemetry.events import Rejection
 
@@ -48,7 +48,7 @@ Verify = Callable[[bytes, bytes], bool]
 class Revocation:
     """Every token is dead that the selector means and whose fetch began by `at`."""
 
-    chosen: Selector
+    selector: Labels
     at: int
     """Milliseconds of the store's clock."""
     id: str
@@ -56,7 +56,7 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedMessage:
     """A message that counts, and the pod it is from."""
 
     what: Bust | Revocation
@@ -71,8 +71,8 @@ def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign:
     match what:
         case Bust(key, fingerprint, generation):
             members = {"kind": kind_of(what), "key": key, "fp": fingerprint, "gen": generation}
-        case Revocation(chosen, at, number):
-            members = {"kind": "select", "labels": dict(chosen), "id": number}
+        case Revocation(selector, at, number):
+            members = {"kind": "select", "labels": dict(selector), "id": number}
     said = json.dumps({"v": 1, **members, "from": sender, "at": at}, separators=(",", ":")).encode()
     return said[:-1] + _MAC + sign(_signed(channel, said)) + _END
 
@@ -96,7 +96,7 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._generations) + len(self._ids)
 
-    def judge(self, channel: str, payload: bytes, now: int) -> Heard | Rejection | None:
+    def judge(self, channel: str, payload: bytes, now: int) -> ReceivedMessage | Rejection | None:
         """Return what a message says, or why it does not count; None for one of our own.
 
         `now` in milliseconds of the store's clock.
@@ -104,7 +104,7 @@ class Inbox:
         if channel != self._channel:
             return "channel"
         read = self._read(payload)
-        if not isinstance(read, Heard):
+        if not isinstance(read, ReceivedMessage):
             return read
         if read.sender == self._own:
             return None
@@ -115,9 +115,9 @@ class Inbox:
     def recall(self, payload: bytes) -> Revocation | None:
         """Read a select that was stored, at whatever time and whosever it is; None for anything else."""
         read = self._read(payload)
-        return read.what if isinstance(read, Heard) and isinstance(read.what, Revocation) else None
+        return read.what if isinstance(read, ReceivedMessage) and isinstance(read.what, Revocation) else None
 
-    def _read(self, payload: bytes) -> Heard | Rejection:
+    def _read(self, payload: bytes) -> ReceivedMessage | Rejection:
         if len(payload) > MAX_SIZE:
             return "too_large"
         said, mac = _apart(payload)
@@ -171,13 +171,13 @@ def _members(text: bytes) -> dict[str, object] | None:
     return members if isinstance(members, dict) and end == len(document) else None
 
 
-def _heard(members: Mapping[str, object]) -> Heard | None:
+def _heard(members: Mapping[str, object]) -> ReceivedMessage | None:
     """Build the message of signed members, None unless every one is what it should be."""
     sender, at = _name(members.get("from")), _count(members.get("at"))
     if sender is None or at is None:
         return None
     what = _revocation(members, at) if members["kind"] == "select" else _bust(members)
-    return Heard(what, sender, at) if what is not None else None
+    return ReceivedMessage(what, sender, at) if what is not None else None
 
 
 def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:
@@ -185,7 +185,7 @@ def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:
     if not isinstance(labels, dict) or number is None:
         return None
     try:
-        return Revocation(selector(labels), at, number)
+        return Revocation(parse_selector(labels), at, number)
     except ValueError:
         return None
 

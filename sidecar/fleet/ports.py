@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 
 
 class Evictions(Protocol):
@@ -16,7 +16,7 @@ class Evictions(Protocol):
         Tell whether memory held it.
         """
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
+    def evict_selected(self, selector: Labels, at: float) -> int:
         """Drop every token the selector means whose fetch began by `at`; tell how many. Quick: there may be many.
 
         The bus adds it to `Revocations` first, so that none comes in later.
@@ -48,7 +48,7 @@ class BustBus(Protocol):
     async def run(self) -> None:
         """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
 
-    async def publish(self, chosen: Selector) -> int | None:
+    async def publish(self, selector: Labels) -> int | None:
         """Revoke a set of tokens in every pod; how many pods heard it, None when the store is down."""
 
 

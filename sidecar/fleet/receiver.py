@@ -5,11 +5,11 @@ from functools import partial
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.ports import Clock
-from sidecar.fleet import foreign_messages as dialects
-from sidecar.fleet.clock_offset import Offset
-from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Heard, Inbox, Revocation, kind_of
+from sidecar.fleet import foreign_messages
+from sidecar.fleet.clock_offset import ClockOffset
+from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Inbox, ReceivedMessage, Revocation, kind_of
 from sidecar.fleet.ports import Evictions, Fills, Seal
 from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
@@ -18,10 +18,10 @@ from sidecar.telemetry.ports import Journal
 MARGIN = 60.0
 """Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""
 
-_Reader = Callable[[bytes, Offset], Sequence[Selector] | Rejection]
+_Reader = Callable[[bytes, ClockOffset], Sequence[Labels] | Rejection]
 
 
-class Hearing:
+class MessageReceiver:
     """Hears for one pod. Says nothing to anybody but its journal."""
 
     def __init__(
@@ -60,23 +60,23 @@ class Hearing:
         """What there is to listen to."""
         return tuple(self._readers)
 
-    def hear(self, channel: str, payload: bytes, offset: Offset) -> Sequence[Selector]:
+    def hear(self, channel: str, payload: bytes, offset: ClockOffset) -> Sequence[Labels]:
         """Take a message, or reject it; return what it revoked that nobody else writes down.
 
         `offset` is that of the store's clock.
         """
         read = self._readers.get(channel)
-        heard: Sequence[Selector] | Rejection = "channel" if read is None else read(payload, offset)
+        heard: Sequence[Labels] | Rejection = "channel" if read is None else read(payload, offset)
         if isinstance(heard, str):
             self._journal.tell(BustRejected(channel, heard))
             return ()
         return heard
 
-    def recall(self, payload: bytes, offset: Offset) -> None:
+    def recall(self, payload: bytes, offset: ClockOffset) -> None:
         """Take in a revocation from the past; `drop_missed` follows when there are no more."""
         revocation = self._inbox.recall(payload)
         if revocation is not None:
-            self._revocations.add(revocation.chosen, self._moment(revocation, offset))
+            self._revocations.add(revocation.selector, self._moment(revocation, offset))
 
     def drop_missed(self, generations: Mapping[str, int], unknown_until: float) -> None:
         """Drop what was revoked or bust while nothing was heard.
@@ -88,13 +88,13 @@ class Hearing:
         evicted = self._evictions.evict_revoked() + self._evictions.evict_behind(generations)
         self._applied("gap", "", "", evicted)
 
-    def revoke(self, chosen: Selector, at: float) -> int:
+    def revoke(self, selector: Labels, at: float) -> int:
         """Drop every token that the selector means and that was fetched by then, and those still to come."""
-        self._revocations.add(chosen, at)
+        self._revocations.add(selector, at)
         self._revocations.forget(self._clock.now() - self.memory)
-        return self._evictions.evict_selected(chosen, at)
+        return self._evictions.evict_selected(selector, at)
 
-    def _bust(self, payload: bytes, offset: Offset) -> Sequence[Selector] | Rejection:
+    def _bust(self, payload: bytes, offset: ClockOffset) -> Sequence[Labels] | Rejection:
         now = round(offset.earliest_there(self._clock.now()) * 1000)
         heard = self._inbox.judge(self.bust_channel, payload, now)
         if heard is None or isinstance(heard, str):
@@ -103,32 +103,34 @@ class Hearing:
         match heard.what:
             case Bust(fingerprint=fingerprint) as bust:
                 self._applied(kind_of(bust), heard.sender, fingerprint, int(self._evictions.evict(bust)))
-            case Revocation(chosen) as revocation:
-                evicted = self.revoke(chosen, self._moment(revocation, offset))
+            case Revocation(selector) as revocation:
+                evicted = self.revoke(selector, self._moment(revocation, offset))
                 self._applied("select", heard.sender, "", evicted)
         return ()
 
-    def _fill(self, payload: bytes, _: Offset) -> Sequence[Selector] | Rejection:
+    def _fill(self, payload: bytes, _: ClockOffset) -> Sequence[Labels] | Rejection:
         key = payload.decode(errors="replace")
         if not key.startswith(f"{self._prefix}tenant:") and not key.startswith(f"{self._prefix}m2m:"):
             return "channel"
         self._fills.filled(key.removeprefix(self._prefix))
         return ()
 
-    def _foreign(self, foreign: ForeignChannel, payload: bytes, _: Offset) -> Sequence[Selector] | Rejection:
-        found = dialects.read(foreign.dialect, payload)
+    def _foreign(
+        self, foreign: ForeignChannel, payload: bytes, _: ClockOffset
+    ) -> Sequence[Labels] | Rejection:
+        found = foreign_messages.read(foreign.dialect, payload)
         if isinstance(found, str):
             return found
         now = self._clock.now()
-        evicted = {chosen: self.revoke(chosen, now) for chosen in found}
+        evicted = {selector: self.revoke(selector, now) for selector in found}
         self._applied("select", foreign.channel, "", sum(evicted.values()))
-        return [chosen for chosen, dropped in evicted.items() if dropped]
+        return [selector for selector, dropped in evicted.items() if dropped]
 
-    def _moment(self, revocation: Revocation, offset: Offset) -> float:
+    def _moment(self, revocation: Revocation, offset: ClockOffset) -> float:
         """On our clock, the latest it can have been; but nobody revokes what is not there yet."""
         return min(offset.latest_here(revocation.at / 1000), self._clock.now())
 
-    def _tell_heard(self, heard: Heard, lag_ms: int) -> None:
+    def _tell_heard(self, heard: ReceivedMessage, lag_ms: int) -> None:
         kind = kind_of(heard.what) if isinstance(heard.what, Bust) else "select"
         self._journal.tell(BustHeard(kind, heard.sender, lag_ms))
 

@@ -5,7 +5,7 @@ from sidecar.credentials.model import CredentialKey, Credentials, StoredCredenti
 from sidecar.oauth.token import Token, TokenRequest
 
 
-class Alone:
+class NoFleet:
     """No other pods: memory keeps tokens to their expiry and this pod's own state decides."""
 
     reachable = False
@@ -22,7 +22,7 @@ class Alone:
         """Nobody else did."""
 
 
-class Unshared:
+class NoCredentialStore:
     """The store of credentials that are not to be shared."""
 
     async def look(self, key: CredentialKey) -> StoredCredentials:

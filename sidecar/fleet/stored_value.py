@@ -12,7 +12,7 @@ from sidecar.core.backoff import Setback
 from sidecar.core.labels import LABELS, Labels, is_value
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import Credentials
-from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.oauth.token import Token
 
 FAR_AWAY = 1e11
@@ -21,7 +21,7 @@ MAX_REASON = 1000
 """Characters of a shared setback's reason."""
 
 
-def write_token(token: Token, offset: Offset) -> bytes:
+def write_token(token: Token, offset: ClockOffset) -> bytes:
     """Encode the token."""
     return _encode(
         {
@@ -34,7 +34,7 @@ def write_token(token: Token, offset: Offset) -> bytes:
     )
 
 
-def read_token(content: bytes, fingerprint: str, generation: int, offset: Offset) -> Token | None:
+def read_token(content: bytes, fingerprint: str, generation: int, offset: ClockOffset) -> Token | None:
     """Decode a token, None for what is none."""
     fields = _decode(content)
     times = [_number(fields.get(name)) for name in ("fetch_began", "fresh_until", "expires_at")]
@@ -62,7 +62,7 @@ def read_token(content: bytes, fingerprint: str, generation: int, offset: Offset
     )
 
 
-def write_credentials(credentials: Credentials, origin: str, offset: Offset) -> bytes:
+def write_credentials(credentials: Credentials, origin: str, offset: ClockOffset) -> bytes:
     """Encode the credentials, and where they come from."""
     return _encode(
         {
@@ -74,7 +74,7 @@ def write_credentials(credentials: Credentials, origin: str, offset: Offset) -> 
     )
 
 
-def read_credentials(content: bytes, origin: str, offset: Offset) -> Credentials | None:
+def read_credentials(content: bytes, origin: str, offset: ClockOffset) -> Credentials | None:
     """Decode credentials, None for what are none, or come from elsewhere."""
     fields = _decode(content)
     client_id, secret = fields.get("client_id"), fields.get("client_secret")
@@ -86,7 +86,7 @@ def read_credentials(content: bytes, origin: str, offset: Offset) -> Credentials
     return Credentials(client_id, Secret(secret), offset.earliest_here(read_at))
 
 
-def write_setback(setback: Setback, offset: Offset) -> bytes:
+def write_setback(setback: Setback, offset: ClockOffset) -> bytes:
     """Encode the setback."""
     return _encode(
         {
@@ -98,7 +98,7 @@ def write_setback(setback: Setback, offset: Offset) -> bytes:
     )
 
 
-def read_setback(content: bytes, offset: Offset) -> Setback | None:
+def read_setback(content: bytes, offset: ClockOffset) -> Setback | None:
     """Decode a setback, None for what is none."""
     fields = _decode(content)
     until, failures = _number(fields.get("until")), fields.get("failures")

@@ -36,7 +36,7 @@ class ServerLimits:
     max_connections: int = 10_000
 
 
-class State(Enum):
+class ClientState(Enum):
     """See the table at the head of this module."""
 
     WAITING = "waiting"
@@ -44,7 +44,7 @@ class State(Enum):
     LINGERING = "lingering"
 
 
-_WAITING, _BUSY, _LINGERING = State  # naming an Enum's member costs a search each time
+_WAITING, _BUSY, _LINGERING = ClientState  # naming an Enum's member costs a search each time
 
 
 class ClientConnection(Connection):

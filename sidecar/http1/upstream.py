@@ -29,7 +29,7 @@ from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
 _MAX_INTERIM = 16
 
 
-class State(Enum):
+class UpstreamState(Enum):
     """See the table at the head of this module."""
 
     IDLE = "idle"
@@ -40,7 +40,9 @@ class State(Enum):
     PARTING = "parting"
 
 
-_IDLE, _AWAITING, _HELD, _PIPING, _DONE, _PARTING = State  # naming an Enum's member costs a search each time
+_IDLE, _AWAITING, _HELD, _PIPING, _DONE, _PARTING = (
+    UpstreamState  # naming an Enum's member costs a search each time
+)
 
 
 class UpstreamConnection(Connection):

@@ -8,7 +8,7 @@ from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
-from sidecar.oauth import issuer_metadata as metadata
+from sidecar.oauth import issuer_metadata
 from sidecar.oauth.issuer_metadata import Metadata
 from sidecar.oauth.ports import AuthorizationServer
 from sidecar.oauth.token import TokenRequest
@@ -77,9 +77,9 @@ class Discovery:
     async def _find(self, issuer: str, tls: Tls) -> Metadata:
         """Ask at each place in turn."""
         out = False
-        for place in metadata.places(issuer):
+        for place in issuer_metadata.places(issuer):
             reply = await self._server.get(place, tls)
-            found = metadata.read(reply, issuer)
+            found = issuer_metadata.read(reply, issuer)
             if found is not None:
                 return found
             out = out or reply.status == 429 or reply.status >= 500

@@ -1,8 +1,8 @@
-"""RationedTokens: a source that strangers cannot wear out."""
+"""A source that strangers cannot wear out."""
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
-from sidecar.core.rate_limit import Ration
+from sidecar.core.rate_limit import RateLimit
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Token, TokenRequest
@@ -13,7 +13,7 @@ RATE = 50.0
 """A second, from then on."""
 
 
-class RationedTokens:
+class LimitedSource:
     """Wraps the source that fetches: a client that invents identities is answered 429 before it wears out others.
 
     Only the first token of a tenant or a subject that a client named is rationed, and only when it is fetched:
@@ -22,22 +22,22 @@ class RationedTokens:
     """
 
     def __init__(
-        self, source: TokenSource, *, tenants: TenantRule | None, ration: Ration, clock: Clock
+        self, source: TokenSource, *, tenants: TenantRule | None, rate_limit: RateLimit, clock: Clock
     ) -> None:
-        """`tenants` says who may have been invented, None that nobody names any; the ration outlives a reload."""
+        """`tenants` says who may have been invented, None that nobody names any; the rate limit outlives a reload."""
         self._source = source
         self._tenants = tenants
-        self._ration = ration
+        self._rate_limit = rate_limit
         self._clock = clock
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        """See the port. Raises RequestRefused (429) over the ration."""
+        """See the port. Raises RequestRefused (429) over the rate limit."""
         stranger = self._tenants is not None and self._tenants.invented(request.tenant)
         if reason != "cold" or not (stranger or request.of_caller):
             return await self._source.token(request, newer_than=newer_than, reason=reason)
-        if not self._ration.take(self._clock.now()):
+        if not self._rate_limit.take(self._clock.now()):
             raise RequestRefused(429, "too many tenants or subjects that were not seen before: wait a little")
         token = await self._source.token(request, newer_than=newer_than, reason=reason)
         if not stranger:
-            self._ration.give_back()
+            self._rate_limit.give_back()
         return token

@@ -9,9 +9,7 @@ from sidecar.core.ports import Clock, SecretReader
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.credentials.model import Credentials
 from sidecar.credentials.ports import CredentialSource
-from sidecar.oauth import request_form as grants
-from sidecar.oauth import subject_token as subjects
-from sidecar.oauth import token_response as oauth
+from sidecar.oauth import request_form, subject_token, token_response
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signer
 from sidecar.oauth.request_form import Carried
 from sidecar.oauth.signing_keys import SigningKey
@@ -20,7 +18,7 @@ from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from sidecar.telemetry.ports import Journal
 
 
-class Exchange:
+class TokenFetcher:
     """The source of tokens that asks authorization servers."""
 
     def __init__(
@@ -60,7 +58,7 @@ class Exchange:
         try:
             return await self._ask_and_tell(request, credentials, reason)
         except TokenRefused as refusal:
-            if refusal.code != oauth.INVALID_CLIENT:
+            if refusal.code != token_response.INVALID_CLIENT:
                 raise
         others = await self._read(request, self._clock.now(), rejected=credentials)
         return await self._ask_and_tell(request, others, reason)
@@ -95,22 +93,22 @@ class Exchange:
     async def _ask(self, request: TokenRequest, credentials: Credentials) -> Token:
         endpoint = await self._discovery.token_endpoint(request)
         carried = await self._carried(request, credentials.client_id, endpoint)
-        headers, form = grants.encode(request, credentials, carried)
+        headers, form = request_form.encode(request, credentials, carried)
         began = self._clock.now()
         reply = await self._server.post(endpoint, headers, form, request.tls)
-        host = oauth.host_of(endpoint)
-        grant = oauth.judge(
+        host = token_response.host_of(endpoint)
+        grant = token_response.judge(
             reply,
             host=host,
             now=began,
-            types=grants.token_types(request),
-            of_others=grants.blaming_caller(request),
+            types=request_form.token_types(request),
+            of_others=request_form.blaming_caller(request),
         )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
         life, labels = grant.life, request.labels | label("jti", grant.jti)
         if request.subject is not None:
-            life = min(life, subjects.expiry(carried.subject) - began)
-            labels |= subjects.labels(carried.subject)
+            life = min(life, subject_token.expiry(carried.subject) - began)
+            labels |= subject_token.labels(carried.subject)
         token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels)
         if token.freshness(self._clock.now()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
@@ -121,13 +119,15 @@ class Exchange:
         audience = request.assertion_audience or request.issuer or endpoint
         proof, subject = "", ""
         if request.client_auth == "private_key_jwt":
-            proof = await self._sign(request, grants.client_claims(client_id, audience))
+            proof = await self._sign(request, request_form.client_claims(client_id, audience))
         elif request.client_auth == "client_assertion_file":
             proof = (await self._secrets.read(SecretFile(request.assertion_file))).reveal()
         if request.subject is not None:
             subject = await self._present(request.subject)
         elif request.assertion is not None:
-            subject = await self._sign(request, grants.grant_claims(request.assertion, client_id, audience))
+            subject = await self._sign(
+                request, request_form.grant_claims(request.assertion, client_id, audience)
+            )
         actor = await self._present(request.actor) if request.actor is not None else ""
         return Carried(proof, subject, actor)
 
@@ -135,7 +135,7 @@ class Exchange:
         """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
-        if subjects.expiry(token) <= self._clock.now():
+        if subject_token.expiry(token) <= self._clock.now():
             where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
             raise TokenUnavailable(f"the token in {where} has expired: nothing can be got for it", 0.0)
         return token
@@ -153,7 +153,7 @@ class Exchange:
             kid=key.kid,
             certificate=certificate.reveal() if certificate else "",
         )
-        return await self._signer.sign(signing, claims, grants.ASSERTION_LIFE)
+        return await self._signer.sign(signing, claims, request_form.ASSERTION_LIFE)
 
     @contextmanager
     def _failures_told(self, request: TokenRequest) -> Iterator[None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sidecar.core.errors import RequestRefused, TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
-from sidecar.oauth import jwt_rules as verification
+from sidecar.oauth import jwt_rules
 from sidecar.oauth.jwt_rules import Jwk, Signed
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signatures
 from sidecar.oauth.signing_keys import Verification
@@ -42,12 +42,12 @@ class JwksVerifier:
 
     async def verify(self, token: str, rule: Verification) -> None:
         """See the port."""
-        signed = verification.signed(token, rule)
+        signed = jwt_rules.signed(token, rule)
         if not self._good(token, signed, await self._keys(rule, LIFE)):
             newer = await self._keys(rule, PAUSE)  # the issuer may sign with another one by now
             if not self._good(token, signed, newer):
                 raise RequestRefused(401, "the caller's token is signed by nobody known here")
-        verification.judge(token, rule, self._clock.now())
+        jwt_rules.judge(token, rule, self._clock.now())
 
     def _good(self, token: str, signed: Signed, keys: tuple[Jwk, ...]) -> bool:
         fitting = (jwk for jwk in keys if signed.fits(jwk))
@@ -71,7 +71,7 @@ class JwksVerifier:
         known.looked = self._clock.now()
         try:
             place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer, rule.tls)
-            found = verification.keys(await self._server.get(place, rule.tls))
+            found = jwt_rules.keys(await self._server.get(place, rule.tls))
         except (TokenUnavailable, TokenRefused):
             found = None
         known.failed = found is None

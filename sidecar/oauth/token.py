@@ -30,9 +30,6 @@ Grant = Literal["client_credentials", "token_exchange", "jwt_bearer"]
 FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; told to the journal."""
 
-TokenOrigin = Literal["fetch", "store"]
-"""Where this pod had a token from."""
-
 
 @dataclass(frozen=True, slots=True)
 class FromRequest:
@@ -170,7 +167,8 @@ class Token:
     authorization: bytes = field(repr=False)
     """The field value ready for the wire, `Bearer …`, built once."""
     labels: Labels = frozenset()
-    source: TokenOrigin = "fetch"
+    source: Literal["fetch", "store"] = "fetch"
+    """Where this pod had it from."""
     generation: int = 0
     """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
 

@@ -7,7 +7,7 @@ from sidecar.cache.token_memory import size
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret, keyed_hash
-from sidecar.oauth import subject_token as subjects
+from sidecar.oauth import subject_token
 from sidecar.oauth.ports import Verifier
 from sidecar.oauth.token import FromRequest, Presented, TokenRequest
 from sidecar.proxy.routes import Route
@@ -24,7 +24,7 @@ _Value = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownCaller:
     """A caller's own route, made of `base`, which a reload replaces."""
 
     base: Route
@@ -32,7 +32,7 @@ class _Known:
     until: float
 
 
-def _weight(known: _Known) -> int:
+def _weight(known: _KnownCaller) -> int:
     return size(known.route.token) if known.route.token is not None else 0
 
 
@@ -43,10 +43,10 @@ class CallersByToken:
         """`fingerprint_key` is the fleet's, so that a caller is the same in every pod."""
         self._clock = clock
         self._key = fingerprint_key
-        self._known: Lru[_Known] = Lru(MAX_KNOWN, most=MAX_BYTES, weigh=_weight)
+        self._known: Lru[_KnownCaller] = Lru(MAX_KNOWN, most=MAX_BYTES, weigh=_weight)
         self._verifier: Verifier | None = None
 
-    def use(self, verifier: Verifier) -> None:
+    def set_verifier(self, verifier: Verifier) -> None:
         """Have this one verify what is to be verified; without one nothing may be."""
         self._verifier = verifier
 
@@ -65,7 +65,7 @@ class CallersByToken:
 
     async def _learn(
         self, route: Route, template: TokenRequest, value: _Value, tenants: Tenants | None, now: float
-    ) -> _Known:
+    ) -> _KnownCaller:
         subject, until = await self._filled(template.subject, value, now)
         actor, also_until = await self._filled(template.actor, value, now)
         if tenants is not None and tenants.claim:
@@ -74,7 +74,7 @@ class CallersByToken:
             named = claimed(subject.where.reveal(), tenants.claim)
             template = tenants.route(route, template, named).token or template
         own = replace(route, token=replace(template, subject=subject, actor=actor))
-        return _Known(route, own, min(until, also_until))
+        return _KnownCaller(route, own, min(until, also_until))
 
     async def _filled(
         self, presented: Presented | None, value: _Value, now: float
@@ -83,8 +83,8 @@ class CallersByToken:
         if presented is None or not isinstance(presented.where, FromRequest):
             return presented, float("inf")
         header = presented.where.header
-        token = subjects.brought(value(header), header, presented.type, now)
-        until = subjects.expiry(token)
+        token = subject_token.brought(value(header), header, presented.type, now)
+        until = subject_token.expiry(token)
         if presented.where.verification is not None:
             assert self._verifier is not None
             await self._verifier.verify(token, presented.where.verification)

@@ -37,7 +37,7 @@ from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
 from sidecar.telemetry.events import Failed, Outcome, Refused, Resent
 from sidecar.telemetry.ports import Journal
-from sidecar.telemetry.request_record import RequestRecord, Send, Source
+from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
 
 
@@ -314,7 +314,7 @@ class Proxy:
         return not close
 
 
-def _note(record: RequestRecord, token: Token, source: Source) -> None:
+def _note(record: RequestRecord, token: Token, source: TokenOrigin) -> None:
     record.fp = token.fingerprint
     record.token = source
 

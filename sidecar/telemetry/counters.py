@@ -28,7 +28,7 @@ from sidecar.telemetry.events import (
 )
 from sidecar.telemetry.histogram import Histogram
 from sidecar.telemetry.instruments import ExportReadings, Family, FleetReadings, Instrument, Readings
-from sidecar.telemetry.request_counters import MeasuredRoute, RequestMetrics
+from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 
@@ -54,7 +54,7 @@ _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
 }
 
 
-class Metrics:
+class Counters:
     """The journal's counting half."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Metrics:
     ) -> None:
         self._version = version
         self._tenants = TenantLabels()
-        self._requests = RequestMetrics(self._tenants)
+        self._requests = RequestCounters(self._tenants)
         self._fetches: dict[tuple[str, str], Histogram] = {}
         self._bus_lag = Histogram()
         self._loop_lag = Histogram()

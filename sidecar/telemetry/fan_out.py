@@ -15,7 +15,7 @@ class Listener(Protocol):
         """Hear of an event."""
 
 
-class Journals:
+class FanOut:
     """Tells each of its journals, in order, then who only listens to events."""
 
     def __init__(self, *journals: Journal, listeners: tuple[Listener, ...] = ()) -> None:

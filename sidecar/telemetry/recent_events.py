@@ -17,7 +17,7 @@ _DIFFERS = frozenset({"request_id", "duration_ms", "retry_after", "seconds", "ev
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Occurrence:
     """Something that happened `count` times from `first` to `last`; `event` is the last."""
 
     event: Event
@@ -26,12 +26,12 @@ class Happened:
     count: int = 1
 
 
-class Timeline:
+class RecentEvents:
     """Listens to the journal. The same thing again is one entry that counts, so that a flood hides nothing else."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: Lru[Happened] = Lru(LENGTH)
+        self._entries: Lru[Occurrence] = Lru(LENGTH)
         self._going_on: Lru[str] = Lru(LENGTH)
         self._number = 0
 
@@ -47,11 +47,11 @@ class Timeline:
             self._number += 1
             place = str(self._number)
             self._going_on.put(what, place)
-            self._entries.put(place, Happened(event, now, now))
+            self._entries.put(place, Occurrence(event, now, now))
         else:
-            self._entries.put(place, Happened(event, known.first, now, known.count + 1))
+            self._entries.put(place, Occurrence(event, known.first, now, known.count + 1))
 
-    def __iter__(self) -> Iterator[Happened]:
+    def __iter__(self) -> Iterator[Occurrence]:
         """What happened last comes first."""
         return reversed(self._entries)
 

@@ -64,7 +64,7 @@ class _Cell:
         """By tenant."""
 
 
-class RequestMetrics:
+class RequestCounters:
     """Durations, and where tokens came from."""
 
     def __init__(self, tenants: TenantLabels) -> None:

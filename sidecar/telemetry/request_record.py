@@ -5,7 +5,7 @@ from typing import Literal
 
 from sidecar.telemetry.tracing import Trace
 
-Source = Literal["memory", "store", "fetch", "none"]
+TokenOrigin = Literal["memory", "store", "fetch", "none"]
 """Where a request's token came from."""
 
 
@@ -64,7 +64,7 @@ class RequestRecord:
         """What the client was answered; 0 when it went away first."""
         self.attempts = 0
         """How often the request was sent upstream."""
-        self.token: Source = "none"
+        self.token: TokenOrigin = "none"
         self.fp = ""
         self.tenant = ""
         self.sent_at = 0.0

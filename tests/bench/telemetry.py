@@ -16,11 +16,11 @@ from sidecar.app.clock import SystemClock
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
-from sidecar.telemetry.counters import Metrics
-from sidecar.telemetry.fan_out import Journals
+from sidecar.telemetry.counters import Counters
+from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.request_record import RequestRecord
-from sidecar.telemetry.sinks.log_lines import JsonLines, Logs
-from sidecar.telemetry.sinks.log_writer import Output
+from sidecar.telemetry.sinks.log_lines import JsonLines, LogJournal
+from sidecar.telemetry.sinks.log_writer import LogWriter
 from sidecar.telemetry.trace_context import Sampler
 from sidecar.telemetry.tracing import Tracer
 
@@ -49,12 +49,12 @@ def a_record() -> RequestRecord:
 
 def main() -> int:
     token = TokenRequest("ledger", "https://auth.example.com/token", "ledger-client", "ledger-client")
-    metrics = Metrics("bench", [Route("ledger", ORIGIN, token=token).measured])
+    metrics = Counters("bench", [Route("ledger", ORIGIN, token=token).measured])
     sink = os.open(os.devnull, os.O_WRONLY)
-    output = Output(sink)
-    logs = Logs(JsonLines(), output.write, SystemClock(), random.random)
+    output = LogWriter(sink)
+    logs = LogJournal(JsonLines(), output.write, SystemClock(), random.random)
     record = a_record()
-    both = Journals(logs, metrics)
+    both = FanOut(logs, metrics)
     cost = {
         "log": microseconds(lambda: logs.request_finished(record)),
         "metrics": microseconds(lambda: metrics.request_finished(record)),

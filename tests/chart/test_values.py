@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sidecar import __version__
-from sidecar.cli import main as cli
+from sidecar.cli import main
 from tests.chart import generate
 from tests.chart.generate import CHART
 from tests.chart.helm import (
@@ -136,7 +136,7 @@ def test_the_configuration_is_valid(
     pod = Pod(render(setup, "mode=app"), tmp_path)
     for name, value in pod.environ.items():
         monkeypatch.setenv(name, value)
-    code = cli.main(["validate", "--config", str(pod.config)])
+    code = main.main(["validate", "--config", str(pod.config)])
     assert code == 0, capsys.readouterr().err
     assert f"admin {pod.environ['SIDECAR_ADMIN_LISTEN']}" in capsys.readouterr().out
 

@@ -11,9 +11,9 @@ from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials
 from sidecar.fleet.redis.connect import connect
-from sidecar.fleet.redis.credential_store import RedisVault
-from sidecar.fleet.redis.guarded_client import Link
-from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.credential_store import RedisCredentialStore
+from sidecar.fleet.redis.guarded_client import GuardedClient
+from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from tests.fakes import FakeClock, RecordingJournal
@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault
 
 KEY = CredentialKey("ledger", "acme", "here")
-Vault = RedisVault | FakeVault
+Vault = RedisCredentialStore | FakeVault
 
 
 class Pods:
@@ -55,7 +55,7 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     seal = AesSeal([("k1", bytes(32))], randomness)
     settings = RedisSettings(hosts=(("127.0.0.1", redis_server.port),))
     links = [
-        Link(
+        GuardedClient(
             connect(settings, timeout=2),
             key_prefix=prefix,
             clock=system,
@@ -67,7 +67,9 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     yield Pods(
         system,
         [
-            RedisVault(Shelf(link, seal=seal, clock=system, key_prefix=prefix, store_ttl=300, pod=pod))
+            RedisCredentialStore(
+                SealedValues(link, seal=seal, clock=system, key_prefix=prefix, store_ttl=300, pod=pod)
+            )
             for link, pod in zip(links, "ab", strict=True)
         ],
         prefix,

@@ -15,9 +15,9 @@ from sidecar.core.backoff import Setback
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.fleet.redis.connect import Client, connect
-from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, Link
-from sidecar.fleet.redis.sealed_values import Shelf
-from sidecar.fleet.redis.token_store import RedisStore
+from sidecar.fleet.redis.guarded_client import CLIENT_TIMEOUT, GuardedClient
+from sidecar.fleet.redis.sealed_values import SealedValues
+from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
@@ -26,7 +26,7 @@ from tests.redis_server import RedisServer
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OTHER = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="globex")
-Store = RedisStore | FakeStore
+Store = RedisTokenStore | FakeStore
 
 
 class Pods:
@@ -61,24 +61,26 @@ def _fake() -> Pods:
     return Pods(clock, lambda _: FakeStore(clock, server), clock.advance)
 
 
-def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
+def _redis(client: Callable[[], Client], opened: list[GuardedClient]) -> Pods:
     clock, randomness = SystemClock(), SystemRandomness()
     seal = AesSeal([("k1", bytes(32))], randomness)
     prefix = f"{uuid4().hex}:"
 
-    def store(pod: str) -> RedisStore:
-        link = Link(
+    def store(pod: str) -> RedisTokenStore:
+        link = GuardedClient(
             client(), key_prefix=prefix, clock=clock, randomness=randomness, journal=RecordingJournal()
         )
         opened.append(link)
-        return RedisStore(Shelf(link, seal=seal, clock=clock, key_prefix=prefix, store_ttl=300, pod=pod))
+        return RedisTokenStore(
+            SealedValues(link, seal=seal, clock=clock, key_prefix=prefix, store_ttl=300, pod=pod)
+        )
 
     return Pods(clock, store, asyncio.sleep)
 
 
 @pytest.fixture(params=["fake", "fakeredis", "real"])
 async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
-    opened: list[Link] = []
+    opened: list[GuardedClient] = []
     if request.param == "fake":
         yield _fake()
     elif request.param == "fakeredis":

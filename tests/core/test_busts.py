@@ -1,6 +1,6 @@
 """Which tokens are dead, and what may follow them."""
 
-from sidecar.cache.refused_tokens import Bust, Busts
+from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import Token, bearer
 
@@ -11,7 +11,7 @@ def token(name: str, fetch_began: float) -> Token:
 
 def test_what_may_follow_a_dead_token_only_ever_moves_on() -> None:
     """A late report of an early request does not lower the floor; a token's death is news once."""
-    busts = Busts(10)
+    busts = RefusedTokens(10)
     assert busts.floor("k") == float("-inf")
     assert busts.mark("k", token("a", 1), 10)
     assert not busts.mark("k", token("a", 1), 5)
@@ -23,16 +23,16 @@ def test_what_may_follow_a_dead_token_only_ever_moves_on() -> None:
 
 def test_a_token_given_anew_can_die_anew() -> None:
     """The authorization server repeats itself: fetched after its first death it is another life."""
-    busts = Busts(10)
+    busts = RefusedTokens(10)
     busts.mark("k", token("a", 1), 10)
-    assert busts.count("k", token("a", 11))
+    assert busts.is_trustworthy("k", token("a", 11))
     assert busts.mark("k", token("a", 11), 20)
-    assert not busts.count("k", token("a", 11))
+    assert not busts.is_trustworthy("k", token("a", 11))
 
 
 def test_a_pod_that_knew_earlier_lowers_the_floor_but_not_below_an_earlier_one() -> None:
     """What the fleet says settles what may follow; other tokens' deaths still count."""
-    busts = Busts(10)
+    busts = RefusedTokens(10)
     busts.mark("k", token("a", 1), 10)
     busts.settle("k", token("a", 1), 8)
     assert busts.floor("k") == 8
@@ -45,17 +45,17 @@ def test_a_pod_that_knew_earlier_lowers_the_floor_but_not_below_an_earlier_one()
 
 def test_a_refusal_the_fleet_lets_pass_is_forgotten() -> None:
     """The token may be used, and die, again."""
-    busts = Busts(10)
+    busts = RefusedTokens(10)
     busts.mark("k", token("a", 1), 10)
     busts.take_back("k")
-    assert busts.count("k", token("a", 1))
+    assert busts.is_trustworthy("k", token("a", 1))
     assert busts.mark("k", token("a", 1), 10)
 
 
 def test_a_token_heard_dead_comes_back_by_no_way_it_was_on() -> None:
     """Only it, and only as it was fetched before."""
-    busts = Busts(10)
+    busts = RefusedTokens(10)
     busts.hear(Bust("k", "a", 1), 10)
-    assert not busts.count("k", token("a", 9))
-    assert busts.count("k", token("b", 9))
-    assert busts.count("k", token("a", 11))
+    assert not busts.is_trustworthy("k", token("a", 9))
+    assert busts.is_trustworthy("k", token("b", 9))
+    assert busts.is_trustworthy("k", token("a", 11))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.labels import selector
+from sidecar.core.labels import parse_selector
 from sidecar.fleet.foreign_messages import MAX_SIZE, read
 from sidecar.fleet.settings import Dialect
 
@@ -48,7 +48,7 @@ TENANT = "org_01KHVKQQP6D2N4RDJK0ADEKQX1"
 )
 def test_b53_the_gateways_messages_mean_labels(message: str, meant: list[dict[str, object]]) -> None:
     """Every kind it publishes; identifiers keep their colons, and `team:` is not `teams:`."""
-    assert read("mcp-gateway", message.encode()) == tuple(selector(labels) for labels in meant)
+    assert read("mcp-gateway", message.encode()) == tuple(parse_selector(labels) for labels in meant)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_b44_odd_messages_of_the_gateway_are_refused(message: bytes, reason: str
 def test_b53_rotated_m2m_credentials_mean_one_tenants_tokens_for_one_service() -> None:
     """The secret's path says for which service the credentials are."""
     assert read("lerian", json.dumps(ROTATED).encode()) == (
-        selector({"tenant": TENANT, "service": "ledger"}),
+        parse_selector({"tenant": TENANT, "service": "ledger"}),
     )
 
 
@@ -93,7 +93,7 @@ def test_b53_rotated_m2m_credentials_mean_one_tenants_tokens_for_one_service() -
 def test_b53_other_rotated_credentials_mean_all_of_the_tenants_tokens(payload: object) -> None:
     """Where the message does not say which service, none may be missed."""
     message = {**ROTATED, "payload": payload}
-    assert read("lerian", json.dumps(message).encode()) == (selector({"tenant": TENANT}),)
+    assert read("lerian", json.dumps(message).encode()) == (parse_selector({"tenant": TENANT}),)
 
 
 @pytest.mark.parametrize(

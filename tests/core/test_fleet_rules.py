@@ -11,7 +11,7 @@ from sidecar.cache.generations import following
 from sidecar.core.backoff import Setback
 from sidecar.core.secret import Secret
 from sidecar.fleet.breaker import LIMIT, Breaker
-from sidecar.fleet.clock_offset import Offset, better, measure
+from sidecar.fleet.clock_offset import ClockOffset, better, measure
 from sidecar.fleet.outage import Outage, Side
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
 from sidecar.oauth.token import bearer
@@ -20,7 +20,7 @@ from tests.fakes import FakeClock, RecordingJournal
 
 MOMENTS = st.floats(1.6e9, 2.6e9)
 ERRORS = st.floats(-0.1, 0.1)
-EXACT = Offset(0.0, 0.0, 0.0)
+EXACT = ClockOffset(0.0, 0.0, 0.0)
 
 
 class TestGenerations:
@@ -118,7 +118,7 @@ class TestOffset:
         self, truth: float, uncertainty: float, error: float, ours: float
     ) -> None:
         """There, and back at another pod with another error."""
-        here = Offset(truth + error * uncertainty, uncertainty, ours)
+        here = ClockOffset(truth + error * uncertainty, uncertainty, ours)
         assert here.earliest_there(ours) <= ours + truth + 1e-6
         assert here.latest_there(ours) >= ours + truth - 1e-6
         assert here.earliest_here(ours + truth) <= ours + 1e-6
@@ -149,7 +149,7 @@ class TestEntries:
         """However wrong the two pods are about the server's clock, within what they know of it."""
         labels = frozenset({("tenant", "acme"), ("team", "a:b")})
         token = bearer(Secret("t"), fetch_began=began, life=life, leeway=leeway, labels=labels)
-        writer, reader = (Offset(100.0 + error, 0.1, began) for error in (written, read))
+        writer, reader = (ClockOffset(100.0 + error, 0.1, began) for error in (written, read))
         found = read_token(write_token(token, writer), "f1", 7, reader)
         assert found is not None
         assert (found.secret, found.fingerprint, found.generation) == (token.secret, "f1", 7)
@@ -203,7 +203,7 @@ class TestEntries:
 
     def test_a_setback_never_ends_later_there_and_back(self) -> None:
         """The others wait no longer than we do."""
-        offset = Offset(3.0, 0.25, 0.0)
+        offset = ClockOffset(3.0, 0.25, 0.0)
         found = read_setback(write_setback(Setback(10.0, 1, "out", None), offset), offset)
         assert found is not None
         assert math.isclose(found.until, 9.5)

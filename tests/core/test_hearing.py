@@ -7,10 +7,10 @@ import pytest
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
-from sidecar.core.labels import Selector, selector
-from sidecar.fleet.clock_offset import Offset
+from sidecar.core.labels import Labels, parse_selector
+from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import Revocation, encode
-from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.seal import NoSeal
 from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
@@ -18,7 +18,7 @@ from tests.fakes import FakeClock, RecordingJournal
 
 PREFIX = "blue:"
 CHANNEL = "blue:m2m:bust"
-SURE = Offset(0.0, 0.0, 0.0)
+SURE = ClockOffset(0.0, 0.0, 0.0)
 KEY = "tenant:acme:m2m:ledger:token:0f"
 
 
@@ -27,7 +27,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.busts: list[Bust] = []
-        self.selects: list[tuple[Selector, float]] = []
+        self.selects: list[tuple[Labels, float]] = []
         self.keys: list[str] = []
         self.held_of_each = 1
 
@@ -35,8 +35,8 @@ class Memory:
         self.busts.append(bust)
         return self.held_of_each > 0
 
-    def evict_selected(self, chosen: Selector, at: float) -> int:
-        self.selects.append((chosen, at))
+    def evict_selected(self, selector: Labels, at: float) -> int:
+        self.selects.append((selector, at))
         return self.held_of_each
 
     def evict_revoked(self) -> int:
@@ -60,7 +60,7 @@ class Rig:
         self.journal = RecordingJournal()
         self.memory = Memory()
         self.revocations = Revocations()
-        self.hearing = Hearing(
+        self.hearing = MessageReceiver(
             key_prefix=PREFIX,
             pod="self",
             store_ttl=300,
@@ -83,7 +83,7 @@ class Rig:
     def message(self, what: Bust | Revocation, sender: str = "other") -> bytes:
         return encode(what, channel=CHANNEL, sender=sender, at=self.now, sign=NoSeal().sign)
 
-    def hear(self, channel: str, payload: bytes, offset: Offset = SURE) -> list[Selector]:
+    def hear(self, channel: str, payload: bytes, offset: ClockOffset = SURE) -> list[Labels]:
         return list(self.hearing.hear(channel, payload, offset))
 
 
@@ -116,7 +116,7 @@ def test_a_bust_evicts_its_token_and_is_told(rig: Rig) -> None:
 def test_b41_ones_own_message_does_nothing(rig: Rig) -> None:
     """The pod that published has evicted before."""
     rig.hear(CHANNEL, rig.message(Bust(KEY, "a1", 5), sender="self"))
-    rig.hear(CHANNEL, rig.message(Revocation(selector({}), rig.now, "x"), sender="self"))
+    rig.hear(CHANNEL, rig.message(Revocation(parse_selector({}), rig.now, "x"), sender="self"))
     assert (rig.memory.busts, rig.memory.selects, rig.journal.events) == ([], [], [])
 
 
@@ -154,36 +154,36 @@ def test_b42_what_comes_on_the_wrong_channel_is_refused(
 
 def test_a_select_drops_what_is_held_and_keeps_out_what_was_fetched_before(rig: Rig) -> None:
     """Its moment comes from the store's clock, the latest it can have been here, but never later than now."""
-    chosen = selector({"user": "alice"})
+    selector = parse_selector({"user": "alice"})
     earlier = rig.now - 2000
-    rig.hear(CHANNEL, rig.message(Revocation(chosen, earlier, "x1")), Offset(10.0, 0.5, 0.0))
+    rig.hear(CHANNEL, rig.message(Revocation(selector, earlier, "x1")), ClockOffset(10.0, 0.5, 0.0))
     at = rig.memory.selects[0][1]
     assert at == pytest.approx(earlier / 1000 - 10 + 0.5)
-    assert rig.revocations.cover(chosen, at)
-    assert not rig.revocations.cover(chosen, at + 0.001)
-    rig.hear(CHANNEL, rig.message(Revocation(chosen, rig.now, "x2")), Offset(0.0, 0.5, 0.0))
-    assert rig.memory.selects[1] == (chosen, rig.clock.now())
+    assert rig.revocations.cover(selector, at)
+    assert not rig.revocations.cover(selector, at + 0.001)
+    rig.hear(CHANNEL, rig.message(Revocation(selector, rig.now, "x2")), ClockOffset(0.0, 0.5, 0.0))
+    assert rig.memory.selects[1] == (selector, rig.clock.now())
 
 
 def test_another_programs_message_revokes_as_of_now(rig: Rig) -> None:
     """It goes into the same memory as our own; what it dropped something of is to be written down."""
-    alice = selector({"user": "alice"})
+    alice = parse_selector({"user": "alice"})
     assert rig.hear("mcpgw:auth:invalidate", b"user:alice") == [alice]
     assert rig.memory.selects == [(alice, rig.clock.now())]
     assert rig.revocations.cover(alice, rig.clock.now())
     assert rig.journal.events == [BustApplied("select", "mcpgw:auth:invalidate", "", 1)]
     rig.memory.held_of_each = 0
     assert rig.hear("mcpgw:auth:invalidate", b"user:bob") == []
-    assert rig.revocations.cover(selector({"user": "bob"}), rig.clock.now())
+    assert rig.revocations.cover(parse_selector({"user": "bob"}), rig.clock.now())
 
 
 def test_a_stored_revocation_comes_back_without_evicting_by_itself(rig: Rig) -> None:
     """Also one's own; what is no revocation is passed over."""
-    chosen = selector({"user": "alice"})
-    rig.hearing.recall(rig.message(Revocation(chosen, rig.now - 999_000, "x1"), sender="self"), SURE)
+    selector = parse_selector({"user": "alice"})
+    rig.hearing.recall(rig.message(Revocation(selector, rig.now - 999_000, "x1"), sender="self"), SURE)
     for payload in (b"", b"filler", rig.message(Bust(KEY, "a1", 5))):
         rig.hearing.recall(payload, SURE)
-    assert rig.revocations.cover(chosen, (rig.now - 999_000) / 1000)
+    assert rig.revocations.cover(selector, (rig.now - 999_000) / 1000)
     assert len(rig.revocations) == 1
     assert rig.memory.selects == []
 
@@ -220,9 +220,11 @@ def test_b45_every_way_to_revoke_is_bounded(rig: Rig) -> None:
     rig.memory.held_of_each = 0
     for number in range(30_000):
         rig.hear("mcpgw:auth:invalidate", b"revoke:a%d" % number)
-        revocation = Revocation(selector({"jti": f"b{number}"}), rig.now, f"b{number}")
+        revocation = Revocation(parse_selector({"jti": f"b{number}"}), rig.now, f"b{number}")
         rig.hearing.recall(rig.message(revocation), SURE)
-        rig.hear(CHANNEL, rig.message(Revocation(selector({"jti": f"c{number}"}), rig.now, f"c{number}")))
-        rig.hearing.revoke(selector({"jti": f"d{number}"}), rig.clock.now())
+        rig.hear(
+            CHANNEL, rig.message(Revocation(parse_selector({"jti": f"c{number}"}), rig.now, f"c{number}"))
+        )
+        rig.hearing.revoke(parse_selector({"jti": f"d{number}"}), rig.clock.now())
     assert len(rig.revocations) == 100_000
     assert json.loads(rig.message(Bust(KEY, "a1", 5)))["mac"] == ""

@@ -9,14 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.labels import LABELS, selector
-from sidecar.fleet.messages import MAX_SIZE, WINDOW, Heard, Inbox, Revocation, encode
+from sidecar.core.labels import LABELS, parse_selector
+from sidecar.fleet.messages import MAX_SIZE, WINDOW, Inbox, ReceivedMessage, Revocation, encode
 
 CHANNEL = "m2m:bust"
 NOW = 1_800_000_000_000
 KEY = "tenant:acme:m2m:ledger:token:0f"
 BUST = Bust(KEY, "a1b2c3d4e5f6", NOW)
-SELECT = Revocation(selector({"user": "alice:ä"}), NOW, "s1")
+SELECT = Revocation(parse_selector({"user": "alice:ä"}), NOW, "s1")
 
 
 def sign(message: bytes) -> bytes:
@@ -51,7 +51,7 @@ def inbox() -> Inbox:
 @pytest.mark.parametrize("what", [BUST, SELECT, Bust("m2m:ledger:credentials", "", 1)])
 def test_what_a_pod_writes_another_one_reads(inbox: Inbox, what: Bust | Revocation) -> None:
     """Busts of tokens and credentials, and selects, keep all they say."""
-    assert inbox.judge(CHANNEL, written(what), NOW) == Heard(what, "other", NOW)
+    assert inbox.judge(CHANNEL, written(what), NOW) == ReceivedMessage(what, "other", NOW)
 
 
 def test_the_message_has_the_members_other_programs_rely_on() -> None:
@@ -62,9 +62,9 @@ def test_the_message_has_the_members_other_programs_rely_on() -> None:
 
 def test_altered_in_nothing_it_counts() -> None:
     """The tool of the tests below makes messages that are taken."""
-    assert Inbox(channel=CHANNEL, own="self", verify=verify).judge(CHANNEL, altered(), NOW) == Heard(
-        BUST, "other", NOW
-    )
+    assert Inbox(channel=CHANNEL, own="self", verify=verify).judge(
+        CHANNEL, altered(), NOW
+    ) == ReceivedMessage(BUST, "other", NOW)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_b44_no_signed_members_raise(members: dict[str, object]) -> None:
 def test_b42_messages_count_only_on_their_own_channel(inbox: Inbox, channel: str) -> None:
     """A valid bust heard elsewhere is refused; where it belongs it still counts after that."""
     assert inbox.judge(channel, written(BUST), NOW) == "channel"
-    assert inbox.judge(CHANNEL, written(BUST), NOW) == Heard(BUST, "other", NOW)
+    assert inbox.judge(CHANNEL, written(BUST), NOW) == ReceivedMessage(BUST, "other", NOW)
 
 
 def test_b42_a_message_of_another_fleet_does_not_count(inbox: Inbox) -> None:
@@ -205,27 +205,29 @@ def test_b43_a_mac_counts_only_as_the_last_member(inbox: Inbox) -> None:
     for document in ({**mac, **said}, {**said, "extra": 1}):
         assert inbox.judge(CHANNEL, json.dumps(document, separators=(",", ":")).encode(), NOW) == "forged"
     assert inbox.judge(CHANNEL, written(BUST) + b" ", NOW) == "malformed"
-    assert inbox.judge(CHANNEL, written(BUST), NOW) == Heard(BUST, "other", NOW)
+    assert inbox.judge(CHANNEL, written(BUST), NOW) == ReceivedMessage(BUST, "other", NOW)
 
 
 def test_where_nobody_signs_a_message_may_go_without_a_mac() -> None:
     """Its member may be empty, or not be there."""
     inbox = Inbox(channel=CHANNEL, own="self", verify=lambda _, mac: not mac)
     plain = encode(BUST, channel=CHANNEL, sender="other", at=NOW, sign=lambda _: b"")
-    assert inbox.judge(CHANNEL, plain, NOW) == Heard(BUST, "other", NOW)
+    assert inbox.judge(CHANNEL, plain, NOW) == ReceivedMessage(BUST, "other", NOW)
     again = Bust(KEY, "a1b2c3d4e5f6", NOW + 1)
     without = {**json.loads(plain), "gen": NOW + 1}
     del without["mac"]
-    assert inbox.judge(CHANNEL, json.dumps(without).encode(), NOW) == Heard(again, "other", NOW)
+    assert inbox.judge(CHANNEL, json.dumps(without).encode(), NOW) == ReceivedMessage(again, "other", NOW)
 
 
 def test_b43_old_and_replayed_busts_are_refused(inbox: Inbox) -> None:
     """A bust of a generation already heard is a replay, one of an earlier generation old."""
-    assert isinstance(inbox.judge(CHANNEL, written(BUST), NOW), Heard)
+    assert isinstance(inbox.judge(CHANNEL, written(BUST), NOW), ReceivedMessage)
     assert inbox.judge(CHANNEL, written(BUST), NOW) == "replayed"
     assert inbox.judge(CHANNEL, written(Bust(KEY, "00", NOW - 1)), NOW) == "old"
-    assert isinstance(inbox.judge(CHANNEL, written(Bust(KEY, "00", NOW + 1)), NOW), Heard)
-    assert isinstance(inbox.judge(CHANNEL, written(Bust("m2m:other:token:0f", "00", 1)), NOW), Heard)
+    assert isinstance(inbox.judge(CHANNEL, written(Bust(KEY, "00", NOW + 1)), NOW), ReceivedMessage)
+    assert isinstance(
+        inbox.judge(CHANNEL, written(Bust("m2m:other:token:0f", "00", 1)), NOW), ReceivedMessage
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,22 +237,22 @@ def test_b43_old_and_replayed_busts_are_refused(inbox: Inbox) -> None:
 def test_b43_a_select_is_good_for_five_minutes(inbox: Inbox, later: int, expected: str | None) -> None:
     """Either way, for clocks differ."""
     heard = inbox.judge(CHANNEL, written(SELECT), NOW + later)
-    assert heard == (expected or Heard(SELECT, "other", NOW))
+    assert heard == (expected or ReceivedMessage(SELECT, "other", NOW))
 
 
 def test_b43_a_select_is_taken_once(inbox: Inbox) -> None:
     """Known by its id; another one with the same labels counts."""
-    assert isinstance(inbox.judge(CHANNEL, written(SELECT), NOW), Heard)
+    assert isinstance(inbox.judge(CHANNEL, written(SELECT), NOW), ReceivedMessage)
     assert inbox.judge(CHANNEL, written(SELECT), NOW + 1) == "replayed"
-    again = Revocation(SELECT.chosen, NOW + 1, "s2")
-    assert inbox.judge(CHANNEL, written(again), NOW + 1) == Heard(again, "other", NOW + 1)
+    again = Revocation(SELECT.selector, NOW + 1, "s2")
+    assert inbox.judge(CHANNEL, written(again), NOW + 1) == ReceivedMessage(again, "other", NOW + 1)
 
 
 @pytest.mark.parametrize("what", [BUST, SELECT])
 def test_b41_own_messages_say_nothing_new(inbox: Inbox, what: Bust | Revocation) -> None:
     """They are neither taken nor refused, and another pod's of the same kind is still news."""
     assert inbox.judge(CHANNEL, written(what, sender="self"), NOW) is None
-    assert isinstance(inbox.judge(CHANNEL, written(what), NOW), Heard)
+    assert isinstance(inbox.judge(CHANNEL, written(what), NOW), ReceivedMessage)
 
 
 def test_a_stored_select_is_read_at_any_time(inbox: Inbox) -> None:
@@ -264,13 +266,13 @@ def test_a_stored_select_is_read_at_any_time(inbox: Inbox) -> None:
 def test_b45_what_an_inbox_remembers_is_bounded(inbox: Inbox) -> None:
     """After 30,000 selects and as many keys, the last ones are still known."""
     for number in range(30_000):
-        inbox.judge(CHANNEL, written(Revocation(SELECT.chosen, NOW, f"s{number}")), NOW)
+        inbox.judge(CHANNEL, written(Revocation(SELECT.selector, NOW, f"s{number}")), NOW)
         inbox.judge(CHANNEL, written(Bust(f"m2m:x:token:{number}", "00", NOW)), NOW)
     assert len(inbox) <= 20_000
-    assert inbox.judge(CHANNEL, written(Revocation(SELECT.chosen, NOW, "s29999")), NOW) == "replayed"
+    assert inbox.judge(CHANNEL, written(Revocation(SELECT.selector, NOW, "s29999")), NOW) == "replayed"
 
 
 def test_our_largest_message_is_within_the_limit() -> None:
     """All labels at their longest, of characters that JSON writes in twelve bytes."""
-    chosen = selector(dict.fromkeys(LABELS, "\U00020000" * 256))
-    assert len(written(Revocation(chosen, NOW, "x" * 64))) < MAX_SIZE
+    selector = parse_selector(dict.fromkeys(LABELS, "\U00020000" * 256))
+    assert len(written(Revocation(selector, NOW, "x" * 64))) < MAX_SIZE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cache.revocations import Revocations
-from sidecar.core.labels import LABELS, Labels, describe, is_value, label, selector
+from sidecar.core.labels import LABELS, Labels, describe, is_value, label, parse_selector
 from sidecar.oauth.token import TokenRequest
 
 ALICE: Labels = frozenset(
@@ -51,7 +51,7 @@ def test_b52_a_selector_means_the_tokens_that_carry_all_its_labels(
 ) -> None:
     """Every label exactly, whichever others the token carries; without labels, all tokens."""
     revocations = Revocations()
-    revocations.add(selector(chosen), at=100.0)
+    revocations.add(parse_selector(chosen), at=100.0)
     assert revocations.cover(ALICE, fetch_began=100.0) is meant
     assert not revocations.cover(ALICE, fetch_began=100.1)
 
@@ -71,13 +71,13 @@ def test_b52_a_selector_means_the_tokens_that_carry_all_its_labels(
 def test_b44_a_selector_that_is_none_is_told_apart(labels: dict[str, object], complaint: str) -> None:
     """The message names the label and never its value."""
     with pytest.raises(ValueError, match=complaint):
-        selector(labels)
+        parse_selector(labels)
 
 
 def test_a_selector_is_written_for_people() -> None:
     """In the order of the labels' table, `all` for the one that means every token."""
-    assert describe(selector({"user": "a b", "tenant": "acme"})) == "tenant=acme user=a b"
-    assert describe(selector({})) == "all"
+    assert describe(parse_selector({"user": "a b", "tenant": "acme"})) == "tenant=acme user=a b"
+    assert describe(parse_selector({})) == "all"
 
 
 def test_a_token_carries_the_labels_of_its_request() -> None:
@@ -93,7 +93,7 @@ def test_a_value_that_no_selector_can_have_makes_no_label(value: str) -> None:
     """Whatever an authorization server writes into a claim, a label is one or none."""
     made = label("jti", value)
     assert made == ({("jti", value)} if is_value(value) else set())
-    assert len(made) == 0 or selector(dict(made)) == made
+    assert len(made) == 0 or parse_selector(dict(made)) == made
 
 
 @given(st.lists(st.tuples(SELECTORS, st.integers(0, 9)), max_size=20), TOKENS, st.integers(0, 9))

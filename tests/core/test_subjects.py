@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
-from sidecar.oauth import subject_token as subjects
+from sidecar.oauth import subject_token
 from sidecar.oauth.request_form import TOKEN_TYPES
 
 
@@ -37,7 +37,7 @@ WHOSE = {"iss": "https://k8s", "sub": "system:serviceaccount:a:b", "aud": ["x"]}
 )
 def test_b69_a_token_is_its_subjects_at_its_issuer(one: str, other: str, *, same: bool) -> None:
     """Rotated ones name the same entry; whatever names nobody is only itself."""
-    assert (subjects.identity(one) == subjects.identity(other)) is same
+    assert (subject_token.identity(one) == subject_token.identity(other)) is same
 
 
 JWT = TOKEN_TYPES["jwt"]
@@ -55,7 +55,7 @@ ACCESS = TOKEN_TYPES["access_token"]
 )
 def test_b63_a_request_brings_a_token(field: bytes, kind: str, token: str) -> None:
     """With the scheme or without; opaque ones where the type allows them."""
-    assert subjects.brought(field, b"x-subject", kind, 100) == token
+    assert subject_token.brought(field, b"x-subject", kind, 100) == token
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_b63_a_request_without_a_good_token_is_answered_401(
 ) -> None:
     """The reason names the field and nothing of what was in it."""
     with pytest.raises(RequestRefused, match=f"x-subject.*{reason}") as raised:
-        subjects.brought(field, b"x-subject", kind, 100)
+        subject_token.brought(field, b"x-subject", kind, 100)
     assert raised.value.status == 401
     assert "canary" not in str(raised.value)
 
@@ -94,7 +94,7 @@ def test_b63_a_request_without_a_good_token_is_answered_401(
 )
 def test_b64_a_token_tells_when_it_expires(token: str, expiry: float) -> None:
     """One that does not say never does, as far as we know."""
-    assert subjects.expiry(token) == expiry
+    assert subject_token.expiry(token) == expiry
 
 
 def test_b64_a_token_gives_the_labels_of_its_user() -> None:
@@ -107,7 +107,7 @@ def test_b64_a_token_gives_the_labels_of_its_user() -> None:
         groups="ops",
         roles=["a\n", "admin"],
     )
-    assert subjects.labels(token) == {
+    assert subject_token.labels(token) == {
         ("user", "alice"),
         ("user", "alice@example.com"),
         ("jti", "1"),
@@ -115,13 +115,13 @@ def test_b64_a_token_gives_the_labels_of_its_user() -> None:
         ("team", "ops"),
         ("role", "admin"),
     }
-    assert subjects.labels("opaque") == frozenset()
+    assert subject_token.labels("opaque") == frozenset()
 
 
 def test_a_token_gives_no_more_labels_than_the_limit() -> None:
     """Its issuer may have put it into any number of groups."""
     token = jwt(groups=[str(number) for number in range(1000)])
-    assert len(subjects.labels(token)) == subjects.MAX_LABELS
+    assert len(subject_token.labels(token)) == subject_token.MAX_LABELS
 
 
 @given(
@@ -134,4 +134,4 @@ def test_a_token_gives_no_more_labels_than_the_limit() -> None:
 def test_no_token_breaks_it(text: str, claims: dict[str, object]) -> None:
     """Whatever a file or a header holds."""
     for token in (text, jwt(**claims)):
-        subjects.labels(token), subjects.expiry(token), subjects.identity(token)
+        subject_token.labels(token), subject_token.expiry(token), subject_token.identity(token)

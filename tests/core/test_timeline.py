@@ -1,7 +1,7 @@
 """What happened of late."""
 
 from sidecar.telemetry.events import Refused, SecretRead, StoreDown, TokenFetched
-from sidecar.telemetry.recent_events import APART, LENGTH, Timeline
+from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
 from tests.fakes import FakeClock
 
 
@@ -12,7 +12,7 @@ def refused(fp: str = "aa", request_id: str = "1") -> Refused:
 async def test_the_same_thing_again_counts_and_keeps_when_it_began() -> None:
     """A flood is one entry, however its requests differ; another token is another thing."""
     clock = FakeClock()
-    timeline, began = Timeline(clock), clock.now()
+    timeline, began = RecentEvents(clock), clock.now()
     for number in range(3):
         timeline.tell(refused(request_id=str(number)))
         await clock.advance(APART)
@@ -26,7 +26,7 @@ async def test_the_same_thing_again_counts_and_keeps_when_it_began() -> None:
 async def test_after_a_minute_of_silence_it_happens_anew() -> None:
     """Two troubles of the same kind are told apart."""
     clock = FakeClock()
-    timeline = Timeline(clock)
+    timeline = RecentEvents(clock)
     timeline.tell(StoreDown("TimeoutError"))
     await clock.advance(APART + 1)
     timeline.tell(StoreDown("TimeoutError"))
@@ -35,7 +35,7 @@ async def test_after_a_minute_of_silence_it_happens_anew() -> None:
 
 async def test_what_happened_last_comes_first() -> None:
     """Also when it is an old thing that happened again."""
-    timeline = Timeline(FakeClock())
+    timeline = RecentEvents(FakeClock())
     for fp in "abca":
         timeline.tell(refused(fp))
     assert [getattr(each.event, "fp", "") for each in timeline] == ["a", "c", "b"]
@@ -43,7 +43,7 @@ async def test_what_happened_last_comes_first() -> None:
 
 async def test_it_is_bounded_and_everyday_business_is_no_news() -> None:
     """The oldest entries make room; fetches that went well are not told."""
-    timeline = Timeline(FakeClock())
+    timeline = RecentEvents(FakeClock())
     timeline.tell(TokenFetched("t", "s", "acme", "ff", 300, 12, "aging"))
     timeline.tell(SecretRead("s", "acme", "secret", "AWSCURRENT", 3))
     assert list(timeline) == []

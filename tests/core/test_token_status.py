@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from sidecar.cache.cooldown import CoolDowns
-from sidecar.cache.token_memory import Held, hold
+from sidecar.cache.token_memory import HeldToken, hold
 from sidecar.cache.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
-from sidecar.core.labels import Selector
+from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
@@ -17,7 +17,7 @@ class Table:
     """A cache's tables."""
 
     def __init__(self) -> None:
-        self.memory: Lru[Held] = Lru(10)
+        self.memory: Lru[HeldToken] = Lru(10)
         self.troubles = Troubles(10)
         self.cool_downs = CoolDowns(10)
 
@@ -26,9 +26,9 @@ class Table:
         token = bearer(secret, fetch_began=at, life=life, leeway=60, labels=request.labels)
         self.memory.put(request.key, hold(request, token, at + 30))
 
-    def told(self, now: float, chosen: Selector = frozenset()) -> list[TokenStatus]:
+    def told(self, now: float, chosen: Labels = frozenset()) -> list[TokenStatus]:
         tables = (self.memory, self.troubles, self.cool_downs)
-        return list(token_statuses(*tables, memory_ttl=30.0, now=now, chosen=chosen))
+        return list(token_statuses(*tables, memory_ttl=30.0, now=now, selector=chosen))
 
 
 def of(tenant: str) -> TokenRequest:

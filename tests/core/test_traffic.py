@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sidecar.admin.route_traffic import EVERY, WINDOWS, Count, Traffic, Window, counts
+from sidecar.admin.route_traffic import EVERY, WINDOWS, Count, RouteTraffic, Window, counts
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
@@ -54,7 +54,7 @@ def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
 
 def test_rates_are_of_the_last_one_to_two_windows() -> None:
     """What was before has no part in them, and the first window counts from the start."""
-    traffic = Traffic(0.0)
+    traffic = RouteTraffic(0.0)
     assert traffic.read("r", Count(20, failed(10)), 5.0).rate == 4.0
     traffic.close_window({"r": Count(30, failed(15))}, EVERY)
     assert traffic.read("r", Count(30, failed(15)), EVERY).rate == 30 / EVERY
@@ -67,7 +67,7 @@ def test_rates_are_of_the_last_one_to_two_windows() -> None:
 
 def test_latency_is_of_answers_only() -> None:
     """Without any there is none; 99 of 100 answers fall under the bound, and the last bucket has none."""
-    traffic = Traffic(0.0)
+    traffic = RouteTraffic(0.0)
     assert (
         traffic.read("r", Count(3, failed(3)), 1.0).mean
         is traffic.read("r", Count(3, failed(3)), 1.0).p99
@@ -81,7 +81,7 @@ def test_latency_is_of_answers_only() -> None:
 
 def test_windows_are_bounded_and_go_with_their_route() -> None:
     """A route that comes back begins anew, counters that did are not taken for negative ones."""
-    traffic = Traffic(0.0)
+    traffic = RouteTraffic(0.0)
     for number in range(1, 2 * WINDOWS):
         traffic.close_window({"r": Count(number)}, number * EVERY)
     assert len(traffic.read("r", Count(2 * WINDOWS), 2 * WINDOWS * EVERY).windows) == WINDOWS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.config import durations as units
+from sidecar.config import durations
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from sidecar.config import durations as units
 )
 def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
     """Each unit has its length."""
-    assert units.seconds(text) == seconds
+    assert durations.seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -19,14 +19,14 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """Nothing is guessed: one whole number, one unit."""
     with pytest.raises(ValueError, match="such as 30s"):
-        units.seconds(text)
+        durations.seconds(text)
 
 
 def test_a_span_is_longer_than_nothing() -> None:
     """A life of 0s would cache nothing at all."""
-    assert units.span("1ms") == 0.001
+    assert durations.span("1ms") == 0.001
     with pytest.raises(ValueError, match="longer than 0s"):
-        units.span("0ms")
+        durations.span("0ms")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_span_is_longer_than_nothing() -> None:
 )
 def test_a_share_of_the_requests(text: str, share: float) -> None:
     """In percent, or in a word."""
-    assert units.share(text) == pytest.approx(share)
+    assert durations.share(text) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_share_of_the_requests(text: str, share: float) -> None:
 def test_what_is_no_share_is_refused(text: str) -> None:
     """None of them is `errors`: that is said with the word."""
     with pytest.raises(ValueError, match="all, errors, or a percentage"):
-        units.share(text)
+        durations.share(text)

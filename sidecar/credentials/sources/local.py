@@ -54,7 +54,7 @@ class FixedSource:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _ReadFile:
     credentials: Credentials
     signature: _Signature
 
@@ -70,7 +70,7 @@ class FileSource:
         self._path = path
         self._parse = parse
         self._clock = clock
-        self._held: _Held | None = None
+        self._held: _ReadFile | None = None
 
     async def read(
         self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
@@ -79,7 +79,7 @@ class FileSource:
         self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
         return held.credentials
 
-    def _load(self, held: _Held | None, newer_than: float) -> _Held:
+    def _load(self, held: _ReadFile | None, newer_than: float) -> _ReadFile:
         read_at = self._clock.now()
         try:
             with Path(self._path).open("rb") as file:
@@ -92,7 +92,7 @@ class FileSource:
             raise self._unavailable(error.strerror or type(error).__name__) from None
         except ValueError as error:
             raise self._unavailable(str(error)) from None
-        return _Held(Credentials(client_id, Secret(secret), read_at), signature)
+        return _ReadFile(Credentials(client_id, Secret(secret), read_at), signature)
 
     def _unavailable(self, reason: str) -> TokenUnavailable:
         return TokenUnavailable(f"cannot read the credentials in {self._path}: {reason}", 0.0)

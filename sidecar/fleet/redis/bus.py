@@ -13,15 +13,15 @@ from itertools import count
 
 from sidecar.cache.ports import TokenStore
 from sidecar.core.health import Pulse
-from sidecar.core.labels import Selector, describe
+from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.ports import Evictions, Seal
-from sidecar.fleet.receiver import Hearing
+from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.redis.connect import Client, disconnect
-from sidecar.fleet.redis.guarded_client import Link
+from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
-from sidecar.fleet.redis.revocation_log import RevokedSet
+from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
 from sidecar.telemetry.events import Failed, SelectSent
 from sidecar.telemetry.ports import Journal
@@ -44,9 +44,9 @@ class RedisBus:
         self,
         client: Client,
         *,
-        link: Link,
-        hearing: Hearing,
-        revoked: RevokedSet,
+        redis: GuardedClient,
+        receiver: MessageReceiver,
+        revocation_log: RevocationLog,
         evictions: Evictions,
         store: TokenStore,
         seal: Seal,
@@ -57,9 +57,9 @@ class RedisBus:
     ) -> None:
         """`client` is the bus's own; `pod` is who our messages are from."""
         self._client = client
-        self._link = link
-        self._hearing = hearing
-        self._revoked = revoked
+        self._redis = redis
+        self._receiver = receiver
+        self._revocation_log = revocation_log
         self._evictions = evictions
         self._store = store
         self._seal = seal
@@ -78,7 +78,7 @@ class RedisBus:
         pauses = self._pauses()
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
-                async with Subscription(self._client, self._hearing.channels, turn) as subscription:
+                async with Subscription(self._client, self._receiver.channels, turn) as subscription:
                     await _together(subscription.watch(), self._catch_up(), self._listen(subscription))
             except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.up:
@@ -89,16 +89,16 @@ class RedisBus:
             heed_cancellation()
             await self._clock.sleep(next(pauses))
 
-    async def publish(self, chosen: Selector) -> int | None:
+    async def publish(self, selector: Labels) -> int | None:
         """See the port. In this pod it holds at once, whatever becomes of the message."""
-        self._hearing.revoke(chosen, self._clock.now())
+        self._receiver.revoke(selector, self._clock.now())
         pods = None
-        if await self._revoked.measure():
-            at = math.ceil(self._revoked.offset.latest_there(self._clock.now()) * 1000)
-            revocation = Revocation(chosen, at, self._randomness.token_bytes(8).hex())
+        if await self._revocation_log.measure():
+            at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now()) * 1000)
+            revocation = Revocation(selector, at, self._randomness.token_bytes(8).hex())
             message = self._message(revocation, self._pod)
-            pods = await self._revoked.publish(message, at, self._hearing.bust_channel)
-        self._journal.tell(SelectSent(describe(chosen), pods or 0))
+            pods = await self._revocation_log.publish(message, at, self._receiver.bust_channel)
+        self._journal.tell(SelectSent(describe(selector), pods or 0))
         return pods
 
     async def close(self) -> None:
@@ -113,8 +113,8 @@ class RedisBus:
             self._journal.tell(Failed.of("hearing the fleet", error))
         was_up, self.up = self.up, False
         if not was_up:
-            self._link.outage.lost("bus", error)
-        await self._link.check()
+            self._redis.outage.lost("bus", error)
+        await self._redis.check()
 
     def _pauses(self) -> Iterator[float]:
         pause = FIRST_PAUSE
@@ -131,40 +131,40 @@ class RedisBus:
         pauses = self._pauses()
         while not await self._know_what_was_missed():
             self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
-            if not self._link.up:
-                self._link.outage.lost("bus", TimeoutError())
+            if not self._redis.up:
+                self._redis.outage.lost("bus", TimeoutError())
             heed_cancellation()
             await self._clock.sleep(next(pauses))
         self.up = True
         self.pulse.beat(self._clock.now())
-        self._link.outage.back("bus")
+        self._redis.outage.back("bus")
 
     async def _know_what_was_missed(self) -> bool:
         at_start = self._heard_until == -math.inf
-        since = self._clock.now() - self._hearing.memory if at_start else self._heard_until
-        complete_since = await self._revoked.load(since, self._recall)
+        since = self._clock.now() - self._receiver.memory if at_start else self._heard_until
+        complete_since = await self._revocation_log.load(since, self._recall)
         generations = await self._store.generations(list(self._evictions.held()))
         if complete_since is None or generations is None:
             return False
-        self._hearing.drop_missed(generations, complete_since if since < complete_since else -math.inf)
+        self._receiver.drop_missed(generations, complete_since if since < complete_since else -math.inf)
         return True
 
     def _recall(self, payload: bytes) -> None:
-        self._hearing.recall(payload, self._revoked.offset)
+        self._receiver.recall(payload, self._revocation_log.offset)
 
     async def _listen(self, subscription: Subscription) -> None:
         try:
             for number in count(1):
                 channel, payload = await subscription.message()
-                for chosen in self._hearing.hear(channel, payload, self._revoked.offset):
-                    self._write_down(chosen)
+                for selector in self._receiver.hear(channel, payload, self._revocation_log.offset):
+                    self._write_down(selector)
                 if number % IN_A_ROW == 0:
                     await asyncio.sleep(0)  # a flood must not keep the requests waiting
         finally:
             if self.up:
                 self._heard_until = self._clock.now() - subscription.gap
 
-    def _write_down(self, chosen: Selector) -> None:
+    def _write_down(self, selector: Labels) -> None:
         """Keep another program's revocation for the pods that do not hear it now.
 
         Whoever dropped a token because of it does that, and all of them write the very same: the moment is the
@@ -172,15 +172,15 @@ class RedisBus:
         """
         if len(self._writing) >= MAX_WRITES:
             return
-        at = math.ceil(self._revoked.offset.latest_there(self._clock.now())) * 1000
-        number = sha256(describe(chosen).encode()).hexdigest()[:16]
-        message = self._message(Revocation(chosen, at, number), "foreign")
-        writing = asyncio.get_running_loop().create_task(self._revoked.add(message, at))
+        at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now())) * 1000
+        number = sha256(describe(selector).encode()).hexdigest()[:16]
+        message = self._message(Revocation(selector, at, number), "foreign")
+        writing = asyncio.get_running_loop().create_task(self._revocation_log.add(message, at))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
     def _message(self, revocation: Revocation, sender: str) -> bytes:
-        channel = self._hearing.bust_channel
+        channel = self._receiver.bust_channel
         return encode(revocation, channel=channel, sender=sender, at=revocation.at, sign=self._seal.sign)
 
 

@@ -3,26 +3,26 @@
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.fleet.redis import scripts
 from sidecar.fleet.redis.scripts import milliseconds
-from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.stored_value import read_credentials, write_credentials
 
 NO_PROBE = 0.001
 """Seconds; credentials have no cool-down for it to follow."""
 
 
-class RedisVault:
+class RedisCredentialStore:
     """Implements `CredentialStore`, with the scripts and the messages that tokens have."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, values: SealedValues) -> None:
+        self._values = values
 
     async def look(self, key: CredentialKey) -> StoredCredentials:
         """See the port. What cannot be read is as good as absent."""
-        reply = await self._shelf.run(scripts.LOOK, key.text)
+        reply = await self._values.run(scripts.LOOK, key.text)
         if reply is None:
             return StoredCredentials()
-        content = self._shelf.opened(key.text, key.tenant, reply[1])
-        found = read_credentials(content, key.origin, self._shelf.offset) if content is not None else None
+        content = self._values.opened(key.text, key.tenant, reply[1])
+        found = read_credentials(content, key.origin, self._values.offset) if content is not None else None
         return StoredCredentials(found, int(reply[0]))
 
     async def keep(
@@ -31,12 +31,12 @@ class RedisVault:
         """See the port."""
         if life <= 0:
             return
-        content = write_credentials(credentials, key.origin, self._shelf.offset)
+        content = write_credentials(credentials, key.origin, self._values.offset)
         header = b"%b:%d:" % (fingerprint.encode(), generation)
-        value = self._shelf.sealed(key.text, key.tenant, header, content)
-        await self._shelf.run(scripts.KEEP, key.text, generation, value, max(milliseconds(life), 1))
+        value = self._values.sealed(key.text, key.tenant, header, content)
+        await self._values.run(scripts.KEEP, key.text, generation, value, max(milliseconds(life), 1))
 
     async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
         """See the port. There is no request that was refused: they are dead now."""
-        now = self._shelf.offset.earliest_there(self._shelf.clock.now())
-        await self._shelf.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
+        now = self._values.offset.earliest_there(self._values.clock.now())
+        await self._values.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)

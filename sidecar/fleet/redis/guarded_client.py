@@ -9,7 +9,7 @@ from sidecar.core.health import Pulse
 from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.breaker import LIMIT as FAILURES
 from sidecar.fleet.breaker import PROBE_EVERY, Breaker
-from sidecar.fleet.clock_offset import Offset, better, measure
+from sidecar.fleet.clock_offset import ClockOffset, better, measure
 from sidecar.fleet.outage import Outage
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.library import (
@@ -42,7 +42,7 @@ Reply = Sequence[Any]
 T = TypeVar("T")
 
 
-class Link:
+class GuardedClient:
     """One client with its breaker. Nothing here raises; None says that there is no answer.
 
     A Cluster has one breaker for all its nodes: while one of them is dead, a pod that wants several of its keys in
@@ -62,7 +62,7 @@ class Link:
         """Where the bus, too, says how it is."""
         self._places = asyncio.Semaphore(MAX_QUESTIONS)
         self._probing: asyncio.Task[None] | None = None
-        self._offset: Offset | None = None
+        self._offset: ClockOffset | None = None
         self.pulse = Pulse(clock.now())
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
@@ -73,9 +73,9 @@ class Link:
         return not self._breaker.open
 
     @property
-    def offset(self) -> Offset:
+    def offset(self) -> ClockOffset:
         """How far the server's clock is from ours, as far as the answers so far tell."""
-        return self._offset or Offset(0.0, 0.0, self._clock.now())
+        return self._offset or ClockOffset(0.0, 0.0, self._clock.now())
 
     async def open(self) -> None:
         """Connect before anybody asks. A Cluster's nodes are many answers away; without them a whole fleet that

@@ -6,9 +6,9 @@ from functools import partial
 
 from sidecar.cache.revocations import MAX_REMEMBERED
 from sidecar.core.ports import Clock
-from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.redis.connect import Client
-from sidecar.fleet.redis.guarded_client import Link, Reply
+from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.library import RedisCluster
 from sidecar.fleet.redis.scripts import Script, milliseconds
 
@@ -55,23 +55,23 @@ return {clock[1], clock[2], redis.call('ZCARD', KEYS[1]), oldest, page}
 oldest (ms), the page. From the newest on: what is added meanwhile moves the others to later pages, and hides none."""
 
 
-class RevokedSet:
+class RevocationLog:
     """The fleet's revocations in Redis: the last `most` of them, each for `life` seconds."""
 
     def __init__(
-        self, link: Link, *, key_prefix: str, clock: Clock, life: float, most: int = MAX_REMEMBERED
+        self, redis: GuardedClient, *, key_prefix: str, clock: Clock, life: float, most: int = MAX_REMEMBERED
     ) -> None:
         """`life` in seconds."""
-        self._link = link
+        self._redis = redis
         self._key = f"{key_prefix}m2m:revoked"
         self._clock = clock
         self._life = life
         self._most = most
 
     @property
-    def offset(self) -> Offset:
+    def offset(self) -> ClockOffset:
         """How far the server's clock is from ours, as far as known."""
-        return self._link.offset
+        return self._redis.offset
 
     async def measure(self) -> bool:
         """Learn the server's time; False when it does not answer."""
@@ -88,7 +88,7 @@ class RevokedSet:
         """
         if await self._run(ADD, message, at, milliseconds(self._life), self._most, channel) is None:
             return None
-        return await self._link.ask("listeners", partial(_listeners, channel))
+        return await self._redis.ask("listeners", partial(_listeners, channel))
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
         """Hand over every message kept since that moment; return from when on none can be missing.
@@ -113,7 +113,7 @@ class RevokedSet:
         return max(expired, self.offset.latest_here(oldest / 1000)) if total >= self._most else expired
 
     async def _run(self, script: Script, *arguments: str | bytes | float) -> Reply | None:
-        return await self._link.run(script, [self._key], *arguments)
+        return await self._redis.run(script, [self._key], *arguments)
 
 
 async def _listeners(channel: str, client: Client) -> int:

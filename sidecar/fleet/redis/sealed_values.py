@@ -3,24 +3,24 @@
 from sidecar.cache.generations import following
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.ports import Clock
-from sidecar.fleet.clock_offset import Offset
+from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import BUST_CHANNEL, encode
 from sidecar.fleet.ports import Seal
-from sidecar.fleet.redis.guarded_client import Link, Reply
+from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
 
 
-class Shelf:
+class SealedValues:
     """One pod's hold of the fleet's keys, each under the fleet's prefix."""
 
     def __init__(
-        self, link: Link, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
+        self, redis: GuardedClient, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
     ) -> None:
         """`store_ttl` in seconds; `pod` is who our messages are from."""
-        self.link = link
+        self.redis = redis
         self.clock = clock
         self.prefix = key_prefix
         self.store_ttl = store_ttl
@@ -30,13 +30,13 @@ class Shelf:
         self._channel = key_prefix + BUST_CHANNEL
 
     @property
-    def offset(self) -> Offset:
+    def offset(self) -> ClockOffset:
         """How far Redis's clock is from ours."""
-        return self.link.offset
+        return self.redis.offset
 
     async def run(self, script: Script, key: str, *arguments: str | bytes | float) -> Reply | None:
         """Run a script on a key and those beside it; None without an answer."""
-        return await self.link.run(script, keys_of(self.prefix + key), *arguments)
+        return await self.redis.run(script, keys_of(self.prefix + key), *arguments)
 
     def sealed(self, key: str, tenant: str, header: bytes, content: bytes) -> bytes:
         """What is to lie under the key."""

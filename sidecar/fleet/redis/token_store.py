@@ -17,7 +17,7 @@ from sidecar.fleet.redis import scripts
 from sidecar.fleet.redis.connect import Client
 from sidecar.fleet.redis.guarded_client import Reply
 from sidecar.fleet.redis.scripts import keys_of, milliseconds
-from sidecar.fleet.redis.sealed_values import Shelf
+from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
 from sidecar.oauth.token import Token, TokenRequest
 
@@ -29,24 +29,24 @@ _LEASE_MS = round(LEASE * 1000)
 _GENERATION = re.compile(rb"[1-9][0-9]{0,14}")
 
 
-class RedisStore:
+class RedisTokenStore:
     """Implements `TokenStore` and `Fleet`."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self._fills = shelf.prefix + FILL_CHANNEL
+    def __init__(self, values: SealedValues) -> None:
+        self._values = values
+        self._fills = values.prefix + FILL_CHANNEL
 
     @property
     def reachable(self) -> bool:
         """Whether Redis is asked at all now."""
-        return self._shelf.link.up
+        return self._values.redis.up
 
     # TokenStore
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
         """See the port. What cannot be read is passed over too, in a second round trip."""
         for passed in (passing_over, WHATEVER):
-            reply = await self._shelf.run(scripts.CLAIM, request.key, owner, _LEASE_MS, passed)
+            reply = await self._values.run(scripts.CLAIM, request.key, owner, _LEASE_MS, passed)
             claim = self._claimed(request, reply) if reply is not None else Claim()
             if claim is not None:
                 return claim
@@ -54,42 +54,46 @@ class RedisStore:
 
     async def extend(self, request: TokenRequest, owner: str) -> bool:
         """See the port."""
-        reply = await self._shelf.run(scripts.EXTEND, request.key, owner, _LEASE_MS)
+        reply = await self._values.run(scripts.EXTEND, request.key, owner, _LEASE_MS)
         return reply is None or reply[0] == 1
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = milliseconds(min(self._shelf.store_ttl, token.expires_at - self._shelf.clock.now()))
+        life = milliseconds(min(self._values.store_ttl, token.expires_at - self._values.clock.now()))
         if life <= 0:
             await self.release(request, owner)
             return True
         header = b"%b:%d:" % (token.fingerprint.encode(), token.generation)
-        value = self._shelf.sealed(
-            request.key, request.tenant, header, write_token(token, self._shelf.offset)
+        value = self._values.sealed(
+            request.key, request.tenant, header, write_token(token, self._values.offset)
         )
-        reply = await self._shelf.run(
+        reply = await self._values.run(
             scripts.FILL, request.key, owner, token.generation, value, life, self._fills
         )
         return reply is None or reply[0] == 1
 
     async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
         """See the port."""
-        ends = self._shelf.offset.earliest_there(setback.until)
-        content = write_setback(setback, self._shelf.offset)
-        value = self._shelf.sealed(_fail_key(request), request.tenant, b"%d:0:" % milliseconds(ends), content)
-        life = max(milliseconds(setback.until - self._shelf.clock.now() + REMEMBERED), 1)
-        await self._shelf.run(scripts.GIVE_UP, request.key, owner, value, life, self._fills)
+        ends = self._values.offset.earliest_there(setback.until)
+        content = write_setback(setback, self._values.offset)
+        value = self._values.sealed(
+            _fail_key(request), request.tenant, b"%d:0:" % milliseconds(ends), content
+        )
+        life = max(milliseconds(setback.until - self._values.clock.now() + REMEMBERED), 1)
+        await self._values.run(scripts.GIVE_UP, request.key, owner, value, life, self._fills)
 
     async def release(self, request: TokenRequest, owner: str) -> None:
         """See the port."""
-        await self._shelf.run(scripts.GIVE_UP, request.key, owner, "", 1, self._fills)
+        await self._values.run(scripts.GIVE_UP, request.key, owner, "", 1, self._fills)
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
         """See the port; a round trip for every few hundred keys, so that each ends within its time."""
         generations: dict[str, int] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
-            found = await self._shelf.link.ask("generations", partial(_get_all, self._generation_keys(some)))
+            found = await self._values.redis.ask(
+                "generations", partial(_get_all, self._generation_keys(some))
+            )
             if found is None:
                 return None
             generations |= zip(some, map(_generation, found), strict=True)
@@ -99,15 +103,15 @@ class RedisStore:
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """See the port."""
-        sent_there = self._shelf.offset.latest_there(sent_at)
-        told = await self._shelf.bust(
+        sent_there = self._values.offset.latest_there(sent_at)
+        told = await self._values.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
         )
         match told:
             case [b"cooling", bytes(left)]:
                 return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
             case [b"known", bytes(since)]:
-                since_here = self._shelf.offset.latest_here(int(since) / 1e6)
+                since_here = self._values.offset.latest_here(int(since) / 1e6)
                 return Busted(news=False, floor=min(sent_at, since_here))
             case [b"told", int(probing)]:
                 return Busted(news=True, floor=sent_at, probing=bool(probing))
@@ -116,7 +120,7 @@ class RedisStore:
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
-        reply = await self._shelf.run(
+        reply = await self._values.run(
             scripts.COOL_DOWN,
             request.key,
             token.fingerprint,
@@ -128,12 +132,12 @@ class RedisStore:
 
     async def healed(self, request: TokenRequest) -> None:
         """See the port."""
-        await self._shelf.run(scripts.HEALED, request.key)
+        await self._values.run(scripts.HEALED, request.key)
 
     # How
 
     def _generation_keys(self, keys: Sequence[str]) -> list[str]:
-        return [keys_of(self._shelf.prefix + key)[1] for key in keys]
+        return [keys_of(self._values.prefix + key)[1] for key in keys]
 
     def _claimed(self, request: TokenRequest, reply: Reply) -> Claim | None:
         """Read a claim's reply, None when what was found cannot be read."""
@@ -150,15 +154,15 @@ class RedisStore:
         return Claim(lease=Lease.OURS, generation=int(generation), setback=setback)
 
     def _token(self, request: TokenRequest, value: bytes, generation: int) -> Token | None:
-        content = self._shelf.opened(request.key, request.tenant, value)
+        content = self._values.opened(request.key, request.tenant, value)
         if content is None:
             return None
         fingerprint = value.split(b":", 3)[2].decode("ascii", "replace")
-        return read_token(content, fingerprint, generation, self._shelf.offset)
+        return read_token(content, fingerprint, generation, self._values.offset)
 
     def _setback(self, request: TokenRequest, value: bytes) -> Setback | None:
-        content = self._shelf.opened(_fail_key(request), request.tenant, value) if value else None
-        return read_setback(content, self._shelf.offset) if content is not None else None
+        content = self._values.opened(_fail_key(request), request.tenant, value) if value else None
+        return read_setback(content, self._values.offset) if content is not None else None
 
 
 async def _get_all(keys: Sequence[str], client: Client) -> list[object]:

@@ -35,7 +35,7 @@ class Lines(Protocol):
         """Return the line of an event that happened at `at`, epoch seconds."""
 
 
-class Logs:
+class LogJournal:
     """The journal's log half: what is at or above the level goes to `write` as a line."""
 
     def __init__(
@@ -46,9 +46,9 @@ class Logs:
         self._write = write
         self._clock = clock
         self._draw = draw
-        self.use("info", 1.0)
+        self.set_level("info", 1.0)
 
-    def use(self, level: Level, share: float) -> None:
+    def set_level(self, level: Level, share: float) -> None:
         """Write what is at or above `level` from now on, and of successful requests this share, from 0 to 1."""
         self._rank = _RANKS[level]
         self._requests = self._rank <= _RANKS["info"]

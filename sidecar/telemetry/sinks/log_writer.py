@@ -16,7 +16,7 @@ CAPACITY = 4 * 1024 * 1024
 """Bytes held at most, those being written included; lines over it are dropped and counted."""
 
 
-class Output:
+class LogWriter:
     """A bounded queue of lines before a file descriptor, which may be slow, blocked or broken.
 
     Lines are written from one thread. It and the writing thread each own their counters. Nothing is written at

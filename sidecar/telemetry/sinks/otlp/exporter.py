@@ -43,7 +43,7 @@ class Spans(Journal, Protocol):
         """Give up what is being sent."""
 
 
-class Exports:
+class OtlpExporter:
     """Metrics and spans on their way; counts how that goes, and tells when it begins or ceases to fail."""
 
     def __init__(
