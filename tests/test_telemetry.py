@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sidecar.app.telemetry import measured
 from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
@@ -46,8 +47,8 @@ from tests.fakes import RecordingJournal
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
-LEDGER = Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN).measured
-PLAIN = Route("plain", UPSTREAM, prefix="/plain").measured
+LEDGER = measured(Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN))
+PLAIN = measured(Route("plain", UPSTREAM, prefix="/plain"))
 NOTHING = Readings(0, 0, 0, 0, {}, {})
 FLEET = Readings(
     0,
@@ -351,7 +352,7 @@ async def test_a_new_configuration_keeps_counting_what_stays_and_forgets_what_we
     finish(metrics, token="memory")
     finish(metrics, route="plain")
     metrics.tell(refused("renew"))
-    other = Route("other", UPSTREAM, prefix="/other", token=TOKEN).measured
+    other = measured(Route("other", UPSTREAM, prefix="/other", token=TOKEN))
     metrics.configure([LEDGER, other])
     finish(metrics, token="memory", route="other")
     found = await read(metrics)
@@ -381,7 +382,7 @@ async def test_b82_metrics_show_names_and_nothing_else() -> None:
 async def test_label_values_are_escaped() -> None:
     """Whatever a route is called, the text stays readable."""
     name = 'a"b\\c\nd'
-    text = await prometheus_text(Counters("1", [Route(name, UPSTREAM).measured]).families(NOTHING))
+    text = await prometheus_text(Counters("1", [measured(Route(name, UPSTREAM))]).families(NOTHING))
     labels = [sample.labels for f in text_string_to_metric_families(text.decode()) for sample in f.samples]
     assert name in {found.get("http_route") for found in labels}
 
@@ -423,7 +424,7 @@ async def test_a_route_that_got_another_token_counts_that_ones_hits() -> None:
     metrics = Counters("1", [LEDGER])
     finish(metrics, token="memory")
     other = TokenRequest("other-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
-    metrics.configure([Route("ledger", UPSTREAM, prefix="/ledger", token=other).measured])
+    metrics.configure([measured(Route("ledger", UPSTREAM, prefix="/ledger", token=other))])
     finish(metrics, token="memory")
     found = of(await read(metrics), "m2m_credential_cache_hits_total")
     assert found == {"m2m_credential_cache_hits_total{level=memory,token=other-token}": 1}
@@ -439,7 +440,7 @@ async def test_without_tenants_nothing_is_labelled_with_one() -> None:
 
 async def test_the_only_tenant_labels_its_tokens() -> None:
     """Where the configuration fixes it, its series are there from the start."""
-    metrics = Counters("1", [Route("ledger", UPSTREAM, token=ACME).measured])
+    metrics = Counters("1", [measured(Route("ledger", UPSTREAM, token=ACME))])
     assert (await read(metrics))[
         "m2m_credential_cache_hits_total{level=memory,tenant=acme,token=ledger-token}"
     ] == 0

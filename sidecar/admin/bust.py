@@ -1,13 +1,12 @@
 """`POST /bust`: an operator declares tokens dead."""
 
-import json
-
 from aiohttp import web
 
 from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem
 from sidecar.core.cross_site import guard_admin
 from sidecar.core.errors import RequestRefused
+from sidecar.core.json_object import parse_object
 from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
 
@@ -58,11 +57,8 @@ def _shows(request: web.BaseRequest, token: Secret) -> bool:
 
 def _chosen(body: bytes) -> Labels:
     """Read `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict) or not members:
+    members = parse_object(body)
+    if not members:
         raise ValueError('write a JSON object: labels and their values, or {"all": true}')
     if "all" not in members:
         return parse_selector(members)

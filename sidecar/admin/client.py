@@ -10,6 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
 from sidecar.core.errors import AdminRefused, AdminUnreachable
+from sidecar.core.json_object import parse_object
 from sidecar.core.secret import Secret
 
 TIME_LIMIT = 10.0
@@ -79,7 +80,7 @@ def _ask(
 
 def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
     """Return the answer's members. Raises AdminRefused where it is none of ours."""
-    told = _members(answer.content)
+    told = parse_object(answer.content) or {}
     if answer.status != 200:
         detail = str(told.get("detail", answer.reason))[:MOST_TOLD]
         raise AdminRefused(f"{admin} answered {answer.status}: {detail}")
@@ -117,11 +118,3 @@ class _UnixConnection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-def _members(content: bytes) -> Members:
-    try:
-        members = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return members if isinstance(members, dict) else {}

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from aiohttp import web
+
+from sidecar.core.problem import CONTENT_TYPE, details
 
 JSON = "application/json"
 COMMON = {
@@ -27,10 +28,8 @@ def document(status: int, body: Mapping[str, object], content_type: str = JSON) 
 
 def problem(status: int, detail: str = "", **fields: str) -> web.Response:
     """Answer with an RFC 9457 problem, which says nothing of causes but our own `detail`."""
-    body: dict[str, object] = {"title": HTTPStatus(status).phrase, "status": status}
-    if detail:
-        body["detail"] = detail
-    response = document(status, body, "application/problem+json")
+    body = details(status, detail=detail) if detail else details(status)
+    response = document(status, body, CONTENT_TYPE)
     response.headers.update(fields)
     return response
 

@@ -11,6 +11,7 @@ from sidecar.config.settings import Config
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.http1.pool import Pool
+from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import FanOut, Listener
@@ -42,7 +43,7 @@ class Telemetry:
         """Tells this process from others."""
         self._clock = clock
         self._output = LogWriter(descriptor)
-        self._metrics = Counters(__version__, _measured(config), config.tenants)
+        self._metrics = Counters(__version__, map(measured, config.routes), config.tenants)
         form = lines(config.log_format, descriptor, os.environ)
         self._logs = LogJournal(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
         self._logs.set_level(config.log_level, config.log_requests)
@@ -67,7 +68,7 @@ class Telemetry:
 
     def configure(self, config: Config) -> None:
         """Tell of what this configuration has, and as it says, from now on."""
-        self._metrics.configure(_measured(config), config.tenants)
+        self._metrics.configure(map(measured, config.routes), config.tenants)
         self._logs.set_level(config.log_level, config.log_requests)
 
     def of_requests(self) -> Iterable[Family]:
@@ -119,5 +120,7 @@ def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolRea
     }
 
 
-def _measured(config: Config) -> Iterable[MeasuredRoute]:
-    return [route.measured for route in config.routes]
+def measured(route: Route) -> MeasuredRoute:
+    """Return what metrics say of a route."""
+    token, tenant = (route.token.name, route.token.tenant) if route.token is not None else ("", "")
+    return MeasuredRoute(route.name, route.origin.host, route.origin.port, token, tenant)

@@ -58,7 +58,7 @@ class TokenCache:
         self._memory = memory(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
-        self._refused_tokens = RefusedTokens(max_entries)
+        self._refused = RefusedTokens(max_entries)
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
@@ -107,16 +107,14 @@ class TokenCache:
             self._memory.pop(request.key)
         elif held is not None and held.token.fetch_began > sent_at:
             return held.token
-        if self._refused_tokens.mark(request.key, refused, sent_at):
+        if self._refused.mark(request.key, refused, sent_at):
             under_way = self._flights.find(request.key, newer_than=sent_at)
             work = partial(self._bust_and_load, request, refused, sent_at, under_way)
             flight = self._flights.start(request.key, work)
         else:
-            flight = self._join(request, "refused", self._refused_tokens.floor(request.key))
+            flight = self._join(request, "refused", self._refused.floor(request.key))
         token = await wait(self._clock, flight, CALLER_LIMIT)
-        if token.fetch_began <= self._refused_tokens.floor(
-            request.key
-        ):  # had before anybody knew of the refusal
+        if token.fetch_began <= self._refused.floor(request.key):  # had before anybody knew of the refusal
             raise TokenUnavailable("the token in the store is older than the refusal", 0.0)
         if token.secret == refused.secret:
             self.cool_down(request, token)
@@ -169,7 +167,7 @@ class TokenCache:
 
     def evict(self, bust: Bust) -> bool:
         """Drop this token, and only it, also if it is still on its way here; tell whether it was held."""
-        self._refused_tokens.hear(bust, self._clock.now())
+        self._refused.hear(bust, self._clock.now())
         held = self._memory.get(bust.key)
         if held is None or held.token.fingerprint != bust.fingerprint:
             return False
@@ -252,7 +250,7 @@ class TokenCache:
         busted = await self._fleet.bust(request, refused, sent_at)
         if busted.cooling:
             raise self._stand_down(request, refused, busted.cooling)
-        self._refused_tokens.settle(request.key, refused, busted.floor)
+        self._refused.settle(request.key, refused, busted.floor)
         if busted.news:
             self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
         if busted.probing:
@@ -268,7 +266,7 @@ class TokenCache:
         """Take back a refusal that the fleet lets pass: the newest token there is goes on being sent."""
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
-        self._refused_tokens.take_back(request.key)
+        self._refused.take_back(request.key)
         if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
@@ -318,17 +316,14 @@ class TokenCache:
         upstream is believed rather than a bust, but nobody overrules a select.
         """
         held = self._memory.get(request.key)
-        if (
-            held is not None
-            and self._clock.now() < held.no_check_before
-            and self._is_trustworthy(request, held.token)
-        ):
+        fresh = held is not None and self._clock.now() < held.no_check_before
+        if held is not None and fresh and self._is_trustworthy(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
-            floor, gaps = self._refused_tokens.floor(request.key), self._gaps
+            floor, gaps = self._refused.floor(request.key), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
             counts = gaps == self._gaps and self._is_trustworthy(request, token)
-            if counts or token.fetch_began <= self._refused_tokens.floor(request.key):
+            if counts or token.fetch_began <= self._refused.floor(request.key):
                 break
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
@@ -338,7 +333,7 @@ class TokenCache:
     def _is_trustworthy(self, request: TokenRequest, token: Token) -> bool:
         """Tell whether no refusal, bust or select that we know of speaks against the token."""
         revoked = self._revocations.cover(token.labels, token.fetch_began)
-        return not revoked and self._refused_tokens.is_trustworthy(request.key, token)
+        return not revoked and self._refused.is_trustworthy(request.key, token)
 
     def _keep(self, request: TokenRequest, token: Token) -> None:
         """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.

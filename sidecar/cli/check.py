@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
-from sidecar.cli.terminal import Colour, Terminal, harmless
+from sidecar.cli.terminal import Terminal, harmless
+from sidecar.telemetry.colours import Colour
 
 if TYPE_CHECKING:
     from sidecar.core.finding import Checked

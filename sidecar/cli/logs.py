@@ -74,16 +74,13 @@ def _copy(source: BinaryIO, out: BinaryIO, wanted: LogFilter, *, colour: bool) -
 
 def _read(data: bytes) -> "Mapping[str, object] | None":
     """Return the fields of one of our lines, also behind the prefix that kubectl puts before it; None for others."""
-    import json
+    from sidecar.core.json_object import parse_object
 
     begin = data.find(_BEGIN)
     if begin < 0:
         return None
-    try:
-        line = json.loads(data[begin:])
-    except (ValueError, RecursionError):
-        return None
-    return line if isinstance(line, dict) and "event" in line else None
+    line = parse_object(data[begin:])
+    return line if line is not None and "event" in line else None
 
 
 def _written(data: bytes, line: "Mapping[str, object]", *, colour: bool) -> bytes:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TypeGuard
 
-from sidecar.cli.terminal import Cell, Colour, Terminal, harmless
+from sidecar.cli.terminal import Cell, Terminal, harmless
+from sidecar.telemetry.colours import Colour
 
 MOST_EVENTS = 10
 

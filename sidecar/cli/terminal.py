@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-Colour = Literal["", "bold", "dim", "red", "green", "yellow"]
-_CODES: Mapping[Colour, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+from sidecar.telemetry.colours import Colour, painted
+
 _ELSEWHERE = 120
 """Columns where there is no terminal to ask."""
 _ENDLESS = 1_000_000
@@ -26,7 +26,7 @@ class Cell:
     """A text that is harmless, and its colour."""
 
     text: str
-    colour: Colour = ""
+    colour: Colour | Literal[""] = ""
 
 
 class Terminal:
@@ -42,9 +42,9 @@ class Terminal:
         self.height = size.lines or _ENDLESS
         self.coloured = self.interactive and not environ.get("NO_COLOR")
 
-    def paint(self, colour: Colour, text: str) -> str:
+    def paint(self, colour: Colour | Literal[""], text: str) -> str:
         """Colour a text that is harmless."""
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.coloured and colour and text else text
+        return painted(colour, text) if self.coloured and colour and text else text
 
     def line(self, cells: Sequence[Cell], widths: Sequence[int]) -> str:
         """Write cells side by side, cut where the terminal ends."""

@@ -39,6 +39,7 @@ _FAILED: dict[type[Exception], tuple[int, str, str]] = {
     UpstreamTimeout: (504, "upstream_timeout", "http_response_timeout"),
     MessageMalformed: (502, "upstream_malformed", "http_protocol_error"),
 }
+CONTENT_TYPE = "application/problem+json"
 _BUG = "the sidecar failed; its log has a `failed` event with the place"
 
 
@@ -63,7 +64,7 @@ def render(error: Exception, request_id: str) -> Problem:
     else:
         status, word, proxy_error, detail = 500, "internal_error", "proxy_internal_error", _BUG
     fields = [
-        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Type", CONTENT_TYPE.encode()),
         (b"Cache-Control", b"no-store"),
         (b"Proxy-Status", b"sidecar; error=%b" % proxy_error.encode()),
     ]
@@ -78,12 +79,10 @@ def render(error: Exception, request_id: str) -> Problem:
 
 def _body(status: int, word: str, detail: str, request_id: str) -> bytes:
     """`type` is about:blank, so `title` is the status phrase (RFC 9457 section 4.2.1); `error` says more."""
-    members = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": quote(request_id, safe=""),
-        "error": word,
-    }
-    return json.dumps(members).encode()
+    members = details(status, detail=detail, instance=quote(request_id, safe=""), error=word)
+    return json.dumps({"type": "about:blank", **members}).encode()
+
+
+def details(status: int, **members: str) -> dict[str, object]:
+    """Return a problem's members: the title is the status phrase (RFC 9457 section 4.2.1)."""
+    return {"title": HTTPStatus(status).phrase, "status": status, **members}

@@ -1,6 +1,6 @@
 """What a secret's text says: a client id and its secret, in JSON."""
 
-import json
+from sidecar.core.json_object import parse_object
 
 
 def client_of(text: str, pointer: str = "") -> tuple[str, str]:
@@ -9,15 +9,12 @@ def client_of(text: str, pointer: str = "") -> tuple[str, str]:
     `pointer` (RFC 6901) leads to the object where it is not the whole. Raises ValueError, which quotes nothing of
     the text.
     """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
+    whole = parse_object(text)
+    if whole is None:
+        raise ValueError("it is not a JSON object")
+    found = _at(whole, pointer)
     if not isinstance(found, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004  what the secret holds is wrong, not a type
-    found = _at(found, pointer)
-    if not isinstance(found, dict):
-        raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  as above
+        raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  what the secret holds is wrong, not a type
     return _member(found, "client_id", "clientId"), _member(found, "client_secret", "clientSecret")
 
 

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from textwrap import wrap
-from typing import TextIO
+from typing import Literal, TextIO
+
+from sidecar.telemetry.colours import Colour, painted
 
 Line = Mapping[str, object]
 """A log line, decoded."""
@@ -21,7 +23,6 @@ _SHOWN = {
     "request": ("path", "status", "attempts", "token", "fp", "error"),
 }
 """Of each event the fields that matter here; other events are left out."""
-_BOLD, _RED, _YELLOW, _CYAN, _DIM = "1", "31", "33", "36", "2"
 
 
 class Screen:
@@ -38,7 +39,7 @@ class Screen:
     def title(self, text: str) -> None:
         """Begin a part."""
         self._gap()
-        self._fold("", text, _BOLD)
+        self._fold("", text, "bold")
         self._gap()
 
     def say(self, *texts: str) -> None:
@@ -55,7 +56,7 @@ class Screen:
     def did(self, what: str, came: str) -> None:
         """Show what an application did, and what came of it."""
         self._gap()
-        self._write(f"  {self._in(_CYAN, f'$ {what}')}")
+        self._write(f"  {self._in('cyan', f'$ {what}')}")
         self._write(f"  {came}")
         self._gap()
 
@@ -71,22 +72,22 @@ class Screen:
         fields = [f"{name}={_short(line[name])}" for name in _SHOWN[event] if line.get(name, "") != ""]
         self._fold(f"  log {name} " if name else "  log ", f"{level}{event} {' '.join(fields)}")
         if look_at:
-            self._fold("      ^ ", look_at, _YELLOW)
+            self._fold("      ^ ", look_at, "yellow")
 
     def failed(self, reason: str) -> None:
         """Say that the demo did not work."""
         self._gap()
-        self._write(f"{self._in(_RED, 'The demo failed:')} {reason}")
+        self._write(f"{self._in('red', 'The demo failed:')} {reason}")
 
-    def _fold(self, margin: str, text: str, code: str = "") -> None:
+    def _fold(self, margin: str, text: str, colour: Colour | Literal[""] = "") -> None:
         """Write the text in lines of the screen's width, the margin before the first, as much space before the rest."""
         room = max(1, self._width - len(margin))
         for line in wrap(text, room, break_long_words=False, break_on_hyphens=False):
-            self._write(f"{self._in(_DIM, margin)}{self._in(code, line)}")
+            self._write(f"{self._in('dim', margin)}{self._in(colour, line)}")
             margin = " " * len(margin)
 
-    def _in(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour and code and text.strip() else text
+    def _in(self, colour: Colour | Literal[""], text: str) -> str:
+        return painted(colour, text) if self._colour and colour and text.strip() else text
 
     def _gap(self) -> None:
         if not self._blank:

@@ -9,10 +9,10 @@ channel whose name ends in that colon. Of the many event types only `tenant.cred
 `service_name` is the application that holds the credentials; the service they are for stands in the secret's path.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 
+from sidecar.core.json_object import parse_object
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.events import Rejection
@@ -30,7 +30,7 @@ def read(dialect: Dialect, payload: bytes) -> tuple[Labels, ...] | Rejection:
         return "too_large"
     try:
         return _READERS[dialect](payload.decode())
-    except (ValueError, RecursionError):
+    except ValueError:
         return "malformed"
 
 
@@ -59,8 +59,8 @@ _GATEWAY: Mapping[str, tuple[str, ...]] = {
 
 
 def _lerian(text: str) -> tuple[Labels, ...] | Rejection:
-    event = json.loads(text)
-    if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
+    event = parse_object(text)
+    if event is None or not isinstance(event.get("event_type"), str):
         return "malformed"
     if event["event_type"] != _ROTATED:
         return ()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 from sidecar.core.backoff import Setback
+from sidecar.core.json_object import parse_object
 from sidecar.core.labels import LABELS, Labels, is_value
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import Credentials
@@ -115,11 +116,7 @@ def _encode(fields: Mapping[str, object]) -> bytes:
 
 
 def _decode(content: bytes) -> Mapping[str, object]:
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return parse_object(content) or {}
 
 
 def _number(value: object) -> float:

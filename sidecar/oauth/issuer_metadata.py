@@ -1,11 +1,11 @@
 """What an authorization server says about itself, and where it says it (RFC 8414, OpenID Connect Discovery)."""
 
-import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenRefused
+from sidecar.core.json_object import parse_object
 from sidecar.oauth.ports import Reply
 
 
@@ -49,11 +49,7 @@ def read(reply: Reply, issuer: str) -> Metadata | None:
 
 
 def _members(reply: Reply) -> dict[str, object]:
-    try:
-        members = json.loads(reply.body) if reply.status == 200 else None
-    except (ValueError, RecursionError):
-        members = None
-    return members if isinstance(members, dict) else {}
+    return (parse_object(reply.body) if reply.status == 200 else None) or {}
 
 
 def _place(members: dict[str, object], name: str, issuer: str) -> str:

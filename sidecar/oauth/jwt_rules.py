@@ -4,15 +4,14 @@ Only algorithms that the configuration names count, and only keys of their kind:
 with `none`, or with a public key as if that were a shared secret (RFC 8725 sections 2.1 and 3.1).
 """
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.core.errors import RequestRefused
+from sidecar.core.json_object import parse_object
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import Algorithm, Verification
-from sidecar.oauth.unverified_jwt import number, unverified
+from sidecar.oauth.unverified_jwt import number, segment, unverified
 
 SKEW = 60.0
 """Seconds by which the issuer's clock may be ahead of ours."""
@@ -49,12 +48,8 @@ class Signed:
 
 def signed(token: str, rule: Verification) -> Signed:
     """Read the token's head (RFC 7515 section 4). Raises RequestRefused for an algorithm the rule does not name."""
-    encoded = token.partition(".")[0]
-    try:
-        head = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (ValueError, RecursionError):
-        head = None
-    if not isinstance(head, dict) or "crit" in head:
+    head = segment(token.partition(".")[0])
+    if head is None or "crit" in head:
         raise RequestRefused(401, "the caller's token is no JWT that can be verified here")
     for algorithm in rule.algorithms:
         if head.get("alg") == algorithm:
@@ -80,11 +75,8 @@ def judge(token: str, rule: Verification, now: float) -> None:
 
 def keys(reply: Reply) -> tuple[Jwk, ...] | None:
     """Return the keys of a JWK set (RFC 7517 section 5), None for what is none."""
-    try:
-        document = json.loads(reply.body) if reply.status == 200 else None
-    except (ValueError, RecursionError):
-        document = None
-    found = document.get("keys") if isinstance(document, dict) else None
+    document = parse_object(reply.body) if reply.status == 200 else None
+    found = document.get("keys") if document is not None else None
     if not isinstance(found, list):
         return None
     return tuple(each for each in found[:MAX_KEYS] if isinstance(each, dict))

@@ -1,10 +1,11 @@
 """What a JWT says, unverified: a hint about its life and its name, good for nothing else."""
 
 import base64
-import json
 import math
 import re
 from collections.abc import Mapping
+
+from sidecar.core.json_object import parse_object
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 
@@ -12,13 +13,15 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 def unverified(token: str) -> Mapping[str, object]:
     """Return the token's claims, {} for an opaque token."""
     parts = token.split(".")
-    if len(parts) != 3:
-        return {}
+    return (segment(parts[1]) if len(parts) == 3 else None) or {}
+
+
+def segment(encoded: str) -> dict[str, object] | None:
+    """Return what a part of the token says (RFC 7515 section 2: base64url without padding); None for no object."""
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
+        return parse_object(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except ValueError:
+        return None
 
 
 def number(value: object) -> float | None:

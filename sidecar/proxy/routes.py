@@ -6,7 +6,6 @@ from typing import Literal
 
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
-from sidecar.telemetry.request_counters import MeasuredRoute
 
 On401 = Literal["lenient", "strict", "ignore"]
 
@@ -33,9 +32,3 @@ class Route:
     idle_timeout: float = 60.0
     """Longest silence of the upstream (or of a sending client) within one exchange."""
     total_timeout: float = 0.0
-
-    @property
-    def measured(self) -> MeasuredRoute:
-        """What metrics say of it."""
-        token, tenant = (self.token.name, self.token.tenant) if self.token is not None else ("", "")
-        return MeasuredRoute(self.name, self.origin.host, self.origin.port, token, tenant)

@@ -7,11 +7,12 @@ one line of printable ASCII.
 import json
 from collections.abc import Mapping
 
+from sidecar.telemetry.colours import Colour, painted
+
 LONGEST_TEXT = 256
 """Characters kept of a path or a method."""
 
-_COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m"}
-_PLAIN = "\x1b[0m"
+_COLOURS: Mapping[str, Colour] = {"debug": "dim", "warning": "yellow", "error": "red"}
 _MOST = 1e15
 _HEAD = frozenset({"ts", "level", "event"})
 _REQUEST = {
@@ -39,7 +40,7 @@ def columns(line: Mapping[str, object], *, colour: bool) -> str:
             rest = {**rest, "attempts": ""}
     head = f"{quoted(str(line.get('ts', ''))[11:23])}  {quoted(level):<7}  {quoted(name):<18}"
     if colour and level in _COLOURS:
-        head = f"{_COLOURS[level]}{head}{_PLAIN}"
+        head = painted(_COLOURS[level], head)
     pairs = [f"{quoted(key)}={quoted(str(value))}" for key, value in rest.items() if value != ""]
     return "  ".join([head, *parts, *pairs]).rstrip()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from timeit import repeat
 
 from sidecar.app.clock import SystemClock
+from sidecar.app.telemetry import measured
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
@@ -49,7 +50,7 @@ def a_record() -> RequestRecord:
 
 def main() -> int:
     token = TokenRequest("ledger", "https://auth.example.com/token", "ledger-client", "ledger-client")
-    metrics = Counters("bench", [Route("ledger", ORIGIN, token=token).measured])
+    metrics = Counters("bench", [measured(Route("ledger", ORIGIN, token=token))])
     sink = os.open(os.devnull, os.O_WRONLY)
     output = LogWriter(sink)
     logs = LogJournal(JsonLines(), output.write, SystemClock(), random.random)

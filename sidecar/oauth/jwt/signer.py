@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from sidecar.core.errors import TokenUnavailable
+from sidecar.core.json_object import parse_object
 from sidecar.core.ports import Randomness
 from sidecar.oauth.signing_keys import SigningKey
 
@@ -82,11 +82,9 @@ def _prepare(key: SigningKey) -> _Prepared:
 def _jwk(text: str) -> dict[str, object] | None:
     if not text.lstrip().startswith("{"):
         return None
-    try:
-        jwk = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("it looks like a JWK and is no JSON") from None
-    assert isinstance(jwk, dict)
+    jwk = parse_object(text)
+    if jwk is None:
+        raise ValueError("it looks like a JWK and is no JSON")
     return jwk
 
 
