@@ -1,16 +1,15 @@
 """Where an authorization server is asked for tokens: as configured, or as its issuer's metadata says."""
 
-import asyncio
-from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
 from sidecar.oauth import issuer_metadata
 from sidecar.oauth.issuer_metadata import Metadata
 from sidecar.oauth.ports import AuthorizationServer
+from sidecar.oauth.remote_document import RemoteDocuments
 from sidecar.oauth.token import TokenRequest
 
 LIFE = 3600.0
@@ -20,22 +19,12 @@ RETRY = 60.0
 MAX_ISSUERS = 1000
 
 
-@dataclass(slots=True)
-class _Known:
-    """What is known of one issuer; whoever looks holds the lock, and the others wait for what is found."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    metadata: Metadata | None = None
-    until: float = 0.0
-
-
 class Discovery:
     """Looks metadata up and keeps it. What was once known stays in use while the server cannot be asked."""
 
     def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
         self._server = server
-        self._clock = clock
-        self._known: Lru[_Known] = Lru(MAX_ISSUERS)
+        self._documents: RemoteDocuments[Metadata] = RemoteDocuments(clock, limit=MAX_ISSUERS, pause=RETRY)
 
     async def token_endpoint(self, request: TokenRequest) -> str:
         """Return where this request goes. Raises TokenUnavailable or TokenRefused when nobody says."""
@@ -55,24 +44,7 @@ class Discovery:
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
         source = ascii([issuer, tls])  # what others take for this issuer need not be it
-        known = self._known.get(source)
-        if known is None:
-            known = _Known()
-            self._known.put(source, known)
-        async with known.lock:
-            if known.metadata is None or self._clock.now() >= known.until:
-                await self._look(issuer, tls, known)
-        assert known.metadata is not None
-        return known.metadata
-
-    async def _look(self, issuer: str, tls: Tls, known: _Known) -> None:
-        try:
-            known.metadata = await self._find(issuer, tls)
-            known.until = self._clock.now() + LIFE
-        except TokenUnavailable:
-            if known.metadata is None:
-                raise
-            known.until = self._clock.now() + RETRY
+        return await self._documents.get(source, partial(self._find, issuer, tls), age=LIFE)
 
     async def _find(self, issuer: str, tls: Tls) -> Metadata:
         """Ask at each place in turn."""

@@ -1,14 +1,13 @@
 """Believes a caller's token or not, by the keys that its issuer publishes."""
 
-import asyncio
-from dataclasses import dataclass, field
+from functools import partial
 
 from sidecar.core.errors import RequestRefused, TokenRefused, TokenUnavailable
-from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.oauth import jwt_rules
 from sidecar.oauth.jwt_rules import Jwk, Signed
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signatures
+from sidecar.oauth.remote_document import RemoteDocuments
 from sidecar.oauth.signing_keys import Verification
 
 LIFE = 300.0
@@ -16,16 +15,6 @@ LIFE = 300.0
 PAUSE = 30.0
 """Seconds between two looks at least, whatever unknown keys callers name, and after one that failed."""
 MAX_ISSUERS = 100
-
-
-@dataclass(slots=True)
-class _Known:
-    """An issuer's keys; whoever looks holds the lock, and the others wait for what is found."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    keys: tuple[Jwk, ...] | None = None
-    looked: float = float("-inf")
-    failed: bool = False
 
 
 class JwksVerifier:
@@ -38,7 +27,9 @@ class JwksVerifier:
         self._discovery = discovery
         self._signatures = signatures
         self._clock = clock
-        self._known: Lru[_Known] = Lru(MAX_ISSUERS)
+        self._documents: RemoteDocuments[tuple[Jwk, ...]] = RemoteDocuments(
+            clock, limit=MAX_ISSUERS, pause=PAUSE, first_pause=PAUSE
+        )
 
     async def verify(self, token: str, rule: Verification) -> None:
         """See the port."""
@@ -56,23 +47,14 @@ class JwksVerifier:
     async def _keys(self, rule: Verification, age: float) -> tuple[Jwk, ...]:
         """Return the issuer's keys, looked at that many seconds ago at most, or as they were if it cannot be asked."""
         source = ascii([rule.jwks_uri or rule.issuer, rule.tls])
-        known = self._known.get(source)
-        if known is None:
-            known = _Known()
-            self._known.put(source, known)
-        async with known.lock:
-            if self._clock.now() - known.looked >= (PAUSE if known.failed else age):
-                await self._look(rule, known)
-        if known.keys is None:
-            raise TokenUnavailable(f"the keys of {rule.issuer} cannot be had: nobody can be believed", PAUSE)
-        return known.keys
+        return await self._documents.get(source, partial(self._fetch, rule), age=age)
 
-    async def _look(self, rule: Verification, known: _Known) -> None:
-        known.looked = self._clock.now()
+    async def _fetch(self, rule: Verification) -> tuple[Jwk, ...]:
         try:
             place = rule.jwks_uri or await self._discovery.jwks_uri(rule.issuer, rule.tls)
-            found = jwt_rules.keys(await self._server.get(place, rule.tls))
+            keys = jwt_rules.keys(await self._server.get(place, rule.tls))
         except (TokenUnavailable, TokenRefused):
-            found = None
-        known.failed = found is None
-        known.keys = known.keys if found is None else found
+            keys = None
+        if keys is None:
+            raise TokenUnavailable(f"the keys of {rule.issuer} cannot be had: nobody can be believed", PAUSE)
+        return keys

@@ -1,0 +1,66 @@
+"""Documents that other servers publish, kept: one fetch at a time, and the last one stays in use during an outage."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Generic, TypeVar
+
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.lru import Lru
+from sidecar.core.ports import Clock
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Document(Generic[T]):
+    """Who fetches holds the lock; the others wait for what comes of it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    content: T | None = None
+    looked: float = -inf
+    error: TokenUnavailable | None = None
+    """Why the last fetch failed."""
+
+
+class RemoteDocuments(Generic[T]):
+    """Documents by key, at most `limit` of them."""
+
+    def __init__(self, clock: Clock, *, limit: int, pause: float, first_pause: float = 0.0) -> None:
+        """Seconds after a failed fetch: `pause` while an old document serves, `first_pause` while there is none."""
+        self._clock = clock
+        self._pause = pause
+        self._first_pause = first_pause
+        self._documents: Lru[_Document[T]] = Lru(limit)
+
+    async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, age: float) -> T:
+        """Return the document, fetched at most `age` seconds ago; an older one while it cannot be fetched.
+
+        Raises TokenUnavailable when there is none, and whatever else `fetch` raises.
+        """
+        document = self._documents.get(key)
+        if document is None:
+            document = _Document()
+            self._documents.put(key, document)
+        async with document.lock:
+            if self._clock.now() - document.looked >= self._patience(document, age):
+                await self._fetch(document, fetch)
+        if document.content is not None:
+            return document.content
+        assert document.error is not None
+        raise TokenUnavailable(str(document.error), document.error.retry_after)
+
+    def _patience(self, document: _Document[T], age: float) -> float:
+        if document.error is None:
+            return age
+        return self._first_pause if document.content is None else self._pause
+
+    async def _fetch(self, document: _Document[T], fetch: Callable[[], Awaitable[T]]) -> None:
+        began = self._clock.now()
+        try:
+            document.content = await fetch()
+            document.error = None
+        except TokenUnavailable as error:
+            document.error = error
+        document.looked = began
