@@ -80,13 +80,13 @@ def _ask(
 
 def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
     """Return the answer's members. Raises AdminRefused where it is none of ours."""
-    told = parse_object(answer.content) or {}
+    members = parse_object(answer.content) or {}
     if answer.status != 200:
-        detail = str(told.get("detail", answer.reason))[:MOST_TOLD]
+        detail = str(members.get("detail", answer.reason))[:MOST_TOLD]
         raise AdminRefused(f"{admin} answered {answer.status}: {detail}")
-    if not set(wanted) <= told.keys():
+    if not set(wanted) <= members.keys():
         raise AdminRefused(f"{admin} is no sidecar's admin server")
-    return told
+    return members
 
 
 def _hint(error: OSError | HTTPException) -> str:

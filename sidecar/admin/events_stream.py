@@ -85,9 +85,9 @@ class LiveEvents:
         made = self._made.get(selector)
         if made is None or now - made[0] >= self._every / 2:
             made = (now, b"data: %b\n\n" % encode(self._state.status(selector)))
-            self._made = {
-                each: other for each, other in self._made.items() if now - other[0] < self._every
-            } | {selector: made}
+            self._made = {key: other for key, other in self._made.items() if now - other[0] < self._every} | {
+                selector: made
+            }
         return made[1]
 
 

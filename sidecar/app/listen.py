@@ -24,41 +24,41 @@ _PROBE_WAIT = 1.0
 class BoundServer:
     """A bound address."""
 
-    def __init__(self, server: asyncio.Server, where: Address) -> None:
-        self.address = str(where)
+    def __init__(self, server: asyncio.Server, address: Address) -> None:
+        self.address = str(address)
         """What is bound: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
         self._server = server
-        self._where = where
+        self._address = address
 
     def close(self) -> None:
         """Take no more connections; those taken stay."""
         self._server.close()
-        if isinstance(self._where, UnixAddress):
-            Path(self._where.path).unlink(missing_ok=True)
+        if isinstance(self._address, UnixAddress):
+            Path(self._address.path).unlink(missing_ok=True)
 
 
 async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> BoundServer:
     """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError."""
     loop = asyncio.get_running_loop()
     try:
-        where: Address = addresses.listen(listen)
-        if isinstance(where, UnixAddress):
-            await _refuse_to_take_over(where)
-            server = await loop.create_unix_server(connection, where.path, backlog=BACKLOG)
+        address: Address = addresses.listen(listen)
+        if isinstance(address, UnixAddress):
+            await _refuse_to_take_over(address)
+            server = await loop.create_unix_server(connection, address.path, backlog=BACKLOG)
         else:
-            server = await loop.create_server(connection, where.host, where.port, backlog=BACKLOG)
-            where = TcpAddress(*server.sockets[0].getsockname()[:2])
+            server = await loop.create_server(connection, address.host, address.port, backlog=BACKLOG)
+            address = TcpAddress(*server.sockets[0].getsockname()[:2])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"cannot listen on {listen}: {reason}; choose another address") from error
-    return BoundServer(server, where)
+    return BoundServer(server, address)
 
 
-async def _refuse_to_take_over(where: UnixAddress) -> None:
+async def _refuse_to_take_over(address: UnixAddress) -> None:
     """The event loop replaces a socket file without a look; only one that nobody answers on is left over."""
     with suppress(FileNotFoundError, ConnectionRefusedError):
         async with asyncio.timeout(_PROBE_WAIT):
-            _, writer = await asyncio.open_unix_connection(where.path)
+            _, writer = await asyncio.open_unix_connection(address.path)
         writer.close()
         raise FileExistsError("somebody is listening there already")
 

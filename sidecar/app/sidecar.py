@@ -283,16 +283,16 @@ class Sidecar:
             connections_open=len(self._listener.connections),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=self._telemetry.lines_dropped,
-            token_expires_in={(each.token, each.tenant): each.expires_in for each in soonest_last},
+            token_expires_in={(token.token, token.tenant): token.expires_in for token in soonest_last},
             pools=pool_readings(self._pools),
             fleet=self._member.readings(),
         )
 
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
-        where = self._config.admin.token
+        secret = self._config.admin.token
         try:
-            return await asyncio.to_thread(read_secret, where) if where else None
+            return await asyncio.to_thread(read_secret, secret) if secret else None
         except (OSError, ValueError):
             return None
 

@@ -101,10 +101,10 @@ class Status:
         }
 
     def _health(self, parts: Parts) -> Iterator[tuple[str, str, Health]]:
-        where = parts.config.redis
+        redis = parts.config.redis
         for kind, health in parts.member.health().items():
-            hosts = (f"{host}:{port}" for host, port in where.hosts) if where is not None else ()
-            yield kind, ", ".join(hosts) or (where.unix_path if where is not None else ""), health
+            hosts = (f"{host}:{port}" for host, port in redis.hosts) if redis is not None else ()
+            yield kind, ", ".join(hosts) or (redis.unix_path if redis is not None else ""), health
         for name, health in parts.fetching.health():
             yield "authorization_server", name, health
         if self._secret_store.health.state != "unknown":

@@ -107,16 +107,16 @@ class Telemetry:
 
 def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolReadings]:
     """Tell how the connections to each host and port are used, however many pools lead there."""
-    found: defaultdict[tuple[str, int], list[PoolReadings]] = defaultdict(list)
+    by_address: defaultdict[tuple[str, int], list[PoolReadings]] = defaultdict(list)
     for origin, pool in pools.items():
-        found[origin.host, origin.port].append(pool.readings())
+        by_address[origin.host, origin.port].append(pool.readings())
     return {
         address: PoolReadings(
-            sum(each.active for each in there),
-            sum(each.idle for each in there),
-            sum(each.waiting for each in there),
+            sum(reading.active for reading in readings),
+            sum(reading.idle for reading in readings),
+            sum(reading.waiting for reading in readings),
         )
-        for address, there in found.items()
+        for address, readings in by_address.items()
     }
 
 

@@ -63,28 +63,28 @@ class LeasedSource:
 
     def filled(self, key: str) -> None:
         """Let those who wait for this key's fetch look again."""
-        for told in self._waiting.get(key, ()):
-            told.set()
+        for ended in self._waiting.get(key, ()):
+            ended.set()
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """Return a token that does; see the port. The caller limits the time this may take."""
         owner = self._randomness.token_bytes(8).hex()
-        told = asyncio.Event()
-        self._waiting[request.key].add(told)
+        ended = asyncio.Event()
+        self._waiting[request.key].add(ended)
         try:
-            return await self._token(request, newer_than, reason, owner, told)
+            return await self._token(request, newer_than, reason, owner, ended)
         finally:
-            self._waiting[request.key].discard(told)
+            self._waiting[request.key].discard(ended)
             if not self._waiting[request.key]:
                 del self._waiting[request.key]
 
     async def _token(
-        self, request: TokenRequest, newer_than: float, reason: FetchReason, owner: str, told: asyncio.Event
+        self, request: TokenRequest, newer_than: float, reason: FetchReason, owner: str, ended: asyncio.Event
     ) -> Token:
         passing_over = ""
         overtaken = 0
         while overtaken < OVERTAKEN:
-            told.clear()
+            ended.clear()
             claim = await self._store.claim(request, owner, passing_over)
             if claim.token is not None:
                 if self._is_usable(claim.token, newer_than, reason):
@@ -100,7 +100,7 @@ class LeasedSource:
             elif claim.lease is Lease.THEIRS or claim.setback is not None:
                 self._raise_setback(claim)
                 self.leases["awaited"] += 1
-                await self._wait(told, claim.remaining)
+                await self._wait(ended, claim.remaining)
             else:  # nobody to agree with
                 spare = self._spare_token(request, newer_than, reason)
                 return spare or await self._source.token(request, newer_than=newer_than, reason=reason)
@@ -121,10 +121,10 @@ class LeasedSource:
         if error is not None:
             raise error
 
-    async def _wait(self, told: asyncio.Event, remaining: float) -> None:
+    async def _wait(self, ended: asyncio.Event, remaining: float) -> None:
         """Wait until told that the other pod's lease has ended, at most to its end; look again now and then."""
         seconds = min(self._randomness.uniform(*POLL), max(remaining, POLL[0]))
-        message = asyncio.ensure_future(told.wait())
+        message = asyncio.ensure_future(ended.wait())
         alarm = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             await asyncio.wait({message, alarm}, return_when=asyncio.FIRST_COMPLETED)

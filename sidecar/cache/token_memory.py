@@ -26,7 +26,7 @@ class HeldToken:
 def size(request: TokenRequest) -> int:
     """Estimate how many bytes a request takes that is made for one tenant or caller."""
     presented = (request.subject, request.actor)
-    secrets = (each.where for each in presented if each is not None and isinstance(each.where, Secret))
+    secrets = (token.where for token in presented if token is not None and isinstance(token.where, Secret))
     return OBJECTS + sum(len(secret.reveal()) for secret in secrets)
 
 

@@ -69,26 +69,26 @@ def execute(arguments: argparse.Namespace) -> int:
     return code
 
 
-async def _lines(found: "AsyncIterator[Checked]") -> int:
+async def _lines(steps: "AsyncIterator[Checked]") -> int:
     terminal = Terminal(sys.stdout)
     failed = count = 0
-    async for each in found:
+    async for step in steps:
         count += 1
-        failed += each.outcome == "failed"
-        outcome = terminal.paint(_COLOURS[each.outcome], f"{each.outcome:<7}")
-        spent = f"{each.seconds * 1000:>6.0f} ms" if each.outcome != "skipped" else " " * 9
-        print(f"{outcome}  {spent}  {harmless(each.about)}: {each.step}: {harmless(each.detail)}", flush=True)
-        if each.hint:
-            print(f"{'':20}{terminal.paint('yellow', harmless(each.hint))}", flush=True)
+        failed += step.outcome == "failed"
+        outcome = terminal.paint(_COLOURS[step.outcome], f"{step.outcome:<7}")
+        spent = f"{step.seconds * 1000:>6.0f} ms" if step.outcome != "skipped" else " " * 9
+        print(f"{outcome}  {spent}  {harmless(step.about)}: {step.step}: {harmless(step.detail)}", flush=True)
+        if step.hint:
+            print(f"{'':20}{terminal.paint('yellow', harmless(step.hint))}", flush=True)
     print(f"{count} steps, {failed} failed")
     return EXIT_FAILED if failed else EXIT_OK
 
 
-async def _json(found: "AsyncIterator[Checked]") -> int:
+async def _json(checked: "AsyncIterator[Checked]") -> int:
     import json
     from dataclasses import asdict
 
-    steps = [each async for each in found]
-    ok = all(each.outcome != "failed" for each in steps)
-    print(json.dumps({"ok": ok, "steps": [asdict(each) for each in steps]}, indent=2))
+    steps = [step async for step in checked]
+    ok = all(step.outcome != "failed" for step in steps)
+    print(json.dumps({"ok": ok, "steps": [asdict(step) for step in steps]}, indent=2))
     return EXIT_OK if ok else EXIT_FAILED

@@ -47,12 +47,12 @@ def execute(arguments: argparse.Namespace) -> int:
         head = _head(arguments.method, arguments.url, arguments.header, config.listen)
     except ValueError as error:
         arguments.usage(str(error))
-    found = asyncio.run(explain(config, head))
+    explanation = asyncio.run(explain(config, head))
     if arguments.json:
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(asdict(explanation), indent=2))
     else:
-        print(*_told(found), sep="\n")
-    return EXIT_OK if found.answer is None else EXIT_FAILED
+        print(*_told(explanation), sep="\n")
+    return EXIT_OK if explanation.answer is None else EXIT_FAILED
 
 
 def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
@@ -74,19 +74,20 @@ def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("utf-8", "surrogateescape")
 
 
-def _told(found: "Explanation") -> Iterator[str]:
-    rows = [("route", each.name, each.match, each.verdict) for each in found.routes]
+def _told(explanation: "Explanation") -> Iterator[str]:
+    rows = [("route", route.name, route.match, route.verdict) for route in explanation.routes]
     yield from columns(rows)
-    if found.answer is not None:
-        yield f"answer  {found.answer['status']} {found.answer['error']}: {harmless(str(found.answer['detail']))}"
-    if found.token is not None:
+    if explanation.answer is not None:
+        status, error = explanation.answer["status"], explanation.answer["error"]
+        yield f"answer  {status} {error}: {harmless(str(explanation.answer['detail']))}"
+    if explanation.token is not None:
         yield ""
-        yield from _token(found.token)
-    if found.sent is not None:
+        yield from _token(explanation.token)
+    if explanation.sent is not None:
         yield ""
-        yield from _sent(found.sent)
+        yield from _sent(explanation.sent)
         yield ""
-        yield from columns([("answer", answer, what) for answer, what in found.refusals])
+        yield from columns([("answer", answer, what) for answer, what in explanation.refusals])
 
 
 def _token(token: "TokenAsked") -> Iterator[str]:

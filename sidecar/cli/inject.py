@@ -122,9 +122,9 @@ def _written(pattern: str, form: str) -> Callable[[str], str | tuple[str | None,
     """Read a flag of this form: its one part, or its parts."""
 
     def read(text: str) -> str | tuple[str | None, ...]:
-        found = re.fullmatch(pattern, text, re.ASCII)
-        if found is None:
+        match = re.fullmatch(pattern, text, re.ASCII)
+        if match is None:
             raise argparse.ArgumentTypeError(f"write {form}")
-        return found[1] if len(found.groups()) == 1 else found.groups()
+        return match[1] if len(match.groups()) == 1 else match.groups()
 
     return read

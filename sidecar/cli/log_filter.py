@@ -27,7 +27,7 @@ class LogFilter:
             (not self.tenant or line.get("tenant") == self.tenant)
             and (not self.route or line.get("route") == self.route)
             and (not self.request_id or line.get("request_id") == self.request_id)
-            and (not self.statuses or any(status in each for each in self.statuses))
+            and (not self.statuses or any(status in span for span in self.statuses))
             and (not self.events or str(line.get("event")) in self.events)
             and (not self.level or line.get("level") in LEVELS[LEVELS.index(self.level) :])
         )
@@ -35,12 +35,12 @@ class LogFilter:
 
 def statuses(text: str) -> tuple[range, ...]:
     """Read `404`, `5xx`, `400-499`, or several of them with commas. Raises ValueError."""
-    found = []
+    ranges = []
     for part in text.split(","):
         match = _STATUSES.fullmatch(part.strip())
         if match is None:
             raise ValueError("write statuses as 404, 5xx or 400-499, several with commas")
         first = int(match[1] or 0) * 100 or int(match[2])
         last = first + 99 if match[1] else int(match[3] or first)
-        found.append(range(first, last + 1))
-    return tuple(found)
+        ranges.append(range(first, last + 1))
+    return tuple(ranges)

@@ -17,7 +17,8 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text
+        character if character.isprintable() else character.encode("unicode_escape", "replace").decode()
+        for character in text
     )
 
 

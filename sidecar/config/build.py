@@ -54,7 +54,9 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
             max_entries=file.cache.max_entries,
         ),
         redis=redis,
-        busts=BustSettings(tuple(ForeignChannel(each.channel, each.dialect) for each in file.busts.listen)),
+        busts=BustSettings(
+            tuple(ForeignChannel(channel.channel, channel.dialect) for channel in file.busts.listen)
+        ),
         credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         tenants=tenants,
@@ -93,7 +95,7 @@ def _redis(entry: schema.Redis, environ: Mapping[str, str]) -> RedisSettings:
         cluster=entry.cluster,
         key_prefix=entry.key_prefix,
         encryption_keys=tuple(
-            EncryptionKey(each.id, reference(each.key, environ)) for each in entry.encryption_keys
+            EncryptionKey(key.id, reference(key.key, environ)) for key in entry.encryption_keys
         ),
     )
 

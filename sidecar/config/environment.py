@@ -105,13 +105,13 @@ def _twice(name: str) -> Fault:
 
 def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Take user name and password, which REDIS_URL often holds, out of it and give them names of their own."""
-    found = re.fullmatch(r"(\w+://)(.*)@([^@]*)", environ.get("REDIS_URL", ""), re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"(\w+://)(.*)@([^@]*)", environ.get("REDIS_URL", ""), re.DOTALL)
+    if match is None:
         return environ
-    username, _, password = found[2].partition(":")
+    username, _, password = match[2].partition(":")
     return {
         **environ,
-        "REDIS_URL": found[1] + found[3],
+        "REDIS_URL": match[1] + match[3],
         "redis_url_username": unquote(username),
         "redis_url_password": unquote(password),
     }

@@ -39,7 +39,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
         faults += wrong
     file, found = examine(File, tree, rules.checks(environ))
     found += rules.cross_checks(file, found)
-    faults += [environment.blame(Fault(source, *one), names, environ) for one in found]
+    faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
     return build.config(file, environ)

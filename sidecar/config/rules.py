@@ -144,9 +144,9 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
         yield f"{path}.credentials", _unknown(file.credentials)
     entry = file.credentials.get(token.credentials)
     place = f"credentials.{token.credentials}"
-    sound = isinstance(entry, Credentials) and not any(f"{each}.".startswith(f"{place}.") for each in wrong)
-    inside = (each.removeprefix(f"{path}.") for each in wrong if each.startswith(f"{path}."))
-    misread = {re.split(r"[.\[]", each)[0] for each in inside}
+    sound = isinstance(entry, Credentials) and not any(f"{fault}.".startswith(f"{place}.") for fault in wrong)
+    inside = (fault.removeprefix(f"{path}.") for fault in wrong if fault.startswith(f"{path}."))
+    misread = {re.split(r"[.\[]", fault)[0] for fault in inside}
     yield from token_rules.faults(path, token, entry if sound else None, misread)
     if isinstance(file.tenant, Tenant) and misread.isdisjoint({"grant", "subject", "actor"}):
         yield from caller_faults(path, token, file.tenant)

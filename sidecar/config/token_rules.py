@@ -73,7 +73,9 @@ def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
         verify = presented.verify
         if verify is not None and verify.tls != Tls() and _keys_of(verify).startswith("http:"):
             yield f"{path}.{key}.verify.tls", "the keys come over plain http: write https, or take tls out"
-    headers = [folded(each.header or "") for each in (token.subject, token.actor) if each is not None]
+    headers = [
+        folded(presented.header or "") for presented in (token.subject, token.actor) if presented is not None
+    ]
     if len(headers) == 2 and headers[0] == headers[1] != "":
         yield f"{path}.actor.header", "brings the subject already: choose another one"
 

@@ -71,10 +71,10 @@ def listen(text: str) -> Address:
         if not path.startswith("/") or "\0" in path or not 1 < len(path.encode()) <= _LONGEST_UNIX_PATH:
             raise ValueError(f"write unix: and an absolute path of at most {_LONGEST_UNIX_PATH} bytes")
         return UnixAddress(path)
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+)):([0-9]{1,5})", text, re.ASCII)
-    if found is None or int(found[3]) > 65535:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+)):([0-9]{1,5})", text, re.ASCII)
+    if match is None or int(match[3]) > 65535:
         raise ValueError("write host:port, such as 127.0.0.1:9180, or unix:/absolute/path")
-    return TcpAddress(_host(found[1] or found[2]), int(found[3]))
+    return TcpAddress(_host(match[1] or match[2]), int(match[3]))
 
 
 def listen_loopback(text: str) -> Address:
@@ -175,10 +175,10 @@ def redis(text: str) -> RedisUrl:
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", text, re.ASCII)
-    if found is None or (found[3] and not 0 < int(found[3]) <= 65535):
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", text, re.ASCII)
+    if match is None or (match[3] and not 0 < int(match[3]) <= 65535):
         raise ValueError("a host or a port of the URL is malformed")
-    return _host(found[1] or found[2]), int(found[3] or 0)
+    return _host(match[1] or match[2]), int(match[3] or 0)
 
 
 def resource(text: str) -> str:

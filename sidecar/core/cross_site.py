@@ -27,8 +27,8 @@ def guard(sec_fetch_site: bytes | None, origin: bytes | None) -> None:
 
 
 def _is_loopback(origin: bytes) -> bool:
-    found = _ORIGIN.fullmatch(origin)
-    return found is not None and is_loopback((found[1] or found[2]).decode())
+    match = _ORIGIN.fullmatch(origin)
+    return match is not None and is_loopback((match[1] or match[2]).decode())
 
 
 def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> None:

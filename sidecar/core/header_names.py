@@ -34,11 +34,11 @@ def values(block: bytes, name: bytes) -> list[bytes]:
     `name` in lower case. Thrice as fast as a pattern would be.
     """
     begin, lower = b"\r\n%b:" % name, block.lower()
-    found = []
+    collected = []
     at = lower.find(begin)
     while at >= 0:
         start = at + len(begin)
         end = block.find(b"\r\n", start)
-        found.append(block[start : end if end >= 0 else None].strip(b" \t"))
+        collected.append(block[start : end if end >= 0 else None].strip(b" \t"))
         at = lower.find(begin, start)
-    return found
+    return collected

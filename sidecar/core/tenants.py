@@ -54,5 +54,5 @@ def canonical(text: str) -> str:
 
 def split_path(path: bytes) -> tuple[bytes | None, bytes]:
     """Return the tenant a path names, None where it names none, and the path without it."""
-    found = _PATH.fullmatch(path)
-    return (found[1], found[2] or b"/") if found is not None else (None, path)
+    match = _PATH.fullmatch(path)
+    return (match[1], match[2] or b"/") if match is not None else (None, path)

@@ -12,10 +12,10 @@ def client_of(text: str, pointer: str = "") -> tuple[str, str]:
     whole = parse_object(text)
     if whole is None:
         raise ValueError("it is not a JSON object")
-    found = _at(whole, pointer)
-    if not isinstance(found, dict):
+    client = _at(whole, pointer)
+    if not isinstance(client, dict):
         raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  what the secret holds is wrong, not a type
-    return _member(found, "client_id", "clientId"), _member(found, "client_secret", "clientSecret")
+    return _member(client, "client_id", "clientId"), _member(client, "client_secret", "clientSecret")
 
 
 def check_pointer(text: str) -> None:
@@ -27,15 +27,15 @@ def check_pointer(text: str) -> None:
         )
 
 
-def _at(found: object, pointer: str) -> object:
+def _at(value: object, pointer: str) -> object:
     """Follow the pointer; None where it leads nowhere."""
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
         else:
-            found = found.get(name) if isinstance(found, dict) else None
-    return found
+            value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _member(members: dict[str, object], snake: str, camel: str) -> str:

@@ -32,8 +32,8 @@ async def perform(stage: Stage, screen: Screen) -> None:
         f"curl {stage.sidecar.admin_url}/status",
         f"curl -s {stage.sidecar.admin_url}/metrics | grep m2m_",
         *(
-            f"curl -i {each.url}/hello   # sidecar {each.name}, which shares a Redis"
-            for each in _fleet(stage)
+            f"curl -i {sidecar.url}/hello   # sidecar {sidecar.name}, which shares a Redis"
+            for sidecar in _fleet(stage)
         ),
     )
 

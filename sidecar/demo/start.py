@@ -22,9 +22,9 @@ async def start_for_demo(
     output: int,
 ) -> Sidecar:
     """Start a sidecar with one route for everything, on ports the system chooses."""
-    where = addresses.upstream(upstream)
+    url = addresses.upstream(upstream)
     wanted = TokenRequest(name="demo", token_endpoint=token_endpoint, credentials="demo", service="demo")
-    origin = Origin(where.scheme, where.host, where.port)
+    origin = Origin(url.scheme, url.host, url.port)
     config = Config(
         listen="127.0.0.1:0",
         admin=AdminSettings("127.0.0.1:0"),

@@ -46,7 +46,7 @@ class Place:
             return Finding(
                 error.strerror or "no address", "failed", "check the name, and the DNS of this pod"
             )
-        return Finding(", ".join(dict.fromkeys(str(one[4][0]) for one in self._addresses)))
+        return Finding(", ".join(dict.fromkeys(str(info[4][0]) for info in self._addresses)))
 
     async def connect(self) -> Finding:
         """Connect to one of the addresses."""

@@ -126,7 +126,9 @@ async def explain(config: Config, head: bytes) -> Explanation:
         try:
             route, target = table.match(request, record)
         finally:
-            routes = tuple(_tried(config, each, request, tenants, record.route) for each in config.routes)
+            routes = tuple(
+                _tried(config, candidate, request, tenants, record.route) for candidate in config.routes
+            )
         brought = route.token.brought if route.token is not None else frozenset[bytes]()
         if brought:
             route = await callers.route(route, request.value, tenants)

@@ -211,7 +211,7 @@ def _secret_files(config: Config) -> Iterator[tuple[str, SecretFile]]:
         refs.append(("redis.password", config.redis.password))
         if config.redis.sentinel is not None:
             refs.append(("redis.sentinel.password", config.redis.sentinel.password))
-        refs += [(f"redis key {each.id}", each.key) for each in config.redis.encryption_keys]
+        refs += [(f"redis key {key.id}", key.key) for key in config.redis.encryption_keys]
     for token in config.tokens.values():
         about = f"token {token.name}"
         if token.private_key is not None:

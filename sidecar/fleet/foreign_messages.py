@@ -40,11 +40,11 @@ def _mcp_gateway(text: str) -> tuple[Labels, ...] | Rejection:
         return "malformed"
     if kind not in _GATEWAY:
         return "unknown"
-    found = [parse_selector({name: value}) for name in _GATEWAY[kind]]
+    selectors = [parse_selector({name: value}) for name in _GATEWAY[kind]]
     user, _, team = value.rpartition(":")
     if kind == "role" and user and team:
-        found.append(parse_selector({"user": user, "team": team}))
-    return tuple(found)
+        selectors.append(parse_selector({"user": user, "team": team}))
+    return tuple(selectors)
 
 
 _GATEWAY: Mapping[str, tuple[str, ...]] = {

@@ -118,11 +118,11 @@ class MessageReceiver:
     def _foreign(
         self, foreign: ForeignChannel, payload: bytes, _: ClockOffset
     ) -> Sequence[Labels] | Rejection:
-        found = foreign_messages.read(foreign.dialect, payload)
-        if isinstance(found, str):
-            return found
+        selectors = foreign_messages.read(foreign.dialect, payload)
+        if isinstance(selectors, str):
+            return selectors
         now = self._clock.now()
-        evicted = {selector: self.revoke(selector, now) for selector in found}
+        evicted = {selector: self.revoke(selector, now) for selector in selectors}
         self._applied("select", foreign.channel, "", sum(evicted.values()))
         return [selector for selector, dropped in evicted.items() if dropped]
 

@@ -27,13 +27,13 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 def _signature(tls: Tls) -> Signature:
-    found = []
+    files = []
     for path in (tls.ca_file, tls.certificate_file, tls.key_file):
         if path:
             with _naming(path):
                 stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
-            found.append((path, stat.st_mtime_ns, stat.st_ino))
-    return tuple(found)
+            files.append((path, stat.st_mtime_ns, stat.st_ino))
+    return tuple(files)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

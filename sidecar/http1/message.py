@@ -95,8 +95,8 @@ class Request:
     def value(self, name: bytes) -> bytes | None:
         """Return the value of a field (its name in lower case), several as a list; None where there is none."""
         if name not in self.asked:
-            found = values(self.block, name)
-            self.asked[name] = b", ".join(found) if found else None
+            lines = values(self.block, name)
+            self.asked[name] = b", ".join(lines) if lines else None
         return self.asked[name]
 
 
@@ -121,7 +121,7 @@ class Response:
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of an end-to-end field."""
-        return [found[2].rstrip(b" \t") for found in field_pattern(frozenset((name,))).finditer(self.fields)]
+        return [match[2].rstrip(b" \t") for match in field_pattern(frozenset((name,))).finditer(self.fields)]
 
 
 def judge_request(head: bytes) -> None:
@@ -238,10 +238,10 @@ def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused |
 @lru_cache(256)  # an upstream has few
 def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     """Return whether it is HTTP/1.0, the code, and code, space and reason."""
-    found = _STATUS_LINE.fullmatch(line)
-    if found is None:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
         raise MessageMalformed("the status line is not HTTP/1.1")
-    minor, rest, status = found.groups()
+    minor, rest, status = match.groups()
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
 
 

@@ -93,7 +93,7 @@ def _env(blanks: Blanks) -> list[Tree]:
 
 def _port(address: str) -> int:
     """Raises ValueError for an address that probes cannot reach."""
-    found = addresses.listen(address)
-    if not isinstance(found, addresses.TcpAddress) or addresses.is_loopback(found.host) or not found.port:
+    bound = addresses.listen(address)
+    if not isinstance(bound, addresses.TcpAddress) or addresses.is_loopback(bound.host) or not bound.port:
         raise ValueError(f"the kubelet's probes do not reach {address}: write one such as 0.0.0.0:9181")
-    return found.port
+    return bound.port

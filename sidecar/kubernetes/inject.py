@@ -65,10 +65,10 @@ def _roots(manifest: str) -> list[Node | None]:
         raise ManifestRefused(f"no YAML that can be used: {error}") from None
 
 
-def _edits(found: list[Pod], change: _Change, writer: Writer) -> list[Edit]:
+def _edits(pods: list[Pod], change: _Change, writer: Writer) -> list[Edit]:
     """Return the changes of a document's pods. Raises Refused."""
-    changes = [each for pod in found for each in change(pod, writer)]
-    check_sharing(found, [node for node, _ in changes])
+    changes = [changed for pod in pods for changed in change(pod, writer)]
+    check_sharing(pods, [node for node, _ in changes])
     return [edit for _, edit in changes]
 
 
@@ -138,8 +138,8 @@ def _is_ours(container: Node) -> bool:
     ours = definition()["container"]
     mount = ours["volumeMounts"][0]
     return text(container, "name") == ours["name"] and any(
-        text(each, "name") == mount["name"] and text(each, "mountPath") == mount["mountPath"]
-        for each in _mounts(container)
+        text(mounted, "name") == mount["name"] and text(mounted, "mountPath") == mount["mountPath"]
+        for mounted in _mounts(container)
     )
 
 

@@ -120,13 +120,13 @@ def entry(mapping: Node, name: str) -> Entry | None:
     for key, value in mapping.pairs():
         if key.value == "<<":
             merged = value.meant.children if value.meant.kind == "sequence" else [value]
-            for each in merged:
-                if found := entry(each.meant, name):
+            for parent in merged:
+                if found := entry(parent.meant, name):
                     return found
     return None
 
 
 def text(mapping: Node, name: str) -> str:
     """Return a key's scalar, "" if there is none."""
-    found = entry(mapping, name)
-    return found.meant.value if found else ""
+    pair = entry(mapping, name)
+    return pair.meant.value if pair else ""

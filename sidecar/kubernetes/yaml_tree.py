@@ -95,7 +95,7 @@ def _spaced(text: str) -> str:
     """Put spaces in place of tabs where YAML allows these and PyYAML does not: nothing moves."""
     if text.lstrip("\ufeff \t\r\n").startswith("{"):  # JSON, indented with tabs or not
         return text.replace("\t", " ")
-    return _TABS.sub(lambda found: " " * len(found[0]), text)
+    return _TABS.sub(lambda match: " " * len(match[0]), text)
 
 
 def _node(event: yaml.NodeEvent, anchors: dict[str, Node], text: str) -> Node:
@@ -142,7 +142,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.ends = [found.end() for found in _BREAK.finditer(text)]
+        self.ends = [match.end() for match in _BREAK.finditer(text)]
         first = _BREAK.search(text)
         self.line_break = first[0] if first else "\n"
 

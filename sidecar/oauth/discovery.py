@@ -30,14 +30,14 @@ class Discovery:
         """Return where this request goes. Raises TokenUnavailable or TokenRefused when nobody says."""
         if request.token_endpoint:
             return request.token_endpoint
-        found = await self._metadata(request.issuer, request.tls)
-        endpoint = found.mtls_token_endpoint if request.tls.certificate_file else found.token_endpoint
+        metadata = await self._metadata(request.issuer, request.tls)
+        endpoint = metadata.mtls_token_endpoint if request.tls.certificate_file else metadata.token_endpoint
         return endpoint or self._missing(request.issuer, "token_endpoint")
 
     async def jwks_uri(self, issuer: str, tls: Tls) -> str:
         """Return where the issuer's public keys are. Raises like `token_endpoint`."""
-        found = await self._metadata(issuer, tls)
-        return found.jwks_uri or self._missing(issuer, "jwks_uri")
+        metadata = await self._metadata(issuer, tls)
+        return metadata.jwks_uri or self._missing(issuer, "jwks_uri")
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
         raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
@@ -51,9 +51,9 @@ class Discovery:
         out = False
         for place in issuer_metadata.places(issuer):
             reply = await self._server.get(place, tls)
-            found = issuer_metadata.read(reply, issuer)
-            if found is not None:
-                return found
+            metadata = issuer_metadata.read(reply, issuer)
+            if metadata is not None:
+                return metadata
             out = out or reply.status == 429 or reply.status >= 500
         if out:
             raise TokenUnavailable(f"{issuer} does not answer with its metadata", 0.0)

@@ -136,8 +136,8 @@ class TokenFetcher:
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
         if subject_token.expiry(token) <= self._clock.now():
-            where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
-            raise TokenUnavailable(f"the token in {where} has expired: nothing can be got for it", 0.0)
+            place = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
+            raise TokenUnavailable(f"the token in {place} has expired: nothing can be got for it", 0.0)
         return token
 
     async def _sign(self, request: TokenRequest, claims: Mapping[str, object]) -> str:

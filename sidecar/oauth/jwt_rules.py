@@ -76,7 +76,7 @@ def judge(token: str, rule: Verification, now: float) -> None:
 def keys(reply: Reply) -> tuple[Jwk, ...] | None:
     """Return the keys of a JWK set (RFC 7517 section 5), None for what is none."""
     document = parse_object(reply.body) if reply.status == 200 else None
-    found = document.get("keys") if document is not None else None
-    if not isinstance(found, list):
+    keys = document.get("keys") if document is not None else None
+    if not isinstance(keys, list):
         return None
-    return tuple(each for each in found[:MAX_KEYS] if isinstance(each, dict))
+    return tuple(key for key in keys[:MAX_KEYS] if isinstance(key, dict))

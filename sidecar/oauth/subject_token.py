@@ -36,11 +36,11 @@ _LABEL_OF = {
 def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
     """Return the token in a request's field, of the type `kind`. Raises RequestRefused (401) for what is none."""
     name = header.decode()
-    found = _FIELD.fullmatch(field) if field is not None else None
-    if found is None:
-        what = "there is none" if field is None else "what is there is none, or more than one"
-        raise RequestRefused(401, f"this route wants a token of its caller's in {name}: {what}")
-    token = found[1].decode()
+    match = _FIELD.fullmatch(field) if field is not None else None
+    if match is None:
+        fault = "there is none" if field is None else "what is there is none, or more than one"
+        raise RequestRefused(401, f"this route wants a token of its caller's in {name}: {fault}")
+    token = match[1].decode()
     if kind in _JWTS and not unverified(token):
         raise RequestRefused(401, f"the token in {name} is no JWT")
     if expiry(token) <= now:
@@ -77,17 +77,17 @@ def expiry(token: str) -> float:
 
 def labels(token: str) -> Labels:
     """Tell by what a token that we get for this one can be selected: its user, its id, teams and roles."""
-    found: set[tuple[str, str]] = set()
+    selectable: set[tuple[str, str]] = set()
     for name, value in _values(token):
-        if len(found) < MAX_LABELS:
-            found |= label(name, value)
-    return frozenset(found)
+        if len(selectable) < MAX_LABELS:
+            selectable |= label(name, value)
+    return frozenset(selectable)
 
 
 def _values(token: str) -> Iterator[tuple[str, str]]:
     claims = unverified(token)
     for claim, name in _LABEL_OF.items():
         value = claims.get(claim)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, str):
-                yield name, each
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield name, text

@@ -111,7 +111,7 @@ class TokenRequest:
 
         Every field but the name goes in, as Python literals, whose quotes keep neighbours apart.
         """
-        inputs = [getattr(self, each.name) for each in fields(self) if each.name != "name"]
+        inputs = [getattr(self, part.name) for part in fields(self) if part.name != "name"]
         digest = hashlib.sha256(ascii(inputs).encode()).hexdigest()
         owner = f"tenant:{self.tenant}:" if self.tenant else ""
         return f"{owner}m2m:{self.service}:token:{digest}"
@@ -121,23 +121,25 @@ class TokenRequest:
         """The header fields in which each request brings what we present; none where this is no template."""
         presented = (self.subject, self.actor)
         return frozenset(
-            each.where.header
-            for each in presented
-            if each is not None and isinstance(each.where, FromRequest)
+            token.where.header
+            for token in presented
+            if token is not None and isinstance(token.where, FromRequest)
         )
 
     @property
     def of_caller(self) -> bool:
         """Whether a request to us brought what this one presents: it stands for that caller alone."""
         presented = (self.subject, self.actor)
-        return any(isinstance(each.where, Secret) for each in presented if each is not None)
+        return any(isinstance(token.where, Secret) for token in presented if token is not None)
 
     @property
     def verifies(self) -> bool:
         """Whether something that requests bring is to be verified first."""
         return any(
-            each is not None and isinstance(each.where, FromRequest) and each.where.verification is not None
-            for each in (self.subject, self.actor)
+            token is not None
+            and isinstance(token.where, FromRequest)
+            and token.where.verification is not None
+            for token in (self.subject, self.actor)
         )
 
     @property

@@ -31,7 +31,7 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        read = float(value)
     except OverflowError:  # an int beyond any float
         return math.inf if value > 0 else -math.inf
-    return None if math.isnan(found) else found
+    return None if math.isnan(read) else read

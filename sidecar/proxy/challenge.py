@@ -54,14 +54,14 @@ class Verdict(Enum):
 
 def parse(values: Iterable[bytes]) -> tuple[Challenge, ...]:
     """Return the challenges of all WWW-Authenticate fields; a field that breaks the grammar has none."""
-    found: list[Challenge] = []
+    challenges: list[Challenge] = []
     left = MAX_BYTES
     for value in values:
         left -= len(value)
         if left < 0:
             break
-        found += _field(value)
-    return tuple(found)
+        challenges += _field(value)
+    return tuple(challenges)
 
 
 def bearer_error(challenges: Iterable[Challenge]) -> str:
@@ -93,28 +93,28 @@ def judge(
 
 def _field(value: bytes) -> list[Challenge]:
     """Read one field. After a comma `name=value` belongs to the challenge begun; anything else begins one."""
-    found: list[Challenge] = []
+    challenges: list[Challenge] = []
     commas = _COMMAS.match(value)
     at = commas.end() if commas else 0
     while at < len(value):
-        parameter = _PARAMETER.match(value, at) if found else None
+        parameter = _PARAMETER.match(value, at) if challenges else None
         if parameter is None:
             scheme = _SCHEME.match(value, at)
             if scheme is None:
                 return []
-            found.append(Challenge(scheme[1].decode().lower()))
+            challenges.append(Challenge(scheme[1].decode().lower()))
             at = scheme.end()
             parameter = _PARAMETER.match(value, at)
         if parameter is not None:
             name, plain, quoted = parameter.groups()
             text = plain if plain is not None else _ESCAPED.sub(rb"\1", quoted)
-            found[-1].params.setdefault(name.decode().lower(), text.decode("latin-1"))
+            challenges[-1].params.setdefault(name.decode().lower(), text.decode("latin-1"))
             at = parameter.end()
         elif (token68 := _TOKEN68.match(value, at)) is not None:
-            found[-1].token68 = token68[1].decode()
+            challenges[-1].token68 = token68[1].decode()
             at = token68.end()
         commas = _COMMAS.match(value, at)
         if commas is None:
             return []
         at = commas.end()
-    return found
+    return challenges

@@ -77,8 +77,8 @@ def _on_bound(path: bytes, prefix: bytes) -> bool:
 
 
 def _by_prefix(routes: Iterable[Route], host: str) -> tuple[tuple[bytes, Route], ...]:
-    found = [(route.prefix.encode(), route) for route in routes if route.host == host]
-    return tuple(sorted(found, key=lambda pair: len(pair[0]), reverse=True))
+    prefixes = [(route.prefix.encode(), route) for route in routes if route.host == host]
+    return tuple(sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True))
 
 
 def _written(host: str) -> bytes:
@@ -86,12 +86,12 @@ def _written(host: str) -> bytes:
 
 
 def _host(text: bytes) -> str:
-    found = _HOST.fullmatch(text)
-    if found is None or int(found[3] or 0) > 65535:
+    match = _HOST.fullmatch(text)
+    if match is None or int(match[3] or 0) > 65535:
         raise RequestRefused(400, "Host must be one host name or address with an optional port")
-    if found[1] is None:
-        return found[2].decode().lower().removesuffix(".")
+    if match[1] is None:
+        return match[2].decode().lower().removesuffix(".")
     try:
-        return str(IPv6Address(found[1].decode()))
+        return str(IPv6Address(match[1].decode()))
     except ValueError:
         raise RequestRefused(400, "Host holds brackets without an IPv6 address in them") from None

@@ -40,17 +40,17 @@ class Target(NamedTuple):
 
 def split(target: bytes) -> Target:
     """Take a request target apart. Raises RequestRefused (400); see the rules at the head of this module."""
-    found = _ORDINARY.fullmatch(target)
-    if found is not None:
-        return Target(found[1], found[2] or b"", b"")
-    found = _ORIGIN_FORM.fullmatch(target)
-    if found is not None:
-        parts = Target(found[1], found[2] or b"", b"")
+    match = _ORDINARY.fullmatch(target)
+    if match is not None:
+        return Target(match[1], match[2] or b"", b"")
+    match = _ORIGIN_FORM.fullmatch(target)
+    if match is not None:
+        parts = Target(match[1], match[2] or b"", b"")
     else:
-        found = _ABSOLUTE_FORM.fullmatch(target)
-        if found is None:
+        match = _ABSOLUTE_FORM.fullmatch(target)
+        if match is None:
             raise RequestRefused(400, _fault(target))
-        parts = Target(found[2] or b"/", found[3] or b"", found[1])
+        parts = Target(match[2] or b"/", match[3] or b"", match[1])
     if _DOT_SEGMENT.search(parts.path):
         raise RequestRefused(400, "the target holds a dot segment: send the path it stands for")
     return parts

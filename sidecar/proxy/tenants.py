@@ -35,10 +35,10 @@ def for_tenant(template: TokenRequest, tenant: str) -> TokenRequest:
 
 def foreseeable(templates: Iterable[TokenRequest], rule: TenantRule | None) -> set[TokenRequest]:
     """Return the token requests that are known before anybody asks."""
-    ready = {each for each in templates if not each.brought}
+    ready = {template for template in templates if not template.brought}
     if rule is None:
         return ready
-    return {for_tenant(each, rule.default) for each in ready} if rule.default else set()
+    return {for_tenant(template, rule.default) for template in ready} if rule.default else set()
 
 
 class Tenants:

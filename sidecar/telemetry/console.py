@@ -35,7 +35,7 @@ def columns(line: Mapping[str, object], *, colour: bool) -> str:
     if name == "request":
         level = "warning" if _number(line.get("status")) >= 500 else level
         parts.append(_answered(line))
-        rest = {told: line.get(key, "") for key, told in _REQUEST.items()}
+        rest = {shown: line.get(key, "") for key, shown in _REQUEST.items()}
         if _number(rest["attempts"]) <= 1:
             rest = {**rest, "attempts": ""}
     head = f"{quoted(str(line.get('ts', ''))[11:23])}  {quoted(level):<7}  {quoted(name):<18}"

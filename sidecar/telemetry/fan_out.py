@@ -19,7 +19,9 @@ class FanOut:
     """Tells each of its journals, in order, then who only listens to events."""
 
     def __init__(self, *journals: Journal, listeners: tuple[Listener, ...] = ()) -> None:
-        self._tell: tuple[Callable[[Event], None], ...] = tuple(each.tell for each in (*journals, *listeners))
+        self._tell: tuple[Callable[[Event], None], ...] = tuple(
+            listener.tell for listener in (*journals, *listeners)
+        )
         self._finished: tuple[Callable[[RequestRecord], None], ...] = tuple(
             journal.request_finished for journal in journals
         )

@@ -118,7 +118,7 @@ NO_DESCRIPTORS = Instrument(
 )
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
 
-INSTRUMENTS = tuple(each for each in tuple(vars().values()) if isinstance(each, Instrument))
+INSTRUMENTS = tuple(value for value in tuple(vars().values()) if isinstance(value, Instrument))
 """All of them, in the order above."""
 
 

@@ -153,7 +153,7 @@ def _look_at_the_exporters_own(reader: _Reader) -> None:
 def _sampler(reader: _Reader) -> Sampler:
     name = reader.text("OTEL_TRACES_SAMPLER").lower() or _DEFAULT_SAMPLER
     known: tuple[SamplerName, ...] = get_args(SamplerName)
-    chosen = next((each for each in known if each == name), None)
+    chosen = next((sampler for sampler in known if sampler == name), None)
     if chosen is None:
         reader.ignore("OTEL_TRACES_SAMPLER", f"no such sampler: {_DEFAULT_SAMPLER} is taken")
         return Sampler(_DEFAULT_SAMPLER)

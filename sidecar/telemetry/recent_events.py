@@ -40,13 +40,13 @@ class RecentEvents:
         if isinstance(event, _ROUTINE) or event.level == "debug":
             return
         now = self._clock.now()
-        what = _identity(event)
-        place = self._going_on.get(what) or ""
+        identity = _identity(event)
+        place = self._going_on.get(identity) or ""
         known = self._entries.get(place)
         if known is None or now - known.last > APART:
             self._number += 1
             place = str(self._number)
-            self._going_on.put(what, place)
+            self._going_on.put(identity, place)
             self._entries.put(place, Occurrence(event, now, now))
         else:
             self._entries.put(place, Occurrence(event, known.first, now, known.count + 1))

@@ -33,10 +33,10 @@ class Parent:
 
 def read(traceparent: bytes) -> Parent | None:
     """Return what a `traceparent` says; None when it is not a valid one (W3C Trace Context section 3.2)."""
-    found = _TRACE_PARENT.fullmatch(traceparent)
-    if found is None or (found[5] is not None and found[1] == b"00"):
+    match = _TRACE_PARENT.fullmatch(traceparent)
+    if match is None or (match[5] is not None and match[1] == b"00"):
         return None
-    return Parent(found[2], found[3], sampled=bool(int(found[4], 16) & _SAMPLED))
+    return Parent(match[2], match[3], sampled=bool(int(match[4], 16) & _SAMPLED))
 
 
 class Sampler:

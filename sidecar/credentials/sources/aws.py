@@ -205,21 +205,21 @@ class SecretSource:
         name = self._spec.id.replace("{service}", self._spec.service).replace(PLACE, tenant)
         question = partial(self._ask, name, rejected)
         try:
-            found = await self._manager.ask(self._region, self._spec.endpoint, question)
+            version = await self._manager.ask(self._region, self._spec.endpoint, question)
         except _Unread as unread:
             raise self._fault(tenant, name, unread, began) from None
         except TimeoutError:
             raise self._fault(tenant, name, _Unread("unreachable", "no answer in time"), began) from None
         self._manager.journal.tell(
-            SecretRead(self._spec.service, tenant, name, found.stage, self._milliseconds(began))
+            SecretRead(self._spec.service, tenant, name, version.stage, self._milliseconds(began))
         )
-        return Credentials(found.client_id, found.client_secret, began)
+        return Credentials(version.client_id, version.client_secret, began)
 
     def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
         """Runs in a thread."""
-        found = self._version(client, name, self._spec.stage)
-        if rejected is None or found.is_not(rejected) or self._spec.stage != CURRENT:
-            return found
+        version = self._version(client, name, self._spec.stage)
+        if rejected is None or version.is_not(rejected) or self._spec.stage != CURRENT:
+            return version
         for stage in IN_ROTATION:
             try:
                 other = self._version(client, name, stage)
@@ -227,7 +227,7 @@ class SecretSource:
                 continue  # most secrets have none
             if other.is_not(rejected):
                 return other
-        return found
+        return version
 
     def _version(self, client: _Client, name: str, stage: str) -> _Found:
         try:

@@ -189,7 +189,7 @@ async def _together(*coroutines: Coroutine[object, object, None]) -> None:
 
     Whoever is cancelled in the turn in which one fails ends cancelled; a TaskGroup would forget it.
     """
-    tasks = [asyncio.create_task(each) for each in coroutines]
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

@@ -63,8 +63,10 @@ class Examination:
             reply = await self._client.execute_command(
                 "HELLO", **({"target_nodes": any_node} if any_node else {})
             )
-            told = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
-            server, version = (_text(told.get(name, b"")) for name in (b"server", b"version"))
+            server_info = (
+                reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
+            )
+            server, version = (_text(server_info.get(name, b"")) for name in (b"server", b"version"))
             number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
             if number < OLDEST:
                 return Finding(f"{server} {version}", "failed", "Redis 6.2 or later, or Valkey, is wanted")
@@ -77,8 +79,8 @@ class Examination:
 
         async def attempt() -> Finding:
             keys = (key, f"{{{key}}}:gen")
-            told = await self._client.eval(_COMMANDS, len(keys), *keys, channel)
-            wrong = [_text(one) for one in told]
+            errors = await self._client.eval(_COMMANDS, len(keys), *keys, channel)
+            wrong = [_text(error) for error in errors]
             if wrong:
                 return Finding(f"{wrong[0].strip()}: {wrong[1]}", "failed", _SETUSER)
             return Finding(f"may read and write {key.rpartition('m2m:')[0]}m2m:…")

@@ -120,5 +120,5 @@ async def _listeners(channel: str, client: Client) -> int:
     if not isinstance(client, RedisCluster):
         return sum(number for _, number in await client.pubsub_numsub(channel))
     asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())
-    found = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
-    return sum(number for each in found if not isinstance(each, BaseException) for _, number in each)
+    replies = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
+    return sum(number for reply in replies if not isinstance(reply, BaseException) for _, number in reply)

@@ -27,7 +27,7 @@ class Script:
 
 def keys_of(key: str) -> tuple[str, ...]:
     """Return the key and its companions. The braces make a Cluster hash them as it does the key itself."""
-    return (key, *(f"{{{key}}}:{what}" for what in ("gen", "lease", "fail", "cool", "dead")))
+    return (key, *(f"{{{key}}}:{suffix}" for suffix in ("gen", "lease", "fail", "cool", "dead")))
 
 
 def milliseconds(seconds: float) -> int:

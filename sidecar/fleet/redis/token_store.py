@@ -91,12 +91,12 @@ class RedisTokenStore:
         generations: dict[str, int] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
-            found = await self._values.redis.ask(
+            values = await self._values.redis.ask(
                 "generations", partial(_get_all, self._generation_keys(some))
             )
-            if found is None:
+            if values is None:
                 return None
-            generations |= zip(some, map(_generation, found), strict=True)
+            generations |= zip(some, map(_generation, values), strict=True)
         return generations
 
     # Fleet
@@ -104,10 +104,10 @@ class RedisTokenStore:
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """See the port."""
         sent_there = self._values.offset.latest_there(sent_at)
-        told = await self._values.bust(
+        reply = await self._values.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
         )
-        match told:
+        match reply:
             case [b"cooling", bytes(left)]:
                 return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
             case [b"known", bytes(since)]:
@@ -169,8 +169,8 @@ async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.get(key)
-    found: list[object] = await pipeline.execute(raise_on_error=False)
-    return found
+    values: list[object] = await pipeline.execute(raise_on_error=False)
+    return values
 
 
 def _fail_key(request: TokenRequest) -> str:

@@ -135,13 +135,13 @@ def _suits(key: _Key) -> tuple[str, ...]:
 def _thumbprint(certificate: str, key: _Key) -> str:
     """Return the certificate's SHA-256 thumbprint (RFC 7515 section 4.1.8)."""
     try:
-        found = x509.load_pem_x509_certificate(certificate.encode())
-        named = _public(found.public_key())
+        loaded = x509.load_pem_x509_certificate(certificate.encode())
+        named = _public(loaded.public_key())
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("certificate_file holds no certificate that we can read") from None
     if named != _public(key.public_key()):
         raise ValueError("certificate_file is another key's")
-    return base64.urlsafe_b64encode(found.fingerprint(SHA256())).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(loaded.fingerprint(SHA256())).rstrip(b"=").decode()
 
 
 def _public(key: "PublicKeyTypes") -> bytes:

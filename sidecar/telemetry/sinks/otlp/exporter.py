@@ -90,7 +90,7 @@ class OtlpExporter:
         """Send the last of it, as far as that goes in PARTING seconds."""
         if self._push is not None:
             self._push.push(families(), self._clock.now())
-        threads = [threading.Thread(target=each, daemon=True) for each in self._partings()]
+        threads = [threading.Thread(target=end, daemon=True) for end in self._partings()]
         for thread in threads:
             thread.start()
         await asyncio.to_thread(_join, threads, PARTING)
