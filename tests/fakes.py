@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import count
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
-from sidecar.cache.generations import following
 from sidecar.cache.lease import LEASE, Claim, Lease
 from sidecar.cache.refused_tokens import Bust, Busted
 from sidecar.core.backoff import Setback
+from sidecar.fleet.generations import following
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.request_record import RequestRecord

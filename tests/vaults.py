@@ -1,11 +1,11 @@
 """A fake of the fleet's store for credentials, and a secret store that counts."""
 
-from sidecar.cache.generations import following
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
+from sidecar.fleet.generations import following
 from sidecar.fleet.ports import Evictions
 from tests.fakes import FakeClock
 

@@ -1,11 +1,10 @@
 """CredentialCache: memory, then the flight, then the fleet's store, then the secret store they come from."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sidecar.cache.evictable import EvictableCache
 from sidecar.cache.ports import CredentialStore
-from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.single_flight import SingleFlight, wait
@@ -31,12 +30,27 @@ MAX_FLIGHTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class _HeldCredentials:
-    key: CredentialKey
+    owner: CredentialKey
     credentials: Credentials
     fingerprint: str
     generation: int
     until: float
     """When the store is to be asked again, or the credentials have grown old."""
+
+    @property
+    def key(self) -> str:
+        """The cache key."""
+        return self.owner.text
+
+    @property
+    def labels(self) -> Labels:
+        """What they can be selected by."""
+        return self.owner.labels
+
+    @property
+    def began(self) -> float:
+        """When they were read."""
+        return self.credentials.read_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,7 @@ class CachedSource:
         return await self._cache.read(self, key, newer_than, rejected)
 
 
-class CredentialCache:
+class CredentialCache(EvictableCache[_HeldCredentials]):
     """What memory holds of a secret store that is far away, slow, and charges for each question. Bounded.
 
     Credentials are kept because they seldom change. When they have, the authorization server says so: then they
@@ -93,13 +107,12 @@ class CredentialCache:
         max_entries: int,
     ) -> None:
         """Seconds: `memory_ttl` until the store is asked again, `life` until the secret store is."""
+        super().__init__(Lru(max_entries), revocations)
         self.memory_ttl = memory_ttl
-        self._revocations = revocations
         self._clock = clock
         self._journal = journal
         self._fingerprint_key = fingerprint_key
         self._life = life
-        self._memory: Lru[_HeldCredentials] = Lru(max_entries)
         self._rejected: Lru[_Rejected] = Lru(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._flights: SingleFlight[Credentials] = SingleFlight(clock, limit=MAX_FLIGHTS)
@@ -116,7 +129,7 @@ class CredentialCache:
         if rejected is not None:
             newer_than, began_after = rejected.read_at, await self._reject(cached, key, rejected)
         held = self._memory.get(key.text)
-        young = held is not None and held.key == key and self._clock.now() < held.until
+        young = held is not None and held.owner == key and self._clock.now() < held.until
         if held is not None and young and self._is_usable(key, held.credentials, newer_than):
             return held.credentials
         flight = self._flights.find(key.text, newer_than=began_after)
@@ -130,43 +143,6 @@ class CredentialCache:
     async def close(self) -> None:
         """Give up every load under way."""
         await self._flights.close()
-
-    # What the other pods say: see Evictions
-
-    def evict(self, bust: Bust) -> bool:
-        """Drop these credentials, and only them."""
-        held = self._memory.get(bust.key)
-        if held is None or held.fingerprint != bust.fingerprint:
-            return False
-        self._memory.pop(bust.key)
-        return True
-
-    def evict_selected(self, selector: Labels, at: float) -> int:
-        """Drop all that carry these labels and were read by `at`."""
-        return self._drop(
-            held for held in self._memory if held.credentials.read_at <= at and selector <= held.key.labels
-        )
-
-    def evict_revoked(self) -> int:
-        """Drop all that a select has revoked by now."""
-        return self._drop(
-            held
-            for held in self._memory
-            if self._revocations.cover(held.key.labels, held.credentials.read_at)
-        )
-
-    def held(self) -> Mapping[str, int]:
-        """Return key and generation of all in memory."""
-        return {held.key.text: held.generation for held in self._memory}
-
-    def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """Drop all that are held under another generation than these."""
-        return self._drop(held for held in self._memory if generations.get(held.key.text) != held.generation)
-
-    def _drop(self, dead: Iterable[_HeldCredentials]) -> int:
-        return sum(self._memory.pop(held.key.text) is not None for held in dead)
-
-    # How
 
     async def _reject(self, cached: CachedSource, key: CredentialKey, rejected: Credentials) -> float:
         """Drop what an authorization server did not accept, in every pod, and prefer others for a while.
@@ -202,7 +178,7 @@ class CredentialCache:
             raise self._setbacks.refused(key.text, refusal, self._clock.now()) from None
         except TokenUnavailable:
             held = self._memory.get(key.text)
-            if held is not None and held.key == key:
+            if held is not None and held.owner == key:
                 return held.credentials
             raise
         self._setbacks.clear(key.text)
@@ -229,7 +205,7 @@ class CredentialCache:
     def _spare(self, key: CredentialKey, stored: StoredCredentials) -> Credentials | None:
         """Return what memory still has when the store has nothing, if no bust has come between."""
         held = self._memory.get(key.text)
-        if held is None or held.key != key or stored.generation not in (None, held.generation):
+        if held is None or held.owner != key or stored.generation not in (None, held.generation):
             return None
         return held.credentials
 

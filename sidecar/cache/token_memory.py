@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import Token, TokenRequest
@@ -21,6 +22,31 @@ class HeldToken:
     """When the store is to be asked again, while there is one."""
     no_check_before: float
     """Before this nothing needs a second look: neither `until` has come nor does the token age."""
+
+    @property
+    def key(self) -> str:
+        """The cache key."""
+        return self.request.key
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the token."""
+        return self.token.fingerprint
+
+    @property
+    def labels(self) -> Labels:
+        """What the token can be selected by."""
+        return self.token.labels
+
+    @property
+    def began(self) -> float:
+        """When the token's fetch began."""
+        return self.token.fetch_began
+
+    @property
+    def generation(self) -> int:
+        """Of the key, as the token's fetch began."""
+        return self.token.generation
 
 
 def size(request: TokenRequest) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
+from sidecar.cache.evictable import EvictableCache
 from sidecar.cache.ports import Fleet
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
@@ -32,7 +33,7 @@ OVERTAKEN = 3
 _ALWAYS = float("-inf")
 
 
-class TokenCache:
+class TokenCache(EvictableCache[HeldToken]):
     """Tokens for requests. Bounded in entries, flights and remembered failures."""
 
     def __init__(
@@ -48,14 +49,13 @@ class TokenCache:
         max_entries: int = 10_000,
     ) -> None:
         """`memory_ttl` in seconds: how long memory does without asking, while the fleet is reachable."""
+        super().__init__(memory(max_entries), revocations)
         self._source = source
         self._fleet = fleet
-        self._revocations = revocations
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
         self._memory_ttl = memory_ttl
-        self._memory = memory(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
         self._refused = RefusedTokens(max_entries)
@@ -166,41 +166,14 @@ class TokenCache:
     # What the other pods say
 
     def evict(self, bust: Bust) -> bool:
-        """Drop this token, and only it, also if it is still on its way here; tell whether it was held."""
+        """Drop this token, and only it, also if it is still on its way here; return whether it was held."""
         self._refused.hear(bust, self._clock.now())
-        held = self._memory.get(bust.key)
-        if held is None or held.token.fingerprint != bust.fingerprint:
-            return False
-        self._memory.pop(bust.key)
-        return True
-
-    def evict_revoked(self) -> int:
-        """Drop every token that a select has revoked by now, and tell how many."""
-        return self._drop(
-            held.request.key
-            for held in self._memory
-            if self._revocations.cover(held.token.labels, held.token.fetch_began)
-        )
-
-    def evict_selected(self, selector: Labels, at: float) -> int:
-        """Drop every token that carries these labels and whose fetch began by `at`; tell how many."""
-        return self._drop(
-            held.request.key
-            for held in self._memory
-            if held.token.fetch_began <= at and selector <= held.token.labels
-        )
-
-    def held(self) -> Mapping[str, int]:
-        """Return key and generation of every token in memory."""
-        return {held.request.key: held.token.generation for held in self._memory}
+        return super().evict(bust)
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """Drop every token held under another generation than these, and tell how many; see Evictions."""
+        """Drop every token held under another generation than these; return how many. See Evictions."""
         self._gaps += 1
-        return self._drop(key for key, held in self.held().items() if generations.get(key) != held)
-
-    def _drop(self, keys: Iterable[str]) -> int:
-        return sum(self._memory.pop(key) is not None for key in keys)
+        return super().evict_behind(generations)
 
     # What callers never see
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cache.generations import following
 from sidecar.core.backoff import Setback
 from sidecar.core.secret import Secret
 from sidecar.fleet.breaker import LIMIT, Breaker
 from sidecar.fleet.clock_offset import ClockOffset, better, measure
+from sidecar.fleet.generations import following
 from sidecar.fleet.outage import Outage, Side
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
 from sidecar.oauth.token import bearer

@@ -1,9 +1,9 @@
 """What tokens and credentials in Redis have in common: where they lie, that they are sealed, how they are bust."""
 
-from sidecar.cache.generations import following
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import ClockOffset
+from sidecar.fleet.generations import following
 from sidecar.fleet.messages import BUST_CHANNEL, encode
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
