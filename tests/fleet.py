@@ -13,10 +13,10 @@ import yaml
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.app.clock import SystemRandomness
 from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
 from sidecar.config.settings import Config
+from sidecar.system.clock import SystemRandomness
 from tests.authorization import AuthorizationServer
 from tests.processes import get, redis_health
 from tests.redis_server import RedisServer

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.errors import TokenRefused
@@ -22,6 +21,7 @@ from sidecar.oauth.token import FetchReason, FromRequest, Presented, Token, Toke
 from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import RecordingJournal
 from tests.resident import resident
 

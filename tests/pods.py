@@ -14,7 +14,6 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.labels import Labels, parse_selector
@@ -24,6 +23,7 @@ from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
 from sidecar.fleet.settings import BustSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
+from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import BustApplied, BustRejected, Event
 from tests.fakes import RecordingJournal
 from tests.processes import until

@@ -10,11 +10,11 @@ from time import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.app.clock import SystemRandomness
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.labels import parse_selector
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.seal import AesSeal
+from sidecar.system.clock import SystemRandomness
 from tests.authorization import AuthorizationServer, json_answer
 from tests.fleet import ENVIRON, KEY, Fleet, Pod
 from tests.pods import Cable

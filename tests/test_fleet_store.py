@@ -15,7 +15,6 @@ import pytest
 import trustme
 from redis.crc import key_slot
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.lease import Claim, Lease
 from sidecar.core.backoff import Setback
 from sidecar.core.secret import Secret, SecretFile
@@ -29,6 +28,7 @@ from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import RecordingJournal
 from tests.redis_server import PATIENCE, RedisServer
 from tests.servers import FaultProxy

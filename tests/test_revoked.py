@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.revocation_log import PAGE, RevocationLog
 from sidecar.fleet.settings import RedisSettings
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
 

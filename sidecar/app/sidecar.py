@@ -10,7 +10,6 @@ from sidecar import __version__
 from sidecar.admin import server
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.listen import BoundServer, bind, watch_descriptors
 from sidecar.app.status import Parts, Status
@@ -33,6 +32,7 @@ from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants, foreseeable
+from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
 

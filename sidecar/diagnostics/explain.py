@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.config.settings import Config
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
@@ -25,6 +24,7 @@ from sidecar.proxy.proxy import Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
+from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.request_record import RequestRecord
 

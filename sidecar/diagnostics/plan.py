@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from urllib.parse import urlsplit
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.config.settings import Config
@@ -25,6 +24,7 @@ from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import FromRequest, TokenRequest
 from sidecar.proxy.tenants import for_tenant
+from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
 
 REDIS_LIMIT = 5.0

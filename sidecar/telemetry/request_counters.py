@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from sidecar.telemetry import instruments
 from sidecar.telemetry.histogram import Histogram
-from sidecar.telemetry.instruments import Family
-from sidecar.telemetry.methods import METHODS, OTHER
+from sidecar.telemetry.instruments import METHODS, OTHER_METHOD, Family
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 
@@ -153,12 +152,12 @@ class RequestCounters:
         name, method, status, error = key
         bounded = (
             name if name in self._routes else "",
-            method if method in METHODS else OTHER,
+            method if method in METHODS else OTHER_METHOD,
             status,
             error,
         )
         if bounded not in self._cells and len(self._cells) >= MOST_SERIES:
-            bounded = (bounded[0], OTHER, status // 100 * 100, "")
+            bounded = (bounded[0], OTHER_METHOD, status // 100 * 100, "")
         if bounded not in self._cells:
             self._cells[bounded] = _Cell(self._lookups_of(bounded[0]))
         return self._cells[bounded]

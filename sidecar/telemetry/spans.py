@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread, TokenFetched, TokenFetchFailed
-from sidecar.telemetry.methods import METHODS, OTHER
+from sidecar.telemetry.instruments import METHODS, OTHER_METHOD
 from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.tracing import CAUSE, Cause, Hop, Trace, Tracer, new_id
 
@@ -90,7 +90,7 @@ def _method(record: RequestRecord) -> tuple[str, Attributes]:
     if record.method in METHODS:
         return record.method, {"http.request.method": record.method}
     original = record.method[:LONGEST_TEXT]
-    return "HTTP", {"http.request.method": OTHER, "http.request.method_original": original}
+    return "HTTP", {"http.request.method": OTHER_METHOD, "http.request.method_original": original}
 
 
 def _sends(record: RequestRecord) -> Iterator[Send]:

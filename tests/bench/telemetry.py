@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from timeit import repeat
 
-from sidecar.app.clock import SystemClock
 from sidecar.app.telemetry import measured
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
+from sidecar.system.clock import SystemClock
 from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.request_record import RequestRecord

@@ -7,7 +7,7 @@ import sys
 import uvloop
 from redis.asyncio import Redis
 
-from sidecar.app.clock import SystemClock
+from sidecar.system.clock import SystemClock
 from sidecar.telemetry.sinks.log_writer import PAUSE
 
 

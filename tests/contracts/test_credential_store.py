@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials
@@ -16,6 +15,7 @@ from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.app.clock import SystemRandomness
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
+from sidecar.system.clock import SystemRandomness
 
 KEY = "tenant:acme:m2m:ledger:token:0f"
 HEADER = b"a1b2c3d4e5f6:17:"

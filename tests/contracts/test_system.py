@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.core.ports import Clock, Randomness
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import FakeClock, FixedRandomness
 
 

@@ -9,7 +9,6 @@ import pytest
 from fakeredis import FakeServer as FakeRedisServer
 from fakeredis.aioredis import FakeRedis
 
-from sidecar.app.clock import SystemClock, SystemRandomness
 from sidecar.cache.lease import LEASE, Lease
 from sidecar.core.backoff import Setback
 from sidecar.core.ports import Clock
@@ -21,6 +20,7 @@ from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
+from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
 from tests.redis_server import RedisServer
 
