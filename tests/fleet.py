@@ -21,7 +21,8 @@ from tests.authorization import AuthorizationServer
 from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
-from tests.wire import PATIENCE, Answer, ask
+from tests.waiting import PATIENCE
+from tests.wire import Answer, ask
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 ENVIRON = {"FLEET_KEY": KEY}

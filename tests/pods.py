@@ -25,12 +25,11 @@ from sidecar.core.selectors import selector
 from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
-from tests.processes import until
 from tests.redis_server import RedisServer
+from tests.waiting import PATIENCE, until
 
 E = TypeVar("E", bound=Event)
 
-PATIENCE = 10.0
 KEY = bytes(range(32))
 
 

@@ -18,9 +18,8 @@ from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
 from tests.pods import Cable, Fleet, request
-from tests.processes import until
 from tests.redis_server import Cluster, RedisServer
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE, until
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
@@ -561,7 +560,7 @@ async def test_b47_what_a_dead_node_did_not_hold_crosses_over_as_before(cluster:
             pods.append(await fleet.pod())
         dead.kill()
         await until(lambda: not all(pod.hears for pod in pods))
-        await until(lambda: all(pod.up for pod in pods), within=20)
+        await until(lambda: all(pod.up for pod in pods))
         for pod in pods:
             await pod.token(LEDGER)
         await pods[0].refuse(LEDGER)

@@ -18,10 +18,10 @@ from tests.authorization import AuthorizationServer, json_answer
 from tests.aws import ENVIRONMENT, REGION, Aws
 from tests.commands import Done, command
 from tests.conftest import SECRET
-from tests.processes import WAIT
 from tests.redis_server import RedisServer, Sentinels
 from tests.servers import Exchange, Server, Upstream
 from tests.test_readme import README
+from tests.waiting import PATIENCE
 
 KEY = "A" * 43 + "="
 Step = Mapping[str, Any]
@@ -332,7 +332,7 @@ async def test_check_does_not_wait_for_what_nobody_can_interrupt(
         await exchange.send(metadata)
 
     authorization_server.script(metadata, once_more)  # for the step, then for the fetch
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(PATIENCE):
         steps = await checking.steps("--timeout", "2")
     assert steps["token api: key read"]["outcome"] == "ok"
     assert steps["token api fetch"]["detail"] == "not done after 2 s"

@@ -18,10 +18,11 @@ from sidecar.core.selectors import selector
 from tests.authorization import AuthorizationServer, json_answer
 from tests.fleet import ENVIRON, KEY, Fleet, Pod
 from tests.pods import Cable
-from tests.processes import get, until
+from tests.processes import get
 from tests.redis_server import RedisServer
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE, until
+from tests.wire import ask
 
 A, B = "canary-token-1", "canary-token-2"
 SEAL = AesSeal([("k1", base64.b64decode(KEY))], SystemRandomness())

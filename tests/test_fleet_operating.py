@@ -15,7 +15,8 @@ from tests.fleet import ENVIRON, Fleet, Pod
 from tests.processes import ROOT, get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 TOKEN = "an-operators-canary"
 README = (ROOT / "README.md").read_text()

@@ -30,8 +30,9 @@ from sidecar.core.settings import RedisSettings
 from sidecar.core.tls import Tls
 from sidecar.core.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
-from tests.redis_server import PATIENCE, RedisServer
+from tests.redis_server import RedisServer
 from tests.servers import FaultProxy
+from tests.waiting import PATIENCE
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 CANARY = "canary-token"

@@ -14,7 +14,7 @@ from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from tests.admin_server import Rig, State, running
 from tests.fakes import RecordingJournal
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 REQUEST = b"GET /events%s HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -27,7 +27,8 @@ from sidecar.core.instruments import (
 from tests.conftest import Running, Start
 from tests.otlp import Collector, attributes
 from tests.servers import Upstream
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 Environ = Callable[..., None]
 FAILED = "sidecar_telemetry_exports_total[('outcome', 'failed'), ('signal', 'metrics')]"

@@ -27,11 +27,11 @@ from tests.processes import (
     run,
     serving,
     spawn,
-    until,
     watching,
 )
 from tests.servers import Upstream
-from tests.wire import LIMIT, PATIENCE, Client, open_stream
+from tests.waiting import PATIENCE, until
+from tests.wire import LIMIT, Client, open_stream
 
 GROWTH = 16 * MIB
 SIZED, CHUNKED = 2048 * MIB, 512 * MIB
@@ -65,7 +65,6 @@ def to(upstream: bulk.Upstream) -> Mapping[str, object]:
     return {"name": "bulk", "upstream": upstream.url}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("who", "count", "size"),
     [

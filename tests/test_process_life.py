@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.authorization import AuthorizationServer
-from tests.processes import WAIT, File, Load, answering, get, route, run, serving, spawn, until, watching
+from tests.processes import File, Load, answering, get, route, run, serving, spawn, watching
 from tests.servers import Exchange, Upstream
+from tests.waiting import PATIENCE, until
 from tests.wire import Client, ask
 
 
@@ -219,11 +220,11 @@ async def test_a_log_that_goes_nowhere_costs_nothing_else(
     )
     async with watching(await starting) as child:
         os.close(write_end)
-        await until(lambda: _is_listened_on(tmp_path / "s"), within=WAIT)
+        await until(lambda: _is_listened_on(tmp_path / "s"))
         for _ in range(3):
             assert (await ask(listen, get())).status == 200
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             _, stderr = await child.communicate()
         assert (child.returncode, stderr) == (0, b"")
 
@@ -239,7 +240,7 @@ async def test_an_admin_address_in_use_exits_69(file: File, upstream: Upstream) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         starting = spawn(file, {"admin": {"listen": address}, "routes": [route(upstream)]})
-        async with watching(await starting) as child, asyncio.timeout(WAIT):
+        async with watching(await starting) as child, asyncio.timeout(PATIENCE):
             stdout, stderr = await child.communicate()
     assert (child.returncode, stdout) == (69, b"")
     assert address in stderr.decode()

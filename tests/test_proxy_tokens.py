@@ -12,7 +12,7 @@ from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import SECRET, Running, Start
 from tests.fakes import settle
 from tests.servers import Upstream
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 FIRST, SECOND = "canary-token-1", "canary-token-2"
 

@@ -14,7 +14,7 @@ from sidecar.core.events import SecretRead, SecretUnread
 from sidecar.core.secret import Secret
 from tests.aws import REGION, Aws
 from tests.fakes import FakeClock, RecordingJournal
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 ANY = float("-inf")
 SNAKE = {"client_id": "me", "client_secret": "canary-1"}

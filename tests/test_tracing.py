@@ -12,7 +12,8 @@ from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Running, Start
 from tests.otlp import Collector, attributes
 from tests.servers import OK, Exchange, Upstream, hang_up, refusal
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = (

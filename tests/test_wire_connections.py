@@ -12,7 +12,8 @@ import trustme
 from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import OK, Exchange, Upstream, when
-from tests.wire import PATIENCE, TruncatedError, ask, open_stream
+from tests.waiting import PATIENCE
+from tests.wire import TruncatedError, ask, open_stream
 
 Route = Mapping[str, object]
 

@@ -4,10 +4,10 @@ import asyncio
 
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.processes import until
 from tests.servers import Upstream
 from tests.tunnels import Route
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE, until
+from tests.wire import Client
 
 BODY = b"0123456789" * 3000
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

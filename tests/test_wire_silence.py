@@ -14,7 +14,7 @@ from sidecar.http1.pool import IDLE_TIMEOUT, Pool
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 Route = Mapping[str, object]
 

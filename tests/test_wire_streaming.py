@@ -8,7 +8,8 @@ import pytest
 from tests.conftest import Running
 from tests.fakes import settle
 from tests.servers import OK, Exchange, Upstream, early, when
-from tests.wire import PATIENCE, Client, TruncatedError
+from tests.waiting import PATIENCE
+from tests.wire import Client, TruncatedError
 
 BLOCK = bytes(range(256)) * 256
 MANY = 512

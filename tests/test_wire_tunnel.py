@@ -12,7 +12,7 @@ from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import Exchange, Upstream, when
 from tests.tunnels import BLOCK, BOUND, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 # Ends
 

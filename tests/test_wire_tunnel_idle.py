@@ -18,7 +18,8 @@ from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Upstream
 from tests.tunnels import BLOCK, IDLE, OFFER, RELAYED_SWITCH, Ends, Route, carries, rest_of, tunnel
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE
+from tests.wire import Client
 
 PART = 7.0
 """Seconds: most of the idle limit."""

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from tests.conftest import Running
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE
+from tests.wire import Client
 
 Route = Mapping[str, object]
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="

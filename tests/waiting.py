@@ -1,0 +1,31 @@
+"""Waiting for a state. However busy the machine is, no test fails for the time it takes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+PATIENCE = 60.0
+"""Seconds any single wait may take before the test fails: only what never happens takes so long."""
+PAUSE = 0.002
+"""Seconds between two looks."""
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until the condition holds. Raise TimeoutError where it never does."""
+    async with asyncio.timeout(PATIENCE):
+        while not await _holds(condition):
+            await asyncio.sleep(PAUSE)
+
+
+async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
+    found = condition()
+    return await found if isawaitable(found) else found
+
+
+def block_until(condition: Callable[[], bool]) -> None:
+    """Wait the same way where there is no event loop."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(PAUSE)
