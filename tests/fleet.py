@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -21,11 +22,17 @@ from tests.authorization import AuthorizationServer
 from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
-from tests.waiting import PATIENCE
+from tests.waiting import AT_LEISURE, PATIENCE
 from tests.wire import Answer, ask
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 ENVIRON = {"FLEET_KEY": KEY}
+
+
+def at_leisure(config: Config) -> Config:
+    """The same on a machine that may be busy."""
+    assert config.redis is not None
+    return replace(config, redis=replace(config.redis, operation_timeout=AT_LEISURE))
 
 
 class Prompt(SystemRandomness):
@@ -119,7 +126,7 @@ class Fleet:
     async def start(self, count: int = 1, *, joined: bool = True, **changes: object) -> list[Pod]:
         """Start so many more; `changes` to the document stay for those after them."""
         self._document |= changes
-        settings = load(str(self.config), ENVIRON)
+        settings = at_leisure(load(str(self.config), ENVIRON))
         pods = [await self._stack.enter_async_context(self._pod(settings)) for _ in range(count)]
         if joined:
             await asyncio.gather(*(pod.joined() for pod in pods))

@@ -26,7 +26,7 @@ from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, Fo
 from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
-from tests.waiting import PATIENCE, until
+from tests.waiting import AT_LEISURE, PATIENCE, until
 
 E = TypeVar("E", bound=Event)
 
@@ -234,13 +234,16 @@ class Fleet:
         self.client = Redis(host="127.0.0.1", port=redis.port)
         self._pods: list[Pod] = []
 
-    async def pod(self, *listen: ForeignChannel, port: int = 0, up: bool = True) -> Pod:
+    async def pod(
+        self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
+    ) -> Pod:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
         settings = RedisSettings(
             hosts=(("127.0.0.1", port or self.redis.port),),
             cluster=self._cluster,
             key_prefix=self.prefix,
             encryption_keys=self._keys,
+            operation_timeout=operation_timeout,
         )
         pod = Pod(self.server, settings, listen)
         self._pods.append(pod)

@@ -14,7 +14,7 @@ import pytest
 from sidecar import admin, cache, cli, rationed
 from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
 from sidecar.adapters.logs import JsonLines
-from sidecar.adapters.redis import link, subscription
+from sidecar.adapters.redis import subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.admin.busting import MAX_BODY
 from sidecar.admin.live import MAX_SUBSCRIBERS, LiveEvents
@@ -25,6 +25,7 @@ from sidecar.core import dialects, messages, problem, selectors
 from sidecar.core.events import Event
 from sidecar.core.instruments import INSTRUMENTS
 from sidecar.core.record import RequestRecord
+from sidecar.core.settings import RedisSettings
 from sidecar.http1 import body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
 
@@ -236,7 +237,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         ),
         "The same, a second from then on": f"{rationed.RATE:g}",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
-        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "Time for a question to Redis": f"{RedisSettings().operation_timeout:g} s",
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(dialects.MAX_SIZE),

@@ -13,6 +13,7 @@ from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.core.settings import RedisSettings
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
+from tests.waiting import AT_LEISURE
 
 
 class Rig:
@@ -24,8 +25,9 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=1.0),
+            connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=AT_LEISURE),
             key_prefix=self.prefix,
+            operation_timeout=AT_LEISURE,
             clock=self.clock,
             randomness=SystemRandomness(),
             journal=self.journal,

@@ -7,6 +7,8 @@ from inspect import isawaitable
 
 PATIENCE = 60.0
 """Seconds any single wait may take before the test fails: only what never happens takes so long."""
+AT_LEISURE = 20.0
+"""Seconds a Redis has for each operation where no outage is the point: it shares the processors with the tests."""
 PAUSE = 0.002
 """Seconds between two looks."""
 

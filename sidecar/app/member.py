@@ -65,8 +65,9 @@ class Member:
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._link = Link(
-            connect(settings, timeout=CLIENT_TIMEOUT),
+            connect(settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout),
             key_prefix=settings.key_prefix,
+            operation_timeout=settings.operation_timeout,
             clock=clock,
             randomness=randomness,
             journal=journal,

@@ -19,6 +19,7 @@ from sidecar.core.settings import RedisSettings
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault
+from tests.waiting import AT_LEISURE
 
 KEY = CredentialKey("ledger", "acme", "here")
 Vault = RedisVault | FakeVault
@@ -56,8 +57,9 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     settings = RedisSettings(hosts=(("127.0.0.1", redis_server.port),))
     links = [
         Link(
-            connect(settings, timeout=2),
+            connect(settings, timeout=AT_LEISURE),
             key_prefix=prefix,
+            operation_timeout=AT_LEISURE,
             clock=system,
             randomness=randomness,
             journal=RecordingJournal(),

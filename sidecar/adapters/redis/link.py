@@ -18,17 +18,15 @@ from sidecar.core.offset import Offset, better, measure
 from sidecar.core.outage import Outage
 from sidecar.core.ports import Clock, Journal, Randomness
 
-LIMIT = 0.1
-"""Seconds a request may lose to Redis, connecting included."""
 STEPS = 20
-"""In how many parts the limit is waited for. Only time in which Redis could be heard is its silence: however long one
-turn of the event loop takes, on a busy machine or behind a busy loop, it counts as no more than one part."""
+"""Parts in which an operation's time-out is waited for. Only time in which Redis could be heard is its silence:
+however long a turn of the event loop takes, on a busy machine or behind a busy loop, it counts as one part at most."""
 LAST_TURNS = 5
 """Of the loop, after the last part: what arrived in it is read before anybody is judged."""
 OPENING = 1.0
 """Seconds a starting pod takes to connect before it asks for what it will need."""
-CLIENT_TIMEOUT = 1.0
-"""For redis-py itself, in seconds; longer, so that it is we who give up."""
+CLIENT_TIMEOUT = 10
+"""For redis-py itself, in operation time-outs; longer, so that it is we who give up."""
 MAX_QUESTIONS = 16
 """At a time, and as many connections; the others wait within their own limit."""
 
@@ -45,10 +43,19 @@ class Link:
     """
 
     def __init__(
-        self, client: Client, *, key_prefix: str, clock: Clock, randomness: Randomness, journal: Journal
+        self,
+        client: Client,
+        *,
+        key_prefix: str,
+        operation_timeout: float,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
     ) -> None:
+        """`operation_timeout` is in seconds, see RedisSettings."""
         self._client = client
         self._probe_key = f"{key_prefix}m2m:probe"
+        self._operation_timeout = operation_timeout
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
@@ -132,7 +139,7 @@ class Link:
         asking.add_done_callback(_look_at)
         try:
             for _ in range(STEPS):
-                await asyncio.wait({asking}, timeout=LIMIT / STEPS)
+                await asyncio.wait({asking}, timeout=self._operation_timeout / STEPS)
                 if asking.done():
                     return asking.result()
             for _ in range(LAST_TURNS):
