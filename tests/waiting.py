@@ -9,6 +9,7 @@ PATIENCE = 60.0
 """Seconds any single wait may take before the test fails: only what never happens takes so long."""
 AT_LEISURE = 20.0
 """Seconds a Redis has for each operation where no outage is the point: it shares the processors with the tests."""
+PARTS = 50
 PAUSE = 0.002
 """Seconds between two looks."""
 
@@ -23,6 +24,12 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
     found = condition()
     return await found if isawaitable(found) else found
+
+
+async def awake(seconds: float) -> None:
+    """Let the event loop run for so long. A turn that is late, for want of a processor, counts as one part."""
+    for _ in range(PARTS):
+        await asyncio.sleep(seconds / PARTS)
 
 
 def block_until(condition: Callable[[], bool]) -> None:
