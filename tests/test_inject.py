@@ -442,7 +442,15 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         NATIVE,
         "an alias contains itself",
     ),
-    ("deep", "a: " + "[" * 5000 + "]" * 5000, NATIVE, "no pod in it"),
+    ("deep flow", "a: " + "[" * 50_000, NATIVE, "line 1: nested more than 200 levels deep"),
+    ("deep JSON", "\n" + '{"a":' * 50_000, NATIVE, "line 2: nested more than 200 levels deep"),
+    ("deep blocks", "- " * 5000 + "a", NATIVE, "line 1: nested more than 200 levels deep"),
+    (
+        "deep in a pod",
+        f"{POD}{APP}  x: {'[' * 5000}{']' * 5000}\n",
+        NATIVE,
+        "line 8: nested more than 200 levels deep",
+    ),
 ]
 
 
