@@ -11,6 +11,7 @@ from typing import Self
 from uuid import uuid4
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
@@ -59,6 +60,16 @@ class Pod:
     async def status(self) -> dict[str, object]:
         page: dict[str, object] = json.loads((await ask(self.app.admin_address, get(b"/status"))).body)
         return page
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """A series of `/metrics`; 0 where there is none."""
+        page = (await ask(self.app.admin_address, get(b"/metrics"))).body.decode()
+        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+        return sum(
+            sample.value
+            for sample in samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     async def joined(self) -> None:
         """Wait until it warmed up and hears the others."""

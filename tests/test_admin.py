@@ -19,6 +19,7 @@ from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from tests.admin_server import TOKEN, Rig, State, bust, running
 from tests.fakes import RecordingJournal
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ async def test_a_silent_connection_is_cut_off() -> None:
 
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Wait until the server ended the connection without an answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         try:
             return await reader.read() == b""
         except ConnectionResetError:
@@ -258,7 +259,7 @@ async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
     server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await server.close()
         assert await closed(reader)
     writer.close()

@@ -143,14 +143,14 @@ async def test_b80_it_goes_on_for_the_least_delay(file: File, upstream: Upstream
 
 async def test_b80_load_that_does_not_end_is_left_at_the_drain_limit(file: File, upstream: Upstream) -> None:
     """Whoever goes on asking is answered to the end, then finds nobody; the exit code is 0 all the same."""
-    async with run(file, route(upstream), drain_timeout="500ms") as process, Load(process.address) as load:
+    async with run(file, route(upstream), drain_timeout="1s") as process, Load(process.address) as load:
         await load.reach(100)
         process.signal(signal.SIGTERM)
         await process.logs("draining")
         began = load.answers.total()
         assert await process.ends() == (0, "stopped")
         await load.reach(50)
-    assert load.answers["200"] >= began + 20
+    assert load.answers["200"] >= began + 5
     assert {answer.partition("(")[0] for answer in load.answers} <= {
         "200",
         "ConnectionRefusedError",

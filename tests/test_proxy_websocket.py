@@ -21,7 +21,7 @@ from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
 from tests.processes import File, run
 from tests.servers import INVALID_TOKEN
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, at_rest, until
 from tests.wire import ask
 
 Route = Mapping[str, object]
@@ -86,6 +86,7 @@ async def sockets(tls: ssl.SSLContext | None) -> AsyncIterator[Sockets]:
         subprotocols=[CHAT],
         max_size=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
         close_timeout=PATIENCE,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -117,6 +118,7 @@ def client_of(address: str, *, origin: Origin | None = None, compression: str | 
         proxy=None,
         max_size=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
         close_timeout=PATIENCE,
     )
 
@@ -341,10 +343,7 @@ async def test_b72_a_reader_that_does_not_read_holds_up_the_sender(
 
     async with sidecar(open_route) as running, ends(running, sockets) as (client, server):
         flooding = asyncio.create_task(flood(server))
-        seen = -1
-        while seen != sent:
-            seen = sent
-            await asyncio.sleep(0.1)
+        await at_rest(lambda: sent)
         assert 0 < sent < total // 2
         await client.send("the other way")
         assert await server.recv() == "the other way"
@@ -408,7 +407,9 @@ async def test_b72_a_tunnel_through_a_unix_socket(
     path = str(tmp_path / "s")
     async with (
         sidecar(route, listen=f"unix:{path}"),
-        unix_connect(path, "ws://localhost/chat", subprotocols=[CHAT], proxy=None) as client,
+        unix_connect(
+            path, "ws://localhost/chat", subprotocols=[CHAT], proxy=None, open_timeout=PATIENCE
+        ) as client,
     ):
         await client.send("hello")
         assert await client.recv() == "hello"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.adapters.secrets_manager import ATTEMPTS, TOTAL_LIMIT, SecretsManager
+from sidecar.adapters.secrets_manager import ATTEMPTS, SecretsManager
 from sidecar.core.credentials import AwsSecretCredentials, Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import SecretRead, SecretUnread
@@ -23,7 +23,7 @@ SNAKE = {"client_id": "me", "client_secret": "canary-1"}
 class Reader:
     """Reads secrets as a sidecar does."""
 
-    def __init__(self, total_limit: float = TOTAL_LIMIT) -> None:
+    def __init__(self, total_limit: float = PATIENCE) -> None:
         self.journal = RecordingJournal()
         self.manager = SecretsManager(FakeClock(), self.journal, total_limit=total_limit)
 

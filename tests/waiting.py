@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable
 
 PATIENCE = 60.0
@@ -30,6 +30,25 @@ async def awake(seconds: float) -> None:
     """Let the event loop run for so long. A turn that is late, for want of a processor, counts as one part."""
     for _ in range(PARTS):
         await asyncio.sleep(seconds / PARTS)
+
+
+async def comes(what: Coroutine[object, object, object]) -> bool:
+    """Return whether it comes while the event loop runs for a while; what does not is given up."""
+    waiting = asyncio.ensure_future(what)
+    await awake(0.2)
+    came = waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return came
+
+
+async def at_rest(count: Callable[[], int]) -> int:
+    """Wait until the count stays the same while the event loop runs on; return it."""
+    seen = -1
+    while seen != (now := count()):
+        seen = now
+        await awake(0.1)
+    return seen
 
 
 def block_until(condition: Callable[[], bool]) -> None:
