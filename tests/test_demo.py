@@ -31,8 +31,10 @@ from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.stage import Pace
 from tests.redis_server import redis_binary
+from tests.waiting import PATIENCE
 
-BRISK = Pace(short_life=0.2, delay=0.2, patience=5.0)
+BRISK = Pace(short_life=0.2, delay=0.2, patience=PATIENCE / 2)
+IMPATIENT = Pace(short_life=0.2, delay=0.2, patience=3.0)
 
 
 class StandIn:
@@ -259,16 +261,16 @@ async def test_the_demo_shows_what_it_announces() -> None:
     [
         ("injection", 1, "the application was to be answered 200, not 401"),
         ("telling of token_fetched", 1, "the log was to tell of `token_fetched`, but it does not"),
-        ("telling of request", 1, "the log was to tell of `request`, but within 0.2 s it did not"),
+        ("telling of request", 1, "the log was to tell of `request`, but within 3 s it did not"),
         ("memory", 2, "the upstream was to see (token 1: 200), but saw (token 2: 200)"),
         ("healing", 3, "the application was to be answered 200, not 401"),
         ("endurance", 4, "the application was to be answered 200, not 503"),
         ("sharing", 5, "4 tokens were to be issued by now, but there were "),
         ("long tunnels", 6, '"still there" was to come back through the WebSocket, but it was closed'),
         ("healing of handshakes", 6, "the WebSocket was to open (101), but was answered 401"),
-        ("Redis", 7, '/readyz of sidecar A was to say {"degraded": false}, but within 5 s it did not'),
+        ("Redis", 7, '/readyz of sidecar A was to say {"degraded": false}, but within 3 s it did not'),
         ("the store", 7, "the upstream was to see (token 6: 200), but saw (token 7: 200)"),
-        ("busts", 8, "the log was to tell of `bust_applied`, but within 5 s it did not"),
+        ("busts", 8, "the log was to tell of `bust_applied`, but within 3 s it did not"),
         ("aim", 8, "sidecar B was to drop the refused token, but it dropped another one"),
         ("eviction", 8, "the upstream was to see (token 7: 200), but saw (token 6: 401, token 8: 200)"),
         ("truth", 8, "sidecar B was to take A's new token from Redis, but it did not"),
@@ -277,8 +279,7 @@ async def test_the_demo_shows_what_it_announces() -> None:
 async def test_a_demo_that_does_not_work_says_so(lacks: str, step: int, complaint: str) -> None:
     """Where something announced does not happen, the demo says what, stops everything and fails."""
     cast = Cast(lacks)
-    impatient = lacks == "telling of request"
-    code, text = await played(cast, pace=Pace(0.2, 0.2, patience=0.2) if impatient else BRISK)
+    code, text = await played(cast, pace=IMPATIENT if "within" in complaint else BRISK)
     assert code == 1
     assert text.splitlines()[-1].startswith(f"The demo failed: {complaint}")
     assert len(steps(text)) == step + 1
@@ -452,7 +453,9 @@ async def test_a_redis_that_does_not_start_is_told(script: str, complaint: str, 
     program = tmp_path / "redis-server"
     program.write_text(script)
     program.chmod(0o755)
-    code, text = await played(Cast(), redis=str(program), pace=Pace(patience=0.3))
+    code, text = await played(
+        Cast(), redis=str(program), pace=Pace(patience=0.3) if "within" in complaint else BRISK
+    )
     assert code == 1
     assert complaint in text.splitlines()[-1]
 
