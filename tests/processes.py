@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import resource
 import sys
@@ -242,6 +243,9 @@ class Load:
         """By status, or by what went wrong in place of one."""
         self.closed = 0
         """How many answers said that their connection closes."""
+        self.longest_pause = 0.0
+        """Most seconds from the begin of one to that of the next."""
+        self._last_began = math.inf
         self.seconds: list[float] = []
         """How long each request took, connecting included."""
 
@@ -264,6 +268,8 @@ class Load:
         due = loop.time() + self._pause * number / self._connections
         while not await self._stopped(due - loop.time()):
             began = loop.time()
+            self.longest_pause = max(self.longest_pause, began - self._last_began)
+            self._last_began = began
             try:
                 client = client or await Client.connect(self._address)
                 answer = await client.ask(get(b"/%d" % number))

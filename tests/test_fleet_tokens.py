@@ -12,6 +12,7 @@ from math import log2
 import pytest
 
 from tests.authorization import AuthorizationServer, json_answer
+from tests.fakes import settle
 from tests.fleet import ENVIRON, Fleet, Pod
 from tests.processes import PIPE, ROOT, Load, get, watching
 from tests.redis_server import RedisServer
@@ -108,9 +109,13 @@ class TestSharing:
         """20 sidecars, 50 calls each, the moment they start."""
         authorization_server.hold = asyncio.Event()
         pods = await fleet.start(20, joined=False)
-        calls = [asyncio.create_task(pod.get()) for pod in pods for _ in range(50)]
+        calls = []
+        for pod in pods:
+            calls += [asyncio.create_task(pod.get()) for _ in range(50)]
+            await settle()  # all share this event loop: who holds the lease has to come to renew it
         await authorization_server.reached(1)
-        asyncio.get_running_loop().call_later(0.5, authorization_server.hold.set)
+        await awake(0.5)
+        authorization_server.hold.set()
         async with asyncio.timeout(PATIENCE):
             assert set(await asyncio.gather(*calls)) == {200}
         assert len(authorization_server.requests) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.app import QUIET
 from tests.authorization import AuthorizationServer
 from tests.processes import File, Load, answering, get, route, run, serving, spawn, watching
 from tests.servers import Exchange, Upstream
@@ -119,13 +120,17 @@ async def test_b80_nothing_fails_under_load_until_the_load_ends(
     file: File, upstream: Upstream, rate: int
 ) -> None:
     """Requests, many or few, go on for a second after SIGTERM: all are answered, and all are in the log."""
-    async with run(file, route(upstream), drain_timeout="20s") as process:
-        async with Load(process.address, rate=rate, connections=rate // 50) as load:
-            await load.reach(rate // 2)
-            process.signal(signal.SIGTERM)
-            await process.logs("draining")
-            await load.reach(rate)
-        assert await process.ends() == (0, "stopped")
+    for _ in range(5):
+        upstream.requests.clear()
+        async with run(file, route(upstream), drain_timeout="60s") as process:
+            async with Load(process.address, rate=rate, connections=rate // 50) as load:
+                await load.reach(rate // 2)
+                process.signal(signal.SIGTERM)
+                await process.logs("draining")
+                await load.reach(rate)
+            assert await process.ends() == (0, "stopped")
+        if load.longest_pause < QUIET / 2:  # else the load had no processor, and seemed to have ended
+            break
     assert set(load.answers) == {"200"}
     assert load.closed >= rate  # each of them told its client to connect again
     assert len(upstream.requests) == len(process.events("request")) == load.answers.total()
