@@ -184,7 +184,7 @@ class Sentinels(Group):
             config = self._directory / f"{sentinel.port}.conf"
             config.write_text(
                 f"sentinel monitor {self.MASTER} 127.0.0.1 {self.first.port} 2\n"
-                f"sentinel down-after-milliseconds {self.MASTER} 500\n"
+                f"sentinel down-after-milliseconds {self.MASTER} 1000\n"
                 f"sentinel failover-timeout {self.MASTER} 2000\n"
             )
             sentinel.start("--sentinel", file=str(config))

@@ -201,7 +201,7 @@ async def played(
     """Play the demo with these sidecars; return the exit code and what was on the screen."""
     out = io.StringIO()
     program = redis_binary() if redis == "" else redis
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         code = await play(start, Screen(out, colour=colour, width=500), None, program, pace)
     return code, out.getvalue()
 
@@ -335,7 +335,7 @@ class Watched(io.StringIO):
         self.changed.set()
 
     async def shows(self, word: str, times: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while self.getvalue().count(word) < times:
                 self.changed.clear()
                 await self.changed.wait()
@@ -356,7 +356,7 @@ async def test_it_stays_up_until_told_otherwise() -> None:
     await out.shows("log B request path=/by-hand-too")
     await out.shows("log refused", times=2)
     interrupted.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await playing == 0
     assert all(sidecar.stopped for sidecar in cast)
 
@@ -368,7 +368,7 @@ async def test_an_interrupt_ends_it_in_the_middle() -> None:
     playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, None, pace))
     await out.shows("wait for it")
     interrupted.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await playing == 0
     assert all(sidecar.stopped for sidecar in cast)
 
@@ -386,7 +386,7 @@ DEMO = [sys.executable, "-m", "sidecar", "demo"]
 def test_the_command_plays_it_with_real_sidecars() -> None:
     """`sidecar demo` shows what it announces, and ends by itself where nobody sits before it."""
     done = subprocess.run(
-        DEMO, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50
+        DEMO, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * PATIENCE
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -420,7 +420,7 @@ def test_the_command_can_be_interrupted(number: signal.Signals, tmp_path: Path, 
             assert demo.poll() is None
         os.kill(int(noted.read_text()), 0)
         demo.send_signal(number)
-        _, errors = demo.communicate(timeout=10)
+        _, errors = demo.communicate(timeout=PATIENCE)
     assert (demo.returncode, errors) == (130, "")
     assert list(short_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):

@@ -37,7 +37,7 @@ class Counting(State):
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     """An admin server whose events come quickly."""
-    async with running(Counting(), lifetime=0.2, every=0.05) as rig:
+    async with running(Counting(), lifetime=0.5, every=0.05) as rig:
         yield rig
 
 
@@ -79,8 +79,8 @@ async def test_what_status_shows_comes_again_and_again(rig: Rig) -> None:
         assert head.startswith(b"HTTP/1.1 200 ")
         for field in (b"Content-Type: text/event-stream", b"Cache-Control: no-store", b"Server: sidecar"):
             assert field in head
-        events = [await subscriber.event() for _ in range(8)]
-    assert [event["version"] for event in events] == ["1.2.3"] * 8
+        events = [await subscriber.event() for _ in range(14)]
+    assert [event["version"] for event in events] == ["1.2.3"] * 14
     assert events[0]["chosen"] == [["tenant", "acme"]]
 
 

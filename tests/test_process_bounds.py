@@ -110,7 +110,7 @@ async def test_b84_a_slow_reader_slows_the_sender_down(file: File) -> None:
                 read = await asyncio.to_thread(reader.down, SIZED, slowly=SECONDS)
                 assert read <= upstream.sent <= read + KERNEL < SIZED / 8
                 assert upstream.taken <= writer.sent <= upstream.taken + KERNEL
-                assert min(read, upstream.taken) >= SECONDS * MIB / 4
+                assert min(read, upstream.taken) >= MIB
                 assert memory.growth <= GROWTH
                 writer.give_up()
                 with pytest.raises(BrokenPipeError):

@@ -13,7 +13,7 @@ from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.core.settings import RedisSettings
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
-from tests.waiting import AT_LEISURE
+from tests.waiting import AT_LEISURE, PATIENCE
 
 
 class Rig:
@@ -98,10 +98,10 @@ async def test_publishing_adds_too(rig: Rig) -> None:
     """And tells how many listen; adding alone is heard by nobody."""
     async with rig.client.pubsub() as pubsub:
         await pubsub.subscribe(f"{rig.prefix}m2m:bust")
-        await pubsub.get_message(timeout=5)
+        await pubsub.get_message(timeout=PATIENCE)
         await rig.revoked().add(b"one", rig.ago(0))
         assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == 1
-        message = await pubsub.get_message(timeout=5)
+        message = await pubsub.get_message(timeout=PATIENCE)
         assert message is not None
         assert message["data"] == b"two"
 

@@ -193,7 +193,7 @@ async def test_b72_the_total_limit_is_for_the_tunnel_too(
     sidecar: Start, plain: Route, upstream: Upstream
 ) -> None:
     """`timeouts.total` is for the whole exchange, whatever moves; both peers are cut off."""
-    route = {**plain, "timeouts": {"total": "300ms"}}
+    route = {**plain, "timeouts": {"total": "1s"}}
     async with sidecar(route) as running, tunnel(running, upstream) as (client, far):
         await carries(client, far)
         assert await client.ending() == "reset"
