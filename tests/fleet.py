@@ -32,7 +32,8 @@ ENVIRON = {"FLEET_KEY": KEY}
 
 def at_leisure(config: Config) -> Config:
     """The same on a machine that may be busy."""
-    assert config.redis is not None
+    if config.redis is None:
+        return config
     return replace(config, redis=replace(config.redis, operation_timeout=AT_LEISURE))
 
 
