@@ -24,7 +24,7 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=1.0),
+            lambda: connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=1.0),
             key_prefix=self.prefix,
             clock=self.clock,
             randomness=SystemRandomness(),
@@ -98,7 +98,7 @@ async def test_publishing_adds_too(rig: Rig) -> None:
         await pubsub.subscribe(f"{rig.prefix}m2m:bust")
         await pubsub.get_message(timeout=5)
         await rig.revoked().add(b"one", rig.ago(0))
-        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == 1
+        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == (1, None)
         message = await pubsub.get_message(timeout=5)
         assert message is not None
         assert message["data"] == b"two"

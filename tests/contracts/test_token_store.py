@@ -67,9 +67,7 @@ def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
     prefix = f"{uuid4().hex}:"
 
     def store(pod: str) -> RedisStore:
-        link = Link(
-            client(), key_prefix=prefix, clock=clock, randomness=randomness, journal=RecordingJournal()
-        )
+        link = Link(client, key_prefix=prefix, clock=clock, randomness=randomness, journal=RecordingJournal())
         opened.append(link)
         return RedisStore(Shelf(link, seal=seal, clock=clock, key_prefix=prefix, store_ttl=300, pod=pod))
 
