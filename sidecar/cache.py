@@ -8,10 +8,10 @@ from sidecar.core.backoff import Setbacks
 from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.events import BustSent, CoolingDown, Failed
+from sidecar.core.events import BustFailed, BustSent, CoolingDown, Failed
 from sidecar.core.memory import Held, hold, memory
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
-from sidecar.core.selectors import Revocations, Selector
+from sidecar.core.selectors import Revocations, Selector, describe
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
 from sidecar.core.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.flight import SingleFlight, wait, within
@@ -247,8 +247,11 @@ class TokenCache:
         if busted.cooling:
             raise self._stand_down(request, refused, busted.cooling)
         self._busts.settle(request.key, refused, busted.floor)
-        if busted.news:
+        if busted.published:
             self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if (why := busted.failure) is not None:
+            owner = describe(request.labels)
+            self._journal.tell(BustFailed("token", owner, refused.fingerprint, why.step, why.error))
         if busted.probing:
             self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
         if under_way is not None:
@@ -307,19 +310,20 @@ class TokenCache:
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        What others declared dead while it was on its way, or may have, unheard, is not given to those who joined
-        since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
-        upstream is believed rather than a bust, but nobody overrules a select.
+        What others declared dead meanwhile, or may have, unheard, is not given to those who joined since: the source
+        is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
+        passed = _ALWAYS
         held = self._memory.get(request.key)
         if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
-            floor, gaps = self._busts.floor(request.key), self._gaps
+            floor, gaps = max(self._busts.floor(request.key), passed), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
             counts = gaps == self._gaps and self._counts(request, token)
             if counts or token.fetch_began <= self._busts.floor(request.key):
                 break
+            passed = self._busts.later_than(request.key, token, self._clock.now())
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
         self._keep(request, token)

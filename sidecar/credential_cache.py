@@ -8,11 +8,11 @@ from sidecar.core.backoff import Setbacks
 from sidecar.core.busts import Bust
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.events import CredentialsRejected
+from sidecar.core.events import BustFailed, CredentialsRejected
 from sidecar.core.memory import Lru
 from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
 from sidecar.core.secret import fingerprint
-from sidecar.core.selectors import Revocations, Selector
+from sidecar.core.selectors import Revocations, Selector, describe
 from sidecar.flight import SingleFlight, wait
 
 WAIT_LIMIT = 10.0
@@ -174,7 +174,11 @@ class CredentialCache:
             self._memory.pop(key.text)
         name = self._fingerprint(rejected)
         self._journal.tell(CredentialsRejected(key.service, key.tenant, name))
-        await cached.store.bust(key, name, held.generation if held is not None else 0)
+        failed = await cached.store.bust(key, name, held.generation if held is not None else 0)
+        if failed is not None:
+            self._journal.tell(
+                BustFailed("credentials", describe(key.labels), name, failed.step, failed.error)
+            )
         return now
 
     async def _load(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:

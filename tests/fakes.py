@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
+from sidecar.core.busts import Bust, Busted, BustFailure
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.events import Event
 from sidecar.core.generations import following
@@ -166,7 +166,7 @@ class FakeStore:
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         if not self.reachable:
-            return Busted(news=True, floor=sent_at)
+            return Busted(news=True, floor=sent_at, failure=BustFailure("publish", "unreachable"))
         server, key, now = self.server, request.key, self._clock.now()
         if now < server.windows.get(key, 0.0):
             return Busted(news=False, floor=sent_at, cooling=server.windows[key] - now)

@@ -18,6 +18,7 @@ from sidecar.adapters.seal import AesSeal, NoSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.app.member import Member
 from sidecar.cache import TokenCache
+from sidecar.core.busts import BustFailure
 from sidecar.core.events import BustApplied, BustRejected, Event
 from sidecar.core.ports import Seal
 from sidecar.core.secret import Secret, fingerprint
@@ -183,7 +184,7 @@ class Pod:
         """How many such questions Redis left unanswered."""
         return self.member.readings().store_operations.get((operation, "failed"), 0)
 
-    async def bust(self, **labels: object) -> int | None:
+    async def bust(self, **labels: object) -> int | BustFailure:
         """What `sidecar bust` and `POST /bust` do."""
         return await self.member.bust(selector(labels))
 

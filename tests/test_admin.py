@@ -15,6 +15,7 @@ from sidecar.adapters.listening import bind
 from sidecar.admin import Readiness
 from sidecar.admin.busting import MAX_BODY
 from sidecar.admin.server import MAX_CONNECTIONS
+from sidecar.core.busts import BustFailure
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from tests.admin_server import TOKEN, Rig, State, bust, running
@@ -361,7 +362,7 @@ async def test_b52_without_a_configured_token_nobody_busts(rig: Rig) -> None:
 
 async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
     """503: the other pods still have the tokens."""
-    rig.state.pods = None
+    rig.state.pods = BustFailure("publish", "TimeoutError")
     head, told = await bust(rig, b'{"all": true}')
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in head

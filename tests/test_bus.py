@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from sidecar.adapters.redis.bus import IN_A_ROW
 from sidecar.adapters.redis.revoked import SLACK
 from sidecar.adapters.redis.subscription import LAST_LOOK, SILENCE
-from sidecar.core.busts import Bust
+from sidecar.core.busts import Bust, BustFailure
 from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
@@ -607,7 +607,8 @@ async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server:
     pod = await fleet_of_one_server.pod()
     await pod.token(LEDGER)
     fleet_of_one_server.redis.kill()
-    assert await pod.bust(tenant="acme") is None
+    assert isinstance(await pod.bust(tenant="acme"), BustFailure)
+    assert pod.told(SelectSent) == []
     assert not pod.holds(LEDGER)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.core.backoff import Setback
 from sidecar.core.breaker import LIMIT as FAILURES
 from sidecar.core.lease import Claim, Lease
+from sidecar.core.ports import Randomness
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.settings import RedisSettings
 from sidecar.core.tls import Tls
@@ -43,28 +45,34 @@ LIMIT = RedisSettings().operation_timeout
 class Pod:
     """A store with all it needs, and what it told."""
 
-    def __init__(self, settings: RedisSettings, *, store_ttl: float = 300.0, key: bytes = bytes(32)) -> None:
+    def __init__(
+        self,
+        settings: RedisSettings,
+        *,
+        store_ttl: float = 300.0,
+        key: bytes = bytes(32),
+        randomness: Randomness | None = None,
+    ) -> None:
         self.clock = SystemClock()
-        randomness = SystemRandomness()
+        randomness = randomness or SystemRandomness()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(settings, timeout=2 * PATIENCE),
+            partial(connect, settings, timeout=2 * PATIENCE),
             key_prefix=settings.key_prefix,
             operation_timeout=settings.operation_timeout,
             clock=self.clock,
             randomness=randomness,
             journal=self.journal,
         )
-        self.store = RedisStore(
-            Shelf(
-                self.link,
-                seal=AesSeal([("k1", key)], randomness),
-                clock=self.clock,
-                key_prefix=settings.key_prefix,
-                store_ttl=store_ttl,
-                pod="pod",
-            )
+        self.shelf = Shelf(
+            self.link,
+            seal=AesSeal([("k1", key)], randomness),
+            clock=self.clock,
+            key_prefix=settings.key_prefix,
+            store_ttl=store_ttl,
+            pod="pod",
         )
+        self.store = RedisStore(self.shelf)
 
     async def claim(self, request: TokenRequest = REQUEST) -> Claim:
         return await self.store.claim(request, "me", "")

@@ -252,6 +252,23 @@ async def test_another_pods_bust_is_heard_and_obeyed(
     assert await read(healing, "sidecar_bus_lag_seconds_count") == 0
 
 
+@moves(instruments.BUSTS_FAILED)
+async def test_r3_a_bust_without_redis_counts_as_failed_and_not_as_sent(
+    frail: Fleet, own_redis: RedisServer, authorization_server: AuthorizationServer
+) -> None:
+    """By its kind, and by what Redis did not do."""
+    (pod,) = await frail.start()
+    assert await pod.get() == 200
+    authorization_server.revoke(A)
+    own_redis.kill()
+    async with (
+        moving(pod, "sidecar_busts_failed_total kind=token,step=publish"),
+        moving(pod, "sidecar_busts_failed_total kind=token,step=record", by=0),
+        moving(pod, "sidecar_busts_sent_total", by=0),
+    ):
+        assert await pod.get() == 200
+
+
 @moves(instruments.BUSTS_REJECTED)
 async def test_a_message_that_is_none_is_rejected(frail: Fleet) -> None:
     """By its reason."""

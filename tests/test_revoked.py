@@ -25,7 +25,7 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=AT_LEISURE),
+            lambda: connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=AT_LEISURE),
             key_prefix=self.prefix,
             operation_timeout=AT_LEISURE,
             clock=self.clock,
@@ -100,7 +100,7 @@ async def test_publishing_adds_too(rig: Rig) -> None:
         await pubsub.subscribe(f"{rig.prefix}m2m:bust")
         await pubsub.get_message(timeout=PATIENCE)
         await rig.revoked().add(b"one", rig.ago(0))
-        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == 1
+        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == (1, None)
         message = await pubsub.get_message(timeout=PATIENCE)
         assert message is not None
         assert message["data"] == b"two"

@@ -1,6 +1,6 @@
 """A fake of the fleet's store for credentials, and a secret store that counts."""
 
-from sidecar.core.busts import Bust
+from sidecar.core.busts import Bust, BustFailure
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.generations import following
@@ -45,13 +45,13 @@ class FakeVault:
         if self.reachable and self.shelf.generations.get(key.text, 0) == generation and life > 0:
             self.shelf.values[key.text] = (key, credentials, fingerprint, self._clock.now() + life)
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
         if not self.reachable:
-            return
+            return BustFailure("publish", "unreachable")
         held = self.shelf.values.get(key.text)
         is_held = held is not None and held[2] == fingerprint
         if self.shelf.dead.get(key.text) == fingerprint and not is_held:
-            return
+            return None
         if is_held:
             del self.shelf.values[key.text]
         known = max(generation, self.shelf.generations.get(key.text, 0))
@@ -61,6 +61,7 @@ class FakeVault:
         self.shelf.busts.append(bust)
         for listener in self.shelf.listeners:
             listener.evict(bust)
+        return None
 
 
 class CountingSource:

@@ -25,6 +25,7 @@ from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
+from sidecar.core.busts import BustFailure
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.core.instruments import Readings
@@ -299,8 +300,8 @@ class Sidecar:
         except (OSError, ValueError):
             return None
 
-    async def bust(self, chosen: Selector) -> int | None:
-        """Drop all tokens the selector means, in every pod; how many heard it."""
+    async def bust(self, chosen: Selector) -> int | BustFailure:
+        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
         return await self._member.bust(chosen)
 
 

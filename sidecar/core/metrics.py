@@ -1,11 +1,14 @@
 """What is counted, as plain integers; whoever exports it reads them when asked."""
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import get_args
 
 from sidecar.core import instruments
+from sidecar.core.busts import BustStep
 from sidecar.core.events import (
     BustApplied,
+    BustFailed,
     BustHeard,
     BustKind,
     BustRejected,
@@ -51,6 +54,7 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
 }
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
+    instruments.BUSTS_FAILED: tuple(product(("token", "credentials", "select"), get_args(BustStep))),
     instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
@@ -142,6 +146,8 @@ class Metrics:
                 self._count(instruments.SECRET_READS, event.reason)
             case BustApplied():
                 self._count(instruments.BUSTS_APPLIED, event.kind)
+            case BustFailed():
+                self._count(instruments.BUSTS_FAILED, event.kind, event.step)
             case BustRejected():
                 self._count(instruments.BUSTS_REJECTED, event.reason)
             case Reloaded():

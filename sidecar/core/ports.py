@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
+from sidecar.core.busts import Bust, Busted, BustFailure
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.events import Event
 from sidecar.core.keys import SigningKey, Verification
@@ -182,8 +182,9 @@ class Fleet(Protocol):
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
 
-        In one atomic step: unless the key cools down, or this very token was bust before, delete the stored
-        token if it still is the refused one, move the key's generation on, and publish the message.
+        In one atomic step: unless the key cools down, or this very token was bust before, publish the message, delete
+        the stored token if it still is the refused one, and move the key's generation on. The first happens even if
+        the others are denied.
         """
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
@@ -242,8 +243,11 @@ class CredentialStore(Protocol):
     ) -> None:
         """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
-        """Delete the stored ones if they are those, move the generation past this one and tell every pod."""
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
+        """Publish the bust, delete the stored ones if they are those, and move the generation past this one.
+
+        Return what went wrong.
+        """
 
 
 class Evictions(Protocol):
@@ -287,8 +291,8 @@ class BustBus(Protocol):
     async def run(self) -> None:
         """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
 
-    async def publish(self, chosen: Selector) -> int | None:
-        """Revoke a set of tokens in every pod; how many pods heard it, None when the store is down."""
+    async def publish(self, chosen: Selector) -> int | BustFailure:
+        """Revoke a set of tokens in every pod. Return the number of pods that were sent it, or what went wrong."""
 
 
 class Seal(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -57,7 +58,7 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     settings = RedisSettings(hosts=(("127.0.0.1", redis_server.port),))
     links = [
         Link(
-            connect(settings, timeout=AT_LEISURE),
+            partial(connect, settings, timeout=AT_LEISURE),
             key_prefix=prefix,
             operation_timeout=AT_LEISURE,
             clock=system,

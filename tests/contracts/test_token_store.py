@@ -69,7 +69,7 @@ def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
 
     def store(pod: str) -> RedisStore:
         link = Link(
-            client(),
+            client,
             key_prefix=prefix,
             operation_timeout=AT_LEISURE,
             clock=clock,
