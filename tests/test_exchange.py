@@ -221,19 +221,32 @@ async def test_b70_anything_else_is_asked_once(rig: Rig, reply: Reply, error: ty
 
 
 @pytest.mark.parametrize(
-    ("expires_in", "takes"),
-    [(0, 0), (-10, 0), (5, 5), (5, 9)],
-    ids=["zero", "negative", "just over", "slow answer"],
+    ("exp", "expires_in", "takes"),
+    [(0, None, 0), (-10, None, 0), (0, 0, 0), (-1, -1, 0), (5, 0, 5), (3600, 5, 5), (3600, 5, 9)],
 )
-async def test_b07_a_token_that_is_dead_on_arrival_is_refused(
-    rig: Rig, expires_in: int, takes: float
+async def test_b07_t3_a_token_that_has_expired_on_arrival_is_refused(
+    rig: Rig, exp: int, expires_in: int | None, takes: float
 ) -> None:
-    """It is neither cached nor sent."""
-    body = json.dumps({"access_token": "canary", "expires_in": expires_in}).encode()
+    """It is neither cached nor sent: its `exp` is in the past, or its life is over before the answer is here."""
+    token = jwt(exp=rig.clock.now() + exp)
+    body = json.dumps({"access_token": token, "expires_in": expires_in}).encode()
     rig.endpoint.reply = Reply(200, "application/json", body)
     rig.endpoint.takes = takes
     with pytest.raises(TokenRefused, match=r"auth\.test.*already expired"):
         await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+
+
+@pytest.mark.parametrize(("expires_in", "life"), [(0, 300), (-1, 300), ("-1", 300), (0.0, 300)])
+async def test_t3_a_token_without_a_life_counts_from_when_the_request_was_sent(
+    rig: Rig, expires_in: object, life: float
+) -> None:
+    """As every token does."""
+    body = {"access_token": "canary", "token_type": "Bearer", "expires_in": expires_in}
+    rig.endpoint.reply = Reply(200, "application/json", json.dumps(body).encode())
+    rig.endpoint.takes = 2
+    began = rig.clock.now()
+    token = await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert (token.fetch_began, token.expires_at) == (began, began + life)
 
 
 ACCEPTED = b'{"access_token": "canary", "expires_in": 3600}'
