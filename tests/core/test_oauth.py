@@ -83,8 +83,22 @@ def test_b08_without_expires_in_the_jwt_tells(token: str, life: float) -> None:
     assert judge(answer({"access_token": token}), host="auth.test", now=NOW).life == life
 
 
-NO_LIFE = ["0", "-1", -1, 0.0, -0.0, -0.5, "0.0", "-0", " 0 ", "-1e9", -(10**400), float("-inf"), "1e-400"]
-AT_ODDS = [None, True, False, float("nan"), "", "never", [], {"seconds": 60}]
+NO_LIFE: list[object] = [
+    "0",
+    "-1",
+    -1,
+    0.0,
+    -0.0,
+    -0.5,
+    "0.0",
+    "-0",
+    " 0 ",
+    "-1e9",
+    -(10**400),
+    float("-inf"),
+    "1e-400",
+]
+AT_ODDS: list[object] = [None, True, False, float("nan"), "", "never", [], {"seconds": 60}]
 
 
 @pytest.mark.parametrize("expires_in", [*NO_LIFE, *AT_ODDS])
