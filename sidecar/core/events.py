@@ -105,7 +105,7 @@ class SecretUnread(Event):
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
-    """An authorization server did not accept credentials: they are dropped in every pod and read again."""
+    """An authorization server refused credentials and their source has others: they are dropped in every pod."""
 
     name: ClassVar[str] = "credentials_rejected"
     level: ClassVar[Level] = "warning"

@@ -84,9 +84,12 @@ def judge(
         raise TokenRefused(
             f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
             INVALID_CLIENT,
+            of_request=True,
         )
     if not 200 <= reply.status < 300 or (members is not None and "error" in members):
-        raise TokenRefused(f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code)
+        raise TokenRefused(
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
+        )
     if members is None:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
@@ -100,7 +103,7 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
         raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
-        raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
+        raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
     claims = unverified(value)
