@@ -85,7 +85,7 @@ class CachedSource:
 
     async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
         """See the port."""
-        await self._cache.replace(self, self._key(tenant), refused, accepted)
+        await self._cache.substitute(self, self._key(tenant), refused, accepted)
 
     def _key(self, tenant: str) -> CredentialKey:
         return CredentialKey(self._service, tenant, self._origin)
@@ -154,12 +154,12 @@ class CredentialCache:
             look = self._looks.get(name)
             if look is not None and self._clock.now() < look.until:
                 return look.interim or refused
-            self._looks.put(name, _Look(self._clock.now() + WINDOW))
             work = partial(self._look_for_others, cached, key, refused, name, worked=worked)
             flight = self._flights.start(name, work)
+            self._looks.put(name, _Look(self._clock.now() + WINDOW))
         return await wait(self._clock, flight, WAIT_LIMIT)
 
-    async def replace(
+    async def substitute(
         self, cached: CachedSource, key: CredentialKey, refused: Credentials, accepted: Credentials
     ) -> None:
         """Drop the refused credentials in every pod, and keep the others for all."""
@@ -219,12 +219,13 @@ class CredentialCache:
                 return found
             found = await self._ask_source(cached, key, refused.read_at, refused if worked else None)
         if found.same_as(refused):
-            if self._rejected_of(key) is None:
+            rejected = self._rejected_of(key)
+            if rejected is None or not found.same_as(rejected):
                 await self._keep(cached, key, found, stored)
         elif found.interim:
             self._looks.put(name, _Look(self._clock.now() + WINDOW, found))
         else:
-            await self.replace(cached, key, refused, found)
+            await self.substitute(cached, key, refused, found)
         return found
 
     def _replaces(self, key: CredentialKey, found: Credentials, refused: Credentials) -> bool:

@@ -248,7 +248,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(PIECES, max_size=14).map(b"".join))
 def test_t6_what_the_grammar_reads_means_what_it_says(value: bytes) -> None:
     """Leniency changes nothing for the servers that keep to the grammar."""
@@ -257,6 +257,7 @@ def test_t6_what_the_grammar_reads_means_what_it_says(value: bytes) -> None:
         assert parse([value]) == expected
 
 
+@settings(deadline=None)
 @given(CHALLENGES)
 def test_t6_the_reference_reads_what_is_written(challenges: list[Challenge]) -> None:
     """So the comparison above compares something."""
@@ -308,7 +309,7 @@ def broken_fields(draw: st.DrawFn, error: str) -> list[bytes]:
     ]
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(
         ["insufficient_scope", "Insufficient_Scope", "INSUFFICIENT_SCOPE", "insufficient%5Fscope"]
@@ -320,7 +321,7 @@ def test_t6_insufficient_scope_never_renews(fields: list[bytes]) -> None:
         assert judge(401, parse(fields), on_401=on_401, refused_statuses=frozenset({401})) is Verdict.RELAY
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(broken_fields("invalid_token"))
 def test_t6_invalid_token_always_renews(fields: list[bytes]) -> None:
     """Whatever is broken around it."""
