@@ -8,33 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.authorization import AuthorizationServer, json_answer
+from tests.authorization import Strict
 from tests.aws import ENVIRONMENT, Aws
 from tests.conftest import Start
 from tests.processes import File, Load, Process, get, serving, spawn
 from tests.redis_server import RedisServer
-from tests.servers import Exchange, Upstream
+from tests.servers import Upstream
 from tests.waiting import PATIENCE
 from tests.wire import ask
 
 KEY = "A" * 43 + "="
 V1 = {"client_id": "me", "client_secret": "canary-v1"}
 V2 = {"client_id": "me", "client_secret": "canary-v2"}
-
-
-class Strict(AuthorizationServer):
-    """Accepts the client secrets in `accepts`, no others."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        super().__init__(upstream)
-        self.secrets = {"canary-v1"}
-
-    async def default(self, exchange: Exchange) -> None:
-        await exchange.read()
-        if self.clients[-1][1] not in self.secrets:
-            await exchange.send(json_answer(401, {"error": "invalid_client"}))
-        else:
-            await super().default(exchange)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ class CountingSource:
     def __init__(self, clock: FakeClock) -> None:
         self.current = "canary-1"
         self.other = ""
-        """What it gives in place of a rejected one, "" for nothing else."""
+        """A version that is not current: it gives this in place of a rejected one, "" for none."""
         self.reads: list[str] = []
         self.error: TokenRefused | TokenUnavailable | None = None
         self.takes = 0.0
@@ -86,5 +86,5 @@ class CountingSource:
         if self.error is not None:
             raise self.error
         if self.other and rejected is not None and rejected.client_secret.reveal() == current:
-            current = self.other
+            return Credentials("me", Secret(self.other), began, interim=True)
         return Credentials("me", Secret(current), began)

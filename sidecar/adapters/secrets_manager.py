@@ -212,7 +212,8 @@ class SecretSource:
         self._manager.journal.tell(
             SecretRead(self._spec.service, tenant, name, found.stage, self._milliseconds(began))
         )
-        return Credentials(found.client_id, found.client_secret, began)
+        interim = found.stage != self._spec.stage
+        return Credentials(found.client_id, found.client_secret, began, interim)
 
     def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
         """Runs in a thread."""

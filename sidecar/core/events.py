@@ -107,7 +107,7 @@ class SecretUnread(Event):
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
-    """An authorization server did not accept credentials: they are dropped and read again."""
+    """An authorization server refused credentials and their source has others: the old ones are dropped."""
 
     name: ClassVar[str] = "credentials_rejected"
     level: ClassVar[Level] = "warning"
