@@ -12,6 +12,7 @@ from sidecar.admin.events_stream import EVERY
 from sidecar.admin.ports import Readiness
 from sidecar.admin.server import LIFETIME, AdminServer
 from sidecar.app.listen import bind
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.fakes import RecordingJournal
@@ -28,7 +29,7 @@ class State:
         self.shown: dict[str, object] = {"version": "1.2.3", "tokens": []}
         self.text: Callable[[], Awaitable[bytes]] = self._text
         self.token: Secret | None = Secret(TOKEN)
-        self.pods: int | None = 3
+        self.pods: int | BustFailure = 3
         self.busted: list[Labels] = []
 
     async def _text(self) -> bytes:
@@ -50,7 +51,7 @@ class State:
     async def operators_token(self) -> Secret | None:
         return self.token
 
-    async def bust(self, chosen: Labels) -> int | None:
+    async def bust(self, chosen: Labels) -> int | BustFailure:
         self.busted.append(chosen)
         return self.pods
 

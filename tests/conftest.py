@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol
 import pytest
 import uvloop
 import yaml
+from hypothesis import HealthCheck, settings
 
 from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
@@ -31,6 +32,9 @@ from tests.wire import Answer, Client, ask
 CANARY = b"canary"
 """Part of every token, secret, query and body of the tests; no log line may hold it."""
 SECRET = "canary-secret/+: ü"
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")  # how long an example takes says nothing of the code
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:

@@ -8,7 +8,7 @@ from itertools import count
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.cache.lease import LEASE, Claim, Lease
-from sidecar.cache.refused_tokens import Bust, Busted
+from sidecar.cache.refused_tokens import Bust, Busted, BustFailure
 from sidecar.core.backoff import Setback
 from sidecar.fleet.generations import following
 from sidecar.oauth.token import Token, TokenRequest
@@ -166,7 +166,7 @@ class FakeStore:
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         if not self.reachable:
-            return Busted(news=True, floor=sent_at)
+            return Busted(news=True, floor=sent_at, failure=BustFailure("publish", "unreachable"))
         server, key, now = self.server, request.key, self._clock.now()
         if now < server.windows.get(key, 0.0):
             return Busted(news=False, floor=sent_at, cooling=server.windows[key] - now)

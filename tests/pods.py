@@ -14,6 +14,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.labels import Labels, parse_selector
@@ -26,12 +27,11 @@ from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import BustApplied, BustRejected, Event
 from tests.fakes import RecordingJournal
-from tests.processes import until
 from tests.redis_server import RedisServer
+from tests.waiting import AT_LEISURE, PATIENCE, until
 
 E = TypeVar("E", bound=Event)
 
-PATIENCE = 10.0
 KEY = bytes(range(32))
 
 
@@ -185,7 +185,7 @@ class Pod:
         """How many such questions Redis left unanswered."""
         return self.member.readings().store_operations.get((operation, "failed"), 0)
 
-    async def bust(self, **labels: object) -> int | None:
+    async def bust(self, **labels: object) -> int | BustFailure:
         """What `sidecar bust` and `POST /bust` do."""
         return await self.member.bust(parse_selector(labels))
 
@@ -236,13 +236,16 @@ class Fleet:
         self.client = Redis(host="127.0.0.1", port=redis.port)
         self._pods: list[Pod] = []
 
-    async def pod(self, *listen: ForeignChannel, port: int = 0, up: bool = True) -> Pod:
+    async def pod(
+        self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
+    ) -> Pod:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
         settings = RedisSettings(
             hosts=(("127.0.0.1", port or self.redis.port),),
             cluster=self._cluster,
             key_prefix=self.prefix,
             encryption_keys=self._keys,
+            operation_timeout=operation_timeout,
         )
         pod = Pod(self.server, settings, listen)
         self._pods.append(pod)

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import math
 import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,13 +15,12 @@ import yaml
 
 from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
-from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
+from tests.waiting import PATIENCE, until
+from tests.wire import LIMIT, Client, WireError, ask
 
 ROOT = Path(__file__).parent.parent
 PIPE = asyncio.subprocess.PIPE
 Child = asyncio.subprocess.Process
-WAIT = 4 * PATIENCE
-"""Seconds for what a whole process has to do, on a machine that is busy with other tests."""
 Document = dict[str, object]
 Line = Mapping[str, object]
 
@@ -75,13 +75,6 @@ def answering(body: bytes, go: asyncio.Event | None = None) -> Script:
     return script
 
 
-async def until(condition: Callable[[], bool], within: float = 2 * PATIENCE) -> None:
-    """Wait for what other ends of sockets notice."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 class Process:
     """`sidecar run`; what it prints is read all the time, so that it never has to wait for us."""
 
@@ -111,7 +104,7 @@ class Process:
 
     async def logs(self, event: str) -> Line:
         """The next line of that name."""
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 while (end := self.stdout.find(b"\n", self._told)) >= 0:
                     data = bytes(self.stdout[self._told : end])
@@ -125,7 +118,7 @@ class Process:
     def signal(self, number: int) -> None:
         self.child.send_signal(number)
 
-    async def ends(self, within: float = WAIT) -> tuple[int, str]:
+    async def ends(self, within: float = PATIENCE) -> tuple[int, str]:
         """Exit code and last event, "" for none."""
         async with asyncio.timeout(within):
             await asyncio.gather(*self._reading)
@@ -250,13 +243,16 @@ class Load:
         """By status, or by what went wrong in place of one."""
         self.closed = 0
         """How many answers said that their connection closes."""
+        self.longest_pause = 0.0
+        """Most seconds from the begin of one to that of the next."""
+        self._last_began = math.inf
         self.seconds: list[float] = []
         """How long each request took, connecting included."""
 
     async def reach(self, count: int) -> None:
         """Wait for that many more answers."""
         wanted = self.answers.total() + count
-        await until(lambda: self.answers.total() >= wanted, within=WAIT)
+        await until(lambda: self.answers.total() >= wanted)
 
     async def __aenter__(self) -> "Load":
         self._asking = [asyncio.create_task(self._ask(number)) for number in range(self._connections)]
@@ -272,6 +268,8 @@ class Load:
         due = loop.time() + self._pause * number / self._connections
         while not await self._stopped(due - loop.time()):
             began = loop.time()
+            self.longest_pause = max(self.longest_pause, began - self._last_began)
+            self._last_began = began
             try:
                 client = client or await Client.connect(self._address)
                 answer = await client.ask(get(b"/%d" % number))

@@ -17,8 +17,9 @@ from sidecar.telemetry.events import Refused, StoreUp
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import ConsoleLines, JsonLines
 from tests.commands import ROOT, command, on_terminal
-from tests.processes import WAIT, File, route, run
+from tests.processes import File, route, run
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 
 AT = 1_800_000_000.25
 
@@ -149,7 +150,7 @@ async def reading() -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def test_logs_shows_each_line_as_it_comes_until_ctrl_c() -> None:
     """As behind `kubectl logs -f`: nothing waits for the next line, and the end is clean."""
-    async with reading() as child, asyncio.timeout(WAIT):
+    async with reading() as child, asyncio.timeout(PATIENCE):
         assert child.stdin is not None
         assert child.stdout is not None
         for path in ("/one", "/two"):

@@ -276,7 +276,7 @@ def manifests(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(deadline=None, max_examples=50)  # a busy machine is no fault
+@settings(max_examples=50)
 @given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
 def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
     """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
@@ -306,7 +306,7 @@ PARTS = st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(["", *PIE
 SHORT = [text for text in map(manifest, MANIFESTS) if len(text) < 2000]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.sampled_from(SHORT), st.lists(PARTS, min_size=1, max_size=3), st.sampled_from([NATIVE, CLASSIC]))
 def test_a_damaged_manifest_is_refused_or_given_back(
     text: str, parts: list[tuple[float, int, str]], blanks: Blanks
@@ -442,7 +442,15 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         NATIVE,
         "an alias contains itself",
     ),
-    ("deep", "a: " + "[" * 5000 + "]" * 5000, NATIVE, "no pod in it"),
+    ("deep flow", "a: " + "[" * 50_000, NATIVE, "line 1: nested more than 200 levels deep"),
+    ("deep JSON", "\n" + '{"a":' * 50_000, NATIVE, "line 2: nested more than 200 levels deep"),
+    ("deep blocks", "- " * 5000 + "a", NATIVE, "line 1: nested more than 200 levels deep"),
+    (
+        "deep in a pod",
+        f"{POD}{APP}  x: {'[' * 5000}{']' * 5000}\n",
+        NATIVE,
+        "line 8: nested more than 200 levels deep",
+    ),
 ]
 
 

@@ -108,7 +108,6 @@ def test_the_chart_and_the_command_give_the_same_container(sets: list[str], flag
     assert ours.get("initContainers", []) == chart.get("initContainers", [])
 
 
-@pytest.mark.timeout(300)
 def test_the_wheel_brings_the_definition(tree: Path) -> None:
     """What is installed does as the source does."""
     arguments = ("inject", "-f", str(MANIFEST), "--config-map", "c")

@@ -22,7 +22,8 @@ from sidecar.config.load import json_schema, load
 from sidecar.core import problem
 from sidecar.credentials.sources import aws, local
 from sidecar.fleet import foreign_messages, messages
-from sidecar.fleet.redis import guarded_client, subscription
+from sidecar.fleet.redis import subscription
+from sidecar.fleet.settings import RedisSettings
 from sidecar.http1 import body, connection, message, pool, request_body, server
 from sidecar.http1.server import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
@@ -241,7 +242,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         ),
         "The same, a second from then on": f"{fetch_limit.RATE:g}",
         "Answer of a token endpoint": size(http_client.SIZE_LIMIT),
-        "Time for a question to Redis": f"{guarded_client.LIMIT:g} s",
+        "Time for a question to Redis": f"{RedisSettings().operation_timeout:g} s",
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(foreign_messages.MAX_SIZE),

@@ -8,32 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.authorization import AuthorizationServer, json_answer
+from tests.authorization import Strict
 from tests.aws import ENVIRONMENT, Aws
 from tests.conftest import Start
 from tests.processes import File, Load, Process, get, serving, spawn
 from tests.redis_server import RedisServer
-from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, ask
+from tests.servers import Upstream
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 KEY = "A" * 43 + "="
 V1 = {"client_id": "me", "client_secret": "canary-v1"}
 V2 = {"client_id": "me", "client_secret": "canary-v2"}
-
-
-class Strict(AuthorizationServer):
-    """Accepts the client secrets in `accepts`, no others."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        super().__init__(upstream)
-        self.secrets = {"canary-v1"}
-
-    async def default(self, exchange: Exchange) -> None:
-        await exchange.read()
-        if self.clients[-1][1] not in self.secrets:
-            await exchange.send(json_answer(401, {"error": "invalid_client"}))
-        else:
-            await super().default(exchange)
 
 
 @pytest.fixture
@@ -180,7 +166,6 @@ async def test_b60_what_is_not_to_be_shared_stays_in_the_pod(
         assert pods.stored() == {}
 
 
-@pytest.mark.timeout(180)
 async def test_b29_b30_rotating_and_revoking_under_load_fails_no_request(
     tmp_path: Path, aws: Aws, redis_server: RedisServer, upstream: Upstream, authorization_server: Strict
 ) -> None:

@@ -10,11 +10,11 @@ import pytest
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
-from sidecar.credentials.sources.aws import ATTEMPTS, TOTAL_LIMIT, SecretsManager
+from sidecar.credentials.sources.aws import ATTEMPTS, SecretsManager
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from tests.aws import REGION, Aws
 from tests.fakes import FakeClock, RecordingJournal
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 ANY = float("-inf")
 SNAKE = {"client_id": "me", "client_secret": "canary-1"}
@@ -23,7 +23,7 @@ SNAKE = {"client_id": "me", "client_secret": "canary-1"}
 class Reader:
     """Reads secrets as a sidecar does."""
 
-    def __init__(self, total_limit: float = TOTAL_LIMIT) -> None:
+    def __init__(self, total_limit: float = PATIENCE) -> None:
         self.journal = RecordingJournal()
         self.manager = SecretsManager(FakeClock(), self.journal, total_limit=total_limit)
 

@@ -15,6 +15,7 @@ from sidecar.app.listen import BoundServer, bind, watch_descriptors
 from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.token_fetching import TokenFetching
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
 from sidecar.core.errors import ConfigError, Fault
@@ -296,6 +297,6 @@ class Sidecar:
         except (OSError, ValueError):
             return None
 
-    async def bust(self, selector: Labels) -> int | None:
-        """Drop all tokens the selector means, in every pod; how many heard it."""
+    async def bust(self, selector: Labels) -> int | BustFailure:
+        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
         return await self._member.bust(selector)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sidecar.cache.lease import Claim
-from sidecar.cache.refused_tokens import Busted
+from sidecar.cache.refused_tokens import Busted, BustFailure
 from sidecar.core.backoff import Setback
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.oauth.token import Token, TokenRequest
@@ -23,8 +23,9 @@ class Fleet(Protocol):
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
 
-        In one atomic step: unless the key cools down, or this very token was bust before, delete the stored
-        token if it still is the refused one, move the key's generation on, and publish the message.
+        In one atomic step: unless the key cools down, or this very token was bust before, publish the message, delete
+        the stored token if it still is the refused one, and move the key's generation on. The first happens even if
+        the others are denied.
         """
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
@@ -83,5 +84,8 @@ class CredentialStore(Protocol):
     ) -> None:
         """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
-        """Delete the stored ones if they are those, move the generation past this one and tell every pod."""
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
+        """Publish the bust, delete the stored ones if they are those, and move the generation past this one.
+
+        Return what went wrong.
+        """

@@ -14,11 +14,11 @@ from sidecar.cache.token_memory import HeldToken, hold, memory
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.labels import Labels
+from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
-from sidecar.telemetry.events import BustSent, CoolingDown, Failed
+from sidecar.telemetry.events import BustFailed, BustSent, CoolingDown, Failed
 from sidecar.telemetry.ports import Journal
 
 CALLER_LIMIT = 15.0
@@ -224,8 +224,11 @@ class TokenCache(EvictableCache[HeldToken]):
         if busted.cooling:
             raise self._stand_down(request, refused, busted.cooling)
         self._refused.settle(request.key, refused, busted.floor)
-        if busted.news:
+        if busted.published:
             self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if (why := busted.failure) is not None:
+            owner = describe(request.labels)
+            self._journal.tell(BustFailed("token", owner, refused.fingerprint, why.step, why.error))
         if busted.probing:
             self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
         if under_way is not None:
@@ -284,20 +287,21 @@ class TokenCache(EvictableCache[HeldToken]):
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        What others declared dead while it was on its way, or may have, unheard, is not given to those who joined
-        since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
-        upstream is believed rather than a bust, but nobody overrules a select.
+        What others declared dead meanwhile, or may have, unheard, is not given to those who joined since: the source
+        is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
+        passed = _ALWAYS
         held = self._memory.get(request.key)
         fresh = held is not None and self._clock.now() < held.no_check_before
         if held is not None and fresh and self._is_trustworthy(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
-            floor, gaps = self._refused.floor(request.key), self._gaps
+            floor, gaps = max(self._refused.floor(request.key), passed), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
             counts = gaps == self._gaps and self._is_trustworthy(request, token)
             if counts or token.fetch_began <= self._refused.floor(request.key):
                 break
+            passed = self._refused.later_than(request.key, token, self._clock.now())
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
         self._keep(request, token)

@@ -2,11 +2,13 @@
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 
 from sidecar.cache.credentials import credential_cache
 from sidecar.cache.leased_source import LeasedSource
 from sidecar.cache.ports import CredentialStore
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
@@ -71,8 +73,9 @@ class Member:
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._redis = GuardedClient(
-            connect(settings, timeout=CLIENT_TIMEOUT),
+            partial(connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout),
             key_prefix=settings.key_prefix,
+            operation_timeout=settings.operation_timeout,
             clock=clock,
             randomness=randomness,
             journal=journal,
@@ -159,7 +162,7 @@ class Member:
             self._journal.tell(Unencrypted())
         await self._bus.run()
 
-    async def bust(self, selector: Labels) -> int | None:
+    async def bust(self, selector: Labels) -> int | BustFailure:
         """See Membership."""
         return await self._bus.publish(selector)
 

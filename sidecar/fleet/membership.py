@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sidecar.cache.credentials import CredentialCache, credential_cache
 from sidecar.cache.ports import CredentialStore, Fleet
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
@@ -45,8 +46,8 @@ class Membership(Protocol):
     async def run(self) -> None:
         """Hear the others."""
 
-    async def bust(self, selector: Labels) -> int | None:
-        """Drop what the selector means, everywhere; tell how many pods heard it, None where only this one did."""
+    async def bust(self, selector: Labels) -> int | BustFailure:
+        """Drop what the selector means, everywhere. Return the number of pods that were sent it, or what went wrong."""
 
     def readings(self) -> FleetReadings | None:
         """Tell how store and bus are; None where there are none."""

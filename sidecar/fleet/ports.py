@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.refused_tokens import Bust, BustFailure
 from sidecar.core.labels import Labels
 
 
@@ -48,8 +48,8 @@ class BustBus(Protocol):
     async def run(self) -> None:
         """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
 
-    async def publish(self, selector: Labels) -> int | None:
-        """Revoke a set of tokens in every pod; how many pods heard it, None when the store is down."""
+    async def publish(self, selector: Labels) -> int | BustFailure:
+        """Revoke a set of tokens in every pod. Return the number of pods that were sent it, or what went wrong."""
 
 
 class Seal(Protocol):

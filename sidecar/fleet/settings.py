@@ -45,6 +45,8 @@ class RedisSettings:
     """In front of every key and channel."""
     encryption_keys: tuple[EncryptionKey, ...] = ()
     """The first seals, all open. None: values are plain and messages unsigned, as the operator wrote down."""
+    operation_timeout: float = 0.1
+    """Seconds a request may lose to Redis, connecting included."""
 
 
 Dialect = Literal["mcp-gateway", "lerian"]

@@ -17,6 +17,9 @@ from sidecar.oauth.token import FetchReason, Freshness, FromRequest, Presented, 
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from sidecar.telemetry.ports import Journal
 
+_WORKED = frozenset[FetchReason]({"aging", "refused"})
+"""Why a token is fetched where there was one before."""
+
 
 class TokenFetcher:
     """The source of tokens that asks authorization servers."""
@@ -51,24 +54,41 @@ class TokenFetcher:
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """Fetch a token with credentials read after `newer_than`.
 
-        When the server does not accept the credentials they are read again from their source, for they
-        may just have been rotated, and it is asked once more. Raises TokenUnavailable or TokenRefused.
+        Servers have many words for a secret that was rotated, and say `invalid_client` of other faults too. So any
+        refusal makes the source of the credentials be read again, and only what it says decides: if it has others,
+        the request is sent once more with them. Raises TokenUnavailable or TokenRefused.
         """
         credentials = await self._read(request, newer_than)
         try:
             return await self._ask_and_tell(request, credentials, reason)
         except TokenRefused as refusal:
-            if refusal.code != token_response.INVALID_CLIENT:
+            others = await self._others(request, credentials, refusal, reason)
+            if others is None:
                 raise
-        others = await self._read(request, self._clock.now(), rejected=credentials)
-        return await self._ask_and_tell(request, others, reason)
+        token = await self._ask_and_tell(request, others, reason)
+        if others.interim:
+            await self._credentials[request.credentials].adopt(request.tenant, others, refused=credentials)
+        return token
 
-    async def _read(
-        self, request: TokenRequest, newer_than: float, rejected: Credentials | None = None
-    ) -> Credentials:
-        source = self._credentials[request.credentials]
+    async def _read(self, request: TokenRequest, newer_than: float) -> Credentials:
         with self._failures_told(request):
-            return await source.read(request.tenant, newer_than=newer_than, rejected=rejected)
+            return await self._credentials[request.credentials].read(request.tenant, newer_than=newer_than)
+
+    async def _others(
+        self, request: TokenRequest, refused: Credentials, refusal: TokenRefused, reason: FetchReason
+    ) -> Credentials | None:
+        """Return the credentials to try in place of refused ones, None where the refusal stands."""
+        if not refusal.of_request or refusal.code in request_form.blaming_caller(request):
+            return None
+        source, now = self._credentials[request.credentials], self._clock.now()
+        try:
+            with self._failures_told(request):
+                others = await source.read(
+                    request.tenant, newer_than=now, rejected=refused, worked=reason in _WORKED
+                )
+        except (TokenRefused, TokenUnavailable):  # the server's refusal says more
+            return None
+        return None if others.same_as(refused) else others
 
     async def _ask_and_tell(
         self, request: TokenRequest, credentials: Credentials, reason: FetchReason

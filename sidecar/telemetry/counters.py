@@ -1,16 +1,19 @@
 """What is counted, as plain integers; whoever exports it reads them when asked."""
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import get_args
 
 from sidecar.core.tenants import TenantRule
 from sidecar.telemetry import instruments
 from sidecar.telemetry.events import (
     BustApplied,
+    BustFailed,
     BustHeard,
     BustKind,
     BustRejected,
     BustSent,
+    BustStep,
     CoolingDown,
     Event,
     Failed,
@@ -50,6 +53,7 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
 }
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
+    instruments.BUSTS_FAILED: tuple(product(("token", "credentials", "select"), get_args(BustStep))),
     instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
@@ -143,6 +147,8 @@ class Counters:
                 self._count(instruments.SECRET_READS, event.reason)
             case BustApplied():
                 self._count(instruments.BUSTS_APPLIED, event.kind)
+            case BustFailed():
+                self._count(instruments.BUSTS_FAILED, event.kind, event.step)
             case BustRejected():
                 self._count(instruments.BUSTS_REJECTED, event.reason)
             case Reloaded():

@@ -11,6 +11,8 @@ Signal = Literal["metrics", "traces"]
 """What can be exported."""
 Outcome = Literal["healed", "refused", "failed"]
 """Of a second send: accepted, refused too, or there was none or no answer to it."""
+BustStep = Literal["publish", "record"]
+"""What Redis did not do for a bust: send it to the pods, or keep it for those that are not connected."""
 BustKind = Literal["token", "credentials", "select", "gap"]
 """What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
 Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
@@ -105,7 +107,7 @@ class SecretUnread(Event):
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
-    """An authorization server did not accept credentials: they are dropped in every pod and read again."""
+    """An authorization server refused credentials and their source has others: the old ones are dropped."""
 
     name: ClassVar[str] = "credentials_rejected"
     level: ClassVar[Level] = "warning"
@@ -132,13 +134,28 @@ class Refused(Event):
 
 @dataclass(frozen=True, slots=True)
 class BustSent(Event):
-    """This pod declared a token dead."""
+    """This pod declared a token dead, and every connected pod was sent that."""
 
     name: ClassVar[str] = "bust_sent"
     token: str
     service: str
     tenant: str
     fp: str
+
+
+@dataclass(frozen=True, slots=True)
+class BustFailed(Event):
+    """Redis did not publish a bust, so that it holds in this pod only; or published it and did not record it."""
+
+    name: ClassVar[str] = "bust_failed"
+    level: ClassVar[Level] = "warning"
+    kind: BustKind
+    select: str
+    """The labels of what was bust, as `select_sent` writes them."""
+    fp: str
+    """The token or credentials, "" for a select."""
+    step: BustStep
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sidecar.credentials.sources.aws import SecretsManager
 from sidecar.credentials.sources.local import SIZE_LIMIT, source_of
 from tests.aws import Aws
 from tests.fakes import FakeClock, RecordingJournal
+from tests.waiting import PATIENCE
 
 ANY = float("-inf")
 
@@ -33,7 +34,7 @@ async def test_every_source_gives_credentials_read_after_what_is_demanded(
 ) -> None:
     """The promise renewals rely on, kept by each kind."""
     aws.create("s", {"client_id": "me", "client_secret": "hunter2"})
-    manager = SecretsManager(clock, RecordingJournal())
+    manager = SecretsManager(clock, RecordingJournal(), total_limit=PATIENCE)
     secret, both = tmp_path / "secret", tmp_path / "both.json"
     secret.write_text("hunter2\n")
     both.write_text('{"clientId": "me", "clientSecret": "hunter2"}')

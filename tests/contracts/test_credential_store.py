@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -19,6 +20,7 @@ from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import RedisServer
 from tests.vaults import FakeShelf, FakeVault
+from tests.waiting import AT_LEISURE
 
 KEY = CredentialKey("ledger", "acme", "here")
 Vault = RedisCredentialStore | FakeVault
@@ -56,8 +58,9 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
     settings = RedisSettings(hosts=(("127.0.0.1", redis_server.port),))
     links = [
         GuardedClient(
-            connect(settings, timeout=2),
+            partial(connect, settings, timeout=AT_LEISURE),
             key_prefix=prefix,
+            operation_timeout=AT_LEISURE,
             clock=system,
             randomness=randomness,
             journal=RecordingJournal(),

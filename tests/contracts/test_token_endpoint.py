@@ -12,6 +12,7 @@ import trustme
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
 from sidecar.oauth.http_client import SIZE_LIMIT, HttpAuthorizationServer
+from tests.waiting import PATIENCE
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic Y2FuYXJ5"}
 FORM = "grant_type=client_credentials&client_secret=canary"
@@ -166,7 +167,7 @@ async def test_b14_a_server_that_hangs_costs_no_more_than_the_limit(peer: Peer) 
     peer.hangs = True
     endpoint = HttpAuthorizationServer(total_limit=0.1)
     url = await peer.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(TokenUnavailable, match="in time"):
             await endpoint.post(url, HEADERS, FORM, Tls())
     await endpoint.close()

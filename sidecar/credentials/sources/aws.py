@@ -213,7 +213,8 @@ class SecretSource:
         self._manager.journal.tell(
             SecretRead(self._spec.service, tenant, name, version.stage, self._milliseconds(began))
         )
-        return Credentials(version.client_id, version.client_secret, began)
+        interim = version.stage != self._spec.stage
+        return Credentials(version.client_id, version.client_secret, began, interim)
 
     def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
         """Runs in a thread."""

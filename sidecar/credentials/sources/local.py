@@ -47,10 +47,18 @@ class FixedSource:
         self._clock = clock
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         """Return the credentials."""
         return Credentials(self._spec.client_id, self._spec.client_secret, self._clock.now())
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,19 @@ class FileSource:
         self._held: _ReadFile | None = None
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
         self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
         return held.credentials
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: a file has one version."""
 
     def _load(self, held: _ReadFile | None, newer_than: float) -> _ReadFile:
         read_at = self._clock.now()

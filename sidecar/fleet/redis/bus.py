@@ -12,6 +12,7 @@ from hashlib import sha256
 from itertools import count
 
 from sidecar.cache.ports import TokenStore
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.health import Pulse
 from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
@@ -19,11 +20,11 @@ from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.ports import Evictions, Seal
 from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.redis.connect import Client, disconnect
-from sidecar.fleet.redis.guarded_client import GuardedClient
+from sidecar.fleet.redis.guarded_client import GuardedClient, Moved
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
 from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
-from sidecar.telemetry.events import Failed, SelectSent
+from sidecar.telemetry.events import BustFailed, Failed, SelectSent
 from sidecar.telemetry.ports import Journal
 
 FIRST_PAUSE = 0.1
@@ -79,7 +80,12 @@ class RedisBus:
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
                 async with Subscription(self._client, self._receiver.channels, turn) as subscription:
-                    await _together(subscription.watch(), self._catch_up(), self._listen(subscription))
+                    await _together(
+                        subscription.watch(),
+                        self._redis.watch(),
+                        self._catch_up(),
+                        self._listen(subscription),
+                    )
             except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.up:
                     pauses = self._pauses()
@@ -89,17 +95,23 @@ class RedisBus:
             heed_cancellation()
             await self._clock.sleep(next(pauses))
 
-    async def publish(self, selector: Labels) -> int | None:
+    async def publish(self, selector: Labels) -> int | BustFailure:
         """See the port. In this pod it holds at once, whatever becomes of the message."""
         self._receiver.revoke(selector, self._clock.now())
-        pods = None
-        if await self._revocation_log.measure():
+        pods, failure = 0, None
+        if not await self._revocation_log.measure():
+            failure = BustFailure("publish", self._redis.trouble)
+        else:
             at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now()) * 1000)
             revocation = Revocation(selector, at, self._randomness.token_bytes(8).hex())
             message = self._message(revocation, self._pod)
-            pods = await self._revocation_log.publish(message, at, self._receiver.bust_channel)
-        self._journal.tell(SelectSent(describe(selector), pods or 0))
-        return pods
+            pods, failure = await self._revocation_log.publish(message, at, self._receiver.bust_channel)
+        if failure is None or failure.step == "record":
+            self._journal.tell(SelectSent(describe(selector), pods))
+        if failure is None:
+            return pods
+        self._journal.tell(BustFailed("select", describe(selector), "", failure.step, failure.error))
+        return failure
 
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
@@ -108,6 +120,9 @@ class RedisBus:
 
     async def _lost(self, error: Exception) -> None:
         """Find out whether the store is lost too. That a connection ends is no outage, that none can be had is one."""
+        if isinstance(error, Moved):
+            self._heard_until = -math.inf  # when the last server stopped receiving messages is unknown
+            return
         self.pulse.miss(self._clock.now(), type(error).__name__)
         if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
             self._journal.tell(Failed.of("hearing the fleet", error))

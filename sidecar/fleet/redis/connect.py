@@ -7,6 +7,7 @@ the library, so that connecting takes no more than AUTH and SELECT.
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,6 +19,7 @@ from sidecar.fleet.redis.library import (
     NoBackoff,
     Redis,
     RedisCluster,
+    RedisError,
     Retry,
     Sentinel,
     SentinelConnectionPool,
@@ -88,6 +90,18 @@ async def disconnect(client: Client) -> None:
     elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
         closing.append(client.connection_pool.sentinel_manager.aclose())
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def retire(client: Redis) -> None:
+    """End every connection, those in use when their command has its answer; the client is not used any more."""
+    pools = [client.connection_pool]
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        sentinels = client.connection_pool.sentinel_manager.sentinels
+        pools += [sentinel.connection_pool for sentinel in sentinels]
+    for pool in pools:
+        await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # released, they close
+        with suppress(RedisError, OSError):
+            await pool.disconnect(inuse_connections=False)
 
 
 def _made_with(client: Client) -> Iterator[dict[str, object]]:

@@ -1,5 +1,6 @@
 """Credentials in the fleet's Redis: sealed, and bust in every pod when they are not accepted any more."""
 
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.fleet.redis import scripts
 from sidecar.fleet.redis.scripts import milliseconds
@@ -36,7 +37,8 @@ class RedisCredentialStore:
         value = self._values.sealed(key.text, key.tenant, header, content)
         await self._values.run(scripts.KEEP, key.text, generation, value, max(milliseconds(life), 1))
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
         """See the port. There is no request that was refused: they are dead now."""
         now = self._values.offset.earliest_there(self._values.clock.now())
-        await self._values.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
+        _, failure = await self._values.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
+        return failure

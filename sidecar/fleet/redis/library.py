@@ -11,9 +11,11 @@ __all__ = [
     "AuthenticationError",
     "ClusterNode",
     "CredentialProvider",
+    "Disconnected",
     "NoBackoff",
     "NoPermissionError",
     "NoScriptError",
+    "ReadOnlyError",
     "Redis",
     "RedisCluster",
     "RedisClusterException",
@@ -50,7 +52,9 @@ from redis.exceptions import (  # noqa: E402
     AuthenticationError,
     NoPermissionError,
     NoScriptError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as Disconnected  # noqa: E402

@@ -1,6 +1,6 @@
 """What tokens and credentials in Redis have in common: where they lie, that they are sealed, how they are bust."""
 
-from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.refused_tokens import Bust, BustFailure
 from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.generations import following
@@ -8,6 +8,7 @@ from sidecar.fleet.messages import BUST_CHANNEL, encode
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
+from sidecar.fleet.redis.server_errors import code_of
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
@@ -48,13 +49,12 @@ class SealedValues:
 
     async def bust(
         self, key: str, fingerprint: str, generation: int, *, sent_at: float, probe: float
-    ) -> Reply | None:
-        """Bust what was had under this generation, and tell every pod in the same step; None without an answer.
+    ) -> tuple[Reply, BustFailure | None]:
+        """Bust what was obtained under this generation, and publish that to every pod in the same step.
 
-        `sent_at` is when the refused request was sent, on the server's clock; `probe` the seconds that one may take
-        which tries again after a cool-down.
+        Return the script's reply, () without one, and what went wrong. `sent_at` is when the refused request was sent,
+        on the server's clock; `probe` the seconds that one may take which tries again after a cool-down.
         """
-        reply: Reply | None = None
         for _ in range(ATTEMPTS):
             now = self.offset.earliest_there(self.clock.now())
             generation = following(generation, now)
@@ -70,11 +70,15 @@ class SealedValues:
                 milliseconds(probe),
             )
             match reply:
-                case [b"behind", bytes(current)]:
+                case [_, b"behind", bytes(current)]:
                     generation = int(current)
+                case [b"", *state]:
+                    return state, None
+                case [bytes(denial), *state]:
+                    return state, BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR")
                 case _:
-                    return reply
-        return reply
+                    return (), BustFailure("publish", self.redis.trouble)
+        return (), BustFailure("publish", "overtaken")
 
     def _message(self, bust: Bust, now: float) -> bytes:
         sign = self._seal.sign

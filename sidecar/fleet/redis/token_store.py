@@ -15,7 +15,7 @@ from sidecar.core.backoff import Setback
 from sidecar.fleet.messages import FILL_CHANNEL
 from sidecar.fleet.redis import scripts
 from sidecar.fleet.redis.connect import Client
-from sidecar.fleet.redis.guarded_client import Reply
+from sidecar.fleet.redis.guarded_client import Reply, code
 from sidecar.fleet.redis.scripts import keys_of, milliseconds
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
@@ -104,19 +104,19 @@ class RedisTokenStore:
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """See the port."""
         sent_there = self._values.offset.latest_there(sent_at)
-        reply = await self._values.bust(
+        state, failure = await self._values.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
         )
-        match reply:
+        match state:
             case [b"cooling", bytes(left)]:
                 return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
             case [b"known", bytes(since)]:
                 since_here = self._values.offset.latest_here(int(since) / 1e6)
                 return Busted(news=False, floor=min(sent_at, since_here))
             case [b"told", int(probing)]:
-                return Busted(news=True, floor=sent_at, probing=bool(probing))
+                return Busted(news=True, floor=sent_at, probing=bool(probing), failure=failure)
             case _:
-                return Busted(news=True, floor=sent_at)
+                return Busted(news=True, floor=sent_at, failure=failure)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
@@ -166,10 +166,14 @@ class RedisTokenStore:
 
 
 async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
+    """Return the values; a value of another type counts as absent. Raise any other error: it says nothing of a key."""
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.get(key)
     values: list[object] = await pipeline.execute(raise_on_error=False)
+    for each in values:
+        if isinstance(each, Exception) and code(each) != "WRONGTYPE":
+            raise each
     return values
 
 
