@@ -10,20 +10,26 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test test-chart test-kind chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
+.PHONY: demo test unit test-all test-chart test-kind chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
 
-test: $(VENV)/.with-test  ## the tests, with branch coverage
-	@$(BIN)/pytest -n 2 --cov --cov-report=term
+test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
+	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
+
+unit: $(VENV)/.with-test  ## of these the ones without sockets
+	@$(BIN)/pytest -n 3 --dist worksteal tests/unit
+
+test-all: $(VENV)/.with-test  ## every test, with branch coverage
+	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
-	@$(BIN)/pytest -n 2 tests/chart
+	@$(BIN)/pytest -n 2 tests/system/chart
 
 test-kind: TAG := credential-sidecar:kind
 test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
-	@PATH="$(abspath $(BIN)):$$PATH" tests/kind/run.sh
+	@PATH="$(abspath $(BIN)):$$PATH" tests/system/kind/run.sh
 
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
-	@$(BIN)/python -m tests.chart
+	@$(BIN)/python -m tests.system.chart
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo
@@ -33,7 +39,7 @@ check: $(VENV)/.with-test,check  ## ruff, mypy strict, import contracts, sizes
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/pytest tests/test_architecture.py
+	@$(BIN)/pytest tests/unit/test_architecture.py
 
 fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
@@ -50,7 +56,7 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
-	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/test_fleet_outages.py
+	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
 
 browser:  ## installs Debian's Chromium where there is no browser yet, which the tests of the live page want
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
@@ -61,7 +67,7 @@ browser:  ## installs Debian's Chromium where there is no browser yet, which the
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
-	@$(BIN)/python -m tests.picture
+	@$(BIN)/python -m tests.support.programs.picture
 
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, SOURCE=where the code is
 	@$(ENGINE) build --tag '$(TAG)' $(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \

@@ -9,8 +9,8 @@ from tests.bench.load import ask
 from tests.bench.plan import Plan
 from tests.bench.proxies import OURS, PEER, Proxy, envoy, sidecar
 from tests.bench.upstreams import Upstreams
-from tests.redis_server import RedisServer
-from tests.waiting import block_until
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import block_until
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:

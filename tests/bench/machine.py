@@ -3,8 +3,8 @@
 import subprocess
 from importlib.metadata import version
 
-from tests import machine
 from tests.bench.processes import tool
+from tests.support import machine
 
 
 def facts() -> dict[str, str]:

@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.resident import forget_most_resident, most_resident, resident
+from tests.support.resident_memory import forget_most_resident, most_resident, resident
 
 START_SECONDS = 15
 POLL_SECONDS = 0.001

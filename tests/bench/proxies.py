@@ -12,7 +12,7 @@ from tests.bench import nginx as nginx_config
 from tests.bench.envoy import bootstrap
 from tests.bench.processes import BenchmarkError, Process, started, tool
 from tests.bench.upstreams import TOKEN, Upstream
-from tests.redis_server import free_port
+from tests.support.redis_server import free_port
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import trustme
 from tests.bench import nginx
 from tests.bench.cells import ANSWERS
 from tests.bench.processes import started, tool
-from tests.redis_server import free_port
+from tests.support.redis_server import free_port
 
 TOKEN = "bench-token"
 

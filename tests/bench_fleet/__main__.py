@@ -23,8 +23,8 @@ from tests.bench_fleet import cold, growth, propagation, revocations
 from tests.bench_fleet.figures import FILE, Figure, Results, caption, table
 from tests.bench_fleet.machine import facts
 from tests.bench_fleet.stage import stage
-from tests.processes import raise_descriptor_limit
-from tests.redis_server import RedisServer
+from tests.support.processes import raise_descriptor_limit
+from tests.support.redis_server import RedisServer
 
 MIB = 1 << 20
 HOT_REQUESTS = 40

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from sidecar.core.ports import Clock
-from tests.processes import ROOT
-from tests.resident import resident
+from tests import ROOT
+from tests.support.resident_memory import resident
 
 AT_A_TIME = 4
 """Processes being started; more would only wait for each other."""

@@ -5,8 +5,8 @@ import time
 
 from tests.bench_fleet.figures import Figure
 from tests.bench_fleet.stage import Stage
-from tests.processes import get
-from tests.wire import ask
+from tests.support.processes import get
+from tests.support.wire_client import ask
 
 REQUESTS = 10
 """To each sidecar at once."""

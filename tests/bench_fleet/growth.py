@@ -14,9 +14,9 @@ from sidecar.oauth.token import TokenRequest
 from tests.bench_fleet.children import in_turn
 from tests.bench_fleet.commands import asked, commands, scripts
 from tests.bench_fleet.figures import Figure
-from tests.pods import Fleet, Pod, request
-from tests.redis_server import RedisServer
-from tests.waiting import until
+from tests.support.fleet_of_members import Fleet, Pod, request
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
 
 AT_A_TIME = 16
 HOLDERS = 4

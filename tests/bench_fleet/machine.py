@@ -3,8 +3,8 @@
 import os
 from importlib.metadata import version
 
-from tests import machine
-from tests.redis_server import RedisServer
+from tests.support import machine
+from tests.support.redis_server import RedisServer
 
 
 def facts(redis: RedisServer) -> dict[str, str]:

@@ -9,8 +9,8 @@ from redis.asyncio.client import PubSub
 
 from tests.bench_fleet.figures import Figure
 from tests.bench_fleet.stage import Stage
-from tests.processes import Load
-from tests.waiting import until
+from tests.support.processes import Load
+from tests.support.waiting import until
 
 REVOCATIONS = 20
 RATE = 5.0

@@ -13,15 +13,15 @@ from redis.asyncio import Redis
 
 from sidecar.config.load import load
 from sidecar.oauth.token import Token, TokenRequest
-from tests.authorization import AuthorizationServer
 from tests.bench_fleet.children import Sidecar, in_turn
-from tests.fleet import ENVIRON
-from tests.pods import Pod, TokenServer
-from tests.processes import get, redis_health
-from tests.redis_server import RedisServer
-from tests.servers import Upstream
-from tests.waiting import until
-from tests.wire import ask
+from tests.support.authorization_server import AuthorizationServer
+from tests.support.fleet_of_members import Pod, TokenServer
+from tests.support.fleet_of_sidecars import ENVIRON
+from tests.support.processes import get, redis_health
+from tests.support.redis_server import RedisServer
+from tests.support.upstream import Upstream
+from tests.support.waiting import until
+from tests.support.wire_client import ask
 
 PREFIX = "bench:"
 PATIENCE = 20.0

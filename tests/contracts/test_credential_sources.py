@@ -10,9 +10,9 @@ from sidecar.core.secret import Secret
 from sidecar.credentials.model import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.credentials.sources.aws import SecretsManager
 from sidecar.credentials.sources.local import SIZE_LIMIT, source_of
-from tests.aws import Aws
-from tests.fakes import FakeClock, RecordingJournal
-from tests.waiting import PATIENCE
+from tests.support.aws import Aws
+from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.waiting import PATIENCE
 
 ANY = float("-inf")
 

@@ -17,10 +17,10 @@ from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.fakes import FakeClock, RecordingJournal
-from tests.redis_server import RedisServer
-from tests.vaults import FakeShelf, FakeVault
-from tests.waiting import AT_LEISURE
+from tests.support.credential_store_fake import FakeShelf, FakeVault
+from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import AT_LEISURE
 
 KEY = CredentialKey("ledger", "acme", "here")
 Vault = RedisCredentialStore | FakeVault

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.ports import Clock, Randomness
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.fakes import FakeClock, FixedRandomness
+from tests.support.fakes import FakeClock, FixedRandomness
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), FakeClock()], ids=["system", "fake"])

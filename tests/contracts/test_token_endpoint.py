@@ -12,7 +12,7 @@ import trustme
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
 from sidecar.oauth.http_client import SIZE_LIMIT, HttpAuthorizationServer
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic Y2FuYXJ5"}
 FORM = "grant_type=client_credentials&client_secret=canary"

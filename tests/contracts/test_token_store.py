@@ -21,9 +21,9 @@ from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
-from tests.redis_server import RedisServer
-from tests.waiting import AT_LEISURE
+from tests.support.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import AT_LEISURE
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OTHER = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="globex")

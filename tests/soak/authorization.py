@@ -7,10 +7,10 @@ import asyncio
 import sys
 import time
 
-from tests.authorization import json_answer
-from tests.servers import Exchange, Received, Server
 from tests.soak.child import run, say
-from tests.wire import WireError, read_request_head
+from tests.support.authorization_server import json_answer
+from tests.support.upstream import Exchange, Received, Server
+from tests.support.wire_client import WireError, read_request_head
 
 PREFIX = "canary-soak-token-"
 """Before the moment of issue, in nanoseconds of the monotonic clock, which all processes share."""

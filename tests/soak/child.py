@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from tests.servers import Server
+from tests.support.upstream import Server
 
 Obey = Callable[[list[str]], Awaitable[None]]
 

@@ -7,7 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from zlib import crc32
 
-from tests.wire import Head, WireError, open_stream, read_chunk, read_head, read_trailers, reset
+from tests.support.wire_client import (
+    Head,
+    WireError,
+    open_stream,
+    read_chunk,
+    read_head,
+    read_trailers,
+    reset,
+)
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 [1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
 _PIECE = 1 << 16

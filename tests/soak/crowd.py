@@ -8,7 +8,7 @@ from random import Random
 
 from tests.soak.client import Client, Trouble
 from tests.soak.outcomes import Outcome
-from tests.wire import WireError
+from tests.support.wire_client import WireError
 
 PATIENCE = 45.0
 """Seconds anything a client does may take; more than every fault and limit in its way."""

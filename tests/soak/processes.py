@@ -14,7 +14,7 @@ from random import Random
 
 from tests.soak.authorization import PREFIX
 from tests.soak.verdict import Ending, Sample
-from tests.wire import ask
+from tests.support.wire_client import ask
 
 START = 15.0
 """Seconds a process may take to start."""

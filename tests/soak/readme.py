@@ -5,8 +5,10 @@ import re
 import sys
 from pathlib import Path
 
+from tests import ROOT
+
 RESULT = Path("build/soak.json")
-README = Path(__file__).parent.parent.parent / "README.md"
+README = ROOT / "README.md"
 MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->\n)", re.DOTALL)
 
 

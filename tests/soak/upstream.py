@@ -20,12 +20,12 @@ import sys
 from urllib.parse import parse_qsl, urlsplit
 from zlib import crc32
 
-from tests.servers import INVALID_TOKEN, Exchange, Received, Server, refusal
 from tests.soak.authorization import PREFIX
 from tests.soak.bodies import BLOCK, PLAIN, blocks
 from tests.soak.child import run, say
 from tests.soak.websocket import echo
-from tests.wire import WireError, read_request_head
+from tests.support.upstream import INVALID_TOKEN, Exchange, Received, Server, refusal
+from tests.support.wire_client import WireError, read_request_head
 
 Query = dict[str, str]
 

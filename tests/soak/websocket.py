@@ -8,11 +8,11 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from tests.servers import Exchange
 from tests.soak.bodies import BLOCK
 from tests.soak.client import Trouble
 from tests.soak.crowd import Crowd
-from tests.wire import LIMIT
+from tests.support.upstream import Exchange
+from tests.support.wire_client import LIMIT
 
 MAX_MESSAGE = 1 << 21
 

@@ -1,7 +1,0 @@
-"""`make chart`: write what follows from the values, the program and the dashboard's description."""
-
-from tests.chart import dashboard, generate
-
-generate.SCHEMA.write_text(generate.schema())
-generate.README.write_text(generate.readme())
-dashboard.FILE.write_text(dashboard.dashboard())

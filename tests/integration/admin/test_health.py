@@ -1,0 +1,89 @@
+"""How authorization servers and secret stores are said to be."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from sidecar.app.secret_store_health import SecretStoreHealth
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.tls import Tls
+from sidecar.oauth.observed import MOST_SERVERS, ObservedServers
+from sidecar.oauth.ports import Reply
+from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
+from tests.support.fakes import FakeClock
+
+URL = "https://auth.example.com/oauth2/token"
+
+
+class Server:
+    """Answers with these statuses in turn; 0 for no answer."""
+
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = list(statuses)
+
+    async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
+        status = self._statuses.pop(0)
+        if not status:
+            raise TokenUnavailable("no answer from auth.example.com", 0.0)
+        return Reply(status, "application/json", b"{}")
+
+    async def get(self, url: str, tls: Tls) -> Reply:
+        return await self.post(url, {}, "", tls)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "why"),
+    [
+        (200, "up", ""),
+        (400, "up", ""),
+        (401, "up", ""),
+        (429, "down", "answered 429"),
+        (503, "down", "answered 503"),
+        (0, "down", "no answer from auth.example.com"),
+    ],
+)
+async def test_what_an_authorization_server_answers_tells_how_it_is(
+    status: int, state: str, why: str
+) -> None:
+    """A refusal is an answer; the question and its outcome are passed on as they are, documents too."""
+    for method in ("post", "get"):
+        clock = FakeClock()
+        servers = ObservedServers(Server(status), clock)
+        try:
+            reply = await (servers.get(URL, Tls()) if method == "get" else servers.post(URL, {}, "", Tls()))
+            assert reply.status == status
+        except TokenUnavailable:
+            assert status == 0
+        ((host, health),) = servers.health()
+        assert (host, health.state, health.why, health.since) == ("auth.example.com", state, why, clock.now())
+
+
+async def test_servers_are_told_apart_by_host_and_bounded() -> None:
+    """Metadata may name any number of them."""
+    servers = ObservedServers(Server(*[200] * (MOST_SERVERS + 5)), FakeClock())
+    for number in range(MOST_SERVERS + 5):
+        await servers.get(f"https://user:secret@host-{number}/token?tenant=x", Tls())
+    told = [host for host, _ in servers.health()]
+    assert told == [f"host-{number}" for number in range(5, MOST_SERVERS + 5)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("missing", "up"),
+        ("denied", "up"),
+        ("malformed", "up"),
+        ("unconfigured", "unknown"),
+        ("throttled", "down"),
+        ("unreachable", "down"),
+    ],
+)
+async def test_a_secret_store_that_denies_a_secret_is_up(reason: SecretFault, state: str) -> None:
+    """One that is not configured was not asked."""
+    clock = FakeClock()
+    store = SecretStoreHealth(clock)
+    store.tell(SecretUnread("app", "acme", "name", reason, "what to do", 3.0))
+    assert store.health.state == state
+    await clock.advance(5)
+    store.tell(SecretRead("app", "acme", "name", "AWSCURRENT", 3.0))
+    assert store.health.state == "up"

@@ -1,0 +1,196 @@
+"""What `/status` shows of a sidecar between real servers."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.docs.test_readme import table
+from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.sidecar import Running, Start
+from tests.support.upstream import Exchange, Upstream, refusal
+
+TENANTS = {"header": "X-Tenant-Id"}
+
+
+def names(value: object, path: str = "") -> Iterator[str]:
+    """Every field of a JSON document by its path, as the README writes them."""
+    if isinstance(value, Mapping) and not path.endswith((".fields", ".errors_by")):
+        for name, member in value.items():
+            yield from names(member, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        yield from names(value[0], f"{path}[]")
+    else:
+        yield path
+
+
+async def test_every_field_is_listed(sidecar: Start) -> None:
+    """The README's table is what there is; a cell's later names begin like its first."""
+    told = []
+    for row in table("Status", "Field"):
+        first, *others = re.findall(r"[^` ]+", row["Field"])
+        told += [
+            first,
+            *(first.partition("[]")[0] + "[]" + name if name[0] == "." else name for name in others),
+        ]
+    async with sidecar() as running:
+        await running.get()
+        assert sorted(names(await running.status())) == sorted(told)
+
+
+async def test_a_route_counts_its_requests_and_errors(sidecar: Start, upstream: Upstream) -> None:
+    """Values move with traffic: a 5xx and a 401 that could not be healed are errors, a 404 is none."""
+    upstream.script(*(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status for status in (200, 503, 404)))
+    async with sidecar() as running:
+        for _ in range(3):
+            await running.get()
+            await running.clock.advance(1)
+        (route,) = await running.rows("routes")
+    assert (route["name"], route["upstream"], route["token"]) == ("api", upstream.url, "api")
+    assert (route["requests"], route["errors"], route["errors_by"]) == (3, 1, {"503": 1})
+    assert isinstance(route["rate"], float)
+    assert round(route["rate"], 2) == 1
+    assert route["latency_p99"] == 0.005
+
+
+async def test_a_token_is_told_with_its_life_and_where_it_is_from(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """One that was fetched, for a tenant; asked for others there is none."""
+    authorization_server.reply["expires_in"] = 100
+    async with sidecar(tenant=TENANTS) as running:
+        await running.get(b"/", b"X-Tenant-Id: acme")
+        await running.clock.advance(20)
+        (token,) = await running.rows("tokens", b"?tenant=acme&service=app&x=1")
+        assert await running.rows("tokens", b"?tenant=globex") == []
+    assert (token["token"], token["tenant"], token["service"]) == ("api", "acme", "app")
+    assert (token["state"], token["source"], token["problem"], token["cooling"]) == ("fresh", "fetch", "", 0)
+    assert isinstance(token["expires_in"], float)
+    assert isinstance(token["age"], float)
+    assert (round(token["age"]), round(token["expires_in"])) == (20, 80)
+
+
+async def test_a_token_that_cannot_be_had_is_told_since_when_and_why(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """From the first failure on, until it is there."""
+    authorization_server.script(*[json_answer(503, {})] * 3)
+    async with sidecar(tenant=TENANTS) as running:
+        began = running.clock.now()
+        for _ in range(3):
+            assert (await running.get(b"/", b"X-Tenant-Id: acme")).status == 503
+            await running.clock.advance(10)
+        (token,) = await running.rows("tokens")
+        (server,) = [row for row in await running.rows("health") if row["kind"] == "authorization_server"]
+        await running.clock.advance(30)
+        assert (await running.get(b"/", b"X-Tenant-Id: acme")).status == 200
+        (there,) = await running.rows("tokens")
+        (again,) = [row for row in await running.rows("health") if row["kind"] == "authorization_server"]
+    assert (token["state"], token["tenant"], token["service"], token["fp"]) == ("missing", "acme", "app", "")
+    assert "503" in str(token["problem"])
+    assert round(number(token["problem_since"]) - began, 2) == 0
+    assert (server["state"], server["why"], server["name"]) == (
+        "down",
+        "answered 503",
+        host(authorization_server),
+    )
+    assert round(number(server["since"]) - began, 2) == 0
+    assert (there["state"], there["problem"], there["problem_since"]) == ("fresh", "", None)
+    assert (again["state"], again["why"]) == ("up", "answered 503")
+
+
+async def test_the_time_line_tells_of_a_refusal_and_what_followed(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """Newest first: healed with another token, after the first was bust."""
+    async with sidecar() as running:
+        await running.get()
+        authorization_server.revoke("canary-token-1")
+        assert (await running.get()).status == 200
+        events = await running.rows("events")
+    assert [event["event"] for event in events] == ["resent", "bust_sent", "refused", "started"]
+    fields = events[2]["fields"]
+    assert isinstance(fields, dict)
+    assert (fields["route"], fields["status"], fields["error"], fields["decision"]) == (
+        "api",
+        401,
+        "invalid_token",
+        "renew",
+    )
+
+
+async def test_a_token_that_cools_down_says_for_how_long(sidecar: Start, upstream: Upstream) -> None:
+    """Its refusals reach the clients meanwhile."""
+    upstream.script(refusal(), refusal())
+    async with sidecar() as running:
+        assert (await running.get()).status == 401
+        (token,) = await running.rows("tokens")
+        (route,) = await running.rows("routes")
+    assert 0.9 < number(token["cooling"]) <= 1.25
+    assert route["errors"] == 1
+
+
+async def test_an_upstream_that_takes_no_connections_is_down_since_then(
+    sidecar: Start, upstream: Upstream
+) -> None:
+    """And up again with the next one it takes."""
+    async with sidecar() as running:
+        assert (await upstream_health(running))["state"] == "unknown"
+        await upstream.stop()
+        assert (await running.get()).status == 502
+        down = await upstream_health(running)
+        await upstream.start(int(upstream.url.rpartition(":")[2]))
+        assert (await running.get()).status == 200
+        up = await upstream_health(running)
+        now = running.clock.now()
+    assert number(down["since"]) <= number(up["since"]) <= now
+    assert (down["state"], down["name"]) == ("down", upstream.url)
+    assert "Connection refused" in str(down["why"])
+    assert up["state"] == "up"
+
+
+@pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+async def test_an_upstream_that_takes_connections_and_is_silent_is_down_until_it_answers(
+    sidecar: Start, upstream: Upstream, ending: bytes
+) -> None:
+    """That it takes another connection proves nothing."""
+    release = asyncio.Event()
+
+    async def silent(exchange: Exchange) -> None:
+        await exchange.read()
+        await release.wait()
+        exchange.close()
+
+    upstream.script(silent, silent, b"HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n" % ending)
+    async with sidecar() as running:
+        downs = []
+        for count in (1, 2):
+            asking = asyncio.create_task(running.get())
+            await upstream.reached(count)
+            downs.append(await upstream_health(running))
+            await running.clock.advance(61)
+            assert (await asking).status == 504
+        downs.append(await upstream_health(running))
+        await running.clock.advance(1)
+        assert (await running.get()).status == 200
+        up = await upstream_health(running)
+        release.set()
+    assert [down["state"] for down in downs] == ["up", "down", "down"]
+    assert downs[1]["since"] == downs[2]["since"]
+    assert downs[2]["why"] == "the upstream did not answer in time"
+    assert up["state"] == "up"
+
+
+async def upstream_health(running: Running) -> Mapping[str, object]:
+    (row,) = [row for row in await running.rows("health") if row["kind"] == "upstream"]
+    return row
+
+
+def host(server: AuthorizationServer) -> str:
+    return server.url.removeprefix("http://")
+
+
+def number(value: object) -> float:
+    assert isinstance(value, float)
+    return value

@@ -1,0 +1,283 @@
+"""`sidecar status`: what is asked, and how the answer is shown."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__
+from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.commands import command, on_terminal
+from tests.support.processes import File, run
+from tests.support.upstream import Exchange, Upstream, closing
+from tests.system.process.test_life import with_token
+
+AT = 1_800_000_000.0
+SHOWN: dict[str, object] = {
+    "version": "1.2.3",
+    "pod": "ledger-7d9f",
+    "mode": "distributed",
+    "at": AT,
+    "uptime": 7300.0,
+    "ready": {"ok": True, "degraded": True, "detail": "Redis does not answer"},
+    "routes": [
+        {
+            "name": "ledger",
+            "host": "",
+            "prefix": "/ledger",
+            "upstream": "https://ledger.test/api",
+            "token": "ledger",
+            "requests": 1200,
+            "errors": 3,
+            "rate": 12.5,
+            "error_rate": 0.1,
+            "latency": 0.0123,
+            "latency_p99": None,
+        }
+    ],
+    "tokens": [
+        {
+            "token": "ledger",
+            "tenant": "acme",
+            "service": "app",
+            "state": "missing",
+            "fp": "",
+            "source": "",
+            "expires_in": 0.0,
+            "last_used": 0.0,
+            "cooling": 0.0,
+            "problem": "token endpoint auth.test answered 503",
+            "problem_since": AT - 90,
+        },
+        {
+            "token": "ledger",
+            "tenant": "globex",
+            "service": "app",
+            "state": "fresh",
+            "fp": "0123456789ab",
+            "source": "store",
+            "expires_in": 3540.0,
+            "last_used": 4.0,
+            "cooling": 8.0,
+            "problem": "",
+            "problem_since": None,
+        },
+    ],
+    "health": [
+        {"kind": "store", "name": "r:6379", "state": "down", "since": AT - 30, "why": "TimeoutError"},
+        {"kind": "authorization_server", "name": "auth.test", "state": "up", "since": AT, "why": "once"},
+    ],
+    "events": [
+        {
+            "event": "refused",
+            "level": "warning",
+            "first": AT - 60,
+            "last": AT - 5,
+            "count": 7,
+            "fields": {"route": "ledger", "tenant": "", "fp": "0123456789ab", "decision": "renew"},
+        }
+    ],
+}
+
+
+class Admin(Upstream):
+    """An admin server whose `/status` is what the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = SHOWN
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.send(json_answer(200, self.shown))
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[Admin]:
+    async with Admin() as server:
+        yield server
+
+
+async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
+    """Health, routes, tokens and events; why something is out or missing stands below it, whole."""
+    done = await command("status", "--admin", admin.url)
+    assert (done.code, done.err) == (0, "")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert lines == [
+        "sidecar 1.2.3, on ledger-7d9f, cache distributed, up for 2 h, 08:00:00 UTC",
+        "degraded: Redis does not answer",
+        "",
+        "health",
+        "of since",
+        "down store r:6379 30 s",
+        "TimeoutError",
+        "up authorization server auth.test 0 s",
+        "",
+        "routes",
+        "route match token requests errors a second mean p99 upstream",
+        "ledger /ledger ledger 1200 3 12.5 12.3 ms - https://ledger.test/api",
+        "",
+        "tokens",
+        "token tenant service state fp expires in source used",
+        "ledger acme app missing - - - -",
+        "for 2 m: token endpoint auth.test answered 503",
+        "ledger globex app fresh 0123456789ab 59 m store 4 s ago",
+        "cooling down for 8 s",
+        "",
+        "lately",
+        "07:59:55 7 times refused route=ledger fp=0123456789ab decision=renew",
+    ]
+
+
+async def test_status_asks_for_the_tokens_of_a_tenant_and_a_service(admin: Admin) -> None:
+    """The labels go to the admin server, which has more tokens than it shows."""
+    await command("status", "--admin", admin.url, "--tenant", "a&b", "--service", "app")
+    assert admin.requests[0].head.target == b"/status?tenant=a%26b&service=app"
+
+
+async def test_status_for_programs_is_the_answer(admin: Admin) -> None:
+    """All of it."""
+    done = await command("status", "--admin", admin.url, "--json")
+    assert json.loads(done.out) == SHOWN
+
+
+@pytest.mark.parametrize("width", [100, 40, 12])
+async def test_status_fits_the_terminal_and_colours_it(admin: Admin, width: int) -> None:
+    """No line is wider; colours are told from text."""
+    async with on_terminal("status", "--admin", admin.url, columns=width) as screen:
+        assert await screen.ends() == 0
+        await screen.shows(b"lately")
+    text = screen.shown.decode()
+    assert "\x1b[31mdown" in text
+    plain = re.sub(r"\x1b\[\d+m", "", text)
+    notes = max(20, width - 4) + 4
+    assert max(map(len, plain.splitlines())) <= max(width, notes if width < 24 else 0)
+
+
+@pytest.mark.parametrize("no_colour", [{"NO_COLOR": "1"}, {}])
+async def test_status_has_no_colours_elsewhere(admin: Admin, no_colour: Mapping[str, str]) -> None:
+    """With NO_COLOR set, and in a pipe."""
+    if no_colour:
+        async with on_terminal("status", "--admin", admin.url, environ=no_colour) as screen:
+            assert await screen.ends() == 0
+            await screen.shows(b"lately")
+        assert b"\x1b" not in screen.shown
+    else:
+        assert "\x1b" not in (await command("status", "--admin", admin.url)).out
+
+
+async def test_status_shows_hostile_text_harmlessly(admin: Admin) -> None:
+    """Escape sequences, line ends and marks of direction from whoever answers do nothing to the terminal."""
+    evil = "\x1b]0;owned\x07\r\n\u202egnp\x9b31m\ud800"
+    admin.shown = {
+        "version": evil,
+        "mode": evil,
+        "routes": [{"name": evil, "prefix": evil, "requests": evil}],
+        "tokens": [{"token": evil, "state": evil, "problem": evil, "expires_in": evil, evil: evil}],
+        "health": [{"kind": evil, "state": "down", "why": evil, "since": "x"}, evil, 3],
+        "events": [{"event": evil, "last": 1e300, "count": evil, "fields": {evil: evil}}],
+        "ready": {"detail": evil},
+        evil: evil,
+    }
+    done = await command("status", "--admin", admin.url)
+    assert (done.code, done.err) == (0, "")
+    assert [one for one in done.out if not one.isprintable() and one != "\n"] == []
+    assert "\\x1b]0;owned" in done.out
+
+
+async def test_status_reckons_with_no_number_that_is_none(admin: Admin) -> None:
+    """Numbers as long as JSON lets them be, infinite ones and none at all."""
+    for number in (10**400, -(10**400), float("inf"), float("nan")):
+        row = dict.fromkeys(
+            ("requests", "errors", "rate", "latency", "expires_in", "since", "count", "last"), number
+        )
+        admin.shown = {
+            "uptime": number,
+            "at": number,
+            **{of: [row] for of in ("routes", "tokens", "health", "events")},
+        }
+        done = await command("status", "--admin", admin.url)
+        assert (done.code, done.err) == (0, "")
+
+
+async def test_status_watches_until_ctrl_c(admin: Admin) -> None:
+    """Each look is written over the one before; a sidecar that goes away may come back; the end is clean."""
+    async with on_terminal("status", "--admin", admin.url, "--watch", "0.1", rows=10) as screen:
+        await screen.shows(b"1.2.3", 2)
+        admin.script(*[closing(b"")] * 2)
+        await screen.shows(b"it closed the connection", 2)
+        admin.shown = {**SHOWN, "version": "4.5.6"}
+        await screen.shows(b"4.5.6", 2)
+        await screen.types(b"\x03")
+        assert await screen.ends() == 0
+    looks = screen.shown.split(b"\x1b[H")[1:]
+    assert max(look.count(b"\n") for look in looks) <= 10
+    assert b"Traceback" not in screen.shown
+
+
+async def test_status_for_programs_watches_line_by_line(admin: Admin) -> None:
+    """One JSON object a line, on a terminal too; while nobody answers there is none."""
+    async with on_terminal("status", "--admin", admin.url, "--watch", "0.1", "--json") as screen:
+        await screen.shows(b'"events"', 2)
+        admin.script(closing(b""))
+        await screen.shows(b"sidecar: no answer from")
+        await screen.shows(b'"events"', 4)
+    lines = screen.shown.splitlines()[:-1]
+    assert b"\x1b" not in screen.shown
+    assert [json.loads(line) for line in lines if line.startswith(b"{")] == [SHOWN] * (len(lines) - 1)
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+async def test_healthcheck_is_an_exit_code(admin: Admin, status: int, code: int) -> None:
+    """0 while requests should come, else 1; nothing is printed."""
+    admin.script(json_answer(status, {"ok": status == 200}))
+    assert await command("status", "--healthcheck", "--admin", admin.url) == (code, "", "")
+    assert admin.requests[0].head.target == b"/readyz"
+
+
+async def test_healthcheck_of_nobody_fails_and_says_why(unused_tcp_port: int) -> None:
+    """1, the one code that says unhealthy to Docker; the address is the one the sidecar was told, too."""
+    told = {"SIDECAR_ADMIN_LISTEN": f"0.0.0.0:{unused_tcp_port}"}
+    done = await command("status", "--healthcheck", environ=told)
+    assert (done.code, done.out) == (1, "")
+    assert f"no answer from http://127.0.0.1:{unused_tcp_port}: nobody listens there" in done.err
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "x"])
+async def test_status_tells_wrong_usage(interval: str) -> None:
+    """An interval that is none."""
+    done = await command("status", "--watch", interval, "--admin", "http://127.0.0.1:1")
+    assert (done.code, done.out) == (2, "")
+
+
+async def test_status_of_a_running_sidecar(
+    file: File,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+    secret_file: Path,
+    tmp_path: Path,
+) -> None:
+    """Over a Unix socket: every column of its routes, tokens and neighbours has something in it."""
+    where = tmp_path / "admin.sock"
+    document = with_token(upstream, authorization_server, secret_file)
+    routes = document["routes"]
+    assert isinstance(routes, list)
+    more = {name: value for name, value in document.items() if name != "routes"}
+    async with run(file, *routes, **more, admin={"listen": f"unix:{where}"}) as process:
+        await process.get()
+        done = await command("status", "--admin", f"unix:{where}")
+        healthy = await command("status", "--healthcheck", environ={"SIDECAR_ADMIN_LISTEN": f"unix:{where}"})
+    assert (done.code, healthy) == (0, (0, "", ""))
+    fp = process.events("token_fetched")[0]["fp"]
+    span, time = r"\d+ [smh]", r"[\d.]+(e-\d+)? ms"
+    for line in (
+        rf"sidecar {__version__}, on .+, cache local, up for {span}, [\d:]+ UTC",
+        rf"up +authorization server +127.0.0.1:{authorization_server.port} +{span}",
+        rf"up +upstream +{upstream.url} +{span}",
+        rf"api +/ +api +1 +0 +[\d.]+ +{time} +{time} +{upstream.url}",
+        rf"api +- +app +fresh +{fp} +{span} +fetch +{span} ago",
+        r"[\d:]+ +started +version=.+",
+    ):
+        assert re.search(f"^{line}$", done.out, re.MULTILINE), (line, done.out)

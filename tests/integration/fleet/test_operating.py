@@ -1,0 +1,253 @@
+"""A fleet as its operators see it: busts by hand, what the pages show, what a reload may change, what it loads."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from sidecar.config.load import load
+from sidecar.core.errors import ConfigError
+from tests import ROOT
+from tests.support.authorization_server import AuthorizationServer
+from tests.support.fleet_of_sidecars import ENVIRON, Fleet, Pod, at_leisure
+from tests.support.processes import get, redis_health
+from tests.support.redis_server import RedisServer
+from tests.support.upstream import Upstream
+from tests.support.waiting import PATIENCE
+from tests.support.wire_client import ask
+
+TOKEN = "an-operators-canary"
+README = (ROOT / "README.md").read_text()
+OF_THE_FLEET = {"redis", "cryptography"}
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    """What operators show is read from here."""
+    path = tmp_path / "admin-token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+async def started(fleet: Fleet, token_file: Path, count: int = 1) -> list[Pod]:
+    admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
+    return await fleet.start(count, admin=admin)
+
+
+def rotate(token_file: Path, token: str) -> Path:
+    """Put another token there; returns where the old one is now."""
+    old = token_file.rename(token_file.with_suffix(".old"))
+    if token:
+        token_file.write_text(token)
+    return old
+
+
+async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
+    """`sidecar bust …` at this pod: exit code and what is printed."""
+    admin = ("--admin", f"http://{pod.app.admin_address}", "--token-file", str(token_file))
+    command = [sys.executable, "-m", "sidecar", "bust", *labels, *admin]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, env={}, cwd=ROOT, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def page(pod: Pod, path: bytes) -> bytes:
+    return (await ask(pod.app.admin_address, get(path))).body
+
+
+async def held(pod: Pod) -> int:
+    """How many tokens memory holds."""
+    tokens = (await pod.status())["tokens"]
+    assert isinstance(tokens, list)
+    return len(tokens)
+
+
+async def emptied(*pods: Pod) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while any([await held(pod) for pod in pods]):
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("labels", [("--all",), ("--service", "app")])
+async def test_b52_a_bust_by_hand_reaches_every_pod(
+    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer, labels: tuple[str, ...]
+) -> None:
+    """All drop the token, none asks for it before it is needed, and then one fetches for all."""
+    pods = await started(frail, token_file, 3)
+    select = labels[0].strip("-") if len(labels) == 1 else "=".join(labels).strip("-")
+    # the fleet's own listener in the test subscribes too
+    assert await bust(pods[1], token_file, *labels) == (0, f"{select}: heard by 4 pods\n")
+    await emptied(*pods)
+    assert len(authorization_server.issued) == 1
+    assert [await pod.get() for pod in pods] == [200] * 3
+    assert len(authorization_server.issued) == 2
+
+
+async def test_b52_what_does_not_carry_the_labels_stays(
+    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer
+) -> None:
+    """Every label must be carried."""
+    (pod,) = await started(frail, token_file)
+    for labels in (("--service", "other"), ("--tenant", "acme"), ("--service", "app", "--user", "alice")):
+        assert (await bust(pod, token_file, *labels))[0] == 0
+    assert await held(pod) == 1
+    assert await pod.get() == 200
+    assert len(authorization_server.issued) == 1
+
+
+async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
+    frail: Fleet, token_file: Path, upstream: Upstream
+) -> None:
+    """The token still lies in Redis when it starts; what was revoked lies there too."""
+    (first,) = await started(frail, token_file)
+    assert (await bust(first, token_file, "--all"))[0] == 0
+    (second,) = await started(frail, token_file)
+    assert await second.get() == 200
+    assert upstream.tokens == ["canary-token-2"]
+
+
+async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
+    frail: Fleet, token_file: Path, own_redis: RedisServer
+) -> None:
+    """This pod drops the token all the same; whoever asked knows that the others did not hear it."""
+    (pod,) = await started(frail, token_file)
+    own_redis.kill()
+    code, said = await bust(pod, token_file, "--all")
+    assert code == 1
+    assert "answered 503: dropped in this pod only: Redis did not publish the bust" in said
+    assert await held(pod) == 0
+
+
+async def test_the_operators_token_is_read_at_each_bust(frail: Fleet, token_file: Path) -> None:
+    """A rotated one counts at once; without its file nobody may."""
+    (pod,) = await started(frail, token_file)
+    old = rotate(token_file, "another-operators-canary")
+    assert "answered 401" in (await bust(pod, old, "--all"))[1]
+    assert (await bust(pod, token_file, "--all"))[0] == 0
+    new = rotate(token_file, "")
+    assert "answered 403" in (await bust(pod, new, "--all"))[1]
+
+
+async def test_b05_the_pages_tell_whether_the_fleet_is_one(frail: Fleet, own_redis: RedisServer) -> None:
+    """Ready at any time, `degraded` while Redis is away; gauges and questions on /metrics."""
+    (pod,) = await frail.start(1, cache={"memory_ttl": "1ms"})
+    assert (await pod.status())["mode"] == "distributed"
+    assert await series(pod) >= {("sidecar_store_up", 1.0), ("sidecar_bus_up", 1.0)}
+    assert await page(pod, b"/readyz") == b'{"ok": true, "degraded": false, "detail": ""}\n'
+    before = (await pod.status())["at"]
+    own_redis.kill()
+    async with asyncio.timeout(PATIENCE):
+        while redis_health(await pod.status()) != {"store": "down", "bus": "down"}:
+            assert await pod.get() == 200
+    rows = (await pod.status())["health"]
+    assert isinstance(rows, list)
+    for row in rows:
+        if row["kind"] in ("store", "bus"):
+            assert row["why"]
+            assert row["name"] in own_redis.url
+            assert row["since"] > before
+    assert (
+        await page(pod, b"/readyz") == b'{"ok": true, "degraded": true, "detail": "Redis does not answer"}\n'
+    )
+    assert await series(pod) >= {("sidecar_store_up", 0.0), ("sidecar_bus_up", 0.0)}
+
+
+async def series(pod: Pod) -> set[tuple[str, float]]:
+    """The names and values on /metrics."""
+    families = text_string_to_metric_families((await page(pod, b"/metrics")).decode())
+    return {(sample.name, sample.value) for family in families for sample in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("cache.mode", {"cache": {"mode": "local"}}),
+        ("cache.store_ttl", {"cache": {"store_ttl": "1s"}}),
+        ("redis", {"redis": {"url": "redis://127.0.0.1:1", "encryption": "none"}}),
+        ("busts", {"busts": {"listen": [{"channel": "c", "dialect": "lerian"}]}}),
+    ],
+)
+async def test_what_makes_the_fleet_takes_a_restart(
+    frail: Fleet, path: str, changes: dict[str, object]
+) -> None:
+    """A reload that changes it is refused as a whole."""
+    (pod,) = await frail.start()
+    with pytest.raises(ConfigError) as caught:
+        await pod.app.reload(at_leisure(load(str(frail.changed(**changes)), ENVIRON)))
+    assert path in {fault.path for fault in caught.value.faults}
+
+
+async def test_a_reloaded_fleet_is_still_one(
+    frail: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """A new token of the new configuration is fetched once for all."""
+    pods = await frail.start(2)
+    token = {"token_endpoint": authorization_server.token_endpoint, "credentials": "app", "scope": ["new"]}
+    config = at_leisure(load(str(frail.changed(tokens={"api": token})), ENVIRON))
+    for pod in pods:
+        await pod.app.reload(config)
+    assert [await pod.get() for pod in pods] == [200] * 2
+    assert upstream.tokens == ["canary-token-2"] * 2
+
+
+async def test_plaintext_is_warned_about(frail: Fleet, own_redis: RedisServer) -> None:
+    """One line at the start."""
+    await frail.start(1, redis={"url": own_redis.url, "key_prefix": frail.prefix, "encryption": "none"})
+    await frail.stop()
+    assert [line["level"] for line in frail.pods[0].events("unencrypted")] == ["warning"]
+
+
+async def test_the_permissions_in_the_readme_are_enough(
+    frail: Fleet,
+    own_redis: RedisServer,
+    token_file: Path,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+) -> None:
+    """A user with just these shares tokens, hears busts and sends them."""
+    rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
+    own_redis.client().execute_command("ACL", "SETUSER", "sidecar", *rules)  # type: ignore[no-untyped-call]
+    keys = [{"id": "k1", "key": {"env": "FLEET_KEY"}}]
+    password = {"file": str(written(token_file.with_name("password"), "secret"))}
+    redis = {"url": own_redis.url, "username": "sidecar", "password": password, "encryption_keys": keys}
+    admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
+    one, other = await frail.start(2, redis=redis, admin=admin)
+    assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
+    authorization_server.revoke("canary-token-1")
+    assert await one.get() == 200
+    await emptied(other)
+    assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
+    assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
+    await frail.stop()
+    assert [pod.events("store_down") for pod in frail.pods] == [[], []]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["local", "distributed"])
+def test_a_sidecar_on_its_own_loads_nothing_of_a_fleet(tmp_path: Path, mode: str) -> None:
+    """Neither redis-py nor cryptography: they would cost start-up time and memory for nothing."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"cache: {{mode: {mode}}}\n"
+        "redis: {url: redis://127.0.0.1:1, encryption: none}\n"
+        "routes: [{name: a, upstream: http://127.0.0.1:1}]"
+    )
+    program = f"""
+import sys
+from sidecar.app.sidecar import Sidecar
+from sidecar.config.load import load
+Sidecar(load({str(config)!r}, {{}}))
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert OF_THE_FLEET & set(done.stdout.split()) == (OF_THE_FLEET if mode == "distributed" else set())

@@ -1,0 +1,92 @@
+"""Where tokens must not go: other hosts, and pages in a browser."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.authorization_server import AuthorizationServer
+from tests.support.sidecar import Start
+from tests.support.upstream import Upstream
+
+REDIRECTS = [301, 302, 303, 307, 308]
+
+
+@pytest.mark.parametrize("code", REDIRECTS)
+async def test_b71_redirects_carry_no_token_elsewhere(
+    sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, code: int
+) -> None:
+    """The upstream's are passed on, the authorization server's are not followed."""
+    async with Upstream() as elsewhere:
+        redirect = b"HTTP/1.1 %d Go\r\nLocation: %s/\r\nContent-Length: 0\r\n\r\n" % (
+            code,
+            elsewhere.url.encode(),
+        )
+        upstream.script(redirect)
+        async with sidecar() as running:
+            answer = await running.get()
+            assert (answer.status, answer.values("Location")) == (code, [f"{elsewhere.url}/".encode()])
+        authorization_server.scripts.extend([redirect] * 10)
+        async with sidecar() as running:
+            assert (await running.get()).status in {502, 503}
+        assert elsewhere.requests == []
+    assert len(upstream.requests) == 1
+
+
+FOREIGN: Mapping[bytes, int] = {
+    b"evil.example": 421,
+    b"evil.example:9180": 421,
+    b"localhost.evil.example": 421,
+    b"127.0.0.1.evil.example": 421,
+    b"10.0.0.1": 421,
+    b"[fe80::1]": 421,
+    b"0x7f.1": 421,
+    b"localhost": 200,
+    b"LocalHost:1234": 200,
+    b"127.0.0.1:80": 200,
+    b"[::1]": 200,
+}
+
+
+@pytest.mark.parametrize("host", FOREIGN, ids=bytes.decode)
+async def test_b83_a_foreign_host_is_refused(sidecar: Start, upstream: Upstream, host: bytes) -> None:
+    """A page whose name was rebound to loopback still says its own name."""
+    async with sidecar() as running:
+        answer = await running.ask(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+        assert answer.status == FOREIGN[host]
+        if answer.status == 421:
+            answer = await running.ask(b"GET http://%s/ HTTP/1.1\r\nHost: localhost\r\n\r\n" % host)
+            assert answer.status in {400, 421}
+    assert len(upstream.requests) == (FOREIGN[host] == 200)
+
+
+BROWSERS: Mapping[str, tuple[tuple[bytes, ...], int]] = {
+    "cross-site": ((b"Sec-Fetch-Site: cross-site",), 403),
+    "same-site": ((b"Sec-Fetch-Site: same-site",), 403),
+    "same-origin": ((b"Sec-Fetch-Site: same-origin",), 200),
+    "typed into the address bar": ((b"Sec-Fetch-Site: none",), 200),
+    "foreign origin": ((b"Origin: https://evil.example",), 403),
+    "opaque origin": ((b"Origin: null",), 403),
+    "no browser": ((b"User-Agent: curl/8",), 200),
+}
+
+
+@pytest.mark.parametrize("name", BROWSERS)
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS"])
+async def test_b83_a_browser_page_cannot_use_the_sidecar(
+    sidecar: Start, upstream: Upstream, name: str, method: bytes
+) -> None:
+    """What a foreign page sends is refused before it costs a token; preflights too."""
+    fields, status = BROWSERS[name]
+    async with sidecar() as running:
+        answer = await running.ask(running.request(method, b"/", *fields, b"Content-Length: 0"))
+    assert answer.status == status
+    assert answer.values("Access-Control-Allow-Origin") == []
+    assert len(upstream.requests) == (status == 200)
+
+
+async def test_b83_our_own_origin_is_no_stranger(sidecar: Start, upstream: Upstream) -> None:
+    """Origin may be the sidecar's own."""
+    async with sidecar() as running:
+        assert (await running.get(b"/", b"Origin: http://" + running.host)).status == 200
+        assert (await running.get(b"/", b"Origin: http://" + running.host + b".evil.example")).status == 403
+    assert len(upstream.requests) == 1

@@ -1,0 +1,72 @@
+"""The live page of a pod in a fleet: what the others did, and what becomes of it without Redis."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.authorization_server import AuthorizationServer
+from tests.support.browser import browsing
+from tests.support.fleet_of_sidecars import Fleet
+from tests.support.redis_server import RedisServer
+from tests.support.upstream import Upstream
+
+OPERATOR = "canary-operator-token"
+
+
+@pytest.fixture
+async def fleet(
+    own_redis: RedisServer,
+    tmp_path: Path,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+    secret_file: Path,
+) -> AsyncIterator[Fleet]:
+    async with Fleet(
+        own_redis,
+        tmp_path,
+        upstream=upstream,
+        authorization_server=authorization_server,
+        secret_file=secret_file,
+    ) as fleet:
+        yield fleet
+
+
+async def test_a_bust_on_one_pods_page_is_seen_on_anothers_and_redis_is_missed_by_name(
+    fleet: Fleet, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """How many pods heard it, who said so, and, when Redis is gone, since when and which one."""
+    (tmp_path / "operator").write_text(OPERATOR)
+    admin = {"listen": "127.0.0.1:0", "token": {"file": str(tmp_path / "operator")}}
+    one, other = await fleet.start(2, admin=admin, cache={"memory_ttl": "1ms"})
+    for pod in (one, other):
+        assert await pod.get() == 200
+    async with browsing() as browser, browsing() as another:
+        await browser.open(one.app.admin_address)
+        await another.open(other.app.admin_address)
+        await browser.says("#tokens", "app")
+        await another.says("#tokens", "store")
+        await browser.says("#health", f"127.0.0.1:{own_redis.port}")
+        await browser.page.locator("#unlock").click()
+        await browser.page.keyboard.type(OPERATOR)
+        await browser.page.keyboard.press("Enter")
+        await browser.page.get_by_role("button", name="Bust service app").click()
+        await browser.page.locator("#bust-now").click()
+        await browser.says("#outcome", "service=app: heard by 3 pods.")  # the test listens too
+        await browser.page.keyboard.press("Escape")
+        await another.says("#events", "Bust elsewhere: dropped 1 token")
+        own_redis.kill()
+        for _ in range(5):
+            assert await one.get() == 200
+        await browser.says("#ready", "degraded: Redis does not answer")
+        await browser.says("#troubles .what", f"Redis 127.0.0.1:{own_redis.port} does not answer")
+        await browser.says("#troubles .what", "Busts of other pods do not arrive")
+        await browser.says("#troubles .since", "since ")
+        await browser.says("#events", "Redis does not answer")
+        own_redis.start()
+        await expect(browser.page.locator("#calm")).to_be_visible()
+        await browser.says("#events", "Redis answers again")
+        await browser.says("#ready", "ready")
+        await browser.kept_to_itself()
+        await another.kept_to_itself()

@@ -1,0 +1,354 @@
+"""The live page in a real browser."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from sidecar.admin.events_stream import MAX_SUBSCRIBERS
+from tests.integration.admin.test_status import names
+from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.browser import DESK, PHONE, Browser, Scheme, browsing
+from tests.support.sidecar import CANARY, Start
+from tests.support.status_sample import sample, showing
+from tests.support.upstream import FaultProxy
+
+TENANT = {"header": "X-Tenant-Id", "default": "acme"}
+OPERATOR = "canary-operator-token"
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"></script><script>document.title='owned'</script>"
+
+
+@pytest.fixture
+def admin_settings(tmp_path: Path) -> Mapping[str, object]:
+    """With a token for busts."""
+    (tmp_path / "operator").write_text(OPERATOR)
+    return {"listen": "127.0.0.1:0", "token": {"file": str(tmp_path / "operator")}}
+
+
+async def given_away(browser: Browser) -> bool:
+    """Whether a canary got into the document, its storage, its address or what it asked for."""
+    seen = await browser.page.evaluate(
+        "document.documentElement.outerHTML + document.title + location.href + JSON.stringify({...localStorage})"
+        " + JSON.stringify({...sessionStorage}) + document.cookie"
+        " + [...document.querySelectorAll('input')].map((each) => each.value).join()"
+    )
+    return CANARY.decode() in seen + "".join(browser.asked)
+
+
+async def test_values_change_with_traffic(sidecar: Start, authorization_server: AuthorizationServer) -> None:
+    """Requests, errors, tokens, a refusal and its cure appear without a reload."""
+    async with sidecar(tenant=TENANT) as running, browsing() as browser:
+        await browser.open(running.app.admin_address)
+        await browser.says("#calm", "Nothing that this pod knows of.")
+        await browser.says("#routes", "0 in all")
+        for _ in range(3):
+            await running.get(b"/?canary", b"X-Tenant-Id: acme")
+        await browser.says("#routes", "3 in all")
+        await browser.says("#tokens tr", "acme")
+        await browser.says("#health", "Authorization server")
+        authorization_server.revoke("canary-token-1")
+        assert (await running.get(b"/", b"X-Tenant-Id: acme")).status == 200
+        await browser.says("#events li", "healed")
+        await browser.says("#events li", "the upstream refused token")
+        await browser.says("#routes", "4 in all")
+        assert not await given_away(browser)
+        await browser.kept_to_itself()
+
+
+async def test_what_is_wrong_is_told_with_tenant_service_token_since_and_why(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """The first lines answer what who is paged asks; they go when it is over."""
+    authorization_server.script(*[json_answer(400, {"error": "invalid_scope"})] * 2)
+    async with sidecar(tenant={"header": "X-Tenant-Id"}) as running, browsing() as browser:
+        await browser.open(running.app.admin_address)
+        await running.get(b"/", b"X-Tenant-Id: globex")
+        await running.clock.advance(7)
+        await browser.says("#troubles .what", "No token for tenant globex, service app, token api")
+        await browser.says("#troubles .why", "invalid_scope")
+        await browser.says("#troubles .since", ", 7 s")
+        await browser.says("#troubles .what", "Route api: 100 % of its requests fail")
+        await browser.says("#troubles .why", "token_refused (1)")
+        assert "(2)" in await browser.page.title()
+        authorization_server.scripts.clear()
+        await running.get(b"/", b"X-Tenant-Id: globex")
+        await running.clock.advance(60)
+        await browser.says("#calm", "Nothing")
+        assert not await given_away(browser)
+        await browser.kept_to_itself()
+
+
+async def test_b52_busts_take_the_admin_token_which_stays_in_the_pages_memory(
+    sidecar: Start, admin_settings: Mapping[str, object]
+) -> None:
+    """No button without it; a wrong one locks again; the right one drops the tokens."""
+    async with sidecar(tenant=TENANT, admin=admin_settings) as running, browsing() as browser:
+        page = browser.page
+        await running.get(b"/", b"X-Tenant-Id: acme")
+        await browser.open(running.app.admin_address)
+        await browser.says("#tokens", "acme")
+        assert await page.locator("button.bust").count() == 0
+        await unlock(browser, "canary-not-the-token")
+        await page.get_by_role("button", name="Bust tenant acme, service app").click()
+        await page.locator("#bust-now").click()
+        await browser.says("#outcome", "That is not the admin token")
+        await expect(page.locator("button.bust")).to_have_count(0)
+        assert len(await running.tokens()) == 1
+        assert browser.complaints == [
+            "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+        ]
+        browser.complaints.clear()
+        await page.keyboard.press("Escape")
+        await unlock(browser, OPERATOR)
+        await page.get_by_role("button", name="Bust tenant acme, service app").click()
+        await page.get_by_label("Tenant acme, every service").check()
+        await page.locator("#bust-now").click()
+        await browser.says("#outcome", "tenant=acme: heard by 1 pod.")
+        assert await running.tokens() == []
+        await page.get_by_role("button", name="Close").click()
+        await browser.says("#no-tokens", "None")
+        await browser.says("#events li", "Bust by an operator: tenant=acme")
+        assert not await given_away(browser)
+        await page.get_by_role("button", name="Lock busts").click()
+        await expect(page.locator("#unlock")).to_be_visible()
+        await page.reload()
+        await expect(page.locator("#unlock")).to_be_visible()
+        await browser.kept_to_itself()
+
+
+async def unlock(browser: Browser, token: str) -> None:
+    """Type the token, as who uses no mouse."""
+    await browser.page.get_by_role("button", name="Unlock busts…").focus()
+    await browser.page.keyboard.press("Enter")
+    await browser.page.keyboard.type(token)
+    await browser.page.keyboard.press("Enter")
+    await browser.page.locator("#unlock-dialog").wait_for(state="hidden")
+
+
+async def test_without_a_configured_token_the_page_says_that_busts_are_off(sidecar: Start) -> None:
+    """There is nothing to unlock."""
+    async with sidecar() as running, browsing() as browser:
+        await running.get()
+        await browser.open(running.app.admin_address)
+        await browser.says("#busts-off", "Busts are off: no admin.token is configured")
+        assert not await browser.page.locator("#unlock").is_visible()
+        assert await browser.page.locator("button.bust").count() == 0
+
+
+async def test_lost_contact_is_shown_and_ends_by_itself(sidecar: Start) -> None:
+    """Also where the connection is there and silent; what is shown is then as it is now."""
+    async with sidecar() as running, FaultProxy(running.app.admin_address) as between, browsing() as browser:
+        address = between.url.removeprefix("http://")
+        await browser.open(address)
+        await browser.says("#live", "live")
+        between.flowing.clear()
+        await browser.says("#lost", "Lost contact at ")
+        between.flowing.set()
+        await expect(browser.page.locator("#lost")).to_be_hidden()
+        await between.stop()
+        await browser.says("#live", "lost contact")
+        await running.get()
+        await between.start(int(address.rpartition(":")[2]))
+        await browser.says("#live", "live")
+        await browser.says("#routes", "1 in all")
+        await expect(browser.page.locator("#lost")).to_be_hidden()
+
+
+async def test_one_page_too_many_asks_for_itself(sidecar: Start) -> None:
+    """It has no live events and stays up to date all the same."""
+    async with sidecar() as running, browsing() as browser:
+        host, port = running.app.admin_address.rsplit(":", 1)
+        writers = []
+        for _ in range(MAX_SUBSCRIBERS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"data: ")
+            writers.append(writer)
+        await browser.open(running.app.admin_address)
+        await running.get()
+        await browser.says("#routes", "1 in all")
+        await browser.says("#live", "live")
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_filter_finds_a_tenant(sidecar: Start) -> None:
+    """Part of its name will do."""
+    async with sidecar(tenant=TENANT) as running, browsing() as browser:
+        for tenant in (b"acme", b"globex"):
+            await running.get(b"/", b"X-Tenant-Id: " + tenant)
+        await browser.open(running.app.admin_address)
+        await expect(browser.page.locator("#tokens tr")).to_have_count(2)
+        await browser.page.get_by_label("Tenant").fill("GLO")
+        await expect(browser.page.locator("#tokens tr")).to_have_count(1)
+        await browser.says("#tokens tr", "globex")
+
+
+# What strangers have a say in, and what any page must be: on a server that shows what the test says
+
+
+async def test_the_sample_has_every_field_there_is(sidecar: Start) -> None:
+    """So that what follows is about the page as it will be."""
+    async with sidecar() as running:
+        await running.get()
+        assert sorted(names(sample())) == sorted(names(await running.status()))
+
+
+async def test_whatever_strangers_write_is_shown_as_text(sidecar: Start) -> None:
+    """Markup in any name, path, id or reason stays what it is, in the dialogs too."""
+    async with showing(sample(HOSTILE)) as server, browsing() as browser:
+        page = browser.page
+        await browser.open(server.address)
+        await unlock(browser, "t")
+        for part in ("#pod", "#ready", "#facts", "#troubles", "#routes", "#tokens", "#health", "#events"):
+            await browser.says(part, HOSTILE)
+        await page.locator("button.bust").first.click()
+        await browser.says("#choices", HOSTILE)
+        assert await page.locator("img").count() == 0
+        assert await page.locator("script").count() == 1
+        assert "owned" not in (await page.title()).replace(HOSTILE, "")
+        assert await page.evaluate("window.violations") == []
+        assert browser.complaints == []
+
+
+@pytest.mark.parametrize("size", [PHONE, (760, 900), (1024, 768), DESK], ids=str)
+async def test_nothing_is_wider_than_the_screen(size: tuple[int, int]) -> None:
+    """On a phone too, and with the longest ids there can be; tables read as such there."""
+    async with showing(sample("long-" * 25 + "id")) as server, browsing(size=size) as browser:
+        await browser.open(server.address)
+        await unlock(browser, "t")
+        widest = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+        assert await browser.page.evaluate(widest) <= size[0]
+        if size == PHONE:
+            inner = "[...document.querySelectorAll('.scroll')].every((each) => each.scrollWidth <= each.clientWidth)"
+            assert await browser.page.evaluate(inner)
+        for name in ("Routes", "Tokens", "Whom it depends on"):
+            table = browser.page.get_by_role("table", name=name)
+            assert await table.get_by_role("row").count() > 1
+            assert await table.get_by_role("cell").count() > 2
+        await browser.kept_to_itself()
+
+
+_FAINT = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((each) => {
+    const part = each / 255;
+    return part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
+  }).reduce((sum, part, index) => sum + part * [.2126, .7152, .0722][index], 0);
+  const ground = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const color = rgba(getComputedStyle(each).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest("script")) continue;
+    const [one, other] = [rgba(getComputedStyle(element).color), ground(element)].map(light);
+    const ratio = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+    if (ratio < 4.5) faint.push(`${element.tagName}.${element.className} ${element.textContent.trim()} ${ratio}`);
+  }
+  return [light(ground(document.body)), faint];
+}
+"""
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+async def test_all_text_can_be_read_in_light_and_dark(scheme: Scheme, dark: bool) -> None:
+    """Contrast of 4.5 to 1 and more (WCAG 2.2, 1.4.3), in the colours that the browser asks for."""
+    async with showing(sample()) as server, browsing(scheme=scheme) as browser:
+        await browser.open(server.address)
+        await unlock(browser, "t")
+        await browser.page.locator("button.bust").first.click()
+        ground, faint = await browser.page.evaluate(_FAINT)
+        assert faint == []
+        assert (ground < 0.1) is dark
+
+
+async def test_the_keyboard_reaches_everything_and_keeps_its_place() -> None:
+    """Every control has a name, and updates take the focus from none."""
+    async with showing(sample()) as server, browsing() as browser:
+        page = browser.page
+        await browser.open(server.address)
+        await unlock(browser, "t")
+        reached = []
+        for _ in range(12):
+            await page.keyboard.press("Tab")
+            reached.append(
+                await page.evaluate("document.activeElement.ariaLabel || document.activeElement.id")
+            )
+        assert {"lock", "tenant", "service", "events"} <= set(reached)
+        assert {f"Bust tenant {tenant}, service x" for tenant in ("x", "x1", "x2")} <= set(reached)
+        await page.get_by_role("button", name="Bust tenant x1, service x").focus()
+        elements = await page.locator("*").count()
+        for _ in range(5):
+            await browser.event()
+        assert await page.locator("*").count() == elements
+        assert await page.evaluate("document.activeElement.ariaLabel") == "Bust tenant x1, service x"
+        unnamed = "[...document.querySelectorAll('input')].filter((each) => !each.labels.length).length"
+        assert await page.evaluate(unnamed) == 0
+
+
+async def test_nothing_moves_for_who_wants_that() -> None:
+    """prefers-reduced-motion."""
+    async with showing(sample()) as server:
+        moving = {}
+        for calm in (False, True):
+            async with browsing(calm=calm) as browser:
+                await browser.open(server.address)
+                moving[calm] = await browser.page.evaluate("document.getAnimations().length")
+        assert moving[True] == 0
+        assert moving[False] > 0
+
+
+async def test_an_event_that_nothing_has_ended_is_still_wrong() -> None:
+    """A file that cannot be used, until one can; a bug for ten minutes."""
+    times = {"level": "error", "first": 40.0, "last": 50.0, "count": 1}
+    events: list[dict[str, object]] = [
+        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at x.py:1"}},
+        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at y.py:2"}},
+        {**times, "event": "reload_failed", "fields": {"error": "file: routes: is missing"}},
+        {**times, "event": "failed", "last": -9999.0, "fields": {"where": "long ago", "error": "E"}},
+    ]
+    ended = {**times, "event": "reloaded", "fields": {"routes": 1}}
+    whole = {**sample(), "health": [], "routes": [], "tokens": []}
+    for shown, troubles in (
+        (events, ["failed", "failed", "reload_failed"]),
+        ([ended, *events], ["failed", "failed"]),
+    ):
+        async with showing({**whole, "events": shown}) as server, browsing() as browser:
+            await browser.open(server.address)
+            texts = {
+                "failed": "A bug; please report it",
+                "reload_failed": "The new configuration cannot be used",
+            }
+            for _ in range(5):
+                await browser.event()
+            found = await browser.page.locator("#troubles .what").all_inner_texts()
+            assert len(found) == len(troubles)
+            assert all(texts[name] in "".join(found) for name in troubles)
+            await browser.says("#troubles .since", "since 00:00:40, 60 s")
+
+
+async def test_two_hundred_tokens_are_asked_for_by_name() -> None:
+    """Where more are held than shown, the whole name of a tenant goes to the server."""
+    shown = sample()
+    tokens = shown["tokens"]
+    assert isinstance(tokens, list)
+    (first, *_) = tokens
+    shown["tokens"] = [{**first, "tenant": f"t{index}"} for index in range(200)]
+    async with showing(shown) as server, browsing() as browser:
+        await browser.open(server.address)
+        await browser.says("#tokens-note", "the 200 used last")
+        await browser.page.get_by_label("Tenant").fill("globex & co")
+        async with browser.page.expect_request("**/events?tenant=globex+%26+co"):
+            await browser.page.keyboard.press("Enter")

@@ -1,0 +1,86 @@
+"""What `helm install` says in the end: where the application finds its upstreams, and where the log is."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.system.chart.generate import CHART
+from tests.system.chart.helm import MINIMAL, SETUPS, render, sidecar_of, with_sidecar
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart with its notes as a manifest, for Helm shows them only to whoever has a cluster."""
+    copy = shutil.copytree(CHART, tmp_path_factory.mktemp("chart") / "chart")
+    notes = copy / "templates" / "NOTES.txt"
+    notes.rename(copy / "NOTES.txt")
+    whole = 'kind: Notes\ntext: |\n  {{- tpl (.Files.Get "NOTES.txt") . | nindent 2 }}\n'
+    (copy / "templates" / "notes.yaml").write_text(whole)
+    return copy
+
+
+def notes(chart: Path, setup: Path, *sets: str) -> str:
+    [found] = [each["text"] for each in render(setup, *sets, chart=chart) if each["kind"] == "Notes"]
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "log"),
+    [
+        ("app", "kubectl -n prod logs -f -c sidecar deployment/r-credential-sidecar\n"),
+        (
+            "inject",
+            "kubectl -n prod logs -f -c sidecar --prefix -l credential-sidecar/inject=r-credential-sidecar\n",
+        ),
+        ("none", "kubectl -n prod logs -f -c sidecar deployment/NAME\n"),
+    ],
+)
+def test_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str) -> None:
+    """Both as they are to be typed."""
+    text = notes(telling, MINIMAL, f"mode={mode}")
+    assert "  http://127.0.0.1:9180/ledger  for  https://ledger.example.com/api\n" in text
+    assert text.endswith(log)
+
+
+def test_notes_tell_how_a_deployment_gets_the_sidecar(telling: Path) -> None:
+    """By a label where the cluster injects, by a command where nobody does."""
+    patch = (
+        '{"spec":{"template":{"metadata":{"labels":{"credential-sidecar/inject":"r-credential-sidecar"}}}}}'
+    )
+    assert f"patch deployment NAME -p '{patch}'\n" in notes(telling, MINIMAL, "mode=inject")
+    flags = "--config-map r-credential-sidecar --image credential-sidecar:0.1.0 --secret-file ledger"
+    text = notes(telling, MINIMAL)
+    assert f"get deployment NAME -o yaml | sidecar inject -f - {flags} | kubectl apply -f -\n" in text
+    assert "leaves out" not in text
+    assert "does not know: aws.\n" in notes(telling, CHART / "ci" / "irsa-values.yaml")
+    assert "does not know: secrets.files[2].items.\n" in notes(telling, CHART / "ci" / "fleet-values.yaml")
+
+
+def test_notes_know_a_socket(telling: Path) -> None:
+    """Where the application does not connect by TCP."""
+    text = notes(telling, CHART / "ci" / "unix-socket-values.yaml")
+    assert "  / on the socket /run/sidecar/http.sock  for  https://public.example.org\n" in text
+
+
+@pytest.mark.parametrize("form", ["native=true", "native=false"])
+@pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
+def test_the_command_in_the_notes_makes_the_same_container(telling: Path, setup: Path, form: str) -> None:
+    """`sidecar inject` as it is told, unless the notes say that something is left out."""
+    text = notes(telling, setup, form)
+    if "That leaves out" in text:
+        return
+    [command] = re.findall(r"\| (sidecar inject .*) \| kubectl", text)
+    pod = "{kind: Pod, spec: {containers: [{name: app, image: example/app:1}]}}"
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], input=pod, check=True, capture_output=True, text=True
+    )
+    injected = yaml.safe_load(done.stdout)["spec"]
+    wanted = with_sidecar(render(setup, "mode=app", form))
+    assert sidecar_of(injected) == sidecar_of(wanted)
+    assert injected["volumes"] == [each for each in wanted["volumes"] if each["name"] != "scratch"]

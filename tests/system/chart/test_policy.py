@@ -1,0 +1,141 @@
+"""The admission policy of `mode: inject`, evaluated: which pods get the sidecar, where in them, and never twice."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from tests.system.chart.generate import CHART
+from tests.system.chart.helm import MINIMAL, SETUPS, Manifest, of_kind, render, sidecar_of, with_sidecar
+from tests.system.chart.kubernetes import VERSIONS, faults, unrestricted
+from tests.system.chart.policy import admitted, selects
+
+APP = {
+    "name": "app",
+    "image": "example/app:1",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+TOKEN = {"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+"""As the service account's admission adds to nearly every pod."""
+
+
+def pod(**spec: object) -> Manifest:
+    """A pod that asks for the sidecar of release `r`."""
+    labels = {"app": "app", "credential-sidecar/inject": "r-credential-sidecar"}
+    metadata = {"name": "app-1", "namespace": "prod", "labels": labels}
+    whole = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [APP], **spec}}
+    return deepcopy(whole)
+
+
+PODS = {
+    "bare": pod(),
+    "with a token": pod(volumes=[TOKEN]),
+    "with init containers": pod(initContainers=[{**APP, "name": "migrate"}], volumes=[TOKEN]),
+    "with several containers": pod(containers=[APP, {**APP, "name": "proxy"}], volumes=[TOKEN]),
+}
+
+
+def policy(setup: Path = MINIMAL, *sets: str) -> Manifest:
+    return of_kind("MutatingAdmissionPolicy", render(setup, "mode=inject", *sets))
+
+
+@pytest.mark.parametrize("before", PODS.values(), ids=PODS)
+@pytest.mark.parametrize("native", ["true", "false"])
+def test_a_pod_gets_the_sidecar_once(before: Manifest, native: str) -> None:
+    """A native one first, a classic one last; everything else stays, and a second evaluation changes nothing."""
+    rule = policy(MINIMAL, f"native={native}")
+    after = admitted(rule, before)
+    inits, containers = before["spec"].get("initContainers", []), before["spec"]["containers"]
+    sidecar = sidecar_of(after["spec"])
+    if native == "true":
+        assert after["spec"]["initContainers"] == [sidecar, *inits]
+        assert after["spec"]["containers"] == containers
+    else:
+        assert after["spec"].get("initContainers", []) == inits
+        assert after["spec"]["containers"] == [*containers, sidecar]
+    assert after["spec"]["volumes"][: len(before["spec"].get("volumes", []))] == before["spec"].get(
+        "volumes", []
+    )
+    assert {key: after[key] for key in after if key != "spec"} == {
+        key: before[key] for key in before if key != "spec"
+    }
+    assert admitted(rule, after) == after
+
+
+@pytest.mark.parametrize("native", ["true", "false"])
+@pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
+def test_what_is_injected_is_what_a_deployment_has(setup: Path, native: str) -> None:
+    """The same container and volumes in every setup; the pod is valid, and restricted as it was before."""
+    after = admitted(policy(setup, f"native={native}"), pod(volumes=[TOKEN]))
+    wanted = with_sidecar(render(setup, "mode=app", f"native={native}"))
+    assert sidecar_of(after["spec"]) == sidecar_of(wanted)
+    ours = [each for each in wanted["volumes"] if each["name"] != "scratch"]
+    assert [each for each in after["spec"]["volumes"] if each != TOKEN] == ours
+    assert faults(after, VERSIONS[-1]) == []
+    assert list(unrestricted(after["spec"])) == []
+
+
+def test_a_volume_that_is_there_is_not_added_again() -> None:
+    """Two of one name would make the pod invalid."""
+    mine = {"name": "sidecar-config", "configMap": {"name": "mine"}}
+    after = admitted(policy(), pod(volumes=[mine]))
+    assert [each for each in after["spec"]["volumes"] if each["name"] == "sidecar-config"] == [mine]
+
+
+def test_a_pod_on_the_nodes_network_gets_no_sidecar() -> None:
+    """All the node's processes could use its tokens."""
+    shared = pod(hostNetwork=True)
+    assert admitted(policy(), shared) == shared
+    assert sidecar_of(admitted(policy(), pod(hostNetwork=False))["spec"])
+
+
+def test_a_jobs_pod_gets_no_classic_sidecar() -> None:
+    """It would never end; a native one is no obstacle."""
+    job = pod()
+    job["metadata"]["ownerReferences"] = [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}]
+    assert admitted(policy(MINIMAL, "native=false"), job) == job
+    assert sidecar_of(admitted(policy(), job)["spec"])
+
+
+@pytest.mark.parametrize(
+    ("namespace", "label", "chosen"),
+    [
+        ("prod", "r-credential-sidecar", True),
+        ("prod", "other", False),
+        ("prod", None, False),
+        ("test", "r-credential-sidecar", False),
+    ],
+)
+def test_only_labelled_pods_of_the_namespace_are_chosen(
+    namespace: str, label: str | None, chosen: bool
+) -> None:
+    """The configuration is in the release's namespace, and nobody gets a sidecar who did not ask for it."""
+    binding = of_kind("MutatingAdmissionPolicyBinding", render(MINIMAL, "mode=inject"))
+    asking = pod()
+    asking["metadata"]["namespace"] = namespace
+    asking["metadata"]["labels"] = {"credential-sidecar/inject": label} if label else {}
+    assert selects(binding, asking) is chosen
+    assert binding["spec"]["policyName"] == policy()["metadata"]["name"]
+
+
+@pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
+def test_literals_are_of_one_type(setup: Path) -> None:
+    """Kubernetes' CEL refuses lists and maps of mixed types, which other CELs take: so each member is `dyn`."""
+    for variable in policy(setup)["spec"]["variables"]:
+        shape = re.sub(r'"(\\.|[^"\\])*"', "S", variable["expression"])
+        assert re.search(r"S:\s(?!dyn\()", shape) is None
+        assert re.search(r"[\[,]\s*(?!dyn\(|S: |[\]}\s])", shape) is None
+
+
+def test_a_setup_with_quotes_survives() -> None:
+    """Whatever is in a value arrives as it is."""
+    odd = "a\"b'c\\d<e>\té→${x}"
+    value = odd.replace("\\", "\\\\").replace(",", "\\,")
+    after = admitted(policy(CHART / "ci" / "environment-values.yaml", f"env[0].value={value}"), pod())
+    assert {"name": "LOG_LEVEL", "value": odd} in sidecar_of(after["spec"])["env"]

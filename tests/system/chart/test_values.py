@@ -1,0 +1,232 @@
+"""Values: what is wrong is refused by name, what follows from them is in step, and what they mean."""
+
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sidecar import __version__
+from sidecar.cli import main
+from tests.system.chart import generate
+from tests.system.chart.generate import CHART
+from tests.system.chart.helm import (
+    MINIMAL,
+    MODES,
+    SETUPS,
+    HelmError,
+    of_kind,
+    pod_specs,
+    render,
+    rendered,
+    sidecar_of,
+)
+from tests.system.chart.pod import Pod
+
+PAGE = (CHART.parent / "README.md").read_text()
+
+BAD = [
+    # value, what the message names
+    (
+        "config.routes[0].upstrem=https://x.test",
+        "config.routes.0: Additional property upstrem is not allowed",
+    ),
+    ("config.tokens.ledger.grant=magic", "config.tokens.ledger.grant"),
+    ("config.drain_timeout=soon", "config.drain_timeout"),
+    ("config.log.level=loud", "config.log.level"),
+    ("config.cache.max_entries=0", "config.cache.max_entries"),
+    ("config.routes[0].token=other", "config.routes[0].token: there is no config.tokens.other"),
+    (
+        "config.tokens.ledger.credentials=x",
+        "config.tokens.ledger.credentials: there is no config.credentials.x",
+    ),
+    ("config.admin.listen=127.0.0.1:9181", "config.admin.listen: the kubelet cannot reach 127.0.0.1:9181"),
+    (
+        "config.admin.listen=unix:/run/admin.sock",
+        "config.admin.listen: the kubelet cannot reach unix:/run/admin.sock",
+    ),
+    ("existingConfigMap=other", "existingConfigMap: the file is that one"),
+    ("mode=sidecar", "mode must be one of the following"),
+    ("native=maybe", "native: Invalid type"),
+    ("image.digest=sha256:1234", "image.digest: Does not match pattern"),
+    ("image.pullPolicy=Sometimes", "image.pullPolicy"),
+    ("secrets.files[0].mount=/x", "secrets.files.0: Additional property mount is not allowed"),
+    ("secrets.env[0].name=X", "secrets.env.0: key is required"),
+    ("aws.roleArn=ledger", "aws.roleArn: Does not match pattern"),
+    (
+        "aws.roleArn=arn:aws:iam::111122223333:role/x,aws.podIdentity=true",
+        "aws: give either roleArn or podIdentity",
+    ),
+    ("valkey.enabled=true,config.redis.url=redis://x.test", "valkey.enabled: config.redis names another one"),
+    ("app.container.image=null", "app.container.image: mode: app needs the image of your application"),
+    (
+        "app.container.ports[0].containerPort=9180",
+        "app.container.ports[0].containerPort: 9180 is the sidecar's",
+    ),
+    ("app.servicePort=9181", "app.servicePort: 9181 is the sidecar's and never offered"),
+    ("app.servicePort=70000", "app.servicePort"),
+    ("env[0].name=TIMES,env[0].value=3", "env.0.value: Invalid type. Expected: string"),
+    ("volumeMounts[0].name=x", "volumeMounts.0: mountPath is required"),
+    ("app.podSpec.hostNetwork=true", "app.podSpec.hostNetwork: on the node's network"),
+    ("app.container.name=sidecar", "app.container.name: sidecar is the sidecar's"),
+    ("config.credentials.ledger.client_secret=hunter2", "config.credentials.ledger.client_secret"),
+    ("replicas=2", "Additional property replicas is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("bad", "named"), BAD, ids=[bad for bad, _ in BAD])
+def test_a_bad_value_is_refused_by_name(bad: str, named: str) -> None:
+    """Whoever installs the chart is told which value is wrong, before anything is in the cluster."""
+    with pytest.raises(HelmError) as refused:
+        rendered(MINIMAL, "mode=app", bad)
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_configuration_is_needed(mode: str) -> None:
+    """The defaults alone are refused, by the name of what is missing."""
+    with pytest.raises(
+        HelmError, match=r"config\.routes: give the sidecar at least one route, or existingConfigMap"
+    ):
+        rendered(None, f"mode={mode}")
+
+
+def test_an_old_cluster_cannot_inject() -> None:
+    """The message says what to do instead."""
+    with pytest.raises(
+        HelmError, match=r"mode: inject needs Kubernetes 1\.36 or later, this is v1\.35\.2; take"
+    ):
+        rendered(MINIMAL, "mode=inject", cluster="1.35.2")
+    assert rendered(MINIMAL, "mode=inject", cluster="1.36.0-eks-1")
+
+
+def test_a_cluster_without_native_sidecars_is_refused() -> None:
+    """The oldest that is tested is the oldest that is taken."""
+    with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.29\.0-0"):
+        rendered(MINIMAL, cluster="1.28.9")
+    assert rendered(MINIMAL, cluster="1.29.0")
+
+
+def test_the_schema_is_the_programs() -> None:
+    """`make chart` would change nothing."""
+    assert generate.SCHEMA.read_text() == generate.schema()
+
+
+def test_the_charts_page_is_that_of_its_values() -> None:
+    """`make chart` would change nothing, and no value is without a meaning."""
+    assert generate.README.read_text() == generate.readme()
+    assert [value.path for value in generate.values() if not value.meaning] == []
+
+
+def test_the_chart_is_of_the_programs_version() -> None:
+    """It installs the image that goes with it."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+
+
+CONFIGURED = [setup for setup in SETUPS if setup.stem != "existing-configmap-values"]
+
+
+@pytest.mark.parametrize("setup", CONFIGURED, ids=lambda path: path.stem.removesuffix("-values"))
+def test_the_configuration_is_valid(
+    setup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sidecar validate` has nothing against what lies in the pod: the file, the variables and the mounted Secrets."""
+    pod = Pod(render(setup, "mode=app"), tmp_path)
+    for name, value in pod.environ.items():
+        monkeypatch.setenv(name, value)
+    code = main.main(["validate", "--config", str(pod.config)])
+    assert code == 0, capsys.readouterr().err
+    assert f"admin {pod.environ['SIDECAR_ADMIN_LISTEN']}" in capsys.readouterr().out
+
+
+RESTARTS = {
+    "listen": "config.listen=127.0.0.1:9000",
+    "admin.listen": "config.admin.listen=0.0.0.0:9000",
+    "cache.mode": "config.cache.mode=local",
+    "cache.store_ttl": "config.cache.store_ttl=5s",
+    "cache.max_entries": "config.cache.max_entries=5",
+    "redis": "config.redis.url=redis://x.test",
+    "busts": "config.busts.listen[0].channel=c,config.busts.listen[0].dialect=lerian",
+    "log.format": "config.log.format=console",
+}
+"""A change of each key that takes a restart."""
+ALIVE = (
+    "config.routes[0].upstream=https://other.test",
+    "config.cache.leeway=10s",
+    "config.drain_timeout=10s",
+    "config.log.level=debug",
+    "config.admin.token.env=TOKEN",
+)
+
+
+@pytest.mark.parametrize("change", [*RESTARTS.values(), *ALIVE])
+def test_pods_are_replaced_only_for_what_takes_a_restart(change: str) -> None:
+    """All else the running sidecar reads from the changed file."""
+    before, after = (
+        of_kind("Deployment", render(MINIMAL, "mode=app", *sets))["spec"]["template"]
+        for sets in ((), (change,))
+    )
+    assert (before != after) is (change in RESTARTS.values())
+
+
+def test_every_key_that_takes_a_restart_is_known() -> None:
+    """The README's list, which is the program's."""
+    paragraph = PAGE.split("**What needs a restart:**")[1].split("(a file")[0]
+    assert set(re.findall(r"`([a-z_.]+)`", paragraph)) == set(RESTARTS)
+
+
+@pytest.mark.parametrize(
+    ("setup", "audience", "variables"),
+    [
+        ("irsa", "sts.amazonaws.com", {"AWS_REGION", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"}),
+        (
+            "pod-identity",
+            "pods.eks.amazonaws.com",
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+        ),
+    ],
+)
+def test_the_role_in_aws_is_the_sidecars_alone(setup: str, audience: str, variables: set[str]) -> None:
+    """Its token is mounted there and nowhere else; the application sees neither token nor variables."""
+    manifests = render(CHART / "ci" / f"{setup}-values.yaml", "mode=app")
+    [spec] = pod_specs(manifests)
+    sidecar = sidecar_of(spec)
+    [token] = [volume["projected"]["sources"][0] for volume in spec["volumes"] if "projected" in volume]
+    assert token["serviceAccountToken"]["audience"] == audience
+    assert {each["name"] for each in sidecar["env"] if each["name"].startswith("AWS_")} == variables
+    [app] = spec["containers"]
+    assert "env" not in app
+    assert "volumeMounts" not in app
+    pod = of_kind("Deployment", manifests)["spec"]["template"]
+    assert pod["metadata"]["annotations"]["eks.amazonaws.com/skip-containers"] == app["name"]
+
+
+def test_the_network_policy_opens_the_admin_port_and_the_service() -> None:
+    """And what was asked for; the pods of the release are meant, in whatever mode."""
+    policy = of_kind("NetworkPolicy", render(CHART / "ci" / "isolated-values.yaml", "mode=app"))["spec"]
+    assert [[port["port"] for port in rule["ports"]] for rule in policy["ingress"]] == [
+        [9181],
+        [8080],
+        [8443],
+    ]
+    assert policy["ingress"][0]["from"][0]["namespaceSelector"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["podSelector"]["matchLabels"] == {"credential-sidecar/inject": "r-credential-sidecar"}
+
+
+def test_valkey_comes_with_a_key() -> None:
+    """The fleet can be tried out with one value: the sidecar gets an address that exists, and 32 random bytes."""
+    manifests = render(CHART / "ci" / "valkey-values.yaml", "mode=app")
+    env = {each["name"]: each for each in sidecar_of(next(pod_specs(manifests)))["env"]}
+    found = {
+        each["kind"]: each for each in manifests if each["metadata"]["name"] == "r-credential-sidecar-valkey"
+    }
+    reference = env["SIDECAR_ENCRYPTION_KEY"]["valueFrom"]["secretKeyRef"]
+    assert reference["name"] == found["Secret"]["metadata"]["name"]
+    assert len(b64decode(b64decode(found["Secret"]["data"][reference["key"]]))) == 32
+    name, port = found["Service"]["metadata"]["name"], found["Service"]["spec"]["ports"][0]["port"]
+    assert env["REDIS_URL"]["value"] == f"redis://{name}.prod.svc:{port}/0"
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert found["Service"]["spec"]["selector"] == labels

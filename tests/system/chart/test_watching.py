@@ -1,0 +1,240 @@
+"""Dashboard and alerts name only what a sidecar's /metrics prints, in expressions that Prometheus can read."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import promql_parser as promql
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.fleet_of_sidecars import Fleet
+from tests.support.processes import Document, get
+from tests.support.redis_server import RedisServer
+from tests.support.upstream import Upstream, closing
+from tests.support.waiting import PATIENCE
+from tests.support.wire_client import ask
+from tests.system.chart import dashboard
+from tests.system.chart.generate import CHART
+from tests.system.chart.helm import MODES, of_kind, render
+
+Names = Mapping[str, Mapping[str, set[str]]]
+"""What is printed: by name of a series, its labels, each with all its values."""
+
+TARGET = {"namespace", "pod"}
+"""Labels that Prometheus knows from where it scrapes."""
+RULES = yaml.safe_load((CHART / "rules" / "credential-sidecar.yaml").read_text())
+ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
+
+
+TENANT = {"header": "X-Tenant", "default": "acme"}
+
+
+def drawn() -> Iterator[tuple[str, str, str]]:
+    """Every graph's title, expression and legend."""
+    for panel in json.loads(dashboard.FILE.read_text())["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"], target["legendFormat"]
+
+
+EXPRESSIONS = {
+    **{name: rule["expr"] for name, rule in ALERTS.items()},
+    **{f"{title}: {legend}": expression for title, expression, legend in drawn()},
+}
+
+
+def parsed(expression: str) -> promql.Expr:
+    """As Prometheus reads it, once Grafana has put in what it knows."""
+    return promql.parse(expression.replace("$__rate_interval", "5m"))
+
+
+def nodes(expression: promql.Expr) -> Iterator[promql.Expr]:
+    """The expression and all its parts."""
+    found: list[promql.Expr] = []
+
+    def visit(node: promql.Expr) -> None:
+        found.append(node)
+
+    promql.walk(expression, visit)
+    yield from found
+
+
+def selectors(expression: promql.Expr) -> Iterator[promql.VectorSelector]:
+    for node in nodes(expression):
+        if isinstance(node, promql.VectorSelector):
+            yield node
+        elif isinstance(node, promql.MatrixSelector):
+            yield node.vector_selector
+
+
+def grouped(expression: promql.Expr) -> set[str]:
+    """The labels by which something is summed or matched."""
+    labels: set[str] = set()
+    for node in nodes(expression):
+        if isinstance(node, promql.AggregateExpr) and node.modifier:
+            labels |= set(node.modifier.labels)
+        elif isinstance(node, promql.BinaryExpr) and node.modifier and node.modifier.matching:
+            labels |= set(node.modifier.matching.labels)
+    return labels
+
+
+@pytest.fixture
+def fleet(
+    redis_server: RedisServer,
+    tmp_path: Path,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
+    secret_file: Path,
+) -> Fleet:
+    """Pods to come."""
+    return Fleet(
+        redis_server,
+        tmp_path,
+        upstream=upstream,
+        authorization_server=authorization_server,
+        secret_file=secret_file,
+    )
+
+
+@pytest.fixture
+def document(upstream: Upstream, other: Upstream, authorization_server: AuthorizationServer) -> Document:
+    """Three tokens, of which one is refused and one not to be had, and a route for each."""
+    other.script(closing(json_answer(400, {"error": "invalid_scope"})))
+    endpoints = {
+        "good": authorization_server.token_endpoint,
+        "refused": f"{other.url}/token",
+        "out": "http://127.0.0.1:1/token",
+    }
+    return {
+        "tokens": {name: {"token_endpoint": url, "credentials": "app"} for name, url in endpoints.items()},
+        "routes": [
+            {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
+            for name in endpoints
+        ],
+    }
+
+
+@pytest.fixture
+async def printed(fleet: Fleet, document: Document, monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What a pod of a fleet prints that also exports, after a request of each route."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    async with fleet:
+        [pod] = await fleet.start(tokens=document["tokens"], routes=document["routes"], tenant=TENANT)
+        async with asyncio.timeout(PATIENCE):
+            assert [await pod.get(path) for path in (b"/good", b"/refused", b"/out")] == [200, 502, 503]
+        page = (await ask(pod.app.admin_address, get(b"/metrics"))).body.decode()
+    names: dict[str, dict[str, set[str]]] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = names.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                labels.setdefault(label, set()).add(value)
+    return names
+
+
+def strangers(expression: str, printed: Names) -> Iterator[str]:
+    """What the expression names and no sidecar prints."""
+    tree = parsed(expression)
+    known: set[str] = set(TARGET)
+    for selector in selectors(tree):
+        labels = printed.get(name := str(selector.name))
+        if labels is None:
+            yield name
+            continue
+        known |= set(labels)
+        for matcher in selector.matchers.matchers:
+            if matcher.name not in known:
+                yield f"{name}{{{matcher.name}}}"
+            elif matcher.value and matcher.name not in TARGET:
+                yield from set(matcher.value.split("|")) - labels[matcher.name]
+    yield from grouped(tree) - known
+
+
+async def test_every_name_is_printed(printed: Names) -> None:
+    """Neither an alert nor a graph waits for a metric, a label or a value that does not exist."""
+    assert len(EXPRESSIONS) > 40
+    found = {name: wrong for name, text in EXPRESSIONS.items() if (wrong := list(strangers(text, printed)))}
+    assert found == {}
+
+
+async def test_a_wrong_name_is_found(printed: Names) -> None:
+    """The test above can fail: by name, label, value and grouping."""
+    for wrong in ("sidecar_store", "sidecar_store_up{tokn='a'}", "sum by (tokn) (sidecar_store_up)"):
+        assert list(strangers(wrong, printed)), wrong
+    assert list(strangers("sidecar_busts_rejected_total{reason=~'forged|forgotten'}", printed)) == [
+        "forgotten"
+    ]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_happens_and_what_to_do(name: str) -> None:
+    """Both in words, with labels that its expression leaves there; how grave it is decides who is woken."""
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert {"summary", "consequence", "action"} == set(rule["annotations"])
+    kept = grouped(parsed(rule["expr"])) or None
+    used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+    assert kept is None or used <= kept
+    assert "{{" not in re.sub(r"\{\{ \$(labels\.\w+|value) \}\}", "", " ".join(rule["annotations"].values()))
+
+
+def test_an_alerts_values_are_gone_when_all_is_well() -> None:
+    """Each compares, so that it fires by exception only."""
+    for name, rule in ALERTS.items():
+        assert re.search(r"[<>=]=? [0-9.]+\s*$", rule["expr"]), name
+
+
+@pytest.mark.parametrize(("title", "expression", "legend"), list(drawn()))
+def test_a_legend_names_what_its_graph_keeps(title: str, expression: str, legend: str) -> None:
+    """Otherwise it would be blank."""
+    assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped(parsed(expression)), title
+
+
+def test_the_dashboard_is_what_it_is_made_of() -> None:
+    """`make chart` would change nothing."""
+    assert dashboard.FILE.read_text() == dashboard.dashboard()
+
+
+def test_the_chart_carries_them_unchanged() -> None:
+    """Helm's own templates do not touch those of Prometheus and Grafana."""
+    manifests = render(CHART / "ci" / "monitoring-values.yaml")
+    assert of_kind("PrometheusRule", manifests)["spec"] == RULES
+    [shown] = [each for each in manifests if each["metadata"]["name"].endswith("-dashboard")]
+    assert json.loads(shown["data"]["credential-sidecar.json"]) == json.loads(dashboard.FILE.read_text())
+    assert shown["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_monitor_finds_the_pods(mode: str) -> None:
+    """By the label that every pod with the sidecar has, and at the port's name."""
+    manifests = render(CHART / "ci" / "monitoring-values.yaml", f"mode={mode}")
+    monitor = of_kind("PodMonitor", manifests)["spec"]
+    label = {"credential-sidecar/inject": "r-credential-sidecar"}
+    assert monitor["selector"]["matchLabels"] == label
+    assert monitor["podMetricsEndpoints"] == [
+        {"port": "sidecar-admin", "path": "/metrics", "interval": "30s"}
+    ]
+    if mode == "app":
+        assert (
+            label.items()
+            <= of_kind("Deployment", manifests)["spec"]["template"]["metadata"]["labels"].items()
+        )
+
+
+def test_graphs_lie_beside_each_other() -> None:
+    """Each on its own place, 24 columns wide in all, with a number of its own."""
+    panels = json.loads(dashboard.FILE.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    cells = [
+        (place["x"] + right, place["y"] + down)
+        for place in places
+        for right in range(place["w"])
+        for down in range(place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24

@@ -1,0 +1,249 @@
+"""The command line: what is printed, where, and with which exit code."""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import sidecar
+from sidecar.cli import main
+from tests import ROOT
+
+HEAVY = {"aiohttp", "asyncio", "httptools", "msgspec", "ssl", "uvloop", "yaml"}
+GOOD = """
+routes:
+  - {name: ledger, match: {prefix: /ledger}, upstream: "https://ledger.internal/api"}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config.yaml"
+    path.write_text(GOOD)
+    return str(path)
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`sidecar …` as a process of its own, with a bare environment."""
+    command = [sys.executable, "-m", "sidecar", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, check=False)
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The top-level modules that a command has loaded when it ends."""
+    program = f"""
+import sys
+from sidecar.cli.main import main
+try:
+    main({list(arguments)!r})
+except SystemExit:
+    pass
+print(*{{name.partition(".")[0] for name in sys.modules}}, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_the_version_is_told() -> None:
+    """`python -m sidecar --version` prints name and version."""
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__}\n")
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str) -> None:
+    """`--help` leaves no flag without a text, and ends with something to copy."""
+    done = run(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    options = done.stdout.split("\noptions:\n")[1].split("\nexample: ")[0]
+    flags = re.split(r"^  (?=-)", options, flags=re.MULTILINE)[1:]
+    assert flags
+    assert [flag for flag in flags if not re.search(r"(  |\n +)\S", flag)] == []
+    assert f"sidecar {name}" in done.stdout.split("\nexample: ")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+def test_questions_load_nothing_heavy(arguments: list[str]) -> None:
+    """What only talks about the program loads no library at all."""
+    assert HEAVY & loaded(*arguments) == set()
+
+
+def test_validate_and_schema_load_only_what_they_read_with(config: str) -> None:
+    """Validation and the schema need YAML and msgspec, no server, client or TLS."""
+    both = loaded("validate", "-c", config) | loaded("schema")
+    assert HEAVY & both == {"msgspec", "yaml"}
+
+
+def test_the_version_comes_at_once() -> None:
+    """The best of five starts costs at most 0.15 s of CPU."""
+
+    def cost() -> float:
+        before = os.times()
+        run("--version")
+        after = os.times()
+        return after.children_user - before.children_user + after.children_system - before.children_system
+
+    assert min(cost() for _ in range(5)) <= 0.15
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["bogus"], ["run", "--bogus"], ["validate", "extra"], ["run", "--conf=x"]]
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    """What argparse does not know is wrong usage, abbreviations included."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: sidecar")
+
+
+def test_validate_says_ok_and_shows_the_routes(config: str) -> None:
+    """A good configuration is summed up, so that a wrong file is noticed."""
+    done = run("validate", "--config", config, "--admin-listen", "127.0.0.1:1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "ok: listen 127.0.0.1:9180, admin 127.0.0.1:1, cache local",
+        "route ledger: /ledger -> https://ledger.internal/api, no token",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encryption", "key", "said"),
+    [
+        ("aes-256-gcm", "A" * 43 + "=", "redis r.internal:6379, sealed with env"),
+        ("none", "", "redis r.internal:6379, NOT ENCRYPTED: "),
+    ],
+)
+def test_validate_says_where_the_fleet_meets(tmp_path: Path, encryption: str, key: str, said: str) -> None:
+    """And what protects it there, but no password."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{GOOD}\nredis: {{url: redis://x, encryption: {encryption}}}")
+    environ = {"REDIS_URL": "redis://:hunter2@r.internal", "SIDECAR_ENCRYPTION_KEY": key}
+    done = run("validate", "-c", str(path), **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, redis, _ = done.stdout.splitlines()
+    assert head.endswith(", cache distributed")
+    assert redis.startswith(said)
+    assert "hunter2" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("tenant", "said"),
+    [
+        ("{header: X-Tenant, default: acme}", "anybody, named by the field x-tenant, else acme"),
+        ("{path: true, allow: [a, b]}", "2 allowed, named by the path, /t/{tenant}/, no default"),
+        ("{claim: org}", "anybody, named by the claim org of the caller's verified token, no default"),
+    ],
+)
+def test_validate_says_who_names_tenants(tmp_path: Path, tenant: str, said: str) -> None:
+    """And which there are."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{GOOD}\ntenant: {tenant}")
+    done = run("validate", "-c", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == f"tenants: {said}"
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, command: str) -> None:
+    """All faults are on stderr, one a line, with file and path."""
+    path = tmp_path / "config.yaml"
+    path.write_text("routes: [{name: a b, upstream: x}]\ntypo: 1")
+    done = run(command, "-c", str(path))
+    assert (done.returncode, done.stdout) == (78, "")
+    head, *rest = done.stderr.splitlines()
+    assert head == "sidecar: 3 faults in the configuration"
+    assert [line.split(": ")[:2] for line in rest] == [
+        [f"  {path}", "typo"],
+        [f"  {path}", "routes[0].name"],
+        [f"  {path}", "routes[0].upstream"],
+    ]
+
+
+def test_b85_no_configuration_at_all_exits_78() -> None:
+    """With nothing to do the sidecar says what to give it."""
+    done = run("validate")
+    assert done.returncode == 78
+    assert "SIDECAR_UPSTREAM" in done.stderr
+
+
+def test_flags_go_before_the_environment(config: str) -> None:
+    """A flag wins over its variable, the variable over the file."""
+    done = run(
+        "validate",
+        "-c",
+        config,
+        "--listen",
+        "127.0.0.1:7",
+        SIDECAR_LISTEN="127.0.0.1:8",
+        LOG_FORMAT="console",
+    )
+    assert "listen 127.0.0.1:7," in done.stdout
+    assert run("validate", "-c", config, "--log-format", "xml", LOG_FORMAT="json").returncode == 78
+
+
+def test_a_fault_in_a_flag_names_the_flag(config: str) -> None:
+    """Who typed a flag is told of that flag; who set its variable, of the variable."""
+    typed = run("validate", "-c", config, "--log-format", "xml", "--admin-listen", "nowhere").stderr
+    assert "  --log-format: must be one of" in typed
+    assert "  --admin-listen: " in typed
+    assert "environment" not in typed
+    by_variable = run("validate", "-c", config, LOG_FORMAT="xml").stderr
+    assert "  environment: LOG_FORMAT: must be one of" in by_variable
+
+
+def test_schema_is_json() -> None:
+    """The schema names its dialect and the keys of the file."""
+    schema = json.loads(run("schema").stdout)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "routes" in schema["$defs"]["File"]["properties"]
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    """`sidecar schema | head -1` ends quietly."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "sidecar", "schema"]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_address_in_use_exits_69(config: str, unused_tcp_port: int) -> None:
+    """A listen address that cannot be bound is told with its own exit code."""
+    with socket.create_server(("127.0.0.1", unused_tcp_port)):
+        listen = f"127.0.0.1:{unused_tcp_port}"
+        done = run("run", "-c", config, "--listen", listen, "--admin-listen", "127.0.0.1:0")
+    assert done.returncode == 69
+    assert listen in done.stderr
+
+
+def test_a_bug_exits_70_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The place and type of an unexpected error are told; its text may hold anything and is not."""
+    monkeypatch.setitem(sys.modules, "sidecar.config.load", Broken("broken"))
+    assert main.main(["schema"]) == 70
+    told = capfd.readouterr()
+    assert "ZeroDivisionError: this is a bug" in told.err
+    assert "hunterhunter" not in told.err + told.out
+
+
+def test_keygen_makes_another_key_each_time() -> None:
+    """32 bytes in base64, as the configuration wants them."""
+    keys = {run("keygen").stdout for _ in range(2)}
+    assert [len(base64.b64decode(key, validate=True)) for key in map(str.strip, keys)] == [32, 32]
+
+
+class Broken(ModuleType):
+    """A module with a bug in it."""
+
+    def json_schema(self) -> None:
+        secret = "hunter"
+        raise ZeroDivisionError(secret * 2)

@@ -1,0 +1,54 @@
+"""What happened of late."""
+
+from sidecar.telemetry.events import Refused, SecretRead, StoreDown, TokenFetched
+from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
+from tests.support.fakes import FakeClock
+
+
+def refused(fp: str = "aa", request_id: str = "1") -> Refused:
+    return Refused(request_id, "ledger", "acme", fp, 401, "invalid_token", "renew")
+
+
+async def test_the_same_thing_again_counts_and_keeps_when_it_began() -> None:
+    """A flood is one entry, however its requests differ; another token is another thing."""
+    clock = FakeClock()
+    timeline, began = RecentEvents(clock), clock.now()
+    for number in range(3):
+        timeline.tell(refused(request_id=str(number)))
+        await clock.advance(APART)
+    timeline.tell(refused("bb"))
+    (other, same) = timeline
+    assert (same.first, same.last, same.count) == (began, began + 2 * APART, 3)
+    assert same.event == refused(request_id="2")
+    assert (other.event, other.count) == (refused("bb"), 1)
+
+
+async def test_after_a_minute_of_silence_it_happens_anew() -> None:
+    """Two troubles of the same kind are told apart."""
+    clock = FakeClock()
+    timeline = RecentEvents(clock)
+    timeline.tell(StoreDown("TimeoutError"))
+    await clock.advance(APART + 1)
+    timeline.tell(StoreDown("TimeoutError"))
+    assert [(each.first, each.count) for each in timeline] == [(clock.now(), 1), (clock.now() - APART - 1, 1)]
+
+
+async def test_what_happened_last_comes_first() -> None:
+    """Also when it is an old thing that happened again."""
+    timeline = RecentEvents(FakeClock())
+    for fp in "abca":
+        timeline.tell(refused(fp))
+    assert [getattr(each.event, "fp", "") for each in timeline] == ["a", "c", "b"]
+
+
+async def test_it_is_bounded_and_everyday_business_is_no_news() -> None:
+    """The oldest entries make room; fetches that went well are not told."""
+    timeline = RecentEvents(FakeClock())
+    timeline.tell(TokenFetched("t", "s", "acme", "ff", 300, 12, "aging"))
+    timeline.tell(SecretRead("s", "acme", "secret", "AWSCURRENT", 3))
+    assert list(timeline) == []
+    for number in range(LENGTH + 5):
+        timeline.tell(refused(str(number)))
+    assert len(list(timeline)) == LENGTH
+    timeline.tell(refused("0"))  # its entry is gone: it is a new one
+    assert next(each.count for each in timeline) == 1

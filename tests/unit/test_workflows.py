@@ -1,0 +1,141 @@
+"""What the forge runs: make targets everybody has, by actions that cannot be exchanged; and what kind is given."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar.kubernetes.container import Blanks
+from sidecar.kubernetes.inject import inject
+from tests import ROOT
+from tests.support.processes import PIPE, File, serving, watching
+from tests.support.redis_server import free_port
+from tests.system.chart.helm import Manifest, of_kind, pod_specs, render
+from tests.system.chart.kubernetes import VERSIONS, faults, unrestricted
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*"))
+KIND = ROOT / "tests/system/kind"
+VALUES = KIND / "values.yaml"
+RELEASE = "r-credential-sidecar"
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+def targets() -> set[str]:
+    return set((ROOT / "Makefile").read_text().split(".PHONY:")[1].splitlines()[0].split())
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_make_targets_that_exist(workflow: Path) -> None:
+    """Whatever the forge does, everybody can do at home."""
+    commands = [step["run"] for step in steps(workflow) if "run" in step]
+    assert commands
+    for command in commands:
+        found = re.fullmatch(
+            r'(?:sudo env "PATH=\$PATH" CI=true )?make ([a-z-]+)(?: [A-Z]+="[^"]*")*', command
+        )
+        assert found, command
+        assert found[1] in targets()
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_to_a_commit(workflow: Path) -> None:
+    """A tag can be moved, a commit cannot; the comment says which version it is."""
+    used = re.findall(r"^.*\buses: *(.*)$", workflow.read_text(), re.MULTILINE)
+    assert used
+    assert [
+        each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)
+    ] == []
+
+
+def test_one_action_has_one_version() -> None:
+    """Who updates one finds the others."""
+    text = "".join(workflow.read_text() for workflow in WORKFLOWS)
+    pins = set(re.findall(r"uses: (.*)", text))
+    assert len(pins) == len({pin.split("@")[0] for pin in pins})
+
+
+def test_tests_chart_and_image_have_their_workflow() -> None:
+    """Together they run what there is to run."""
+    run = " ".join(step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow))
+    assert {"check", "test", "test-kind", "image", "sbom"} <= set(re.findall(r"make ([a-z-]+)", run))
+
+
+def test_the_workflows_are_safe() -> None:
+    """No credential is left lying about, no permission is too wide, no text from outside becomes a command: zizmor."""
+    zizmor = Path(sys.executable).parent / "zizmor"
+    assert zizmor.exists(), "install the test extra, which brings zizmor"
+    command: list[str | Path] = [zizmor, "--offline", "--no-config", "--persona", "pedantic", *WORKFLOWS]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+# What `make test-kind` gives to a cluster
+
+
+def given_to_kind() -> list[Manifest]:
+    """The chart's objects and the manifests as they are applied."""
+    blanks = Blanks(RELEASE, "credential-sidecar:kind", secret_files=(("app", "/var/run/secrets/app"),))
+    injected = yaml.safe_load_all(inject((KIND / "manifests.yaml").read_text(), blanks))
+    return [*render(VALUES, "mode=app"), *injected]
+
+
+def test_a_cluster_takes_what_kind_is_given() -> None:
+    """Strict schemas, and the profile that the namespace enforces."""
+    manifests = given_to_kind()
+    assert {each["kind"] for each in manifests} >= {"ConfigMap", "Deployment", "Job"}
+    assert [fault for each in manifests for version in VERSIONS for fault in faults(each, version)] == []
+    job = of_kind("Job", manifests)["spec"]["template"]["spec"]
+    assert [fault for spec in (*pod_specs(manifests), job) for fault in unrestricted(spec)] == []
+
+
+def test_every_pod_of_kind_has_the_same_sidecar() -> None:
+    """The chart's own Deployment and the injected manifests, but for the pull policy that only the chart sets."""
+    manifests = given_to_kind()
+    specs = [*pod_specs(manifests), of_kind("Job", manifests)["spec"]["template"]["spec"]]
+    sidecars = [{**spec["initContainers"][0], "imagePullPolicy": "Never"} for spec in specs]
+    assert len(sidecars) == 3
+    assert [sidecar == sidecars[0] for sidecar in sidecars] == [True] * 3
+
+
+async def test_the_application_of_kind_is_answered_and_heals(tmp_path: Path, file: File) -> None:
+    """Its server, the rendered configuration and its question, on this machine; the first token is refused."""
+    port = free_port()
+    secret = tmp_path / "client-secret"
+    secret.write_text("change-me")
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, KIND / "server.py"), env={"PORT": str(port)}, stderr=asyncio.subprocess.DEVNULL
+    )
+    text = str(of_kind("ConfigMap", render(VALUES, "mode=app"))["data"]["config.yaml"])
+    text = text.replace(":8080", f":{port}").replace("/var/run/secrets/app/client-secret", str(secret))
+    file.put(f"{text}\nlisten: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\n".encode())
+    async with watching(server):
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sidecar", "run", "-c", str(file.path)),
+            cwd=ROOT,
+            env={},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        async with serving(child) as process:
+            ask = await asyncio.create_subprocess_exec(
+                *(sys.executable, KIND / "ask.py"),
+                env={"SIDECAR_URL": f"http://{process.address}/hello", "PATH": os.defpath},
+                stdout=PIPE,
+            )
+            told, _ = await ask.communicate()
+            child.terminate()
+            await process.ends()
+    assert (ask.returncode, told) == (0, b"the sidecar answered: hello\n")
+    looked_for = re.findall(r"grep '(.*?)'", (KIND / "run.sh").read_text())
+    assert looked_for == ['"event":"resent"', '"outcome":"healed"']
+    assert any(all(part.encode() in line for part in looked_for) for line in process.stdout.splitlines())
