@@ -136,7 +136,10 @@ class TokenCache:
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only told to the journal."""
-        await asyncio.gather(*(self._warm(request) for request in requests))
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(self._warm(request))
+                await asyncio.sleep(0)  # there may be thousands
 
     async def close(self) -> None:
         """Give up every load under way; what is being told to the fleet is told."""
