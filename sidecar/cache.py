@@ -58,8 +58,7 @@ class TokenCache:
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
-        self._gaps = 0
-        """How often busts may have been missed."""
+        self._gaps = 0  # times that busts may have been missed
 
     def use(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
@@ -67,10 +66,7 @@ class TokenCache:
         self._memory_ttl = memory_ttl
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
-        """Return a usable token from memory, None if there is none; starts a renewal behind an aging one.
-
-        Hot path: ≤ 0.5 µs, never suspends.
-        """
+        """Return a usable token from memory, or None; renew an aging one in the background. Hot path: ≤ 0.5 µs."""
         held = self._memory.get(request.key)
         if held is None:
             return None
@@ -136,7 +132,10 @@ class TokenCache:
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only told to the journal."""
-        await asyncio.gather(*(self._warm(request) for request in requests))
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(self._warm(request))
+                await asyncio.sleep(0)  # there may be thousands
 
     async def close(self) -> None:
         """Give up every load under way; what is being told to the fleet is told."""

@@ -1,12 +1,13 @@
 """The client of authorization servers, on aiohttp; apart from the data plane's pool in every respect."""
 
-import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import partial
 
 import aiohttp
 from yarl import URL
 
+from sidecar import files, threads
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.oauth import host_of
 from sidecar.core.ports import Reply
@@ -70,7 +71,7 @@ class HttpAuthorizationServer:
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str], form: str | None, tls: Tls
     ) -> Reply:
-        context = await asyncio.to_thread(_context, tls) if tls != Tls() else None
+        context = await _in_thread(tls) if tls != Tls() else None
         try:
             return await self._answer(method, url, headers, form, context)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -119,8 +120,20 @@ class HttpAuthorizationServer:
         )
 
 
+async def _in_thread(tls: Tls) -> ssl.SSLContext:
+    try:
+        return await threads.beside(str(tls), partial(_context, tls))
+    except OSError as error:
+        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {error.strerror}", 0.0) from None
+
+
 def _context(tls: Tls) -> ssl.SSLContext:
     """Read the files anew, since they rotate. Raises TokenUnavailable, naming those that cannot be used."""
+    for path in tls.files:
+        try:
+            files.probe(path)
+        except (OSError, ValueError) as error:
+            raise TokenUnavailable(f"cannot use {path} for TLS: {_reason(error)}", 0.0) from None
     try:
         context = ssl.create_default_context(cafile=tls.ca_file or None)
     except OSError as error:  # an SSLError is one too
@@ -130,12 +143,12 @@ def _context(tls: Tls) -> ssl.SSLContext:
         try:
             context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
         except (OSError, ValueError) as error:
-            files = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
-            raise TokenUnavailable(f"cannot use {files} for TLS: {_reason(error)}", 0.0) from None
+            pair = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
+            raise TokenUnavailable(f"cannot use {pair} for TLS: {_reason(error)}", 0.0) from None
     return context
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "it is no PEM file, or wants a passphrase"
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
