@@ -151,6 +151,7 @@ class TokenCache:
             self._cool_downs,
             memory_ttl=self._memory_ttl,
             now=now,
+            today=self._clock.wall(),
             chosen=chosen,
         )
 
@@ -202,7 +203,7 @@ class TokenCache:
 
     def _look_closer(self, held: Held, now: float) -> Token | None:
         request, token = held.request, held.token
-        freshness = token.freshness(now)
+        freshness = token.freshness(now, self._clock.wall())
         if freshness is Freshness.STALE:
             self._memory.pop(request.key)
             return None
@@ -263,7 +264,8 @@ class TokenCache:
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._busts.take_back(request.key)
-        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+        stale = refused.freshness(now, self._clock.wall()) is Freshness.STALE
+        if self._memory.get(request.key) is None and not stale:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
@@ -311,9 +313,10 @@ class TokenCache:
         since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
         upstream is believed rather than a bust, but nobody overrules a select.
         """
-        held = self._memory.get(request.key)
-        if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
-            return held.token
+        held, now = self._memory.get(request.key), self._clock.now()
+        if held is not None and now < held.until and self._counts(request, held.token):
+            if held.token.freshness(now, self._clock.wall()) is Freshness.FRESH:
+                return held.token
         for _ in range(OVERTAKEN):
             floor, gaps = self._busts.floor(request.key), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)

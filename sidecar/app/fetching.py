@@ -1,6 +1,5 @@
 """What a sidecar fetches tokens with."""
 
-import time
 from collections.abc import Iterator
 
 from sidecar.adapters.secret_files import SecretReader
@@ -82,5 +81,5 @@ class Fetching:
         if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
             from sidecar.adapters.signer import JwtSigner  # noqa: PLC0415
 
-            self._signer = JwtSigner(time.time, self._randomness)
+            self._signer = JwtSigner(self._clock.wall, self._randomness)
         return self._signer

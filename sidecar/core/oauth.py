@@ -13,6 +13,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Grant:
     life: float
     jti: str = ""
     """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
+    exp: float = math.inf
+    """The date that `life` was reckoned from; infinity where the server gave the life itself, or nothing did."""
 
 
 def host_of(url: str) -> str:
@@ -64,7 +67,7 @@ def judge(
 ) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
-    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
+    `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
     401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
     """
@@ -102,13 +105,13 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
         raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
-    life = number(_either(members, "expires_in", "expiresIn"))
+    life, exp = number(_either(members, "expires_in", "expiresIn")), math.inf
     claims = unverified(value)
     if life is None:
         expiry = number(claims.get("exp"))
-        life = DEFAULT_LIFE if expiry is None else expiry - now
+        life, exp = (DEFAULT_LIFE, exp) if expiry is None else (expiry - now, expiry)
     jti = claims.get("jti")
-    return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "")
+    return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "", exp)
 
 
 def _members(reply: Reply) -> _Members | None:
