@@ -203,7 +203,7 @@ class TokenCache:
 
     def _look_closer(self, held: Held, now: float) -> Token | None:
         request, token = held.request, held.token
-        freshness = token.freshness(now, self._clock.wall())
+        freshness = self._freshness(token, now)
         if freshness is Freshness.STALE:
             self._memory.pop(request.key)
             return None
@@ -215,6 +215,9 @@ class TokenCache:
         if freshness is Freshness.AGING and not waiting:
             self._renew_behind(request)
         return token
+
+    def _freshness(self, token: Token, now: float) -> Freshness:
+        return token.freshness(now, self._clock.wall())
 
     def _renew_behind(self, request: TokenRequest) -> None:
         try:
@@ -264,8 +267,7 @@ class TokenCache:
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._busts.take_back(request.key)
-        stale = refused.freshness(now, self._clock.wall()) is Freshness.STALE
-        if self._memory.get(request.key) is None and not stale:
+        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
@@ -314,9 +316,9 @@ class TokenCache:
         upstream is believed rather than a bust, but nobody overrules a select.
         """
         held, now = self._memory.get(request.key), self._clock.now()
-        if held is not None and now < held.until and self._counts(request, held.token):
-            if held.token.freshness(now, self._clock.wall()) is Freshness.FRESH:
-                return held.token
+        young = held is not None and now < held.until and self._freshness(held.token, now) is Freshness.FRESH
+        if held is not None and young and self._counts(request, held.token):
+            return held.token
         for _ in range(OVERTAKEN):
             floor, gaps = self._busts.floor(request.key), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)

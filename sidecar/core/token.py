@@ -1,7 +1,7 @@
 """What we ask of a token endpoint, and what we get.
 
-Times are moments of the injected `Clock`, dates are those of its wall clock. A token is *fresh* until its leeway begins, *aging* until
-it expires, then *stale*: use it; use it and renew behind; do not use it.
+Times are moments of the injected `Clock`, dates are those of its wall clock. A token is *fresh* until its leeway
+begins, *aging* until it expires, then *stale*: use it; use it and renew behind; do not use it.
 """
 
 import hashlib
@@ -176,7 +176,7 @@ class Token:
     generation: int = 0
     """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
     exp: float = math.inf
-    """The date at which it expires, whatever its life was taken for at the fetch; infinity where only its life counts."""
+    """The date at which it expires, whatever its life was taken for at the fetch; infinity where there is none."""
 
     @property
     def fingerprint(self) -> str:
