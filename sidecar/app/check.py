@@ -62,9 +62,8 @@ class _Plan:
         self._source = fetching.source(config)
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, self._clock)
-        stack.push_async_callback(fetching.close)
+        stack.callback(fetching.close)
         stack.push_async_callback(solo.close)
-        stack.push_async_callback(self._server.close)
         self._secrets()
         if config.redis is not None:
             self._redis(config.redis)
