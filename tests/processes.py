@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from sidecar.cli import dumps
 from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
 from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
@@ -23,6 +24,9 @@ WAIT = 4 * PATIENCE
 """Seconds for what a whole process has to do, on a machine that is busy with other tests."""
 Document = dict[str, object]
 Line = Mapping[str, object]
+
+LOOKED_INTO = {dumps.ALLOW: "true"}
+"""What lets the tests read a process in /proc."""
 
 
 class File:
@@ -200,7 +204,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env=environ or {},
+        env={**LOOKED_INTO, **(environ or {})},
         stdout=stdout,
         stderr=PIPE,
     )
