@@ -150,6 +150,7 @@ class TokenCache:
             self._cool_downs,
             memory_ttl=self._memory_ttl,
             now=now,
+            today=self._clock.wall(),
             chosen=chosen,
         )
 
@@ -201,7 +202,7 @@ class TokenCache:
 
     def _look_closer(self, held: Held, now: float) -> Token | None:
         request, token = held.request, held.token
-        freshness = token.freshness(now)
+        freshness = self._freshness(token, now)
         if freshness is Freshness.STALE:
             self._memory.pop(request.key)
             return None
@@ -213,6 +214,9 @@ class TokenCache:
         if freshness is Freshness.AGING and not waiting:
             self._renew_behind(request)
         return token
+
+    def _freshness(self, token: Token, now: float) -> Freshness:
+        return token.freshness(now, self._clock.wall())
 
     def _renew_behind(self, request: TokenRequest) -> None:
         try:
@@ -265,7 +269,7 @@ class TokenCache:
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._busts.take_back(request.key)
-        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
@@ -313,8 +317,9 @@ class TokenCache:
         is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
         passed = _ALWAYS
-        held = self._memory.get(request.key)
-        if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
+        held, now = self._memory.get(request.key), self._clock.now()
+        young = held is not None and now < held.until and self._freshness(held.token, now) is Freshness.FRESH
+        if held is not None and young and self._counts(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
             floor, gaps = max(self._busts.floor(request.key), passed), self._gaps

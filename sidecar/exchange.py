@@ -108,7 +108,7 @@ class Exchange:
                 service=request.service,
                 tenant=request.tenant,
                 fp=token.fingerprint,
-                expires_in=token.expires_at - now,
+                expires_in=token.left(now, self._clock.wall()),
                 duration_ms=(now - began) * 1000,
                 reason=reason,
             )
@@ -119,23 +119,24 @@ class Exchange:
         endpoint = await self._discovery.token_endpoint(request)
         carried = await self._carried(request, credentials.client_id, endpoint)
         headers, form = grants.encode(request, credentials, carried)
-        began = self._clock.now()
+        began, today = self._clock.now(), self._clock.wall()
         reply = await self._server.post(endpoint, headers, form, request.tls)
         host = oauth.host_of(endpoint)
         grant = oauth.judge(
             reply,
             host=host,
-            now=began,
+            now=today,
             types=grants.token_types(request),
             of_others=grants.blaming_caller(request),
         )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
-        life, labels = grant.life, request.labels | label("jti", grant.jti)
+        life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
         if request.subject is not None:
-            life = min(life, subjects.expiry(carried.subject) - began)
+            exp = min(exp, subjects.expiry(carried.subject))
+            life = min(life, exp - today)
             labels |= subjects.labels(carried.subject)
-        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels)
-        if token.freshness(self._clock.now()) is Freshness.STALE:
+        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels, exp=exp)
+        if token.freshness(self._clock.now(), self._clock.wall()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
         return token
 
@@ -158,7 +159,7 @@ class Exchange:
         """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
-        if subjects.expiry(token) <= self._clock.now():
+        if subjects.expiry(token) <= self._clock.wall():
             where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
             raise TokenUnavailable(f"the token in {where} has expired: nothing can be got for it", 0.0)
         return token

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from sidecar.cli import dumps
 from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
 from tests.waiting import PATIENCE, until
@@ -24,6 +25,9 @@ PIPE = asyncio.subprocess.PIPE
 Child = asyncio.subprocess.Process
 Document = dict[str, object]
 Line = Mapping[str, object]
+
+LOOKED_INTO = {dumps.ALLOW: "true"}
+"""What lets the tests read a process in /proc."""
 
 
 class File:
@@ -194,7 +198,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env=environ or {},
+        env={**LOOKED_INTO, **(environ or {})},
         stdout=stdout,
         stderr=PIPE,
     )

@@ -175,7 +175,7 @@ def test_every_admin_path_is_listed() -> None:
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
     """The table is a request's line."""
-    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", "")))
+    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", ""), 0.0))
     assert [row["Field"] for row in table("Logs", "Field")] == list(line)
 
 
@@ -240,6 +240,9 @@ def test_the_limits_are_those_of_the_code() -> None:
         "The same, a second from then on": f"{rationed.RATE:g}",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
         "Time for a question to Redis": f"{RedisSettings().operation_timeout:g} s",
+        "Its head, with all interim ones before it": size(token_endpoint.HEADS_LIMIT),
+        "Interim answers (1xx) before it": str(token_endpoint.MAX_INTERIM),
+        "Answer of AWS": size(secrets_manager.SIZE_LIMIT),
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(dialects.MAX_SIZE),

@@ -166,7 +166,7 @@ class Sidecar:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cache.close()
         await self._member.close()
-        await self._fetching.close()
+        self._fetching.close()
         if self._admin is not None:
             await self._admin.close()
         await self._telemetry.close(self._readings)

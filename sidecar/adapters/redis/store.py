@@ -59,7 +59,8 @@ class RedisStore:
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = milliseconds(min(self._shelf.store_ttl, token.expires_at - self._shelf.clock.now()))
+        clock = self._shelf.clock
+        life = milliseconds(min(self._shelf.store_ttl, token.left(clock.now(), clock.wall())))
         if life <= 0:
             await self.release(request, owner)
             return True
