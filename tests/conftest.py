@@ -1,6 +1,7 @@
 """One sidecar between real servers, and a check after each test that it gave nothing away."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from sidecar.app.sidecar import Sidecar
+from sidecar.cli import dumps
 from sidecar.config.load import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
@@ -28,6 +30,8 @@ from tests.redis_server import redis_server as redis_server  # noqa: PLC0414
 from tests.redis_server import sentinels as sentinels  # noqa: PLC0414
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask
+
+os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' own process leave that as it is
 
 CANARY = b"canary"
 """Part of every token, secret, query and body of the tests; no log line may hold it."""
