@@ -8,6 +8,8 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from sidecar.cli import dumps
+
 TESTS = Path(__file__).parent
 
 pytest_plugins = (
@@ -16,6 +18,8 @@ pytest_plugins = (
     "tests.support.redis_server",
     "tests.support.sidecar",
 )
+
+os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' own process leave that as it is
 
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How long an example takes says nothing of the code: the machine may be busy."""

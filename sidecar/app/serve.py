@@ -8,18 +8,20 @@ from functools import partial
 from sidecar.app.process import keep_freed_memory, raise_descriptor_limit, spare_the_collector
 from sidecar.app.reload import Sources, contents, watch
 from sidecar.app.sidecar import Sidecar
+from sidecar.app.turns import Pauses, without_pauses
 from sidecar.config.settings import Config
 
 
-async def serve(load: Callable[[], Config], sources: Sources) -> int:
+async def serve(load: Callable[[Callable[[], None]], Config], sources: Sources) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
+    `load` calls what it is given every millisecond or so: there it rests while a sidecar runs beside it.
     A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """
     raise_descriptor_limit()
     seen = contents(sources())
-    sidecar = Sidecar(load())
+    sidecar = Sidecar(load(without_pauses))
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     asked_to_reload = asyncio.Event()
@@ -33,7 +35,8 @@ async def serve(load: Callable[[], Config], sources: Sources) -> int:
     await sidecar.start()
     keep_freed_memory()
     spare_the_collector()
-    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
+    reload = partial(sidecar.try_reload, lambda: load(Pauses()))
+    watching = loop.create_task(watch(sources, asked_to_reload, seen, reload, sidecar.journal))
     await asked_to_stop.wait()
     watching.cancel()
     await sidecar.stop()

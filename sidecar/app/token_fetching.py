@@ -1,6 +1,5 @@
 """What a sidecar fetches tokens with."""
 
-import time
 from collections.abc import Iterator
 
 from sidecar.app.credentials import CredentialSources
@@ -38,8 +37,7 @@ class TokenFetching:
         self._fingerprint_key = fingerprint_key
         self._credentials = credentials
         self._rate_limit = RateLimit(burst=BURST, rate=RATE)
-        self._http = HttpAuthorizationServer()
-        self._server = ObservedServers(self._http, clock)
+        self._server = ObservedServers(HttpAuthorizationServer(), clock)
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
         self._verifier: Verifier | None = None
@@ -66,9 +64,8 @@ class TokenFetching:
         """Tell how the authorization servers are that were asked, by host."""
         return self._server.health()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End what is open."""
-        await self._http.close()
         self._credentials.close()
 
     def _prepare_to_verify(self, config: Config) -> None:
@@ -84,5 +81,5 @@ class TokenFetching:
         if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
             from sidecar.oauth.jwt.signer import JwtSigner  # noqa: PLC0415
 
-            self._signer = JwtSigner(time.time, self._randomness)
+            self._signer = JwtSigner(self._clock.wall, self._randomness)
         return self._signer

@@ -1,5 +1,6 @@
 """The first cache level: tokens in this process."""
 
+import math
 from dataclasses import dataclass
 
 from sidecar.core.labels import Labels
@@ -21,7 +22,8 @@ class HeldToken:
     until: float
     """When the store is to be asked again, while there is one."""
     no_check_before: float
-    """Before this nothing needs a second look: neither `until` has come nor does the token age."""
+    """Before this nothing needs a second look: neither `until` has come nor does the token age. A token that expires
+    at a date always needs one: a step of the wall clock may bring that date near at any moment."""
 
     @property
     def key(self) -> str:
@@ -68,4 +70,5 @@ def memory(max_entries: int) -> Lru[HeldToken]:
 
 def hold(request: TokenRequest, token: Token, until: float) -> HeldToken:
     """Make the entry that keeps `token` and looks again at `until`."""
-    return HeldToken(request, token, until, min(until, token.fresh_until))
+    no_check_before = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
+    return HeldToken(request, token, until, no_check_before)

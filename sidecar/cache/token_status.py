@@ -16,7 +16,7 @@ REMEMBERED = 600.0
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """One token. Durations in seconds, moments in epoch seconds."""
+    """One token. Durations in seconds."""
 
     token: str
     """Its name in the configuration."""
@@ -38,7 +38,7 @@ class TokenStatus:
     problem: str
     """Why the last fetch gave none, "" if it did."""
     problem_since: float | None
-    """When that began."""
+    """The moment when that began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,17 @@ def token_statuses(
     *,
     memory_ttl: float,
     now: float,
+    today: float,
     selector: Labels = frozenset(),
 ) -> Iterator[TokenStatus]:
-    """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first."""
+    """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first.
+
+    `now` is the moment, `today` the date.
+    """
     for trouble in troubles.recent(now):
         held = memory.peek(trouble.key)
-        if selector <= trouble.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
+        missing = held is None or held.token.freshness(now, today) is Freshness.STALE
+        if missing and selector <= trouble.labels:
             yield TokenStatus(
                 token=trouble.token,
                 service=trouble.service,
@@ -118,7 +123,7 @@ def token_statuses(
                 problem_since=trouble.since,
             )
     for held in reversed(memory):
-        freshness = held.token.freshness(now)
+        freshness = held.token.freshness(now, today)
         if selector <= held.token.labels and freshness is not Freshness.STALE:
             why, began = troubles.of(held.request.key)
             yield TokenStatus(
@@ -129,7 +134,7 @@ def token_statuses(
                 fp=held.token.fingerprint,
                 source=held.token.source,
                 age=now - held.token.fetch_began,
-                expires_in=held.token.expires_at - now,
+                expires_in=held.token.left(now, today),
                 last_used=max(0.0, now - held.until + memory_ttl),
                 cooling=cool_downs.left(held.request.key, now),
                 problem=why,

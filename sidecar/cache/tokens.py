@@ -62,8 +62,7 @@ class TokenCache(EvictableCache[HeldToken]):
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
-        self._gaps = 0
-        """How often busts may have been missed."""
+        self._gaps = 0  # times that busts may have been missed
 
     def set_source(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
@@ -71,10 +70,7 @@ class TokenCache(EvictableCache[HeldToken]):
         self._memory_ttl = memory_ttl
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
-        """Return a usable token from memory, None if there is none; starts a renewal behind an aging one.
-
-        Hot path: ≤ 0.5 µs, never suspends.
-        """
+        """Return a usable token from memory, or None; renew an aging one in the background. Hot path: ≤ 0.5 µs."""
         held = self._memory.get(request.key)
         if held is None:
             return None
@@ -140,7 +136,10 @@ class TokenCache(EvictableCache[HeldToken]):
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only told to the journal."""
-        await asyncio.gather(*(self._warm(request) for request in requests))
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(self._warm(request))
+                await asyncio.sleep(0)  # there may be thousands
 
     async def close(self) -> None:
         """Give up every load under way; what is being told to the fleet is told."""
@@ -155,6 +154,7 @@ class TokenCache(EvictableCache[HeldToken]):
             self._cool_downs,
             memory_ttl=self._memory_ttl,
             now=now,
+            today=self._clock.wall(),
             selector=selector,
         )
 
@@ -179,7 +179,7 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def _look_closer(self, held: HeldToken, now: float) -> Token | None:
         request, token = held.request, held.token
-        freshness = token.freshness(now)
+        freshness = self._freshness(token, now)
         if freshness is Freshness.STALE:
             self._memory.pop(request.key)
             return None
@@ -191,6 +191,9 @@ class TokenCache(EvictableCache[HeldToken]):
         if freshness is Freshness.AGING and not waiting:
             self._renew_behind(request)
         return token
+
+    def _freshness(self, token: Token, now: float) -> Freshness:
+        return token.freshness(now, self._clock.wall())
 
     def _renew_behind(self, request: TokenRequest) -> None:
         try:
@@ -243,7 +246,7 @@ class TokenCache(EvictableCache[HeldToken]):
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._refused.take_back(request.key)
-        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
@@ -291,9 +294,9 @@ class TokenCache(EvictableCache[HeldToken]):
         is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
         passed = _ALWAYS
-        held = self._memory.get(request.key)
-        fresh = held is not None and self._clock.now() < held.no_check_before
-        if held is not None and fresh and self._is_trustworthy(request, held.token):
+        held, now = self._memory.get(request.key), self._clock.now()
+        young = held is not None and now < held.until and self._freshness(held.token, now) is Freshness.FRESH
+        if held is not None and young and self._is_trustworthy(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
             floor, gaps = max(self._refused.floor(request.key), passed), self._gaps

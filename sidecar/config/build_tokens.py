@@ -19,6 +19,7 @@ from sidecar.oauth import subject_token
 from sidecar.oauth.request_form import token_type
 from sidecar.oauth.signing_keys import PrivateKey, Verification
 from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
+from sidecar.system.files import SECRET_LIMIT
 
 
 def token_request(
@@ -85,7 +86,7 @@ def _presented(entry: PresentedEntry) -> Presented:
         return Presented(FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
-        identity = subject_token.identity(file_text(path).rstrip("\r\n"))
+        identity = subject_token.identity(file_text(path, SECRET_LIMIT).rstrip("\r\n"))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return Presented(SecretFile(path), identity, kind)

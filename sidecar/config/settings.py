@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.cache.settings import CacheSettings
+from sidecar.core.errors import Fault
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
 from sidecar.credentials.model import CredentialSpec
@@ -45,3 +46,21 @@ class Config:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_requests: float = 1.0
     """Share of the successful requests that are logged; the others always are."""
+
+
+def only_by_restart(old: Config, new: Config) -> tuple[Fault, ...]:
+    """Return what a reload cannot change, by its path in the configuration."""
+    return tuple(
+        Fault("reload", path, "changing this takes a restart")
+        for path, before, after in (
+            ("listen", old.listen, new.listen),
+            ("admin.listen", old.admin.listen, new.admin.listen),
+            ("cache.mode", old.cache.mode, new.cache.mode),
+            ("cache.store_ttl", old.cache.store_ttl, new.cache.store_ttl),
+            ("cache.max_entries", old.cache.max_entries, new.cache.max_entries),
+            ("redis", old.redis, new.redis),
+            ("busts", old.busts, new.busts),
+            ("log.format", old.log_format, new.log_format),
+        )
+        if before != after
+    )

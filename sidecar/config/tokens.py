@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from sidecar.config.decode import Node
-from sidecar.config.types import FIELD_NAME, PARAMETER, FilePath, Name, Scope, Text, Tls, text
+from sidecar.config.types import FIELD_NAME, PARAMETER, Name, Scope, SecretPath, Text, Tls, text
 from sidecar.oauth.signing_keys import Algorithm
 from sidecar.oauth.token import ClientAuth, Grant
 
@@ -43,7 +43,8 @@ class Presented(Node, frozen=True, kw_only=True):
     instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
 
     file: Annotated[
-        FilePath | None, Meta(description="File that holds the token and nothing else; read for each fetch.")
+        SecretPath | None,
+        Meta(description="File that holds the token and nothing else; read for each fetch."),
     ] = None
     header: Annotated[
         str | None,

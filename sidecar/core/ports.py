@@ -9,10 +9,19 @@ from sidecar.core.secret import Secret, SecretRef
 
 
 class Clock(Protocol):
-    """Time, which only ever moves forward."""
+    """Two readings of time: `now` for durations, `wall` for dates."""
 
     def now(self) -> float:
-        """Epoch seconds that never jump: wall time at start plus what has passed since."""
+        """Return a moment, in seconds that never jump: wall time at the start plus what has passed since.
+
+        For timeouts, lives, leases and pauses. Compare it with other moments only, never with a date.
+        """
+
+    def wall(self) -> float:
+        """Return today's date, in epoch seconds; it jumps when the host's clock is set.
+
+        For what the outside writes or reads: claims of JWTs, HTTP dates, timestamps of logs and spans.
+        """
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`."""

@@ -99,7 +99,7 @@ class _WithoutKeys:
     async def verify(self, token: str, rule: Verification) -> None:
         """See the port."""
         jwt_rules.signed(token, rule)
-        jwt_rules.judge(token, rule, self._clock.now())
+        jwt_rules.judge(token, rule, self._clock.wall())
 
 
 async def explain(config: Config, head: bytes) -> Explanation:

@@ -103,7 +103,7 @@ class TokenFetcher:
                 service=request.service,
                 tenant=request.tenant,
                 fp=token.fingerprint,
-                expires_in=token.expires_at - now,
+                expires_in=token.left(now, self._clock.wall()),
                 duration_ms=(now - began) * 1000,
                 reason=reason,
             )
@@ -114,23 +114,24 @@ class TokenFetcher:
         endpoint = await self._discovery.token_endpoint(request)
         carried = await self._carried(request, credentials.client_id, endpoint)
         headers, form = request_form.encode(request, credentials, carried)
-        began = self._clock.now()
+        began, today = self._clock.now(), self._clock.wall()
         reply = await self._server.post(endpoint, headers, form, request.tls)
         host = token_response.host_of(endpoint)
         grant = token_response.judge(
             reply,
             host=host,
-            now=began,
+            now=today,
             types=request_form.token_types(request),
             of_others=request_form.blaming_caller(request),
         )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
-        life, labels = grant.life, request.labels | label("jti", grant.jti)
+        life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
         if request.subject is not None:
-            life = min(life, subject_token.expiry(carried.subject) - began)
+            exp = min(exp, subject_token.expiry(carried.subject))
+            life = min(life, exp - today)
             labels |= subject_token.labels(carried.subject)
-        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels)
-        if token.freshness(self._clock.now()) is Freshness.STALE:
+        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels, exp=exp)
+        if token.freshness(self._clock.now(), self._clock.wall()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
         return token
 
@@ -155,7 +156,7 @@ class TokenFetcher:
         """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
-        if subject_token.expiry(token) <= self._clock.now():
+        if subject_token.expiry(token) <= self._clock.wall():
             place = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
             raise TokenUnavailable(f"the token in {place} has expired: nothing can be got for it", 0.0)
         return token

@@ -38,7 +38,7 @@ class JwksVerifier:
             newer = await self._keys(rule, PAUSE)  # the issuer may sign with another one by now
             if not self._good(token, signed, newer):
                 raise RequestRefused(401, "the caller's token is signed by nobody known here")
-        jwt_rules.judge(token, rule, self._clock.now())
+        jwt_rules.judge(token, rule, self._clock.wall())
 
     def _good(self, token: str, signed: Signed, keys: tuple[Jwk, ...]) -> bool:
         fitting = (jwk for jwk in keys if signed.fits(jwk))

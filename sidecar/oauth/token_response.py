@@ -14,6 +14,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class Grant:
     life: float
     jti: str = ""
     """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
+    exp: float = math.inf
+    """The date that `life` was reckoned from; infinity where the server gave the life itself, or nothing did."""
 
 
 def host_of(url: str) -> str:
@@ -65,7 +68,7 @@ def judge(
 ) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
-    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
+    `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
     401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
     """
@@ -108,17 +111,18 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
     claims = unverified(value)
     jti = claims.get("jti")
-    return Grant(value, _life(members, claims, now), jti if isinstance(jti, str) else "")
+    life, exp = _life(members, claims, now)
+    return Grant(value, life, jti if isinstance(jti, str) else "", exp)
 
 
-def _life(members: _Members, claims: _Members, now: float) -> float:
-    """Return the seconds that the token lives from `now`, by the table at the head of this module."""
+def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float]:
+    """Return the seconds that the token lives from `now` and its `exp`, by the table at the head of this module."""
     for name in ("expires_in", "expiresIn"):
         seconds = number(members.get(name))
         if seconds is not None and seconds > 0:
-            return min(seconds, MAX_LIFE)
+            return min(seconds, MAX_LIFE), math.inf
     expiry = number(claims.get("exp"))
-    return DEFAULT_LIFE if expiry is None else min(expiry - now, MAX_LIFE)
+    return (DEFAULT_LIFE, math.inf) if expiry is None else (min(expiry - now, MAX_LIFE), expiry)
 
 
 def _members(reply: Reply) -> _Members | None:

@@ -1,6 +1,6 @@
 """What is counted, as plain integers; whoever exports it reads them when asked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import product
 from typing import get_args
 
@@ -79,23 +79,43 @@ class Counters:
 
     def configure(self, routes: Iterable[MeasuredRoute], tenants: TenantRule | None = None) -> None:
         """Give what is configured its series, at 0; forget those of what no longer is."""
+        for _ in self.configuring(routes, tenants):
+            pass
+
+    def configuring(self, routes: Iterable[MeasuredRoute], tenants: TenantRule | None) -> Iterator[None]:
+        """Do what `configure` does in short steps, between which requests may be counted and series read."""
         routes = tuple(routes)
         self._tenants.configure(tenants)
         tokens = {route.token: route.tenant for route in routes if route.token}
-        pairs = [
-            (name, tenant)
-            for name, own in tokens.items()
-            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(own),))
-        ]
-        self._requests.configure(routes, pairs)
-        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
-        for pair in pairs:
-            self._fetches.setdefault(pair, Histogram())
-        for instrument, outcomes in _BY_TOKEN.items():
-            self._keep(instrument, set(tokens), [(*pair, *outcome) for pair in pairs for outcome in outcomes])
         healing = {route.name for route in routes if route.token}
+        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
+        yield
+        for instrument in _BY_TOKEN:
+            self._keep(instrument, tokens)
+            yield
+        for instrument in _BY_ROUTE:
+            self._keep(instrument, healing)
+            yield
+        yield from self._requests.configuring(routes)
+        for token, own in tokens.items():
+            for tenant in self._tenants.foreseen if tenants else (self._tenants.label(own),):
+                self._foresee(token, tenant)
+            yield
         for instrument, outcomes in _BY_ROUTE.items():
-            self._keep(instrument, healing, [(name, *outcome) for name in healing for outcome in outcomes])
+            for name in healing:
+                self._start(instrument, [(name, *outcome) for outcome in outcomes])
+                yield
+
+    def _foresee(self, token: str, tenant: str) -> None:
+        self._requests.foresee(token, tenant)
+        if (token, tenant) not in self._fetches:
+            self._fetches[token, tenant] = Histogram()
+        for instrument, outcomes in _BY_TOKEN.items():
+            self._start(instrument, [(token, tenant, *outcome) for outcome in outcomes])
+
+    def _start(self, instrument: Instrument, keys: Iterable[_Labels]) -> None:
+        for key in keys:
+            self._counts[instrument].setdefault(key, 0)
 
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request."""
@@ -160,10 +180,10 @@ class Counters:
             case OutOfDescriptors():
                 self._count(instruments.NO_DESCRIPTORS)
 
-    def _keep(self, instrument: Instrument, names: set[str], keys: list[_Labels]) -> None:
-        """Keep the counts whose first label is one of these names; give the others of `keys` a 0."""
-        kept = {key: count for key, count in self._counts[instrument].items() if key[0] in names}
-        self._counts[instrument] = {**dict.fromkeys(keys, 0), **kept}
+    def _keep(self, instrument: Instrument, names: Container[str]) -> None:
+        """Keep only the counts whose first label is one of these names."""
+        counts = self._counts[instrument]
+        self._counts[instrument] = {key: count for key, count in counts.items() if key[0] in names}
 
     def _fetched(self, event: TokenFetched | TokenFetchFailed) -> None:
         pair = (event.token, self._tenants.label(event.tenant))

@@ -9,7 +9,8 @@ from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.credentials.sources.aws import SecretsManager
-from sidecar.credentials.sources.local import SIZE_LIMIT, source_of
+from sidecar.credentials.sources.local import source_of
+from sidecar.system.files import SECRET_LIMIT
 from tests.support.aws import Aws
 from tests.support.fakes import FakeClock, RecordingJournal
 from tests.support.waiting import PATIENCE
@@ -122,7 +123,7 @@ async def test_only_line_ends_are_cut_off_a_secret(tmp_path: Path, clock: FakeCl
         (b'{"client_id": "me", "client_secret": ""}', "client_secret"),
         (b'{"client_id": 7, "client_secret": "canary"}', "client_id"),
         (b'{"client_id": "\xff", "client_secret": "canary"}', "not UTF-8"),
-        (b" " * (SIZE_LIMIT + 1), "larger than"),
+        (b" " * (SECRET_LIMIT + 1), "larger than"),
         (b"", "not a JSON object"),
     ],
 )

@@ -15,18 +15,21 @@ from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS, LiveEvents
 from sidecar.admin.ports import AdminState
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
+from sidecar.app.sidecar import LOAD_LIMIT
 from sidecar.cache import revocations, tokens
 from sidecar.cli import exits, main
-from sidecar.config import yaml_file
+from sidecar.config import document, yaml_file
+from sidecar.config.decode import MOST_FAULTS
 from sidecar.config.load import json_schema, load
 from sidecar.core import problem
-from sidecar.credentials.sources import aws, local
+from sidecar.credentials.sources import aws
 from sidecar.fleet import foreign_messages, messages
 from sidecar.fleet.redis import subscription
 from sidecar.fleet.settings import RedisSettings
 from sidecar.http1 import body, connection, message, pool, request_body, server
 from sidecar.http1.server import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
+from sidecar.system import files, threads
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.instruments import INSTRUMENTS
 from sidecar.telemetry.request_record import RequestRecord
@@ -178,7 +181,7 @@ def test_every_admin_path_is_listed() -> None:
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
     """The table is a request's line."""
-    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", "")))
+    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", ""), 0.0))
     assert [row["Field"] for row in table("Logs", "Field")] == list(line)
 
 
@@ -243,14 +246,25 @@ def test_the_limits_are_those_of_the_code() -> None:
         "The same, a second from then on": f"{fetch_limit.RATE:g}",
         "Answer of a token endpoint": size(http_client.SIZE_LIMIT),
         "Time for a question to Redis": f"{RedisSettings().operation_timeout:g} s",
+        "Its head, with all interim ones before it": size(http_client.HEADS_LIMIT),
+        "Interim answers (1xx) before it": str(http_client.MAX_INTERIM),
+        "Answer of AWS": size(aws.SIZE_LIMIT),
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(foreign_messages.MAX_SIZE),
         "Revocations remembered": str(revocations.MAX_REMEMBERED),
         "Body of a `POST` to the admin server": size(MAX_BODY),
-        "Credentials file": size(local.SIZE_LIMIT),
+        "File with credentials, a secret, a key or a token": size(files.SECRET_LIMIT),
+        "File with certificates": size(files.PEM_LIMIT),
+        "Time for reading a file": f"{threads.READ_LIMIT:g} s",
         "Time for a question to AWS": f"{aws.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
+        "Keys and values in it, each alias written out": str(document.MAX_NODES),
+        "Characters in it, each alias written out": size(document.MAX_CHARACTERS),
+        "Levels of nesting in it": str(document.MAX_DEPTH),
+        "Characters of one key or value in it": str(document.MAX_SCALAR),
+        "Faults reported at once": str(MOST_FAULTS),
+        "Time for a reload": f"{LOAD_LIMIT:g} s",
         "Log lines waiting to be written": size(log_writer.CAPACITY),
     }
 

@@ -21,11 +21,19 @@ class FakeClock:
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
+        self._stepped = 0.0
         self._order = count()
         self._alarms: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def now(self) -> float:
         return self._now
+
+    def wall(self) -> float:
+        return self._now + self._stepped
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward by `seconds`, or back; no moment passes."""
+        self._stepped += seconds
 
     async def sleep(self, seconds: float) -> None:
         alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()

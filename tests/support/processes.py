@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from operator import ge
 from pathlib import Path
 
 import yaml
 
+from sidecar.cli import dumps
 from tests import ROOT
 from tests.support.resident_memory import forget_most_resident, most_resident, resident
 from tests.support.upstream import Exchange, Script, Upstream
@@ -23,6 +25,9 @@ PIPE = asyncio.subprocess.PIPE
 Child = asyncio.subprocess.Process
 Document = dict[str, object]
 Line = Mapping[str, object]
+
+LOOKED_INTO = {dumps.ALLOW: "true"}
+"""What lets the tests read a process in /proc."""
 
 
 class File:
@@ -193,7 +198,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env=environ or {},
+        env={**LOOKED_INTO, **(environ or {})},
         stdout=stdout,
         stderr=PIPE,
     )
@@ -239,6 +244,7 @@ class Load:
         self._pause = connections / rate
         self._connections = connections
         self._stop = asyncio.Event()
+        self._answered = [0] * connections
         self.answers: Counter[str] = Counter()
         """By status, or by what went wrong in place of one."""
         self.closed = 0
@@ -253,6 +259,11 @@ class Load:
         """Wait for that many more answers."""
         wanted = self.answers.total() + count
         await until(lambda: self.answers.total() >= wanted)
+
+    async def turn_over(self) -> None:
+        """Wait until each connection has an answer to a request that it has yet to begin."""
+        wanted = [count + 2 for count in self._answered]  # one may be under way
+        await until(lambda: all(map(ge, self._answered, wanted)))
 
     async def __aenter__(self) -> "Load":
         self._asking = [asyncio.create_task(self._ask(number)) for number in range(self._connections)]
@@ -278,6 +289,7 @@ class Load:
             except (OSError, WireError, TimeoutError) as error:
                 outcome, close = repr(error), True
             self.answers[outcome] += 1
+            self._answered[number] += 1
             self.seconds.append(loop.time() - began)
             if close and client is not None:
                 await client.close()

@@ -74,8 +74,7 @@ PLANTED = [
     ("diagnostics/explain", "sidecar.cli.flags"),
     ("cli/bust", "sidecar.cli.logs"),
     ("app/sidecar", "aiohttp"),  # one library, one home
-    ("http1/dial", "yarl"),
-    ("oauth/http_client", "aiohappyeyeballs"),
+    ("http1/server", "aiohappyeyeballs"),
     ("app/credentials", "boto3"),
     ("credentials/sources/local", "botocore"),
     ("oauth/jwks", "cryptography"),
@@ -88,6 +87,7 @@ PLANTED = [
     ("fleet/redis/bus", "redis"),
     ("app/serve", "uvloop"),
     ("config/load", "yaml"),
+    ("fleet/receiver", "sidecar.system.clock"),
     ("core/backoff", "time"),  # no clock, chance or I/O
     ("cache/single_flight", "random"),
     ("fleet/seal", "secrets"),
@@ -174,6 +174,36 @@ def test_every_library_in_use_is_declared() -> None:
     homes = packages_distributions()
     used = {homes[name][0].lower().replace("_", "-") for name in third_party(MODULES)}
     assert used - declared == set()
+
+
+PROGRAMS = ("bench", "bench_fleet", "soak", "kind")
+"""Folders of programs that measure, and may look at the clock."""
+CLOCKS = {"time", "monotonic", "perf_counter"}
+
+
+def hurried(module: Path) -> Iterator[int]:
+    """Return the lines of waits whose limit is a number, and of upper limits for what the clock says."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="timeout" | "wait_for"),
+                args=[*_, ast.Constant(value=int() | float())],
+            ):
+                yield node.lineno
+            case ast.Compare(
+                left=ast.BinOp(
+                    left=ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)), op=ast.Sub()
+                ),
+                ops=[ast.Lt() | ast.LtE(), *_],
+            ) if name in CLOCKS:
+                yield node.lineno
+
+
+def test_o17_no_test_fails_for_the_time_it_takes() -> None:
+    """Limits of waits are those of tests/waiting.py, far above what the busiest machine needs."""
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name not in PROGRAMS]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in tests for line in hurried(path)]
+    assert found == []
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

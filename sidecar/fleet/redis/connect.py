@@ -8,13 +8,15 @@ the library, so that connecting takes no more than AUTH and SELECT.
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import TypedDict
+from functools import partial
+from typing import TypedDict, TypeVar
 
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
 from sidecar.fleet.redis.library import (
+    AbstractConnection,
     ClusterNode,
+    ConnectionPool,
     CredentialProvider,
     NoBackoff,
     Redis,
@@ -25,8 +27,11 @@ from sidecar.fleet.redis.library import (
     SentinelConnectionPool,
 )
 from sidecar.fleet.settings import RedisSettings
+from sidecar.system import files, threads
+from sidecar.system.files import SECRET_LIMIT
 
 Client = Redis | RedisCluster
+_Connection = TypeVar("_Connection", bound=AbstractConnection)
 
 
 class _Options(TypedDict, total=False):
@@ -50,14 +55,16 @@ class Passwords(CredentialProvider):
         self._password = password
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Return what AUTH sends. Raises OSError when the file cannot be read."""
+        """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
         secret = self._password
-        value = secret.reveal() if isinstance(secret, Secret) else Path(secret.path).read_text().strip()
-        return (self._username, value) if self._username else (value,)
+        value = secret.reveal() if isinstance(secret, Secret) else files.text(secret.path, SECRET_LIMIT)
+        return (self._username, value.strip()) if self._username else (value.strip(),)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
-        """Return the same; the file is a small local one."""
-        return self.get_credentials()
+        """Return the same without waiting for the disk."""
+        if isinstance(self._password, Secret):
+            return self.get_credentials()
+        return await threads.beside(self._password.path, self.get_credentials)
 
 
 def connect(settings: RedisSettings, *, timeout: float) -> Client:
@@ -66,7 +73,36 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
     if settings.tls is not None:
         for options in _made_with(client):
             options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
+        _probe_before_connecting(client, settings.tls)
     return client
+
+
+def _probe_before_connecting(client: Client, tls: Tls) -> None:
+    """redis-py has OpenSSL read the files on the event loop, for ever where one has become a pipe."""
+    if isinstance(client, RedisCluster):
+        nodes = client.nodes_manager
+        later = nodes.connection_kwargs
+        later["connection_class"] = _probing(later["connection_class"], tls)
+        for node in nodes.startup_nodes.values():
+            node.connection_class = _probing(node.connection_class, tls)
+        return
+    pools: list[ConnectionPool] = [client.connection_pool]
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        sentinels = client.connection_pool.sentinel_manager.sentinels
+        pools += [sentinel.connection_pool for sentinel in sentinels]
+    for pool in pools:
+        pool.connection_class = _probing(pool.connection_class, tls)
+
+
+def _probing(kind: type[_Connection], tls: Tls) -> type[_Connection]:
+    """Return the kind of connection that looks at the files of TLS before it connects."""
+
+    async def connect(self: AbstractConnection) -> None:
+        for path in () if self.is_connected else tls.files:
+            await threads.beside(path, partial(files.probe, path))
+        await kind.connect(self)  # type: ignore[no-untyped-call]
+
+    return type(kind.__name__, (kind,), {"connect": connect})
 
 
 def _client(settings: RedisSettings, timeout: float) -> Client:

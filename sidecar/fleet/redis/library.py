@@ -10,6 +10,7 @@ __all__ = [
     "AbstractConnection",
     "AuthenticationError",
     "ClusterNode",
+    "ConnectionPool",
     "CredentialProvider",
     "Disconnected",
     "NoBackoff",
@@ -43,7 +44,7 @@ _load()
 
 from redis.asyncio import Redis, RedisCluster, Sentinel  # noqa: E402  what is above comes first
 from redis.asyncio.cluster import ClusterNode  # noqa: E402
-from redis.asyncio.connection import AbstractConnection  # noqa: E402
+from redis.asyncio.connection import AbstractConnection, ConnectionPool  # noqa: E402
 from redis.asyncio.retry import Retry  # noqa: E402
 from redis.asyncio.sentinel import SentinelConnectionPool  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402

@@ -59,7 +59,8 @@ class RedisTokenStore:
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = milliseconds(min(self._values.store_ttl, token.expires_at - self._values.clock.now()))
+        clock = self._values.clock
+        life = milliseconds(min(self._values.store_ttl, token.left(clock.now(), clock.wall())))
         if life <= 0:
             await self.release(request, owner)
             return True

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -182,32 +182,43 @@ async def test_b29_b30_rotating_and_revoking_under_load_fails_no_request(
         ]
         await asyncio.gather(*(load.reach(20) for load in loads))
         for number in range(2, 8):
-            await rotate(aws, authorization_server, f"canary-v{number}", at_the_server_first=number % 2 == 0)
-            await asyncio.gather(*(load.reach(20) for load in loads))
+            await rotate(
+                aws, authorization_server, loads, f"canary-v{number}", at_the_server_first=number % 2 == 0
+            )
     assert [set(load.answers) for load in loads] == [{"200"}] * 3
     assert authorization_server.clients[-1][1] == "canary-v7"
     for pod in pods.processes:
         assert b"canary" not in pod.stdout
 
 
-async def rotate(aws: Aws, server: Strict, new: str, *, at_the_server_first: bool) -> None:
-    """Change the secret in both places, and make everything that was issued before worthless at once."""
+async def rotate(
+    aws: Aws, server: Strict, loads: Sequence[Load], new: str, *, at_the_server_first: bool
+) -> None:
+    """Change the secret in both places, and make everything that was issued before worthless at once.
+
+    No request lives through two revocations: the second one's refusal would be its client's to see.
+    """
+
+    async def healed() -> None:
+        await asyncio.gather(*(load.turn_over() for load in loads))
+
     version = {"client_id": "me", "client_secret": new}
     if at_the_server_first:
         aws.put("app", version, "AWSPENDING")
         server.secrets = {new}
         for token in server.issued:
             server.revoke(token)
-        await asyncio.sleep(0.3)  # the moment in which only AWSPENDING works
+        await healed()  # the moment in which only AWSPENDING works
         aws.put("app", version)
     else:
         aws.put("app", version)
         for token in server.issued:
             server.revoke(token)
-        await asyncio.sleep(0.3)  # the moment in which only AWSPREVIOUS works
+        await healed()  # the moment in which only AWSPREVIOUS works
         server.secrets = {new}
         for token in server.issued:
             server.revoke(token)
     async with asyncio.timeout(PATIENCE):
         while server.clients[-1][1] != new:
             await asyncio.sleep(0.01)
+    await healed()

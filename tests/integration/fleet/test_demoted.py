@@ -26,7 +26,7 @@ from tests.integration.fleet.test_store import REQUEST, Pod, pod
 from tests.support import fleet_of_members as pods
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import FaultProxy
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 NAME = "fleet"
 NOWHERE = ("127.0.0.1", "1")
@@ -157,12 +157,12 @@ async def test_r2_it_works_through_tls(pair: Pair, tmp_path: Path) -> None:
         named(pair, context) as name,
         pod(settings(name, Tls(ca_file=str(tmp_path / "ca.pem")))) as ours,
     ):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await claim(ours):  # a first handshake may take longer than a question may
                 await asyncio.sleep(0.01)
         pair.demote()
         name.target = f"127.0.0.1:{pair.second.port}"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await bust(ours):
                 await asyncio.sleep(0.01)
         assert f"{REQUEST.key}}}:gen" in pair.at(pair.second)
@@ -180,14 +180,14 @@ async def test_r2_it_works_with_sentinels(pair: Pair, tmp_path: Path) -> None:
     )
     try:
         async with pod(found) as ours:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not await claim(ours):
                     await asyncio.sleep(0.01)
             with sentinel.client() as client:
                 client.sentinel_remove(NAME)
                 pair.demote()
                 client.sentinel_monitor(NAME, "127.0.0.1", pair.second.port, 1)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not await bust(ours):
                     await asyncio.sleep(0.01)
             assert f"{REQUEST.key}}}:gen" in pair.at(pair.second)
@@ -261,7 +261,7 @@ async def test_r2_a_pod_that_only_reads_finds_out_too(pair: Pair) -> None:
         pair.demote()
         name.target = f"127.0.0.1:{pair.second.port}"
         with pytest.raises(Moved):
-            await asyncio.wait_for(watching, 10)
+            await asyncio.wait_for(watching, PATIENCE)
         assert ours.told() == []
 
 

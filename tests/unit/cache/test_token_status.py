@@ -28,7 +28,7 @@ class Table:
 
     def told(self, now: float, chosen: Labels = frozenset()) -> list[TokenStatus]:
         tables = (self.memory, self.troubles, self.cool_downs)
-        return list(token_statuses(*tables, memory_ttl=30.0, now=now, selector=chosen))
+        return list(token_statuses(*tables, memory_ttl=30.0, now=now, today=now, selector=chosen))
 
 
 def of(tenant: str) -> TokenRequest:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import ManifestRefused
 from sidecar.kubernetes.container import Blanks, fill
-from sidecar.kubernetes.inject import inject, remove
+from sidecar.kubernetes.inject import inject, remove, warnings
 
 MANIFESTS = sorted((Path(__file__).parent / "manifests").iterdir())
 NATIVE = Blanks("config", secret_files=(("fleet", "/var/run/secrets/fleet"),))
@@ -409,6 +409,12 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
     ),
     ("host network", f"{POD}{APP}  hostNetwork: true", NATIVE, "spec.hostNetwork: every process of the node"),
     (
+        "host processes",
+        f"{POD}{APP}  hostPID: true",
+        NATIVE,
+        "spec.hostPID: privileged containers of other pods could",
+    ),
+    (
         "classic job",
         "kind: Job\nspec: {template: {spec: {containers: [{name: a}]}}}",
         CLASSIC,
@@ -460,6 +466,31 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
 def test_what_cannot_be_done_is_refused(text: str, blanks: Blanks, said: str) -> None:
     """The message says in which document, where in it, and why."""
     assert said in refused(text, blanks)
+
+
+@pytest.mark.parametrize("yes", ["true", "True", "yes", "on", "y", '"true"'])
+@pytest.mark.parametrize("blanks", [NATIVE, CLASSIC, Blanks("c", listen="unix:/run/sidecar/http.sock")])
+def test_s4_no_sidecar_goes_among_the_nodes_processes(yes: str, blanks: Blanks) -> None:
+    """However it is written, and wherever the sidecar listens; taking it out again is no matter."""
+    text = f"{POD}{APP}  hostPID: {yes}\n"
+    assert "spec.hostPID: privileged containers of other pods" in refused(text, blanks)
+    assert remove(text) == text
+    check(f"{POD}{APP}  hostPID: false\n", NATIVE)
+
+
+def test_s4_a_shared_process_namespace_is_warned_of() -> None:
+    """In which document and where; the sidecar is added all the same."""
+    shared = f"{POD}{APP}  shareProcessNamespace: true\n"
+    deployment = (
+        "kind: Deployment\nmetadata: {name: d}\n"
+        "spec: {template: {spec: {shareProcessNamespace: true, containers: [{name: a}]}}}\n"
+    )
+    text = f"{shared}---\n---\n{POD}{APP}  shareProcessNamespace: false\n---\n{deployment}"
+    check(text, NATIVE)
+    assert [line.split(": ")[:2] for line in warnings(text)] == [
+        ["document 1 (Pod p)", "spec.shareProcessNamespace"],
+        ["document 4 (Deployment d)", "spec.template.spec.shareProcessNamespace"],
+    ]
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sidecar import __version__
 from sidecar.core.ports import Clock
+from sidecar.telemetry.dates import Dates
 from sidecar.telemetry.events import ExportDown, ExportUp, Signal
 from sidecar.telemetry.instruments import ExportReadings, Family
 from sidecar.telemetry.otel_env import OtelSettings
@@ -24,8 +25,8 @@ PARTING = 1.0
 class Push(Protocol):
     """Sends metrics."""
 
-    def push(self, families: Iterable[Family], now: float) -> None:
-        """Send what was read at `now`."""
+    def push(self, families: Iterable[Family], started: float, now: float) -> None:
+        """Send what was counted from the date `started` to the date `now`."""
 
     def close(self, within: float) -> None:
         """Send what waits and end."""
@@ -54,6 +55,8 @@ class OtlpExporter:
 
         self._settings = settings
         self._clock = clock
+        self._dates = Dates(clock)
+        self._began = clock.now()
         self._journal: Journal | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._counts: dict[tuple[str, str], int] = {
@@ -71,7 +74,7 @@ class OtlpExporter:
                 tracer, clock, who, version=__version__, batches=settings.batches, report=self._from_thread
             )
         if "metrics" in settings.signals:
-            self._push = metrics.MetricsPush(who, __version__, clock.now(), self._from_thread)
+            self._push = metrics.MetricsPush(who, __version__, self._from_thread)
 
     def readings(self) -> ExportReadings:
         """Tell how it goes."""
@@ -83,13 +86,11 @@ class OtlpExporter:
         self._loop = asyncio.get_running_loop()
         while True:
             await self._clock.sleep(self._settings.interval)
-            if self._push is not None:
-                self._push.push(families(), self._clock.now())
+            self._read(families)
 
     async def close(self, families: Callable[[], Iterable[Family]]) -> None:
         """Send the last of it, as far as that goes in PARTING seconds."""
-        if self._push is not None:
-            self._push.push(families(), self._clock.now())
+        self._read(families)
         threads = [threading.Thread(target=end, daemon=True) for end in self._partings()]
         for thread in threads:
             thread.start()
@@ -97,6 +98,10 @@ class OtlpExporter:
         if self.spans is not None:
             self.spans.abandon()
         self._loop = None
+
+    def _read(self, families: Callable[[], Iterable[Family]]) -> None:
+        if self._push is not None:
+            self._push.push(families(), self._dates.of(self._began), self._clock.wall())
 
     def _partings(self) -> Iterable[Callable[[], None]]:
         if self._push is not None:
