@@ -10,7 +10,7 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test test-chart test-kind chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
+.PHONY: demo test test-chart test-kind chart reference check bench bench-fleet soak outages fmt browser redis picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -24,6 +24,9 @@ test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cl
 
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
 	@$(BIN)/python -m tests.chart
+
+reference: $(VENV)/.with-test  ## writes what of README.md follows from the code
+	@$(BIN)/python -m tests.reference
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo
@@ -59,6 +62,13 @@ browser:  ## installs Debian's Chromium where there is no browser yet, which the
 	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
 	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core
+
+redis:  ## installs Debian's redis-server where there is none yet, without its service; the tests run on it too
+	@if command -v redis-server >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+		apt-get install --quiet --quiet --yes --no-install-recommends redis-server && \
+	$$as service redis-server stop && $$as update-rc.d redis-server disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
 	@$(BIN)/python -m tests.picture

@@ -22,8 +22,11 @@ from tests.otlp import collector as collector  # noqa: PLC0414
 from tests.processes import File
 from tests.redis_server import RedisServer
 from tests.redis_server import cluster as cluster  # noqa: PLC0414
+from tests.redis_server import each_own_redis as each_own_redis  # noqa: PLC0414
+from tests.redis_server import each_redis as each_redis  # noqa: PLC0414
 from tests.redis_server import own_redis as own_redis  # noqa: PLC0414
 from tests.redis_server import redis_server as redis_server  # noqa: PLC0414
+from tests.redis_server import redis_servers as redis_servers  # noqa: PLC0414
 from tests.redis_server import sentinels as sentinels  # noqa: PLC0414
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask

@@ -249,15 +249,15 @@ def _serving(leaf: trustme.LeafCert) -> ssl.SSLContext:
 
 
 async def test_check_of_redis_says_who_we_are_and_what_we_may(
-    checking: Checking, own_redis: RedisServer, tmp_path: Path
+    checking: Checking, each_own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """The permissions in the README are enough; each one that is missing is named; nothing stays there."""
-    client = own_redis.client()
+    client = each_own_redis.client()
     rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "password").write_text("secret\n")
     redis = {
-        "url": own_redis.url,
+        "url": each_own_redis.url,
         "username": "sidecar",
         "password": {"file": str(tmp_path / "password")},
         "encryption_keys": [{"id": "k", "key": {"file": str(tmp_path / "key")}}],

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.config import load
 from sidecar.core.errors import ConfigError
 from tests.authorization import AuthorizationServer
+from tests.conftest import FleetOn
 from tests.fleet import ENVIRON, Fleet, Pod
 from tests.processes import ROOT, get, redis_health
 from tests.redis_server import RedisServer
@@ -200,28 +201,36 @@ async def test_plaintext_is_warned_about(frail: Fleet, own_redis: RedisServer) -
 
 
 async def test_the_permissions_in_the_readme_are_enough(
-    frail: Fleet,
-    own_redis: RedisServer,
+    fleet_on: FleetOn,
+    each_own_redis: RedisServer,
     token_file: Path,
     upstream: Upstream,
     authorization_server: AuthorizationServer,
 ) -> None:
-    """A user with just these shares tokens, hears busts and sends them."""
+    """A user with just these shares tokens, hears busts and sends them; Redis denies it nothing."""
     rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
-    own_redis.client().execute_command("ACL", "SETUSER", "sidecar", *rules)  # type: ignore[no-untyped-call]
+    with each_own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "documented", *rules)
     keys = [{"id": "k1", "key": {"env": "FLEET_KEY"}}]
     password = {"file": str(written(token_file.with_name("password"), "secret"))}
-    redis = {"url": own_redis.url, "username": "sidecar", "password": password, "encryption_keys": keys}
+    redis = {
+        "url": each_own_redis.url,
+        "username": "documented",
+        "password": password,
+        "encryption_keys": keys,
+    }
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
-    one, other = await frail.start(2, redis=redis, admin=admin)
-    assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
-    authorization_server.revoke("canary-token-1")
-    assert await one.get() == 200
-    await emptied(other)
-    assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
-    assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
-    await frail.stop()
-    assert [pod.events("store_down") for pod in frail.pods] == [[], []]
+    async with fleet_on(each_own_redis) as fleet:
+        one, other = await fleet.start(2, redis=redis, admin=admin)
+        assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
+        authorization_server.revoke("canary-token-1")
+        assert await one.get() == 200
+        await emptied(other)
+        assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
+        assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
+        await fleet.stop()
+        assert [pod.events("store_down") + pod.events("store_denied") for pod in fleet.pods] == [[], []]
+    assert each_own_redis.denied() == []
 
 
 def written(path: Path, text: str) -> Path:

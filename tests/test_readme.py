@@ -27,6 +27,7 @@ from sidecar.core.instruments import INSTRUMENTS
 from sidecar.core.record import RequestRecord
 from sidecar.http1 import body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
+from tests import reference
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -54,6 +55,11 @@ def table(heading: str, first_column: str) -> list[Row]:
 def words(cell: str) -> tuple[str, ...]:
     """What a cell has in backticks."""
     return tuple(re.findall(r"`([^`]+)`", cell))
+
+
+def test_what_follows_from_the_code_is_up_to_date() -> None:
+    """`make reference` writes it."""
+    assert reference.readme() == README
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))

@@ -10,7 +10,6 @@ from sidecar.adapters.redis.connect import connect
 from sidecar.adapters.redis.link import Link
 from sidecar.adapters.redis.revoked import PAGE, RevokedSet
 from sidecar.adapters.system import SystemClock, SystemRandomness
-from sidecar.core.settings import RedisSettings
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
 
@@ -24,7 +23,7 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=1.0),
+            connect(server.settings(""), timeout=1.0),
             key_prefix=self.prefix,
             clock=self.clock,
             randomness=SystemRandomness(),
@@ -49,11 +48,12 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(redis_server: RedisServer) -> AsyncIterator[Rig]:
-    rig = Rig(redis_server)
+async def rig(each_redis: RedisServer) -> AsyncIterator[Rig]:
+    rig = Rig(each_redis)
     yield rig
     await rig.link.close()
     await rig.client.aclose()
+    assert each_redis.denied() == []
 
 
 async def test_what_was_added_is_handed_over(rig: Rig) -> None:

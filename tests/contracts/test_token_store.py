@@ -19,10 +19,9 @@ from sidecar.core.backoff import Setback
 from sidecar.core.lease import LEASE, Lease
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
-from sidecar.core.settings import RedisSettings
 from sidecar.core.token import Token, TokenRequest, bearer
 from tests.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
-from tests.redis_server import RedisServer
+from tests.redis_server import PROGRAMS, RedisServers
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OTHER = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="globex")
@@ -64,7 +63,7 @@ def _fake() -> Pods:
 def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
     clock, randomness = SystemClock(), SystemRandomness()
     seal = AesSeal([("k1", bytes(32))], randomness)
-    prefix = f"{uuid4().hex}:"
+    prefix = f"{uuid4().hex[:8]}:"
 
     def store(pod: str) -> RedisStore:
         link = Link(
@@ -76,8 +75,8 @@ def _redis(client: Callable[[], Client], opened: list[Link]) -> Pods:
     return Pods(clock, store, asyncio.sleep)
 
 
-@pytest.fixture(params=["fake", "fakeredis", "real"])
-async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
+@pytest.fixture(params=["fake", "fakeredis", *PROGRAMS])
+async def pods(request: pytest.FixtureRequest, redis_servers: RedisServers) -> AsyncIterator[Pods]:
     opened: list[Link] = []
     if request.param == "fake":
         yield _fake()
@@ -85,11 +84,12 @@ async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
         shared = FakeRedisServer()
         yield _redis(lambda: FakeRedis(server=shared), opened)
     else:
-        server: RedisServer = request.getfixturevalue("redis_server")
-        settings = RedisSettings(hosts=(("127.0.0.1", server.port),))
-        yield _redis(lambda: connect(settings, timeout=CLIENT_TIMEOUT), opened)
+        server = redis_servers(request.param)
+        yield _redis(lambda: connect(server.settings(""), timeout=CLIENT_TIMEOUT), opened)
     for link in opened:
         await link.close()
+    if request.param in PROGRAMS:
+        assert redis_servers(request.param).denied() == []
 
 
 class TestLease:
@@ -258,7 +258,7 @@ class TestBust:
         """0 where nothing was ever bust."""
         stored = await pods.put(pods.token("t1"))
         await pods.b.bust(REQUEST, stored, pods.clock.now())
-        keys = [OTHER.key, REQUEST.key, *map(str, range(1200))]
+        keys = [OTHER.key, REQUEST.key, *(f"m2m:{number}" for number in range(1200))]
         found = await pods.c.generations(keys)
         assert found is not None
         assert list(found) == keys

@@ -9,10 +9,11 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from sidecar.adapters.redis.connect import Client, disconnect
+from sidecar.adapters.redis.denial import denial
 from sidecar.adapters.redis.scripts import PROBE, Script
 from sidecar.core.breaker import LIMIT as FAILURES
 from sidecar.core.breaker import PROBE_EVERY, Breaker
-from sidecar.core.events import Failed
+from sidecar.core.events import Failed, StoreDenied
 from sidecar.core.health import Pulse
 from sidecar.core.offset import Offset, better, measure
 from sidecar.core.outage import Outage
@@ -59,6 +60,8 @@ class Link:
         self._probing: asyncio.Task[None] | None = None
         self._offset: Offset | None = None
         self.pulse = Pulse(clock.now())
+        self._denied: set[str] = set()
+        """Operations whose denial has been reported."""
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
 
@@ -110,6 +113,7 @@ class Link:
             self._failed(operation, error)
             return None
         self._breaker.succeeded()
+        self._denied.discard(operation)
         self.pulse.beat(self._clock.now())
         self.operations[operation, "ok"] += 1
         return answer
@@ -157,6 +161,10 @@ class Link:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
+        denied = denial(error)
+        if denied and operation not in self._denied:
+            self._denied.add(operation)
+            self._journal.tell(StoreDenied(operation, denied))
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from redis.asyncio import RedisCluster
+from redis.exceptions import ResponseError
 
 from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.link import Link, Reply
@@ -89,7 +90,7 @@ class RevokedSet:
         """
         if await self._run(ADD, message, at, milliseconds(self._life), self._most, channel) is None:
             return None
-        return await self._link.ask("listeners", partial(_listeners, channel))
+        return await self._link.ask("listeners", partial(listeners, channel))
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
         """Hand over every message kept since that moment; return from when on none can be missing.
@@ -117,9 +118,13 @@ class RevokedSet:
         return await self._link.run(script, [self._key], *arguments)
 
 
-async def _listeners(channel: str, client: Client) -> int:
+async def listeners(channel: str, client: Client) -> int:
+    """Return how many listen to the channel; a node of a Cluster that cannot be reached has no listeners."""
     if not isinstance(client, RedisCluster):
         return sum(number for _, number in await client.pubsub_numsub(channel))
     asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())
-    found = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    for each in found:
+        if isinstance(each, ResponseError):
+            raise each
     return sum(number for each in found if not isinstance(each, BaseException) for _, number in each)

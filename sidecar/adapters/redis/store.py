@@ -166,6 +166,9 @@ async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
     for key in keys:
         pipeline.get(key)
     found: list[object] = await pipeline.execute(raise_on_error=False)
+    for each in found:
+        if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
+            raise each
     return found
 
 
