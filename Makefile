@@ -97,4 +97,4 @@ $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@touch '$@'
 
 $(BIN)/python:
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf '$(VENV)'; exit 1; }

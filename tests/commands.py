@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.conftest import CANARY
+from tests.environment import bare
 from tests.processes import WAIT
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +60,7 @@ async def on_terminal(
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _ON_TERMINAL, *arguments),
         cwd=ROOT,
-        env={"TERM": "xterm", **(environ or {})},
+        env=bare({"TERM": "xterm", **(environ or {})}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -100,7 +101,7 @@ async def command(*arguments: str, stdin: bytes = b"", environ: Mapping[str, str
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", *arguments),
         cwd=ROOT,
-        env=environ or {},
+        env=bare(environ),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -16,6 +16,7 @@ from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
 from tests.aws import aws as aws  # noqa: PLC0414
 from tests.aws import moto as moto  # noqa: PLC0414
+from tests.environment import measured as measured  # noqa: PLC0414
 from tests.fakes import FakeClock, FixedRandomness
 from tests.fleet import Fleet
 from tests.otlp import collector as collector  # noqa: PLC0414

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.environment import bare
 from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
 from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
@@ -200,7 +201,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env=environ or {},
+        env=bare(environ),
         stdout=stdout,
         stderr=PIPE,
     )

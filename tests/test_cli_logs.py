@@ -17,6 +17,7 @@ from sidecar.core.console import columns
 from sidecar.core.events import Refused, StoreUp
 from sidecar.core.record import RequestRecord
 from tests.commands import ROOT, command, on_terminal
+from tests.environment import bare
 from tests.processes import WAIT, File, route, run
 from tests.servers import Upstream
 
@@ -73,7 +74,7 @@ async def test_logs_passes_other_lines_untouched() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs", "--level", "error"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -134,7 +135,7 @@ async def reading() -> AsyncIterator[asyncio.subprocess.Process]:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -167,7 +168,7 @@ async def test_logs_ends_quietly_when_its_reader_leaves() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=write_end,
         stderr=asyncio.subprocess.PIPE,

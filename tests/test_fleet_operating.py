@@ -12,6 +12,7 @@ from sidecar.config import load
 from sidecar.core.errors import ConfigError
 from tests.authorization import AuthorizationServer
 from tests.conftest import FleetOn
+from tests.environment import bare
 from tests.fleet import ENVIRON, Fleet, Pod
 from tests.processes import ROOT, get, redis_health
 from tests.redis_server import RedisServer
@@ -49,7 +50,7 @@ async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
     admin = ("--admin", f"http://{pod.app.admin_address}", "--token-file", str(token_file))
     command = [sys.executable, "-m", "sidecar", "bust", *labels, *admin]
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, env={}, cwd=ROOT, check=False
+        subprocess.run, command, capture_output=True, text=True, env=bare(), cwd=ROOT, check=False
     )
     return done.returncode, done.stdout + done.stderr
 

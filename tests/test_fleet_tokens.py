@@ -10,6 +10,7 @@ from hashlib import sha256
 import pytest
 
 from tests.authorization import AuthorizationServer, json_answer
+from tests.environment import bare
 from tests.fleet import ENVIRON, Fleet
 from tests.processes import PIPE, ROOT, Load, get, until, watching
 from tests.redis_server import RedisServer
@@ -111,7 +112,7 @@ class TestSharing:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar", "run", "-c", str(fleet.config)),
             cwd=ROOT,
-            env=ENVIRON,
+            env=bare(ENVIRON),
             stdout=PIPE,
         )
         async with watching(child) as holder:

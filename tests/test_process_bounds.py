@@ -33,6 +33,8 @@ from tests.processes import (
 from tests.servers import Upstream
 from tests.wire import LIMIT, PATIENCE, Client, open_stream
 
+pytestmark = pytest.mark.unmeasured
+
 GROWTH = 16 * MIB
 SIZED, CHUNKED = 2048 * MIB, 512 * MIB
 SECONDS = 5

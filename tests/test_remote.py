@@ -14,6 +14,7 @@ from sidecar.admin import AdminServer
 from tests.admin_server import TOKEN, State
 from tests.authorization import json_answer
 from tests.commands import command
+from tests.environment import bare
 from tests.fakes import RecordingJournal
 from tests.servers import Script, Upstream, closing
 from tests.test_cli import HEAVY, loaded
@@ -30,7 +31,7 @@ class Operator:
         """Exit code, standard output and standard error of `sidecar bust …`."""
         command = [sys.executable, "-m", "sidecar", "bust", *arguments]
         done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, env=environ, check=False
+            subprocess.run, command, capture_output=True, text=True, env=bare(environ), check=False
         )
         assert TOKEN not in done.stdout + done.stderr
         return done.returncode, done.stdout, done.stderr

@@ -14,6 +14,7 @@ import yaml
 from sidecar.inject import Blanks, inject
 from tests.chart.helm import Manifest, of_kind, pod_specs, render
 from tests.chart.kubernetes import VERSIONS, faults, unrestricted
+from tests.environment import bare
 from tests.processes import PIPE, ROOT, File, serving, watching
 from tests.redis_server import free_port
 
@@ -120,7 +121,7 @@ async def test_the_application_of_kind_is_answered_and_heals(tmp_path: Path, fil
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar", "run", "-c", str(file.path)),
             cwd=ROOT,
-            env={},
+            env=bare(),
             stdout=PIPE,
             stderr=PIPE,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.authorization import AuthorizationServer
 from tests.chart.helm import MINIMAL, render
 from tests.chart.pod import SECRET, Pod
+from tests.environment import bare
 from tests.processes import PIPE, ROOT, WAIT, get, serving
 from tests.servers import Upstream
 from tests.wire import ask
@@ -30,7 +31,7 @@ async def test_the_default_values_start_the_sidecar_and_it_proxies(
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", *pod.arguments),
         cwd=ROOT,
-        env={"SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_CONFIG": str(pod.config)},
+        env=bare({"SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_CONFIG": str(pod.config)}),
         stdout=PIPE,
         stderr=PIPE,
     )
