@@ -124,6 +124,13 @@ class Link:
             if await self.ask("probe", self._write_something):
                 return
 
+    def report_denial(self, operation: str, error: Exception) -> None:
+        """Emit `store_denied` if the error is a denial, once until the operation succeeds."""
+        words = denial(error)
+        if words and operation not in self._denied:
+            self._denied.add(operation)
+            self._journal.tell(StoreDenied(operation, words))
+
     async def close(self) -> None:
         """End what is open."""
         if self._probing is not None:
@@ -161,10 +168,7 @@ class Link:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
-        denied = denial(error)
-        if denied and operation not in self._denied:
-            self._denied.add(operation)
-            self._journal.tell(StoreDenied(operation, denied))
+        self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():

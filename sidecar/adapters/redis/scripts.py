@@ -11,7 +11,8 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-_COMMAND = re.compile(r"(?:redis\.p?call|read)\('([A-Z]+)'")
+_COMMAND = re.compile(r"\b\w+\('([A-Z]{3,})'")
+"""A call of `redis.call`, or of a function around it, whose first argument names a command."""
 
 
 @dataclass(frozen=True)
