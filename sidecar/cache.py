@@ -8,10 +8,10 @@ from sidecar.core.backoff import Setbacks
 from sidecar.core.busts import Bust, Busts
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
-from sidecar.core.events import BustSent, CoolingDown, Failed
+from sidecar.core.events import BustFailed, BustSent, CoolingDown, Failed
 from sidecar.core.memory import Held, hold, memory
 from sidecar.core.ports import Clock, Fleet, Journal, Randomness, TokenSource
-from sidecar.core.selectors import Revocations, Selector
+from sidecar.core.selectors import Revocations, Selector, describe
 from sidecar.core.token import FetchReason, Freshness, Token, TokenRequest
 from sidecar.core.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.flight import SingleFlight, wait, within
@@ -58,8 +58,7 @@ class TokenCache:
         self._cool_downs = CoolDowns(max_entries)
         self._flights: SingleFlight[Token] = SingleFlight(clock, limit=MAX_FLIGHTS)
         self._telling: set[asyncio.Task[None]] = set()
-        self._gaps = 0
-        """How often busts may have been missed."""
+        self._gaps = 0  # times that busts may have been missed
 
     def use(self, source: TokenSource, *, memory_ttl: float) -> None:
         """Load from another source from now on; tokens held and flights under way stay."""
@@ -67,10 +66,7 @@ class TokenCache:
         self._memory_ttl = memory_ttl
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
-        """Return a usable token from memory, None if there is none; starts a renewal behind an aging one.
-
-        Hot path: ≤ 0.5 µs, never suspends.
-        """
+        """Return a usable token from memory, or None; renew an aging one in the background. Hot path: ≤ 0.5 µs."""
         held = self._memory.get(request.key)
         if held is None:
             return None
@@ -136,7 +132,10 @@ class TokenCache:
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only told to the journal."""
-        await asyncio.gather(*(self._warm(request) for request in requests))
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(self._warm(request))
+                await asyncio.sleep(0)  # there may be thousands
 
     async def close(self) -> None:
         """Give up every load under way; what is being told to the fleet is told."""
@@ -151,6 +150,7 @@ class TokenCache:
             self._cool_downs,
             memory_ttl=self._memory_ttl,
             now=now,
+            today=self._clock.wall(),
             chosen=chosen,
         )
 
@@ -202,7 +202,7 @@ class TokenCache:
 
     def _look_closer(self, held: Held, now: float) -> Token | None:
         request, token = held.request, held.token
-        freshness = token.freshness(now)
+        freshness = self._freshness(token, now)
         if freshness is Freshness.STALE:
             self._memory.pop(request.key)
             return None
@@ -214,6 +214,9 @@ class TokenCache:
         if freshness is Freshness.AGING and not waiting:
             self._renew_behind(request)
         return token
+
+    def _freshness(self, token: Token, now: float) -> Freshness:
+        return token.freshness(now, self._clock.wall())
 
     def _renew_behind(self, request: TokenRequest) -> None:
         try:
@@ -247,8 +250,11 @@ class TokenCache:
         if busted.cooling:
             raise self._stand_down(request, refused, busted.cooling)
         self._busts.settle(request.key, refused, busted.floor)
-        if busted.news:
+        if busted.published:
             self._journal.tell(BustSent(request.name, request.service, request.tenant, refused.fingerprint))
+        if (why := busted.failure) is not None:
+            owner = describe(request.labels)
+            self._journal.tell(BustFailed("token", owner, refused.fingerprint, why.step, why.error))
         if busted.probing:
             self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
         if under_way is not None:
@@ -263,7 +269,7 @@ class TokenCache:
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._busts.take_back(request.key)
-        if self._memory.get(request.key) is None and refused.freshness(now) is not Freshness.STALE:
+        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
@@ -307,19 +313,21 @@ class TokenCache:
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        What others declared dead while it was on its way, or may have, unheard, is not given to those who joined
-        since: the source is asked again. A refusal here has begun a flight of its own for them. In the end the
-        upstream is believed rather than a bust, but nobody overrules a select.
+        What others declared dead meanwhile, or may have, unheard, is not given to those who joined since: the source
+        is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
-        held = self._memory.get(request.key)
-        if held is not None and self._clock.now() < held.carefree_until and self._counts(request, held.token):
+        passed = _ALWAYS
+        held, now = self._memory.get(request.key), self._clock.now()
+        young = held is not None and now < held.until and self._freshness(held.token, now) is Freshness.FRESH
+        if held is not None and young and self._counts(request, held.token):
             return held.token
         for _ in range(OVERTAKEN):
-            floor, gaps = self._busts.floor(request.key), self._gaps
+            floor, gaps = max(self._busts.floor(request.key), passed), self._gaps
             token = await self._source.token(request, newer_than=floor, reason=reason)
             counts = gaps == self._gaps and self._counts(request, token)
             if counts or token.fetch_began <= self._busts.floor(request.key):
                 break
+            passed = self._busts.later_than(request.key, token, self._clock.now())
         if self._revocations.cover(token.labels, token.fetch_began):
             raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
         self._keep(request, token)

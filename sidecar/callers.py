@@ -1,5 +1,6 @@
 """Requests that bring a token of their caller's: each caller gets a token request of its own."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,9 @@ class _Known:
     base: Route
     route: Route
     until: float
+    """The moment at which what it brings is verified again."""
+    exp: float
+    """The date at which what it brings expires."""
 
 
 def _weight(known: _Known) -> int:
@@ -52,40 +56,39 @@ class CallersByToken:
         """See the port."""
         template = route.token
         assert template is not None
-        now = self._clock.now()
         fields = [value(header) for header in sorted(template.brought)]
         key = keyed_hash(self._key, ascii([route.name, template.tenant, fields]))
         known = self._known.get(key)
-        if known is None or known.base is not route or now >= known.until:
-            known = await self._learn(route, template, value, tenants, now)
+        if known is None or known.base is not route or self._is_over(known):
+            known = await self._learn(route, template, value, tenants)
             self._known.put(key, known)
         return known.route
 
+    def _is_over(self, known: _Known) -> bool:
+        return self._clock.now() >= known.until or self._clock.wall() >= known.exp
+
     async def _learn(
-        self, route: Route, template: TokenRequest, value: _Value, tenants: Tenants | None, now: float
+        self, route: Route, template: TokenRequest, value: _Value, tenants: Tenants | None
     ) -> _Known:
-        subject, until = await self._filled(template.subject, value, now)
-        actor, also_until = await self._filled(template.actor, value, now)
+        until = self._clock.now() + BELIEVED if template.verifies else math.inf
+        subject, exp = await self._filled(template.subject, value)
+        actor, exp_of_actor = await self._filled(template.actor, value)
         if tenants is not None and tenants.claim:
             assert subject is not None
             assert isinstance(subject.where, Secret)  # the configuration sees to it, and that it was verified
             named = claimed(subject.where.reveal(), tenants.claim)
             template = tenants.route(route, template, named).token or template
         own = replace(route, token=replace(template, subject=subject, actor=actor))
-        return _Known(route, own, min(until, also_until))
+        return _Known(route, own, until, min(exp, exp_of_actor))
 
-    async def _filled(
-        self, presented: Presented | None, value: _Value, now: float
-    ) -> tuple[Presented | None, float]:
-        """Return what this request presents, and until when that can be presented."""
+    async def _filled(self, presented: Presented | None, value: _Value) -> tuple[Presented | None, float]:
+        """Return what this request presents, and the date at which that expires."""
         if presented is None or not isinstance(presented.where, FromRequest):
-            return presented, float("inf")
+            return presented, math.inf
         header = presented.where.header
-        token = subjects.brought(value(header), header, presented.type, now)
-        until = subjects.expiry(token)
+        token = subjects.brought(value(header), header, presented.type, self._clock.wall())
         if presented.where.verification is not None:
             assert self._verifier is not None
             await self._verifier.verify(token, presented.where.verification)
-            until = min(until, now + BELIEVED)
         filled = replace(presented, where=Secret(token), identity=keyed_hash(self._key, token))
-        return filled, until
+        return filled, subjects.expiry(token)

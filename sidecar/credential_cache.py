@@ -1,23 +1,27 @@
 """CredentialCache: memory, then the flight, then the fleet's store, then the secret store they come from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from sidecar.core.backoff import Setbacks
+from sidecar.core.backoff import REFUSAL_LIFE, Setbacks
 from sidecar.core.busts import Bust
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.events import CredentialsRejected
+from sidecar.core.events import BustFailed, CredentialsRejected
 from sidecar.core.memory import Lru
-from sidecar.core.ports import Clock, CredentialSource, CredentialStore, Journal
+from sidecar.core.ports import Clock, CredentialStore, Journal, SecretStore
 from sidecar.core.secret import fingerprint
-from sidecar.core.selectors import Revocations, Selector
+from sidecar.core.selectors import Revocations, Selector, describe
 from sidecar.flight import SingleFlight, wait
 
 WAIT_LIMIT = 10.0
 """Seconds a token request waits for its credentials."""
 MAX_FLIGHTS = 1000
+WINDOW = REFUSAL_LIFE
+"""Seconds in which the secret store is read once for others than refused credentials: as long as a refusal is
+remembered, so that each round of requests that follows finds the store read again."""
+_ALWAYS = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,18 @@ class _Held:
 @dataclass(frozen=True, slots=True)
 class _Rejected:
     credentials: Credentials
-    since: float
     until: float
     """When it is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A reading of the secret store for others than refused credentials."""
+
+    until: float
+    """When the next one is due."""
+    interim: Credentials | None = None
+    """What it found that is not current, so that memory does not hold it."""
 
 
 class CachedSource:
@@ -44,7 +57,7 @@ class CachedSource:
     def __init__(
         self,
         cache: "CredentialCache",
-        source: CredentialSource,
+        source: SecretStore,
         *,
         service: str,
         origin: str,
@@ -58,18 +71,31 @@ class CachedSource:
         self.store = store
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         """See the port. While the source is out, those held before are better than none."""
-        key = CredentialKey(self._service, tenant, self._origin)
-        return await self._cache.read(self, key, newer_than, rejected)
+        if rejected is not None:
+            return await self._cache.others(self, self._key(tenant), rejected, worked=worked)
+        return await self._cache.read(self, self._key(tenant), newer_than)
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """See the port."""
+        await self._cache.substitute(self, self._key(tenant), refused, accepted)
+
+    def _key(self, tenant: str) -> CredentialKey:
+        return CredentialKey(self._service, tenant, self._origin)
 
 
 class CredentialCache:
     """What memory holds of a secret store that is far away, slow, and charges for each question. Bounded.
 
-    Credentials are kept because they seldom change. When they have, the authorization server says so: then they
-    are dropped in every pod, and those read later count even for who asks for new ones a moment after.
+    Credentials are kept because they seldom change. A refusal by the authorization server is a reason to read the
+    secret store again, once a window; only if that has others are those held dropped, in every pod.
     """
 
     def __init__(
@@ -92,31 +118,55 @@ class CredentialCache:
         self._life = life
         self._memory: Lru[_Held] = Lru(max_entries)
         self._rejected: Lru[_Rejected] = Lru(max_entries)
+        self._looks: Lru[_Look] = Lru(max_entries)
         self._setbacks = Setbacks(max_entries)
         self._flights: SingleFlight[Credentials] = SingleFlight(clock, limit=MAX_FLIGHTS)
 
-    async def read(
-        self, cached: CachedSource, key: CredentialKey, newer_than: float, rejected: Credentials | None
-    ) -> Credentials:
-        """Return the credentials of the key; callers share one load.
-
-        After a rejection those count that were read after the rejected ones, by whichever pod: when a secret has
-        been rotated it is read once.
-        """
-        began_after = newer_than
-        if rejected is not None:
-            newer_than, began_after = rejected.read_at, await self._reject(cached, key, rejected)
+    async def read(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:
+        """Return the credentials of the key; callers share one load."""
         held = self._memory.get(key.text)
         young = held is not None and held.key == key and self._clock.now() < held.until
         if held is not None and young and self._do(key, held.credentials, newer_than):
             return held.credentials
-        flight = self._flights.find(key.text, newer_than=began_after)
+        flight = self._flights.find(key.text, newer_than=newer_than)
         if flight is not None:
             found = await wait(self._clock, flight, WAIT_LIMIT)
             if found.read_at > newer_than:
                 return found
         flight = self._flights.start(key.text, partial(self._load, cached, key, newer_than))
         return await wait(self._clock, flight, WAIT_LIMIT)
+
+    async def others(
+        self, cached: CachedSource, key: CredentialKey, refused: Credentials, *, worked: bool
+    ) -> Credentials:
+        """Return what to try in place of refused credentials: the same where there are no others.
+
+        Others that were read after the refused ones will do, whichever pod read them. Else the secret store is
+        read, once in a window however many requests were refused.
+        """
+        held = self._memory.get(key.text)
+        if held is not None and held.key == key and self._replaces(key, held.credentials, refused):
+            await self._reject(cached, key, refused)
+            return held.credentials
+        name = f"{key.text} {worked} {self._fingerprint(refused)}"
+        flight = self._flights.find(name, newer_than=_ALWAYS)
+        if flight is None:
+            look = self._looks.get(name)
+            if look is not None and self._clock.now() < look.until:
+                return look.interim or refused
+            work = partial(self._look_for_others, cached, key, refused, name, worked=worked)
+            flight = self._flights.start(name, work)
+            self._looks.put(name, _Look(self._clock.now() + WINDOW))
+        return await wait(self._clock, flight, WAIT_LIMIT)
+
+    async def substitute(
+        self, cached: CachedSource, key: CredentialKey, refused: Credentials, accepted: Credentials
+    ) -> None:
+        """Drop the refused credentials in every pod, and keep the others for all."""
+        held = self._memory.get(key.text)
+        if held is None or not held.credentials.same_as(accepted):
+            await self._reject(cached, key, refused)
+            await self._keep(cached, key, replace(accepted, interim=False), await cached.store.look(key))
 
     async def close(self) -> None:
         """Give up every load under way."""
@@ -159,23 +209,71 @@ class CredentialCache:
 
     # How
 
-    async def _reject(self, cached: CachedSource, key: CredentialKey, rejected: Credentials) -> float:
-        """Drop what an authorization server did not accept, in every pod, and prefer others for a while.
+    async def _look_for_others(
+        self, cached: CachedSource, key: CredentialKey, refused: Credentials, name: str, *, worked: bool
+    ) -> Credentials:
+        stored = await cached.store.look(key)
+        found = stored.credentials
+        if found is None or not self._replaces(key, found, refused):
+            if found is not None and not worked and self._just_read(found, refused):
+                return found
+            found = await self._ask_source(cached, key, refused.read_at, refused if worked else None)
+        if found.same_as(refused):
+            rejected = self._rejected_of(key)
+            if rejected is None or not found.same_as(rejected):
+                await self._keep(cached, key, found, stored)
+        elif found.interim:
+            self._looks.put(name, _Look(self._clock.now() + WINDOW, found))
+        else:
+            await self.substitute(cached, key, refused, found)
+        return found
 
-        Return when that was known first.
-        """
+    def _replaces(self, key: CredentialKey, found: Credentials, refused: Credentials) -> bool:
+        """Return whether these, held or stored, are others than the refused ones, and newer."""
+        return not found.same_as(refused) and self._do(key, found, refused.read_at)
+
+    def _just_read(self, found: Credentials, refused: Credentials) -> bool:
+        """Return whether another pod has read the secret store in this window, and found what was refused."""
+        return found.same_as(refused) and found.read_at > max(refused.read_at, self._clock.now() - WINDOW)
+
+    async def _ask_source(
+        self, cached: CachedSource, key: CredentialKey, newer_than: float, rejected: Credentials | None
+    ) -> Credentials:
+        """Read the secret store, unless it has just refused. Raises like the source."""
+        error = self._setbacks.error(key.text, self._clock.now())
+        if error is not None:
+            raise error
+        try:
+            read = await cached.source.read(key.tenant, newer_than=newer_than, rejected=rejected)
+        except TokenRefused as refusal:
+            raise self._setbacks.refused(key.text, refusal, self._clock.now()) from None
+        self._setbacks.clear(key.text)
+        return read
+
+    async def _keep(
+        self, cached: CachedSource, key: CredentialKey, read: Credentials, stored: StoredCredentials
+    ) -> None:
+        held = self._hold(key, read, stored)
+        life = read.read_at + self._life - self._clock.now()
+        await cached.store.keep(key, read, held.fingerprint, held.generation, life)
+
+    async def _reject(self, cached: CachedSource, key: CredentialKey, rejected: Credentials) -> None:
+        """Drop credentials for which there are others, in every pod, and prefer those for a while."""
         now = self._clock.now()
         last = self._rejected.get(key.text)
         if last is not None and last.credentials.same_as(rejected) and now < last.until:
-            return last.since
-        self._rejected.put(key.text, _Rejected(rejected, since=now, until=now + self._life))
+            return
+        self._rejected.put(key.text, _Rejected(rejected, until=now + self._life))
         held = self._memory.get(key.text)
         if held is not None and held.credentials.same_as(rejected):
             self._memory.pop(key.text)
         name = self._fingerprint(rejected)
         self._journal.tell(CredentialsRejected(key.service, key.tenant, name))
-        await cached.store.bust(key, name, held.generation if held is not None else 0)
-        return now
+        failed = await cached.store.bust(key, name, held.generation if held is not None else 0)
+        if failed is not None:
+            self._journal.tell(
+                BustFailed("credentials", describe(key.labels), name, failed.step, failed.error)
+            )
 
     async def _load(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:
         stored = await cached.store.look(key)
@@ -183,24 +281,16 @@ class CredentialCache:
         if found is not None and self._do(key, found, newer_than):
             self._hold(key, found, stored)
             return found
-        error = self._setbacks.error(key.text, self._clock.now())
-        if error is not None:
-            raise error
         rejected = self._rejected_of(key)
         try:
-            read = await cached.source.read(key.tenant, newer_than=newer_than, rejected=rejected)
-        except TokenRefused as refusal:
-            raise self._setbacks.refused(key.text, refusal, self._clock.now()) from None
+            read = await self._ask_source(cached, key, newer_than, rejected)
         except TokenUnavailable:
             held = self._memory.get(key.text)
             if held is not None and held.key == key:
                 return held.credentials
             raise
-        self._setbacks.clear(key.text)
         if rejected is None or not read.same_as(rejected):
-            held = self._hold(key, read, stored)
-            life = read.read_at + self._life - self._clock.now()
-            await cached.store.keep(key, read, held.fingerprint, held.generation, life)
+            await self._keep(cached, key, read, stored)
         return read
 
     def _do(self, key: CredentialKey, found: Credentials, newer_than: float) -> bool:

@@ -22,6 +22,9 @@ from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.core.selectors import label
 from sidecar.core.token import FetchReason, Freshness, FromRequest, Presented, Token, TokenRequest, bearer
 
+_WORKED = frozenset[FetchReason]({"aging", "refused"})
+"""Why a token is fetched where there was one before."""
+
 
 class Exchange:
     """The source of tokens that asks authorization servers."""
@@ -56,24 +59,41 @@ class Exchange:
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """Fetch a token with credentials read after `newer_than`.
 
-        When the server does not accept the credentials they are read again from their source, for they
-        may just have been rotated, and it is asked once more. Raises TokenUnavailable or TokenRefused.
+        Servers have many words for a secret that was rotated, and say `invalid_client` of other faults too. So any
+        refusal makes the source of the credentials be read again, and only what it says decides: if it has others,
+        the request is sent once more with them. Raises TokenUnavailable or TokenRefused.
         """
         credentials = await self._read(request, newer_than)
         try:
             return await self._ask_and_tell(request, credentials, reason)
         except TokenRefused as refusal:
-            if refusal.code != oauth.INVALID_CLIENT:
+            others = await self._others(request, credentials, refusal, reason)
+            if others is None:
                 raise
-        others = await self._read(request, self._clock.now(), rejected=credentials)
-        return await self._ask_and_tell(request, others, reason)
+        token = await self._ask_and_tell(request, others, reason)
+        if others.interim:
+            await self._credentials[request.credentials].adopt(request.tenant, others, refused=credentials)
+        return token
 
-    async def _read(
-        self, request: TokenRequest, newer_than: float, rejected: Credentials | None = None
-    ) -> Credentials:
-        source = self._credentials[request.credentials]
+    async def _read(self, request: TokenRequest, newer_than: float) -> Credentials:
         with self._failures_told(request):
-            return await source.read(request.tenant, newer_than=newer_than, rejected=rejected)
+            return await self._credentials[request.credentials].read(request.tenant, newer_than=newer_than)
+
+    async def _others(
+        self, request: TokenRequest, refused: Credentials, refusal: TokenRefused, reason: FetchReason
+    ) -> Credentials | None:
+        """Return the credentials to try in place of refused ones, None where the refusal stands."""
+        if not refusal.of_request or refusal.code in grants.blaming_caller(request):
+            return None
+        source, now = self._credentials[request.credentials], self._clock.now()
+        try:
+            with self._failures_told(request):
+                others = await source.read(
+                    request.tenant, newer_than=now, rejected=refused, worked=reason in _WORKED
+                )
+        except (TokenRefused, TokenUnavailable):  # the server's refusal says more
+            return None
+        return None if others.same_as(refused) else others
 
     async def _ask_and_tell(
         self, request: TokenRequest, credentials: Credentials, reason: FetchReason
@@ -88,7 +108,7 @@ class Exchange:
                 service=request.service,
                 tenant=request.tenant,
                 fp=token.fingerprint,
-                expires_in=token.expires_at - now,
+                expires_in=token.left(now, self._clock.wall()),
                 duration_ms=(now - began) * 1000,
                 reason=reason,
             )
@@ -99,23 +119,24 @@ class Exchange:
         endpoint = await self._discovery.token_endpoint(request)
         carried = await self._carried(request, credentials.client_id, endpoint)
         headers, form = grants.encode(request, credentials, carried)
-        began = self._clock.now()
+        began, today = self._clock.now(), self._clock.wall()
         reply = await self._server.post(endpoint, headers, form, request.tls)
         host = oauth.host_of(endpoint)
         grant = oauth.judge(
             reply,
             host=host,
-            now=began,
+            now=today,
             types=grants.token_types(request),
             of_others=grants.blaming_caller(request),
         )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
-        life, labels = grant.life, request.labels | label("jti", grant.jti)
+        life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
         if request.subject is not None:
-            life = min(life, subjects.expiry(carried.subject) - began)
+            exp = min(exp, subjects.expiry(carried.subject))
+            life = min(life, exp - today)
             labels |= subjects.labels(carried.subject)
-        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels)
-        if token.freshness(self._clock.now()) is Freshness.STALE:
+        token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels, exp=exp)
+        if token.freshness(self._clock.now(), self._clock.wall()) is Freshness.STALE:
             raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
         return token
 
@@ -138,7 +159,7 @@ class Exchange:
         """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
-        if subjects.expiry(token) <= self._clock.now():
+        if subjects.expiry(token) <= self._clock.wall():
             where = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
             raise TokenUnavailable(f"the token in {where} has expired: nothing can be got for it", 0.0)
         return token

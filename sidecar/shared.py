@@ -107,7 +107,7 @@ class SharedTokens:
     def _does(self, stored: Token, newer_than: float, reason: FetchReason) -> bool:
         if stored.fetch_began <= newer_than or self._revocations.cover(stored.labels, stored.fetch_began):
             return False
-        freshness = stored.freshness(self._clock.now())
+        freshness = stored.freshness(self._clock.now(), self._clock.wall())
         return freshness is Freshness.FRESH or (freshness is Freshness.AGING and reason != "aging")
 
     def _spare_token(self, request: TokenRequest, newer_than: float, reason: FetchReason) -> Token | None:

@@ -46,7 +46,7 @@ class JwksVerifier:
             newer = await self._keys(rule, PAUSE)  # the issuer may sign with another one by now
             if not self._good(token, signed, newer):
                 raise RequestRefused(401, "the caller's token is signed by nobody known here")
-        verification.judge(token, rule, self._clock.now())
+        verification.judge(token, rule, self._clock.wall())
 
     def _good(self, token: str, signed: Signed, keys: tuple[Jwk, ...]) -> bool:
         fitting = (jwk for jwk in keys if signed.fits(jwk))

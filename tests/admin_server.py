@@ -12,6 +12,7 @@ from sidecar.adapters.listening import bind
 from sidecar.admin import AdminServer, Readiness
 from sidecar.admin.live import EVERY
 from sidecar.admin.server import LIFETIME
+from sidecar.core.busts import BustFailure
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 from tests.fakes import RecordingJournal
@@ -28,7 +29,7 @@ class State:
         self.shown: dict[str, object] = {"version": "1.2.3", "tokens": []}
         self.text: Callable[[], Awaitable[bytes]] = self._text
         self.token: Secret | None = Secret(TOKEN)
-        self.pods: int | None = 3
+        self.pods: int | BustFailure = 3
         self.busted: list[Selector] = []
 
     async def _text(self) -> bytes:
@@ -50,7 +51,7 @@ class State:
     async def operators_token(self) -> Secret | None:
         return self.token
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, chosen: Selector) -> int | BustFailure:
         self.busted.append(chosen)
         return self.pods
 

@@ -75,6 +75,26 @@ class PerTenant(AuthorizationServer):
         await exchange.send(json_answer(200, {"access_token": self.issued[-1], **self.reply}))
 
 
+class Strict(AuthorizationServer):
+    """Accepts the client secrets in `secrets`, and no token request for an audience that it does not know."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        super().__init__(upstream)
+        self.secrets = {"canary-v1"}
+        self.refusal = json_answer(401, {"error": "invalid_client"})
+        """What it answers to other secrets."""
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        if self.clients[-1][1] not in self.secrets:
+            await exchange.send(self.refusal)
+        elif self.forms[-1].get("audience") == ["unknown"]:  # as Keycloak does
+            description = {"error": "invalid_client", "error_description": "Audience not found"}
+            await exchange.send(json_answer(400, description))
+        else:
+            await super().default(exchange)
+
+
 def whose(upstream: Upstream) -> list[str]:
     """Whose token each request carried."""
     return [token.removeprefix("canary-").rpartition("-")[0] for token in upstream.tokens]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import ConsoleMessage, Page, Request, async_playwright, expect
 
 from tests.parts import missing
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
@@ -102,8 +102,8 @@ async def browsing(
         )
         await context.add_init_script(_WATCH)
         page = await context.new_page()
-        expect.set_options(timeout=4 * PATIENCE * 1000)
-        page.set_default_timeout(4 * PATIENCE * 1000)
+        expect.set_options(timeout=PATIENCE * 1000)
+        page.set_default_timeout(PATIENCE * 1000)
         try:
             yield Browser(page)
         finally:

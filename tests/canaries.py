@@ -193,7 +193,9 @@ REFUSALS = (
     Scenario("token-not-text", 502, token=grant(access_token=["canary-token"])),
     Scenario("token-unsafe", 502, token=grant(access_token="canary-token\r\nX: canary")),
     Scenario("token-of-a-kind", 502, token=grant(access_token="canary-token", token_type="canary")),
-    Scenario("token-expired", 502, token=grant(access_token="canary-token", expires_in=0)),
+    Scenario(
+        "token-expired", 502, token=grant(access_token="canary-token.eyJleHAiOjF9.canary", expires_in=0)
+    ),
     Scenario("token-silent", 503, token=silence),
     Scenario("token-refused-port", 503),
     Scenario("renewal-fails", 401, refuse(401), token=error(500, "canary secret"), issued=1),

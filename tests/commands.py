@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.conftest import CANARY
 from tests.environment import bare
-from tests.processes import WAIT
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +36,7 @@ class Screen:
 
     async def shows(self, text: bytes, times: int = 1) -> None:
         """Wait until it has shown this so often."""
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             while self.shown.count(text) < times:
                 await asyncio.sleep(0.01)
 
@@ -46,7 +46,7 @@ class Screen:
 
     async def ends(self) -> int:
         """Wait for the end and return the exit code."""
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             return await self.child.wait()
 
 

@@ -1,6 +1,7 @@
 """One sidecar between real servers, and a check after each test that it gave nothing away."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import BinaryIO, Protocol
 import pytest
 import uvloop
 import yaml
+from hypothesis import HealthCheck, settings
 
 from sidecar.app import Sidecar
+from sidecar.cli import dumps
 from sidecar.config import load
 from sidecar.core.ports import Clock
 from tests.authorization import AuthorizationServer
@@ -32,9 +35,14 @@ from tests.redis_server import sentinels as sentinels  # noqa: PLC0414
 from tests.servers import Upstream
 from tests.wire import Answer, Client, ask
 
+os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' own process leave that as it is
+
 CANARY = b"canary"
 """Part of every token, secret, query and body of the tests; no log line may hold it."""
 SECRET = "canary-secret/+: ü"
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")  # how long an example takes says nothing of the code
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
+from sidecar.core.busts import Bust, Busted, BustFailure
 from sidecar.core.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.core.events import Event
 from sidecar.core.generations import following
@@ -21,11 +21,19 @@ class FakeClock:
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
+        self._stepped = 0.0
         self._order = count()
         self._alarms: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def now(self) -> float:
         return self._now
+
+    def wall(self) -> float:
+        return self._now + self._stepped
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward by `seconds`, or back; no moment passes."""
+        self._stepped += seconds
 
     async def sleep(self, seconds: float) -> None:
         alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -166,7 +174,7 @@ class FakeStore:
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         if not self.reachable:
-            return Busted(news=True, floor=sent_at)
+            return Busted(news=True, floor=sent_at, failure=BustFailure("publish", "unreachable"))
         server, key, now = self.server, request.key, self._clock.now()
         if now < server.windows.get(key, 0.0):
             return Busted(news=False, floor=sent_at, cooling=server.windows[key] - now)

@@ -5,11 +5,13 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
@@ -21,10 +23,18 @@ from tests.authorization import AuthorizationServer
 from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
-from tests.wire import PATIENCE, Answer, ask
+from tests.waiting import AT_LEISURE, PATIENCE
+from tests.wire import Answer, ask
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 ENVIRON = {"FLEET_KEY": KEY}
+
+
+def at_leisure(config: Config) -> Config:
+    """The same on a machine that may be busy."""
+    if config.redis is None:
+        return config
+    return replace(config, redis=replace(config.redis, operation_timeout=AT_LEISURE))
 
 
 class Prompt(SystemRandomness):
@@ -51,6 +61,16 @@ class Pod:
     async def status(self) -> dict[str, object]:
         page: dict[str, object] = json.loads((await ask(self.app.admin_address, get(b"/status"))).body)
         return page
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """A series of `/metrics`; 0 where there is none."""
+        page = (await ask(self.app.admin_address, get(b"/metrics"))).body.decode()
+        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+        return sum(
+            sample.value
+            for sample in samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     async def joined(self) -> None:
         """Wait until it warmed up and hears the others."""
@@ -118,7 +138,7 @@ class Fleet:
     async def start(self, count: int = 1, *, joined: bool = True, **changes: object) -> list[Pod]:
         """Start so many more; `changes` to the document stay for those after them."""
         self._document |= changes
-        settings = load(str(self.config), ENVIRON)
+        settings = at_leisure(load(str(self.config), ENVIRON))
         pods = [await self._stack.enter_async_context(self._pod(settings)) for _ in range(count)]
         if joined:
             await asyncio.gather(*(pod.joined() for pod in pods))

@@ -78,6 +78,9 @@ class SkewedClock:
     def now(self) -> float:
         return self._clock.now() + self._skew
 
+    def wall(self) -> float:
+        return self._clock.wall() + self._skew
+
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
 

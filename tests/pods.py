@@ -20,6 +20,7 @@ from sidecar.adapters.seal import AesSeal, NoSeal
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from sidecar.app.member import Member
 from sidecar.cache import TokenCache
+from sidecar.core.busts import BustFailure
 from sidecar.core.events import BustApplied, BustRejected, Event
 from sidecar.core.ports import Seal
 from sidecar.core.secret import Secret, fingerprint
@@ -27,12 +28,11 @@ from sidecar.core.selectors import selector
 from sidecar.core.settings import BustSettings, CacheSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.core.token import FetchReason, Labels, Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
-from tests.processes import until
 from tests.redis_server import RedisServer
+from tests.waiting import AT_LEISURE, PATIENCE, until
 
 E = TypeVar("E", bound=Event)
 
-PATIENCE = 10.0
 KEY = bytes(range(32))
 
 
@@ -186,7 +186,7 @@ class Pod:
         """How many such questions Redis left unanswered."""
         return self.member.readings().store_operations.get((operation, "failed"), 0)
 
-    async def bust(self, **labels: object) -> int | None:
+    async def bust(self, **labels: object) -> int | BustFailure:
         """What `sidecar bust` and `POST /bust` do."""
         return await self.member.bust(selector(labels))
 
@@ -237,10 +237,15 @@ class Fleet:
         self.client = Redis(host="127.0.0.1", port=redis.port)
         self._pods: list[Pod] = []
 
-    async def pod(self, *listen: ForeignChannel, port: int = 0, up: bool = True) -> Pod:
+    async def pod(
+        self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
+    ) -> Pod:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
         settings = replace(
-            self.redis.settings(self.prefix), cluster=self._cluster, encryption_keys=self._keys
+            self.redis.settings(self.prefix),
+            cluster=self._cluster,
+            encryption_keys=self._keys,
+            operation_timeout=operation_timeout,
         )
         if port:
             settings = replace(settings, hosts=(("127.0.0.1", port),))

@@ -2,28 +2,33 @@
 
 import asyncio
 import json
+import math
 import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from operator import ge
 from pathlib import Path
 
 import yaml
 
+from sidecar.cli import dumps
 from tests.environment import bare
 from tests.resident import forget_most_resident, most_resident, resident
 from tests.servers import Exchange, Script, Upstream
-from tests.wire import LIMIT, PATIENCE, Client, WireError, ask
+from tests.waiting import PATIENCE, until
+from tests.wire import LIMIT, Client, WireError, ask
 
 ROOT = Path(__file__).parent.parent
 PIPE = asyncio.subprocess.PIPE
 Child = asyncio.subprocess.Process
-WAIT = 4 * PATIENCE
-"""Seconds for what a whole process has to do, on a machine that is busy with other tests."""
 Document = dict[str, object]
 Line = Mapping[str, object]
+
+LOOKED_INTO = {dumps.ALLOW: "true"}
+"""What lets the tests read a process in /proc."""
 
 
 class File:
@@ -76,13 +81,6 @@ def answering(body: bytes, go: asyncio.Event | None = None) -> Script:
     return script
 
 
-async def until(condition: Callable[[], bool], within: float = 2 * PATIENCE) -> None:
-    """Wait for what other ends of sockets notice."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 class Process:
     """`sidecar run`; what it prints is read all the time, so that it never has to wait for us."""
 
@@ -112,7 +110,7 @@ class Process:
 
     async def logs(self, event: str) -> Line:
         """The next line of that name."""
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 while (end := self.stdout.find(b"\n", self._told)) >= 0:
                     data = bytes(self.stdout[self._told : end])
@@ -126,7 +124,7 @@ class Process:
     def signal(self, number: int) -> None:
         self.child.send_signal(number)
 
-    async def ends(self, within: float = WAIT) -> tuple[int, str]:
+    async def ends(self, within: float = PATIENCE) -> tuple[int, str]:
         """Exit code and last event, "" for none."""
         async with asyncio.timeout(within):
             await asyncio.gather(*self._reading)
@@ -201,7 +199,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env=bare(environ),
+        env=bare({**LOOKED_INTO, **(environ or {})}),
         stdout=stdout,
         stderr=PIPE,
     )
@@ -247,17 +245,26 @@ class Load:
         self._pause = connections / rate
         self._connections = connections
         self._stop = asyncio.Event()
+        self._answered = [0] * connections
         self.answers: Counter[str] = Counter()
         """By status, or by what went wrong in place of one."""
         self.closed = 0
         """How many answers said that their connection closes."""
+        self.longest_pause = 0.0
+        """Most seconds from the begin of one to that of the next."""
+        self._last_began = math.inf
         self.seconds: list[float] = []
         """How long each request took, connecting included."""
 
     async def reach(self, count: int) -> None:
         """Wait for that many more answers."""
         wanted = self.answers.total() + count
-        await until(lambda: self.answers.total() >= wanted, within=WAIT)
+        await until(lambda: self.answers.total() >= wanted)
+
+    async def turn_over(self) -> None:
+        """Wait until each connection has an answer to a request that it has yet to begin."""
+        wanted = [count + 2 for count in self._answered]  # one may be under way
+        await until(lambda: all(map(ge, self._answered, wanted)))
 
     async def __aenter__(self) -> "Load":
         self._asking = [asyncio.create_task(self._ask(number)) for number in range(self._connections)]
@@ -273,6 +280,8 @@ class Load:
         due = loop.time() + self._pause * number / self._connections
         while not await self._stopped(due - loop.time()):
             began = loop.time()
+            self.longest_pause = max(self.longest_pause, began - self._last_began)
+            self._last_began = began
             try:
                 client = client or await Client.connect(self._address)
                 answer = await client.ask(get(b"/%d" % number))
@@ -281,6 +290,7 @@ class Load:
             except (OSError, WireError, TimeoutError) as error:
                 outcome, close = repr(error), True
             self.answers[outcome] += 1
+            self._answered[number] += 1
             self.seconds.append(loop.time() - began)
             if close and client is not None:
                 await client.close()

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -27,8 +26,8 @@ from sidecar.adapters.redis.permissions import rules
 from sidecar.core.secret import Secret
 from sidecar.core.settings import RedisSettings
 from tests.parts import missing
+from tests.waiting import block_until
 
-PATIENCE = 10.0
 USER, PASSWORD = "sidecar", "secret"
 """Who is on each server besides the default user, and may do there what the README's ACL allows."""
 PREFIX = "????????:"
@@ -131,17 +130,13 @@ class RedisServer:
 
     def wait(self) -> None:
         """Wait until the server listens."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert self._process is not None
-            assert self._process.poll() is None, f"redis-server ended: {self._process.returncode}"
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert time.monotonic() < deadline, "redis-server does not listen"
-                time.sleep(0.01)
-            else:
-                return
+        block_until(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"redis-server ended: {self._process.returncode}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def client(self) -> "Redis":
         """A client for looking in from outside."""
@@ -283,16 +278,16 @@ class Sentinels(Group):
     def start(self) -> None:
         self.first.start()
         self.second.start()
-        until(self._replicates)
+        block_until(self._replicates)
         for sentinel in self._sentinels:
             config = self._directory / f"{sentinel.port}.conf"
             config.write_text(
                 f"sentinel monitor {self.MASTER} 127.0.0.1 {self.first.port} 2\n"
-                f"sentinel down-after-milliseconds {self.MASTER} 500\n"
+                f"sentinel down-after-milliseconds {self.MASTER} 1000\n"
                 f"sentinel failover-timeout {self.MASTER} 2000\n"
             )
             sentinel.start("--sentinel", file=str(config))
-        until(lambda: all(self._knows_all(sentinel) for sentinel in self._sentinels))
+        block_until(lambda: all(self._knows_all(sentinel) for sentinel in self._sentinels))
 
     def is_master(self, server: RedisServer) -> bool:
         with server.client() as client:
@@ -334,7 +329,7 @@ class Cluster(Group):
         for node in self.nodes[1:]:
             with node.client() as client:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-        until(lambda: all(self._is_whole(node) for node in self.nodes))
+        block_until(lambda: all(self._is_whole(node) for node in self.nodes))
 
     def node_of(self, key: str) -> RedisServer:
         """The one that holds this key."""
@@ -352,14 +347,6 @@ class Cluster(Group):
         with node.client() as client:
             state: bytes = client.execute_command("CLUSTER", "INFO")
         return state
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what servers agree on among themselves."""
-    deadline = time.monotonic() + 2 * PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture

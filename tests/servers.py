@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.waiting import PATIENCE
 from tests.wire import (
     LIMIT,
-    PATIENCE,
     Fields,
     Head,
     WireError,

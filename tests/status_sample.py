@@ -85,6 +85,7 @@ def _events(text: str) -> list[Shown]:
     told: tuple[tuple[str, Shown], ...] = (
         ("refused", {"status": 401, "decision": "renew"}),
         ("resent", {"outcome": "healed"}),
+        ("bust_failed", {"kind": "token", "select": text, "step": "record"}),
         ("select_sent", {"select": text, "pods": 3}),
         ("bust_applied", {"kind": "token", "evicted": 1}),
         ("token_fetch_failed", {"outcome": "refused", "duration_ms": 3.0, "retry_after": 0.0}),

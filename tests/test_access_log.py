@@ -9,7 +9,8 @@ from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock
 from tests.servers import Exchange, Upstream, closing, refusal
-from tests.wire import PATIENCE, TruncatedError, ask, reset
+from tests.waiting import PATIENCE
+from tests.wire import TruncatedError, ask, reset
 
 TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"
 TENANT = {"header": "X-Tenant-Id", "default": "acme"}

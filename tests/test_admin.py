@@ -15,10 +15,12 @@ from sidecar.adapters.listening import bind
 from sidecar.admin import Readiness
 from sidecar.admin.busting import MAX_BODY
 from sidecar.admin.server import MAX_CONNECTIONS
+from sidecar.core.busts import BustFailure
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from tests.admin_server import TOKEN, Rig, State, bust, running
 from tests.fakes import RecordingJournal
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ async def test_a_silent_connection_is_cut_off() -> None:
 
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Wait until the server ended the connection without an answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         try:
             return await reader.read() == b""
         except ConnectionResetError:
@@ -258,7 +260,7 @@ async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
     server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await server.close()
         assert await closed(reader)
     writer.close()
@@ -360,7 +362,7 @@ async def test_b52_without_a_configured_token_nobody_busts(rig: Rig) -> None:
 
 async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
     """503: the other pods still have the tokens."""
-    rig.state.pods = None
+    rig.state.pods = BustFailure("publish", "TimeoutError")
     head, told = await bust(rig, b'{"all": true}')
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in head

@@ -13,9 +13,10 @@ from sidecar.config import load
 from sidecar.core.errors import ConfigError
 from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
-from tests.processes import File, answering, get, route, until
+from tests.processes import File, answering, get, route
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE, until
+from tests.wire import ask
 
 
 async def reload(running: Running, file: File, **changes: object) -> None:

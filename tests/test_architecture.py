@@ -56,6 +56,36 @@ def test_every_library_in_use_is_declared() -> None:
     assert used - declared == set()
 
 
+PROGRAMS = ("bench", "bench_fleet", "soak", "kind")
+"""Folders of programs that measure, and may look at the clock."""
+CLOCKS = {"time", "monotonic", "perf_counter"}
+
+
+def hurried(module: Path) -> Iterator[int]:
+    """Return the lines of waits whose limit is a number, and of upper limits for what the clock says."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="timeout" | "wait_for"),
+                args=[*_, ast.Constant(value=int() | float())],
+            ):
+                yield node.lineno
+            case ast.Compare(
+                left=ast.BinOp(
+                    left=ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)), op=ast.Sub()
+                ),
+                ops=[ast.Lt() | ast.LtE(), *_],
+            ) if name in CLOCKS:
+                yield node.lineno
+
+
+def test_o17_no_test_fails_for_the_time_it_takes() -> None:
+    """Limits of waits are those of tests/waiting.py, far above what the busiest machine needs."""
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name not in PROGRAMS]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in tests for line in hurried(path)]
+    assert found == []
+
+
 def test_the_command_line_loads_nothing_heavy() -> None:
     """`sidecar --version` answers at once: what a command needs is imported by that command."""
     program = "import sys, sidecar.cli; print(*{name.partition('.')[0] for name in sys.modules})"

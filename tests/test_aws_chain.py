@@ -16,6 +16,7 @@ from tests.aws import REGION, Aws, Key
 from tests.fakes import FakeClock, RecordingJournal
 from tests.processes import File, Process, route, serving, spawn
 from tests.servers import Exchange, Scripted, Upstream
+from tests.waiting import PATIENCE
 
 NOBODY = {
     "AWS_CONFIG_FILE": "/nonexistent",
@@ -188,7 +189,7 @@ async def test_b61_a_chain_that_leads_nowhere_is_said(
     for name, value in {**NOBODY, **environ}.items():
         monkeypatch.setenv(name, value)
     journal = RecordingJournal()
-    manager = SecretsManager(FakeClock(), journal)
+    manager = SecretsManager(FakeClock(), journal, total_limit=PATIENCE)
     with pytest.raises(TokenUnavailable, match="cannot be asked") as raised:
         await manager.source(aws.spec("app")).read("", newer_than=float("-inf"))
     manager.close()

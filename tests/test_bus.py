@@ -12,15 +12,14 @@ from redis.asyncio import Redis
 from sidecar.adapters.redis.bus import IN_A_ROW
 from sidecar.adapters.redis.revoked import SLACK
 from sidecar.adapters.redis.subscription import LAST_LOOK, SILENCE
-from sidecar.core.busts import Bust
+from sidecar.core.busts import Bust, BustFailure
 from sidecar.core.events import BustApplied, SelectSent, StoreDown, StoreUp
 from sidecar.core.messages import MAX_SIZE, Revocation, encode
 from sidecar.core.selectors import MAX_REMEMBERED, selector
 from sidecar.core.settings import Dialect, ForeignChannel
 from tests.pods import Cable, Fleet, request
-from tests.processes import until
 from tests.redis_server import USER, Cluster, RedisServer
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE, awake, until
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
@@ -259,22 +258,25 @@ async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: Fleet) ->
 async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server: Fleet) -> None:
     """The last words of a connection arrive long after it was given up by Redis: what was said since is looked up."""
     fleet = fleet_of_one_server
-    alice = fleet.server.labelled(user="alice")
     async with Cable(fleet.redis.port) as cable:
         one, other = await fleet.pod(), await fleet.pod(port=cable.port)
-        await other.token(alice)
-        cable.hush()
-        await fleet.publish(fleet.channel, b"late")
-        await fleet.client.client_kill_filter(_type="pubsub")
-        await until(lambda: not one.hears)
-        await one.bust(user="alice")
-        await asyncio.sleep(1.5 * SLACK)
-        assert other.hears
-        cable.mend()
-        await until(lambda: not other.hears)
+        for _ in range(5):
+            alice = fleet.server.labelled(user="alice")
+            await other.token(alice)
+            cable.hush()
+            await fleet.publish(fleet.channel, b"late")
+            await fleet.client.client_kill_filter(_type="pubsub")
+            await until(lambda: not one.hears)
+            await one.bust(user="alice")
+            await asyncio.sleep(1.5 * SLACK)
+            in_time = other.hears  # else it has found the link silent, and the late message goes nowhere
+            cable.mend()
+            await until(lambda: not other.hears)
+            await until(lambda: one.up and other.up)
+            assert not other.holds(alice)
+            if in_time:
+                break
         assert other.rejected == ["malformed"]
-        await until(lambda: other.up)
-        assert not other.holds(alice)
 
 
 async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: Fleet) -> None:
@@ -334,7 +336,7 @@ async def test_who_stops_just_as_it_begins_stops(fleet: Fleet) -> None:
         pod = await fleet.pod(up=False)
         for _ in range(turns):
             await asyncio.sleep(0)
-        async with asyncio.timeout(SILENCE - 1) as patience:
+        async with asyncio.timeout(PATIENCE) as patience:
             await pod.close()
         assert not patience.expired()
 
@@ -370,25 +372,35 @@ async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_ser
     """A stopped server keeps its connections; the pod does not wait for it."""
     fleet = fleet_of_one_server
     pod = await fleet.pod()
-    began = asyncio.get_running_loop().time()
     fleet.redis.pause()
+    limit = asyncio.create_task(awake(4.0))
     try:
         await until(lambda: not pod.hears)
-        assert asyncio.get_running_loop().time() - began <= 4.0
+        assert not limit.done()
     finally:
         fleet.redis.resume()
+        limit.cancel()
     await until(lambda: pod.up)
 
 
 async def test_who_stood_still_does_not_take_it_for_the_servers_silence(fleet_of_one_server: Fleet) -> None:
     """A container may be frozen: awake again it asks first, and keeps its connection."""
     fleet = fleet_of_one_server
-    await fleet.pod()
-    (before,) = await fleet.client.client_list(_type="pubsub")
-    sleep(SILENCE + LAST_LOOK)  # noqa: ASYNC251  the whole process, as by SIGSTOP
-    await asyncio.sleep(3 * LAST_LOOK)
-    (after,) = await fleet.client.client_list(_type="pubsub")
-    assert after["id"] == before["id"]
+    pod = await fleet.pod()
+
+    async def keeps_its_connection() -> bool:
+        await until(lambda: pod.up)
+        (before,) = await fleet.client.client_list(_type="pubsub")
+        sleep(SILENCE + LAST_LOOK)  # noqa: ASYNC251  the whole process, as by SIGSTOP
+        await awake(3 * LAST_LOOK)
+        await until(lambda: pod.up)
+        (after,) = await fleet.client.client_list(_type="pubsub")
+        return bool(after["id"] == before["id"])
+
+    for _ in range(5):  # a server that gets no processor answers late; who does not ask first keeps it never
+        if await keeps_its_connection():
+            return
+    pytest.fail("each time it connected anew")
 
 
 @pytest.mark.parametrize("outage", ["killed", "stopped"])
@@ -397,7 +409,7 @@ async def test_b49_a_pod_that_asks_nothing_tells_of_an_outage_too(
 ) -> None:
     """Once when it begins and once when it is over, and what it says of itself agrees."""
     redis = fleet_of_one_server.redis
-    pod = await fleet_of_one_server.pod()
+    pod = await fleet_of_one_server.pod(operation_timeout=0.4)
     redis.kill() if outage == "killed" else redis.pause()
     await until(lambda: bool(pod.told(StoreDown)))
     assert (pod.stores, pod.hears) == (False, False)
@@ -435,8 +447,8 @@ async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: Fleet) -> No
 async def test_b47_a_quiet_link_stays(fleet: Fleet) -> None:
     """Nothing to say is not silence: the server answers every ping."""
     pod = await fleet.pod()
-    began = asyncio.get_running_loop().time()
-    while asyncio.get_running_loop().time() - began < 3.5:
+    silence = asyncio.create_task(awake(SILENCE + 0.5))
+    while not silence.done():
         assert pod.hears
         await asyncio.sleep(0.1)
 
@@ -543,7 +555,7 @@ async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(clus
         dead = await node_of_the_pod(fleet, cluster)
         dead.kill()
         others = [node for node in cluster.nodes if node is not dead]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while any(cluster.answers(node) for node in others):
                 await asyncio.sleep(0.02)
             while not [node for node in others if await listening(fleet, node)]:
@@ -562,7 +574,7 @@ async def test_b47_what_a_dead_node_did_not_hold_crosses_over_as_before(cluster:
             pods.append(await fleet.pod())
         dead.kill()
         await until(lambda: not all(pod.hears for pod in pods))
-        await until(lambda: all(pod.up for pod in pods), within=20)
+        await until(lambda: all(pod.up for pod in pods))
         for pod in pods:
             await pod.token(LEDGER)
         await pods[0].refuse(LEDGER)
@@ -596,7 +608,8 @@ async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server:
     pod = await fleet_of_one_server.pod()
     await pod.token(LEDGER)
     fleet_of_one_server.redis.kill()
-    assert await pod.bust(tenant="acme") is None
+    assert isinstance(await pod.bust(tenant="acme"), BustFailure)
+    assert pod.told(SelectSent) == []
     assert not pod.holds(LEDGER)
 
 
@@ -656,7 +669,7 @@ async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -
         await pod.token(alice)
     await fleet.publish(channel, b"user:alice")
     await until(lambda: not any(pod.holds(alice) for pod in pods))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not await fleet.client.zcard(f"{fleet.prefix}m2m:revoked"):
             await asyncio.sleep(0.005)
     assert await (await fleet.pod()).token(alice) == "canary-token-2"

@@ -18,8 +18,9 @@ from sidecar.core.events import Refused, StoreUp
 from sidecar.core.record import RequestRecord
 from tests.commands import ROOT, command, on_terminal
 from tests.environment import bare
-from tests.processes import WAIT, File, route, run
+from tests.processes import File, route, run
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 
 AT = 1_800_000_000.25
 
@@ -48,9 +49,13 @@ REFUSED = Refused(
 async def test_logs_shows_the_columns_of_the_console_format(path: str, status: int) -> None:
     """What `log.format: console` would have written, to the byte."""
     ours, theirs = JsonLines(), ConsoleLines(colour=False)
-    told = [ours.request(record(path, status)), ours.event(REFUSED, AT), ours.event(StoreUp(3.0), AT)]
+    told = [ours.request(record(path, status), AT), ours.event(REFUSED, AT), ours.event(StoreUp(3.0), AT)]
     done = await command("logs", stdin=b"".join(told))
-    shown = [theirs.request(record(path, status)), theirs.event(REFUSED, AT), theirs.event(StoreUp(3.0), AT)]
+    shown = [
+        theirs.request(record(path, status), AT),
+        theirs.event(REFUSED, AT),
+        theirs.event(StoreUp(3.0), AT),
+    ]
     assert (done.code, done.err) == (0, "")
     assert done.out.encode() == b"".join(shown)
 
@@ -105,7 +110,7 @@ async def test_logs_shows_the_lines_that_are_asked_for() -> None:
     lines = JsonLines()
     other = record("/other", 503)
     other.tenant = "globex"
-    told = lines.request(record("/one", 404)) + lines.request(other) + lines.event(REFUSED, AT)
+    told = lines.request(record("/one", 404), AT) + lines.request(other, AT) + lines.event(REFUSED, AT)
 
     async def shown(*arguments: str) -> list[str]:
         done = await command("logs", *arguments, stdin=told)
@@ -150,11 +155,11 @@ async def reading() -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def test_logs_shows_each_line_as_it_comes_until_ctrl_c() -> None:
     """As behind `kubectl logs -f`: nothing waits for the next line, and the end is clean."""
-    async with reading() as child, asyncio.timeout(WAIT):
+    async with reading() as child, asyncio.timeout(PATIENCE):
         assert child.stdin is not None
         assert child.stdout is not None
         for path in ("/one", "/two"):
-            child.stdin.write(JsonLines().request(record(path)))
+            child.stdin.write(JsonLines().request(record(path), AT))
             assert path.encode() in await child.stdout.readline()
         child.send_signal(signal.SIGINT)
         assert await child.communicate() == (b"", b"")
@@ -174,13 +179,13 @@ async def test_logs_ends_quietly_when_its_reader_leaves() -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     os.close(write_end)
-    _, err = await child.communicate(JsonLines().request(record("/one")) * 1000)
+    _, err = await child.communicate(JsonLines().request(record("/one"), AT) * 1000)
     assert (child.returncode, err) == (0, b"")
 
 
 async def test_logs_colours_what_is_shown_on_a_terminal() -> None:
     """Warnings stand out; with NO_COLOR nothing does."""
-    line = JsonLines().request(record("/one", 503))
+    line = JsonLines().request(record("/one", 503), AT)
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         async with on_terminal("logs", environ=environ) as screen:
             await screen.shows(b"pipe log lines in here")

@@ -918,18 +918,18 @@ routes:
 @pytest.mark.parametrize(
     ("content", "path", "reason"),
     [
-        ("a: [", "line 1, column 5", "no YAML"),
+        ("a: [", "line 2, column 1", "no YAML"),
         ("a: *hunter2-canary", "line 1, column 4", "found undefined alias …"),
         ("a: !!python/object:hunter2.canary {}", "line 1, column 4", "could not determine a constructor"),
         ("a: 1\n---\nb: 2", "line 2, column 1", "no YAML"),
         ("a: 2024-13-45", "", "put it in quotes"),
         ("a: \x07", "", "characters that YAML does not allow"),
-        ("[" * 1_000, "", "nested too deeply"),
-        ("- " * 100_000, "", "nested too deeply"),
+        ("[" * 1_000, "line 1", "nested too deeply"),
+        ("- " * 100_000, "line 1", "nested too deeply"),
         ("- a", "", "write a mapping"),
         ("", "", "is empty"),
         ("a: " + "x" * (1 << 20), "", "larger than 1 MiB"),
-        ("? [a]\n: b", "line 1, column 3", "unhashable"),
+        ("? [a]\n: b", "line 1", "a key that is a mapping or a list"),
         ("routes: []\nlog: {level: info, level: debug}", "line 2", "level is given twice"),
     ],
 )

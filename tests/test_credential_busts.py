@@ -11,9 +11,9 @@ from sidecar.core.settings import ForeignChannel
 from sidecar.credential_cache import CachedSource
 from tests.fakes import FakeClock
 from tests.pods import Fleet, Pod
-from tests.processes import until
 from tests.redis_server import RedisServer
 from tests.vaults import CountingSource
+from tests.waiting import until
 
 ANY = float("-inf")
 ROTATED = json.dumps(

@@ -7,7 +7,7 @@ import pytest
 from sidecar.core.credentials import Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.selectors import Revocations, selector
-from sidecar.credential_cache import CachedSource, CredentialCache
+from sidecar.credential_cache import WINDOW, CachedSource, CredentialCache
 from tests.conftest import TickingClock
 from tests.fakes import RecordingJournal, settle
 from tests.vaults import CountingSource, FakeShelf, FakeVault
@@ -39,9 +39,14 @@ class Pod:
         return CachedSource(self.cache, source, service="ledger", origin=origin, store=self.vault)
 
     async def secret(
-        self, tenant: str = "", *, newer_than: float = ANY, rejected: Credentials | None = None
+        self,
+        tenant: str = "",
+        *,
+        newer_than: float = ANY,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> str:
-        found = await self.source.read(tenant, newer_than=newer_than, rejected=rejected)
+        found = await self.source.read(tenant, newer_than=newer_than, rejected=rejected, worked=worked)
         return found.client_secret.reveal()
 
     async def credentials(self) -> Credentials:
@@ -138,15 +143,131 @@ async def test_b30_many_rejections_at_once_are_one(fleet: Fleet) -> None:
     assert (len(fleet.shelf.busts), len(fleet.aws.reads)) == (1, 2)
 
 
-async def test_b30_rejected_credentials_are_not_kept_when_there_are_no_others(fleet: Fleet) -> None:
-    """They are tried again, and the secret store is looked at each time for better ones."""
-    rejected = await fleet.a.credentials()
+async def test_i3_without_others_nothing_is_dropped(fleet: Fleet) -> None:
+    """No bust, no message, no event; memory and store go on serving them, and the secret store is read once."""
+    refused = await fleet.a.credentials()
+    await fleet.b.secret()
+    for pod in (fleet.a, fleet.a, fleet.b):
+        assert await pod.secret(newer_than=fleet.clock.now(), rejected=refused) == "canary-1"
+    assert len(fleet.aws.reads) == 2
+    assert (fleet.shelf.busts, fleet.a.journal.events, fleet.b.journal.events) == ([], [], [])
+    assert len(fleet.shelf.values) == len(fleet.a.cache.held()) == len(fleet.b.cache.held()) == 1
+    assert [await pod.secret() for pod in (fleet.a, fleet.b)] == ["canary-1"] * 2
+    assert len(fleet.aws.reads) == 2
+
+
+@pytest.mark.parametrize("worked", [True, False])
+async def test_t10_fifty_refusals_at_once_are_one_reading(fleet: Fleet, worked: bool) -> None:
+    """Tokens that share credentials, some refused when the reading was over."""
+    refused = await fleet.a.credentials()
+    fleet.aws.takes = 1
+
+    async def after(seconds: float) -> str:
+        await fleet.clock.sleep(seconds)
+        return await fleet.a.secret(newer_than=fleet.clock.now(), rejected=refused, worked=worked)
+
+    reading = asyncio.gather(*(after(number / 20) for number in range(50)))
+    await fleet.clock.advance(4)
+    assert await reading == ["canary-1"] * 50
+    assert (len(fleet.aws.reads), fleet.shelf.busts) == (2, [])
+
+
+async def test_t10_the_secret_store_is_read_once_a_window(fleet: Fleet) -> None:
+    """As often as a refused request is tried again, so a rotation is noticed by the next."""
+    refused = await fleet.a.credentials()
+    for number in range(1, 5):
+        await fleet.a.secret(rejected=refused)
+        await fleet.clock.advance(WINDOW - 0.1)
+        await fleet.a.secret(rejected=refused)
+        assert len(fleet.aws.reads) == 1 + number
+        await fleet.clock.advance(0.2)
+    fleet.aws.current = "canary-2"
+    assert await fleet.a.secret(rejected=refused) == "canary-2"
+    assert (len(fleet.shelf.busts), await fleet.b.secret()) == (1, "canary-2")
+
+
+async def test_t10_a_window_is_the_fleets(fleet: Fleet) -> None:
+    """What another pod has just read is not read again; after the window it is, by one of them."""
+    refused = await fleet.a.credentials()
+    for number in range(1, 4):
+        await fleet.clock.advance(WINDOW + 0.1)
+        for pod in (fleet.a, fleet.b):
+            assert await pod.secret(rejected=refused) == "canary-1"
+        assert len(fleet.aws.reads) == 1 + number
+
+
+async def test_t10_without_the_store_each_pod_reads_once_a_window(fleet: Fleet) -> None:
+    """There is nobody to share it with."""
+    fleet.a.vault.reachable = False
+    refused = await fleet.a.credentials()
     for _ in range(3):
-        assert await fleet.a.secret(newer_than=fleet.clock.now(), rejected=rejected) == "canary-1"
-    assert len(fleet.aws.reads) == 4
-    assert fleet.shelf.values == {}
+        await fleet.a.secret(rejected=refused)
+    assert len(fleet.aws.reads) == 2
+    fleet.aws.current = "canary-2"
+    await fleet.clock.advance(WINDOW + 0.1)
+    assert await fleet.a.secret(rejected=refused) == await fleet.a.secret() == "canary-2"
+    assert len(fleet.aws.reads) == 3
+
+
+@pytest.mark.parametrize("error", [TokenRefused("denied", ""), TokenUnavailable("throttled", 0.0)])
+async def test_t10_a_reading_that_fails_drops_nothing(
+    fleet: Fleet, error: TokenRefused | TokenUnavailable
+) -> None:
+    """It counts as the window's; those held go on serving the requests that they serve."""
+    refused = await fleet.a.credentials()
+    fleet.aws.error = error
+    with pytest.raises(type(error), match=str(error)):
+        await fleet.a.secret(rejected=refused)
+    assert await fleet.a.secret(rejected=refused) == "canary-1"
+    assert len(fleet.aws.reads) == 2
+    assert await fleet.a.secret() == await fleet.b.secret() == "canary-1"
+    assert (fleet.shelf.busts, fleet.a.journal.events) == ([], [])
+
+
+async def test_t10_others_read_by_a_renewal_are_others(fleet: Fleet) -> None:
+    """They lie in the store, or in memory: the refused ones are bust, and nothing is read."""
+    for pod, held in ((fleet.a, True), (fleet.b, False)):
+        refused = await pod.credentials()
+        fleet.aws.current += "x"
+        new = await fleet.a.secret(newer_than=fleet.clock.now())
+        reads = len(fleet.aws.reads)
+        assert await pod.secret(rejected=refused) == new
+        assert (len(fleet.aws.reads), len(fleet.shelf.busts)) == (reads, 1 if held else 2)
+
+
+async def test_t10_other_refused_credentials_have_a_window_of_their_own(fleet: Fleet) -> None:
+    """Rotated twice in a second."""
+    first = await fleet.a.credentials()
+    fleet.aws.current = "canary-2"
+    assert await fleet.a.secret(rejected=first) == "canary-2"
+    second = await fleet.a.credentials()
+    fleet.aws.current = "canary-3"
+    assert await fleet.a.secret(rejected=second) == "canary-3"
+    assert (len(fleet.aws.reads), len(fleet.shelf.busts)) == (3, 2)
+
+
+async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(fleet: Fleet) -> None:
+    """They are given to all who are refused in the window, and displace nothing."""
+    refused = await fleet.a.credentials()
     fleet.aws.other = "canary-2"
-    assert await fleet.a.secret() == "canary-2"
+    assert await fleet.a.secret(rejected=refused) == "canary-1"
+    for _ in range(3):
+        assert await fleet.a.secret(rejected=refused, worked=True) == "canary-2"
+    assert (len(fleet.aws.reads), fleet.shelf.busts, await fleet.a.secret()) == (3, [], "canary-1")
+
+
+async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: Fleet) -> None:
+    """In every pod, told once however many requests found out."""
+    refused = await fleet.a.credentials()
+    await fleet.b.secret()
+    fleet.aws.other = "canary-2"
+    found = await fleet.a.source.read("", newer_than=ANY, rejected=refused, worked=True)
+    assert found.interim
+    for _ in range(3):
+        await fleet.a.source.adopt("", found, refused=refused)
+    assert [await pod.secret() for pod in (fleet.a, fleet.b)] == ["canary-2"] * 2
+    assert (len(fleet.shelf.busts), len(fleet.aws.reads)) == (1, 2)
+    assert [event.name for event in fleet.a.journal.events] == ["credentials_rejected"]
 
 
 async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet: Fleet) -> None:
@@ -156,10 +277,12 @@ async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet:
     fleet.aws.takes = 1
     reading = asyncio.create_task(fleet.b.secret())
     await settle()
+    fleet.aws.current = "canary-2"
     telling = asyncio.create_task(fleet.a.secret(newer_than=fleet.clock.now(), rejected=rejected))
     await fleet.clock.advance(2)
-    await asyncio.gather(reading, telling)
-    assert fleet.shelf.values == {}
+    assert [await reading, await telling] == ["canary-1", "canary-2"]
+    ((_, kept, _, _),) = fleet.shelf.values.values()
+    assert kept.client_secret.reveal() == "canary-2"
 
 
 async def test_b61_a_missing_secret_is_remembered_for_a_few_seconds(fleet: Fleet) -> None:
@@ -186,7 +309,7 @@ async def test_b61_an_outage_is_not_remembered(fleet: Fleet) -> None:
 
 
 async def test_b61_in_an_outage_old_credentials_are_better_than_none(fleet: Fleet) -> None:
-    """Over their time, and for a renewal too; but never those that were rejected."""
+    """Over their time, and for a renewal too; but they are no others than those that were refused."""
     rejected = await fleet.a.credentials()
     fleet.aws.error = TokenUnavailable("throttled", 0.0)
     await fleet.clock.advance(3600)

@@ -1,22 +1,23 @@
 """Exchange: one token request from credentials to token."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
+from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.secret_files import SecretReader
-from sidecar.core.credentials import Credentials
+from sidecar.core.credentials import Credentials, FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import TokenFetched, TokenFetchFailed
 from sidecar.core.keys import PrivateKey, SigningKey
-from sidecar.core.ports import Reply
+from sidecar.core.ports import CredentialSource, Reply
 from sidecar.core.secret import Secret, SecretFile, fingerprint
 from sidecar.core.tls import Tls
-from sidecar.core.token import Assertion, Presented, TokenRequest
+from sidecar.core.token import Assertion, FetchReason, Presented, TokenRequest
 from sidecar.discovery import Discovery
 from sidecar.exchange import Exchange
 from tests.core.test_subjects import jwt
@@ -41,16 +42,35 @@ class RotatingCredentials:
         self.current = "s1"
         self.demands: list[float] = []
         self.rejected: list[Credentials | None] = []
+        self.worked: list[bool] = []
+        self.interim = False
+        """Whether what it has for rejected ones is not current."""
+        self.error: TokenRefused | TokenUnavailable | None = None
+        """Raised when others are looked for."""
+        self.adopted: list[tuple[str, str]] = []
         self._held: Credentials | None = None
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         self.demands.append(newer_than)
         self.rejected.append(rejected)
+        if rejected is not None:
+            self.worked.append(worked)
+            if self.error is not None:
+                raise self.error
+            return Credentials("me", Secret(self.current), self._clock.now(), self.interim)
         if self._held is None or self._held.read_at <= newer_than:
             self._held = Credentials("me", Secret(self.current), self._clock.now())
         return self._held
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        self.adopted.append((accepted.client_secret.reveal(), refused.client_secret.reveal()))
 
 
 class ScriptedEndpoint:
@@ -61,18 +81,23 @@ class ScriptedEndpoint:
         self.accepted = "s1"
         self.takes = 0.0
         self.reply: Reply | None = None
+        self.refusal = Reply(401, "application/json", b'{"error":"invalid_client"}')
+        """What it answers to other secrets."""
+        self.before: Callable[[], None] = lambda: None
+        """Happens before each answer."""
         self.forms: list[str] = []
         self.urls: list[str] = []
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         self.forms.append(form)
         self.urls.append(url)
+        self.before()
         if self.takes:
             await self._clock.advance(self.takes)
         if self.reply is not None:
             return self.reply
         if "client_secret=" in form and f"client_secret={self.accepted}" not in form:
-            return Reply(401, "application/json", b'{"error":"invalid_client"}')
+            return self.refusal
         body = {"access_token": "canary", "token_type": "Bearer", "expires_in": 100}
         return Reply(200, "application/json", json.dumps(body).encode())
 
@@ -101,8 +126,11 @@ class Rig:
         self.endpoint = ScriptedEndpoint(self.clock)
         self.signer = RecordingSigner()
         self.journal = RecordingJournal()
-        self.exchange = Exchange(
-            credentials={"ledger-client": self.credentials},
+        self.exchange = self.with_credentials(self.credentials)
+
+    def with_credentials(self, source: CredentialSource) -> Exchange:
+        return Exchange(
+            credentials={"ledger-client": source},
             server=self.endpoint,
             discovery=Discovery(self.endpoint, self.clock),
             secrets=SecretReader(),
@@ -169,12 +197,141 @@ async def test_b30_rejected_credentials_are_read_again_and_tried_once_more(rig: 
 
 async def test_b30_credentials_rejected_twice_are_a_refusal(rig: Rig) -> None:
     """Two requests, never three."""
-    rig.endpoint.accepted = "nobody has this"
+    await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    rig.credentials.current, rig.endpoint.accepted = "s2", "nobody has this"
     with pytest.raises(TokenRefused) as raised:
         await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
     assert raised.value.code == "invalid_client"
-    assert len(rig.endpoint.forms) == 2
+    assert len(rig.endpoint.forms) == 3
     assert [event.outcome for event in rig.failures()] == ["refused", "refused"]
+
+
+JSON = "application/json"
+REFUSALS = {
+    "401": Reply(401, JSON, b'{"error":"invalid_client"}'),
+    "401, empty": Reply(401, "", b""),
+    "401, another word": Reply(401, JSON, b'{"error":"invalid_request"}'),
+    "invalid_client": Reply(400, JSON, b'{"error":"invalid_client"}'),
+    "unauthorized_client": Reply(400, JSON, b'{"error":"unauthorized_client"}'),
+    "access_denied": Reply(403, JSON, b'{"error":"access_denied"}'),
+    "errorCode": Reply(400, JSON, b'{"errorCode":"invalid_client"}'),
+    "invalid_grant": Reply(400, JSON, b'{"error":"invalid_grant"}'),
+    "with a blank": Reply(400, JSON, b'{"error":"Invalid client"}'),
+    "403, HTML": Reply(403, "text/html", b"<html>Forbidden</html>"),
+    "404": Reply(404, "", b""),
+    "form": Reply(400, "application/x-www-form-urlencoded", b"error=unauthorized_client"),
+    "200 with an error": Reply(200, JSON, b'{"error":"incorrect_client_credentials"}'),
+    "200 without a token": Reply(200, JSON, b'{"success":false,"message":"bad client"}'),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_t10_any_refusal_makes_the_source_be_read_again(rig: Rig, name: str) -> None:
+    """Servers have many words for a secret that was rotated; one more request with the other heals it."""
+    await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    rig.credentials.current = rig.endpoint.accepted = "s2"
+    rig.endpoint.refusal = REFUSALS[name]
+    token = await rig.exchange.token(REQUEST, newer_than=ANY, reason="aging")
+    assert token.authorization == b"Bearer canary"
+    assert [parse_qs(form)["client_secret"] for form in rig.endpoint.forms] == [["s1"], ["s1"], ["s2"]]
+    assert [each is not None for each in rig.credentials.rejected] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_i3_where_the_source_has_no_others_the_refusal_stands(rig: Rig, name: str) -> None:
+    """As the server gave it, after one request and one look."""
+    rig.endpoint.reply = REFUSALS[name]
+    with pytest.raises(TokenRefused, match=r"token endpoint auth\.test"):
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert len(rig.endpoint.forms) == len(rig.failures()) == 1
+    assert len(rig.credentials.demands) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(429, JSON, b'{"error":"invalid_client"}'),
+        Reply(503, JSON, b'{"error":"unauthorized_client"}'),
+        Reply(400, JSON, b'{"error":"temporarily_unavailable"}'),
+        Reply(408, "", b""),
+        Reply(302, "", b""),
+        Reply(200, "text/html", b"<html>"),
+        Reply(200, JSON, b'{"access_token":"canary","token_type":"MAC"}'),
+        Reply(200, JSON, b'{"access_token":"can ary","token_type":"Bearer"}'),
+    ],
+)
+async def test_t10_what_is_no_refusal_of_the_request_is_no_reason_to_look(rig: Rig, reply: Reply) -> None:
+    """Outages, redirects, and tokens that cannot be used: the credentials did not matter."""
+    rig.credentials.current = "s2"
+    rig.endpoint.reply = reply
+    with pytest.raises((TokenRefused, TokenUnavailable)):
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason="aging")
+    assert len(rig.endpoint.forms) == len(rig.credentials.demands) == 1
+
+
+@pytest.mark.parametrize("error", [TokenRefused("denied", ""), TokenUnavailable("throttled", 0.0)])
+async def test_t10_a_source_that_cannot_be_read_again_leaves_the_refusal(
+    rig: Rig, error: TokenRefused | TokenUnavailable
+) -> None:
+    """The server's word says more; the journal has both."""
+    rig.endpoint.reply, rig.credentials.error = REFUSALS["access_denied"], error
+    with pytest.raises(TokenRefused, match="access_denied"):
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert [failure.error for failure in rig.failures()][1] == str(error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "worked"), [("cold", False), ("warm_up", False), ("aging", True), ("refused", True)]
+)
+async def test_t10_the_source_learns_whether_the_request_has_worked_before(
+    rig: Rig, reason: FetchReason, worked: bool
+) -> None:
+    """Only then are versions in rotation worth a try: an unknown audience never worked."""
+    rig.endpoint.reply = REFUSALS["invalid_client"]
+    with pytest.raises(TokenRefused):
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason=reason)
+    assert rig.credentials.worked == [worked]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_t10_interim_credentials_are_adopted_once_they_are_accepted(rig: Rig, accepted: bool) -> None:
+    """Refused, they displace nothing."""
+    await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    rig.credentials.current, rig.credentials.interim = "s2", True
+    rig.endpoint.accepted = "s2" if accepted else "s3"
+    try:
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason="aging")
+    except TokenRefused:
+        assert not accepted
+    assert rig.credentials.adopted == ([("s2", "s1")] if accepted else [])
+
+
+@pytest.mark.parametrize("spec", ["both", "secret"])
+async def test_t10_a_file_is_a_source_too(rig: Rig, tmp_path: Path, spec: str) -> None:
+    """Replaced between the reading and the refusal; unchanged, one request is all."""
+    path = tmp_path / "file"
+
+    def write(secret: str) -> None:
+        path.write_text(secret if spec == "secret" else f'{{"client_id": "me", "client_secret": "{secret}"}}')
+
+    described = FileCredentials(str(path)) if spec == "both" else SecretFileCredentials("me", str(path))
+    exchange = rig.with_credentials(source_of(described, rig.clock))
+    write("s1")
+    rig.endpoint.accepted, rig.endpoint.refusal = "s2", REFUSALS["unauthorized_client"]
+    with pytest.raises(TokenRefused):
+        await exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert len(rig.endpoint.forms) == 1
+    rig.endpoint.before = lambda: write("s2")
+    assert (await exchange.token(REQUEST, newer_than=ANY, reason="cold")).authorization == b"Bearer canary"
+    assert len(rig.endpoint.forms) == 3
+
+
+async def test_i3_credentials_in_the_configuration_are_sent_once(rig: Rig) -> None:
+    """There can be no others."""
+    exchange = rig.with_credentials(source_of(FixedCredentials("me", Secret("s0")), rig.clock))
+    with pytest.raises(TokenRefused):
+        await exchange.token(REQUEST, newer_than=ANY, reason="aging")
+    assert len(rig.endpoint.forms) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,7 +354,7 @@ async def test_b30_a_callers_bad_token_is_no_word_on_our_credentials(
             replace(REQUEST, grant="token_exchange", subject=subject), newer_than=ANY, reason="cold"
         )
     assert raised.value.code == (code if reads == 1 else "invalid_client")
-    assert len(rig.credentials.demands) == len(rig.endpoint.forms) == reads
+    assert (len(rig.credentials.demands), len(rig.endpoint.forms)) == (reads, 1)
 
 
 @pytest.mark.parametrize(
@@ -221,19 +378,32 @@ async def test_b70_anything_else_is_asked_once(rig: Rig, reply: Reply, error: ty
 
 
 @pytest.mark.parametrize(
-    ("expires_in", "takes"),
-    [(0, 0), (-10, 0), (5, 5), (5, 9)],
-    ids=["zero", "negative", "just over", "slow answer"],
+    ("exp", "expires_in", "takes"),
+    [(0, None, 0), (-10, None, 0), (0, 0, 0), (-1, -1, 0), (5, 0, 5), (3600, 5, 5), (3600, 5, 9)],
 )
-async def test_b07_a_token_that_is_dead_on_arrival_is_refused(
-    rig: Rig, expires_in: int, takes: float
+async def test_b07_t3_a_token_that_has_expired_on_arrival_is_refused(
+    rig: Rig, exp: int, expires_in: int | None, takes: float
 ) -> None:
-    """It is neither cached nor sent."""
-    body = json.dumps({"access_token": "canary", "expires_in": expires_in}).encode()
+    """It is neither cached nor sent: its `exp` is in the past, or its life is over before the answer is here."""
+    token = jwt(exp=rig.clock.now() + exp)
+    body = json.dumps({"access_token": token, "expires_in": expires_in}).encode()
     rig.endpoint.reply = Reply(200, "application/json", body)
     rig.endpoint.takes = takes
     with pytest.raises(TokenRefused, match=r"auth\.test.*already expired"):
         await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+
+
+@pytest.mark.parametrize(("expires_in", "life"), [(0, 300), (-1, 300), ("-1", 300), (0.0, 300)])
+async def test_t3_a_token_without_a_life_counts_from_when_the_request_was_sent(
+    rig: Rig, expires_in: object, life: float
+) -> None:
+    """As every token does."""
+    body = {"access_token": "canary", "token_type": "Bearer", "expires_in": expires_in}
+    rig.endpoint.reply = Reply(200, "application/json", json.dumps(body).encode())
+    rig.endpoint.takes = 2
+    began = rig.clock.now()
+    token = await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert (token.fetch_began, token.expires_at) == (began, began + life)
 
 
 ACCEPTED = b'{"access_token": "canary", "expires_in": 3600}'

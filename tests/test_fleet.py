@@ -161,5 +161,5 @@ class FleetModel(RuleBasedStateMachine):
 
 TestFleet = FleetModel.TestCase
 TestFleet.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )

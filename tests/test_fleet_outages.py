@@ -17,6 +17,7 @@ from tests.authorization import AuthorizationServer
 from tests.processes import File, Load, Process, get, redis_health, serving, spawn
 from tests.redis_server import RedisServer, free_port, own_redis  # noqa: F401  a fixture
 from tests.servers import Upstream
+from tests.waiting import PATIENCE, awake
 from tests.wire import ask
 
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
@@ -27,11 +28,10 @@ CONNECTIONS = 6
 RATE = 120
 """Requests a second to each pod."""
 KEY = "A" * 43 + "="
-PATIENCE = 15.0
 NOTICED = 4.0
 """Seconds within which a silent link is noticed."""
 SLACK = 1.0
-"""Seconds a busy machine may add."""
+"""Seconds for the looking."""
 P99_MAY_GROW = 0.005
 
 
@@ -48,10 +48,13 @@ class Fleet:
                 await asyncio.sleep(0.02)
 
     async def notice_silence(self) -> None:
-        """Wait until every pod knows that its bus is down."""
-        async with asyncio.timeout(NOTICED + SLACK):
+        """Wait until every pod knows that its bus is down, which is soon."""
+        limit = asyncio.create_task(awake(NOTICED + SLACK))
+        async with asyncio.timeout(PATIENCE):
             while {(await self._status(pod))["bus"] for pod in self.pods} != {"down"}:
                 await asyncio.sleep(0.02)
+        assert not limit.done()
+        limit.cancel()
 
     async def logged(self, event: str) -> None:
         """Wait until every pod has logged the event."""
@@ -195,7 +198,7 @@ async def test_b47_a_silent_link_is_noticed_and_comes_back(
         await hears_busts(fleet, upstream, authorization_server)
 
 
-@pytest.mark.timeout(60 + 3 * SECONDS)
+@pytest.mark.timeout(300 + 3 * SECONDS)
 @pytest.mark.parametrize("outage", ["killed", "stopped"])
 async def test_b49_no_request_fails_while_redis_is_away(
     start: Start,

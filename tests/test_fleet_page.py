@@ -12,7 +12,6 @@ from tests.fleet import Fleet
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
 
-pytestmark = pytest.mark.timeout(120)
 OPERATOR = "canary-operator-token"
 
 

@@ -28,8 +28,6 @@ LIMITS = {"local": 50, "distributed": 64}
 KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 PORTS = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
 
-pytestmark = pytest.mark.timeout(300)  # the first test of all waits for the build
-
 
 @pytest.fixture
 def container(tree: Path, tmp_path: Path) -> Container:

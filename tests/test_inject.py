@@ -13,7 +13,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from sidecar.core.errors import ManifestRefused
-from sidecar.inject import Blanks, inject, remove
+from sidecar.inject import Blanks, inject, remove, warnings
 from sidecar.inject.container import fill
 
 MANIFESTS = sorted((Path(__file__).parent / "manifests").iterdir())
@@ -276,7 +276,7 @@ def manifests(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(deadline=None, max_examples=50)  # a busy machine is no fault
+@settings(max_examples=50)
 @given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
 def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
     """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
@@ -306,7 +306,7 @@ PARTS = st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(["", *PIE
 SHORT = [text for text in map(manifest, MANIFESTS) if len(text) < 2000]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.sampled_from(SHORT), st.lists(PARTS, min_size=1, max_size=3), st.sampled_from([NATIVE, CLASSIC]))
 def test_a_damaged_manifest_is_refused_or_given_back(
     text: str, parts: list[tuple[float, int, str]], blanks: Blanks
@@ -409,6 +409,12 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
     ),
     ("host network", f"{POD}{APP}  hostNetwork: true", NATIVE, "spec.hostNetwork: every process of the node"),
     (
+        "host processes",
+        f"{POD}{APP}  hostPID: true",
+        NATIVE,
+        "spec.hostPID: privileged containers of other pods could",
+    ),
+    (
         "classic job",
         "kind: Job\nspec: {template: {spec: {containers: [{name: a}]}}}",
         CLASSIC,
@@ -442,7 +448,15 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         NATIVE,
         "an alias contains itself",
     ),
-    ("deep", "a: " + "[" * 5000 + "]" * 5000, NATIVE, "no pod in it"),
+    ("deep flow", "a: " + "[" * 50_000, NATIVE, "line 1: nested more than 200 levels deep"),
+    ("deep JSON", "\n" + '{"a":' * 50_000, NATIVE, "line 2: nested more than 200 levels deep"),
+    ("deep blocks", "- " * 5000 + "a", NATIVE, "line 1: nested more than 200 levels deep"),
+    (
+        "deep in a pod",
+        f"{POD}{APP}  x: {'[' * 5000}{']' * 5000}\n",
+        NATIVE,
+        "line 8: nested more than 200 levels deep",
+    ),
 ]
 
 
@@ -452,6 +466,31 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
 def test_what_cannot_be_done_is_refused(text: str, blanks: Blanks, said: str) -> None:
     """The message says in which document, where in it, and why."""
     assert said in refused(text, blanks)
+
+
+@pytest.mark.parametrize("yes", ["true", "True", "yes", "on", "y", '"true"'])
+@pytest.mark.parametrize("blanks", [NATIVE, CLASSIC, Blanks("c", listen="unix:/run/sidecar/http.sock")])
+def test_s4_no_sidecar_goes_among_the_nodes_processes(yes: str, blanks: Blanks) -> None:
+    """However it is written, and wherever the sidecar listens; taking it out again is no matter."""
+    text = f"{POD}{APP}  hostPID: {yes}\n"
+    assert "spec.hostPID: privileged containers of other pods" in refused(text, blanks)
+    assert remove(text) == text
+    check(f"{POD}{APP}  hostPID: false\n", NATIVE)
+
+
+def test_s4_a_shared_process_namespace_is_warned_of() -> None:
+    """In which document and where; the sidecar is added all the same."""
+    shared = f"{POD}{APP}  shareProcessNamespace: true\n"
+    deployment = (
+        "kind: Deployment\nmetadata: {name: d}\n"
+        "spec: {template: {spec: {shareProcessNamespace: true, containers: [{name: a}]}}}\n"
+    )
+    text = f"{shared}---\n---\n{POD}{APP}  shareProcessNamespace: false\n---\n{deployment}"
+    check(text, NATIVE)
+    assert [line.split(": ")[:2] for line in warnings(text)] == [
+        ["document 1 (Pod p)", "spec.shareProcessNamespace"],
+        ["document 4 (Deployment d)", "spec.template.spec.shareProcessNamespace"],
+    ]
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -45,6 +45,20 @@ def test_a_file_or_standard_input_goes_in_and_comes_back_to_the_byte() -> None:
     assert sidecar("inject", "--file", "-", "--remove", data=out) == MANIFEST.read_bytes()
 
 
+def test_s4_a_warning_goes_to_standard_error_and_the_manifest_to_the_other() -> None:
+    """So a pipe goes on; `--remove` has nothing to warn of."""
+    data = b"kind: Pod\nspec:\n  shareProcessNamespace: true\n  containers:\n  - name: a\n"
+    for flags, said in ((["--config-map", "c"], True), (["--remove"], False)):
+        command = [sys.executable, "-m", "sidecar", "inject", "-f", "-", *flags]
+        done = subprocess.run(
+            command, check=False, cwd=ROOT, env=NO_BYTE_CODE, input=data, capture_output=True
+        )
+        assert done.returncode == 0
+        assert (b"name: sidecar" in done.stdout) is said
+        assert done.stderr.startswith(b"sidecar: warning: standard input: document 1 (Pod)") is said
+        assert (b"CAP_SYS_PTRACE" in done.stderr) is said
+
+
 BAD: list[tuple[list[str], bytes, int, str]] = [
     (["--config-map", "c"], b"a: [", 1, "sidecar: standard input: line 1: no YAML: "),
     (["--remove"], b"kind: Service", 1, "sidecar: standard input: no pod in it"),
@@ -111,7 +125,6 @@ def test_the_chart_and_the_command_give_the_same_container(sets: list[str], flag
     assert ours.get("initContainers", []) == chart.get("initContainers", [])
 
 
-@pytest.mark.timeout(300)
 def test_the_wheel_brings_the_definition(tree: Path) -> None:
     """What is installed does as the source does."""
     arguments = ("inject", "-f", str(MANIFEST), "--config-map", "c")

@@ -42,7 +42,7 @@ def a_record(**fields: object) -> RequestRecord:
 
 def test_a_request_is_one_flat_object_with_these_fields_in_this_order() -> None:
     """The contract with whoever reads the access log."""
-    line = JsonLines().request(a_record(tenant="acme"))
+    line = JsonLines().request(a_record(tenant="acme"), AT + 0.0625)
     assert line.endswith(b"}\n")
     assert json.loads(line, object_pairs_hook=list) == [
         ("ts", "2027-01-15T08:00:00.125Z"),
@@ -146,13 +146,13 @@ def assert_harmless(line: bytes) -> None:
 @pytest.mark.parametrize("form", [JsonLines(), ConsoleLines(colour=False)])
 def test_no_path_can_forge_a_line_or_reach_a_terminal(form: Lines, path: str) -> None:
     """Whatever a stranger sends, the line stays one line of bounded ASCII without control characters."""
-    assert_harmless(form.request(a_record(path=path, method=path, status=400)))
+    assert_harmless(form.request(a_record(path=path, method=path, status=400), AT))
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=300))
 def test_any_text_comes_back_from_json_as_it_was(path: str) -> None:
     """Only lone surrogates change, into U+FFFD."""
-    line = JsonLines().request(a_record(path=path))
+    line = JsonLines().request(a_record(path=path), AT)
     assert_harmless(line)
     kept = path.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     assert json.loads(line)["path"] == kept
@@ -161,7 +161,7 @@ def test_any_text_comes_back_from_json_as_it_was(path: str) -> None:
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=300))
 def test_any_text_is_harmless_on_the_console(path: str) -> None:
     """People's terminals are safe too, from DEL as well."""
-    line = ConsoleLines(colour=False).request(a_record(path=path, request_id=path))
+    line = ConsoleLines(colour=False).request(a_record(path=path, request_id=path), AT)
     assert_harmless(line)
     assert b"\x7f" not in line
 
@@ -244,8 +244,10 @@ def test_what_went_wrong_is_always_logged(fields: Mapping[str, object]) -> None:
 def test_the_console_aligns_its_columns_and_leaves_out_what_is_empty() -> None:
     """For people: status, method, duration and path stand below each other."""
     form = ConsoleLines(colour=False)
-    short = form.request(a_record()).decode()
-    longer = form.request(a_record(method="OPTIONS", path="/x y", attempts=2, finished=AT + 12.5)).decode()
+    short = form.request(a_record(), AT + 0.0625).decode()
+    longer = form.request(
+        a_record(method="OPTIONS", path="/x y", attempts=2, finished=AT + 12.5), AT
+    ).decode()
     assert short == (
         "08:00:00.125  info     request             200 GET          62.5 ms  /ledger/accounts              "
         "    route=ledger  token=memory  fp=abcdef012345  id=req-1\n"

@@ -16,6 +16,7 @@ from sidecar.core.instruments import (
     BUS_LAG,
     BUS_UP,
     BUSTS_APPLIED,
+    BUSTS_FAILED,
     BUSTS_REJECTED,
     INSTRUMENTS,
     LEASES,
@@ -27,11 +28,21 @@ from sidecar.core.instruments import (
 from tests.conftest import Running, Start
 from tests.otlp import Collector, attributes
 from tests.servers import Upstream
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 Environ = Callable[..., None]
 FAILED = "sidecar_telemetry_exports_total[('outcome', 'failed'), ('signal', 'metrics')]"
-OF_A_FLEET = {BUSTS_APPLIED, BUSTS_REJECTED, LEASES, STORE_UP, STORE_OPERATIONS, BUS_UP, BUS_LAG}
+OF_A_FLEET = {
+    BUSTS_APPLIED,
+    BUSTS_FAILED,
+    BUSTS_REJECTED,
+    LEASES,
+    STORE_UP,
+    STORE_OPERATIONS,
+    BUS_UP,
+    BUS_LAG,
+}
 
 
 @pytest.fixture

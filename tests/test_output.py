@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from sidecar.adapters.output import CAPACITY, PAUSE, Output
+from tests.waiting import PATIENCE
 
 LINE = b"x" * 99 + b"\n"
 BATCH = 64 * 1024
@@ -101,7 +102,7 @@ def test_closing_gives_up_on_a_blocked_pipe(pipe: Pipe) -> None:
         output.write(LINE)
     closing = threading.Thread(target=output.close, args=(0.01,))
     closing.start()
-    closing.join(timeout=5)
+    closing.join(timeout=PATIENCE)
     assert not closing.is_alive()
 
 

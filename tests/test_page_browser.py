@@ -15,7 +15,6 @@ from tests.servers import FaultProxy
 from tests.status_sample import sample, showing
 from tests.test_status import names
 
-pytestmark = pytest.mark.timeout(120)
 TENANT = {"header": "X-Tenant-Id", "default": "acme"}
 OPERATOR = "canary-operator-token"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"></script><script>document.title='owned'</script>"

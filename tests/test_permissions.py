@@ -35,6 +35,7 @@ from sidecar.core.settings import RedisSettings
 from sidecar.core.token import Token, TokenRequest, bearer
 from tests.fakes import RecordingJournal
 from tests.redis_server import PASSWORD, RedisServer
+from tests.waiting import AT_LEISURE
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OF_A_CLUSTER = {"asking", "cluster|slots"}
@@ -105,7 +106,7 @@ def test_r1_check_tries_every_command_of_the_scripts() -> None:
 
 async def findings(settings: RedisSettings) -> list[Finding]:
     prefix = settings.key_prefix
-    look, hear = (Examination(connect(settings, timeout=5)) for _ in "ab")
+    look, hear = (Examination(connect(settings, timeout=AT_LEISURE)) for _ in "ab")
     try:
         return [
             await look.log_in(),
@@ -167,8 +168,9 @@ class Pod:
         self.journal = RecordingJournal()
         clock, randomness = SystemClock(), SystemRandomness()
         self.link = Link(
-            connect(user.settings, timeout=1),
+            lambda: connect(user.settings, timeout=AT_LEISURE),
             key_prefix=user.prefix,
+            operation_timeout=AT_LEISURE,
             clock=clock,
             randomness=randomness,
             journal=self.journal,

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import quantiles
 from typing import cast
 
 import pytest
@@ -27,11 +28,11 @@ from tests.processes import (
     run,
     serving,
     spawn,
-    until,
     watching,
 )
 from tests.servers import Upstream
-from tests.wire import LIMIT, PATIENCE, Client, open_stream
+from tests.waiting import PATIENCE, until
+from tests.wire import LIMIT, Client, open_stream
 
 pytestmark = pytest.mark.unmeasured
 
@@ -67,7 +68,6 @@ def to(upstream: bulk.Upstream) -> Mapping[str, object]:
     return {"name": "bulk", "upstream": upstream.url}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("who", "count", "size"),
     [
@@ -112,7 +112,7 @@ async def test_b84_a_slow_reader_slows_the_sender_down(file: File) -> None:
                 read = await asyncio.to_thread(reader.down, SIZED, slowly=SECONDS)
                 assert read <= upstream.sent <= read + KERNEL < SIZED / 8
                 assert upstream.taken <= writer.sent <= upstream.taken + KERNEL
-                assert min(read, upstream.taken) >= SECONDS * MIB / 4
+                assert min(read, upstream.taken) >= MIB
                 assert memory.growth <= GROWTH
                 writer.give_up()
                 with pytest.raises(BrokenPipeError):
@@ -237,6 +237,10 @@ class HalfOpen:
             self.seconds = loop.time() - began
 
 
+def p99(seconds: list[float]) -> float:
+    return quantiles(seconds, n=100)[98]
+
+
 async def ask_anew(process: Process, stop: asyncio.Event) -> Counter[int]:
     """Requests on connections of their own, one after the other."""
     answers: Counter[int] = Counter()
@@ -252,7 +256,8 @@ async def test_b86_half_open_connections_end_at_the_header_limit(file: File, ups
     raise_descriptor_limit()
     child = await spawn(file, {"routes": [route(upstream)]}, shell="ulimit -S -n 256")
     async with serving(child) as process, Load(process.address, rate=200) as load:
-        await load.reach(20)
+        await load.reach(200)
+        calm = len(load.seconds)
         kinds = ("silent", "half", "dripping", "half")
         entrance = asyncio.Semaphore(200)
         strangers = [HalfOpen(process, entrance, kinds[number % 4]) for number in range(HALF_OPEN)]
@@ -269,5 +274,5 @@ async def test_b86_half_open_connections_end_at_the_header_limit(file: File, ups
     }
     assert min(stranger.seconds for stranger in strangers) >= HEAD_TIMEOUT - 0.5
     assert set(load.answers) == {"200"}
-    assert load.answers.total() >= 1000
-    assert sorted(load.seconds)[load.answers.total() * 99 // 100] <= 0.5
+    before, meanwhile = p99(load.seconds[:calm]), p99(load.seconds[calm:])
+    assert meanwhile <= max(0.5, 25 * before)

@@ -32,10 +32,9 @@ from tests.environment import bare
 from tests.otlp import Collector, attributes
 from tests.processes import ROOT, File, Process, serving, spawn
 from tests.redis_server import RedisServer
+from tests.waiting import PATIENCE
 from tests.wire import LIMIT, open_stream
 
-PATIENCE = 20.0
-"""Longer than the longest scenario: a token endpoint may be silent for 10 s."""
 PAGES = (
     b"/",
     b"/metrics",

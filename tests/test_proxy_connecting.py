@@ -9,6 +9,7 @@ from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
 from tests.processes import answering
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 from tests.wire import Answer
 
 FIRST, SECOND = "canary-token-1", "canary-token-2"
@@ -27,7 +28,7 @@ class Queue:
         self._first = asyncio.create_task(self.running.get(b"/narrow"))
         await self._upstream.reached(1)
         self._second = asyncio.create_task(self.running.get(b"/narrow"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while b"http_server_active_requests 2" not in await self.running.app.metrics():
                 await asyncio.sleep(0)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import Start
 from tests.servers import INVALID_TOKEN, OK, Exchange, Script, Upstream, closing, hang_up, refusal
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 FIRST, SECOND, THIRD = (f"canary-token-{number}" for number in (1, 2, 3))
 

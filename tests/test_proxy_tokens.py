@@ -12,7 +12,7 @@ from tests.authorization import AuthorizationServer, json_answer
 from tests.conftest import SECRET, Running, Start
 from tests.fakes import settle
 from tests.servers import Upstream
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 FIRST, SECOND = "canary-token-1", "canary-token-2"
 
@@ -114,8 +114,8 @@ async def test_b07_an_expired_token_is_never_sent(
 async def test_b07_a_token_already_expired_is_not_used(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, expires_in: object
 ) -> None:
-    """It is neither cached nor sent."""
-    authorization_server.reply["expires_in"] = expires_in
+    """Its `exp` says so, and `expires_in` nothing: it is neither cached nor sent."""
+    authorization_server.reply |= {"expires_in": expires_in, "access_token": jwt(exp=1_799_999_999)}
     async with sidecar() as running:
         assert (await running.get()).status in {502, 503}
     assert upstream.requests == []
@@ -130,6 +130,9 @@ LIVES: Mapping[str, tuple[Mapping[str, object], float]] = {
     "null": ({"expires_in": None}, 300),
     "bool": ({"expires_in": True}, 300),
     "words": ({"expires_in": "soon"}, 300),
+    "T3 zero": ({"expires_in": 0}, 300),
+    "T3 negative": ({"expires_in": "-1"}, 300),
+    "T3 zero, JWT": ({"expires_in": 0, "access_token": jwt(exp=1_800_000_040)}, 40),
     "list": ({"expires_in": [40]}, 300),
     "huge": ({"expires_in": 10**400}, 86_400),
     "JWT": ({"access_token": jwt(exp=1_800_000_040)}, 40),

@@ -19,9 +19,10 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.authorization import AuthorizationServer
 from tests.conftest import Running, Start
-from tests.processes import File, run, until
+from tests.processes import File, run
 from tests.servers import INVALID_TOKEN
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE, at_rest, until
+from tests.wire import ask
 
 Route = Mapping[str, object]
 CHAT = Subprotocol("chat")
@@ -85,6 +86,7 @@ async def sockets(tls: ssl.SSLContext | None) -> AsyncIterator[Sockets]:
         subprotocols=[CHAT],
         max_size=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
         close_timeout=PATIENCE,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -116,6 +118,7 @@ def client_of(address: str, *, origin: Origin | None = None, compression: str | 
         proxy=None,
         max_size=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
         close_timeout=PATIENCE,
     )
 
@@ -255,7 +258,7 @@ async def test_b72_large_messages_both_ways_at_once(
     """8 MiB each, neither waiting for the other."""
     up, down = os.urandom(8 << 20), os.urandom(8 << 20)
     async with sidecar(open_route) as running, ends(running, sockets) as (client, server):
-        async with asyncio.timeout(4 * PATIENCE), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
             group.create_task(client.send(up))
             group.create_task(server.send(down))
             received = group.create_task(server.recv()), group.create_task(client.recv())
@@ -273,7 +276,7 @@ async def test_b72_many_small_messages_keep_their_order(
                 await client.send(str(number))
 
         sending = asyncio.create_task(send())
-        async with asyncio.timeout(4 * PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             assert [await client.recv() for _ in range(2000)] == [str(number) for number in range(2000)]
         await sending
 
@@ -340,10 +343,7 @@ async def test_b72_a_reader_that_does_not_read_holds_up_the_sender(
 
     async with sidecar(open_route) as running, ends(running, sockets) as (client, server):
         flooding = asyncio.create_task(flood(server))
-        seen = -1
-        while seen != sent:
-            seen = sent
-            await asyncio.sleep(0.1)
+        await at_rest(lambda: sent)
         assert 0 < sent < total // 2
         await client.send("the other way")
         assert await server.recv() == "the other way"
@@ -407,7 +407,9 @@ async def test_b72_a_tunnel_through_a_unix_socket(
     path = str(tmp_path / "s")
     async with (
         sidecar(route, listen=f"unix:{path}"),
-        unix_connect(path, "ws://localhost/chat", subprotocols=[CHAT], proxy=None) as client,
+        unix_connect(
+            path, "ws://localhost/chat", subprotocols=[CHAT], proxy=None, open_timeout=PATIENCE
+        ) as client,
     ):
         await client.send("hello")
         assert await client.recv() == "hello"
@@ -437,7 +439,7 @@ async def test_b72_many_tunnels_leave_nothing_behind(
         assert await _open_and_close(running) == "hello"
         await until(lambda: not running.app._listener.connections)
         before, descriptors = await _gauges(running), _descriptors()
-        async with asyncio.timeout(6 * PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             clients = await asyncio.gather(*(client_of(running.address) for _ in range(MANY)))
             assert (await _gauges(running))[0] == MANY
             await asyncio.gather(*(client.send(str(n)) for n, client in enumerate(clients)))

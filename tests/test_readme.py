@@ -11,20 +11,23 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar import admin, cache, cli, rationed
-from sidecar.adapters import credential_sources, output, secrets_manager, token_endpoint
+from sidecar import admin, cache, cli, files, rationed, threads
+from sidecar.adapters import output, secrets_manager, token_endpoint
 from sidecar.adapters.logs import JsonLines
-from sidecar.adapters.redis import link, subscription
+from sidecar.adapters.redis import subscription
 from sidecar.adapters.telemetry import text_name
 from sidecar.admin.busting import MAX_BODY
 from sidecar.admin.live import MAX_SUBSCRIBERS, LiveEvents
 from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
+from sidecar.app import LOAD_LIMIT
 from sidecar.cli import exits
-from sidecar.config import json_schema, load, yaml_file
+from sidecar.config import document, json_schema, load, yaml_file
+from sidecar.config.examine import MOST_FAULTS
 from sidecar.core import dialects, messages, problem, selectors
 from sidecar.core.events import Event
 from sidecar.core.instruments import INSTRUMENTS
 from sidecar.core.record import RequestRecord
+from sidecar.core.settings import RedisSettings
 from sidecar.http1 import body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
 from tests import reference
@@ -178,7 +181,7 @@ def test_every_admin_path_is_listed() -> None:
 
 def test_every_field_of_the_access_log_is_listed_in_order() -> None:
     """The table is a request's line."""
-    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", "")))
+    line = json.loads(JsonLines().request(RequestRecord(0.0, "GET", "/", "", ""), 0.0))
     assert [row["Field"] for row in table("Logs", "Field")] == list(line)
 
 
@@ -242,15 +245,26 @@ def test_the_limits_are_those_of_the_code() -> None:
         ),
         "The same, a second from then on": f"{rationed.RATE:g}",
         "Answer of a token endpoint": size(token_endpoint.SIZE_LIMIT),
-        "Time for a question to Redis": f"{link.LIMIT:g} s",
+        "Time for a question to Redis": f"{RedisSettings().operation_timeout:g} s",
+        "Its head, with all interim ones before it": size(token_endpoint.HEADS_LIMIT),
+        "Interim answers (1xx) before it": str(token_endpoint.MAX_INTERIM),
+        "Answer of AWS": size(secrets_manager.SIZE_LIMIT),
         "Silence of the bus": f"{subscription.SILENCE:g} s",
         "Message of the fleet": size(messages.MAX_SIZE),
         "Message of another program": size(dialects.MAX_SIZE),
         "Revocations remembered": str(selectors.MAX_REMEMBERED),
         "Body of a `POST` to the admin server": size(MAX_BODY),
-        "Credentials file": size(credential_sources.SIZE_LIMIT),
+        "File with credentials, a secret, a key or a token": size(files.SECRET_LIMIT),
+        "File with certificates": size(files.PEM_LIMIT),
+        "Time for reading a file": f"{threads.READ_LIMIT:g} s",
         "Time for a question to AWS": f"{secrets_manager.TOTAL_LIMIT:g} s",
         "Configuration file": size(yaml_file.MAX_FILE_BYTES),
+        "Keys and values in it, each alias written out": str(document.MAX_NODES),
+        "Characters in it, each alias written out": size(document.MAX_CHARACTERS),
+        "Levels of nesting in it": str(document.MAX_DEPTH),
+        "Characters of one key or value in it": str(document.MAX_SCALAR),
+        "Faults reported at once": str(MOST_FAULTS),
+        "Time for a reload": f"{LOAD_LIMIT:g} s",
         "Log lines waiting to be written": size(output.CAPACITY),
     }
 

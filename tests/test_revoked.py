@@ -12,6 +12,7 @@ from sidecar.adapters.redis.revoked import PAGE, RevokedSet
 from sidecar.adapters.system import SystemClock, SystemRandomness
 from tests.fakes import RecordingJournal
 from tests.redis_server import RedisServer
+from tests.waiting import AT_LEISURE, PATIENCE
 
 
 class Rig:
@@ -23,8 +24,9 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = Link(
-            connect(server.settings(""), timeout=1.0),
+            lambda: connect(server.settings(""), timeout=AT_LEISURE),
             key_prefix=self.prefix,
+            operation_timeout=AT_LEISURE,
             clock=self.clock,
             randomness=SystemRandomness(),
             journal=self.journal,
@@ -96,10 +98,10 @@ async def test_publishing_adds_too(rig: Rig) -> None:
     """And tells how many listen; adding alone is heard by nobody."""
     async with rig.client.pubsub() as pubsub:
         await pubsub.subscribe(f"{rig.prefix}m2m:bust")
-        await pubsub.get_message(timeout=5)
+        await pubsub.get_message(timeout=PATIENCE)
         await rig.revoked().add(b"one", rig.ago(0))
-        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == 1
-        message = await pubsub.get_message(timeout=5)
+        assert await rig.revoked().publish(b"two", rig.ago(0), f"{rig.prefix}m2m:bust") == (1, None)
+        message = await pubsub.get_message(timeout=PATIENCE)
         assert message is not None
         assert message["data"] == b"two"
 

@@ -3,18 +3,20 @@
 import asyncio
 import json
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.adapters.secrets_manager import ATTEMPTS, TOTAL_LIMIT, SecretsManager
+from sidecar.adapters.secrets_manager import ATTEMPTS, SecretsManager
 from sidecar.core.credentials import AwsSecretCredentials, Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.events import SecretRead, SecretUnread
 from sidecar.core.secret import Secret
 from tests.aws import REGION, Aws
+from tests.contracts.test_token_endpoint_bounds import CHUNKED, MEMORY, OK, Flood, flooding
 from tests.fakes import FakeClock, RecordingJournal
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 ANY = float("-inf")
 SNAKE = {"client_id": "me", "client_secret": "canary-1"}
@@ -23,7 +25,7 @@ SNAKE = {"client_id": "me", "client_secret": "canary-1"}
 class Reader:
     """Reads secrets as a sidecar does."""
 
-    def __init__(self, total_limit: float = TOTAL_LIMIT) -> None:
+    def __init__(self, total_limit: float = PATIENCE) -> None:
         self.journal = RecordingJournal()
         self.manager = SecretsManager(FakeClock(), self.journal, total_limit=total_limit)
 
@@ -223,3 +225,33 @@ async def test_b61_what_the_environment_lacks_is_said(
     with pytest.raises(TokenUnavailable, match="cannot be asked"):
         await reader.read(spec)
     assert reader.unread().reason == "unconfigured"
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        Flood(OK + b"\r\n", b"x" * 1000, "no end within"),
+        Flood(OK + b"Content-Length: 99999999999\r\n\r\n", b"x" * 1000, "no end within"),
+        Flood(CHUNKED, b"3e8\r\n" + b"x" * 1000 + b"\r\n", "no end within"),
+        Flood(OK, b"a:b\r\n", "AWS does not answer"),
+        Flood(OK + b"X: ", b"x" * 1000, "AWS does not answer"),
+        Flood(CHUNKED + b"1;", b"x" * 1000, "AWS does not answer"),
+    ],
+    ids=["body", "announced body", "chunks", "fields", "field", "extension"],
+)
+async def test_s5_an_answer_of_aws_without_end_takes_no_more_memory_than_its_bounds(
+    aws: Aws, reader: Reader, flood: Flood
+) -> None:
+    """Boto's own reading has none for bodies. What boto keeps of its own is there after the first."""
+    async with flooding(flood) as server:
+        spec = aws.spec("s", endpoint=server.url.removesuffix("/token"))
+        with pytest.raises(TokenUnavailable, match=flood.cause):
+            await reader.read(spec)
+        tracemalloc.start()
+        try:
+            with pytest.raises(TokenUnavailable, match=flood.cause):
+                await reader.read(spec)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 2 * MEMORY

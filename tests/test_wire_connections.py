@@ -12,7 +12,8 @@ import trustme
 from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import OK, Exchange, Upstream, when
-from tests.wire import PATIENCE, TruncatedError, ask, open_stream
+from tests.waiting import PATIENCE
+from tests.wire import TruncatedError, ask, open_stream
 
 Route = Mapping[str, object]
 
@@ -278,7 +279,8 @@ async def test_an_upstream_that_cannot_prove_itself_gets_nothing(
     context = None if fault == "no TLS at all" else certificates.server(name)
     async with Upstream(context) as upstream:
         ca_file = other if fault == "unknown authority" else certificates.ca_file
-        route = {**secure(upstream, ca_file=ca_file), "timeouts": {"connect": "500ms"}}
+        wait = "500ms" if fault == "no TLS at all" else "1m"
+        route = {**secure(upstream, ca_file=ca_file), "timeouts": {"connect": wait}}
         async with sidecar(route) as running:
             assert (await running.get()).status == (504 if fault == "no TLS at all" else 502)
         assert upstream.requests == []

@@ -8,6 +8,7 @@ from sidecar.core.events import OutOfDescriptors
 from tests.fakes import FakeClock, RecordingJournal
 from tests.processes import File, get, route, serving, spawn
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 from tests.wire import Client, WireError
 
 LIMIT = 64
@@ -43,7 +44,7 @@ async def test_while_descriptors_are_free_nothing_is_told() -> None:
 
 async def _once_there_is_room(address: str) -> int:
     """The sidecar notices that its clients have left when it next reads."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 async with await Client.connect(address) as client:

@@ -4,10 +4,10 @@ import asyncio
 
 from tests.conftest import Running, Start
 from tests.fakes import settle
-from tests.processes import until
 from tests.servers import Upstream
 from tests.tunnels import Route
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE, awake, until
+from tests.wire import Client
 
 BODY = b"0123456789" * 3000
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -40,7 +40,7 @@ async def test_b80_an_answer_still_being_read_is_in_flight(
         await settle()
         await client.send(running.request(b"GET", b"/"))
         await upstream.reached(asked + 1)
-        await asyncio.sleep(0.2)  # longer than the quiet that ends a drain
+        await awake(0.2)  # longer than the quiet that ends a drain
         for _ in range(asked + 1):
             assert (await client.answer()).body == BODY
         assert await client.ending() == "closed"

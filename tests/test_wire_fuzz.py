@@ -43,7 +43,6 @@ ANSWERS = (
 )
 MANY = settings(
     max_examples=400,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -10,8 +10,8 @@ from sidecar.http1.connection import Connection
 from sidecar.http1.relay import Relay
 from sidecar.http1.upload import Upload
 from tests.conftest import Running
-from tests.processes import until
 from tests.servers import Exchange, Script, Upstream, hang_up
+from tests.waiting import until
 from tests.wire import WireError
 
 ROUNDS = 5

@@ -14,7 +14,7 @@ from sidecar.http1.pool import IDLE_TIMEOUT, Pool
 from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE, at_rest, awake
 
 Route = Mapping[str, object]
 
@@ -46,7 +46,7 @@ async def test_an_upstream_that_does_not_read_the_rest_of_an_upload_holds_nothin
     pool.give_back(first)
     await clock.advance(IDLE_TIMEOUT + 1)
     deadlines.tick()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         second = pool.take() or await pool.connect()
         assert second is not first
         await second.send(b"GET / HTTP/1.1\r\nHost: u\r\n\r\n", b"GET", 0, lambda _: None)
@@ -132,7 +132,7 @@ async def test_a_client_that_leaves_during_a_tls_handshake_leaves_nothing_behind
             peer = await accepted.get()
             client.reset()
         with peer:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE):
                 try:
                     while await asyncio.get_running_loop().sock_recv(peer, 4096):
                         pass
@@ -220,14 +220,11 @@ async def test_a_slow_but_steady_reader_is_not_silent(
     async with sidecar(route) as running, await running.connect(receive_buffer=16384) as client:
         await client.send(running.request(b"GET", b"/"))
         await client.head()
-        seen = -1
-        while seen != sent:  # until nobody takes any more
-            seen = sent
-            await asyncio.sleep(0.1)
+        await at_rest(lambda: sent)  # nobody takes any more
         for _ in range(4):
             await running.clock.advance(9)
             await client.reader.readexactly(100_000)
-            await asyncio.sleep(0.1)  # the window opens
+            await awake(0.1)  # the window opens
         await running.clock.advance(9)
         assert await client.reader.read(1)
         await running.clock.advance(25)

@@ -8,7 +8,8 @@ import pytest
 from tests.conftest import Running
 from tests.fakes import settle
 from tests.servers import OK, Exchange, Upstream, early, when
-from tests.wire import PATIENCE, Client, TruncatedError
+from tests.waiting import PATIENCE, comes
+from tests.wire import Client, TruncatedError
 
 BLOCK = bytes(range(256)) * 256
 MANY = 512
@@ -39,16 +40,6 @@ class Flow:
             exchange.close()
 
 
-async def never(event: asyncio.Event) -> bool:
-    """Whether the event has not come in a while."""
-    try:
-        async with asyncio.timeout(0.3):
-            await event.wait()
-    except TimeoutError:
-        return True
-    return False
-
-
 @pytest.mark.parametrize(
     "framing",
     [b"Content-Length: %d" % (MANY * len(BLOCK)), b"Transfer-Encoding: chunked", b"Connection: close"],
@@ -60,7 +51,7 @@ async def test_a_slow_reader_pauses_the_upstream(relay: Running, upstream: Upstr
     upstream.script(flow)
     async with await relay.connect(receive_buffer=65_536) as client:
         await client.send(relay.request(b"GET", b"/"))
-        assert await never(flow.done)
+        assert not await comes(flow.done.wait())
         assert flow.sent < BOUND
         answer = await client.answer()
     assert hashlib.sha256(answer.body).digest() == hashlib.sha256(BLOCK * MANY).digest()
@@ -92,7 +83,7 @@ async def test_a_slow_upstream_pauses_the_client(
     async with await relay.connect() as client:
         await client.send(relay.request(b"PUT", b"/", framing))
         sending = asyncio.create_task(send_all(client))
-        assert await never(done)
+        assert not await comes(done.wait())
         assert sent < BOUND
         go.set()
         await sending

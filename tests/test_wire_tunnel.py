@@ -12,7 +12,7 @@ from tests.conftest import Running, Start
 from tests.fakes import settle
 from tests.servers import Exchange, Upstream, when
 from tests.tunnels import BLOCK, BOUND, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE, awake
 
 # Ends
 
@@ -238,7 +238,7 @@ async def test_b72_a_drain_waits_for_tunnels(sidecar: Start, plain: Route, upstr
         await settle()
         await carries(client, far)
         await carries(far, client)
-        await asyncio.sleep(0.1)  # longer than the quiet that ends a drain
+        await awake(0.1)  # longer than the quiet that ends a drain
         assert not stopping.done()
         await client.close()
         assert await rest_of(far) == b""

@@ -18,7 +18,8 @@ from tests.conftest import Running, Start
 from tests.fakes import FakeClock, settle
 from tests.servers import Upstream
 from tests.tunnels import BLOCK, IDLE, OFFER, RELAYED_SWITCH, Ends, Route, carries, rest_of, tunnel
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE, awake
+from tests.wire import Client
 
 PART = 7.0
 """Seconds: most of the idle limit."""
@@ -105,12 +106,12 @@ async def test_b72_a_slow_reader_is_not_an_idle_one(
         far = await ends.taken()
         size = 400_000
         await far.send(b"a" * size)
-        await asyncio.sleep(0.05)  # nobody can ask for what is on its way between two sockets
+        await awake(0.05)  # nobody can ask for what is on its way between two sockets
         for _ in range(2):
             await running.clock.advance(PART)
             if reads:
                 await take(client, 180_000)
-                await asyncio.sleep(0.02)
+                await awake(0.02)
                 size -= 180_000
         await running.clock.advance(PART)
         if reads:
@@ -133,7 +134,7 @@ async def test_a_slow_reader_that_is_done_has_no_more_time_than_others(
     ):
         far = await ends.taken()
         await far.send(b"a" * 400_000)
-        await asyncio.sleep(0.05)
+        await awake(0.05)
         await running.clock.advance(PART)
         await running.clock.advance(PART)
         await take(client, 400_000)
@@ -192,7 +193,7 @@ async def test_b72_the_total_limit_is_for_the_tunnel_too(
     sidecar: Start, plain: Route, upstream: Upstream
 ) -> None:
     """`timeouts.total` is for the whole exchange, whatever moves; both peers are cut off."""
-    route = {**plain, "timeouts": {"total": "300ms"}}
+    route = {**plain, "timeouts": {"total": "1s"}}
     async with sidecar(route) as running, tunnel(running, upstream) as (client, far):
         await carries(client, far)
         assert await client.ending() == "reset"

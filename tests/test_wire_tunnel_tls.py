@@ -12,10 +12,10 @@ import trustme
 
 from sidecar.http1.pool import Pool
 from tests.conftest import Start
-from tests.processes import until
 from tests.servers import Upstream
 from tests.tunnels import BLOCK, BOUND, IDLE, Flood, Route, carries, rest_of, tunnel
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE, until
+from tests.wire import Client
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.tunnels import (
     rest_of,
     tunnel,
 )
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 # The handshake
 

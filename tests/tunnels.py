@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from tests.conftest import Running
 from tests.servers import Exchange, Upstream
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE, at_rest
+from tests.wire import Client
 
 Route = Mapping[str, object]
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -83,10 +84,7 @@ class Flood:
 
     async def stuck(self) -> None:
         """Wait until it cannot go on."""
-        seen = -1
-        while seen != self.sent:
-            seen = self.sent
-            await asyncio.sleep(0.1)
+        await at_rest(lambda: self.sent)
 
     async def stop(self) -> int:
         """Send no more; how much there is to come altogether."""

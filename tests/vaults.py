@@ -1,6 +1,6 @@
 """A fake of the fleet's store for credentials, and a secret store that counts."""
 
-from sidecar.core.busts import Bust
+from sidecar.core.busts import Bust, BustFailure
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.generations import following
@@ -45,13 +45,13 @@ class FakeVault:
         if self.reachable and self.shelf.generations.get(key.text, 0) == generation and life > 0:
             self.shelf.values[key.text] = (key, credentials, fingerprint, self._clock.now() + life)
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
         if not self.reachable:
-            return
+            return BustFailure("publish", "unreachable")
         held = self.shelf.values.get(key.text)
         is_held = held is not None and held[2] == fingerprint
         if self.shelf.dead.get(key.text) == fingerprint and not is_held:
-            return
+            return None
         if is_held:
             del self.shelf.values[key.text]
         known = max(generation, self.shelf.generations.get(key.text, 0))
@@ -61,6 +61,7 @@ class FakeVault:
         self.shelf.busts.append(bust)
         for listener in self.shelf.listeners:
             listener.evict(bust)
+        return None
 
 
 class CountingSource:
@@ -69,7 +70,7 @@ class CountingSource:
     def __init__(self, clock: FakeClock) -> None:
         self.current = "canary-1"
         self.other = ""
-        """What it gives in place of a rejected one, "" for nothing else."""
+        """A version that is not current: it gives this in place of a rejected one, "" for none."""
         self.reads: list[str] = []
         self.error: TokenRefused | TokenUnavailable | None = None
         self.takes = 0.0
@@ -85,5 +86,5 @@ class CountingSource:
         if self.error is not None:
             raise self.error
         if self.other and rejected is not None and rejected.client_secret.reveal() == current:
-            current = self.other
+            return Credentials("me", Secret(self.other), began, interim=True)
         return Credentials("me", Secret(current), began)

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
-PATIENCE = 5.0
-"""Seconds any single wait may take before the test fails."""
+from tests.waiting import PATIENCE
+
 LIMIT = 1 << 18
 
 Fields = tuple[tuple[bytes, bytes], ...]

@@ -42,6 +42,9 @@
 {{- if .Values.app.podSpec.hostNetwork -}}
 {{- fail "app.podSpec.hostNetwork: on the node's network all its processes could use the tokens" -}}
 {{- end -}}
+{{- if .Values.app.podSpec.hostPID -}}
+{{- fail "app.podSpec.hostPID: privileged containers of other pods could read the sidecar's memory; remove it" -}}
+{{- end -}}
 {{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
 {{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}

@@ -1,13 +1,11 @@
 """Credentials from the configuration and from files."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
+from sidecar import files, threads
 from sidecar.core.credentials import (
     Credentials,
     FileCredentials,
@@ -19,9 +17,6 @@ from sidecar.core.errors import TokenUnavailable
 from sidecar.core.ports import Clock, CredentialSource
 from sidecar.core.secret import Secret
 from sidecar.core.secret_text import client_of
-
-SIZE_LIMIT = 65_536
-"""Bytes of a credentials file."""
 
 _Parse = Callable[[str], tuple[str, str]]
 _Signature = tuple[int, int, int, int]
@@ -46,10 +41,18 @@ class FixedSource:
         self._clock = clock
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         """Return the credentials."""
         return Credentials(self._spec.client_id, self._spec.client_secret, self._clock.now())
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +75,38 @@ class FileSource:
         self._held: _Held | None = None
 
     async def read(
-        self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
     ) -> Credentials:
         """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
-        self._held = held = await asyncio.to_thread(self._load, self._held, newer_than)
-        return held.credentials
-
-    def _load(self, held: _Held | None, newer_than: float) -> _Held:
-        read_at = self._clock.now()
         try:
-            with Path(self._path).open("rb") as file:
-                signature = _signature(os.fstat(file.fileno()))
-                if held is not None and held.signature == signature and held.credentials.read_at > newer_than:
-                    return held
-                text = _text(file)
-            client_id, secret = self._parse(text)
+            held = await threads.beside(self._path, partial(self._load, self._held, newer_than))
         except OSError as error:
             raise self._unavailable(error.strerror or type(error).__name__) from None
         except ValueError as error:
             raise self._unavailable(str(error)) from None
+        self._held = held
+        return held.credentials
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: a file has one version."""
+
+    def _load(self, held: _Held | None, newer_than: float) -> _Held:
+        read_at = self._clock.now()
+        with files.opened(self._path) as file:
+            signature = _signature(os.fstat(file.fileno()))
+            if held is not None and held.signature == signature and held.credentials.read_at > newer_than:
+                return held
+            text = files.decoded(files.content(file, files.SECRET_LIMIT))
+        client_id, secret = self._parse(text)
         return _Held(Credentials(client_id, Secret(secret), read_at), signature)
 
     def _unavailable(self, reason: str) -> TokenUnavailable:
         return TokenUnavailable(f"cannot read the credentials in {self._path}: {reason}", 0.0)
-
-
-def _text(file: BinaryIO) -> str:
-    content = file.read(SIZE_LIMIT + 1)
-    if len(content) > SIZE_LIMIT:
-        raise ValueError(f"it is larger than {SIZE_LIMIT} bytes")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None  # the error's own text would quote the content
 
 
 def _signature(stat: os.stat_result) -> _Signature:

@@ -35,4 +35,4 @@ class Unshared:
         """Nobody else sees them."""
 
     async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
-        """Nobody else has them."""
+        """Return None: no other pod has them."""

@@ -28,11 +28,11 @@ _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 class Lines(Protocol):
     """One way of writing lines, their line ends included."""
 
-    def request(self, record: RequestRecord) -> bytes:
-        """Return the access log line."""
+    def request(self, record: RequestRecord, at: float) -> bytes:
+        """Return the access log line of a request that was finished at the date `at`, epoch seconds."""
 
     def event(self, event: Event, at: float) -> bytes:
-        """Return the line of an event that happened at `at`, epoch seconds."""
+        """Return the line of an event that happened at the date `at`, epoch seconds."""
 
 
 class Logs:
@@ -44,7 +44,7 @@ class Logs:
         """`draw` returns a random number from 0 to 1."""
         self._lines = lines
         self._write = write
-        self._clock = clock
+        self._today = clock.wall
         self._draw = draw
         self.use("info", 1.0)
 
@@ -57,12 +57,12 @@ class Logs:
     def tell(self, event: Event) -> None:
         """Log the event."""
         if _RANKS[event.level] >= self._rank:
-            self._write(self._lines.event(event, self._clock.now()))
+            self._write(self._lines.event(event, self._today()))
 
     def request_finished(self, record: RequestRecord) -> None:
         """Write the access log line, at level `info`."""
         if self._requests and (self._share >= 1.0 or _went_wrong(record) or self._draw() < self._share):
-            self._write(self._lines.request(record))
+            self._write(self._lines.request(record, self._today()))
 
 
 def _went_wrong(record: RequestRecord) -> bool:
@@ -98,10 +98,10 @@ class JsonLines:
         self._encode = msgspec.json.Encoder(enc_hook=repr).encode
         self._stamp = _Stamp()
 
-    def request(self, record: RequestRecord) -> bytes:
+    def request(self, record: RequestRecord, at: float) -> bytes:
         """Return the access log line."""
         line = _RequestLine(
-            self._stamp.at(record.finished),
+            self._stamp.at(at),
             "info",
             "request",
             record.request_id,
@@ -144,11 +144,11 @@ class ConsoleLines:
         self._colour = colour
         self._stamp = _Stamp()
 
-    def request(self, record: RequestRecord) -> bytes:
+    def request(self, record: RequestRecord, at: float) -> bytes:
         """Return the access log line."""
         return self._line(
             {
-                "ts": self._stamp.at(record.finished),
+                "ts": self._stamp.at(at),
                 "level": "info",
                 "event": "request",
                 "status": record.status,

@@ -6,10 +6,12 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import aiohappyeyeballs
 
+from sidecar import files, threads
 from sidecar.core.checks import Finding
 from sidecar.core.tls import Tls, no_passphrase
 
@@ -68,13 +70,10 @@ class Place:
         assert self._tls is not None
         assert self._socket is not None
         try:
-            context = await asyncio.to_thread(_context, self._tls)
+            context = await threads.beside(str(self._tls), partial(_context, self._tls))
         except (OSError, ValueError) as error:
-            files = ", ".join(
-                filter(None, (self._tls.ca_file, self._tls.certificate_file, self._tls.key_file))
-            )
             return Finding(
-                f"cannot use {files}: {_reason(error)}",
+                f"cannot use {', '.join(self._tls.files)}: {_reason(error)}",
                 "failed",
                 "check these files: PEM is wanted, the key without a passphrase",
             )
@@ -99,6 +98,8 @@ class Place:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
+    for path in tls.files:
+        files.probe(path)
     context = ssl.create_default_context(cafile=tls.ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate_file:
@@ -118,4 +119,4 @@ def _reason(error: Exception) -> str:
         return error.verify_message
     if isinstance(error, ssl.SSLError):
         return error.reason or "TLS failed"
-    return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__

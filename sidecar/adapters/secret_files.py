@@ -1,31 +1,33 @@
 """Secrets where the configuration says they are."""
 
-import asyncio
-from pathlib import Path
+from functools import partial
 
+from sidecar import files, threads
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret, SecretFile, SecretRef
-
-SIZE_LIMIT = 65_536
-"""Bytes of a secret's file."""
 
 
 def read_secret(where: SecretRef) -> Secret:
     """Return the secret, from its file as that is now; waits for the disk.
 
-    Raises OSError, or ValueError when the file holds no text.
+    Raises OSError, or ValueError with the reason when the file holds no secret.
     """
     if not isinstance(where, SecretFile):
         return where
-    with Path(where.path).open("rb") as file:
-        content = file.read(SIZE_LIMIT)
     try:
-        text = content.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        text = ""  # the error's own text would quote the content
+        text = files.text(where.path, files.SECRET_LIMIT).rstrip("\r\n")
+    except ValueError as error:
+        raise ValueError(f"cannot read {where.path}: {error}") from None
     if not text:
-        raise ValueError(f"{where.path} is empty, or is not UTF-8 text")
+        raise ValueError(f"cannot read {where.path}: it is empty")
     return Secret(text)
+
+
+async def fresh_secret(where: SecretRef) -> Secret:
+    """Return the same without waiting for the disk. Raises what `read_secret` does."""
+    if not isinstance(where, SecretFile):
+        return where
+    return await threads.beside(where.path, partial(read_secret, where))
 
 
 class SecretReader:
@@ -36,7 +38,7 @@ class SecretReader:
         if not isinstance(where, SecretFile):
             return where
         try:
-            return await asyncio.to_thread(read_secret, where)
+            return await fresh_secret(where)
         except OSError as error:
             reason = f"cannot read {where.path}: {error.strerror or type(error).__name__}"
             raise TokenUnavailable(reason, 0.0) from None

@@ -1,10 +1,12 @@
 """Credentials in AWS Secrets Manager, on boto3, in a few threads of their own."""
 
 import asyncio
+import io
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,10 @@ from typing import Protocol
 import boto3.session
 import botocore.session
 from botocore import exceptions as boto
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from sidecar.core.credentials import AwsSecretCredentials, Credentials
 from sidecar.core.errors import TokenRefused, TokenUnavailable
@@ -30,6 +35,8 @@ ATTEMPTS = 3
 """Of one question, spaced by boto's standard retries; throttling and outages are asked again."""
 TOTAL_LIMIT = 6.0
 """Seconds a caller waits, questions for AWS credentials of our own included."""
+SIZE_LIMIT = 1 << 20
+"""Bytes of an answer: a secret has 64 KiB at most, and JSON may write each of them as six."""
 THREADS = 4
 
 CURRENT = "AWSCURRENT"
@@ -61,6 +68,7 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], SecretFault],
 """Errors of boto's own; all others mean that no answer came."""
 _UNUSABLE = (boto.BotoCoreError, OSError, ValueError, LookupError)
 """What the credential chain raises, files and answers that it lets through unread included."""
+_SLICE = 65_536
 _HINTS: Mapping[SecretFault, str] = {
     "missing": "there is no such secret or version: check aws_secret.id, region and stage",
     "denied": "AWS does not let us read it: check the role's policy for secretsmanager:GetSecretValue, its trust, "
@@ -78,6 +86,14 @@ _REMEMBERED = frozenset[SecretFault]({"missing", "denied", "malformed"})
 class _Client(Protocol):
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> Mapping[str, object]:  # noqa: N803
         """Boto's."""
+
+
+class _Raw(Protocol):
+    def read1(self, amount: int) -> bytes:
+        """Urllib3's: what is there, at most that much."""
+
+    def close(self) -> None:
+        """Urllib3's."""
 
 
 class _Unread(Exception):
@@ -179,6 +195,8 @@ def _new_client(region: str, endpoint: str) -> _Client:
     )
     core = botocore.session.get_session()
     core.set_default_client_config(config)  # for STS, which the chain may ask for credentials of our own
+    authorities = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
+    core.register("before-send", partial(_send, authorities))
     session = boto3.session.Session(botocore_session=core)
     client: _Client = session.client(
         "secretsmanager",
@@ -186,6 +204,48 @@ def _new_client(region: str, endpoint: str) -> _Client:
         endpoint_url=endpoint or None,
     )
     return client
+
+
+class _Whole(io.BytesIO):
+    """An answer's body that has been read."""
+
+    def stream(self) -> Iterator[bytes]:
+        """Boto's, of a body that is still to be read."""
+        return iter((self.getvalue(),))
+
+
+def _send(authorities: str | bool, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    """Send a request as boto does, and return the answer with what has been read of its body.
+
+    Boto itself reads a body to its end, which may never come. Raises _Unread, and boto's HTTPClientError.
+    """
+    request.stream_output = True  # leaves the body to us
+    session = URLLib3Session(
+        verify=authorities,
+        proxies=get_environ_proxies(request.url),
+        timeout=(CONNECT_LIMIT, READ_LIMIT),
+        max_pool_connections=1,
+    )
+    try:
+        answer = session.send(request)
+        body = _read(answer.raw)
+    finally:
+        session.close()
+    return AWSResponse(answer.url, answer.status_code, answer.headers, _Whole(body))
+
+
+def _read(raw: _Raw) -> bytes:
+    end, body = time.monotonic() + TOTAL_LIMIT, bytearray()
+    try:
+        while (data := raw.read1(_SLICE)) and len(body) <= SIZE_LIMIT and time.monotonic() < end:
+            body += data
+    except Exception as error:  # noqa: BLE001  urllib3's own: boto takes all of them for this
+        raise boto.HTTPClientError(error=error) from None
+    finally:
+        raw.close()
+    if data:
+        raise _Unread("unreachable", f"its answer has no end within {SIZE_LIMIT} bytes and {TOTAL_LIMIT:g} s")
+    return bytes(body)
 
 
 class SecretSource:
@@ -212,7 +272,8 @@ class SecretSource:
         self._manager.journal.tell(
             SecretRead(self._spec.service, tenant, name, found.stage, self._milliseconds(began))
         )
-        return Credentials(found.client_id, found.client_secret, began)
+        interim = found.stage != self._spec.stage
+        return Credentials(found.client_id, found.client_secret, began, interim)
 
     def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
         """Runs in a thread."""

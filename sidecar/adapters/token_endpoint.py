@@ -1,41 +1,57 @@
-"""The client of authorization servers, on aiohttp; apart from the data plane's pool in every respect."""
+"""The client of authorization servers, on asyncio's streams; apart from the data plane's pool in every respect.
+
+An answer is judged by the rules for upstreams' (`sidecar.http1`). Whatever is sent before its end is bounded: interim
+answers (1xx) in number, all heads together and the body in bytes, everything in time. A reader that is full stops
+reading, and no more than a SLICE of a body is decoded in one turn of the event loop.
+"""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 
-import aiohttp
-from yarl import URL
+import aiohappyeyeballs
 
-from sidecar.core.errors import TokenUnavailable
+from sidecar import files, threads
+from sidecar.core import addresses
+from sidecar.core.errors import MessageMalformed, TokenUnavailable
 from sidecar.core.oauth import host_of
 from sidecar.core.ports import Reply
+from sidecar.core.routes import Origin
 from sidecar.core.tls import Tls, no_passphrase
+from sidecar.http1.body import body_of
+from sidecar.http1.message import Response, parse_response
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
 """Seconds from the start of a token request to the last byte of its answer."""
+HEADS_LIMIT = 65_536
+"""Bytes of an answer's head and of all interim ones before it."""
+MAX_INTERIM = 16
 SIZE_LIMIT = 65_536
-"""Bytes of an answer."""
+"""Bytes of an answer's body."""
+WIRE_LIMIT = 2 * SIZE_LIMIT
+"""Bytes of that body with the framing of its chunks."""
+SLICE = 4096
 MAX_CONNECTIONS = 100
 
+_NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
+_OURS = "User-Agent: credential-sidecar\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
+"""A small body may unpack to any size: `identity` asks for none that has to be."""
+_NO_ANSWER = "it closed the connection without an answer"
+
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "nothing came in time; check address, port and network policy"),
+    (TimeoutError, "it did not answer in time; check address, port and network policy"),
+    (socket.gaierror, "its name does not resolve; check token_endpoint or issuer, and the DNS"),
     (
-        aiohttp.ClientConnectorDNSError,
-        "its name does not resolve; check token_endpoint or issuer, and the DNS",
-    ),
-    (
-        aiohttp.ClientConnectorCertificateError,
+        ssl.SSLCertVerificationError,
         "its certificate is not trusted; check its names, its dates and the authorities known here",
     ),
-    (aiohttp.ClientSSLError, "TLS failed; check that the port speaks TLS"),
-    (aiohttp.ClientConnectorError, "cannot connect; check address, port and network policy"),
-    (aiohttp.ServerConnectionError, "it closed the connection without an answer"),
-    (aiohttp.ClientPayloadError, f"its answer broke off or is larger than {SIZE_LIMIT} bytes"),
-    (aiohttp.NonHttpUrlClientError, "the address is not an HTTP one; check token_endpoint or issuer"),
+    (ssl.SSLError, "TLS failed; check that the port speaks TLS"),
+    (OSError, "cannot connect; check address, port and network policy"),
     (ValueError, "the address cannot be used; check token_endpoint or issuer"),
-    (Exception, "its answer is not HTTP"),
 )
 """What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything."""
 
@@ -51,91 +67,186 @@ class HttpAuthorizationServer:
         """Limits in seconds."""
         self._connect_limit = connect_limit
         self._total_limit = total_limit
-        self._session: aiohttp.ClientSession | None = None
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._system: ssl.SSLContext | None = None
+        """For the authorities that the system knows; loading them takes a while."""
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """Send the form and return the answer, whatever its status. Raises TokenUnavailable without one."""
-        return await self._ask("POST", url, headers, form, tls)
+        fields = {**headers, "Content-Length": str(len(form.encode()))}
+        return await self._ask("POST", url, fields, form.encode(), tls)
 
     async def get(self, url: str, tls: Tls) -> Reply:
         """Ask for a document; otherwise like `post`."""
-        return await self._ask("GET", url, {"Accept": "application/json"}, None, tls)
+        return await self._ask("GET", url, {"Accept": "application/json"}, b"", tls)
 
-    async def close(self) -> None:
-        """Close what is open."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], form: str | None, tls: Tls
-    ) -> Reply:
-        context = await asyncio.to_thread(_context, tls) if tls != Tls() else None
+    async def _ask(self, method: str, url: str, fields: Mapping[str, str], body: bytes, tls: Tls) -> Reply:
         try:
-            return await self._answer(method, url, headers, form, context)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return await self._answer(method, url, fields, body, tls)
+        except MessageMalformed as error:
+            hint = str(error)
+        except (OSError, ValueError) as error:
             hint = next(hint for kind, hint in _HINTS if isinstance(error, kind))
-            asked = "token endpoint " if method == "POST" else ""
-            raise TokenUnavailable(f"no answer from {asked}{host_of(url)}: {hint}", 0.0) from None
+        asked = "token endpoint " if method == "POST" else ""
+        raise TokenUnavailable(f"no answer from {asked}{host_of(url)}: {hint}", 0.0)
 
-    async def _answer(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        form: str | None,
-        context: ssl.SSLContext | None,
-    ) -> Reply:
-        if self._session is None:
-            self._session = self._open()
-        async with self._session.request(
-            method,
-            URL(url),
-            data=form.encode() if form is not None else None,
-            headers=headers,
-            allow_redirects=False,
-            ssl=context or True,
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > SIZE_LIMIT:
-                    raise aiohttp.ClientPayloadError(f"the answer is larger than {SIZE_LIMIT} bytes")
-            return Reply(
-                status=response.status,
-                content_type=response.headers.get("Content-Type", ""),
-                body=bytes(body),
-                retry_after=response.headers.get("Retry-After", ""),
-            )
+    async def _answer(self, method: str, url: str, fields: Mapping[str, str], body: bytes, tls: Tls) -> Reply:
+        """Apart from `_ask`, or an error that is kept there would keep what this reads into with it."""
+        where = addresses.http(url)
+        origin = Origin(where.scheme, where.host, where.port, tls)
+        head = _head(f"{method} {where.target}", origin, fields)
+        async with asyncio.timeout(self._total_limit), self._room, self._connected(origin) as streams:
+            reader, writer = streams
+            writer.write(head + body)
+            return await _reply(reader, method.encode())
 
-    def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,  # a small body may unpack to any size; `identity` asks for none
-            headers={"User-Agent": "credential-sidecar", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=self._total_limit, connect=self._connect_limit),
+    @asynccontextmanager
+    async def _connected(
+        self, origin: Origin
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Connect; at the end the connection is gone at once, whatever its peer does."""
+        context = await self._context(origin.tls) if origin.scheme == "https" else None
+        async with asyncio.timeout(self._connect_limit):
+            reader, writer = await _connect(origin, context)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def _context(self, tls: Tls) -> ssl.SSLContext:
+        if tls != Tls():
+            return await _in_thread(tls)
+        if self._system is None:
+            self._system = await _in_thread(tls)
+        return self._system
+
+
+def _head(line: str, origin: Origin, fields: Mapping[str, str]) -> bytes:
+    """Write a request's head. Raises ValueError for a field that no head can hold."""
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
+    if not all(line[:-2].isascii() and line[:-2].isprintable() for line in lines):
+        raise ValueError("a header field holds what it must not")
+    host = origin.authority.decode()
+    return f"{line} HTTP/1.1\r\nHost: {host}\r\n{_OURS}{''.join(lines)}\r\n".encode()
+
+
+async def _connect(
+    origin: Origin, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
+    try:
+        return await asyncio.open_connection(
+            sock=connected,
+            ssl=context,
+            server_hostname=origin.host if context else None,
+            limit=HEADS_LIMIT,
         )
+    except BaseException:
+        connected.close()
+        raise
+
+
+async def _reply(reader: asyncio.StreamReader, method: bytes) -> Reply:
+    """Read the answer to the request. Raises MessageMalformed, whose text is fit for messages."""
+    try:
+        answer = await _final(reader, method)
+        body = await _body(reader, answer)
+    except MessageMalformed as error:
+        raise MessageMalformed(
+            f"its answer cannot be used: {error}; check token_endpoint or issuer"
+        ) from None
+    except ConnectionError:
+        raise MessageMalformed(_NO_ANSWER) from None
+    return Reply(
+        status=answer.status,
+        content_type=_value(answer, b"content-type"),
+        body=body,
+        retry_after=_value(answer, b"retry-after"),
+    )
+
+
+async def _final(reader: asyncio.StreamReader, method: bytes) -> Response:
+    """Read the final answer's head, over the interim ones before it."""
+    left = HEADS_LIMIT
+    for _ in range(MAX_INTERIM + 1):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            left = -1
+        except asyncio.IncompleteReadError as error:
+            if not error.partial:
+                raise ConnectionResetError from None
+            raise MessageMalformed("it broke off in its head") from None
+        else:
+            left -= len(head)
+        if left < 0:
+            raise MessageMalformed(f"its head, or those before it, are longer than {HEADS_LIMIT} bytes")
+        answer = parse_response(head, method)
+        if answer.status >= 200:
+            return answer
+        if answer.status == 101:
+            raise MessageMalformed("it switches to another protocol")
+        await asyncio.sleep(0)
+    raise MessageMalformed(f"more than {MAX_INTERIM} interim answers (1xx) come before it")
+
+
+async def _body(reader: asyncio.StreamReader, answer: Response) -> bytes:
+    decoder, content, wire = body_of(answer.length), bytearray(), 0
+    rest = b"" if answer.length == 0 else None
+    while rest is None:
+        data = await reader.read(SLICE)
+        if not data:
+            if decoder.ends_with_connection():
+                break
+            raise MessageMalformed("it broke off")
+        wire += len(data)
+        pieces, rest = decoder.feed(data)
+        content += b"".join(pieces)
+        if len(content) > SIZE_LIMIT:
+            raise MessageMalformed(f"it is larger than {SIZE_LIMIT} bytes")
+        if wire > WIRE_LIMIT:
+            raise MessageMalformed(f"its body takes more than {WIRE_LIMIT} bytes with its chunks' framing")
+        await asyncio.sleep(0)
+    return bytes(content)
+
+
+def _value(answer: Response, name: bytes) -> str:
+    """Return the first value of a field, "" where there is none."""
+    return next((value.decode("latin-1") for value in answer.values(name)), "")
+
+
+async def _in_thread(tls: Tls) -> ssl.SSLContext:
+    try:
+        return await threads.beside(str(tls), partial(_context, tls))
+    except OSError as error:
+        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {error.strerror}", 0.0) from None
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
     """Read the files anew, since they rotate. Raises TokenUnavailable, naming those that cannot be used."""
+    for path in tls.files:
+        try:
+            files.probe(path)
+        except (OSError, ValueError) as error:
+            raise TokenUnavailable(f"cannot use {path} for TLS: {_reason(error)}", 0.0) from None
     try:
         context = ssl.create_default_context(cafile=tls.ca_file or None)
     except OSError as error:  # an SSLError is one too
         raise TokenUnavailable(f"cannot use {tls.ca_file} for TLS: {_reason(error)}", 0.0) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     if tls.certificate_file:
         try:
             context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
         except (OSError, ValueError) as error:
-            files = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
-            raise TokenUnavailable(f"cannot use {files} for TLS: {_reason(error)}", 0.0) from None
+            pair = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
+            raise TokenUnavailable(f"cannot use {pair} for TLS: {_reason(error)}", 0.0) from None
     return context
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "it is no PEM file, or wants a passphrase"
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__

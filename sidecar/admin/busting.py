@@ -7,16 +7,22 @@ from aiohttp import web
 from sidecar.admin.answers import document, problem
 from sidecar.admin.state import AdminState
 from sidecar.core.browser import guard_admin
+from sidecar.core.busts import BustFailure, BustStep
 from sidecar.core.errors import RequestRefused
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector, describe, selector
 
 MAX_BODY = 16_384
 """Bytes of a request's body."""
+_FAILED: dict[BustStep, str] = {
+    "publish": "dropped in this pod only: Redis did not publish the bust ({}); try again",
+    "record": "sent to the connected pods, but Redis did not record the bust ({}), so that pods which connect later"
+    " miss it; try again",
+}
 
 
 async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
-    """Answer how many pods heard it, or why nothing was bust."""
+    """Answer how many pods were sent it, or why nothing was bust."""
     objection = await _objection(state, request)
     if objection is not None:
         return objection
@@ -27,10 +33,8 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
     except ValueError as error:
         return problem(400, str(error))
     pods = await state.bust(chosen)
-    if pods is None:
-        return problem(
-            503, "dropped in this pod only: Redis cannot be reached; try again", **{"Retry-After": "2"}
-        )
+    if isinstance(pods, BustFailure):
+        return problem(503, _FAILED[pods.step].format(pods.error), **{"Retry-After": "2"})
     return document(200, {"select": describe(chosen), "pods": pods})
 
 

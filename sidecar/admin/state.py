@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.busts import BustFailure
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
 
@@ -34,5 +35,5 @@ class AdminState(Protocol):
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
 
-    async def bust(self, chosen: Selector) -> int | None:
-        """Drop all tokens the selector means, in every pod; how many heard it, None where only this one did."""
+    async def bust(self, chosen: Selector) -> int | BustFailure:
+        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""

@@ -3,14 +3,14 @@
 import asyncio
 import math
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO
 
-from sidecar import __version__, admin
+from sidecar import __version__, admin, threads
 from sidecar.adapters.listening import Bound, bind, watch_descriptors
-from sidecar.adapters.secret_files import read_secret
+from sidecar.adapters.secret_files import fresh_secret
 from sidecar.adapters.system import (
     SystemClock,
     SystemRandomness,
@@ -23,9 +23,11 @@ from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import membership
 from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
+from sidecar.app.turns import Pauses, in_turns, turns, without_pauses
 from sidecar.app.watch import Sources, contents, watch
 from sidecar.cache import TokenCache
-from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.busts import BustFailure
+from sidecar.core.errors import ConfigError
 from sidecar.core.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.core.instruments import Readings
 from sidecar.core.ports import Clock, Randomness
@@ -33,7 +35,7 @@ from sidecar.core.router import Router
 from sidecar.core.routes import Origin, Route
 from sidecar.core.secret import Secret
 from sidecar.core.selectors import Selector
-from sidecar.core.settings import Config
+from sidecar.core.settings import Config, only_by_restart
 from sidecar.core.tenants import Tenants, foreseeable
 from sidecar.core.traffic import Count, counts
 from sidecar.http1.deadlines import Deadlines
@@ -42,6 +44,8 @@ from sidecar.http1.server import Listener, ServerLimits
 from sidecar.http1.upload import ReplayBudget
 from sidecar.proxy import Proxy, Table
 
+LOAD_LIMIT = 60.0
+"""Seconds for reading and examining a configuration beside the event loop."""
 QUIET = 0.25
 """Seconds without a request in flight after which a draining sidecar stops listening."""
 
@@ -66,20 +70,20 @@ class Sidecar:
         descriptor = output if isinstance(output, int) else output.fileno()
         self._status = Status(clock)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
-        self._journal = telemetry.journal
-        self._member = member = membership(config, clock=clock, randomness=randomness, journal=self._journal)
-        sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self._journal)
+        self.journal = telemetry.journal
+        self._member = member = membership(config, clock=clock, randomness=randomness, journal=self.journal)
+        sources = CredentialSources(member.credentials, member.vault, clock=clock, journal=self.journal)
         self._fetching = Fetching(
-            sources, clock, randomness, self._journal, fingerprint_key=member.fingerprint_key
+            sources, clock, randomness, self.journal, fingerprint_key=member.fingerprint_key
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
-        self._pools: dict[Origin, Pool] = {}
+        self._pools = {route.origin: Pool(route.origin, self._deadlines) for route in config.routes}
         self._proxy = Proxy(
-            self._table(config, config.listen),
+            _table(config, config.listen, self._pools),
             tokens=self._cache,
             callers=self._fetching.callers,
-            journal=self._journal,
+            journal=self.journal,
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
@@ -102,7 +106,7 @@ class Sidecar:
             revocations=self._member.revocations,
             clock=self._clock,
             randomness=randomness,
-            journal=self._journal,
+            journal=self.journal,
             memory_ttl=config.cache.memory_ttl,
             max_entries=config.cache.max_entries,
         )
@@ -116,20 +120,20 @@ class Sidecar:
         self._bound = bound = await bind(self._config.listen, self._listener.connection)
         self.address = bound.address
         try:
-            self._admin = await admin.start(self, self._config.admin.listen, self._journal, bind)
+            self._admin = await admin.start(self, self._config.admin.listen, self.journal, bind)
         except BaseException:
             bound.close()
             raise
         self.admin_address = self._admin.address
-        self._proxy.table = self._table(self._config, self.address)
+        self._proxy.table = _table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
-        self._run(watch_descriptors(self._clock, self._journal))
+        self._run(watch_descriptors(self._clock, self.journal))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts))
         self._run(self._warm_up(self._config.routes))
-        self._journal.tell(
+        self.journal.tell(
             Started(
                 version=__version__,
                 listen=self.address,
@@ -149,7 +153,7 @@ class Sidecar:
         Nothing is refused before that: the application beside us may get its own signal later than we do.
         """
         self._proxy.draining = True
-        self._journal.tell(Draining(connections=len(self._listener.connections)))
+        self.journal.tell(Draining(connections=len(self._listener.connections)))
         self._run(self._settle())
         await self._hurried.wait()
         if self._bound is not None:
@@ -162,7 +166,7 @@ class Sidecar:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cache.close()
         await self._member.close()
-        await self._fetching.close()
+        self._fetching.close()
         if self._admin is not None:
             await self._admin.close()
         await self._telemetry.close(self._readings)
@@ -182,8 +186,10 @@ class Sidecar:
 
     async def _warm_up(self, routes: Iterable[Route]) -> None:
         await self._member.open()
-        tokens = (route.token for route in routes if route.token is not None)
-        await self._cache.warm_up(foreseeable(tokens, self._config.tenants))
+        tokens = {route.token.name: route.token for route in routes if route.token is not None}
+        rule = self._config.tenants
+        wanted = [each async for token in turns(tokens.values()) for each in foreseeable([token], rule)]
+        await self._cache.warm_up(wanted)
         self._warm = True
 
     # Configuration
@@ -194,51 +200,50 @@ class Sidecar:
         Tokens and connections that the new one can use are kept. Raises ConfigError when it changes what only a
         restart can. Nothing has changed after that, or whatever else is raised while the new one is put together.
         """
-        faults = tuple(
-            Fault("reload", path, "changing this takes a restart")
-            for path, old, new in (
-                ("listen", self._config.listen, config.listen),
-                ("admin.listen", self._config.admin.listen, config.admin.listen),
-                ("cache.mode", self._config.cache.mode, config.cache.mode),
-                ("cache.store_ttl", self._config.cache.store_ttl, config.cache.store_ttl),
-                ("cache.max_entries", self._config.cache.max_entries, config.cache.max_entries),
-                ("redis", self._config.redis, config.redis),
-                ("busts", self._config.busts, config.busts),
-                ("log.format", self._config.log_format, config.log_format),
-            )
-            if old != new
-        )
+        faults = only_by_restart(self._config, config)
         if faults:
             raise ConfigError(faults)
         fetching = self._fetching.source(config)
-        table = self._table(config, self.address)
+        pools: dict[Origin, Pool] = {}
+        async for origin in turns(route.origin for route in config.routes):
+            if origin not in pools:
+                pools[origin] = self._pools.get(origin) or Pool(origin, self._deadlines)
+        table = await threads.beside("table", partial(_table, config, self.address, pools), LOAD_LIMIT)
+        self._pools |= pools
+        left = [
+            *self._config.routes,
+            *self._config.tokens.values(),
+        ]  # thousands freed at once would take a while
         self._config = config
         self._member.credentials.memory_ttl = config.cache.memory_ttl
         self._cache.use(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
         self._proxy.table = table
-        self._telemetry.configure(config)
-        self._journal.tell(Reloaded(routes=len(config.routes)))
+        await in_turns(self._telemetry.configure(config))
+        await in_turns(self._close_pools(but=pools))
+        await in_turns(left.pop() for _ in range(len(left)))
+        self.journal.tell(Reloaded(routes=len(config.routes)))
         self._run(self._warm_up(config.routes))
 
-    async def try_reload(self, load: Callable[[], Config]) -> None:
-        """Reload; a configuration that cannot be used is told to the journal and changes nothing."""
-        try:
-            await self.reload(load())
-        except ConfigError as error:
-            self._journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
-        except Exception as bug:  # noqa: BLE001  the next reload must still be possible
-            self._journal.tell(Failed.of("reload", bug))
+    def _close_pools(self, but: Mapping[Origin, Pool]) -> Iterator[None]:
+        for origin in tuple(self._pools):
+            if origin not in but:
+                self._pools.pop(origin).close()
+            yield
 
-    def _table(self, config: Config, listen: str) -> Table:
-        router = Router(config.routes, listen)
-        tenants = Tenants(config.tenants) if config.tenants is not None else None
-        origins = {route.origin for route in config.routes}
-        for origin in self._pools.keys() - origins:
-            self._pools.pop(origin).close()
-        for origin in origins - self._pools.keys():
-            self._pools[origin] = Pool(origin, self._deadlines)
-        pools = {route.name: self._pools[route.origin] for route in config.routes}
-        return Table(router, pools, tenants)
+    async def try_reload(self, load: Callable[[], Config]) -> None:
+        """Reload; a configuration that cannot be used is told to the journal and changes nothing.
+
+        `load` is called in a thread.
+        """
+        try:
+            await self.reload(await threads.beside("configuration", load, LOAD_LIMIT))
+        except ConfigError as error:
+            self.journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
+        except OSError as error:
+            reason = f"cannot read the configuration: {error.strerror or type(error).__name__}"
+            self.journal.tell(ReloadFailed(error=reason))
+        except Exception as bug:  # noqa: BLE001  the next reload must still be possible
+            self.journal.tell(Failed.of("reload", bug))
 
     # What the admin server asks
 
@@ -295,24 +300,31 @@ class Sidecar:
         """Return what who busts must show; None where nobody may."""
         where = self._config.admin.token
         try:
-            return await asyncio.to_thread(read_secret, where) if where else None
+            return await fresh_secret(where) if where else None
         except (OSError, ValueError):
             return None
 
-    async def bust(self, chosen: Selector) -> int | None:
-        """Drop all tokens the selector means, in every pod; how many heard it."""
+    async def bust(self, chosen: Selector) -> int | BustFailure:
+        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
         return await self._member.bust(chosen)
 
 
-async def serve(load: Callable[[], Config], sources: Sources) -> int:
+def _table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
+    tenants = Tenants(config.tenants) if config.tenants is not None else None
+    by_route = {route.name: pools[route.origin] for route in config.routes}
+    return Table(Router(config.routes, listen), by_route, tenants)
+
+
+async def serve(load: Callable[[Callable[[], None]], Config], sources: Sources) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
+    `load` calls what it is given every millisecond or so: there it rests while a sidecar runs beside it.
     A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """
     raise_descriptor_limit()
     seen = contents(sources())
-    sidecar = Sidecar(load())
+    sidecar = Sidecar(load(without_pauses))
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     asked_to_reload = asyncio.Event()
@@ -326,7 +338,8 @@ async def serve(load: Callable[[], Config], sources: Sources) -> int:
     await sidecar.start()
     keep_freed_memory()
     spare_the_collector()
-    watching = loop.create_task(watch(sources, asked_to_reload, seen, partial(sidecar.try_reload, load)))
+    reload = partial(sidecar.try_reload, lambda: load(Pauses()))
+    watching = loop.create_task(watch(sources, asked_to_reload, seen, reload, sidecar.journal))
     await asked_to_stop.wait()
     watching.cancel()
     await sidecar.stop()

@@ -62,9 +62,8 @@ class _Plan:
         self._source = fetching.source(config)
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, self._clock)
-        stack.push_async_callback(fetching.close)
+        stack.callback(fetching.close)
         stack.push_async_callback(solo.close)
-        stack.push_async_callback(self._server.close)
         self._secrets()
         if config.redis is not None:
             self._redis(config.redis)
@@ -186,10 +185,9 @@ class _Plan:
         return Finding(f"client id {found.client_id}")
 
     async def _fetch(self, request: TokenRequest) -> Finding:
-        began = self._clock.now()
         token = await self._source.token(request, newer_than=-math.inf, reason="warm_up")
         tenant = f" for tenant {request.tenant}" if request.tenant else ""
-        return Finding(f"got one{tenant}, for {token.expires_at - began:.0f} s")
+        return Finding(f"got one{tenant}, for {token.left(self._clock.now(), self._clock.wall()):.0f} s")
 
 
 async def _told(finding: Finding) -> Finding:

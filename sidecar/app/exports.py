@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from sidecar import __version__
+from sidecar.core.dates import Dates
 from sidecar.core.events import ExportDown, ExportUp, Signal
 from sidecar.core.instruments import ExportReadings, Family
 from sidecar.core.otel import OtelSettings
@@ -23,8 +24,8 @@ PARTING = 1.0
 class Push(Protocol):
     """Sends metrics."""
 
-    def push(self, families: Iterable[Family], now: float) -> None:
-        """Send what was read at `now`."""
+    def push(self, families: Iterable[Family], started: float, now: float) -> None:
+        """Send what was counted from the date `started` to the date `now`."""
 
     def close(self, within: float) -> None:
         """Send what waits and end."""
@@ -53,6 +54,8 @@ class Exports:
 
         self._settings = settings
         self._clock = clock
+        self._dates = Dates(clock)
+        self._began = clock.now()
         self._journal: Journal | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._counts: dict[tuple[str, str], int] = {
@@ -70,7 +73,7 @@ class Exports:
                 tracer, clock, who, version=__version__, batches=settings.batches, report=self._from_thread
             )
         if "metrics" in settings.signals:
-            self._push = metrics.MetricsPush(who, __version__, clock.now(), self._from_thread)
+            self._push = metrics.MetricsPush(who, __version__, self._from_thread)
 
     def readings(self) -> ExportReadings:
         """Tell how it goes."""
@@ -82,13 +85,11 @@ class Exports:
         self._loop = asyncio.get_running_loop()
         while True:
             await self._clock.sleep(self._settings.interval)
-            if self._push is not None:
-                self._push.push(families(), self._clock.now())
+            self._read(families)
 
     async def close(self, families: Callable[[], Iterable[Family]]) -> None:
         """Send the last of it, as far as that goes in PARTING seconds."""
-        if self._push is not None:
-            self._push.push(families(), self._clock.now())
+        self._read(families)
         threads = [threading.Thread(target=each, daemon=True) for each in self._partings()]
         for thread in threads:
             thread.start()
@@ -96,6 +97,10 @@ class Exports:
         if self.spans is not None:
             self.spans.abandon()
         self._loop = None
+
+    def _read(self, families: Callable[[], Iterable[Family]]) -> None:
+        if self._push is not None:
+            self._push.push(families(), self._dates.of(self._began), self._clock.wall())
 
     def _partings(self) -> Iterable[Callable[[], None]]:
         if self._push is not None:

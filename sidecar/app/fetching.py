@@ -1,6 +1,5 @@
 """What a sidecar fetches tokens with."""
 
-import time
 from collections.abc import Iterator
 
 from sidecar.adapters.secret_files import SecretReader
@@ -36,8 +35,7 @@ class Fetching:
         self._fingerprint_key = fingerprint_key
         self._credentials = credentials
         self._ration = Ration(burst=BURST, rate=RATE)
-        self._http = HttpAuthorizationServer()
-        self._server = ObservedServers(self._http, clock)
+        self._server = ObservedServers(HttpAuthorizationServer(), clock)
         self._discovery = Discovery(self._server, clock)
         self._signer: Signer | None = None
         self._verifier: Verifier | None = None
@@ -64,9 +62,8 @@ class Fetching:
         """Tell how the authorization servers are that were asked, by host."""
         return self._server.health()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End what is open."""
-        await self._http.close()
         self._credentials.close()
 
     def _prepare_to_verify(self, config: Config) -> None:
@@ -82,5 +79,5 @@ class Fetching:
         if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
             from sidecar.adapters.signer import JwtSigner  # noqa: PLC0415
 
-            self._signer = JwtSigner(time.time, self._randomness)
+            self._signer = JwtSigner(self._clock.wall, self._randomness)
         return self._signer

@@ -6,6 +6,7 @@ from typing import Protocol
 from sidecar.adapters.local import Alone, Unshared
 from sidecar.app.credentials import credential_cache
 from sidecar.cache import TokenCache
+from sidecar.core.busts import BustFailure
 from sidecar.core.events import SelectSent
 from sidecar.core.health import Health
 from sidecar.core.instruments import FleetReadings
@@ -41,8 +42,8 @@ class Membership(Protocol):
     async def run(self) -> None:
         """Hear the others."""
 
-    async def bust(self, chosen: Selector) -> int | None:
-        """Drop what the selector means, everywhere; tell how many pods heard it, None where only this one did."""
+    async def bust(self, chosen: Selector) -> int | BustFailure:
+        """Drop what the selector means, everywhere. Return the number of pods that were sent it, or what went wrong."""
 
     def readings(self) -> FleetReadings | None:
         """Tell how store and bus are; None where there are none."""

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 
 from sidecar.adapters.local import Unshared
@@ -17,6 +18,7 @@ from sidecar.adapters.seal import AesSeal, NoSeal
 from sidecar.adapters.secret_files import read_secret
 from sidecar.app.credentials import credential_cache
 from sidecar.cache import TokenCache
+from sidecar.core.busts import BustFailure
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.events import Unencrypted
 from sidecar.core.evictions import EveryCache
@@ -65,8 +67,9 @@ class Member:
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._link = Link(
-            connect(settings, timeout=CLIENT_TIMEOUT),
+            partial(connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout),
             key_prefix=settings.key_prefix,
+            operation_timeout=settings.operation_timeout,
             clock=clock,
             randomness=randomness,
             journal=journal,
@@ -151,7 +154,7 @@ class Member:
             self._journal.tell(Unencrypted())
         await self._bus.run()
 
-    async def bust(self, chosen: Selector) -> int | None:
+    async def bust(self, chosen: Selector) -> int | BustFailure:
         """See Membership."""
         return await self._bus.publish(chosen)
 

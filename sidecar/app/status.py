@@ -10,6 +10,7 @@ from sidecar.app.fetching import Fetching
 from sidecar.app.fleet import Membership
 from sidecar.app.health import SecretStoreHealth
 from sidecar.cache import TokenCache
+from sidecar.core.dates import Dates
 from sidecar.core.health import Health
 from sidecar.core.journal import Listener
 from sidecar.core.ports import Clock
@@ -45,6 +46,7 @@ class Status:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._dates = Dates(clock)
         self._began = clock.now()
         self._timeline = Timeline(clock)
         self._secret_store = SecretStoreHealth(clock)
@@ -68,15 +70,16 @@ class Status:
             "version": __version__,
             "pod": socket.gethostname(),
             "mode": config.cache.mode,
-            "at": now,
+            "at": self._clock.wall(),
             "uptime": now - self._began,
             "busts": config.admin.token is not None,
             "routes": [self._route(route, parts.counts[route.name], now) for route in config.routes],
-            "tokens": [_token(token) for token in islice(parts.cache.status(now, chosen), MOST_TOKENS)],
+            "tokens": [self._token(token) for token in islice(parts.cache.status(now, chosen), MOST_TOKENS)],
             "health": [
-                {"kind": kind, "name": name, **asdict(health)} for kind, name, health in self._health(parts)
+                {"kind": kind, "name": name, **asdict(health), "since": self._dates.of(health.since)}
+                for kind, name, health in self._health(parts)
             ],
-            "events": [_event(happened) for happened in self._timeline],
+            "events": [self._event(happened) for happened in self._timeline],
         }
 
     def _route(self, route: Route, count: Count, now: float) -> Shown:
@@ -111,22 +114,23 @@ class Status:
         for origin, pool in parts.pools.items():
             yield "upstream", _url(origin), pool.health
 
+    def _token(self, token: TokenStatus) -> Shown:
+        shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
+        if token.problem_since is not None:
+            shown["problem_since"] = self._dates.of(token.problem_since)
+        return shown
 
-def _token(token: TokenStatus) -> Shown:
-    return {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
+    def _event(self, happened: Happened) -> Shown:
+        event = happened.event
+        return {
+            "event": event.name,
+            "level": event.level,
+            "first": self._dates.of(happened.first),
+            "last": self._dates.of(happened.last),
+            "count": happened.count,
+            "fields": event.values(),
+        }
 
 
 def _url(origin: Origin) -> str:
     return f"{origin.scheme}://{origin.authority.decode()}"
-
-
-def _event(happened: Happened) -> Shown:
-    event = happened.event
-    return {
-        "event": event.name,
-        "level": event.level,
-        "first": happened.first,
-        "last": happened.last,
-        "count": happened.count,
-        "fields": event.values(),
-    }

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -64,10 +64,10 @@ class Telemetry:
         """Log lines lost so far."""
         return self._output.dropped
 
-    def configure(self, config: Config) -> None:
-        """Tell of what this configuration has, and as it says, from now on."""
-        self._metrics.configure(config.routes, config.tenants)
+    def configure(self, config: Config) -> Iterator[None]:
+        """Tell of what this configuration has, and as it says; in short steps, of which it needs all."""
         self._logs.use(config.log_level, config.log_requests)
+        yield from self._metrics.configuring(config.routes, config.tenants)
 
     def of_requests(self) -> Iterable[Family]:
         """Read how long requests took, and their upstreams."""

@@ -1,18 +1,24 @@
-"""Looks whether the configuration's files have changed."""
+"""Notices that the configuration has changed, and outlives whatever is wrong with it."""
 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from sidecar import files, threads
+from sidecar.core.events import Failed
+from sidecar.core.ports import Journal
+
 WATCH_EVERY = 2.0
 """Seconds between two looks."""
+SOURCE_LIMIT = 1 << 20
+"""Bytes of a source. The content of a longer one cannot be used, so it does not matter."""
 
 Sources = Callable[[], tuple[Path, ...]]
 
 
 async def watch(
-    sources: Sources, asked: asyncio.Event, seen: str, reload: Callable[[], Awaitable[None]]
+    sources: Sources, asked: asyncio.Event, seen: str, reload: Callable[[], Awaitable[None]], journal: Journal
 ) -> None:
     """Reload, for ever, when asked to and when the files hold something else than what was `seen`."""
     while True:
@@ -21,11 +27,22 @@ async def watch(
                 await asked.wait()
         except TimeoutError:
             pass
-        found = await asyncio.to_thread(contents, sources())
-        if asked.is_set() or found != seen:
+        try:
+            found = await _look(sources)
+            if asked.is_set() or found != seen:
+                asked.clear()
+                seen = found
+                await reload()
+        except Exception as bug:  # noqa: BLE001  the next change must still be noticed
             asked.clear()
-            seen = found
-            await reload()
+            journal.tell(Failed.of("watch", bug))
+
+
+async def _look(sources: Sources) -> str:
+    try:
+        return await threads.beside("watch", lambda: contents(sources()))
+    except OSError as error:  # no answer; once it is back, the content counts as another one
+        return str(error)
 
 
 def contents(paths: Iterable[Path]) -> str:
@@ -33,8 +50,8 @@ def contents(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            content = path.read_bytes()
-        except OSError:
-            content = b""
+            content = files.read(path, SOURCE_LIMIT)
+        except (OSError, ValueError) as error:
+            content = str(error).encode()
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()

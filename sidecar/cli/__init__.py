@@ -8,7 +8,21 @@ from io import TextIOWrapper
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.cli import bust, check, demo, explain, flags, inject, keygen, logs, run, schema, status, validate
+from sidecar.cli import (
+    bust,
+    check,
+    demo,
+    dumps,
+    explain,
+    flags,
+    inject,
+    keygen,
+    logs,
+    run,
+    schema,
+    status,
+    validate,
+)
 from sidecar.cli.exits import (
     EXIT_BUG,
     EXIT_CONFIGURATION,
@@ -56,6 +70,8 @@ exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, 70 a 
 
 One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
 SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
+
+SIDECAR_ALLOW_DUMPS=true permits core files and lets debuggers read this process; the default is neither.
 """
 
 
@@ -63,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own by default) and return its exit code."""
     _open_standard_descriptors()
     arguments = _parser().parse_args(argv)
+    try:
+        dumps.forbid()
+    except OSError as error:
+        _complain(
+            EXIT_OK, f"sidecar: cannot forbid dumps of its memory: {error.strerror}; keep other processes out"
+        )
     try:
         code: int = arguments.execute(arguments)
         sys.stdout.flush()

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sidecar import files
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 from sidecar.cli.terminal import harmless
@@ -56,9 +57,12 @@ def _admin_token(arguments: argparse.Namespace) -> Secret:
     if not file:
         return Secret(os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
     try:
-        return Secret(Path(file).read_text(encoding="ascii").strip())
+        with Path(file).open("rb") as opened:  # a pipe, too: a person waits for it, and can end the wait
+            return Secret(files.content(opened, files.SECRET_LIMIT).decode("ascii").strip())
     except OSError as error:
         arguments.usage(f"the token's file {file}: {error.strerror}")
-    except ValueError:
+    except UnicodeDecodeError:
         arguments.usage(f"the token's file {file} is not ASCII text")
+    except ValueError as error:
+        arguments.usage(f"the token's file {file}: {error}")
     raise AssertionError("usage exits")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sidecar.cli.exits import EXIT_OK
+from sidecar.cli.terminal import harmless
 from sidecar.core import addresses
 from sidecar.core.errors import ManifestRefused
 
@@ -61,7 +62,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the manifest with the sidecar, or without it."""
-    from sidecar.inject import IMAGE, Blanks, inject, remove
+    from sidecar.inject import IMAGE, Blanks, inject, remove, warnings
 
     if not arguments.remove and not arguments.config_map:
         arguments.usage("name the sidecar's configuration: --config-map NAME")
@@ -83,6 +84,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 ),
             )
             changed = inject(manifest, blanks)
+            for warning in warnings(manifest):
+                print(harmless(f"sidecar: warning: {name}: {warning}"), file=sys.stderr)
     except ManifestRefused as refused:
         raise ManifestRefused("\n".join(f"{name}: {fault}" for fault in str(refused).splitlines())) from None
     except ValueError as error:

@@ -30,5 +30,5 @@ def execute(arguments: argparse.Namespace) -> int:
 
     environ = flags.environ(arguments)
     sys.setswitchinterval(LONGEST_TURN)
-    read: Callable[[], Config] = partial(load, arguments.config, environ)
+    read: Callable[[Callable[[], None]], Config] = partial(load, arguments.config, environ)
     return uvloop.run(serve(read, partial(sources, arguments.config, environ)))

@@ -4,11 +4,12 @@ A package for its length only: from outside it is one module. `yaml_file` and `e
 written, `examine` holds it against `schema`, `rules` say what else must be right, `meaning` makes the Config.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from pathlib import Path
 
 from sidecar.config import environment, meaning, rules, yaml_file
-from sidecar.config.examine import examine
+from sidecar.config.examine import MOST_FAULTS, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.settings import Config
@@ -16,11 +17,12 @@ from sidecar.core.settings import Config
 __all__ = ["Config", "json_schema", "load", "sources"]
 
 
-def load(path: str | None, environ: Mapping[str, str]) -> Config:
+def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], None] = lambda: None) -> Config:
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
     The environment goes before the file. Without any file it alone must make one route. Raises ConfigError
-    with everything that is wrong.
+    with everything that is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside
+    others pauses there.
     """
     environ = environment.open_redis_url(environ)
     place = yaml_file.place(path, environ)
@@ -28,7 +30,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     if place is None:
         tree, faults = environment.one_route(environ)
     else:
-        tree, faults = yaml_file.read(place)
+        tree, faults = yaml_file.read(place, breathe)
         faults += environment.beside(place, environ)
     if tree is None:
         raise ConfigError(tuple(faults))
@@ -37,12 +39,19 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
         written, wrong = part(tree, environ)
         names |= written
         faults += wrong
-    file, found = examine(File, tree, rules.checks(environ))
-    found += rules.cross_checks(file, found)
+    file, found = examine(File, tree, rules.checks(environ), breathe)
+    if file is not None:
+        found += islice(rules.cross_checks(file, found), MOST_FAULTS)
     faults += [environment.blame(Fault(source, *one), names, environ) for one in found]
-    if faults:
-        raise ConfigError(tuple(dict.fromkeys(faults)))
-    return meaning.config(file, environ)
+    if file is None or faults:
+        raise ConfigError(_first(dict.fromkeys(faults), source))
+    return meaning.config(file, environ, breathe)
+
+
+def _first(faults: Collection[Fault], source: str) -> tuple[Fault, ...]:
+    more = len(faults) >= MOST_FAULTS
+    rest = (Fault(source, "", "perhaps more is wrong: correct these first"),) if more else ()
+    return (*islice(faults, MOST_FAULTS), *rest)
 
 
 def sources(path: str | None, environ: Mapping[str, str]) -> tuple[Path, ...]:

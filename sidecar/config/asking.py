@@ -11,9 +11,9 @@ from sidecar.config.leaves import (
     REGION,
     SECRET_ID,
     STAGE,
-    FilePath,
     Name,
     Reference,
+    SecretPath,
     Text,
     text,
 )
@@ -72,7 +72,7 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
     certificate_file: Annotated[
-        FilePath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
+        SecretPath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
     ] = None
 
 
@@ -93,11 +93,11 @@ class Credentials(Node, frozen=True, kw_only=True):
         PrivateKey | None, Meta(description="What signs our assertions, in place of a secret or beside one.")
     ] = None
     assertion_file: Annotated[
-        FilePath | None,
+        SecretPath | None,
         Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
     ] = None
     file: Annotated[
-        FilePath | None,
+        SecretPath | None,
         Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
     ] = None
     aws_secret: Annotated[

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_text
 from sidecar.core.errors import Fault
+from sidecar.files import SECRET_LIMIT
 
 SOURCE = "environment"
 
@@ -60,7 +61,7 @@ def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
     client_id = environ.get("SIDECAR_CLIENT_ID", "")
     if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
         try:
-            client_id = file_text(file).strip()
+            client_id = file_text(file, SECRET_LIMIT).strip()
         except ValueError as error:
             faults.append(Fault(SOURCE, "SIDECAR_CLIENT_ID_FILE", f"{file} {error}"))
             client_id = "unread"

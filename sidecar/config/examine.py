@@ -7,6 +7,7 @@ entry UNSET, so that what refers to other entries can still be checked.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
@@ -37,23 +38,40 @@ Kind = Any
 """A field's type as `typing` gives it: a class, a generic alias or a union."""
 
 
-def examine(root: type[Root], tree: object, checks: Mapping[str, Check]) -> tuple[Root, list[Found]]:
-    """Return the tree as structs and everything wrong with it; the structs are sound only if nothing is."""
-    examination = _Examination(checks)
-    if isinstance(tree, dict):
+MOST_FAULTS = 100
+"""Faults after which an examination ends: they fit on no screen, and each may have cost a file to read."""
+
+
+def examine(
+    root: type[Root], tree: object, checks: Mapping[str, Check], breathe: Callable[[], None]
+) -> tuple[Root | None, list[Found]]:
+    """Return the tree as structs and everything wrong with it; the structs are sound only if nothing is.
+
+    None after MOST_FAULTS. `breathe` is called at each value.
+    """
+    examination = _Examination(checks, breathe)
+    if not isinstance(tree, dict):
+        return None, [("", root.instead)]
+    try:
         return examination.node(root, tree, ""), examination.found
-    return examination.node(root, {}, ""), [("", root.instead)]
+    except _TooManyFaults:
+        return None, examination.found
+
+
+class _TooManyFaults(Exception):
+    pass
 
 
 class _Examination:
     """One walk over one tree. Each method returns what it read, or UNSET after noting a fault."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], breathe: Callable[[], None]) -> None:
         self.found: list[Found] = []
         self._checks = checks
+        self._breathe = breathe
 
     def node(self, node: type[Root], values: dict[object, object], path: str) -> Root:
-        known = {field.name: field for field in fields(node)}
+        known = _fields(node)
         for key in values:
             if key not in known:
                 self._fault(_join(path, key), f"unknown key; known here: {', '.join(known)}")
@@ -66,6 +84,8 @@ class _Examination:
 
     def _fault(self, path: str, reason: str) -> UnsetType:
         self.found.append((path, reason))
+        if len(self.found) == MOST_FAULTS:
+            raise _TooManyFaults
         return UNSET
 
     def _field(self, field: FieldInfo, values: dict[object, object], path: str) -> object:
@@ -78,6 +98,7 @@ class _Examination:
         return _blank(field) if read is UNSET else read
 
     def _value(self, kind: Kind, value: object, path: str) -> object:
+        self._breathe()
         bare, metas, optional = _unwrap(kind)
         if value is None and optional:
             return None
@@ -122,6 +143,12 @@ class _Examination:
             return self._fault(path, str(error))
 
 
+@cache
+def _fields(node: type[Node]) -> Mapping[str, FieldInfo]:
+    return {field.name: field for field in fields(node)}
+
+
+@cache
 def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
     """Take `Annotated` and `| None` off a type: what is left, what was noted, and whether None will do."""
     if _origin(kind) is Annotated:

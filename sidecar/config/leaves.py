@@ -31,6 +31,7 @@ Duration = Annotated[str, text("duration", units.DURATION)]
 Span = Annotated[str, text("span", units.DURATION)]
 Share = Annotated[str, text("share", units.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
+SecretPath = Annotated[str, text("secret_file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, text("scope", SCOPE)]
 
@@ -41,7 +42,9 @@ class Reference(Node, frozen=True, kw_only=True):
     one_of: ClassVar[tuple[str, ...]] = ("file", "env")
     instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
 
-    file: Annotated[FilePath | None, Meta(description="File that holds the secret and nothing else.")] = None
+    file: Annotated[SecretPath | None, Meta(description="File that holds the secret and nothing else.")] = (
+        None
+    )
     env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
 
 

@@ -1,7 +1,7 @@
 """From what is written to what is meant. Everything has been checked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sidecar.config import asking, leaves, schema
 from sidecar.config.requests import reference, tls, token_request
@@ -32,12 +32,12 @@ from sidecar.core.tenants import TenantRule, canonical, for_tenant
 from sidecar.core.token import TokenRequest
 
 
-def config(file: schema.File, environ: Mapping[str, str]) -> Config:
+def config(file: schema.File, environ: Mapping[str, str], breathe: Callable[[], None]) -> Config:
     redis = _redis(file.redis, environ) if file.redis and file.cache.mode != "local" else None
-    tokens = {
-        name: token_request(name, token, file.credentials[token.credentials], environ)
-        for name, token in file.tokens.items()
-    }
+    tokens = {}
+    for name, entry in file.tokens.items():
+        breathe()
+        tokens[name] = token_request(name, entry, file.credentials[entry.credentials], environ)
     tenants = _tenants(file.tenant)
     if tenants is not None and tenants.fixed:
         tokens = {name: for_tenant(token, tenants.default) for name, token in tokens.items()}
@@ -57,7 +57,7 @@ def config(file: schema.File, environ: Mapping[str, str]) -> Config:
         credentials={name: _credentials(name, entry, environ) for name, entry in file.credentials.items()},
         tokens=tokens,
         tenants=tenants,
-        routes=tuple(_route(route, tokens, tenants) for route in file.routes),
+        routes=tuple(_routes(file.routes, tokens, tenants, breathe)),
         drain_min_delay=units.seconds(file.drain_min_delay),
         drain_timeout=units.seconds(file.drain_timeout),
         log_format=file.log.format,
@@ -134,6 +134,17 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Patter
     if token is None:
         return None
     return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
+
+
+def _routes(
+    entries: Iterable[schema.RouteEntry],
+    tokens: Mapping[str, TokenRequest],
+    tenants: TenantRule | None,
+    breathe: Callable[[], None],
+) -> Iterator[Route]:
+    for entry in entries:
+        breathe()
+        yield _route(entry, tokens, tenants)
 
 
 def _route(entry: schema.RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:

@@ -19,6 +19,7 @@ from sidecar.core.keys import PrivateKey, Verification
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.core.tls import Tls
 from sidecar.core.token import Assertion, FromRequest, Presented, TokenRequest
+from sidecar.files import SECRET_LIMIT
 
 
 def token_request(
@@ -85,7 +86,7 @@ def _presented(entry: PresentedEntry) -> Presented:
         return Presented(FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
-        identity = subjects.identity(file_text(path).rstrip("\r\n"))
+        identity = subjects.identity(file_text(path, SECRET_LIMIT).rstrip("\r\n"))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return Presented(SecretFile(path), identity, kind)

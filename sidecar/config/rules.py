@@ -3,7 +3,8 @@
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
+from itertools import islice
 
 from sidecar.config import fitting
 from sidecar.config.asking import Credentials
@@ -28,10 +29,15 @@ from sidecar.core import addresses, units
 from sidecar.core.grants import TOKEN_TYPES
 from sidecar.core.secret_text import check_pointer
 from sidecar.core.tenants import PLACE, canonical
+from sidecar.files import PEM_LIMIT, SECRET_LIMIT
+
+_MOST_NAMES = 20
+"""Entries that a fault lists."""
 
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
-    """Return the rule behind each name in the schema."""
+    """Return the rule behind each name in the schema. A file that several places name is read once."""
+    secret = cache(partial(file_text, limit=SECRET_LIMIT))
     return {
         "duration": units.seconds,
         "span": units.span,
@@ -50,8 +56,9 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "host": addresses.host_to_match,
         "name": partial(_like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(_like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
-        "text": partial(_like, r"[ -~]*[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": file_text,
+        "text": partial(_like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
+        "file": cache(partial(file_text, limit=PEM_LIMIT)),
+        "secret_file": secret,
         "variable": partial(variable, environ),
         "secret_id": partial(
             _like,
@@ -66,11 +73,11 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "field_name": partial(_like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(_like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
-        "private_key_file": lambda path: _private_key(file_text(path)),
+        "private_key_file": lambda path: _private_key(secret(path)),
         "private_key_variable": lambda name: _private_key(variable(environ, name)),
-        "key_file": lambda path: _key(file_text(path)),
+        "key_file": lambda path: _key(secret(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
-        "bearer_file": lambda path: _bearer(file_text(path)),
+        "bearer_file": lambda path: _bearer(secret(path)),
         "bearer_variable": lambda name: _bearer(variable(environ, name)),
     }
 
@@ -237,4 +244,6 @@ def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:
 
 def _unknown(known: Mapping[str, object]) -> str:
     """Leave out what was written: under `token`, that may be a token."""
-    return f"there is no such entry; there is: {', '.join(map(str, known)) or 'nothing yet'}"
+    names = ", ".join(map(str, islice(known, _MOST_NAMES)))
+    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
+    return f"there is no such entry; there is: {names or 'nothing yet'}{more}"

@@ -10,9 +10,9 @@ from sidecar.config.examine import Node
 from sidecar.config.leaves import (
     FIELD_NAME,
     PARAMETER,
-    FilePath,
     Name,
     Scope,
+    SecretPath,
     Text,
     Tls,
     text,
@@ -52,7 +52,8 @@ class Presented(Node, frozen=True, kw_only=True):
     instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
 
     file: Annotated[
-        FilePath | None, Meta(description="File that holds the token and nothing else; read for each fetch.")
+        SecretPath | None,
+        Meta(description="File that holds the token and nothing else; read for each fetch."),
     ] = None
     header: Annotated[
         str | None,

@@ -1,12 +1,14 @@
 """The configuration file: where it is, and its YAML as one unchecked tree."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sidecar import files
+from sidecar.config import document
 from sidecar.core.errors import Fault
 
 DEFAULT_PATH = Path("/etc/sidecar/config.yaml")
@@ -24,40 +26,22 @@ def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's plain types only; notes keys that come twice, of which YAML would silently take the last."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.twice: list[tuple[int, str]] = []
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    self.twice.append((key.start_mark.line + 1, key.value[:64]))
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read(place: Path) -> tuple[Tree | None, list[Fault]]:
+def read(place: Path, breathe: Callable[[], None]) -> tuple[Tree | None, list[Fault]]:
     """Return the file's tree, None if it is no YAML mapping at all, and what is wrong with its form."""
     source = str(place)
     try:
-        text = file_text(source)
+        text = file_text(source, MAX_FILE_BYTES)
     except ValueError as error:
         return None, [Fault(source, "", str(error))]
     try:
-        loader = _Loader(text)
-        tree = loader.get_single_data()
+        tree, twice = document.load(text.encode(), breathe)
     except yaml.YAMLError as error:
         return None, [Fault(source, *_yaml_fault(error))]
-    except RecursionError:
-        return None, [Fault(source, "", "nested too deeply")]
+    except document.Refused as error:
+        return None, [Fault(source, f"line {error.line}", str(error))]
     except ValueError:  # from YAML's own numbers and dates; its text would quote the value
         return None, [Fault(source, "", "no YAML: a number or a date in it is impossible; put it in quotes")]
-    faults = [Fault(source, f"line {line}", f"{key} is given twice: keep one") for line, key in loader.twice]
+    faults = [Fault(source, f"line {line}", f"{key} is given twice: keep one") for line, key in twice]
     if not isinstance(tree, dict):
         return None, [*faults, Fault(source, "", "write a mapping with at least routes: in it")]
     return tree, faults
@@ -72,22 +56,14 @@ def _yaml_fault(error: yaml.YAMLError) -> tuple[str, str]:
     return f"line {mark.line + 1}, column {mark.column + 1}", f"no YAML: {problem}"
 
 
-def file_text(name: str) -> str:
-    """Return a configuration, secret or PEM file's text; raises ValueError saying why it cannot be used."""
+def file_text(name: str, limit: int) -> str:
+    """Return the text of a file of at most `limit` bytes. Raises ValueError with the reason it cannot be used."""
     try:
-        path = Path(name)
-        if path.exists() and not path.is_file():
-            raise ValueError("is no regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        text = files.text(name, limit)
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; check the path and who may read it") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError("is larger than 1 MiB")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text") from None
+        raise ValueError(f"cannot be read: {error.strerror}; check the path and who may read it") from None
+    except ValueError as error:
+        raise ValueError(f"cannot be read: {error}") from None
     if not text.strip():
         raise ValueError("is empty")
     return text

@@ -54,6 +54,18 @@ class UpstreamUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """What the URL of a request says: where to connect, and what to ask for there."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    """Lower case, without brackets for IPv6."""
+    port: int
+    target: str
+    """Path and query."""
+
+
+@dataclass(frozen=True, slots=True)
 class RedisUrl:
     """What a Redis URL says: some hosts, or a socket."""
 
@@ -122,13 +134,20 @@ def is_loopback(host: str) -> bool:
 
 def upstream(text: str) -> UpstreamUrl:
     """Read an upstream's `http(s)://host[:port][/base/path]`."""
-    url = _split(text)
+    url = http(text)
     if "?" in text:
         raise ValueError("an upstream has no query: the client's own is relayed")
+    return UpstreamUrl(url.scheme, url.host, url.port, url.target.rstrip("/"))
+
+
+def http(text: str) -> HttpUrl:
+    """Read `http(s)://host[:port][/path][?query]`."""
+    url = _split(text)
     scheme: Literal["http", "https"] = "https" if url.scheme == "https" else "http"
     default = 443 if scheme == "https" else 80
     port = url.port if url.port is not None else default
-    return UpstreamUrl(scheme, _host(url.hostname or ""), port, url.path.rstrip("/"))
+    query = f"?{url.query}" if url.query else ""
+    return HttpUrl(scheme, _host(url.hostname or ""), port, f"{url.path or '/'}{query}")
 
 
 def token_endpoint(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from sidecar.core.memory import Lru
 from sidecar.core.token import Token
@@ -18,12 +19,28 @@ class Bust:
     """The key's generation from this bust on."""
 
 
+UNCERTAINTY = 0.2
+"""Seconds by which two readings of a stored moment may differ: it lies there on another clock."""
+BustStep = Literal["publish", "record"]
+"""What Redis did not do for a bust: send it to the pods, or keep it for those that are not connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class BustFailure:
+    """What went wrong with a bust. It holds in this pod all the same."""
+
+    step: BustStep
+    """`publish`: no other pod was sent it. `record`: the connected pods were; Redis denied a write."""
+    error: str
+    """The server's error code, or the kind of failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Busted:
     """What became of telling the fleet."""
 
     news: bool
-    """Whether this pod was the first to say so; False also when nobody was told, for the key cools down."""
+    """Whether this pod was the first to say so; False also where the key cools down, and nothing is bust."""
     floor: float
     """After this a fetch must have begun for its token to succeed the refused one.
 
@@ -34,6 +51,12 @@ class Busted:
     """Seconds for which the fleet lets this key's refusals pass; then nothing was bust."""
     probing: bool = False
     """Whether the fleet's window has just ended, and this pod is the one to try again."""
+    failure: BustFailure | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether this pod had news and all there are were sent it."""
+        return self.news and (self.failure is None or self.failure.step == "record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +96,13 @@ class Busts:
             return False
         heard = self._heard.get(key)
         return heard is None or heard.fingerprint != token.fingerprint or token.fetch_began > heard.at
+
+    def later_than(self, key: str, token: Token, now: float) -> float:
+        """Return the moment after which a fetch must have begun to give another token than this one, if it is bust.
+
+        -inf if it is not. The store may still hold a bust token: Redis publishes busts even where it denies writes.
+        """
+        return -math.inf if self.count(key, token) else min(now, token.fetch_began + UNCERTAINTY)
 
     def mark(self, key: str, token: Token, sent_at: float) -> bool:
         """Note that the token was refused in a request sent at `sent_at`; tell whether that is news of it.

@@ -10,6 +10,23 @@
 | all others: Bearer without an error, no challenge, rubbish, another status   | RENEW, but `strict`: RELAY  |
 
 Several Bearer challenges are read as one: `invalid_token` outweighs other errors, any error outweighs none.
+
+How a field is read:
+
+Rule 1. What the grammar can read (RFC 9110 section 11.6.1) means what the grammar says, with two exceptions: a scheme
+        with an apostrophe (single quotes were meant), and a token68 that is `Bearer` (a comma is missing).
+Rule 2. Any other field is read as far as it can be. A value has double quotes, single quotes or none; without them it
+        ends at a blank, comma or semicolon. Blanks and semicolons separate as commas do. The rest is skipped.
+Rule 3. A quote that is not closed ends at the next comma, semicolon, parameter or `Bearer`, so that it hides nothing.
+        One whose end would open the value of another parameter (`realm="x, error="…"`) is not closed.
+Rule 4. The word `Bearer` outside quotes always begins a challenge. Another registered scheme does at the start, or
+        where what follows fits a challenge. An unknown word does at the start only, and only before a parameter.
+Rule 5. Parameters continue the last challenge, also one of the field before (section 5.3). Where no challenge precedes
+        it, `error` is Bearer's.
+Rule 6. The error is the value of `error` without quotes and blanks around it, else that of `error*` (RFC 8187), else a
+        word that is an error which no other token helps against.
+Rule 7. Time is linear in the size, and both are bounded. Fields over a bound are a Bearer challenge whose error is
+        `too_long`: what is not read cannot be ruled out.
 """
 
 import re
@@ -19,8 +36,10 @@ from enum import Enum
 
 from sidecar.core.routes import On401
 
-MAX_BYTES = 8 * 1024
-"""Of all the fields together; what comes after is not looked at."""
+MAX_BYTES = 64 * 1024
+"""Of all the fields together: as many as an answer's head may have."""
+MAX_SEPARATORS = 4096
+"""Blanks, commas, quotes and the like in all the fields together: each costs time, a long token68 does not."""
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"'
@@ -28,7 +47,31 @@ _SCHEME = re.compile(rb"(%b)(?:[ \t]+|(?=,)|\Z)" % _TOKEN)
 _PARAMETER = re.compile(rb"(%b)[ \t]*=[ \t]*(?:(%b)|%b)" % (_TOKEN, _TOKEN, _QUOTED))
 _TOKEN68 = re.compile(rb"([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|\Z))")
 _COMMAS = re.compile(rb"[ \t]*(?:,[ \t]*)+|[ \t]*\Z")
-_ESCAPED = re.compile(rb"\\(.)")
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+
+_SEPARATORS = b'\t ",:;=\\'
+_PART = re.compile(rb'(%b)[ \t]*=|([^ \t,;:"=]+)' % _TOKEN)
+"""Rule 2: a parameter's name, or a word."""
+_DOUBLY_QUOTED = re.compile(rb'[ \t]*"([^"\\]*+(?:\\.[^"\\]*+)*+)', re.DOTALL)
+"""Without the quote that ends it, if any does."""
+_QUOTED_ELSE = re.compile(rb"""[ \t]*(?:'([^']*)'(?![^ \t,;])|\\"([^"\\]*)\\")""")
+_BARE = re.compile(
+    rb'(?:[ \t]++(?!%b[ \t]*=|(?i:bearer)(?![^ \t,;])))?([^ \t,;"=][^ \t,;"]*)' % _TOKEN,
+)
+"""After blanks what looks like the next parameter, or challenge, is no value."""
+_NOT_QUOTED = re.compile(rb"[,;]|[ \t](?:%b[ \t]*=|(?i:bearer)(?![^ \t,;]))" % _TOKEN)
+"""Where a quote that is not closed ends at the latest."""
+_INNER_QUOTE = re.compile(rb'[^"]*""')
+_PARAMETER_LAST = re.compile(rb"[ \t,;]%b[ \t]*=[ \t]*\Z" % _TOKEN)
+_PARAMETER_NEXT = re.compile(rb"[ \t]+%b[ \t]*=" % _TOKEN)
+_CHALLENGE_NEXT = re.compile(rb"[ \t]*(?:[,;]|\Z)|[ \t]+[^ \t,;=]+[ \t]*(?:[,;=]|\Z)")
+_REGISTERED = frozenset(
+    b"basic concealed digest dpop gnap hoba mutual negotiate ntlm oauth privatetoken "
+    b"scram-sha-1 scram-sha-256 vapid".split()
+)
+"""IANA's HTTP Authentication Scheme Registry, and NTLM."""
+_OF_THE_REQUEST = frozenset(("insufficient_scope", "insufficient_user_authentication", "invalid_request"))
+"""RFC 6750 section 3.1, RFC 9470 section 3."""
 _KNOWN_FORM = re.compile(r"[a-z_]{1,40}")
 
 
@@ -53,14 +96,19 @@ class Verdict(Enum):
 
 
 def parse(values: Iterable[bytes]) -> tuple[Challenge, ...]:
-    """Return the challenges of all WWW-Authenticate fields; a field that breaks the grammar has none."""
+    """Return the challenges of all WWW-Authenticate fields, by the rules at the head of this module."""
     found: list[Challenge] = []
-    left = MAX_BYTES
+    size = separators = 0
     for value in values:
-        left -= len(value)
-        if left < 0:
-            break
-        found += _field(value)
+        size += len(value)
+        separators += len(value) - len(value.translate(None, _SEPARATORS))
+        if size > MAX_BYTES or separators > MAX_SEPARATORS:
+            return (*found, Challenge("bearer", {"error": "too_long"}))
+        by_grammar = _by_grammar(value)
+        if by_grammar is None:
+            _read_leniently(value, found)
+        else:
+            found += by_grammar
     return tuple(found)
 
 
@@ -70,7 +118,7 @@ def bearer_error(challenges: Iterable[Challenge]) -> str:
     Words not of the form RFC 6750 section 3.1 uses come back as `other`: this is logged, and an upstream may
     put anything there, the token too.
     """
-    errors = [c.params["error"] for c in challenges if c.scheme == "bearer" and c.params.get("error")]
+    errors = [error for c in challenges if c.scheme == "bearer" and (error := _error(c))]
     if not errors or "invalid_token" in errors:
         return "invalid_token" if errors else ""
     return errors[0] if _KNOWN_FORM.fullmatch(errors[0]) else "other"
@@ -91,8 +139,20 @@ def judge(
     return Verdict.RENEW
 
 
-def _field(value: bytes) -> list[Challenge]:
-    """Read one field. After a comma `name=value` belongs to the challenge begun; anything else begins one."""
+def _error(challenge: Challenge) -> str:
+    """Return what the challenge says is wrong, "" for nothing (rule 6)."""
+    params = challenge.params
+    said = params.get("error") or params.get("error*", "").rpartition("'")[2]
+    if not said and challenge.token68.lower() in _OF_THE_REQUEST:
+        said = challenge.token68.lower()
+    return said.strip("'\" \t")
+
+
+def _by_grammar(value: bytes) -> list[Challenge] | None:
+    """Return the challenges of one field, None when it breaks the grammar.
+
+    After a comma `name=value` belongs to the challenge begun; anything else begins one.
+    """
     found: list[Challenge] = []
     commas = _COMMAS.match(value)
     at = commas.end() if commas else 0
@@ -100,8 +160,8 @@ def _field(value: bytes) -> list[Challenge]:
         parameter = _PARAMETER.match(value, at) if found else None
         if parameter is None:
             scheme = _SCHEME.match(value, at)
-            if scheme is None:
-                return []
+            if scheme is None or b"'" in scheme[1]:
+                return None
             found.append(Challenge(scheme[1].decode().lower()))
             at = scheme.end()
             parameter = _PARAMETER.match(value, at)
@@ -111,10 +171,64 @@ def _field(value: bytes) -> list[Challenge]:
             found[-1].params.setdefault(name.decode().lower(), text.decode("latin-1"))
             at = parameter.end()
         elif (token68 := _TOKEN68.match(value, at)) is not None:
+            if token68[1].lower() == b"bearer":
+                return None
             found[-1].token68 = token68[1].decode()
             at = token68.end()
         commas = _COMMAS.match(value, at)
         if commas is None:
-            return []
+            return None
         at = commas.end()
     return found
+
+
+def _read_leniently(value: bytes, found: list[Challenge]) -> None:
+    """Add what a field that breaks the grammar says to the challenges found so far."""
+    at, first = 0, True
+    while (part := _PART.search(value, at)) is not None:
+        name, word = part.groups()
+        at = part.end()
+        if name is not None:
+            text, at = _lenient_value(value, at)
+            if not found and name.lower() == b"error":
+                found.append(Challenge("bearer"))
+            if found:
+                params, key = found[-1].params, name.decode().lower()
+                params[key] = params.get(key) or text.decode("latin-1")
+        elif _begins_challenge(word.strip(b"'").lower(), value, at, first=first):
+            found.append(Challenge(word.strip(b"'").decode("latin-1").lower()))
+        elif found and word.lower().decode("latin-1") in _OF_THE_REQUEST:
+            found[-1].token68 = word.lower().decode()
+        first = False
+
+
+def _begins_challenge(word: bytes, value: bytes, end: int, *, first: bool) -> bool:
+    """Return whether the word that ends at `end` is a scheme (rule 4)."""
+    if word in _REGISTERED:
+        return first or _CHALLENGE_NEXT.match(value, end) is not None
+    return word == b"bearer" or (first and _PARAMETER_NEXT.match(value, end) is not None)
+
+
+def _lenient_value(value: bytes, at: int) -> tuple[bytes, int]:
+    """Return the parameter's value that begins at `at`, and where it ends (rules 2 and 3)."""
+    quoted = _DOUBLY_QUOTED.match(value, at)
+    if quoted is not None:
+        text, end = quoted[1], quoted.end()
+        if end < len(value) and not _opens_another(value, text, end):
+            return _ESCAPED.sub(rb"\1", text), end + 1
+        hidden = _NOT_QUOTED.search(text)
+        text = text[: hidden.start()] if hidden is not None else text
+        return _ESCAPED.sub(rb"\1", text), quoted.start(1) + len(text)
+    other = _QUOTED_ELSE.match(value, at) or _BARE.match(value, at)
+    return (other[other.lastindex or 0], other.end()) if other is not None else (b"", at)
+
+
+def _opens_another(value: bytes, text: bytes, end: int) -> bool:
+    """Return whether the quote at `end`, which should close `text`, rather opens the value of another parameter.
+
+    So it does where `text` ends in ` name=`, unless what it opens is closed twice: that is a quotation in the text.
+    """
+    ends_word = value[end + 1 : end + 2] in b' \t,;"'
+    if ends_word or _PARAMETER_LAST.search(text) is None:
+        return False
+    return _INNER_QUOTE.match(value, end + 1) is None

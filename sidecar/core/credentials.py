@@ -13,9 +13,11 @@ class Credentials:
     client_id: str
     client_secret: Secret
     read_at: float
+    interim: bool = False
+    """Whether their source has others as the current ones: worth a try while a secret rotates, no more."""
 
     def same_as(self, others: "Credentials") -> bool:
-        """Tell whether both say the same, whenever they were read."""
+        """Return whether both say the same, whenever they were read."""
         return (self.client_id, self.client_secret) == (others.client_id, others.client_secret)
 
 

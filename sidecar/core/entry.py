@@ -1,7 +1,7 @@
 """What a stored value says, before it is sealed: JSON, its times on the store's clock in seconds.
 
 On the way there and back every time is taken for the earliest it can have been, so that a token never lives
-longer, nor looks newer, than it is.
+longer, nor looks newer, than it is. The date in `exp` is the issuer's, and stays as it is.
 """
 
 import json
@@ -23,6 +23,7 @@ MAX_REASON = 1000
 
 def write_token(token: Token, offset: Offset) -> bytes:
     """Encode the token."""
+    exp = {"exp": token.exp} if abs(token.exp) < FAR_AWAY else {}
     return _encode(
         {
             "token": token.secret.reveal(),
@@ -30,6 +31,7 @@ def write_token(token: Token, offset: Offset) -> bytes:
             "fresh_until": offset.earliest_there(token.fresh_until),
             "expires_at": offset.earliest_there(token.expires_at),
             "labels": sorted(token.labels),
+            **exp,
         }
     )
 
@@ -38,12 +40,13 @@ def read_token(content: bytes, fingerprint: str, generation: int, offset: Offset
     """Decode a token, None for what is none."""
     fields = _decode(content)
     times = [_number(fields.get(name)) for name in ("fetch_began", "fresh_until", "expires_at")]
+    exp = _number(fields["exp"]) if "exp" in fields else math.inf
     value = fields.get("token")
     if (
         not isinstance(value, str)
         or not value.isascii()
         or not value.isprintable()
-        or any(map(math.isnan, times))
+        or any(map(math.isnan, [*times, exp]))
     ):
         return None
     labels = _labels(fields.get("labels"))
@@ -59,6 +62,7 @@ def read_token(content: bytes, fingerprint: str, generation: int, offset: Offset
         labels=labels,
         source="store",
         generation=generation,
+        exp=exp,
     )
 
 

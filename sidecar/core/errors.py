@@ -67,10 +67,15 @@ class TokenUnavailable(SidecarError):
 class TokenRefused(SidecarError):
     """The authorization server said no: asking again will not help until somebody changes something."""
 
-    def __init__(self, reason: str, code: str) -> None:
-        """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none."""
+    def __init__(self, reason: str, code: str, *, of_request: bool = False) -> None:
+        """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none.
+
+        `of_request` says that the server refused the request as a whole, its credentials included, rather than
+        giving an answer that cannot be used.
+        """
         super().__init__(reason)
         self.code = code
+        self.of_request = of_request
 
 
 class UpstreamUnreachable(SidecarError):

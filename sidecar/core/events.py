@@ -6,6 +6,8 @@ Never in any field: a token, a secret, a query string, a body.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from sidecar.core.busts import BustStep
+
 Level = Literal["debug", "info", "warning", "error"]
 Signal = Literal["metrics", "traces"]
 """What can be exported."""
@@ -105,7 +107,7 @@ class SecretUnread(Event):
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
-    """An authorization server did not accept credentials: they are dropped in every pod and read again."""
+    """An authorization server refused credentials and their source has others: the old ones are dropped."""
 
     name: ClassVar[str] = "credentials_rejected"
     level: ClassVar[Level] = "warning"
@@ -132,13 +134,28 @@ class Refused(Event):
 
 @dataclass(frozen=True, slots=True)
 class BustSent(Event):
-    """This pod declared a token dead."""
+    """This pod declared a token dead, and every connected pod was sent that."""
 
     name: ClassVar[str] = "bust_sent"
     token: str
     service: str
     tenant: str
     fp: str
+
+
+@dataclass(frozen=True, slots=True)
+class BustFailed(Event):
+    """Redis did not publish a bust, so that it holds in this pod only; or published it and did not record it."""
+
+    name: ClassVar[str] = "bust_failed"
+    level: ClassVar[Level] = "warning"
+    kind: BustKind
+    select: str
+    """The labels of what was bust, as `select_sent` writes them."""
+    fp: str
+    """The token or credentials, "" for a select."""
+    step: BustStep
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

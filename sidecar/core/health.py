@@ -13,7 +13,7 @@ class Health:
 
     state: State
     since: float
-    """Epoch seconds."""
+    """A moment."""
     why: str = ""
     """What was wrong last, even if it is up again; "" if nothing ever was."""
 

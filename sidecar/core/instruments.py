@@ -61,7 +61,9 @@ FETCH_DURATION = Instrument(
     "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", _TOKEN, "s"
 )
 EXPIRY = Instrument("sidecar.token.expires_in", "gauge", "Seconds a cached token has left.", _TOKEN, "s")
-BUSTS = Instrument("sidecar.busts.sent", "counter", "Tokens this pod declared dead.", _TOKEN)
+BUSTS = Instrument(
+    "sidecar.busts.sent", "counter", "Tokens this pod declared dead, in all connected pods.", _TOKEN
+)
 COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", _TOKEN)
 SECRET_READS = Instrument(
     "sidecar.secret.reads", "counter", "Questions to a secret store, by what came of them.", ("outcome",)
@@ -70,6 +72,12 @@ SECRET_READS = Instrument(
 # The fleet
 BUSTS_APPLIED = Instrument(
     "sidecar.busts.applied", "counter", "Busts of others that dropped something here.", ("kind",)
+)
+BUSTS_FAILED = Instrument(
+    "sidecar.busts.failed",
+    "counter",
+    "Busts that Redis did not publish to other pods, or published and did not record.",
+    ("kind", "step"),
 )
 BUSTS_REJECTED = Instrument(
     "sidecar.busts.rejected", "counter", "Messages that may not bust anything.", ("reason",)

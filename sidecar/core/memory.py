@@ -1,5 +1,6 @@
 """The first cache level, tokens in this process; and the bounded table that everything kept per key uses."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class Held:
     until: float
     """When the store is to be asked again, while there is one."""
     carefree_until: float
-    """Before this nothing needs a second look: neither `until` has come nor does the token age."""
+    """Before this nothing needs a second look: neither `until` has come nor does the token age. A token that expires
+    at a date always needs one: a step of the wall clock may bring that date near at any moment."""
 
 
 def size(request: TokenRequest) -> int:
@@ -105,4 +107,5 @@ def memory(max_entries: int) -> Lru[Held]:
 
 def hold(request: TokenRequest, token: Token, until: float) -> Held:
     """Make the entry that keeps `token` and looks again at `until`."""
-    return Held(request, token, until, min(until, token.fresh_until))
+    carefree_until = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
+    return Held(request, token, until, carefree_until)

@@ -1,11 +1,14 @@
 """What is counted, as plain integers; whoever exports it reads them when asked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import product
 from typing import get_args
 
 from sidecar.core import instruments
+from sidecar.core.busts import BustStep
 from sidecar.core.events import (
     BustApplied,
+    BustFailed,
     BustHeard,
     BustKind,
     BustRejected,
@@ -51,6 +54,7 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
 }
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
+    instruments.BUSTS_FAILED: tuple(product(("token", "credentials", "select"), get_args(BustStep))),
     instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
@@ -74,23 +78,43 @@ class Metrics:
 
     def configure(self, routes: Iterable[Route], tenants: TenantRule | None = None) -> None:
         """Give what is configured its series, at 0; forget those of what no longer is."""
+        for _ in self.configuring(routes, tenants):
+            pass
+
+    def configuring(self, routes: Iterable[Route], tenants: TenantRule | None) -> Iterator[None]:
+        """Do what `configure` does in short steps, between which requests may be counted and series read."""
         routes = tuple(routes)
         self._tenants.configure(tenants)
         tokens = {route.token.name: route.token for route in routes if route.token}
-        pairs = [
-            (name, tenant)
-            for name, token in tokens.items()
-            for tenant in (self._tenants.foreseen if tenants else (self._tenants.label(token.tenant),))
-        ]
-        self._requests.configure(routes, pairs)
-        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
-        for pair in pairs:
-            self._fetches.setdefault(pair, Histogram())
-        for instrument, outcomes in _BY_TOKEN.items():
-            self._keep(instrument, set(tokens), [(*pair, *outcome) for pair in pairs for outcome in outcomes])
         healing = {route.name for route in routes if route.token}
+        self._fetches = {key: took for key, took in self._fetches.items() if key[0] in tokens}
+        yield
+        for instrument in _BY_TOKEN:
+            self._keep(instrument, tokens)
+            yield
+        for instrument in _BY_ROUTE:
+            self._keep(instrument, healing)
+            yield
+        yield from self._requests.configuring(routes)
+        for name, token in tokens.items():
+            for tenant in self._tenants.foreseen if tenants else (self._tenants.label(token.tenant),):
+                self._foresee(name, tenant)
+            yield
         for instrument, outcomes in _BY_ROUTE.items():
-            self._keep(instrument, healing, [(name, *outcome) for name in healing for outcome in outcomes])
+            for name in healing:
+                self._start(instrument, [(name, *outcome) for outcome in outcomes])
+                yield
+
+    def _foresee(self, token: str, tenant: str) -> None:
+        self._requests.foresee(token, tenant)
+        if (token, tenant) not in self._fetches:
+            self._fetches[token, tenant] = Histogram()
+        for instrument, outcomes in _BY_TOKEN.items():
+            self._start(instrument, [(token, tenant, *outcome) for outcome in outcomes])
+
+    def _start(self, instrument: Instrument, keys: Iterable[_Labels]) -> None:
+        for key in keys:
+            self._counts[instrument].setdefault(key, 0)
 
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request."""
@@ -142,6 +166,8 @@ class Metrics:
                 self._count(instruments.SECRET_READS, event.reason)
             case BustApplied():
                 self._count(instruments.BUSTS_APPLIED, event.kind)
+            case BustFailed():
+                self._count(instruments.BUSTS_FAILED, event.kind, event.step)
             case BustRejected():
                 self._count(instruments.BUSTS_REJECTED, event.reason)
             case Reloaded():
@@ -153,10 +179,10 @@ class Metrics:
             case OutOfDescriptors():
                 self._count(instruments.NO_DESCRIPTORS)
 
-    def _keep(self, instrument: Instrument, names: set[str], keys: list[_Labels]) -> None:
-        """Keep the counts whose first label is one of these names; give the others of `keys` a 0."""
-        kept = {key: count for key, count in self._counts[instrument].items() if key[0] in names}
-        self._counts[instrument] = {**dict.fromkeys(keys, 0), **kept}
+    def _keep(self, instrument: Instrument, names: Container[str]) -> None:
+        """Keep only the counts whose first label is one of these names."""
+        counts = self._counts[instrument]
+        self._counts[instrument] = {key: count for key, count in counts.items() if key[0] in names}
 
     def _fetched(self, event: TokenFetched | TokenFetchFailed) -> None:
         pair = (event.token, self._tenants.label(event.tenant))

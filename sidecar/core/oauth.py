@@ -2,17 +2,19 @@
 
 `expires_in` as met in the wild:
 
-| value                                            | life of the token                              |
-| ------------------------------------------------ | ---------------------------------------------- |
-| a number, or a string of one (`"3600"`, `3.5e3`) | that many seconds                              |
-| absent, null, a bool, NaN, any other rubbish     | to the JWT's `exp` if it is one, else 300 s    |
-| more than a day, infinity                        | a day, then we ask again                       |
-| 0, negative, an `exp` in the past                | none: the token is refused as unusable         |
+| value                                                   | life of the token                                     |
+| ------------------------------------------------------- | ----------------------------------------------------- |
+| a number above 0, or a string of one (`"3600"`, `3.5e3`) | that many seconds                                     |
+| absent, null, a bool, NaN, any other rubbish            | to the JWT's `exp` if it has one, else 300 s          |
+| 0, negative: a server that returns its own cached token | as if absent                                          |
+| more than a day, infinity                               | a day, then the sidecar requests another              |
+| as if absent, with a JWT's `exp` in the past            | none: the token is refused as already expired         |
 
 `token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -46,6 +48,8 @@ class Grant:
     life: float
     jti: str = ""
     """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
+    exp: float = math.inf
+    """The date that `life` was reckoned from; infinity where the server gave the life itself, or nothing did."""
 
 
 def host_of(url: str) -> str:
@@ -64,7 +68,7 @@ def judge(
 ) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
-    `now` is when the request was sent (epoch seconds): a life counted from there never ends too late. `types`
+    `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
     401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
     """
@@ -83,9 +87,12 @@ def judge(
         raise TokenRefused(
             f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
             INVALID_CLIENT,
+            of_request=True,
         )
     if not 200 <= reply.status < 300 or (members is not None and "error" in members):
-        raise TokenRefused(f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code)
+        raise TokenRefused(
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
+        )
     if members is None:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
@@ -99,16 +106,23 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
         raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
-        raise TokenRefused(f"token endpoint {host} answered without an access_token", "")
+        raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
-    life = number(_either(members, "expires_in", "expiresIn"))
     claims = unverified(value)
-    if life is None:
-        expiry = number(claims.get("exp"))
-        life = DEFAULT_LIFE if expiry is None else expiry - now
     jti = claims.get("jti")
-    return Grant(value, min(life, MAX_LIFE), jti if isinstance(jti, str) else "")
+    life, exp = _life(members, claims, now)
+    return Grant(value, life, jti if isinstance(jti, str) else "", exp)
+
+
+def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float]:
+    """Return the seconds that the token lives from `now` and its `exp`, by the table at the head of this module."""
+    for name in ("expires_in", "expiresIn"):
+        seconds = number(members.get(name))
+        if seconds is not None and seconds > 0:
+            return min(seconds, MAX_LIFE), math.inf
+    expiry = number(claims.get("exp"))
+    return (DEFAULT_LIFE, math.inf) if expiry is None else (min(expiry - now, MAX_LIFE), expiry)
 
 
 def _members(reply: Reply) -> _Members | None:

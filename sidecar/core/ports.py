@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.backoff import Setback
-from sidecar.core.busts import Bust, Busted
+from sidecar.core.busts import Bust, Busted, BustFailure
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.events import Event
 from sidecar.core.keys import SigningKey, Verification
@@ -23,10 +23,19 @@ from sidecar.core.token import FetchReason, Token, TokenRequest
 
 
 class Clock(Protocol):
-    """Time, which only ever moves forward."""
+    """Two readings of time: `now` for durations, `wall` for dates."""
 
     def now(self) -> float:
-        """Epoch seconds that never jump: wall time at start plus what has passed since."""
+        """Return a moment, in seconds that never jump: wall time at the start plus what has passed since.
+
+        For timeouts, lives, leases and pauses. Compare it with other moments only, never with a date.
+        """
+
+    def wall(self) -> float:
+        """Return today's date, in epoch seconds; it jumps when the host's clock is set.
+
+        For what the outside writes or reads: claims of JWTs, HTTP dates, timestamps of logs and spans.
+        """
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`."""
@@ -46,13 +55,35 @@ class CredentialSource(Protocol):
     """Where what authenticates us to the authorization server comes from."""
 
     async def read(
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
+    ) -> Credentials:
+        """Return the tenant's credentials, read again if those held were read at or before `newer_than`.
+
+        Pass `-inf` for any that are held. `rejected` are those with which an authorization server has just refused
+        a request: return others if the source has any, the same if not, and drop the rejected ones only if its
+        current ones are others. `worked` says that such a request has got a token before, so that a version that
+        the source does not call current counts too; it comes back as `interim`. Raises TokenUnavailable when the
+        source cannot be read, and TokenRefused when it has nothing for us.
+        """
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Hold `accepted`, which were `interim`, in place of `refused`: the authorization server has chosen."""
+
+
+class SecretStore(Protocol):
+    """Where credentials lie that are far away, in versions; each call reads it."""
+
+    async def read(
         self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
     ) -> Credentials:
-        """Return the tenant's credentials, read anew if those held were read at or before `newer_than`.
+        """Return the tenant's current credentials, or another version as `interim` where those are the `rejected` ones.
 
-        Pass `-inf` for whatever is held. `rejected` are those the authorization server has just not accepted:
-        others are preferred, if there are any. Raises TokenUnavailable when the source cannot be read, and
-        TokenRefused when it has nothing for us.
+        Raises like `CredentialSource.read`.
         """
 
 
@@ -182,8 +213,9 @@ class Fleet(Protocol):
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
 
-        In one atomic step: unless the key cools down, or this very token was bust before, delete the stored
-        token if it still is the refused one, move the key's generation on, and publish the message.
+        In one atomic step: unless the key cools down, or this very token was bust before, publish the message, delete
+        the stored token if it still is the refused one, and move the key's generation on. The first happens even if
+        the others are denied.
         """
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
@@ -242,8 +274,11 @@ class CredentialStore(Protocol):
     ) -> None:
         """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
-        """Delete the stored ones if they are those, move the generation past this one and tell every pod."""
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
+        """Publish the bust, delete the stored ones if they are those, and move the generation past this one.
+
+        Return what went wrong.
+        """
 
 
 class Evictions(Protocol):
@@ -287,8 +322,8 @@ class BustBus(Protocol):
     async def run(self) -> None:
         """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
 
-    async def publish(self, chosen: Selector) -> int | None:
-        """Revoke a set of tokens in every pod; how many pods heard it, None when the store is down."""
+    async def publish(self, chosen: Selector) -> int | BustFailure:
+        """Revoke a set of tokens in every pod. Return the number of pods that were sent it, or what went wrong."""
 
 
 class Seal(Protocol):

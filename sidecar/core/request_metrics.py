@@ -23,8 +23,6 @@ _FORESEEN = ("GET", 200, "")
 
 _Key = tuple[str, str, int, str]
 """Route, method, status (0 for none) and our word for the error."""
-Pairs = Iterable[tuple[str, str]]
-"""Names of tokens and their tenants' labels."""
 
 
 class _Lookups:
@@ -59,18 +57,24 @@ class RequestMetrics:
         self._cells: dict[_Key, _Cell] = {}
         self._lookups: dict[str, dict[str, _Lookups]] = {}
 
-    def configure(self, routes: Iterable[Route], pairs: Pairs) -> None:
-        """Give what is configured its series, at 0; forget those of what no longer is."""
+    def configuring(self, routes: Iterable[Route]) -> Iterator[None]:
+        """Give what is configured its series, at 0; forget those of what no longer is. In short steps.
+
+        What has to do with tokens is for `foresee`.
+        """
         self._routes = {route.name: route for route in routes}
         tokens = {route.token.name for route in self._routes.values() if route.token}
         self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
-        for token, tenant in pairs:
-            self._lookups[token].setdefault(tenant, _Lookups())
         self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
         for key, cell in self._cells.items():
             cell.lookups = self._lookups_of(key[0])
-        for name in self._routes:
+        for name in tuple(self._routes):
             self._cell((name, *_FORESEEN))
+            yield
+
+    def foresee(self, token: str, tenant: str) -> None:
+        """Give the tenant's look-ups of this token their series, at 0."""
+        self._lookups[token].setdefault(tenant, _Lookups())
 
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request. Hot path: ≤ 1 µs."""

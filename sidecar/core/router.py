@@ -6,6 +6,7 @@ the listen address, and the hosts routes are configured for. A Unix socket is ou
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from ipaddress import IPv6Address
 
@@ -36,8 +37,11 @@ class Router:
             port = b":%d" % address.port
         self._own = frozenset(own)
         self._usual = {_written(host) + end: host for host in own.union(_USUAL_HOSTS) for end in (b"", port)}
-        self._of_any_host = _by_prefix(routes, "")
-        self._of_host = {host: _by_prefix(routes, host) + self._of_any_host for host in own}
+        by_host: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in routes:
+            by_host[route.host].append(route)
+        self._of_any_host = _longest_first(by_host.pop("", ()))
+        self._of_host = {host: _longest_first(its) for host, its in by_host.items()}
 
     def admit(self, host: bytes) -> str:
         """Return the host a Host field (or absolute-form's authority) names: lower case, no port or brackets.
@@ -57,7 +61,10 @@ class Router:
 
     def match(self, host: str, path: bytes) -> Route | None:
         """Return the route for a request: its host's own first, then any host's, by the longest prefix."""
-        for prefix, route in self._of_host.get(host, self._of_any_host):
+        for prefix, route in self._of_host.get(host, ()):
+            if path.startswith(prefix) and _on_bound(path, prefix):
+                return route
+        for prefix, route in self._of_any_host:
             if path.startswith(prefix) and _on_bound(path, prefix):
                 return route
         return None
@@ -76,8 +83,8 @@ def _on_bound(path: bytes, prefix: bytes) -> bool:
     return length == 1 or len(path) == length or path[length] == 0x2F
 
 
-def _by_prefix(routes: Iterable[Route], host: str) -> tuple[tuple[bytes, Route], ...]:
-    found = [(route.prefix.encode(), route) for route in routes if route.host == host]
+def _longest_first(routes: Iterable[Route]) -> tuple[tuple[bytes, Route], ...]:
+    found = [(route.prefix.encode(), route) for route in routes]
     return tuple(sorted(found, key=lambda pair: len(pair[0]), reverse=True))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.core.credentials import CredentialSpec
+from sidecar.core.errors import Fault
 from sidecar.core.routes import Route
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
@@ -71,6 +72,8 @@ class RedisSettings:
     """In front of every key and channel."""
     encryption_keys: tuple[EncryptionKey, ...] = ()
     """The first seals, all open. None: values are plain and messages unsigned, as the operator wrote down."""
+    operation_timeout: float = 0.1
+    """Seconds a request may lose to Redis, connecting included."""
 
 
 Dialect = Literal["mcp-gateway", "lerian"]
@@ -114,3 +117,21 @@ class Config:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_requests: float = 1.0
     """Share of the successful requests that are logged; the others always are."""
+
+
+def only_by_restart(old: Config, new: Config) -> tuple[Fault, ...]:
+    """Return what a reload cannot change, by its path in the configuration."""
+    return tuple(
+        Fault("reload", path, "changing this takes a restart")
+        for path, before, after in (
+            ("listen", old.listen, new.listen),
+            ("admin.listen", old.admin.listen, new.admin.listen),
+            ("cache.mode", old.cache.mode, new.cache.mode),
+            ("cache.store_ttl", old.cache.store_ttl, new.cache.store_ttl),
+            ("cache.max_entries", old.cache.max_entries, new.cache.max_entries),
+            ("redis", old.redis, new.redis),
+            ("busts", old.busts, new.busts),
+            ("log.format", old.log_format, new.log_format),
+        )
+        if before != after
+    )

@@ -17,7 +17,7 @@ Attributes = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One span that has ended. Moments in epoch seconds."""
+    """One span that has ended, between two moments."""
 
     name: str
     kind: Literal["server", "client", "internal"]

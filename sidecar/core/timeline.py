@@ -18,7 +18,7 @@ _DIFFERS = frozenset({"request_id", "duration_ms", "retry_after", "seconds", "ev
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Something that happened `count` times from `first` to `last`; `event` is the last."""
+    """Something that happened `count` times from the moment `first` to `last`; `event` is the last."""
 
     event: Event
     first: float

@@ -13,6 +13,11 @@ class Tls:
     key_file: str = ""
     """"" where the key is in `certificate_file`."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths there are."""
+        return tuple(filter(None, (self.ca_file, self.certificate_file, self.key_file)))
+
 
 def no_passphrase() -> str:
     """Answer OpenSSL, which else asks a terminal for an encrypted key's passphrase while the event loop waits."""

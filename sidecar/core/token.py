@@ -1,10 +1,11 @@
 """What we ask of a token endpoint, and what we get.
 
-Times are epoch seconds of the injected `Clock`. A token is *fresh* until its leeway begins, *aging* until
-it expires, then *stale*: use it; use it and renew behind; do not use it.
+Times are moments of the injected `Clock`, dates are those of its wall clock. A token is *fresh* until its leeway
+begins, *aging* until it expires, then *stale*: use it; use it and renew behind; do not use it.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
@@ -174,25 +175,39 @@ class Token:
     source: TokenOrigin = "fetch"
     generation: int = 0
     """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
+    exp: float = math.inf
+    """The date at which it expires, whatever its life was taken for at the fetch; infinity where there is none."""
 
     @property
     def fingerprint(self) -> str:
         """Names the token in logs."""
         return self.secret.fingerprint
 
-    def freshness(self, now: float) -> Freshness:
-        """Tell how usable the token is at `now`."""
-        if now < self.fresh_until:
+    def left(self, now: float, today: float) -> float:
+        """Return for how many seconds it can still be used: `now` is the moment, `today` the date."""
+        return min(self.expires_at - now, self.exp - today)
+
+    def freshness(self, now: float, today: float) -> Freshness:
+        """Return how usable the token is at the moment `now`, which is the date `today`."""
+        leeway = self.expires_at - self.fresh_until
+        if now < self.fresh_until and today < self.exp - leeway:
             return Freshness.FRESH
-        return Freshness.AGING if now < self.expires_at else Freshness.STALE
+        return Freshness.AGING if now < self.expires_at and today < self.exp else Freshness.STALE
 
 
 def bearer(
-    secret: Secret, *, fetch_began: float, life: float, leeway: float, labels: Labels = frozenset()
+    secret: Secret,
+    *,
+    fetch_began: float,
+    life: float,
+    leeway: float,
+    labels: Labels = frozenset(),
+    exp: float = math.inf,
 ) -> Token:
     """Make a token that lives `life` seconds from `fetch_began` and ages for the last `leeway` of them.
 
-    The leeway is at most a minute and half the life, so a short token is still worth caching.
+    The leeway is at most a minute and half the life, so a short token is still worth caching. `exp` is the date
+    that ends it too, where there is one.
     """
     expires_at = fetch_began + life
     return Token(
@@ -202,4 +217,5 @@ def bearer(
         fetch_began=fetch_began,
         authorization=b"Bearer " + secret.reveal().encode("ascii"),
         labels=labels,
+        exp=exp,
     )

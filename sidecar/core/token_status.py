@@ -15,7 +15,7 @@ REMEMBERED = 600.0
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """One token. Durations in seconds, moments in epoch seconds."""
+    """One token. Durations in seconds."""
 
     token: str
     """Its name in the configuration."""
@@ -37,7 +37,7 @@ class TokenStatus:
     problem: str
     """Why the last fetch gave none, "" if it did."""
     problem_since: float | None
-    """When that began."""
+    """The moment when that began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,16 @@ def token_statuses(
     *,
     memory_ttl: float,
     now: float,
+    today: float,
     chosen: Selector = frozenset(),
 ) -> Iterator[TokenStatus]:
-    """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first."""
+    """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first.
+
+    `now` is the moment, `today` the date.
+    """
     for trouble in troubles.recent(now):
         held = memory.look(trouble.key)
-        if chosen <= trouble.labels and (held is None or held.token.freshness(now) is Freshness.STALE):
+        if chosen <= trouble.labels and (held is None or held.token.freshness(now, today) is Freshness.STALE):
             yield TokenStatus(
                 token=trouble.token,
                 service=trouble.service,
@@ -117,7 +121,7 @@ def token_statuses(
                 problem_since=trouble.since,
             )
     for held in reversed(memory):
-        freshness = held.token.freshness(now)
+        freshness = held.token.freshness(now, today)
         if chosen <= held.token.labels and freshness is not Freshness.STALE:
             why, began = troubles.of(held.request.key)
             yield TokenStatus(
@@ -128,7 +132,7 @@ def token_statuses(
                 fp=held.token.fingerprint,
                 source=held.token.source,
                 age=now - held.token.fetch_began,
-                expires_in=held.token.expires_at - now,
+                expires_in=held.token.left(now, today),
                 last_used=max(0.0, now - held.until + memory_ttl),
                 cooling=cool_downs.left(held.request.key, now),
                 problem=why,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import aiohappyeyeballs
 
+from sidecar import files, threads
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.routes import Origin
 from sidecar.core.tls import Tls, no_passphrase
@@ -28,15 +29,17 @@ Signature = tuple[tuple[str, int, int], ...]
 
 def _signature(tls: Tls) -> Signature:
     found = []
-    for path in (tls.ca_file, tls.certificate_file, tls.key_file):
-        if path:
-            with _naming(path):
-                stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
-            found.append((path, stat.st_mtime_ns, stat.st_ino))
+    for path in tls.files:
+        with _naming(path):
+            stat = os.stat(path)  # noqa: PTH116  follows the links of mounted secrets, as open() does
+        found.append((path, stat.st_mtime_ns, stat.st_ino))
     return tuple(found)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
+    for path in tls.files:
+        with _naming(path):
+            files.probe(path)
     with _naming(tls.ca_file):
         context = ssl.create_default_context(cafile=tls.ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -54,6 +57,8 @@ def _naming(path: str) -> Iterator[None]:
         yield
     except OSError as error:  # an SSLError is one too
         raise UpstreamUnreachable(f"cannot use {path} for TLS: {_reason(error)}") from None
+    except ValueError as error:
+        raise UpstreamUnreachable(f"cannot use {path} for TLS: {error}") from None
 
 
 def _reason(error: OSError) -> str:
@@ -96,7 +101,7 @@ class Dialler:
         addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
         try:
-            context = self._tls() if origin.scheme == "https" else None
+            context = await self._tls() if origin.scheme == "https" else None
             _, connection = await loop.create_connection(
                 protocol,
                 sock=sock,
@@ -109,10 +114,18 @@ class Dialler:
             raise
         return connection
 
-    def _tls(self) -> ssl.SSLContext:
+    async def _tls(self) -> ssl.SSLContext:
         tls = self._origin.tls
-        signature = _signature(tls)
+        if self._context is not None and not tls.files:
+            return self._context
+        with _naming(", ".join(tls.files)):
+            context, self._signature = await threads.beside(str(tls), self._read)
+        self._context = context
+        return context
+
+    def _read(self) -> tuple[ssl.SSLContext, Signature]:
+        """Return the context and what its files were like; waits for the disk."""
+        signature = _signature(self._origin.tls)
         if self._context is None or signature != self._signature:
-            self._context = _context(tls)
-            self._signature = signature
-        return self._context
+            return _context(self._origin.tls), signature
+        return self._context, signature

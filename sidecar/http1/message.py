@@ -235,7 +235,6 @@ def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused |
     return None
 
 
-@lru_cache(256)  # an upstream has few
 def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     """Return whether it is HTTP/1.0, the code, and code, space and reason."""
     found = _STATUS_LINE.fullmatch(line)
@@ -243,6 +242,11 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
         raise MessageMalformed("the status line is not HTTP/1.1")
     minor, rest, status = found.groups()
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
+
+
+_known_status_line = lru_cache(256)(_read_status_line)  # an upstream has few
+_LONGEST_KNOWN = 128
+"""Bytes of a status line that is worth remembering: they come from strangers."""
 
 
 def _switched(notes: Notes, http10: bool) -> int:
@@ -261,7 +265,8 @@ def parse_response(head: bytes, method: bytes, before: Response | None = None) -
     if before is not None and before.head == head and before.method == method:
         return before
     end = head.find(b"\r\n")
-    http10, code, status_line = _read_status_line(head[:end])
+    read = _known_status_line if end <= _LONGEST_KNOWN else _read_status_line
+    http10, code, status_line = read(head[:end])
     if len(head) > _FEW_FIELDS and head.count(b"\r\n") > MAX_FIELDS + 2:
         raise MessageMalformed(f"more than {MAX_FIELDS} header fields")
     _judge(httptools.HttpResponseParser(_NO_CALLBACKS), head)

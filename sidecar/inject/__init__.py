@@ -13,7 +13,7 @@ from sidecar.inject.container import IMAGE as IMAGE
 from sidecar.inject.container import SECRET_VOLUME, Sidecar, definition, fill
 from sidecar.inject.container import Blanks as Blanks
 from sidecar.inject.edits import Edit, Writer, applied
-from sidecar.inject.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, pods, text
+from sidecar.inject.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, is_true, pods, text
 from sidecar.inject.tree import Node, documents
 
 _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
@@ -31,6 +31,18 @@ def inject(manifest: str, blanks: Blanks) -> str:
 def remove(manifest: str) -> str:
     """Return the manifest as it was before the sidecar was added. Raises ManifestRefused."""
     return _changed(manifest, _take)
+
+
+def warnings(manifest: str) -> list[str]:
+    """Return what weakens the sidecar in pods that it can be added to. Raises ManifestRefused."""
+    return [
+        f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with CAP_SYS_PTRACE"
+        " can read the sidecar's memory; remove shareProcessNamespace"
+        for number, root in enumerate(_roots(manifest), start=1)
+        if root is not None
+        for pod in pods(root)
+        if is_true(pod.spec, "shareProcessNamespace")
+    ]
 
 
 def _changed(manifest: str, change: _Change) -> str:
@@ -96,9 +108,13 @@ def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
     """Raise Refused where the sidecar cannot be in this pod."""
     if not native and pod.kind in {"Job", "CronJob"}:
         raise Refused(f"{pod.path}: a Job would never end beside a classic container: leave --classic out")
-    if sidecar.on_network and text(pod.spec, "hostNetwork").lower() in {"true", "yes", "on"}:
+    if sidecar.on_network and is_true(pod.spec, "hostNetwork"):
         raise Refused(
             f"{pod.path}.hostNetwork: every process of the node could use the tokens; listen on unix: (--listen)"
+        )
+    if is_true(pod.spec, "hostPID"):
+        raise Refused(
+            f"{pod.path}.hostPID: privileged containers of other pods could read the sidecar's memory; remove hostPID"
         )
     if not pod.items("containers"):
         raise Refused(f"{pod.path}.containers: the pod has none")

@@ -126,6 +126,11 @@ def entry(mapping: Node, name: str) -> Entry | None:
     return None
 
 
+def is_true(mapping: Node, name: str) -> bool:
+    """Return whether a key's scalar is what Kubernetes reads as true."""
+    return text(mapping, name).lower() in {"true", "yes", "on", "y"}
+
+
 def text(mapping: Node, name: str) -> str:
     """Return a key's scalar, "" if there is none."""
     found = entry(mapping, name)

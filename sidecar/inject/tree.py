@@ -14,6 +14,8 @@ _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 """Those that are not before a line's first character, where they would have to be refused."""
+MAX_DEPTH = 200
+"""Collections in each other. PyYAML's time grows with the square of the depth: 10 kB of brackets took it 7 s."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -88,6 +90,9 @@ def documents(text: str) -> list[Node | None]:
                 roots[-1] = node
             if isinstance(event, yaml.CollectionStartEvent):
                 open_nodes.append(node)
+                if len(open_nodes) > MAX_DEPTH:
+                    line = _mark(event.start_mark).line + 1
+                    raise ValueError(f"line {line}: nested more than {MAX_DEPTH} levels deep")
     return [None if root is None or root.null else root for root in roots]
 
 

@@ -9,7 +9,8 @@ from tests.bench.load import ask
 from tests.bench.plan import Plan
 from tests.bench.proxies import OURS, PEER, Proxy, envoy, sidecar
 from tests.bench.upstreams import Upstreams
-from tests.redis_server import RedisServer, until
+from tests.redis_server import RedisServer
+from tests.waiting import block_until
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
@@ -20,7 +21,7 @@ def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
         for name in (name for name in (OURS, PEER) if name in plan.proxies):
             with _start(name, plan, upstreams, redis) as proxy:
                 if name == OURS:
-                    until(lambda: _heard(redis))
+                    block_until(lambda: _heard(redis))
                 fresh = proxy.process.resident()
                 ask(proxy, "200B", max(CONNECTIONS))
                 figures = {"fleet_fresh_mib": fresh / MIB, "fleet_peak_mib": proxy.process.peak() / MIB}

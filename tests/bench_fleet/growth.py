@@ -15,8 +15,8 @@ from tests.bench_fleet.children import in_turn
 from tests.bench_fleet.commands import asked, commands, scripts
 from tests.bench_fleet.figures import Figure
 from tests.pods import Fleet, Pod, request
-from tests.processes import until
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 AT_A_TIME = 16
 HOLDERS = 4
@@ -24,7 +24,6 @@ HOLDERS = 4
 HOT = 10_000
 """Requests answered from memory."""
 LAST = 1000
-LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ async def _grown(fleet: Fleet, pods: Sequence[Pod], requests: Sequence[TokenRequ
     hot = await commands(client)
     began = time.perf_counter()
     bust = asyncio.ensure_future(pods[0].refuse(one))
-    await until(lambda: not any(pod.holds(one) for pod in pods[1:]), LIMIT)
+    await until(lambda: not any(pod.holds(one) for pod in pods[1:]))
     heard = time.perf_counter() - began
     await bust
     await _ask(pods, [one])
@@ -127,7 +126,7 @@ async def _grown(fleet: Fleet, pods: Sequence[Pod], requests: Sequence[TokenRequ
     memory = (await client.info("memory"))["used_memory"]
     before_all, began = await commands(client), time.perf_counter()
     await pods[0].bust()
-    await until(lambda: not any(pod.cache.held() for pod in pods), LIMIT)
+    await until(lambda: not any(pod.cache.held() for pod in pods))
     all_seconds = time.perf_counter() - began
     return Grown(
         pods=len(pods),

@@ -9,7 +9,8 @@ from redis.asyncio.client import PubSub
 
 from tests.bench_fleet.figures import Figure
 from tests.bench_fleet.stage import Stage
-from tests.processes import Load, until
+from tests.processes import Load
+from tests.waiting import until
 
 REVOCATIONS = 20
 RATE = 5.0

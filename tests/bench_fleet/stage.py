@@ -17,9 +17,10 @@ from tests.authorization import AuthorizationServer
 from tests.bench_fleet.children import Sidecar, in_turn
 from tests.fleet import ENVIRON
 from tests.pods import Pod, TokenServer
-from tests.processes import get, redis_health, until
+from tests.processes import get, redis_health
 from tests.redis_server import RedisServer
 from tests.servers import Upstream
+from tests.waiting import until
 from tests.wire import ask
 
 PREFIX = "bench:"

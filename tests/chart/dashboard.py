@@ -113,10 +113,13 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Busts",
-            "Tokens declared dead here, and what others' busts dropped.",
+            "Tokens bust here, busts that Redis did not publish or record, and what others' busts dropped.",
             "short",
             {
                 "sent {{token}}": "sum by (token) (increase(sidecar_busts_sent_total{$where}[$__rate_interval]))",
+                "failed {{kind}}, {{step}}": (
+                    "sum by (kind, step) (increase(sidecar_busts_failed_total{$where}[$__rate_interval]))"
+                ),
                 "applied {{kind}}": "sum by (kind) (increase(sidecar_busts_applied_total{$where}[$__rate_interval]))",
             },
         ),

@@ -84,3 +84,11 @@ def test_the_command_in_the_notes_makes_the_same_container(telling: Path, setup:
     wanted = with_sidecar(render(setup, "mode=app", form))
     assert sidecar_of(injected) == sidecar_of(wanted)
     assert injected["volumes"] == [each for each in wanted["volumes"] if each["name"] != "scratch"]
+
+
+def test_s4_notes_warn_of_a_shared_process_namespace(telling: Path) -> None:
+    """Only where there is one."""
+    shared = "app.podSpec.shareProcessNamespace=true"
+    warning = "Warning: with app.podSpec.shareProcessNamespace, containers of the pod with CAP_SYS_PTRACE"
+    assert warning in notes(telling, MINIMAL, "mode=app", shared)
+    assert "Warning" not in notes(telling, MINIMAL, "mode=app")

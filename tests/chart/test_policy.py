@@ -95,6 +95,13 @@ def test_a_pod_on_the_nodes_network_gets_no_sidecar() -> None:
     assert sidecar_of(admitted(policy(), pod(hostNetwork=False))["spec"])
 
 
+def test_s4_a_pod_among_the_nodes_processes_gets_no_sidecar() -> None:
+    """Privileged containers of other pods could read its memory."""
+    shared = pod(hostPID=True)
+    assert admitted(policy(), shared) == shared
+    assert sidecar_of(admitted(policy(), pod(hostPID=False))["spec"])
+
+
 def test_a_jobs_pod_gets_no_classic_sidecar() -> None:
     """It would never end; a native one is no obstacle."""
     job = pod()

@@ -8,8 +8,9 @@ from tests.authorization import AuthorizationServer
 from tests.chart.helm import MINIMAL, render
 from tests.chart.pod import SECRET, Pod
 from tests.environment import bare
-from tests.processes import PIPE, ROOT, WAIT, get, serving
+from tests.processes import PIPE, ROOT, get, serving
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 from tests.wire import ask
 
 PROBES = (b"/startupz", b"/healthz", b"/readyz")
@@ -37,7 +38,7 @@ async def test_the_default_values_start_the_sidecar_and_it_proxies(
     )
     async with serving(child) as process:
         assert (await ask(process.address, get(b"/ledger/accounts"))).status == 200
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             while [(await process.page(probe))[0] for probe in PROBES] != [200] * len(PROBES):
                 await asyncio.sleep(0.01)
         assert process.stderr == b""

@@ -67,6 +67,7 @@ BAD = [
     ("app.servicePort=70000", "app.servicePort"),
     ("env[0].name=TIMES,env[0].value=3", "env.0.value: Invalid type. Expected: string"),
     ("volumeMounts[0].name=x", "volumeMounts.0: mountPath is required"),
+    ("app.podSpec.hostPID=true", "app.podSpec.hostPID: privileged containers of other pods"),
     ("app.podSpec.hostNetwork=true", "app.podSpec.hostNetwork: on the node's network"),
     ("app.container.name=sidecar", "app.container.name: sidecar is the sidecar's"),
     ("config.credentials.ledger.client_secret=hunter2", "config.credentials.ledger.client_secret"),

@@ -19,7 +19,8 @@ from tests.fleet import Fleet
 from tests.processes import Document, get
 from tests.redis_server import RedisServer
 from tests.servers import Upstream, closing
-from tests.wire import PATIENCE, ask
+from tests.waiting import PATIENCE
+from tests.wire import ask
 
 Names = Mapping[str, Mapping[str, set[str]]]
 """What is printed: by name of a series, its labels, each with all its values."""

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.adapters.credential_sources import SIZE_LIMIT, source_of
+from sidecar.adapters.credential_sources import source_of
 from sidecar.adapters.secrets_manager import SecretsManager
 from sidecar.core.credentials import FileCredentials, FixedCredentials, SecretFileCredentials
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
+from sidecar.files import SECRET_LIMIT
 from tests.aws import Aws
 from tests.fakes import FakeClock, RecordingJournal
+from tests.waiting import PATIENCE
 
 ANY = float("-inf")
 
@@ -33,7 +35,7 @@ async def test_every_source_gives_credentials_read_after_what_is_demanded(
 ) -> None:
     """The promise renewals rely on, kept by each kind."""
     aws.create("s", {"client_id": "me", "client_secret": "hunter2"})
-    manager = SecretsManager(clock, RecordingJournal())
+    manager = SecretsManager(clock, RecordingJournal(), total_limit=PATIENCE)
     secret, both = tmp_path / "secret", tmp_path / "both.json"
     secret.write_text("hunter2\n")
     both.write_text('{"clientId": "me", "clientSecret": "hunter2"}')
@@ -121,7 +123,7 @@ async def test_only_line_ends_are_cut_off_a_secret(tmp_path: Path, clock: FakeCl
         (b'{"client_id": "me", "client_secret": ""}', "client_secret"),
         (b'{"client_id": 7, "client_secret": "canary"}', "client_id"),
         (b'{"client_id": "\xff", "client_secret": "canary"}', "not UTF-8"),
-        (b" " * (SIZE_LIMIT + 1), "larger than"),
+        (b" " * (SECRET_LIMIT + 1), "larger than"),
         (b"", "not a JSON object"),
     ],
 )

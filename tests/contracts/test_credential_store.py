@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from sidecar.core.secret import Secret
 from tests.fakes import FakeClock, RecordingJournal
 from tests.redis_server import PROGRAMS, RedisServer, RedisServers
 from tests.vaults import FakeShelf, FakeVault
+from tests.waiting import AT_LEISURE
 
 KEY = CredentialKey("ledger", "acme", "here")
 Vault = RedisVault | FakeVault
@@ -58,8 +60,9 @@ async def pods(request: pytest.FixtureRequest, redis_servers: RedisServers) -> A
     server = redis_servers(request.param)
     links = [
         Link(
-            connect(server.settings(""), timeout=2),
+            partial(connect, server.settings(""), timeout=AT_LEISURE),
             key_prefix=prefix,
+            operation_timeout=AT_LEISURE,
             clock=system,
             randomness=randomness,
             journal=RecordingJournal(),

@@ -155,7 +155,7 @@ def test_fingerprints_are_the_fleets() -> None:
     assert aes("k1").fingerprint_key != b"k1".ljust(32, b"\0")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5, unique=True))
 def test_b51_tenants_are_isolated_whatever_they_are_called(tenants: list[str]) -> None:
     """Also names with colons, quotes or nothing in them."""

@@ -18,8 +18,23 @@ def test_a_clock_never_goes_back(clock: Clock) -> None:
 
 
 def test_the_system_clock_starts_at_wall_time() -> None:
-    """Its moments can be compared with a JWT's `exp`."""
+    """Its moments look like dates to people."""
     assert SystemClock().now() == pytest.approx(time.time(), abs=1)
+
+
+def test_s3_the_system_clocks_date_is_the_hosts() -> None:
+    """Read anew each time."""
+    clock = SystemClock()
+    before = time.time()
+    assert before <= clock.wall() <= time.time()
+
+
+async def test_s3_the_fake_clocks_date_is_stepped_apart_from_its_moments() -> None:
+    """Both go on together, from wherever a step has left them."""
+    clock = FakeClock(1000.0)
+    clock.step(-100.0)
+    await clock.advance(5.0)
+    assert (clock.now(), clock.wall()) == (1005.0, 905.0)
 
 
 async def test_sleeping_takes_the_time_asked_for() -> None:

@@ -12,6 +12,7 @@ import trustme
 from sidecar.adapters.token_endpoint import SIZE_LIMIT, HttpAuthorizationServer
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
+from tests.waiting import PATIENCE
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic Y2FuYXJ5"}
 FORM = "grant_type=client_credentials&client_secret=canary"
@@ -62,10 +63,8 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[HttpAuthorizationServer]:
-    endpoint = HttpAuthorizationServer()
-    yield endpoint
-    await endpoint.close()
+async def endpoint() -> HttpAuthorizationServer:
+    return HttpAuthorizationServer()
 
 
 async def test_the_form_goes_out_as_given_and_the_answer_comes_back_unjudged(
@@ -139,7 +138,7 @@ async def test_a_body_is_not_unpacked(peer: Peer, endpoint: HttpAuthorizationSer
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncanary", "broke off"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (SIZE_LIMIT + 1), "larger than"),
         (b"SSH-2.0-canary\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"canary" * 20_000 + b"\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"canary" * 20_000 + b"\r\n\r\n", "longer than 65536 bytes"),
     ],
     ids=["closed", "cut", "too large", "not HTTP", "endless field"],
 )
@@ -166,10 +165,9 @@ async def test_b14_a_server_that_hangs_costs_no_more_than_the_limit(peer: Peer) 
     peer.hangs = True
     endpoint = HttpAuthorizationServer(total_limit=0.1)
     url = await peer.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(TokenUnavailable, match="in time"):
             await endpoint.post(url, HEADERS, FORM, Tls())
-    await endpoint.close()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +176,7 @@ async def test_b14_a_server_that_hangs_costs_no_more_than_the_limit(peer: Peer) 
         ("http://127.0.0.1:1/token", "cannot connect"),
         ("http://nowhere.invalid/token", "does not resolve"),
         ("http://127.0.0.1:99999/token", "cannot be used"),
-        ("ftp://127.0.0.1/token", "not an HTTP one"),
+        ("ftp://127.0.0.1/token", "cannot be used"),
     ],
 )
 async def test_endpoints_that_are_not_there(endpoint: HttpAuthorizationServer, url: str, hint: str) -> None:

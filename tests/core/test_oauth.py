@@ -39,9 +39,9 @@ def jwt(claims: object) -> str:
         (10**400, MAX_LIFE),
         (float("inf"), MAX_LIFE),
         ("99999999999999999999", MAX_LIFE),
-        (0, 0),
-        ("0", 0),
-        (-5, -5),
+        (0, DEFAULT_LIFE),
+        ("0", DEFAULT_LIFE),
+        (-5, DEFAULT_LIFE),
         (None, DEFAULT_LIFE),
         ("", DEFAULT_LIFE),
         ("soon", DEFAULT_LIFE),
@@ -81,6 +81,75 @@ def test_b08_odd_expires_in_has_a_documented_result(expires_in: object, life: fl
 def test_b08_without_expires_in_the_jwt_tells(token: str, life: float) -> None:
     """Decoded without verification: it is a hint about the life and nothing else."""
     assert judge(answer({"access_token": token}), host="auth.test", now=NOW).life == life
+
+
+NO_LIFE: list[object] = [
+    "0",
+    "-1",
+    -1,
+    0.0,
+    -0.0,
+    -0.5,
+    "0.0",
+    "-0",
+    " 0 ",
+    "-1e9",
+    -(10**400),
+    float("-inf"),
+    "1e-400",
+]
+AT_ODDS: list[object] = [None, True, False, float("nan"), "", "never", [], {"seconds": 60}]
+
+
+@pytest.mark.parametrize("expires_in", [*NO_LIFE, *AT_ODDS])
+@pytest.mark.parametrize(
+    ("claims", "life"),
+    [
+        ({"exp": NOW + 77}, 77),
+        ({"exp": f"{NOW + 77:.0f}"}, 77),
+        ({"exp": NOW + 0.5}, 0.5),
+        ({"exp": NOW * 1000}, MAX_LIFE),
+        ({"exp": 10**400}, MAX_LIFE),
+        ({"exp": NOW}, 0),
+        ({"exp": NOW - 1}, -1),
+        ({"exp": 0}, -NOW),
+        ({"exp": None}, DEFAULT_LIFE),
+        ({"exp": True}, DEFAULT_LIFE),
+        ({"exp": float("nan")}, DEFAULT_LIFE),
+        ({"exp": "tomorrow"}, DEFAULT_LIFE),
+        ({"exp": [NOW + 77]}, DEFAULT_LIFE),
+        ({"iat": NOW}, DEFAULT_LIFE),
+    ],
+)
+def test_t3_without_a_positive_expires_in_the_jwt_decides(
+    expires_in: object, claims: dict[str, object], life: float
+) -> None:
+    """A server that returns its own cached token may say 0; only the token itself can then be expired."""
+    body = {"access_token": jwt(claims), "token_type": "Bearer", "expires_in": expires_in}
+    assert judge(answer(body), host="auth.test", now=NOW).life == life
+
+
+@pytest.mark.parametrize("expires_in", NO_LIFE)
+def test_t3_an_opaque_token_then_lives_five_minutes(expires_in: object) -> None:
+    """In either spelling; the other spelling counts where one says nothing."""
+    for members in ({"expires_in": expires_in}, {"expiresIn": expires_in}):
+        assert judge(answer({"access_token": "opaque", **members}), host="auth.test", now=NOW).life == 300
+    both = {"access_token": "opaque", "expires_in": expires_in, "expiresIn": 60}
+    assert judge(answer(both), host="auth.test", now=NOW).life == 60
+
+
+@pytest.mark.parametrize("expires_in", [b"0", b"-1", b"0.0", b"+0", b""])
+def test_t3_a_form_says_the_same(expires_in: bytes) -> None:
+    """Its values are strings."""
+    reply = answer(b"access_token=abc&expires_in=" + expires_in, content_type=FORM)
+    assert judge(reply, host="auth.test", now=NOW).life == DEFAULT_LIFE
+
+
+@pytest.mark.parametrize("expires_in", [1, "1", 0.5, "0.5", 1e-3])
+def test_t3_a_life_above_zero_is_taken_at_its_word(expires_in: float | str) -> None:
+    """However short, and whatever the JWT says."""
+    body = {"access_token": jwt({"exp": NOW + 77}), "expires_in": expires_in}
+    assert judge(answer(body), host="auth.test", now=NOW).life == float(expires_in)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_b07_a_token_past_its_expiry_is_stale(life: float, leeway: float, now: f
     expected = (
         Freshness.STALE if now >= life else Freshness.FRESH if now < token.fresh_until else Freshness.AGING
     )
-    assert token.freshness(now) is expected
+    assert token.freshness(now, 0.0) is expected
     assert token.fresh_until <= token.expires_at
 
 

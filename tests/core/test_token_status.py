@@ -27,7 +27,7 @@ class Table:
 
     def told(self, now: float, chosen: Selector = frozenset()) -> list[TokenStatus]:
         tables = (self.memory, self.troubles, self.cool_downs)
-        return list(token_statuses(*tables, memory_ttl=30.0, now=now, chosen=chosen))
+        return list(token_statuses(*tables, memory_ttl=30.0, now=now, today=now, chosen=chosen))
 
 
 def of(tenant: str) -> TokenRequest:

@@ -27,7 +27,8 @@ from sidecar.http1.dial import Dialler
 from sidecar.http1.upstream import UpstreamConnection
 from tests.fakes import FakeClock
 from tests.servers import Server
-from tests.wire import LIMIT, PATIENCE
+from tests.waiting import PATIENCE
+from tests.wire import LIMIT
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
 from tests.fakes import FakeClock, settle
 from tests.servers import Upstream
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 Make = Callable[..., Pool]
 

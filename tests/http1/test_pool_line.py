@@ -13,6 +13,7 @@ from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
 from tests.fakes import FakeClock, settle
 from tests.servers import Upstream
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def test_leaving_the_line_in_the_moment_of_ones_turn_is_only_leaving(pool:
     pool.give_back(connection)
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    other = await asyncio.wait_for(pool.connect(), 5)
+    other = await asyncio.wait_for(pool.connect(), PATIENCE)
     pool.give_back(other)
 
 
@@ -59,7 +60,7 @@ async def test_room_for_two_serves_two(upstream: Upstream) -> None:
     second = asyncio.create_task(pool.connect())
     for connection in busy:
         pool.give_back(connection)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         taken = await asyncio.gather(first, second)
     for connection in taken:
         pool.give_back(connection)

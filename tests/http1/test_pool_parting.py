@@ -18,8 +18,7 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
 from tests.fakes import FakeClock
-from tests.processes import until
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE, until
 
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 
@@ -108,7 +107,7 @@ async def test_who_parts_keeps_nobody_out(pool: Pool) -> None:
 
 async def test_only_so_many_part_at_a_time(pool: Pool, deaf: Deaf) -> None:
     """As many as may be open; the one that has had the longest time makes way, and what is gone is forgotten."""
-    async with asyncio.timeout(4 * PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         parting = [await part(pool) for _ in range(3)]
         await until(lambda: deaf.held == [False, False, True])
         parting[2].abort()

@@ -26,8 +26,9 @@ from tests.oidc.clients import (
     written,
 )
 from tests.oidc.server import Client, OidcServer
-from tests.processes import WAIT, File, run
+from tests.processes import File, run
 from tests.servers import Upstream, refusal
+from tests.waiting import PATIENCE
 
 ODD_ID = "the app: 100% +/& more"
 ODD_SECRET = "canary secret: 50% +/&=?#~"
@@ -112,7 +113,7 @@ async def test_b62_a_certified_server_accepts_somebody_elses_assertions(
         upstream.script(refusal())
         assert await statuses(process, tokens) == {"app": 401}  # used before: no other token for it
         renew()
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(PATIENCE):
             while await statuses(process, tokens) != {"app": 200}:  # the refusal is remembered for a while
                 await asyncio.sleep(0.2)
     assert len(set(upstream.tokens)) == 2

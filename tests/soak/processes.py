@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from sidecar.cli import dumps
 from tests.soak.authorization import PREFIX
 from tests.soak.verdict import Ending, Sample
 from tests.wire import ask
@@ -120,7 +121,8 @@ class Sidecar:
 
     async def start(self) -> None:
         command = (sys.executable, "-m", "sidecar", "run", "--config", str(self.config))
-        self._child = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        environ = {**os.environ, dumps.ALLOW: "true"}  # `sample` counts its descriptors
+        self._child = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environ)
         assert self._child.stdout is not None
         assert self._child.stderr is not None
         self._reading = asyncio.gather(self.log.read(self._child.stdout), self._collect(self._child.stderr))

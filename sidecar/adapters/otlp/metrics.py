@@ -30,11 +30,9 @@ _CUMULATIVE = AggregationTemporality.CUMULATIVE
 class MetricsPush:
     """Sends readings from a thread of its own, one export at a time."""
 
-    def __init__(self, resource: Resource, version: str, started: float, report: Report) -> None:
-        """`started` in epoch seconds."""
+    def __init__(self, resource: Resource, version: str, report: Report) -> None:
         self._resource = resource
         self._scope = InstrumentationScope(SERVICE, version)
-        self._started = _nanoseconds(started)
         self._report = report
         self._session = Session()
         self._exporter = OTLPMetricExporter(session=self._session)
@@ -42,10 +40,13 @@ class MetricsPush:
         self._thread = threading.Thread(target=self._run, name="otlp-metrics", daemon=True)
         self._thread.start()
 
-    def push(self, families: Iterable[Family], now: float) -> None:
-        """Send what was read at `now`; left out while an earlier one is still under way."""
+    def push(self, families: Iterable[Family], started: float, now: float) -> None:
+        """Send what was counted from the date `started` to the date `now`, in epoch seconds.
+
+        Left out while an earlier one is still under way.
+        """
         if not self._waiting.full():
-            self._waiting.put_nowait(self._data(families, _nanoseconds(now)))
+            self._waiting.put_nowait(self._data(families, _nanoseconds(started), _nanoseconds(now)))
 
     def close(self, within: float) -> None:
         """Send what waits and end; gives up after `within` seconds, for which it blocks."""
@@ -66,15 +67,15 @@ class MetricsPush:
             else:
                 self._report("metrics", "" if sent else self._session.last or "nothing was sent")
 
-    def _data(self, families: Iterable[Family], now: int) -> MetricsData:
-        metrics = [_metric(family, self._started, now) for family in families]
+    def _data(self, families: Iterable[Family], started: int, now: int) -> MetricsData:
+        metrics = [_metric(family, started, now) for family in families]
         scoped = ScopeMetrics(scope=self._scope, metrics=metrics, schema_url="")
         found = ResourceMetrics(resource=self._resource, scope_metrics=[scoped], schema_url="")
         return MetricsData(resource_metrics=[found])
 
 
-def _nanoseconds(moment: float) -> int:
-    return int(moment * 1e9)
+def _nanoseconds(date: float) -> int:
+    return int(date * 1e9)
 
 
 def _metric(family: Family, started: int, now: int) -> Metric:

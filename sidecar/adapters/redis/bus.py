@@ -14,10 +14,11 @@ from itertools import count
 from redis.exceptions import RedisClusterException, RedisError
 
 from sidecar.adapters.redis.connect import Client, disconnect
-from sidecar.adapters.redis.link import Link
+from sidecar.adapters.redis.link import Link, Moved
 from sidecar.adapters.redis.revoked import RevokedSet
 from sidecar.adapters.redis.subscription import Subscription, heed_cancellation
-from sidecar.core.events import Failed, SelectSent
+from sidecar.core.busts import BustFailure
+from sidecar.core.events import BustFailed, Failed, SelectSent
 from sidecar.core.health import Pulse
 from sidecar.core.hearing import Hearing
 from sidecar.core.messages import Revocation, encode
@@ -77,7 +78,9 @@ class RedisBus:
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
                 async with Subscription(self._client, self._hearing.channels, turn) as subscription:
-                    await _together(subscription.watch(), self._catch_up(), self._listen(subscription))
+                    await _together(
+                        subscription.watch(), self._link.watch(), self._catch_up(), self._listen(subscription)
+                    )
             except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.up:
                     pauses = self._pauses()
@@ -87,17 +90,23 @@ class RedisBus:
             heed_cancellation()
             await self._clock.sleep(next(pauses))
 
-    async def publish(self, chosen: Selector) -> int | None:
+    async def publish(self, chosen: Selector) -> int | BustFailure:
         """See the port. In this pod it holds at once, whatever becomes of the message."""
         self._hearing.revoke(chosen, self._clock.now())
-        pods = None
-        if await self._revoked.measure():
+        pods, failure = 0, None
+        if not await self._revoked.measure():
+            failure = BustFailure("publish", self._link.trouble)
+        else:
             at = math.ceil(self._revoked.offset.latest_there(self._clock.now()) * 1000)
             revocation = Revocation(chosen, at, self._randomness.token_bytes(8).hex())
             message = self._message(revocation, self._pod)
-            pods = await self._revoked.publish(message, at, self._hearing.bust_channel)
-        self._journal.tell(SelectSent(describe(chosen), pods or 0))
-        return pods
+            pods, failure = await self._revoked.publish(message, at, self._hearing.bust_channel)
+        if failure is None or failure.step == "record":
+            self._journal.tell(SelectSent(describe(chosen), pods))
+        if failure is None:
+            return pods
+        self._journal.tell(BustFailed("select", describe(chosen), "", failure.step, failure.error))
+        return failure
 
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
@@ -106,6 +115,9 @@ class RedisBus:
 
     async def _lost(self, error: Exception) -> None:
         """Find out whether the store is lost too. That a connection ends is no outage, that none can be had is one."""
+        if isinstance(error, Moved):
+            self._heard_until = -math.inf  # when the last server stopped receiving messages is unknown
+            return
         self.pulse.miss(self._clock.now(), type(error).__name__)
         if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
             self._journal.tell(Failed.of("hearing the fleet", error))

@@ -7,21 +7,27 @@ the library, so that connecting takes no more than AUTH and SELECT.
 
 import asyncio
 from collections.abc import Awaitable, Iterator
-from pathlib import Path
-from typing import TypedDict
+from contextlib import suppress
+from functools import partial
+from typing import TypedDict, TypeVar
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
+from redis.exceptions import RedisError
 
+from sidecar import files, threads
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.settings import RedisSettings
 from sidecar.core.tls import Tls
+from sidecar.files import SECRET_LIMIT
 
 Client = Redis | RedisCluster
+_Connection = TypeVar("_Connection", bound=AbstractConnection)
 
 
 class _Options(TypedDict, total=False):
@@ -45,14 +51,16 @@ class Passwords(CredentialProvider):
         self._password = password
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Return what AUTH sends. Raises OSError when the file cannot be read."""
+        """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
         secret = self._password
-        value = secret.reveal() if isinstance(secret, Secret) else Path(secret.path).read_text().strip()
-        return (self._username, value) if self._username else (value,)
+        value = secret.reveal() if isinstance(secret, Secret) else files.text(secret.path, SECRET_LIMIT)
+        return (self._username, value.strip()) if self._username else (value.strip(),)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
-        """Return the same; the file is a small local one."""
-        return self.get_credentials()
+        """Return the same without waiting for the disk."""
+        if isinstance(self._password, Secret):
+            return self.get_credentials()
+        return await threads.beside(self._password.path, self.get_credentials)
 
 
 def connect(settings: RedisSettings, *, timeout: float) -> Client:
@@ -61,7 +69,36 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
     if settings.tls is not None:
         for options in _made_with(client):
             options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
+        _probe_before_connecting(client, settings.tls)
     return client
+
+
+def _probe_before_connecting(client: Client, tls: Tls) -> None:
+    """redis-py has OpenSSL read the files on the event loop, for ever where one has become a pipe."""
+    if isinstance(client, RedisCluster):
+        nodes = client.nodes_manager
+        later = nodes.connection_kwargs
+        later["connection_class"] = _probing(later["connection_class"], tls)
+        for node in nodes.startup_nodes.values():
+            node.connection_class = _probing(node.connection_class, tls)
+        return
+    pools: list[ConnectionPool] = [client.connection_pool]
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        sentinels = client.connection_pool.sentinel_manager.sentinels
+        pools += [sentinel.connection_pool for sentinel in sentinels]
+    for pool in pools:
+        pool.connection_class = _probing(pool.connection_class, tls)
+
+
+def _probing(kind: type[_Connection], tls: Tls) -> type[_Connection]:
+    """Return the kind of connection that looks at the files of TLS before it connects."""
+
+    async def connect(self: AbstractConnection) -> None:
+        for path in () if self.is_connected else tls.files:
+            await threads.beside(path, partial(files.probe, path))
+        await kind.connect(self)  # type: ignore[no-untyped-call]
+
+    return type(kind.__name__, (kind,), {"connect": connect})
 
 
 def _client(settings: RedisSettings, timeout: float) -> Client:
@@ -85,6 +122,18 @@ async def disconnect(client: Client) -> None:
     elif isinstance(client.connection_pool, SentinelConnectionPool):  # leaves those to the Sentinels open
         closing.append(client.connection_pool.sentinel_manager.aclose())
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def retire(client: Redis) -> None:
+    """End every connection, those in use when their command has its answer; the client is not used any more."""
+    pools = [client.connection_pool]
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        sentinels = client.connection_pool.sentinel_manager.sentinels
+        pools += [sentinel.connection_pool for sentinel in sentinels]
+    for pool in pools:
+        await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # released, they close
+        with suppress(RedisError, OSError):
+            await pool.disconnect(inuse_connections=False)
 
 
 def _made_with(client: Client) -> Iterator[dict[str, object]]:

@@ -1,14 +1,27 @@
-"""Questions to the fleet's Redis: each answered within its time, or not at all; left alone while it is down."""
+"""Questions to the fleet's Redis: each answered within its time, or not at all; left alone while it is down.
+
+A server that is not the primary any more keeps its connections, and answers an error to every write on them. So the
+link leaves such a server: it connects again, by which the name is resolved or the Sentinels are asked again, and sends
+the question once more there. A script whose first write is denied has done nothing that counts.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import (
+    NoScriptError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
-from sidecar.adapters.redis.connect import Client, disconnect
+from sidecar.adapters.redis.connect import Client, disconnect, retire
 from sidecar.adapters.redis.denial import denial
 from sidecar.adapters.redis.scripts import PROBE, Script
 from sidecar.core.breaker import LIMIT as FAILURES
@@ -18,24 +31,38 @@ from sidecar.core.health import Pulse
 from sidecar.core.offset import Offset, better, measure
 from sidecar.core.outage import Outage
 from sidecar.core.ports import Clock, Journal, Randomness
+from sidecar.core.server_errors import ELSEWHERE, Departures, code_of
 
-LIMIT = 0.1
-"""Seconds a request may lose to Redis, connecting included."""
 STEPS = 20
-"""In how many parts the limit is waited for. Only time in which Redis could be heard is its silence: however long one
-turn of the event loop takes, on a busy machine or behind a busy loop, it counts as no more than one part."""
+"""Parts in which an operation's time-out is waited for. Only time in which Redis could be heard is its silence:
+however long a turn of the event loop takes, on a busy machine or behind a busy loop, it counts as one part at most."""
 LAST_TURNS = 5
 """Of the loop, after the last part: what arrived in it is read before anybody is judged."""
 OPENING = 1.0
 """Seconds a starting pod takes to connect before it asks for what it will need."""
-CLIENT_TIMEOUT = 1.0
-"""For redis-py itself, in seconds; longer, so that it is we who give up."""
+CLIENT_TIMEOUT = 10
+"""For redis-py itself, in operation time-outs; longer, so that it is we who give up."""
 MAX_QUESTIONS = 16
 """At a time, and as many connections; the others wait within their own limit."""
+WRITE_EVERY = 30.0
+"""Seconds, times a jitter, between writes of a pod that otherwise may only read for hours: a replica answers reads."""
 
 Reply = Sequence[Any]
 """What a script returned: bytes, integers, lists of them."""
 T = TypeVar("T")
+
+
+class Moved(Disconnected):
+    """Another server is the primary now, and answers."""
+
+
+class Denied(ResponseError):
+    """The server ran a script and denied one of its writes."""
+
+    def __init__(self, denial: str, answer: tuple[float, Reply]) -> None:
+        """`denial` is what the server said, `answer` the script's reply all the same."""
+        super().__init__(denial)
+        self.answer = answer
 
 
 class Link:
@@ -46,10 +73,25 @@ class Link:
     """
 
     def __init__(
-        self, client: Client, *, key_prefix: str, clock: Clock, randomness: Randomness, journal: Journal
+        self,
+        connect: Callable[[], Client],
+        *,
+        key_prefix: str,
+        operation_timeout: float,
+        clock: Clock,
+        randomness: Randomness,
+        journal: Journal,
     ) -> None:
-        self._client = client
+        """`operation_timeout` is in seconds, see RedisSettings."""
+        self._connect = connect
+        self._client = connect()
+        self._departures = Departures()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._arriving = False
+        self._moved = asyncio.Event()
+        self._answers = True
         self._probe_key = f"{key_prefix}m2m:probe"
+        self._operation_timeout = operation_timeout
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
@@ -64,6 +106,8 @@ class Link:
         """Operations whose denial has been reported."""
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
+        self.trouble = ""
+        """Why the last question that failed did: the server's error code, or the kind of failure."""
 
     @property
     def up(self) -> bool:
@@ -85,38 +129,53 @@ class Link:
         opening.cancel()
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
-        """Run a script, whether the server knows it already or not; return what follows its TIME in the reply."""
+        """Run a script, whether the server knows it already or not; return what follows its TIME in the reply.
+
+        A reply with a denied write counts as a failure and is returned all the same.
+        """
+        attempts = iter(("first", "again"))
 
         async def run(client: Client) -> tuple[float, Reply]:
-            match await _run(client, script, keys, arguments):
+            attempt = (next(attempts),) if script.urgent else ()
+            match await _run(client, script, keys, (*arguments, *attempt)):
                 case [bytes(seconds), bytes(microseconds), *reply]:
-                    return int(seconds) + int(microseconds) / 1e6, reply
+                    answer = int(seconds) + int(microseconds) / 1e6, reply
                 case _:
                     raise ResponseError("no reply of this script's")
+            if script.urgent and reply[0]:
+                raise Denied(reply[0].decode(errors="replace"), answer)
+            return answer
 
         sent = self._clock.now()
-        answer = await self.ask(script.name, run)
-        if answer is None:
+        try:
+            answer = await self._counted(script.name, run, script.urgent)
+        except Denied as denied:
+            answer = denied.answer
+        except Exception:  # noqa: BLE001  it is counted
             return None
         theirs, reply = answer
         self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
         return reply
 
-    async def ask(self, operation: str, question: Callable[[Client], Awaitable[T]]) -> T | None:
-        """Ask, unless Redis is to be left alone, and count what came of it."""
-        if self._breaker.open:
-            self.operations[operation, "skipped"] += 1
-            return None
+    async def ask(
+        self, operation: str, question: Callable[[Client], Awaitable[T]], *, urgent: bool = False
+    ) -> T | None:
+        """Ask, unless Redis is to be left alone, and count what came of it. See `Script.urgent`."""
         try:
-            answer = await self._within_limit(question)
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises, a request goes on without Redis
-            self._failed(operation, error)
+            return await self._counted(operation, question, urgent)
+        except Exception:  # noqa: BLE001  it is counted
             return None
-        self._breaker.succeeded()
-        self._denied.discard(operation)
-        self.pulse.beat(self._clock.now())
-        self.operations[operation, "ok"] += 1
-        return answer
+
+    async def watch(self) -> None:
+        """Write now and then. Raise Moved when another server has become the primary and answers."""
+        moved = self._moved
+        while True:
+            pause = WRITE_EVERY * self._randomness.uniform(0.75, 1.25)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await moved.wait()
+                    raise Moved
+            await self.ask("probe", self._write_something)
 
     async def check(self) -> None:
         """Ask until there is an answer or the breaker opens: where nobody else asks, nobody else would find out."""
@@ -136,14 +195,31 @@ class Link:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         await disconnect(self._client)
+
+    async def _counted(self, operation: str, question: Callable[[Client], Awaitable[T]], urgent: bool) -> T:
+        """Ask, unless Redis is to be left alone. Raise whatever redis-py does: a request goes on without Redis."""
+        if self._breaker.open and not (urgent and self._answers):
+            self.operations[operation, "skipped"] += 1
+            raise Disconnected
+        try:
+            answer = await self._within_limit(question)
+        except Exception as error:
+            self._failed(operation, error)
+            raise
+        self.operations[operation, "ok"] += 1
+        self._denied.discard(operation)
+        self._breaker.succeeded()
+        self._answered()
+        return answer
 
     async def _within_limit(self, question: Callable[[Client], Awaitable[T]]) -> T:
         asking = asyncio.create_task(self._ask_in_turn(question))
         asking.add_done_callback(_look_at)
         try:
             for _ in range(STEPS):
-                await asyncio.wait({asking}, timeout=LIMIT / STEPS)
+                await asyncio.wait({asking}, timeout=self._operation_timeout / STEPS)
                 if asking.done():
                     return asking.result()
             for _ in range(LAST_TURNS):
@@ -160,7 +236,28 @@ class Link:
                 # Learning its nodes may take longer than a question may. Given up with the question it would begin
                 # anew with the next one, and never end; so it goes on, and a later question finds it done.
                 await asyncio.shield(asyncio.ensure_future(self._client.initialize()))
+            client = self._client
+            try:
+                return await question(client)
+            except (RedisError, RedisClusterException) as error:
+                if isinstance(error, Denied) or code(error) not in ELSEWHERE:
+                    raise
+            self._leave(client)
             return await question(self._client)
+
+    def _leave(self, client: Client) -> None:
+        """Have the next question connect anew, unless one has seen to that, or the last time was a moment ago.
+
+        A Cluster's client is left to itself: a node that is no primary any more redirects it.
+        """
+        if isinstance(client, RedisCluster) or client is not self._client:
+            return
+        if self._departures.may_leave(self._clock.now()):
+            self._client = self._connect()
+            self._arriving = True
+            retiring = asyncio.get_running_loop().create_task(retire(client))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
 
     async def _write_something(self, client: Client) -> bool:
         await _run(client, PROBE, (self._probe_key,), ())
@@ -168,6 +265,7 @@ class Link:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
+        self._answers, self.trouble = isinstance(error, ResponseError), code(error)
         self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
@@ -182,13 +280,24 @@ class Link:
             await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
             try:
                 await self._within_limit(self._write_something)
-            except Exception:  # noqa: BLE001  as in `ask`; that it is down has been told
+            except Exception as error:  # noqa: BLE001  as in `ask`; that it is down has been told
                 self.operations["probe", "failed"] += 1
+                self._answers, self.trouble = isinstance(error, ResponseError), code(error)
             else:
                 self.operations["probe", "ok"] += 1
                 self._breaker.close()
-                self.pulse.beat(self._clock.now())
+                self._answered()
         self.outage.back("store")
+
+    def _answered(self) -> None:
+        """Note an answer. What an urgent question got while the breaker is open does not make the store healthy."""
+        if self._breaker.open:
+            return
+        self.pulse.beat(self._clock.now())
+        if self._arriving:
+            self._arriving = False
+            self._moved.set()
+            self._moved = asyncio.Event()
 
 
 async def _run(
@@ -200,6 +309,18 @@ async def _run(
     except NoScriptError:
         reply = await client.eval(script.text, len(keys), *keys, *arguments)
     return reply
+
+
+def code(error: BaseException) -> str:
+    """Return the server's error code, or the kind of failure where no server answered.
+
+    redis-py takes READONLY from a server that Sentinels named for a lost connection; what it was is in its context.
+    """
+    inner = error.__context__
+    if isinstance(error, Disconnected) and isinstance(inner, ReadOnlyError):
+        return code(inner)
+    status: str | None = getattr(error, "status_code", None)
+    return (status if status != "ERR" else None) or code_of(str(error)) or status or type(error).__name__
 
 
 def _look_at(asking: asyncio.Task[T]) -> None:

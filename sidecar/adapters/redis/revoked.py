@@ -9,10 +9,12 @@ from redis.exceptions import ResponseError
 
 from sidecar.adapters.redis.connect import Client
 from sidecar.adapters.redis.link import Link, Reply
-from sidecar.adapters.redis.scripts import Script, milliseconds
+from sidecar.adapters.redis.scripts import DENIABLE, Script, milliseconds
+from sidecar.core.busts import BustFailure
 from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock
 from sidecar.core.selectors import MAX_REMEMBERED
+from sidecar.core.server_errors import code_of
 
 PAGE = 500
 """Messages read at a time: a page is well within the time of one question."""
@@ -28,18 +30,28 @@ local set = redis.call('TYPE', KEYS[1]).ok == 'zset'
 ADD = Script(
     "revoke",
     _PRELUDE
+    + DENIABLE
     + """
 local message, at, life, most, channel = unpack(ARGV)
-if not set then redis.call('DEL', KEYS[1]) end
-redis.call('ZADD', KEYS[1], at, message)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - life))
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
-redis.call('PEXPIRE', KEYS[1], life)
-if channel ~= '' then redis.call('PUBLISH', channel, message) end
-return {clock[1], clock[2]}
+local listeners = 0
+if not set then write('DEL', KEYS[1]) end
+write('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - life))
+if elsewhere() then return redis.error_reply(denial) end
+if channel ~= '' then listeners = redis.call('PUBLISH', channel, message) end
+write('ZADD', KEYS[1], at, message)
+write('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
+write('PEXPIRE', KEYS[1], life)
+return {clock[1], clock[2], denial, listeners}
 """,
+    urgent=True,
 )
-"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or ''."""
+"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or '' → listeners at this node.
+
+The message goes out whatever is denied, and what has expired makes room before it is added: see `scripts.BUST`.
+"""
+
+MEASURE = Script("revoked", "local clock = redis.call('TIME') return {clock[1], clock[2], ''}", urgent=True)
+"""The server's time and nothing else."""
 
 LOAD = Script(
     "revoked",
@@ -76,21 +88,26 @@ class RevokedSet:
         return self._link.offset
 
     async def measure(self) -> bool:
-        """Learn the server's time; False when it does not answer."""
-        return await self._run(LOAD, 0, 0, 0) is not None
+        """Fetch the server's time. Return whether the server answered."""
+        return await self._run(MEASURE) is not None
 
     async def add(self, message: bytes, at: int) -> None:
         """Keep the message of that moment (ms there)."""
         await self._run(ADD, message, at, milliseconds(self._life), self._most, "")
 
-    async def publish(self, message: bytes, at: int, channel: str) -> int | None:
-        """Keep it and publish it; tell how many listen to the channel, None when the server does not answer.
+    async def publish(self, message: bytes, at: int, channel: str) -> tuple[int, BustFailure | None]:
+        """Publish and keep it. Return how many listen to the channel, and what went wrong.
 
-        What PUBLISH returns would not do: in a Cluster it counts the listeners of a single node.
+        In a Cluster PUBLISH counts the listeners of a single node; where the nodes do not answer when asked for the
+        others, its count has to do.
         """
-        if await self._run(ADD, message, at, milliseconds(self._life), self._most, channel) is None:
-            return None
-        return await self._link.ask("listeners", partial(listeners, channel))
+        reply = await self._run(ADD, message, at, milliseconds(self._life), self._most, channel)
+        if reply is None:
+            return 0, BustFailure("publish", self._link.trouble)
+        denial, at_node = reply
+        failure = BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR") if denial else None
+        in_all = await self._link.ask("listeners", partial(listeners, channel), urgent=True)
+        return int(at_node) if in_all is None else in_all, failure
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
         """Hand over every message kept since that moment; return from when on none can be missing.

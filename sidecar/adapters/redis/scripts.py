@@ -22,6 +22,10 @@ class Script:
     name: str
     """What metrics call it."""
     text: str = field(repr=False)
+    urgent: bool = False
+    """Whether it is sent while the breaker is open, as long as the server answers: a server that denies writes still
+    publishes. After the TIME its reply has the error of the first write that the server denied, '' if it denied none.
+    """
 
     @property
     def digest(self) -> str:
@@ -43,6 +47,24 @@ def milliseconds(seconds: float) -> int:
     """Return what PX and its like want."""
     return int(seconds * 1000)
 
+
+DENIABLE = """
+local denial = ''
+local function write(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err and denial == '' then denial = answer.err end
+end
+local function elsewhere()
+  if ARGV[#ARGV] == 'again' then return false end
+  return string.find(denial, 'READONLY', 1, true) or string.find(denial, 'NOREPLICAS', 1, true)
+end
+"""
+"""Writes that a server may deny without an end of the script: full, a replica, no disk, no permission.
+
+After the first write `elsewhere` says whether the caller is to look for another server first, so that the message is
+published by the primary, and once: a pod would take the second for a replay. The last argument is `again` when the
+caller has done so.
+"""
 
 _PRELUDE = """
 local VALUE, GEN, LEASE, FAIL, COOL, DEAD = unpack(KEYS)
@@ -74,8 +96,8 @@ local function window_end(found)
 end
 
 local function release(owner, channel)
-  if get(LEASE) == owner then redis.call('DEL', LEASE) end
   redis.call('PUBLISH', channel, VALUE)
+  if get(LEASE) == owner then redis.call('DEL', LEASE) end
 end
 
 local function reply(...) return {clock[1], clock[2], ...} end
@@ -121,9 +143,9 @@ FILL = Script(
     + """
 local owner, began_under, value, life, channel = unpack(ARGV)
 if generation() ~= began_under then return reply(0) end
+release(owner, channel)
 redis.call('SET', VALUE, value, 'PX', life)
 redis.call('DEL', FAIL)
-release(owner, channel)
 return reply(1)
 """,
 )
@@ -134,8 +156,8 @@ GIVE_UP = Script(
     _PRELUDE
     + """
 local owner, setback, life, channel = unpack(ARGV)
-if setback ~= '' then redis.call('SET', FAIL, setback, 'PX', life) end
 release(owner, channel)
+if setback ~= '' then redis.call('SET', FAIL, setback, 'PX', life) end
 return reply(1)
 """,
 )
@@ -144,28 +166,43 @@ return reply(1)
 BUST = Script(
     "bust",
     _PRELUDE
+    + DENIABLE
     + """
 local fingerprint, moves_to, sent_at, message, channel, life, probe = unpack(ARGV)
 local held = mark(get(VALUE)) == fingerprint
 local dead, since = string.match(get(DEAD), '^(%S+) (%d+)$')
 local cooling = window_end(read('HGET', COOL, 'until'))
-if cooling and now < cooling then return reply('cooling', whole(cooling - now)) end
-if dead == fingerprint and #since < 17 and not held then return reply('known', since) end
+if cooling and now < cooling then return reply(denial, 'cooling', whole(cooling - now)) end
+if dead == fingerprint and #since < 17 and not held then return reply(denial, 'known', since) end
 local current = generation()
-if tonumber(moves_to) <= tonumber(current) then return reply('behind', current) end
-if cooling then
-  redis.call('HSET', COOL, 'until', whole(now + probe), 'probing', 1)
-  redis.call('PEXPIRE', COOL, probe * 4)
-end
-if held then redis.call('DEL', VALUE) end
-redis.call('SET', GEN, moves_to, 'PX', life)
-redis.call('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life)
+if tonumber(moves_to) <= tonumber(current) then return reply(denial, 'behind', current) end
+write('DEL', DEAD)
+if elsewhere() then return redis.error_reply(denial) end
 redis.call('PUBLISH', channel, message)
-return reply('told', cooling and 1 or 0)
+if held then write('DEL', VALUE) end
+write('SET', GEN, moves_to, 'PX', life)
+if denial == '' then write('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life) end
+if cooling then
+  write('HSET', COOL, 'until', whole(now + probe), 'probing', 1)
+  write('PEXPIRE', COOL, probe * 4)
+end
+return reply(denial, 'told', cooling and 1 or 0)
 """,
+    urgent=True,
 )
 """fingerprint, generation to move to, when the refused request was sent (µs), message, channel, how long the
-generation is kept (ms), how long a probe may take (ms)."""
+generation is kept (ms), how long a probe may take (ms).
+
+The message goes out before everything that counts, and no denied write takes it back. It cannot arrive too early:
+every answer to the pods that it reaches waits for the end of this script, so none of them finds the token here after
+the message and before the DEL. Where the DEL or the new generation is denied, the token stays readable, or a fetch
+that began before may still fill. Then a pod that got the message passes that token over and fetches another
+(`Busts.later_than`), and a pod that did not finds out by a 401 of its own. That pod must be able to bust the token
+again, so DEAD, which would answer it `known`, is written only if nothing was denied.
+
+A full server denies the first write of a script that requires memory, not those after another write. Thus the DEL
+that is always first keeps the generation moving in a full server, by a few bytes a bust.
+"""
 
 LOOK = Script("look", _PRELUDE + "return reply(generation(), get(VALUE))")
 

@@ -2,11 +2,12 @@
 
 from sidecar.adapters.redis.link import Link, Reply
 from sidecar.adapters.redis.scripts import BUST, Script, keys_of, milliseconds
-from sidecar.core.busts import Bust
+from sidecar.core.busts import Bust, BustFailure
 from sidecar.core.generations import following
 from sidecar.core.messages import BUST_CHANNEL, encode
 from sidecar.core.offset import Offset
 from sidecar.core.ports import Clock, Seal
+from sidecar.core.server_errors import code_of
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
@@ -47,13 +48,12 @@ class Shelf:
 
     async def bust(
         self, key: str, fingerprint: str, generation: int, *, sent_at: float, probe: float
-    ) -> Reply | None:
-        """Bust what was had under this generation, and tell every pod in the same step; None without an answer.
+    ) -> tuple[Reply, BustFailure | None]:
+        """Bust what was obtained under this generation, and publish that to every pod in the same step.
 
-        `sent_at` is when the refused request was sent, on the server's clock; `probe` the seconds that one may take
-        which tries again after a cool-down.
+        Return the script's reply, () without one, and what went wrong. `sent_at` is when the refused request was sent,
+        on the server's clock; `probe` the seconds that one may take which tries again after a cool-down.
         """
-        reply: Reply | None = None
         for _ in range(ATTEMPTS):
             now = self.offset.earliest_there(self.clock.now())
             generation = following(generation, now)
@@ -69,11 +69,15 @@ class Shelf:
                 milliseconds(probe),
             )
             match reply:
-                case [b"behind", bytes(current)]:
+                case [_, b"behind", bytes(current)]:
                     generation = int(current)
+                case [b"", *state]:
+                    return state, None
+                case [bytes(denial), *state]:
+                    return state, BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR")
                 case _:
-                    return reply
-        return reply
+                    return (), BustFailure("publish", self.link.trouble)
+        return (), BustFailure("publish", "overtaken")
 
     def _message(self, bust: Bust, now: float) -> bytes:
         sign = self._seal.sign

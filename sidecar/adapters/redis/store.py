@@ -10,7 +10,7 @@ from functools import partial
 
 from sidecar.adapters.redis import scripts
 from sidecar.adapters.redis.connect import Client
-from sidecar.adapters.redis.link import Reply
+from sidecar.adapters.redis.link import Reply, code
 from sidecar.adapters.redis.scripts import keys_of, milliseconds
 from sidecar.adapters.redis.shelf import Shelf
 from sidecar.core.backoff import Setback
@@ -59,7 +59,8 @@ class RedisStore:
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
         """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
-        life = milliseconds(min(self._shelf.store_ttl, token.expires_at - self._shelf.clock.now()))
+        clock = self._shelf.clock
+        life = milliseconds(min(self._shelf.store_ttl, token.left(clock.now(), clock.wall())))
         if life <= 0:
             await self.release(request, owner)
             return True
@@ -100,19 +101,19 @@ class RedisStore:
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """See the port."""
         sent_there = self._shelf.offset.latest_there(sent_at)
-        told = await self._shelf.bust(
+        state, failure = await self._shelf.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
         )
-        match told:
+        match state:
             case [b"cooling", bytes(left)]:
                 return Busted(news=False, floor=sent_at, cooling=int(left) / 1000)
             case [b"known", bytes(since)]:
                 since_here = self._shelf.offset.latest_here(int(since) / 1e6)
                 return Busted(news=False, floor=min(sent_at, since_here))
             case [b"told", int(probing)]:
-                return Busted(news=True, floor=sent_at, probing=bool(probing))
+                return Busted(news=True, floor=sent_at, probing=bool(probing), failure=failure)
             case _:
-                return Busted(news=True, floor=sent_at)
+                return Busted(news=True, floor=sent_at, failure=failure)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """See the port."""
@@ -162,12 +163,13 @@ class RedisStore:
 
 
 async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
+    """Return the values; a value of another type counts as absent. Raise any other error: it says nothing of a key."""
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.get(key)
     found: list[object] = await pipeline.execute(raise_on_error=False)
     for each in found:
-        if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
+        if isinstance(each, Exception) and code(each) != "WRONGTYPE":
             raise each
     return found
 

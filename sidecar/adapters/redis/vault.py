@@ -3,6 +3,7 @@
 from sidecar.adapters.redis import scripts
 from sidecar.adapters.redis.scripts import milliseconds
 from sidecar.adapters.redis.shelf import Shelf
+from sidecar.core.busts import BustFailure
 from sidecar.core.credentials import CredentialKey, Credentials, StoredCredentials
 from sidecar.core.entry import read_credentials, write_credentials
 
@@ -36,7 +37,8 @@ class RedisVault:
         value = self._shelf.sealed(key.text, key.tenant, header, content)
         await self._shelf.run(scripts.KEEP, key.text, generation, value, max(milliseconds(life), 1))
 
-    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
+    async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
         """See the port. There is no request that was refused: they are dead now."""
         now = self._shelf.offset.earliest_there(self._shelf.clock.now())
-        await self._shelf.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
+        _, failure = await self._shelf.bust(key.text, fingerprint, generation, sent_at=now, probe=NO_PROBE)
+        return failure

@@ -1,0 +1,267 @@
+"""YAML → plain values, in time and memory that the limits below bound.
+
+A short file can stand for a large tree: an alias repeats what its anchor names, a merge key copies it, and either can
+repeat aliases. What comes after (the examination, the rules) walks the tree as if each alias were written out. So
+nodes and characters are counted that way, and the text is refused at the node that exceeds a limit, with its line.
+
+libyaml parses, and this module builds the values from its events itself, because PyYAML's composer and constructor
+cost ten times as much and have no limits. All work between two events is short, so that a thread which does this
+keeps no other thread waiting for the interpreter.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import yaml
+
+MAX_NODES = 100_000
+"""Mappings, lists, keys and values; about 5,000 routes with all they can say."""
+MAX_DEPTH = 32
+MAX_SCALAR = 8192
+"""Characters of one key or value."""
+MAX_CHARACTERS = 1 << 20
+"""Of all keys and values."""
+MAX_NUMBER = 64
+"""Characters of a number or a date: YAML's base 60 takes quadratic time."""
+
+MAX_TWICE = 100
+"""Keys given twice that are noted."""
+CHUNK = 4096
+"""Bytes that libyaml is given at a time."""
+
+_MERGE = "tag:yaml.org,2002:merge"
+_TEXTS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:value")
+_NUMBERS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", None)
+
+Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""PyYAML's own parser, which is slower by far, where PyYAML was built without libyaml."""
+
+
+class Refused(Exception):
+    """The text is YAML, but more of it, or of another kind, than a configuration may have."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+class _Events(Protocol):
+    """What is used of PyYAML's loaders, both of them."""
+
+    def get_event(self) -> yaml.Event | None: ...
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: object) -> str: ...
+
+    def construct_object(self, node: yaml.Node) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an anchor names, and what it costs to repeat it."""
+
+    value: object
+    nodes: int
+    characters: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that has not ended."""
+
+    values: Any
+    """The dict or list."""
+    line: int
+    anchor: str | None
+    nodes: int
+    characters: int
+    """Both as counted when it began."""
+    height: int = 1
+    key: Any = None
+    keyed: bool = False
+    """Whether `key` waits for its value."""
+    merging: bool = False
+    seen: set[str] = field(default_factory=set)
+    """Keys as they are written."""
+    merged: list[dict[Any, Any]] = field(default_factory=list)
+
+
+def load(content: bytes, breathe: Callable[[], None]) -> tuple[object, list[tuple[int, str]]]:
+    """Return the one document, and each key that its mapping has twice, with the line.
+
+    `breathe` is called after some hundred microseconds of work. Raises YAMLError, ValueError for a number or a date
+    that is impossible, and Refused.
+    """
+    _refuse_tag_directives(content)
+    loader = Loader(Chunks(content, breathe))
+    try:
+        return Builder(loader).build()
+    finally:
+        loader.dispose()
+
+
+def _refuse_tag_directives(content: bytes) -> None:
+    """Configurations need none, and libyaml compares each with all before it."""
+    at = 0 if content.startswith(b"%TAG") else content.find(b"\n%TAG") + 1
+    if at or content.startswith(b"%TAG"):
+        raise Refused(content.count(b"\n", 0, at) + 1, "a %TAG directive: take it out")
+
+
+class Chunks:
+    """The text as a file, so that libyaml returns to Python often."""
+
+    def __init__(self, content: bytes, breathe: Callable[[], None]) -> None:
+        self._content = content
+        self._breathe = breathe
+        self._at = 0
+
+    def read(self, _size: int = CHUNK) -> bytes:
+        self._breathe()
+        chunk = self._content[self._at : self._at + CHUNK]
+        self._at += CHUNK
+        return chunk
+
+
+class Builder:
+    """One pass over the events of one document."""
+
+    def __init__(self, loader: _Events) -> None:
+        self._loader = loader
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._nodes = 0
+        self._characters = 0
+        self._root: object = None
+        self._documents = 0
+        self.twice: list[tuple[int, str]] = []
+
+    def build(self) -> tuple[object, list[tuple[int, str]]]:
+        while (event := self._loader.get_event()) is not None:
+            match event:
+                case yaml.ScalarEvent():
+                    self._scalar(event)
+                case yaml.CollectionStartEvent():
+                    self._start(event)
+                case yaml.CollectionEndEvent():
+                    self._end()
+                case yaml.AliasEvent():
+                    self._alias(event)
+                case yaml.DocumentStartEvent():
+                    self._documents += 1
+                    if self._documents > 1:
+                        raise _fault(event, "expected a single document, and another one begins here")
+        return self._root, self.twice
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        text, line = event.value, _line(event)
+        self._count(1, len(text), 1, line)
+        if len(text) > MAX_SCALAR:
+            raise Refused(line, f"a text of more than {MAX_SCALAR:,} characters: shorten it")
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, text, event.implicit)
+        inside = self._open[-1] if self._open else None
+        if inside is not None and isinstance(inside.values, dict) and not inside.keyed:
+            if tag == _MERGE:
+                inside.merging = inside.keyed = True
+                return
+            if text in inside.seen and len(self.twice) < MAX_TWICE:
+                self.twice.append((line, text[:64]))
+            inside.seen.add(text)
+        value = text if tag in _TEXTS else self._constructed(tag, event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(value, 1, len(text), 0)
+        self._add(value, event)
+
+    def _constructed(self, tag: str, event: yaml.ScalarEvent) -> object:
+        if len(event.value) > MAX_NUMBER and tag in _NUMBERS:
+            reason = f"a number or a date of more than {MAX_NUMBER} characters: put it in quotes"
+            raise Refused(_line(event), reason)
+        try:
+            return self._loader.construct_object(yaml.ScalarNode(tag, event.value))
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+        ) as error:  # what its constructors raise for `!!bool x`
+            raise ValueError from error
+
+    def _start(self, event: yaml.CollectionStartEvent) -> None:
+        line = _line(event)
+        self._count(1, 0, 1, line)
+        if event.tag not in _COLLECTIONS:
+            raise _fault(event, f"could not determine a constructor for the tag {event.tag!r}")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        values: object = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._open.append(_Open(values, line, event.anchor, self._nodes - 1, self._characters))
+
+    def _end(self) -> None:
+        ended = self._open.pop()
+        for other in ended.merged:
+            for key, value in other.items():
+                ended.values.setdefault(key, value)
+        if ended.anchor is not None:
+            nodes, characters = self._nodes - ended.nodes, self._characters - ended.characters
+            self._anchors[ended.anchor] = _Anchored(ended.values, nodes, characters, ended.height)
+        self._add(ended.values, None, ended.line, ended.height)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        if event.anchor not in self._anchors:
+            raise _fault(event, f"found undefined alias {event.anchor!r}")
+        line, named = _line(event), self._anchors[event.anchor]
+        if named is None:
+            raise Refused(line, "an alias of the mapping or list that it is in: take it out")
+        self._count(named.nodes, named.characters, named.height + 1, line)
+        self._add(named.value, event, line, named.height)
+
+    def _add(self, value: object, event: yaml.NodeEvent | None, line: int = 0, height: int = 0) -> None:
+        """Put a value where it belongs; `height` is how deep it nests in itself."""
+        if not self._open:
+            self._root = value
+            return
+        inside = self._open[-1]
+        inside.height = max(inside.height, height + 1)
+        if isinstance(inside.values, list):
+            inside.values.append(value)
+        elif inside.merging:
+            inside.merged += self._to_merge(value, line or inside.line)
+            inside.merging = inside.keyed = False
+        elif inside.keyed:
+            inside.values[inside.key] = value
+            inside.keyed = False
+        elif isinstance(value, dict | list | set):
+            raise Refused(line, "a key that is a mapping or a list: write text")
+        else:
+            inside.key, inside.keyed = value, True
+
+    def _to_merge(self, value: object, line: int) -> list[dict[Any, Any]]:
+        """Return the mappings that `<<` names, the first of which has precedence."""
+        named = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, dict) for each in named):
+            raise Refused(line, "<< merges a mapping, or a list of mappings: name them with aliases")
+        return [each for each in named if isinstance(each, dict)]
+
+    def _count(self, nodes: int, characters: int, height: int, line: int) -> None:
+        self._nodes += nodes
+        self._characters += characters
+        if self._nodes > MAX_NODES:
+            raise Refused(
+                line, f"more than {MAX_NODES:,} keys and values, each alias written out: take some out"
+            )
+        if self._characters > MAX_CHARACTERS:
+            raise Refused(line, "more than 1 MiB of text, each alias written out: take some out")
+        if len(self._open) + height > MAX_DEPTH:
+            raise Refused(line, f"nested too deeply: at most {MAX_DEPTH} levels")
+
+
+def _line(event: yaml.Event) -> int:
+    assert event.start_mark is not None
+    return event.start_mark.line + 1
+
+
+def _fault(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    mark: Any = event.start_mark  # libyaml's own, which the stubs do not know here
+    return yaml.MarkedYAMLError(None, None, problem, mark)

@@ -1,0 +1,52 @@
+"""What an error answer of Redis says about the server that sent it."""
+
+import re
+
+ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS"})
+"""Codes by which a server says that it may not be the primary any more.
+
+READONLY and MASTERDOWN come from a replica. NOREPLICAS comes from a primary that is cut off from its replicas, one of
+which may have been promoted: `min-replicas-to-write` exists for that case. All other codes come from the right server
+and describe a state that passes or that only an operator can end (LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MISCONF, OOM,
+NOPERM): another connection would lead to the same server.
+"""
+
+_CODE = re.compile(r"(?:^|: )-?([A-Z]{2,}) ")
+
+
+def code_of(text: str) -> str:
+    """Return the code of an error answer, "" if it has none.
+
+    Inside a script Redis 6.2 puts the error of a command at the end of its own: `ERR Error running script (call to
+    f_…): @user_script:9: @user_script: 9: -READONLY You can't …`. Redis 7 begins with the code: `READONLY You can't …
+    script: …, on @user_script:9.`
+    """
+    codes: list[str] = _CODE.findall(text)
+    return codes[-1] if codes else ""
+
+
+class Departures:
+    """When a pod may leave its server to look for another.
+
+    The first time at once, so that a failover costs one round trip. As long as the name leads to a server that sends
+    its clients away, pauses of `FIRST_PAUSE` seconds that double to `MAX_PAUSE` keep a fleet from connecting for ever.
+    """
+
+    FIRST_PAUSE = 0.5
+    MAX_PAUSE = 8.0
+    CALM = 60.0
+    """Seconds without a departure after which the next one counts as the first."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+        self._pause = 0.0
+
+    def may_leave(self, now: float) -> bool:
+        """Return whether the pod may leave now, and if so count it."""
+        since = now - self._last
+        if since < self._pause:
+            return False
+        first = since >= self.CALM
+        self._pause = self.FIRST_PAUSE if first else min(2 * self._pause, self.MAX_PAUSE)
+        self._last = now
+        return True

@@ -1,0 +1,83 @@
+"""The one place that reads files from outside: configuration, secrets, keys, certificates, tokens.
+
+What a path leads to can change while the sidecar runs, by mistake or on purpose. So a reader here
+- reads regular files only: a named pipe or a device may block, or never end;
+- opens without blocking, because a regular file can become a pipe between the look and the open;
+- reads at most as many bytes as its caller allows, and refuses a longer file instead of cutting it off.
+
+A file system that hangs blocks even so: on the event loop call these through `threads.beside`.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+SECRET_LIMIT = 65_536
+"""Bytes of a file that holds one secret or token."""
+PEM_LIMIT = 1 << 20
+"""Bytes of a file with certificates: the bundle of all public authorities has a quarter of that."""
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a regular file. Raises OSError, and ValueError with the reason where the path leads to anything else."""
+    _refuse_irregular(os.stat(path))  # noqa: PTH116  opening some devices has effects of its own
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        _refuse_irregular(os.fstat(descriptor))
+        yield file
+
+
+def content(file: BinaryIO, limit: int) -> bytes:
+    """Return the whole of an open file. Raises ValueError where it is longer than `limit` bytes."""
+    found = file.read(limit + 1)
+    if len(found) > limit:
+        raise ValueError(f"it is larger than {_size(limit)}")
+    return found
+
+
+def decoded(found: bytes) -> str:
+    """Return the text without a byte order mark. Raises ValueError, which quotes nothing of it."""
+    try:
+        return found.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+
+
+def read(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes. Raises OSError and ValueError."""
+    with opened(path) as file:
+        return content(file, limit)
+
+
+def text(path: str | os.PathLike[str], limit: int) -> str:
+    """Return the text of a regular file of at most `limit` bytes. Raises OSError and ValueError."""
+    return decoded(read(path, limit))
+
+
+def probe(path: str) -> None:
+    """Read a PEM file that a library reads next and by itself, for that one has no limits.
+
+    Raises OSError and ValueError.
+    """
+    read(path, PEM_LIMIT)
+
+
+def _refuse_irregular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise ValueError(f"it is {kind}, no regular file; write its content to one")
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"

@@ -1,0 +1,60 @@
+"""Blocking work beside the event loop.
+
+Reading a file may take for ever, where its file system hangs. So each piece of work has a thread of its own, for which
+neither its caller (beyond a limit) nor the end of the process waits, and each name has few of them, so that hanging
+threads cannot pile up.
+"""
+
+import asyncio
+import errno
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+READ_LIMIT = 5.0
+"""Seconds for reading files."""
+MOST_AT_ONCE = 4
+"""Threads at a time for one name."""
+
+_Result = TypeVar("_Result")
+_free: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+
+async def beside(name: str, work: Callable[[], _Result], within: float = READ_LIMIT) -> _Result:
+    """Run blocking work beside the event loop. Raises what it raises, and OSError after `within` seconds.
+
+    The work of one `name`, such as a path, waits while that of earlier callers still occupies all its threads.
+    """
+    loop = asyncio.get_running_loop()
+    free = _free.setdefault(f"{id(loop)} {name}", asyncio.Semaphore(MOST_AT_ONCE))
+    done: asyncio.Future[_Result] = loop.create_future()
+
+    def finish(outcome: Callable[[], None]) -> None:
+        free.release()
+        if not done.done():
+            outcome()
+
+    def run() -> None:
+        outcome: Callable[[], None]
+        try:
+            found = work()
+            outcome = lambda: done.set_result(found)  # noqa: E731
+        except Exception as error:  # noqa: BLE001  it is raised where the result is awaited
+            caught = error
+            outcome = lambda: done.set_exception(caught)  # noqa: E731
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, outcome)
+
+    try:
+        async with asyncio.timeout(within):
+            await free.acquire()
+            try:
+                threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
+            except BaseException:
+                free.release()
+                raise
+            return await done
+    except TimeoutError:
+        raise OSError(errno.ETIMEDOUT, f"no answer within {within:g} s") from None

@@ -1,0 +1,227 @@
+"""Authorization servers that never come to the end of their answer: each costs a bounded memory and no turn's peace."""
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from sidecar.adapters.token_endpoint import HttpAuthorizationServer
+from sidecar.core.errors import TokenUnavailable
+from sidecar.core.tls import Tls
+from tests.authorization import AuthorizationServer
+from tests.conftest import Start
+from tests.servers import Exchange
+from tests.waiting import PATIENCE
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+MOST_SENT = 128 << 20
+"""Bytes after which a flood ends: far more than a bounded reader takes."""
+TURN = 0.02
+"""Seconds of CPU time that one turn of the event loop may take."""
+MEMORY = 4 << 20
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What a server sends first, and what it then sends over and over."""
+
+    begin: bytes
+    again: bytes
+    cause: str
+    """What the client says of it."""
+
+
+FLOODS = {
+    "early hints": Flood(b"", HINTS, "more than 16 interim answers"),
+    "continue": Flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 16 interim answers"),
+    "a million hints and an answer": Flood(HINTS * 1_000_000, OK + b"\r\n{}", "more than 16 interim answers"),
+    "large hints": Flood(b"", HINTS[:-2] + b"X: " + b"x" * 16_000 + b"\r\n\r\n", "longer than 65536 bytes"),
+    "a switch": Flood(
+        b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        b"x",
+        "switches to another protocol",
+    ),
+    "a header line": Flood(OK + b"X: ", b"x" * 1000, "longer than 65536 bytes"),
+    "header fields": Flood(OK, b"a:b\r\n", "longer than 65536 bytes"),
+    "many header fields": Flood(OK + b"a:b\r\n" * 1000 + b"\r\n", b"x", "more than 200 header fields"),
+    "a status line": Flood(b"HTTP/1.1 200 ", b"x" * 1000, "longer than 65536 bytes"),
+    "a chunk's extension": Flood(CHUNKED + b"1;", b"x" * 1000, "size line is malformed or too long"),
+    "chunks of a byte": Flood(CHUNKED, b"1\r\nx\r\n", "more than 131072 bytes"),
+    "chunks with extensions": Flood(CHUNKED, b"1;a=" + b"b" * 200 + b"\r\nx\r\n", "more than 131072 bytes"),
+    "trailers": Flood(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X: x\r\n", "trailer section is too long"),
+    "a body": Flood(OK + b"\r\n", b"x" * 1000, "larger than 65536 bytes"),
+    "an announced body": Flood(
+        OK + b"Content-Length: 99999999999\r\n\r\n", b"x" * 1000, "larger than 65536 bytes"
+    ),
+    "zeros": Flood(b"", b"\0" * 1000, "longer than 65536 bytes"),
+    "line ends": Flood(b"", b"\r\n", "not HTTP/1.1"),
+}
+
+
+class Flooding:
+    """A server in a thread of its own, which answers each request with the flood."""
+
+    def __init__(self, flood: Flood) -> None:
+        self._flood = flood
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.asked = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}/token"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        await asyncio.to_thread(self._thread.join)  # the loop has a connection to close first
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                self.asked += 1
+                with connection, suppress(OSError):
+                    self._pour(connection)
+
+    def _pour(self, connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(self._flood.begin)
+        block = self._flood.again * (65_536 // len(self._flood.again) + 1)
+        for _ in range(MOST_SENT // len(block)):
+            connection.sendall(block)
+
+
+@asynccontextmanager
+async def flooding(flood: Flood) -> AsyncIterator[Flooding]:
+    server = Flooding(flood)
+    server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+class Turns:
+    """Counts the CPU time of the event loop's thread in each of its turns; what else runs does not count."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            self.longest = max(self.longest, time.thread_time() - began)
+
+
+@asynccontextmanager
+async def turns() -> AsyncIterator[Turns]:
+    """Watch the turns; the collector, which would pass through what all other tests have left, is out."""
+    gc.collect()
+    gc.disable()
+    watched = Turns()
+    watching = asyncio.create_task(watched.run())
+    try:
+        yield watched
+    finally:
+        watching.cancel()
+        gc.enable()
+
+
+async def refusal(client: HttpAuthorizationServer, url: str, method: str) -> str:
+    with pytest.raises(TokenUnavailable) as raised:
+        await (client.post(url, {}, "a=b", Tls()) if method == "POST" else client.get(url, Tls()))
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_s5_an_answer_without_end_is_given_up_at_once_and_by_its_cause(
+    flood: Flood, method: str
+) -> None:
+    """Of token endpoints, key sets and metadata alike; no turn of the loop is long."""
+    client = HttpAuthorizationServer(total_limit=60)
+    async with flooding(flood) as server, turns() as watched:
+        assert flood.cause in await refusal(client, server.url, method)
+    assert watched.longest < TURN
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_s5_an_answer_without_end_takes_no_more_memory_than_its_bounds(flood: Flood) -> None:
+    """At its highest, of four attempts in a row, without the cycle collector's help."""
+    client = HttpAuthorizationServer(total_limit=60)
+    async with flooding(flood) as server:
+        await refusal(client, server.url, "POST")
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(4):
+                await refusal(client, server.url, "POST")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert peak < MEMORY
+
+
+@pytest.mark.parametrize("begin", [b"", HINTS[:20], OK + b"X", CHUNKED + b"ffff\r\n"])
+async def test_s5_an_answer_that_trickles_ends_with_the_time_there_is(
+    authorization_server: AuthorizationServer, begin: bytes
+) -> None:
+    """A byte now and then is no progress: the limit is for all of the answer."""
+
+    async def trickle(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.send(begin)
+        with suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(0.01)
+                await exchange.send(b"x")
+        exchange.close()
+
+    authorization_server.script(trickle)
+    client = HttpAuthorizationServer(total_limit=0.3)
+    async with asyncio.timeout(PATIENCE):
+        assert "it did not answer in time" in await refusal(
+            client, authorization_server.token_endpoint, "POST"
+        )
+
+
+@pytest.mark.parametrize("interim", [1, 16])
+async def test_s5_a_few_interim_answers_are_passed_over(interim: int) -> None:
+    """Any server may send some (RFC 9110 section 15.2)."""
+    client = HttpAuthorizationServer()
+    async with flooding(Flood(HINTS * interim + OK + b"Content-Length: 2\r\n\r\n{}", b"x", "")) as server:
+        reply = await client.post(server.url, {}, "a=b", Tls())
+    assert (reply.status, reply.body) == (200, b"{}")
+
+
+async def test_s5_a_token_endpoint_without_end_stalls_no_other_request(
+    sidecar: Start, authorization_server: AuthorizationServer, plain: dict[str, object]
+) -> None:
+    """Requests that need no token go on in the meantime; the others are answered 503."""
+    async with flooding(FLOODS["early hints"]) as server:
+        token = {"token_endpoint": server.url}
+        with_token = {**plain, "name": "api", "match": {"prefix": "/api"}, "token": "api"}
+        async with sidecar(plain, with_token, token=token) as running, turns() as watched:
+            await asyncio.gather(running.get(), running.get(b"/api"), running.get())
+            asking = asyncio.create_task(running.get(b"/api"))
+            while not asking.done():
+                assert (await running.get()).status == 200
+            assert (await asking).status == 503
+            assert server.asked
+    assert watched.longest < TURN
+    assert authorization_server.requests == []

@@ -1,0 +1,209 @@
+"""Redis answers and denies writes: busts reach every pod all the same, and what was not done is reported."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from redis.exceptions import ConnectionError as NotConnected
+
+from sidecar.adapters.redis.scripts import keys_of
+from sidecar.core.busts import BustFailure
+from sidecar.core.events import BustApplied, BustFailed, BustSent, CredentialsRejected, SelectSent
+from sidecar.core.lease import Lease
+from tests.pods import Fleet, Pod, request
+from tests.redis_server import USER, RedisServer, with_user
+from tests.test_credential_busts import Secrets
+from tests.test_fleet_store import REQUEST, pod
+from tests.waiting import PATIENCE, block_until, until
+
+LEDGER = request("ledger", tenant="acme")
+OWNER = "tenant=acme service=ledger"
+DUMP = "dump.rdb"
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """One that is to save its data, in a place where a directory may get into its way."""
+    with TemporaryDirectory(prefix="redis-") as directory:
+        path = Path(directory)
+        with RedisServer(path, {"save": "3600 100000", "dbfilename": DUMP, **with_user()}) as server:
+            yield server
+
+
+@pytest.fixture
+async def fleet(server: RedisServer) -> AsyncIterator[Fleet]:
+    async with Fleet(server) as fleet:
+        yield fleet
+        with suppress(NotConnected):  # a test may have killed it
+            server.denied()  # on purpose
+
+
+def full(server: RedisServer) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", 1)
+
+
+def replica(server: RedisServer) -> None:
+    with server.client() as client:
+        client.replicaof("127.0.0.1", "1")
+
+
+def isolated(server: RedisServer) -> None:
+    with server.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+
+
+def without_disk(server: RedisServer) -> None:
+    (Path(server.unix_path).parent / DUMP / "in-the-way").mkdir(parents=True)
+    with server.client() as client:
+        client.bgsave()
+        block_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def forbidden(*commands: str) -> Callable[[RedisServer], None]:
+    def forbid(server: RedisServer) -> None:
+        with server.client() as client:
+            client.acl_setuser(USER, enabled=True, commands=[f"-{command}" for command in commands])
+
+    return forbid
+
+
+DENIALS = [
+    pytest.param(replica, "READONLY", id="replica"),
+    pytest.param(isolated, "NOREPLICAS", id="isolated"),
+    pytest.param(without_disk, "MISCONF", id="without-disk"),
+    pytest.param(forbidden("set", "zadd"), "ERR", id="no-set"),
+    pytest.param(forbidden("del", "zremrangebyscore"), "ERR", id="no-del"),
+    pytest.param(forbidden("set", "del", "zadd", "zremrangebyrank", "pexpire"), "ERR", id="no-write"),
+]
+Deny = Callable[[RedisServer], None]
+
+
+async def two(fleet: Fleet) -> tuple[Pod, Pod]:
+    """Pods that hold the same token."""
+    one, other = await fleet.pod(), await fleet.pod()
+    assert {await pod.token(LEDGER) for pod in (one, other)} == {"canary-token-1"}
+    return one, other
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["expired-in-redis", "in-redis"])
+async def test_r3_a_full_server_publishes_a_bust_and_records_it(fleet: Fleet, held: bool) -> None:
+    """The other pods drop the token, the generation moves on, and nothing failed."""
+    one, other = await two(fleet)
+    if not held:
+        await fleet.client.delete(fleet.prefix + LEDGER.key)
+    full(fleet.redis)
+    async with fleet.messages() as messages:
+        await one.refuse(LEDGER)
+        await until(lambda: not other.holds(LEDGER) and len(messages) == 1)
+    assert await fleet.client.get(keys_of(fleet.prefix + LEDGER.key)[1]) is not None
+    assert [event.fp for event in one.told(BustSent)] == [event.fp for event in other.told(BustApplied)]
+    assert one.told(BustFailed) == []
+    assert one.unanswered("bust") == 0
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["expired-in-redis", "in-redis"])
+@pytest.mark.parametrize(("deny", "error"), DENIALS)
+async def test_r3_a_bust_is_published_although_a_write_is_denied(
+    fleet: Fleet, deny: Deny, error: str, held: bool
+) -> None:
+    """No pod sends the token again, wherever it still lies; log and metrics say that the bust is not recorded."""
+    one, other = await two(fleet)
+    if not held:
+        await fleet.client.delete(fleet.prefix + LEDGER.key)
+    deny(fleet.redis)
+    async with fleet.messages() as messages:
+        assert (await one.refuse(LEDGER)).secret.reveal() != "canary-token-1"
+        await until(lambda: not other.holds(LEDGER))
+        await fleet.publish(fleet.channel, b"mark")
+        await until(lambda: other.rejected != [] and len(messages) > 1)
+        assert (other.rejected, messages[1:]) == (["malformed"], [b"mark"])  # no message came twice
+    assert await other.token(LEDGER) != "canary-token-1"
+    (sent,) = one.told(BustSent)
+    assert one.told(BustFailed) == [BustFailed("token", OWNER, sent.fp, "record", error)]
+    assert one.unanswered("bust") == 1
+
+
+@pytest.mark.parametrize(("deny", "error"), DENIALS)
+async def test_r3_rejected_credentials_are_published_although_a_write_is_denied(
+    fleet: Fleet, deny: Deny, error: str
+) -> None:
+    """As tokens are."""
+    one, other, secrets = await fleet.pod(), await fleet.pod(), Secrets()
+    rejected = await secrets.read(one)
+    await secrets.read(other)
+    secrets.source.current = "canary-2"
+    deny(fleet.redis)
+    await secrets.read(one, rejected)
+    await until(lambda: [event.kind for event in other.told(BustApplied)] == ["credentials"])
+    (event,) = one.told(CredentialsRejected)
+    assert one.told(BustFailed) == [BustFailed("credentials", OWNER, event.fp, "record", error)]
+
+
+@pytest.mark.parametrize(("deny", "error"), DENIALS)
+async def test_r3_a_select_is_published_although_a_write_is_denied(
+    fleet: Fleet, deny: Deny, error: str
+) -> None:
+    """The pods are sent it; the operator learns that those which connect later miss it."""
+    one, other = await two(fleet)
+    deny(fleet.redis)
+    assert await one.bust(tenant="acme") == BustFailure("record", error)
+    await until(lambda: not other.holds(LEDGER))
+    assert one.told(SelectSent) == [SelectSent("tenant=acme", 2)]
+    assert one.told(BustFailed) == [BustFailed("select", "tenant=acme", "", "record", error)]
+
+
+async def test_r3_a_full_server_publishes_a_select_and_records_it(fleet: Fleet) -> None:
+    """What is expired makes room before the new one is added."""
+    one, other = await two(fleet)
+    full(fleet.redis)
+    assert await one.bust(tenant="acme") == 2
+    await until(lambda: not other.holds(LEDGER))
+    assert await fleet.client.zcard(f"{fleet.prefix}m2m:revoked") == 1
+    assert one.told(BustFailed) == []
+
+
+@pytest.mark.parametrize("deny", [full, without_disk, forbidden("set")])
+async def test_r3_what_opened_the_breaker_does_not_keep_busts_back(fleet: Fleet, deny: Deny) -> None:
+    """A server that only denies writes still publishes, for as long as that may last."""
+    one, other = await two(fleet)
+    deny(fleet.redis)
+    while one.stores:
+        await one.token(request(f"another-{len(fleet.server.fetched)}"))
+    assert await one.bust(service="payments") in (2, BustFailure("record", "MISCONF"))
+    await one.refuse(LEDGER)
+    await until(lambda: not other.holds(LEDGER))
+    assert len(one.told(BustSent)) == 1
+    assert not one.stores
+
+
+async def test_r3_a_bust_that_was_not_sent_does_not_count_as_sent(fleet: Fleet) -> None:
+    """Without Redis it holds in this pod only, and log and metrics say so; so does the operator's."""
+    one, _ = await two(fleet)
+    fleet.redis.kill()
+    await one.refuse(LEDGER)
+    for _ in range(3):
+        await one.token(request("another"))
+        assert isinstance(await one.bust(tenant="acme"), BustFailure)
+    assert (one.told(BustSent), one.told(SelectSent)) == ([], [])
+    failed = one.told(BustFailed)
+    assert [(event.kind, event.step) for event in failed] == [("token", "publish")] + 3 * [
+        ("select", "publish")
+    ]
+    assert all(event.error for event in failed)
+
+
+async def test_r3_who_waits_for_a_fetch_is_woken_although_its_token_cannot_be_stored(
+    server: RedisServer, fleet: Fleet
+) -> None:
+    """The end of the lease is published first: its time does not have to run out."""
+    async with pod(server.settings(fleet.prefix)) as ours, fleet.client.pubsub() as fills:
+        assert (await ours.claim()).lease is Lease.OURS
+        await fills.subscribe(f"{fleet.prefix}m2m:fill")
+        await fills.get_message(timeout=PATIENCE)
+        forbidden("set")(server)
+        await ours.store.fill(REQUEST, ours.token(), "me")
+        assert await fills.get_message(timeout=PATIENCE) is not None
+        assert await fleet.client.exists(keys_of(fleet.prefix + REQUEST.key)[2]) == 0
