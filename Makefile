@@ -10,7 +10,7 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test test-chart test-kind chart reference check bench bench-fleet soak outages fmt browser redis picture image image-tree sbom help
+.PHONY: demo test test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -48,6 +48,9 @@ bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs n
 
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
+
+early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx where they are
+	@$(BIN)/python -m tests.early
 
 soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn; MINUTES=10
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)

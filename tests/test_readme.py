@@ -28,7 +28,7 @@ from sidecar.core.events import Event
 from sidecar.core.instruments import INSTRUMENTS
 from sidecar.core.record import RequestRecord
 from sidecar.core.settings import RedisSettings
-from sidecar.http1 import body, connection, message, pool, server, upload
+from sidecar.http1 import arrived, body, connection, message, pool, server, upload
 from sidecar.http1.server import ServerLimits
 from tests import reference
 
@@ -230,6 +230,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Body kept for the second send": size(upload.REPLAY_LIMIT),
         "Bodies kept, together": size(upload.ReplayBudget()._left),
         "Bytes buffered, each direction of a connection": size(connection.HIGH_WATER),
+        "Unread answer of an upstream that has closed during an upload": size(arrived.MOST),
+        "Body read and dropped after an early answer": size(connection.LINGER_BYTES),
+        "Time for that body": f"{connection.LINGER_IN_ALL:g} s",
+        "Time between two parts of that body": f"{connection.LINGER:g} s",
         "Client connections": str(clients.max_connections),
         "Admin connections": str(MAX_CONNECTIONS),
         "Time for a request's head": f"{clients.head_timeout:g} s",
