@@ -25,7 +25,8 @@ from tests.early.client import status, upload
 from tests.early.servers import ENDS, FRAMINGS, LibraryServer, RawServer, early_answer
 from tests.fakes import FakeClock, settle
 from tests.servers import INVALID_TOKEN, OK, Exchange, Upstream, refusal
-from tests.wire import PATIENCE, Client
+from tests.waiting import PATIENCE
+from tests.wire import Client
 
 BLOCK = b"x" * 65_536
 SIZE = 3_000_000

@@ -5,7 +5,7 @@ import select
 import socket
 import ssl
 
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 SIZE = 3_000_000
 """Bytes of a body: more than the kernel's buffers on the way hold for an upstream that reads none of it."""

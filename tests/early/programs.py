@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Self
 
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 NODE = """
 const fs = require("fs");

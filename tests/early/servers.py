@@ -9,7 +9,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from tests.wire import PATIENCE
+from tests.waiting import PATIENCE
 
 End = Callable[[socket.socket], None]
 REASON = {401: b"Unauthorized", 413: b"Content Too Large"}
