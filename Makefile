@@ -10,7 +10,7 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
-.PHONY: demo test unit test-all test-chart test-kind chart check bench bench-fleet soak outages fmt browser picture image image-tree sbom help
+.PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -30,6 +30,9 @@ test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cl
 
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
 	@$(BIN)/python -m tests.system.chart
+
+reference: $(VENV)/.with-test  ## writes what of README.md follows from the code
+	@$(BIN)/python -m tests.support.programs.reference
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo
@@ -52,6 +55,9 @@ bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs n
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
 
+early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx where they are
+	@$(BIN)/python -m tests.early
+
 soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn; MINUTES=10
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
@@ -65,6 +71,13 @@ browser:  ## installs Debian's Chromium where there is no browser yet, which the
 	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
 	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core
+
+redis:  ## installs Debian's redis-server where there is none yet, without its service; the tests run on it too
+	@if command -v redis-server >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+		apt-get install --quiet --quiet --yes --no-install-recommends redis-server && \
+	$$as service redis-server stop && $$as update-rc.d redis-server disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
 	@$(BIN)/python -m tests.support.programs.picture
@@ -93,4 +106,4 @@ $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@touch '$@'
 
 $(BIN)/python:
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf '$(VENV)'; exit 1; }

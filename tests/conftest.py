@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 
 pytest_plugins = (
     "tests.support.aws",
+    "tests.support.environment",
     "tests.support.otlp_receiver",
     "tests.support.redis_server",
     "tests.support.sidecar",

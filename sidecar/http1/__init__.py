@@ -6,6 +6,7 @@ The modules, from pure to busy
 `onward`              how that head is written for the next hop
 `body`                where a body ends
 `deadlines`           one coarse tick instead of a timer for each request
+`arrived`             what arrived before a write failed
 `connection`          what both sides share: read one message into a sink, write with back-pressure
 `server`, `upstream`  the client's side and the other; each begins with its table of states
 `tls`                 an upstream's connection that is encrypted
@@ -41,7 +42,8 @@ Who owns the bytes
    for from one budget.
 3. What was given to a transport is the transport's. Above HIGH_WATER it says so, and the connection that
    feeds it (its *source*) stops reading until LOW_WATER (16 KiB): a slow reader slows its sender, and between
-   the two lie at most HIGH_WATER, one read, and the kernel's own buffers.
+   the two lie at most HIGH_WATER, one read, and the kernel's own buffers. The exception is an upstream that has closed
+   during an upload: what arrived of its answer is handed on at once, at most 1 MiB, because it cannot be read later.
 4. `tls` lends the event loop one buffer for all connections, and copies out of it before anybody else runs.
 
 Who may close what
@@ -58,5 +60,6 @@ Who may close what
 | the listener | every client              | at the end of a drain                                      |
 
 The client's own leaving cancels its story, and with it the exchange. Nobody else closes anything. There are two
-ways: `close` is polite, behind what was written and within LINGER (2 s); `abort` is a TCP reset.
+ways: `close` is polite, behind what was written and within LINGER (2 s); `abort` is a TCP reset. A client that is still
+sending when it is answered is read on first, for LINGER_IN_ALL (30 s) and LINGER_BYTES (16 MiB) at most.
 """

@@ -27,6 +27,10 @@ HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 LINGER = 2.0
 """Seconds a peer has to take what was written last before its connection closes."""
+LINGER_IN_ALL = 30.0
+"""Seconds a client may go on sending what is thrown away, if it is never silent for LINGER."""
+LINGER_BYTES = 16 * 1024 * 1024
+"""Bytes of it that are read."""
 _JOINED = 16 * 1024  # below this, one copy is cheaper than one more buffer for the kernel
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
@@ -223,6 +227,11 @@ class Connection(ABC, asyncio.BaseProtocol):
             self._reading = True
             self.transport.resume_reading()
 
+    def read_to_the_end(self) -> None:
+        """Read on from now on, however slow the sink: what has arrived is about to be lost."""
+        self.resume_reading()
+        self._reading = False  # so that nothing can pause it
+
     # Writing
 
     def begin(self, head: bytes, length: int) -> None:
@@ -285,14 +294,22 @@ class Connection(ABC, asyncio.BaseProtocol):
         Those the kernel holds are counted too: there may be megabytes of them, and a slow but steady reader shows
         there only. Whether it takes more is asked because the TLS layer counts as gone what it has handed to TCP.
         """
+        descriptor = self._descriptor()
+        if descriptor < 0 or (not self.transport.get_write_buffer_size() and _writable(descriptor)):
+            return 0
+        return self.unconfirmed()
+
+    def unconfirmed(self) -> int:
+        """Count the bytes written that have not reached the peer's kernel, as far as ours knows."""
+        descriptor = self._descriptor()
+        if descriptor < 0:
+            return 0
+        (in_kernel,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+        return int(self.transport.get_write_buffer_size() + in_kernel)
+
+    def _descriptor(self) -> int:
         sock = None if self.closed else self.transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return 0
-        ours = self.transport.get_write_buffer_size()
-        if not ours and _writable(sock.fileno()):
-            return 0
-        (in_kernel,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-        return int(ours + in_kernel)
+        return -1 if sock is None else int(sock.fileno())
 
     async def drained(self) -> None:
         """Wait until the peer has read most of what was written, or is gone."""

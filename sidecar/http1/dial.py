@@ -17,12 +17,11 @@ import aiohappyeyeballs
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls, no_passphrase
+from sidecar.http1.tls import encrypt
 from sidecar.http1.upstream import UpstreamConnection
 from sidecar.system import files, threads
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
-_UNHURRIED = 24 * 3600.0
-"""Seconds the event loop gives an end of TLS; how long one may take is the connection's own to say."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -101,14 +100,9 @@ class Dialler:
         addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
         try:
-            context = await self._tls() if origin.scheme == "https" else None
-            _, connection = await loop.create_connection(
-                protocol,
-                sock=sock,
-                ssl=context,
-                server_hostname=origin.host if context else None,
-                ssl_shutdown_timeout=_UNHURRIED if context else None,
-            )
+            if origin.scheme == "https":
+                return await encrypt(sock, await self._tls(), origin.host, protocol)
+            _, connection = await loop.create_connection(protocol, sock=sock)
         except BaseException:
             sock.close()
             raise

@@ -165,6 +165,7 @@ class Relay:
         else:
             self._upload.aim(connection)
         connection.flush()
+        connection.asked = not connection.transport.is_closing()
 
     def _interim(self, response: Response) -> None:
         """Relay a 1xx answer, but no second `100 Continue` to a client that has already sent some of its body."""

@@ -4,7 +4,7 @@
 | --------- | ------------------------------------------- | --------------------------- | ------------------------ |
 | WAITING   | the story wants the next request            | become a head, or a fault   | 408, or just closed      |
 | BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
-| LINGERING | answered before the request was all here    | are thrown away             | closed                   |
+| LINGERING | answered before the request was all here    | are thrown away, for 30 s   | closed                   |
 
 A client that closes its half may still wait for its answer, or be gone: a FIN does not tell. It gets an answer that
 begins within HALF_CLOSED seconds; after that it counts as gone, and the upstream is not kept busy for nobody.
@@ -17,12 +17,11 @@ from enum import Enum
 
 from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
 from sidecar.http1.body import UntilCloseBody, body_of
-from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
+from sidecar.http1.connection import HIGH_WATER, LINGER, LINGER_BYTES, LINGER_IN_ALL, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
 
 HALF_CLOSED = 5.0
-_LINGER_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class ClientConnection(Connection):
         "_before",
         "_first",
         "_limits",
+        "_linger_end",
         "_lingered",
         "_listener",
         "_scanned",
@@ -74,9 +74,8 @@ class ClientConnection(Connection):
         self._waiter: asyncio.Future[Request | None] | None = None
         self._scanned = 0
         self._before: Request | None = None
-        self._first = True
-        self._skipped = False
-        self._lingered = 0
+        self._first, self._skipped = True, False
+        self._lingered, self._linger_end = 0, NEVER
         self._write_backlog = 0
         self._task: asyncio.Task[None] | None = None
         self.dismissed = False
@@ -211,6 +210,7 @@ class ClientConnection(Connection):
         if self.closed or self.transport.is_closing():
             return
         self._state = _LINGERING
+        self._linger_end = self.deadlines.next_tick + LINGER_IN_ALL
         self._watch_backlog()
         if (not self._held and self._body is None) or not self.transport.can_write_eof():
             self.close()
@@ -222,8 +222,10 @@ class ClientConnection(Connection):
     def _discard(self) -> None:
         self._lingered += len(self._held)
         self._held = b""
-        if self._eof or self._lingered > _LINGER_BYTES:
+        if self._eof or self._lingered > LINGER_BYTES:
             self.close()
+        elif not self._write_backlog:
+            self.deadline = min(self.deadlines.next_tick + LINGER, self._linger_end)
 
     @property
     def busy(self) -> bool:

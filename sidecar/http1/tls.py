@@ -3,13 +3,24 @@
 Handed to us as `bytes`, each record (16 KiB at most) would be an object of its own, and a large answer several
 reads joined again. As a BufferedProtocol we lend the event loop a buffer, it decrypts as many records as fit,
 and we copy them out at once: between lending and copying no other connection can run, so one is enough.
+
+What `arrived` reads is still encrypted here. When the event loop calls a TLS connection lost, its socket is closed
+already, so the bytes are read one layer below: `_Ciphertext` stands between TCP and the event loop's TLS. That needs
+TCP's transport, which the event loop shows only to those who begin TLS themselves, on a connection that is open.
 """
 
 import asyncio
+import ssl
+from collections.abc import Callable
+from socket import socket
+from typing import cast
 
+from sidecar.http1.arrived import read_arrived
 from sidecar.http1.upstream import UpstreamConnection
 
 _PLAINTEXT = memoryview(bytearray(256 * 1024))
+_UNHURRIED = 24 * 3600.0
+"""Seconds the event loop gives an end of TLS; how long one may take is the connection's own to say."""
 
 
 class TlsUpstreamConnection(UpstreamConnection, asyncio.BufferedProtocol):
@@ -24,3 +35,94 @@ class TlsUpstreamConnection(UpstreamConnection, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was decrypted into it."""
         self.data_received(bytes(_PLAINTEXT[:nbytes]))
+
+
+class _Ciphertext:
+    """The event loop's TLS, but for the loss of the connection: what arrived before it is decrypted first."""
+
+    __slots__ = (
+        "_connection",
+        "_tls",
+        "_transport",
+        "buffer_updated",
+        "eof_received",
+        "get_buffer",
+        "pause_writing",
+        "resume_writing",
+    )
+
+    def __init__(self, transport: asyncio.Transport, connection: UpstreamConnection) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._tls = tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
+        self.get_buffer = tls.get_buffer
+        self.buffer_updated = tls.buffer_updated
+        self.eof_received = tls.eof_received
+        self.pause_writing = tls.pause_writing
+        self.resume_writing = tls.resume_writing
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and self._connection.answering:
+            self._connection.read_to_the_end()
+            self.buffer_updated(0)  # decrypts what was held back while reading was paused
+            read_arrived(self._transport, self._decrypt)
+        self._tls.connection_lost(exc)
+
+    def _decrypt(self, data: bytes) -> None:
+        while data:
+            buffer = memoryview(self.get_buffer(len(data)))
+            taken = data[: len(buffer)]
+            buffer[: len(taken)] = taken
+            self.buffer_updated(len(taken))
+            data = data[len(taken) :]
+
+
+class _Unasked(asyncio.Protocol):
+    """Notes what an upstream does before it is sent a request."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.error: Exception | None = None
+        """Why it is gone."""
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.error = self.error or exc or ConnectionError("it closed the connection at once")
+
+
+async def encrypt(
+    sock: socket, context: ssl.SSLContext, host: str, make: Callable[[], UpstreamConnection]
+) -> UpstreamConnection:
+    """Return a connection over this TCP connection to `host`, once TLS is agreed on. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    below, before = await loop.create_connection(_Unasked, sock=sock)
+    after = _Unasked()
+    try:
+        if before.data:
+            before.error = OSError("it sent bytes before TLS began")
+        _check(before)
+        above = await loop.start_tls(
+            below, after, context, server_hostname=host, ssl_shutdown_timeout=_UNHURRIED
+        )
+        _check(after)
+    except BaseException:
+        below.abort()
+        raise
+    assert above is not None
+    connection = make()
+    above.set_protocol(connection)
+    connection.connection_made(above)
+    below.set_protocol(cast(asyncio.BaseProtocol, _Ciphertext(below, connection)))
+    if after.data:
+        connection.data_received(after.data)
+    return connection
+
+
+def _check(upstream: _Unasked) -> None:
+    if upstream.error is not None:
+        raise upstream.error

@@ -12,8 +12,8 @@
 Silence counts where it is the upstream's: AWAITING its answer to a request that is sent, or PIPING a body that the
 client takes, it raises UpstreamTimeout. In its pool a connection is closed after a while; PARTING it is cut off.
 
-An answer may come while the request's body is still being sent; sending and reading do not wait for each
-other, so that an early 401 is read before the reset that may follow it.
+An answer may come while the request's body is still being sent: sending and reading do not wait for each other. When
+a write fails because the upstream has closed, what it sent before that is read first (see `arrived`).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamTimeout, UpstreamUnreachable
+from sidecar.http1.arrived import read_arrived
 from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
@@ -63,6 +64,7 @@ class UpstreamConnection(Connection):
         "_sending",
         "_state",
         "_unread_before",
+        "asked",
         "heard",
         "offered",
         "used",
@@ -88,6 +90,8 @@ class UpstreamConnection(Connection):
         self._unread_before = 0
         self.used = False
         """Whether it has carried an exchange before."""
+        self.asked = False
+        """Whether the current request has begun to leave, as far as is known before its answer; for one with a body."""
         self.heard = False
         """Whether a byte of the current answer has arrived."""
         self.offered = False
@@ -109,13 +113,14 @@ class UpstreamConnection(Connection):
         self._interim = interim
         self._interims = 0
         self._scanned = 0
-        self.heard = self.offered = self.waited_for = False
+        self.heard = self.offered = self.waited_for = self.asked = False
         self.deadline = self.deadlines.next_tick + self.idle_timeout
         self._answer = answer = self._loop.create_future()
         if body_length:
             self._sending = True
             self.begin(head, body_length)
         else:
+            self.body_bytes = 0
             self.write(head)
         if self.closed:
             self._fail(UpstreamUnreachable("the upstream closed the connection"))
@@ -237,10 +242,32 @@ class UpstreamConnection(Connection):
                 waiting.set_exception(self._fault)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and self.answering:
+            self._read_arrived(exc)
         super().connection_lost(exc)
         if self._state is _AWAITING:
             self._fail(UpstreamUnreachable("the upstream's connection was lost before it answered"))
         self._on_leaving(self)
+
+    @property
+    def answering(self) -> bool:
+        """Whether what has arrived can belong to an answer.
+
+        Not on a used connection to which the request could not be written: an upstream may give up an idle
+        connection with a 408 of its own.
+        """
+        state = self._state
+        return state is _HELD or state is _PIPING or (state is _AWAITING and (self.asked or not self.used))
+
+    def _read_arrived(self, error: OSError) -> None:
+        """Take the rest of what arrived before a write failed: it may be the answer.
+
+        The error of the write says whether the upstream had ended its output, which reading no longer can:
+        EPIPE if so, ECONNRESET if not.
+        """
+        self.read_to_the_end()
+        if read_arrived(self.transport, self.data_received) and isinstance(error, BrokenPipeError):
+            self.eof_received()
 
     def deadline_passed(self) -> None:
         """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
@@ -302,8 +329,8 @@ class UpstreamConnection(Connection):
             return False
         if self._held or self._eof or self.closed or self._fault is not None or self.transport.is_closing():
             return False
-        if self.write_paused:  # the upstream has answered without reading what it was sent
-            return False
+        if self.body_bytes > HIGH_WATER and self.unconfirmed():
+            return False  # the upstream has answered without reading what it was sent
         self._state = _IDLE
         self._answer = self._end_of_answer = None
         self.used = self.used or not unused

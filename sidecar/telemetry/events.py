@@ -232,6 +232,20 @@ class StoreUp(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreDenied(Event):
+    """Redis denied a command, a key or a channel that an operation requires: its user lacks a permission.
+
+    Emitted once, until the operation succeeds again.
+    """
+
+    name: ClassVar[str] = "store_denied"
+    level: ClassVar[Level] = "error"
+    operation: str
+    error: str
+    """The server's words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resent(Event):
     """What became of the second send of a refused request."""
 

@@ -15,11 +15,10 @@ from sidecar.fleet.redis.credential_store import RedisCredentialStore
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.seal import AesSeal
-from sidecar.fleet.settings import RedisSettings
 from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.support.credential_store_fake import FakeShelf, FakeVault
 from tests.support.fakes import FakeClock, RecordingJournal
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import PROGRAMS, RedisServer, RedisServers
 from tests.support.waiting import AT_LEISURE
 
 KEY = CredentialKey("ledger", "acme", "here")
@@ -27,10 +26,13 @@ Vault = RedisCredentialStore | FakeVault
 
 
 class Pods:
-    def __init__(self, clock: Clock, vaults: Sequence[Vault], prefix: str = "") -> None:
+    def __init__(
+        self, clock: Clock, vaults: Sequence[Vault], prefix: str = "", server: RedisServer | None = None
+    ) -> None:
         self.clock = clock
         self.a, self.b = vaults
         self.prefix = prefix
+        self.server = server
 
     def credentials(self, secret: str) -> Credentials:
         return Credentials("me", Secret(secret), self.clock.now())
@@ -47,18 +49,18 @@ class Pods:
         return found.client_secret.reveal() if found is not None else ""
 
 
-@pytest.fixture(params=["fake", "real"])
-async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Pods]:
+@pytest.fixture(params=["fake", *PROGRAMS])
+async def pods(request: pytest.FixtureRequest, redis_servers: RedisServers) -> AsyncIterator[Pods]:
     if request.param == "fake":
         clock, shelf = FakeClock(), FakeShelf()
         yield Pods(clock, [FakeVault(clock, shelf) for _ in "ab"])
         return
-    system, randomness, prefix = SystemClock(), SystemRandomness(), f"{uuid4().hex}:"
+    system, randomness, prefix = SystemClock(), SystemRandomness(), f"{uuid4().hex[:8]}:"
     seal = AesSeal([("k1", bytes(32))], randomness)
-    settings = RedisSettings(hosts=(("127.0.0.1", redis_server.port),))
+    server = redis_servers(request.param)
     links = [
         GuardedClient(
-            partial(connect, settings, timeout=AT_LEISURE),
+            partial(connect, server.settings(""), timeout=AT_LEISURE),
             key_prefix=prefix,
             operation_timeout=AT_LEISURE,
             clock=system,
@@ -76,9 +78,11 @@ async def pods(request: pytest.FixtureRequest, redis_server: RedisServer) -> Asy
             for link, pod in zip(links, "ab", strict=True)
         ],
         prefix,
+        server,
     )
     for link in links:
         await link.close()
+    assert server.denied() == []
 
 
 async def test_what_one_keeps_the_other_finds(pods: Pods) -> None:
@@ -139,20 +143,20 @@ async def test_what_has_no_life_left_is_not_kept(pods: Pods) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"canary", b"1:k1:fp:0:canary", b"{}"])
-async def test_b50_what_cannot_be_read_is_absent(pods: Pods, redis_server: RedisServer, value: bytes) -> None:
+async def test_b50_what_cannot_be_read_is_absent(pods: Pods, value: bytes) -> None:
     """And is replaced."""
-    if pods.prefix:
-        redis_server.client().set(pods.prefix + KEY.text, value)
+    if pods.server is not None:
+        pods.server.client().set(pods.prefix + KEY.text, value)
     assert await pods.found() == ""
     await pods.put("canary-1")
     assert await pods.found() == "canary-1"
 
 
-async def test_b51_nothing_readable_lies_there(pods: Pods, redis_server: RedisServer) -> None:
+async def test_b51_nothing_readable_lies_there(pods: Pods) -> None:
     """Neither id nor secret nor where they come from."""
     await pods.put("canary-1")
-    if pods.prefix:
-        value = redis_server.client().get(pods.prefix + KEY.text)
+    if pods.server is not None:
+        value = pods.server.client().get(pods.prefix + KEY.text)
         assert isinstance(value, bytes)
         assert value.startswith(b"1:k1:canary-1:0:")  # the fingerprint, which here is the name
         assert b'"me"' not in value

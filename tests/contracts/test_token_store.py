@@ -18,11 +18,10 @@ from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
-from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.support.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import PROGRAMS, RedisServers
 from tests.support.waiting import AT_LEISURE
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
@@ -65,7 +64,7 @@ def _fake() -> Pods:
 def _redis(client: Callable[[], Client], opened: list[GuardedClient]) -> Pods:
     clock, randomness = SystemClock(), SystemRandomness()
     seal = AesSeal([("k1", bytes(32))], randomness)
-    prefix = f"{uuid4().hex}:"
+    prefix = f"{uuid4().hex[:8]}:"
 
     def store(pod: str) -> RedisTokenStore:
         link = GuardedClient(
@@ -84,8 +83,8 @@ def _redis(client: Callable[[], Client], opened: list[GuardedClient]) -> Pods:
     return Pods(clock, store, asyncio.sleep)
 
 
-@pytest.fixture(params=["fake", "fakeredis", "real"])
-async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
+@pytest.fixture(params=["fake", "fakeredis", *PROGRAMS])
+async def pods(request: pytest.FixtureRequest, redis_servers: RedisServers) -> AsyncIterator[Pods]:
     opened: list[GuardedClient] = []
     if request.param == "fake":
         yield _fake()
@@ -93,11 +92,12 @@ async def pods(request: pytest.FixtureRequest) -> AsyncIterator[Pods]:
         shared = FakeRedisServer()
         yield _redis(lambda: FakeRedis(server=shared), opened)
     else:
-        server: RedisServer = request.getfixturevalue("redis_server")
-        settings = RedisSettings(hosts=(("127.0.0.1", server.port),))
-        yield _redis(lambda: connect(settings, timeout=AT_LEISURE), opened)
+        server = redis_servers(request.param)
+        yield _redis(lambda: connect(server.settings(""), timeout=AT_LEISURE), opened)
     for link in opened:
         await link.close()
+    if request.param in PROGRAMS:
+        assert redis_servers(request.param).denied() == []
 
 
 class TestLease:
@@ -267,7 +267,7 @@ class TestBust:
         """0 where nothing was ever bust."""
         stored = await pods.put(pods.token("t1"))
         await pods.b.bust(REQUEST, stored, pods.clock.now())
-        keys = [OTHER.key, REQUEST.key, *map(str, range(1200))]
+        keys = [OTHER.key, REQUEST.key, *(f"m2m:{number}" for number in range(1200))]
         found = await pods.c.generations(keys)
         assert found is not None
         assert list(found) == keys

@@ -26,7 +26,7 @@ from sidecar.credentials.sources import aws
 from sidecar.fleet import foreign_messages, messages
 from sidecar.fleet.redis import subscription
 from sidecar.fleet.settings import RedisSettings
-from sidecar.http1 import body, connection, message, pool, request_body, server
+from sidecar.http1 import arrived, body, connection, message, pool, request_body, server
 from sidecar.http1.server import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
 from sidecar.system import files, threads
@@ -37,6 +37,7 @@ from sidecar.telemetry.sinks import log_writer
 from sidecar.telemetry.sinks.log_lines import JsonLines
 from sidecar.telemetry.sinks.prometheus import text_name
 from tests import ROOT
+from tests.support.programs import reference
 
 README = (ROOT / "README.md").read_text()
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/README.md")
@@ -63,6 +64,11 @@ def table(heading: str, first_column: str) -> list[Row]:
 def words(cell: str) -> tuple[str, ...]:
     """What a cell has in backticks."""
     return tuple(re.findall(r"`([^`]+)`", cell))
+
+
+def test_what_follows_from_the_code_is_up_to_date() -> None:
+    """`make reference` writes it."""
+    assert reference.readme() == README
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
@@ -230,6 +236,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Body kept for the second send": size(request_body.REPLAY_LIMIT),
         "Bodies kept, together": size(request_body.ReplayBudget()._left),
         "Bytes buffered, each direction of a connection": size(connection.HIGH_WATER),
+        "Unread answer of an upstream that has closed during an upload": size(arrived.MOST),
+        "Body read and dropped after an early answer": size(connection.LINGER_BYTES),
+        "Time for that body": f"{connection.LINGER_IN_ALL:g} s",
+        "Time between two parts of that body": f"{connection.LINGER:g} s",
         "Client connections": str(clients.max_connections),
         "Admin connections": str(MAX_CONNECTIONS),
         "Time for a request's head": f"{clients.head_timeout:g} s",

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from tests import ROOT
+from tests.support.environment import bare
 from tests.support.sidecar import CANARY
 from tests.support.waiting import PATIENCE
 
@@ -57,7 +58,7 @@ async def on_terminal(
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _ON_TERMINAL, *arguments),
         cwd=ROOT,
-        env={"TERM": "xterm", **(environ or {})},
+        env=bare({"TERM": "xterm", **(environ or {})}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -98,7 +99,7 @@ async def command(*arguments: str, stdin: bytes = b"", environ: Mapping[str, str
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", *arguments),
         cwd=ROOT,
-        env=environ or {},
+        env=bare(environ),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -7,12 +7,14 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from typing import Self, TypeVar
 from uuid import uuid4
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as NotConnected
 
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.settings import CacheSettings
@@ -240,13 +242,14 @@ class Fleet:
         self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
     ) -> Pod:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
-        settings = RedisSettings(
-            hosts=(("127.0.0.1", port or self.redis.port),),
+        settings = replace(
+            self.redis.settings(self.prefix),
             cluster=self._cluster,
-            key_prefix=self.prefix,
             encryption_keys=self._keys,
             operation_timeout=operation_timeout,
         )
+        if port:
+            settings = replace(settings, hosts=(("127.0.0.1", port),))
         pod = Pod(self.server, settings, listen)
         self._pods.append(pod)
         if up:
@@ -285,6 +288,8 @@ class Fleet:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(pod.close() for pod in self._pods))
         await self.client.aclose()
+        with suppress(NotConnected):  # a test may have killed it
+            assert self.redis.denied() == []
 
 
 async def _collect(pubsub: PubSub, into: list[bytes]) -> None:

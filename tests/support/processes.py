@@ -16,6 +16,7 @@ import yaml
 
 from sidecar.cli import dumps
 from tests import ROOT
+from tests.support.environment import bare
 from tests.support.resident_memory import forget_most_resident, most_resident, resident
 from tests.support.upstream import Exchange, Script, Upstream
 from tests.support.waiting import PATIENCE, until
@@ -198,7 +199,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command, sys.executable, str(file.path)),
         cwd=ROOT,
-        env={**LOOKED_INTO, **(environ or {})},
+        env=bare({**LOOKED_INTO, **(environ or {})}),
         stdout=stdout,
         stderr=PIPE,
     )

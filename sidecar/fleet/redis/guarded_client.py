@@ -18,6 +18,7 @@ from sidecar.fleet.breaker import PROBE_EVERY, Breaker
 from sidecar.fleet.clock_offset import ClockOffset, better, measure
 from sidecar.fleet.outage import Outage
 from sidecar.fleet.redis.connect import Client, disconnect, retire
+from sidecar.fleet.redis.denial import denial
 from sidecar.fleet.redis.library import (
     Disconnected,
     NoScriptError,
@@ -29,7 +30,7 @@ from sidecar.fleet.redis.library import (
 )
 from sidecar.fleet.redis.scripts import PROBE, Script
 from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures, code_of
-from sidecar.telemetry.events import Failed
+from sidecar.telemetry.events import Failed, StoreDenied
 from sidecar.telemetry.ports import Journal
 
 STEPS = 20
@@ -101,6 +102,8 @@ class GuardedClient:
         self._probing: asyncio.Task[None] | None = None
         self._offset: ClockOffset | None = None
         self.pulse = Pulse(clock.now())
+        self._denied: set[str] = set()
+        """Operations whose denial has been reported."""
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
         self.trouble = ""
@@ -180,6 +183,13 @@ class GuardedClient:
             if await self.ask("probe", self._write_something):
                 return
 
+    def report_denial(self, operation: str, error: Exception) -> None:
+        """Emit `store_denied` if the error is a denial, once until the operation succeeds."""
+        words = denial(error)
+        if words and operation not in self._denied:
+            self._denied.add(operation)
+            self._journal.tell(StoreDenied(operation, words))
+
     async def close(self) -> None:
         """End what is open."""
         if self._probing is not None:
@@ -199,6 +209,7 @@ class GuardedClient:
             self._failed(operation, error)
             raise
         self.operations[operation, "ok"] += 1
+        self._denied.discard(operation)
         self._breaker.succeeded()
         self._answered()
         return answer
@@ -255,6 +266,7 @@ class GuardedClient:
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
         self._answers, self.trouble = isinstance(error, ResponseError), code(error)
+        self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from redis.exceptions import ResponseError
+
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.revocations import MAX_REMEMBERED
 from sidecar.core.ports import Clock
@@ -102,10 +104,10 @@ class RevocationLog:
         reply = await self._run(ADD, message, at, milliseconds(self._life), self._most, channel)
         if reply is None:
             return 0, BustFailure("publish", self._redis.trouble)
-        denial, listeners = reply
+        denial, at_node = reply
         failure = BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR") if denial else None
-        counted = await self._redis.ask("listeners", partial(_listeners, channel), urgent=True)
-        return int(listeners) if counted is None else counted, failure
+        in_all = await self._redis.ask("listeners", partial(listeners, channel), urgent=True)
+        return int(at_node) if in_all is None else in_all, failure
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
         """Hand over every message kept since that moment; return from when on none can be missing.
@@ -133,9 +135,13 @@ class RevocationLog:
         return await self._redis.run(script, [self._key], *arguments)
 
 
-async def _listeners(channel: str, client: Client) -> int:
+async def listeners(channel: str, client: Client) -> int:
+    """Return how many listen to the channel; a node of a Cluster that cannot be reached has no listeners."""
     if not isinstance(client, RedisCluster):
         return sum(number for _, number in await client.pubsub_numsub(channel))
     asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())
-    replies = await asyncio.gather(*asking, return_exceptions=True)  # nobody listens at a dead node
+    replies = await asyncio.gather(*asking, return_exceptions=True)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise reply
     return sum(number for reply in replies if not isinstance(reply, BaseException) for _, number in reply)

@@ -8,7 +8,11 @@ it, and a server whose clock is behind the last one's holds nobody up.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+
+_COMMAND = re.compile(r"\b\w+\('([A-Z]{3,})'")
+"""A call of `redis.call`, or of a function around it, whose first argument names a command."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Script:
     def digest(self) -> str:
         """SHA-1 of the text, which is how EVALSHA names it."""
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """Commands that the script calls, in lower case: those that the Redis user must be allowed."""
+        return frozenset(command.lower() for command in _COMMAND.findall(self.text))
 
 
 def keys_of(key: str) -> tuple[str, ...]:
@@ -62,12 +71,16 @@ local VALUE, GEN, LEASE, FAIL, COOL, DEAD = unpack(KEYS)
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function get(key)
-  local found = redis.pcall('GET', key)
+local function read(command, ...)
+  local found = redis.pcall(command, ...)
   if type(found) == 'string' then return found end
+  if type(found) == 'table' and not string.find(found.err, 'WRONGTYPE', 1, true) then
+    error(command .. ': ' .. found.err, 0)
+  end
   return ''
 end
 
+local function get(key) return read('GET', key) end
 local function mark(value) return string.match(value, '^1:[^:]*:([^:]*):') or '' end
 local function whole(number) return string.format('%.0f', number) end
 
@@ -158,7 +171,7 @@ BUST = Script(
 local fingerprint, moves_to, sent_at, message, channel, life, probe = unpack(ARGV)
 local held = mark(get(VALUE)) == fingerprint
 local dead, since = string.match(get(DEAD), '^(%S+) (%d+)$')
-local cooling = window_end(redis.pcall('HGET', COOL, 'until'))
+local cooling = window_end(read('HGET', COOL, 'until'))
 if cooling and now < cooling then return reply(denial, 'cooling', whole(cooling - now)) end
 if dead == fingerprint and #since < 17 and not held then return reply(denial, 'known', since) end
 local current = generation()

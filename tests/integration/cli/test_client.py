@@ -14,6 +14,7 @@ from sidecar.app.listen import bind
 from tests.support.admin_server import TOKEN, State
 from tests.support.authorization_server import json_answer
 from tests.support.commands import command
+from tests.support.environment import bare
 from tests.support.fakes import RecordingJournal
 from tests.support.upstream import Script, Upstream, closing
 from tests.unit.cli.test_cli import HEAVY, loaded
@@ -30,7 +31,7 @@ class Operator:
         """Exit code, standard output and standard error of `sidecar bust …`."""
         command = [sys.executable, "-m", "sidecar", "bust", *arguments]
         done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, env=environ, check=False
+            subprocess.run, command, capture_output=True, text=True, env=bare(environ), check=False
         )
         assert TOKEN not in done.stdout + done.stderr
         return done.returncode, done.stdout, done.stderr

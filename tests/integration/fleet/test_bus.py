@@ -18,6 +18,7 @@ from sidecar.fleet.redis.revocation_log import SLACK
 from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
 from sidecar.fleet.settings import Dialect, ForeignChannel
 from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
+from tests.integration.diagnostics.test_explain import USER
 from tests.support.fleet_of_members import Cable, Fleet, request
 from tests.support.redis_server import Cluster, RedisServer
 from tests.support.waiting import PATIENCE, awake, until
@@ -27,15 +28,15 @@ PAYMENTS = request("payments", tenant="acme")
 
 
 @pytest.fixture
-async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    async with Fleet(redis_server) as fleet:
+async def fleet(each_redis: RedisServer) -> AsyncIterator[Fleet]:
+    async with Fleet(each_redis) as fleet:
         yield fleet
 
 
 @pytest.fixture
-async def fleet_of_one_server(own_redis: RedisServer) -> AsyncIterator[Fleet]:
+async def fleet_of_one_server(each_own_redis: RedisServer) -> AsyncIterator[Fleet]:
     """On a server the test may stop."""
-    async with Fleet(own_redis) as fleet:
+    async with Fleet(each_own_redis) as fleet:
         yield fleet
 
 
@@ -435,11 +436,12 @@ async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: Fleet) -> No
     """Redis answers, and lets nobody listen any more: told once, and once when it does again."""
     client = fleet_of_one_server.client
     pod = await fleet_of_one_server.pod()
-    await client.acl_setuser("default", enabled=True, reset_channels=True)
+    await client.acl_setuser(USER, enabled=True, reset_channels=True)
     await until(lambda: bool(pod.told(StoreDown)))
     assert (pod.stores, pod.hears) == (True, False)
-    await client.acl_setuser("default", enabled=True, channels=["*"])
+    await client.acl_setuser(USER, enabled=True, channels=["*"])
     await until(lambda: bool(pod.told(StoreUp)))
+    assert fleet_of_one_server.redis.denied() != []
     assert (pod.stores, pod.hears) == (True, True)
     assert [event.error for event in pod.told(StoreDown)] == ["NoPermissionError"]
 
@@ -676,9 +678,9 @@ async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -
     assert await fleet.client.zcard(f"{fleet.prefix}m2m:revoked") <= 2
 
 
-async def test_without_keys_busts_cross_over_unsigned(redis_server: RedisServer) -> None:
+async def test_without_keys_busts_cross_over_unsigned(each_redis: RedisServer) -> None:
     """`encryption: none`: the pods behave the same; a signed message comes from a fleet of another kind."""
-    async with Fleet(redis_server, sealed=False) as fleet:
+    async with Fleet(each_redis, sealed=False) as fleet:
         one, other = await fleet.pod(), await fleet.pod()
         for pod in (one, other):
             await pod.token(LEDGER)

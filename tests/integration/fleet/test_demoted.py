@@ -24,7 +24,7 @@ from sidecar.system.clock import SystemRandomness
 from sidecar.telemetry.events import Failed, StoreDown
 from tests.integration.fleet.test_store import REQUEST, Pod, pod
 from tests.support import fleet_of_members as pods
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, with_user
 from tests.support.upstream import FaultProxy
 from tests.support.waiting import PATIENCE, until
 
@@ -60,7 +60,7 @@ class Pair:
 def pair() -> Iterator[Pair]:
     with TemporaryDirectory(prefix="redis-") as directory:
         path = Path(directory)
-        with RedisServer(path) as first, RedisServer(path) as second:
+        with RedisServer(path, with_user()) as first, RedisServer(path, with_user()) as second:
             yield Pair(first, second)
 
 

@@ -1,20 +1,22 @@
 """Redis answers and denies writes: busts reach every pod all the same, and what was not done is reported."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from redis.exceptions import ConnectionError as NotConnected
 
 from sidecar.cache.lease import Lease
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.fleet.redis.scripts import keys_of
-from sidecar.fleet.settings import RedisSettings
 from sidecar.telemetry.events import BustApplied, BustFailed, BustSent, CredentialsRejected, SelectSent
 from tests.integration.credentials.test_credential_busts import Secrets
+from tests.integration.diagnostics.test_explain import USER
 from tests.integration.fleet.test_store import REQUEST, pod
 from tests.support.fleet_of_members import Fleet, Pod, request
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, with_user
 from tests.support.waiting import PATIENCE, block_until, until
 
 LEDGER = request("ledger", tenant="acme")
@@ -27,7 +29,7 @@ def server() -> Iterator[RedisServer]:
     """One that is to save its data, in a place where a directory may get into its way."""
     with TemporaryDirectory(prefix="redis-") as directory:
         path = Path(directory)
-        with RedisServer(path, {"save": "3600 100000", "dbfilename": DUMP}) as server:
+        with RedisServer(path, {"save": "3600 100000", "dbfilename": DUMP, **with_user()}) as server:
             yield server
 
 
@@ -35,6 +37,8 @@ def server() -> Iterator[RedisServer]:
 async def fleet(server: RedisServer) -> AsyncIterator[Fleet]:
     async with Fleet(server) as fleet:
         yield fleet
+        with suppress(NotConnected):  # a test may have killed it
+            server.denied()  # on purpose
 
 
 def full(server: RedisServer) -> None:
@@ -62,7 +66,7 @@ def without_disk(server: RedisServer) -> None:
 def forbidden(*commands: str) -> Callable[[RedisServer], None]:
     def forbid(server: RedisServer) -> None:
         with server.client() as client:
-            client.acl_setuser("default", enabled=True, commands=[f"-{command}" for command in commands])
+            client.acl_setuser(USER, enabled=True, commands=[f"-{command}" for command in commands])
 
     return forbid
 
@@ -196,8 +200,7 @@ async def test_r3_who_waits_for_a_fetch_is_woken_although_its_token_cannot_be_st
     server: RedisServer, fleet: Fleet
 ) -> None:
     """The end of the lease is published first: its time does not have to run out."""
-    settings = RedisSettings(hosts=(("127.0.0.1", server.port),), key_prefix=fleet.prefix)
-    async with pod(settings) as ours, fleet.client.pubsub() as fills:
+    async with pod(server.settings(fleet.prefix)) as ours, fleet.client.pubsub() as fills:
         assert (await ours.claim()).lease is Lease.OURS
         await fills.subscribe(f"{fleet.prefix}m2m:fill")
         await fills.get_message(timeout=PATIENCE)

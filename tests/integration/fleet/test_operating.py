@@ -12,9 +12,11 @@ from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.environment import bare
 from tests.support.fleet_of_sidecars import ENVIRON, Fleet, Pod, at_leisure
 from tests.support.processes import get, redis_health
 from tests.support.redis_server import RedisServer
+from tests.support.sidecar import FleetOn
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
@@ -50,7 +52,7 @@ async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
     admin = ("--admin", f"http://{pod.app.admin_address}", "--token-file", str(token_file))
     command = [sys.executable, "-m", "sidecar", "bust", *labels, *admin]
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, env={}, cwd=ROOT, check=False
+        subprocess.run, command, capture_output=True, text=True, env=bare(), cwd=ROOT, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -202,28 +204,36 @@ async def test_plaintext_is_warned_about(frail: Fleet, own_redis: RedisServer) -
 
 
 async def test_the_permissions_in_the_readme_are_enough(
-    frail: Fleet,
-    own_redis: RedisServer,
+    fleet_on: FleetOn,
+    each_own_redis: RedisServer,
     token_file: Path,
     upstream: Upstream,
     authorization_server: AuthorizationServer,
 ) -> None:
-    """A user with just these shares tokens, hears busts and sends them."""
+    """A user with just these shares tokens, hears busts and sends them; Redis denies it nothing."""
     rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
-    own_redis.client().execute_command("ACL", "SETUSER", "sidecar", *rules)  # type: ignore[no-untyped-call]
+    with each_own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "documented", *rules)
     keys = [{"id": "k1", "key": {"env": "FLEET_KEY"}}]
     password = {"file": str(written(token_file.with_name("password"), "secret"))}
-    redis = {"url": own_redis.url, "username": "sidecar", "password": password, "encryption_keys": keys}
+    redis = {
+        "url": each_own_redis.url,
+        "username": "documented",
+        "password": password,
+        "encryption_keys": keys,
+    }
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
-    one, other = await frail.start(2, redis=redis, admin=admin)
-    assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
-    authorization_server.revoke("canary-token-1")
-    assert await one.get() == 200
-    await emptied(other)
-    assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
-    assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
-    await frail.stop()
-    assert [pod.events("store_down") for pod in frail.pods] == [[], []]
+    async with fleet_on(each_own_redis) as fleet:
+        one, other = await fleet.start(2, redis=redis, admin=admin)
+        assert (await one.get(), await other.get(), len(authorization_server.issued)) == (200, 200, 1)
+        authorization_server.revoke("canary-token-1")
+        assert await one.get() == 200
+        await emptied(other)
+        assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
+        assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
+        await fleet.stop()
+        assert [pod.events("store_down") + pod.events("store_denied") for pod in fleet.pods] == [[], []]
+    assert each_own_redis.denied() == []
 
 
 def written(path: Path, text: str) -> Path:

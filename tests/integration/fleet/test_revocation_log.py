@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.revocation_log import PAGE, RevocationLog
-from sidecar.fleet.settings import RedisSettings
 from sidecar.system.clock import SystemClock, SystemRandomness
 from tests.support.fakes import RecordingJournal
 from tests.support.redis_server import RedisServer
@@ -25,7 +24,7 @@ class Rig:
         self.clock = SystemClock()
         self.journal = RecordingJournal()
         self.link = GuardedClient(
-            lambda: connect(RedisSettings(hosts=(("127.0.0.1", server.port),)), timeout=AT_LEISURE),
+            lambda: connect(server.settings(""), timeout=AT_LEISURE),
             key_prefix=self.prefix,
             operation_timeout=AT_LEISURE,
             clock=self.clock,
@@ -51,11 +50,12 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(redis_server: RedisServer) -> AsyncIterator[Rig]:
-    rig = Rig(redis_server)
+async def rig(each_redis: RedisServer) -> AsyncIterator[Rig]:
+    rig = Rig(each_redis)
     yield rig
     await rig.link.close()
     await rig.client.aclose()
+    assert each_redis.denied() == []
 
 
 async def test_what_was_added_is_handed_over(rig: Rig) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.environment import bare
 from tests.support.fakes import settle
 from tests.support.fleet_of_sidecars import ENVIRON, Fleet, Pod
 from tests.support.processes import PIPE, Load, get, watching
@@ -130,7 +131,7 @@ class TestSharing:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar", "run", "-c", str(fleet.config)),
             cwd=ROOT,
-            env=ENVIRON,
+            env=bare(ENVIRON),
             stdout=PIPE,
         )
         async with watching(child) as holder:

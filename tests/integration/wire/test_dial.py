@@ -286,6 +286,46 @@ async def test_a_handshake_that_does_not_end_is_given_up(files: Files) -> None:
                 await asyncio.sleep(0.001)
 
 
+async def test_h1_an_upstream_that_sends_bytes_before_tls_is_not_spoken_to(files: Files) -> None:
+    """A mail server's greeting, say; the message says what happened."""
+
+    class Banner(Greeter):
+        async def serve(
+            self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            writer.write(b"220 mail.test ESMTP\r\n")
+            await super().serve(number, reader, writer)
+
+    async with Banner() as server:
+        text = await complaint(origin(server.port, Tls(ca_file=files.ca_file)))
+    assert f"127.0.0.1:{server.port}" in text
+    assert not text.endswith(": ")
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_h1_an_upstream_that_does_not_wait_for_a_request_is_not_sent_one(
+    files: Files, *, closes: bool
+) -> None:
+    """What it says right after the TLS handshake answers nothing, whether it arrives with that or later."""
+
+    class Hasty(Greeter):
+        async def serve(
+            self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            if not closes:
+                await super().serve(number, reader, writer)
+
+    async with Hasty(files.server("127.0.0.1")) as server:
+        try:
+            connection = await connect(Dialler(origin(server.port, Tls(ca_file=files.ca_file))))
+        except UpstreamUnreachable:
+            return
+        async with asyncio.timeout(PATIENCE):
+            while not connection.closed:
+                await asyncio.sleep(0.001)
+
+
 async def test_a_handshake_that_is_broken_off_is_told(files: Files) -> None:
     """The message does not end where the reason should be."""
 

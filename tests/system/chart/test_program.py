@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.environment import bare
 from tests.support.processes import PIPE, get, serving
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
@@ -32,7 +33,7 @@ async def test_the_default_values_start_the_sidecar_and_it_proxies(
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", *pod.arguments),
         cwd=ROOT,
-        env={"SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_CONFIG": str(pod.config)},
+        env=bare({"SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_CONFIG": str(pod.config)}),
         stdout=PIPE,
         stderr=PIPE,
     )

@@ -34,6 +34,8 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE, until
 from tests.support.wire_client import LIMIT, Client, open_stream
 
+pytestmark = pytest.mark.unmeasured
+
 GROWTH = 16 * MIB
 SIZED, CHUNKED = 2048 * MIB, 512 * MIB
 SECONDS = 5

@@ -29,6 +29,7 @@ from tests.support.canaries import (
     bad_files,
     leaks,
 )
+from tests.support.environment import bare
 from tests.support.otlp_receiver import Collector, attributes
 from tests.support.processes import File, Process, serving, spawn
 from tests.support.redis_server import RedisServer
@@ -284,5 +285,5 @@ def test_b82_validate_does_not_show_what_it_has_read(tmp_path: Path) -> None:
 def told(*arguments: str, **environ: str) -> tuple[int, list[bytes]]:
     """Exit code, and what the command told of the canaries."""
     command = [sys.executable, "-m", "sidecar", *arguments]
-    done = subprocess.run(command, capture_output=True, env=environ, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, env=bare(environ), cwd=ROOT, check=False)
     return done.returncode, leaks(done.stdout + done.stderr)

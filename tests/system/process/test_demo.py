@@ -30,7 +30,7 @@ from sidecar.demo.redis import redis_server
 from sidecar.demo.screen import Screen
 from sidecar.demo.stage import Pace
 from sidecar.fleet.settings import RedisSettings
-from tests.support.redis_server import redis_binary
+from tests.support.redis_server import oldest_redis
 from tests.support.waiting import PATIENCE
 
 BRISK = Pace(short_life=0.2, delay=0.2, patience=PATIENCE / 2)
@@ -200,7 +200,7 @@ async def played(
 ) -> tuple[int, str]:
     """Play the demo with these sidecars; return the exit code and what was on the screen."""
     out = io.StringIO()
-    program = redis_binary() if redis == "" else redis
+    program = oldest_redis() if redis == "" else redis
     async with asyncio.timeout(PATIENCE):
         code = await play(start, Screen(out, colour=colour, width=500), None, program, pace)
     return code, out.getvalue()
@@ -345,7 +345,7 @@ async def test_it_stays_up_until_told_otherwise() -> None:
     """Left up, it answers to what is tried by hand and shows its log; then everything is stopped."""
     cast, out, interrupted = Cast(), Watched(), asyncio.Event()
     screen = Screen(out, colour=False)
-    playing = asyncio.create_task(play(cast, screen, interrupted, redis_binary(), BRISK))
+    playing = asyncio.create_task(play(cast, screen, interrupted, oldest_redis(), BRISK))
     await out.shows("Ctrl-C ends it")
     revoke = re.findall(r"curl -X POST (\S+)", out.getvalue())[0]
     async with ClientSession() as client:
@@ -404,7 +404,7 @@ def test_the_command_plays_it_with_real_sidecars() -> None:
 def test_the_command_can_be_interrupted(number: signal.Signals, tmp_path: Path, short_path: Path) -> None:
     """Ctrl-C, or whatever else asks it to end, ends it at once, Redis too, without a trace."""
     program, noted = tmp_path / "redis-server", tmp_path / "noted"
-    program.write_text(f'#!/bin/sh\necho $$ >{noted}\nexec {redis_binary()} "$@"\n')
+    program.write_text(f'#!/bin/sh\necho $$ >{noted}\nexec {oldest_redis()} "$@"\n')
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(short_path)}
     with subprocess.Popen(

@@ -9,6 +9,7 @@ import yaml
 
 from tests import ROOT
 from tests.support.container import tree as tree  # noqa: PLC0414
+from tests.support.environment import bare
 from tests.system.chart.helm import MINIMAL, Manifest, pod_specs, render, sidecar_of
 
 NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -21,7 +22,9 @@ def sidecar(
 ) -> bytes:
     """What the command prints, where it does what it should."""
     command = [*program, *arguments]
-    done = subprocess.run(command, check=False, cwd=ROOT, env=NO_BYTE_CODE, input=data, capture_output=True)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, env=bare(NO_BYTE_CODE), input=data, capture_output=True
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 

@@ -15,6 +15,7 @@ import pytest
 import sidecar
 from sidecar.cli import main
 from tests import ROOT
+from tests.support.environment import bare
 
 HEAVY = {"aiohttp", "asyncio", "httptools", "msgspec", "ssl", "uvloop", "yaml"}
 GOOD = """
@@ -33,7 +34,14 @@ def config(tmp_path: Path) -> str:
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """`sidecar …` as a process of its own, with a bare environment."""
     command = [sys.executable, "-m", "sidecar", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=bare(environ),
+        cwd=ROOT,
+        check=False,
+    )
 
 
 def loaded(*arguments: str) -> set[str]:
@@ -81,6 +89,7 @@ def test_validate_and_schema_load_only_what_they_read_with(config: str) -> None:
     assert HEAVY & both == {"msgspec", "yaml"}
 
 
+@pytest.mark.unmeasured
 def test_the_version_comes_at_once() -> None:
     """The best of five starts costs at most 0.15 s of CPU."""
 

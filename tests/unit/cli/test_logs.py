@@ -18,6 +18,7 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import ConsoleLines, JsonLines
 from tests import ROOT
 from tests.support.commands import command, on_terminal
+from tests.support.environment import bare
 from tests.support.processes import File, route, run
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
@@ -79,7 +80,7 @@ async def test_logs_passes_other_lines_untouched() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs", "--level", "error"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -140,7 +141,7 @@ async def reading() -> AsyncIterator[asyncio.subprocess.Process]:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -173,7 +174,7 @@ async def test_logs_ends_quietly_when_its_reader_leaves() -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", "logs"),
         cwd=ROOT,
-        env={},
+        env=bare(),
         stdin=asyncio.subprocess.PIPE,
         stdout=write_end,
         stderr=asyncio.subprocess.PIPE,

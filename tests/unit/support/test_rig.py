@@ -1,10 +1,14 @@
 """The rig itself: what it records and what it refuses, without a sidecar between."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.environment import VARIABLE, bare
+from tests.support.redis_server import RedisServer, newer_redis
 from tests.support.upstream import OK, FaultProxy, Upstream, closing, early, hang_up
 from tests.support.waiting import awake
 from tests.support.wire_client import Client, TruncatedError, WireError, ask
@@ -104,3 +108,58 @@ async def test_the_fault_proxy_stalls_and_cuts(upstream: Upstream) -> None:
             assert (await asking).status == 200
             proxy.drop(hard=True)
             assert await client.ending() == "reset"
+
+
+@pytest.mark.parametrize(
+    ("shown", "outcome"),
+    [
+        ("", pytest.skip.Exception),
+        ("Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64", pytest.skip.Exception),
+        ("Redis server v=6.2.14 sha=00000000:0 malloc=libc bits=64", pytest.skip.Exception),
+        ("something else", pytest.skip.Exception),
+        ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64", None),
+        ("Redis server v=10.2.0 sha=00000000:1 malloc=libc bits=64", None),
+        ("Valkey server v=8.1.1 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64", None),
+    ],
+)
+@pytest.mark.parametrize("ci", [False, True])
+def test_a_newer_redis_is_one_of_the_path_and_must_be_there_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    ci: bool,
+    shown: str,
+    outcome: type[BaseException] | None,
+) -> None:
+    """Version 7 or later. Without one the test is skipped with the reason, and in CI it fails."""
+    program = tmp_path / "redis-server"
+    if shown:
+        program.write_text(f"#!/bin/sh\necho '{shown}'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", "true" if ci else "")
+    if outcome is None:
+        assert newer_redis.__wrapped__() == str(program)
+        return
+    with pytest.raises(pytest.fail.Exception if ci else outcome, match=r"no Redis 7 or newer.*`make redis`"):
+        newer_redis.__wrapped__()
+
+
+def test_the_oldest_redis_is_the_wheels_whatever_the_path_has(redis_server: RedisServer) -> None:
+    """Tests depend on no machine."""
+    with redis_server.client() as client:
+        assert str(client.info("server")["redis_version"]).startswith("6.2.")
+
+
+def test_a_child_is_measured_where_the_tests_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage's variable goes along with an environment of the child's own, and is not made up."""
+    monkeypatch.setenv(VARIABLE, "config")
+    assert bare({"A": "b"}) == {VARIABLE: "config", "A": "b"}
+    monkeypatch.delenv(VARIABLE)
+    assert bare({"A": "b"}) == {"A": "b"}
+
+
+@pytest.mark.unmeasured
+def test_a_child_that_is_measured_otherwise_is_not_slowed_down_by_coverage() -> None:
+    """Neither with the tests' environment nor with one of its own."""
+    assert VARIABLE not in {*os.environ, *bare()}

@@ -1,0 +1,33 @@
+"""What arrived on a connection before a write on it failed, and has not been read.
+
+An upstream may answer a request's head and close while the body is still being sent. What reaches it after that is
+answered with a reset: our next write fails, and the event loop closes the connection without another read. Reading
+before each write does not help, because the answer and the reset may arrive between the two.
+
+Linux keeps what arrived before a reset until it is read. The event loop closes a socket only after it has called
+`connection_lost`, so that is where it is read.
+"""
+
+import os
+from asyncio import BaseTransport
+from collections.abc import Callable
+
+MOST = 1024 * 1024
+"""Bytes that are read at most. They are handed on at once, also to a slow reader."""
+_BLOCK = 64 * 1024
+
+
+def read_arrived(transport: BaseTransport, take: Callable[[bytes], None]) -> bool:
+    """Hand on what the kernel still holds for this transport; return whether all of it was read."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    for _ in range(MOST // _BLOCK):
+        try:
+            data = os.read(sock.fileno(), _BLOCK)
+        except OSError:
+            return False
+        if not data:
+            return True
+        take(data)
+    return False

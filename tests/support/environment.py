@@ -1,0 +1,26 @@
+"""The environment of child processes, and whether coverage counts what they run.
+
+Coverage finds by a variable that a process belongs to a measured run (`patch = ["subprocess"]` in pyproject.toml). A
+child with the environment of the tests has it; one with an environment of its own gets it from `bare`. It costs a
+child memory, start-up time and half its speed, so a test that measures a child itself is marked `unmeasured`.
+"""
+
+import os
+from collections.abc import Mapping
+
+import pytest
+
+VARIABLE = "COVERAGE_PROCESS_CONFIG"
+
+
+def bare(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return these variables and no others, but for coverage's where it counts."""
+    measured = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
+    return {**measured, **(environ or {})}
+
+
+@pytest.fixture(autouse=True)
+def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep coverage out of the children of a test with the mark `unmeasured`."""
+    if request.node.get_closest_marker("unmeasured"):
+        monkeypatch.delenv(VARIABLE, raising=False)

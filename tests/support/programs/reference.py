@@ -1,0 +1,32 @@
+"""`make reference`: write the parts of README.md that follow from the code, each between its two markers.
+
+A test holds them in step.
+"""
+
+from pathlib import Path
+from textwrap import fill
+
+from sidecar.fleet.redis.permissions import rules
+
+README = Path(__file__).parent.parent / "README.md"
+WIDTH = 125
+
+
+def readme() -> str:
+    """Return the page with these parts as they must be."""
+    page = README.read_text()
+    for name, content in (("acl", acl()),):
+        before, _, rest = page.partition(f"<!-- {name} -->\n")
+        _, _, after = rest.partition(f"<!-- /{name} -->\n")
+        page = f"{before}<!-- {name} -->\n{content}<!-- /{name} -->\n{after}"
+    return page
+
+
+def acl() -> str:
+    """Return the rules of the sidecar's user in Redis, as a block of Markdown."""
+    line = " ".join(("on", ">secret", *rules()))
+    return f"```\n{fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)}\n```\n"
+
+
+if __name__ == "__main__":
+    README.write_text(readme())
