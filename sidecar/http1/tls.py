@@ -6,7 +6,8 @@ and we copy them out at once: between lending and copying no other connection ca
 
 What `arrived` reads is still encrypted here. When the event loop calls a TLS connection lost, its socket is closed
 already, so the bytes are read one layer below: `_Ciphertext` stands between TCP and the event loop's TLS. That needs
-TCP's transport, which the event loop shows only to those who begin TLS themselves, on a connection that is open.
+TCP's transport, which the event loop shows only to those who begin TLS themselves, on a connection that is open. It
+stands there from a connection's first upload on, because the event loop reads faster straight into its own TLS.
 """
 
 import asyncio
@@ -26,7 +27,21 @@ _UNHURRIED = 24 * 3600.0
 class TlsUpstreamConnection(UpstreamConnection, asyncio.BufferedProtocol):
     """See the head of this module."""
 
-    __slots__ = ()
+    __slots__ = ("_below", "_watched")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._watched = False
+
+    def stand_on(self, below: asyncio.Transport) -> None:
+        """Name the transport of the TCP connection below, before the first request."""
+        self._below = below
+
+    def begin(self, head: bytes, length: int) -> None:
+        super().begin(head, length)
+        if not self._watched and not self._below.is_closing():
+            self._watched = True
+            self._below.set_protocol(cast(asyncio.BaseProtocol, _Ciphertext(self._below, self)))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the buffer."""
@@ -115,9 +130,10 @@ async def encrypt(
         raise
     assert above is not None
     connection = make()
+    assert isinstance(connection, TlsUpstreamConnection)
+    connection.stand_on(below)
     above.set_protocol(connection)
     connection.connection_made(above)
-    below.set_protocol(cast(asyncio.BaseProtocol, _Ciphertext(below, connection)))
     if after.data:
         connection.data_received(after.data)
     return connection

@@ -24,6 +24,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
+from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
 from tests.support.fakes import FakeClock
 from tests.support.upstream import Server
@@ -98,7 +99,8 @@ def origin(port: int, tls: Tls | None = None, host: str = "127.0.0.1", patience:
 async def connect(dialler: Dialler) -> UpstreamConnection:
     """As a pool does it, where it keeps no list."""
     deadlines = Deadlines(FakeClock())
-    return await dialler.connect(lambda: UpstreamConnection(deadlines, lambda _: None))
+    kind = TlsUpstreamConnection if dialler._origin.scheme == "https" else UpstreamConnection
+    return await dialler.connect(lambda: kind(deadlines, lambda _: None))
 
 
 async def complaint(wanted: Origin) -> str:
