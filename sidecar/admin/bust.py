@@ -10,7 +10,7 @@ from sidecar.core.errors import RequestRefused
 from sidecar.core.json_object import parse_object
 from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
-from sidecar.telemetry.events import BustStep
+from sidecar.telemetry.words import BustStep
 
 MAX_BODY = 16_384
 """Bytes of a request's body."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Token
-from sidecar.telemetry.events import BustStep
+from sidecar.telemetry.words import BustStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from sidecar.config.types import (
 from sidecar.core import addresses
 from sidecar.fleet.settings import Dialect
 from sidecar.proxy.routes import On401
-from sidecar.telemetry.events import Level
+from sidecar.telemetry.words import Level
 
 
 class Admin(Node, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from sidecar.core.json_object import parse_object
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.fleet.settings import Dialect
-from sidecar.telemetry.events import Rejection
+from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 64 * 1024
 """Bytes of a foreign message; a tenant's event with all its payload has a few hundred."""

@@ -19,7 +19,7 @@ from typing import Literal
 from sidecar.cache.refused_tokens import Bust
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.core.lru import Lru
-from sidecar.telemetry.events import Rejection
+from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 32 * 1024
 """Bytes of a message: room for a select with every label, of the longest and oddest kind."""

@@ -12,8 +12,9 @@ from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Inbox, ReceivedMessage, Revocation, kind_of
 from sidecar.fleet.ports import Evictions, Fills, Seal
 from sidecar.fleet.settings import ForeignChannel
-from sidecar.telemetry.events import BustApplied, BustHeard, BustKind, BustRejected, Rejection
+from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import BustKind, Rejection
 
 MARGIN = 60.0
 """Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""

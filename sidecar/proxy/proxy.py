@@ -35,10 +35,11 @@ from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
-from sidecar.telemetry.events import Failed, Outcome, Refused, Resent
+from sidecar.telemetry.events import Failed, Refused, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
+from sidecar.telemetry.words import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,30 +10,33 @@ from sidecar.telemetry.events import (
     BustApplied,
     BustFailed,
     BustHeard,
-    BustKind,
     BustRejected,
     BustSent,
-    BustStep,
     CoolingDown,
     Event,
     Failed,
     OutOfDescriptors,
     Refused,
-    Rejection,
     Reloaded,
     ReloadFailed,
     Resent,
-    SecretFault,
     SecretRead,
     SecretUnread,
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.telemetry.histogram import Histogram
-from sidecar.telemetry.instruments import ExportReadings, Family, FleetReadings, Instrument, Readings
+from sidecar.telemetry.instruments import (
+    ExportReadings,
+    Family,
+    FleetReadings,
+    Histogram,
+    Instrument,
+    Readings,
+)
 from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
+from sidecar.telemetry.words import BustKind, BustStep, Rejection, SecretFault
 
 _Labels = tuple[str, ...]
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {

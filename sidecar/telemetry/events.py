@@ -6,19 +6,7 @@ Never in any field: a token, a secret, a query string, a body.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-Level = Literal["debug", "info", "warning", "error"]
-Signal = Literal["metrics", "traces"]
-"""What can be exported."""
-Outcome = Literal["healed", "refused", "failed"]
-"""Of a second send: accepted, refused too, or there was none or no answer to it."""
-BustStep = Literal["publish", "record"]
-"""What Redis did not do for a bust: send it to the pods, or keep it for those that are not connected."""
-BustKind = Literal["token", "credentials", "select", "gap"]
-"""What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
-Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
-"""Why a message may not bust anything."""
-SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
-"""Why a secret gave no credentials."""
+from sidecar.telemetry.words import BustKind, BustStep, Level, Outcome, Rejection, SecretFault, Signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Names are OpenTelemetry's, so that every exporter can derive its own from them.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -196,3 +197,27 @@ class Readings:
     """None for a sidecar on its own."""
     exports: ExportReadings | None = None
     """None where nothing is sent to an OTLP endpoint."""
+
+
+class Histogram:
+    """Counts durations by the buckets of `SECONDS`."""
+
+    __slots__ = ("_counts", "_total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(SECONDS) + 1)
+        self._total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one. Hot path: ≤ 0.3 µs."""
+        self._counts[bisect_left(SECONDS, seconds)] += 1
+        self._total += seconds
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was counted."""
+        return any(self._counts)
+
+    def read(self) -> Distribution:
+        """Return it as it is now."""
+        return Distribution(tuple(self._counts), self._total)

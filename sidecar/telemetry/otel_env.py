@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import isnan, nan
 from typing import get_args
 
-from sidecar.telemetry.events import Signal
 from sidecar.telemetry.trace_context import Sampler, SamplerName
+from sidecar.telemetry.words import Signal
 
 PROTOCOL = "http/protobuf"
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

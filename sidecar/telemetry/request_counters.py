@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sidecar.telemetry import instruments
-from sidecar.telemetry.histogram import Histogram
-from sidecar.telemetry.instruments import METHODS, OTHER_METHOD, Family
+from sidecar.telemetry.instruments import METHODS, OTHER_METHOD, Family, Histogram
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 

@@ -27,8 +27,9 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
-from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
+from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import SecretFault
 
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0

@@ -2,7 +2,7 @@
 
 import re
 
-from redis.exceptions import NoPermissionError, ResponseError
+from sidecar.fleet.redis.library import NoPermissionError, ResponseError
 
 MAX_WORDS = 200
 """Characters of the server's words that are shown."""

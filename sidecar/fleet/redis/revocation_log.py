@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from redis.exceptions import ResponseError
-
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.revocations import MAX_REMEMBERED
 from sidecar.core.ports import Clock
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.redis.connect import Client
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
-from sidecar.fleet.redis.library import RedisCluster
+from sidecar.fleet.redis.library import RedisCluster, ResponseError
 from sidecar.fleet.redis.scripts import DENIABLE, Script, milliseconds
 from sidecar.fleet.redis.server_errors import code_of
 

@@ -15,8 +15,9 @@ import msgspec
 
 from sidecar.core.ports import Clock
 from sidecar.telemetry.console import clean, columns, cut
-from sidecar.telemetry.events import Event, Level
+from sidecar.telemetry.events import Event
 from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.words import Level
 
 LONGEST_LINE = 8192
 """Bytes; container runtimes split lines at 16 KiB."""

@@ -9,7 +9,8 @@ from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
 from sidecar.oauth.observed import MOST_SERVERS, ObservedServers
 from sidecar.oauth.ports import Reply
-from sidecar.telemetry.events import SecretFault, SecretRead, SecretUnread
+from sidecar.telemetry.events import SecretRead, SecretUnread
+from sidecar.telemetry.words import SecretFault
 from tests.support.fakes import FakeClock
 
 URL = "https://auth.example.com/oauth2/token"

@@ -3,12 +3,12 @@
 A test holds them in step.
 """
 
-from pathlib import Path
 from textwrap import fill
 
 from sidecar.fleet.redis.permissions import rules
+from tests import ROOT
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 WIDTH = 125
 
 

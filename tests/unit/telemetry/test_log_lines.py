@@ -17,13 +17,13 @@ from sidecar.telemetry.events import (
     CoolingDown,
     Draining,
     Event,
-    Level,
     ReloadFailed,
     Stopped,
     TokenFetchFailed,
 )
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, LogJournal, lines
+from sidecar.telemetry.words import Level
 from tests.support.fakes import FakeClock
 
 AT = 1_800_000_000.0625

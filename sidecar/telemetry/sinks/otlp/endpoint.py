@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import requests
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 
-from sidecar.telemetry.events import Signal
+from sidecar.telemetry.words import Signal
 
 SERVICE = "credential-sidecar"
 
