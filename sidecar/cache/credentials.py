@@ -169,8 +169,9 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         held = self._memory.get(key.text)
         if held is not None and held.owner == key and self._replaces(key, held.credentials, refused):
             await self._reject(cached, key, refused)
+            self._forget_looks(key, held.credentials)
             return held.credentials
-        name = f"{key.text} {worked} {self._fingerprint(refused)}"
+        name = self._look_name(key, refused, worked=worked)
         flight = self._flights.find(name, newer_than=_ALWAYS)
         if flight is None:
             look = self._looks.get(name)
@@ -188,6 +189,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         held = self._memory.get(key.text)
         if held is None or not held.credentials.same_as(accepted):
             await self._reject(cached, key, refused)
+            self._forget_looks(key, accepted)
             await self._keep(cached, key, replace(accepted, interim=False), await cached.store.look(key))
 
     async def close(self) -> None:
@@ -212,6 +214,14 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         else:
             await self.substitute(cached, key, refused, found)
         return found
+
+    def _look_name(self, key: CredentialKey, refused: Credentials, *, worked: bool) -> str:
+        return f"{key.text} {worked} {self._fingerprint(refused)}"
+
+    def _forget_looks(self, key: CredentialKey, successor: Credentials) -> None:
+        """Let credentials that replace others be looked up again: an earlier refusal of them came before a change."""
+        for worked in (False, True):
+            self._looks.pop(self._look_name(key, successor, worked=worked))
 
     def _replaces(self, key: CredentialKey, found: Credentials, refused: Credentials) -> bool:
         """Return whether these, held or stored, are others than the refused ones, and newer."""

@@ -1,4 +1,4 @@
-"""`python -m tests.beating FILE`: a sidecar whose event loop has a heartbeat, on one CPU.
+"""`python -m tests.support.beating FILE`: a sidecar whose event loop has a heartbeat, on one CPU.
 
 SIGUSR2 logs the event `longest_stall`: the most CPU time, in milliseconds, that the whole process took between two
 beats since the signal before. A thread that keeps the interpreter from the event loop counts like the loop itself,

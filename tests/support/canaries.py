@@ -169,7 +169,6 @@ OUTAGES = (
 FILES = {
     "file-no-json": b"canary-secret",
     "file-no-member": b'{"client_id": "a", "canary": "canary"}',
-    "file-large": b'{"client_id": "a", "client_secret": "%b"}' % (b"canary" * 12_000),
 }
 """Credentials files that cannot be used, each for the scenario of its name."""
 

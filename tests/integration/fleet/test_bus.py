@@ -18,9 +18,8 @@ from sidecar.fleet.redis.revocation_log import SLACK
 from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
 from sidecar.fleet.settings import Dialect, ForeignChannel
 from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
-from tests.integration.diagnostics.test_explain import USER
 from tests.support.fleet_of_members import Cable, Fleet, request
-from tests.support.redis_server import Cluster, RedisServer
+from tests.support.redis_server import USER, Cluster, RedisServer
 from tests.support.waiting import PATIENCE, awake, until
 
 LEDGER = request("ledger", tenant="acme")

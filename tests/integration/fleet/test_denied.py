@@ -13,10 +13,9 @@ from sidecar.cache.refused_tokens import BustFailure
 from sidecar.fleet.redis.scripts import keys_of
 from sidecar.telemetry.events import BustApplied, BustFailed, BustSent, CredentialsRejected, SelectSent
 from tests.integration.credentials.test_credential_busts import Secrets
-from tests.integration.diagnostics.test_explain import USER
 from tests.integration.fleet.test_store import REQUEST, pod
 from tests.support.fleet_of_members import Fleet, Pod, request
-from tests.support.redis_server import RedisServer, with_user
+from tests.support.redis_server import USER, RedisServer, with_user
 from tests.support.waiting import PATIENCE, block_until, until
 
 LEDGER = request("ledger", tenant="acme")

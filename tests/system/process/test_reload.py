@@ -112,7 +112,7 @@ async def test_s1_a_source_that_cannot_even_be_named_is_told(tmp_path: Path) -> 
 async def beating(file: File, document: dict[str, object]) -> asyncio.subprocess.Process:
     file.put(yaml.dump(document, Dumper=yaml.CSafeDumper).encode())
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.beating", str(file.path)),
+        *(sys.executable, "-m", "tests.support.beating", str(file.path)),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "CLIENT_SECRET": "x"},
         stdout=PIPE,
