@@ -271,6 +271,20 @@ async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: Fleet) -
     assert [event.name for event in fleet.a.journal.events] == ["credentials_rejected"]
 
 
+async def test_t10_credentials_accepted_since_have_a_new_window(fleet: Fleet) -> None:
+    """Refused before the server knew them, then in use, then rotated: all in one window."""
+    await fleet.a.secret()
+    fleet.aws.current, fleet.aws.other = "canary-2", "canary-1"
+    early = await fleet.a.source.read("", newer_than=fleet.clock.now())
+    previous = await fleet.a.source.read("", newer_than=ANY, rejected=early, worked=True)
+    await fleet.a.source.adopt("", previous, refused=early)
+    refused = await fleet.a.credentials()
+    assert await fleet.a.secret(rejected=refused, worked=True) == "canary-2"
+    accepted = await fleet.a.credentials()
+    fleet.aws.current = "canary-3"
+    assert await fleet.a.secret(rejected=accepted, worked=True) == "canary-3"
+
+
 async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet: Fleet) -> None:
     """Nothing resurrects what was rejected."""
     rejected = await fleet.a.credentials()

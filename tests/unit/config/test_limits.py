@@ -17,7 +17,7 @@ from tests.support.heavy_files import HEAVY, MIB
 ENOUGH = 5.0
 """Seconds of CPU time: the costliest takes a tenth."""
 STRETCH = 0.1
-"""Seconds of CPU time between two moments at which a thread gives way. The longest is a tenth, and twice that where coverage counts."""
+"""Seconds of CPU time between two moments at which a thread gives way; the longest is a tenth of it."""
 MESSAGES = 100_000
 """Characters of all faults together."""
 
