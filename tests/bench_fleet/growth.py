@@ -14,7 +14,7 @@ from sidecar.oauth.token import TokenRequest
 from tests.bench_fleet.children import in_turn
 from tests.bench_fleet.commands import asked, commands, scripts
 from tests.bench_fleet.figures import Figure
-from tests.support.fleet_of_members import Fleet, Pod, request
+from tests.support.fleet_of_members import MemberFleet, MemberPod, request
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -102,13 +102,13 @@ async def with_keys(redis: RedisServer, sizes: Sequence[int]) -> tuple[list[Figu
 
 
 async def _measure(redis: RedisServer, pods: int, keys: int) -> Grown:
-    async with Fleet(redis) as fleet:
+    async with MemberFleet(redis) as fleet:
         await fleet.client.flushall()
         members = await in_turn(pods, fleet.pod, AT_A_TIME)
         return await _grown(fleet, members, [request(f"service-{number}") for number in range(keys)])
 
 
-async def _grown(fleet: Fleet, pods: Sequence[Pod], requests: Sequence[TokenRequest]) -> Grown:
+async def _grown(fleet: MemberFleet, pods: Sequence[MemberPod], requests: Sequence[TokenRequest]) -> Grown:
     fetched, client, one = fleet.server.fetched, fleet.client, requests[-1]
     start, began = await commands(client), time.perf_counter()
     await _ask(pods, requests)
@@ -144,7 +144,7 @@ async def _grown(fleet: Fleet, pods: Sequence[Pod], requests: Sequence[TokenRequ
     )
 
 
-async def _ask(pods: Sequence[Pod], requests: Sequence[TokenRequest]) -> None:
+async def _ask(pods: Sequence[MemberPod], requests: Sequence[TokenRequest]) -> None:
     """Every pod for every token, a few at a time; the pods' turns alternate, as they would if they were apart."""
     todo = iter([(pod, each) for each in requests for pod in pods])
 
@@ -155,7 +155,7 @@ async def _ask(pods: Sequence[Pod], requests: Sequence[TokenRequest]) -> None:
     await asyncio.gather(*(work() for _ in range(AT_A_TIME)))
 
 
-async def _from_memory(pods: Sequence[Pod], requests: Sequence[TokenRequest]) -> None:
+async def _from_memory(pods: Sequence[MemberPod], requests: Sequence[TokenRequest]) -> None:
     """The last ones asked for: with many keys the first have had their time in memory by now."""
     last = requests[-LAST:]
     for number in range(HOT):

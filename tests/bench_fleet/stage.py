@@ -15,7 +15,7 @@ from sidecar.config.load import load
 from sidecar.oauth.token import Token, TokenRequest
 from tests.bench_fleet.children import Sidecar, in_turn
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fleet_of_members import Pod, TokenServer
+from tests.support.fleet_of_members import MemberPod, TokenServer
 from tests.support.fleet_of_sidecars import ENVIRON
 from tests.support.processes import get, redis_health
 from tests.support.redis_server import RedisServer
@@ -37,7 +37,7 @@ class Stage:
         self.authorization = authorization
         self.sidecars: list[Sidecar] = []
         self.request: TokenRequest
-        self.onlooker: Pod
+        self.onlooker: MemberPod
         """Hears all, fetches nothing."""
         self.start_seconds = 0.0
 
@@ -58,7 +58,7 @@ class Stage:
         assert route.token is not None
         assert settings.redis is not None
         self.request = route.token
-        self.onlooker = Pod(TokenServer(), settings.redis, ())
+        self.onlooker = MemberPod(TokenServer(), settings.redis, ())
         began = time.perf_counter()
 
         async def start() -> None:

@@ -12,7 +12,8 @@ from sidecar.credentials.sources.aws import SecretsManager
 from sidecar.credentials.sources.local import source_of
 from sidecar.system.files import SECRET_LIMIT
 from tests.support.aws import Aws
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE
 
 ANY = float("-inf")

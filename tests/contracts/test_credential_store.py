@@ -16,8 +16,9 @@ from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.seal import AesSeal
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.credential_store_fake import FakeShelf, FakeVault
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.credential_fakes import FakeShelf, FakeVault
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PROGRAMS, RedisServer, RedisServers
 from tests.support.waiting import AT_LEISURE
 

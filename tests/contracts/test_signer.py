@@ -27,7 +27,7 @@ from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
 from sidecar.oauth.jwt.signer import JwtSigner
 from sidecar.oauth.signing_keys import Algorithm, SigningKey
-from tests.support.fakes import FixedRandomness
+from tests.support.randomness import FixedRandomness
 
 NOW = 1_800_000_000.75
 CLAIMS = {"iss": "me", "sub": "me", "aud": "https://auth.test"}

@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.core.ports import Clock, Randomness
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.fakes import FakeClock, FixedRandomness
+from tests.support.clock import FakeClock
+from tests.support.randomness import FixedRandomness
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), FakeClock()], ids=["system", "fake"])

@@ -20,7 +20,9 @@ from sidecar.fleet.redis.token_store import RedisTokenStore
 from sidecar.fleet.seal import AesSeal
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.fleet_fakes import FakeServer, FakeStore
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PROGRAMS, RedisServers
 from tests.support.waiting import AT_LEISURE
 

@@ -15,7 +15,7 @@ from sidecar.app.listen import bind
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 
 TOKEN = "an-operators-canary"
 

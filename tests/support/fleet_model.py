@@ -1,7 +1,7 @@
 """A fleet on one clock, for a model of it: pods with clocks of their own, and everything between them unreliable.
 
 What a pod is made of is real, from the cache to the hearing. Its store, its bus, its token endpoint and its upstream
-are fakes that take their time, get lost and come back. `Fleet.wrong` collects what must never happen.
+are fakes that take their time, get lost and come back. `ModelFleet.wrong` collects what must never happen.
 """
 
 import asyncio
@@ -29,7 +29,9 @@ from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.seal import NoSeal
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import Failed
-from tests.support.fakes import FakeClock, FakeServer, FakeStore, RecordingJournal, settle
+from tests.support.clock import FakeClock, settle
+from tests.support.fleet_fakes import FakeServer, FakeStore
+from tests.support.journal import RecordingJournal
 
 T = TypeVar("T")
 
@@ -63,7 +65,7 @@ class Minted:
 class Fetch:
     """One under way."""
 
-    pod: "Pod"
+    pod: "ModelPod"
     key: str
     leased_in: tuple[int, int] | None
     """The lives of the server and of the pod's link to it that the lease belongs to."""
@@ -102,7 +104,7 @@ class Dice:
 class Line(FakeStore):
     """A pod's way to the server, there and back. What is under way when it is cut never arrives."""
 
-    def __init__(self, fleet: "Fleet", pod: "Pod", skew: float) -> None:
+    def __init__(self, fleet: "ModelFleet", pod: "ModelPod", skew: float) -> None:
         super().__init__(fleet.clock, fleet.server)
         self.offset = ClockOffset(-skew, UNSURE, 0.0)
         self.life = 0
@@ -209,7 +211,7 @@ def _here(claim: Claim, offset: ClockOffset) -> Claim:
 class WatchedCache(TokenCache):
     """Tells its pod what it hears, and looks at what it drops."""
 
-    pod: "Pod"
+    pod: "ModelPod"
 
     def evict(self, bust: Bust) -> bool:
         held = {token.fingerprint for token in self.pod.held()}
@@ -225,10 +227,10 @@ class WatchedCache(TokenCache):
         return super().evict_selected(chosen, at)
 
 
-class Pod:
+class ModelPod:
     """One sidecar: clients' requests go in, and what it knows of dead tokens is written down beside it."""
 
-    def __init__(self, fleet: "Fleet", name: str, skew: float) -> None:
+    def __init__(self, fleet: "ModelFleet", name: str, skew: float) -> None:
         self.fleet = fleet
         self.name = name
         self.skew = skew
@@ -369,7 +371,7 @@ class Pod:
 class Fetches:
     """The token endpoint as one pod sees it."""
 
-    def __init__(self, pod: Pod) -> None:
+    def __init__(self, pod: ModelPod) -> None:
         self._pod = pod
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
@@ -401,7 +403,7 @@ class Fetches:
 class Ear:
     """What a pod hears the others with: whatever it missed, it makes up for before it counts as up again."""
 
-    def __init__(self, pod: Pod) -> None:
+    def __init__(self, pod: ModelPod) -> None:
         self._pod = pod
         self.whole = asyncio.Event()
         self.whole.set()
@@ -454,7 +456,7 @@ class Ear:
         return True
 
 
-class Fleet:
+class ModelFleet:
     """All of it, and what is true."""
 
     def __init__(self, seed: int) -> None:
@@ -469,7 +471,7 @@ class Fleet:
         self.out = False
         """Whether the token endpoint fails."""
         self.lossy = True
-        self.pods: list[Pod] = []
+        self.pods: list[ModelPod] = []
         self.wrong: list[str] = []
         self.numbers = count(1)
         self._names = count(1)
@@ -513,9 +515,9 @@ class Fleet:
     # What happens to it
 
     def start(self, skew: float) -> None:
-        self.pods.append(Pod(self, f"pod{next(self._names)}", skew))
+        self.pods.append(ModelPod(self, f"pod{next(self._names)}", skew))
 
-    def kill(self, pod: Pod) -> None:
+    def kill(self, pod: ModelPod) -> None:
         """It is gone, without a word."""
         self.pods.remove(pod)
         pod.line.cut()
@@ -554,11 +556,11 @@ class Fleet:
         self.revoked.clear()
         self._stored.update(self.minted)  # nobody can tell any more what was bust since they were fetched
 
-    def cut(self, pod: Pod) -> None:
+    def cut(self, pod: ModelPod) -> None:
         pod.ear.cut()
         self._change()
 
-    def mend(self, pod: Pod) -> None:
+    def mend(self, pod: ModelPod) -> None:
         pod.ear.whole.set()
         self._change()
 
@@ -566,7 +568,7 @@ class Fleet:
         """At the authorization server: every token of this kind minted by now is refused."""
         self.dead |= {fp for fp, minted in self.minted.items() if minted.request is request}
 
-    def bust(self, pod: Pod, chosen: Labels) -> None:
+    def bust(self, pod: ModelPod, chosen: Labels) -> None:
         """What an operator does at this pod."""
         pod.hearing.revoke(chosen, pod.clock.now())
         if not pod.line.reachable:
@@ -578,7 +580,7 @@ class Fleet:
         self.revoked.append((now, chosen, payload))
         self._broadcast(CHANNEL, payload)
 
-    def repeat(self, pod: Pod, number: int) -> None:
+    def repeat(self, pod: ModelPod, number: int) -> None:
         """An old message arrives once more."""
         if self.said:
             pod.hearing.hear(CHANNEL, self.said[number % len(self.said)], pod.line.offset)
@@ -615,7 +617,7 @@ class Fleet:
                 for _ in range(copies):
                     self._post(self._deliver(pod, pod.ear.life, channel, payload))
 
-    async def _deliver(self, pod: Pod, life: int, channel: str, payload: bytes) -> None:
+    async def _deliver(self, pod: ModelPod, life: int, channel: str, payload: bytes) -> None:
         await self.clock.sleep(self.random.choice((0.001, 0.01, 0.3)) * self.random.random())
         if pod.ear.listening and pod.ear.life == life:
             pod.hearing.hear(channel, payload, pod.line.offset)

@@ -28,7 +28,7 @@ from sidecar.fleet.settings import BustSettings, EncryptionKey, ForeignChannel, 
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import BustApplied, BustRejected, Event
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import AT_LEISURE, PATIENCE, until
 
@@ -141,7 +141,7 @@ class Cable:
             writer.transport.abort()
 
 
-class Pod:
+class MemberPod:
     """One member of the fleet around a cache."""
 
     def __init__(
@@ -223,7 +223,7 @@ class Pod:
         await self.member.close()
 
 
-class Fleet:
+class MemberFleet:
     """Pods with one Redis, one prefix and one token server."""
 
     def __init__(self, redis: RedisServer, *, sealed: bool = True, cluster: bool = False) -> None:
@@ -236,11 +236,11 @@ class Fleet:
         self.prefix = f"{uuid4().hex[:8]}:"
         self.channel = f"{self.prefix}m2m:bust"
         self.client = Redis(host="127.0.0.1", port=redis.port)
-        self._pods: list[Pod] = []
+        self._pods: list[MemberPod] = []
 
     async def pod(
         self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
-    ) -> Pod:
+    ) -> MemberPod:
         """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
         settings = replace(
             self.redis.settings(self.prefix),
@@ -250,7 +250,7 @@ class Fleet:
         )
         if port:
             settings = replace(settings, hosts=(("127.0.0.1", port),))
-        pod = Pod(self.server, settings, listen)
+        pod = MemberPod(self.server, settings, listen)
         self._pods.append(pod)
         if up:
             await until(lambda: pod.up)

@@ -44,7 +44,7 @@ class Prompt(SystemRandomness):
         return low
 
 
-class Pod:
+class SidecarPod:
     """One started sidecar."""
 
     def __init__(self, app: Sidecar, log: Path) -> None:
@@ -84,7 +84,7 @@ class Pod:
         return [line for line in lines if line["event"] == name]
 
 
-class Fleet:
+class SidecarFleet:
     """Starts pods with one configuration and looks into their Redis."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Fleet:
         """`server` is where to look in; `redis` are changes to that part of the document."""
         self.prefix = f"{uuid4().hex[:8]}:"
         self.redis = Redis(port=server.port)
-        self.pods: list[Pod] = []
+        self.pods: list[SidecarPod] = []
         self.busts: list[bytes] = []
         """Every bust message so far, as a subscriber of its own hears them."""
         self._directory = directory
@@ -135,7 +135,7 @@ class Fleet:
         path.write_text(yaml.safe_dump({**self._document, **changes}))
         return path
 
-    async def start(self, count: int = 1, *, joined: bool = True, **changes: object) -> list[Pod]:
+    async def start(self, count: int = 1, *, joined: bool = True, **changes: object) -> list[SidecarPod]:
         """Start so many more; `changes` to the document stay for those after them."""
         self._document |= changes
         settings = at_leisure(load(str(self.config), ENVIRON))
@@ -159,12 +159,12 @@ class Fleet:
         return sum(statistics.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
 
     @asynccontextmanager
-    async def _pod(self, settings: Config) -> AsyncIterator[Pod]:
+    async def _pod(self, settings: Config) -> AsyncIterator[SidecarPod]:
         log = self._directory / f"log-{len(self.pods)}"
         with log.open("wb", buffering=0) as output:
             app = Sidecar(settings, output=output, randomness=Prompt(), quiet=0.01)
             await app.start()
-            self.pods.append(pod := Pod(app, log))
+            self.pods.append(pod := SidecarPod(app, log))
             try:
                 yield pod
             finally:

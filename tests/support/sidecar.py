@@ -13,9 +13,10 @@ from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
 from sidecar.core.ports import Clock
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fakes import FakeClock, FixedRandomness
-from tests.support.fleet_of_sidecars import Fleet
+from tests.support.clock import FakeClock
+from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import File
+from tests.support.randomness import FixedRandomness
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream
 from tests.support.wire_client import Answer, Client, ask
@@ -97,7 +98,7 @@ class Start(Protocol):
 class FleetOn(Protocol):
     """What the `fleet_on` fixture gives."""
 
-    def __call__(self, server: RedisServer, **redis: object) -> Fleet:
+    def __call__(self, server: RedisServer, **redis: object) -> SidecarFleet:
         """Make a fleet to enter; `redis` are changes to that part of the document."""
 
 
@@ -215,8 +216,8 @@ async def relay(sidecar: Start, plain: Mapping[str, object]) -> AsyncIterator[Ru
 def fleet_on(
     tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
 ) -> FleetOn:
-    def make(server: RedisServer, **redis: object) -> Fleet:
-        return Fleet(
+    def make(server: RedisServer, **redis: object) -> SidecarFleet:
+        return SidecarFleet(
             server,
             tmp_path,
             upstream=upstream,
@@ -229,14 +230,14 @@ def fleet_on(
 
 
 @pytest.fixture
-async def fleet(fleet_on: FleetOn, redis_server: RedisServer) -> AsyncIterator[Fleet]:
+async def fleet(fleet_on: FleetOn, redis_server: RedisServer) -> AsyncIterator[SidecarFleet]:
     """Pods on the worker's server, under a prefix of their own."""
     async with fleet_on(redis_server) as fleet:
         yield fleet
 
 
 @pytest.fixture
-async def frail(fleet_on: FleetOn, own_redis: RedisServer) -> AsyncIterator[Fleet]:
+async def frail(fleet_on: FleetOn, own_redis: RedisServer) -> AsyncIterator[SidecarFleet]:
     """Pods on a server that the test may stop, whose publications reach nobody else's pods."""
     async with fleet_on(own_redis) as fleet:
         yield fleet

@@ -7,7 +7,7 @@ from sidecar.admin import server as admin
 from sidecar.admin.server import AdminServer
 from sidecar.app.listen import bind
 from tests.support.admin_server import State
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 
 Shown = dict[str, object]
 

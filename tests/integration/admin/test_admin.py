@@ -19,7 +19,7 @@ from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.errors import ListenError
 from sidecar.core.secret import Secret
 from tests.support.admin_server import TOKEN, Rig, State, bust, running
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE
 
 

@@ -11,7 +11,7 @@ from sidecar.oauth.observed import MOST_SERVERS, ObservedServers
 from sidecar.oauth.ports import Reply
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.words import SecretFault
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 
 URL = "https://auth.example.com/oauth2/token"
 

@@ -13,7 +13,7 @@ from sidecar.app.listen import bind
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.support.admin_server import Rig, State, running
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE, awake
 
 REQUEST = b"GET /events%s HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -22,7 +22,7 @@ from sidecar.oauth.ports import Reply
 from sidecar.oauth.token import Freshness, bearer
 from tests.contracts.test_signer import pem
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
 from tests.support.otlp_receiver import Collector
 from tests.support.sidecar import Start

@@ -29,7 +29,7 @@ from sidecar.http1.upstream import UpstreamConnection
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.system import files, threads
 from tests import ROOT
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.waiting import PATIENCE
 
 MIB = 1 << 20

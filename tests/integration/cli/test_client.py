@@ -15,7 +15,7 @@ from tests.support.admin_server import TOKEN, State
 from tests.support.authorization_server import json_answer
 from tests.support.commands import command
 from tests.support.environment import bare
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.upstream import Script, Upstream, closing
 from tests.unit.cli.test_cli import HEAVY, loaded
 

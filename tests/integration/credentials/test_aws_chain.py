@@ -13,7 +13,8 @@ from sidecar.credentials.sources.aws import SecretsManager
 from sidecar.telemetry.events import SecretUnread
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import REGION, Aws, Key
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 from tests.support.processes import File, Process, route, serving, spawn
 from tests.support.upstream import Exchange, Scripted, Upstream
 from tests.support.waiting import PATIENCE

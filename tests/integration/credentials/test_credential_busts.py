@@ -9,9 +9,9 @@ from sidecar.cache.credentials import CachedSource
 from sidecar.credentials.model import Credentials
 from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, CredentialsRejected
-from tests.support.credential_store_fake import CountingSource
-from tests.support.fakes import FakeClock
-from tests.support.fleet_of_members import Fleet, Pod
+from tests.support.clock import FakeClock
+from tests.support.credential_fakes import CountingSource
+from tests.support.fleet_of_members import MemberFleet, MemberPod
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -31,7 +31,7 @@ class Secrets:
     def __init__(self) -> None:
         self.source = CountingSource(FakeClock())
 
-    async def read(self, pod: Pod, rejected: Credentials | None = None) -> Credentials:
+    async def read(self, pod: MemberPod, rejected: Credentials | None = None) -> Credentials:
         cached = CachedSource(
             pod.member.credentials,
             _Timed(self.source, pod),
@@ -45,7 +45,7 @@ class Secrets:
 class _Timed:
     """The source on the pod's own clock."""
 
-    def __init__(self, source: CountingSource, pod: Pod) -> None:
+    def __init__(self, source: CountingSource, pod: MemberPod) -> None:
         self._source = source
         self._pod = pod
 
@@ -58,12 +58,12 @@ class _Timed:
 
 
 @pytest.fixture
-async def fleet(redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    async with Fleet(redis_server) as fleet:
+async def fleet(redis_server: RedisServer) -> AsyncIterator[MemberFleet]:
+    async with MemberFleet(redis_server) as fleet:
         yield fleet
 
 
-async def test_b30_a_rejection_reaches_every_pods_memory(fleet: Fleet) -> None:
+async def test_b30_a_rejection_reaches_every_pods_memory(fleet: MemberFleet) -> None:
     """One message of the kind `credentials`; the others drop what they held and read the store again."""
     secrets, a, b = Secrets(), await fleet.pod(), await fleet.pod()
     rejected = await secrets.read(a)
@@ -82,7 +82,7 @@ async def test_b30_a_rejection_reaches_every_pods_memory(fleet: Fleet) -> None:
     assert [event.fp for event in a.told(CredentialsRejected)] == [b.told(BustApplied)[0].fp]
 
 
-async def test_b46_credentials_bust_during_a_gap_are_dropped_after_it(fleet: Fleet) -> None:
+async def test_b46_credentials_bust_during_a_gap_are_dropped_after_it(fleet: MemberFleet) -> None:
     """A pod that heard nothing compares generations when it comes back."""
     secrets, a, b = Secrets(), await fleet.pod(), await fleet.pod()
     rejected = await secrets.read(a)
@@ -95,7 +95,9 @@ async def test_b46_credentials_bust_during_a_gap_are_dropped_after_it(fleet: Fle
 
 
 @pytest.mark.parametrize("labels", [{"tenant": "acme"}, {"service": "ledger"}, {}])
-async def test_b52_an_operators_bust_drops_credentials_too(fleet: Fleet, labels: dict[str, object]) -> None:
+async def test_b52_an_operators_bust_drops_credentials_too(
+    fleet: MemberFleet, labels: dict[str, object]
+) -> None:
     """In every pod, and what lies in Redis is not taken any more."""
     secrets, a, b = Secrets(), await fleet.pod(), await fleet.pod()
     for pod in (a, b):
@@ -107,7 +109,7 @@ async def test_b52_an_operators_bust_drops_credentials_too(fleet: Fleet, labels:
     assert len(secrets.source.reads) == 2
 
 
-async def test_b53_another_program_may_tell_of_rotated_credentials(fleet: Fleet) -> None:
+async def test_b53_another_program_may_tell_of_rotated_credentials(fleet: MemberFleet) -> None:
     """`tenant.credentials.rotated` drops the tokens made with them, and them."""
     channel = f"{fleet.prefix}tenant-events:prod:"
     secrets, pod = Secrets(), await fleet.pod(ForeignChannel(channel, "lerian"))
@@ -120,7 +122,7 @@ async def test_b53_another_program_may_tell_of_rotated_credentials(fleet: Fleet)
 
 async def test_credentials_stay_in_the_pod_where_redis_is_not_sealed(redis_server: RedisServer) -> None:
     """Each reads its own: a client secret in the clear would outlive every token."""
-    async with Fleet(redis_server, sealed=False) as fleet:
+    async with MemberFleet(redis_server, sealed=False) as fleet:
         secrets = Secrets()
         for pod in (await fleet.pod(), await fleet.pod()):
             await secrets.read(pod)

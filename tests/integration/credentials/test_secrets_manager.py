@@ -15,7 +15,8 @@ from sidecar.credentials.sources.aws import ATTEMPTS, SecretsManager
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from tests.contracts.test_token_endpoint_bounds import CHUNKED, MEMORY, OK, Flood, flooding
 from tests.support.aws import REGION, Aws
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE
 
 ANY = float("-inf")

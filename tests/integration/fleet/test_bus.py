@@ -18,7 +18,7 @@ from sidecar.fleet.redis.revocation_log import SLACK
 from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
 from sidecar.fleet.settings import Dialect, ForeignChannel
 from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
-from tests.support.fleet_of_members import Cable, Fleet, request
+from tests.support.fleet_of_members import Cable, MemberFleet, request
 from tests.support.redis_server import USER, Cluster, RedisServer
 from tests.support.waiting import PATIENCE, awake, until
 
@@ -27,15 +27,15 @@ PAYMENTS = request("payments", tenant="acme")
 
 
 @pytest.fixture
-async def fleet(each_redis: RedisServer) -> AsyncIterator[Fleet]:
-    async with Fleet(each_redis) as fleet:
+async def fleet(each_redis: RedisServer) -> AsyncIterator[MemberFleet]:
+    async with MemberFleet(each_redis) as fleet:
         yield fleet
 
 
 @pytest.fixture
-async def fleet_of_one_server(each_own_redis: RedisServer) -> AsyncIterator[Fleet]:
+async def fleet_of_one_server(each_own_redis: RedisServer) -> AsyncIterator[MemberFleet]:
     """On a server the test may stop."""
-    async with Fleet(each_own_redis) as fleet:
+    async with MemberFleet(each_own_redis) as fleet:
         yield fleet
 
 
@@ -43,7 +43,7 @@ def millis() -> int:
     return int(time() * 1000)
 
 
-async def test_b40_a_bust_reaches_every_pod(fleet: Fleet) -> None:
+async def test_b40_a_bust_reaches_every_pod(fleet: MemberFleet) -> None:
     """A token refused in one pod is gone from all, and they share its one successor."""
     pods = [await fleet.pod() for _ in range(5)]
     assert {await pod.token(LEDGER) for pod in pods} == {"canary-token-1"}
@@ -53,7 +53,7 @@ async def test_b40_a_bust_reaches_every_pod(fleet: Fleet) -> None:
     assert fleet.server.fetched == ["ledger", "ledger"]
 
 
-async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: Fleet) -> None:
+async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: MemberFleet) -> None:
     """Five pods evict and say nothing; the one that spoke hears itself and does nothing."""
     pods = [await fleet.pod() for _ in range(5)]
     for pod in pods:
@@ -67,7 +67,7 @@ async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: Fleet) -> Non
     assert pods[0].holds(LEDGER)
 
 
-async def test_b41_a_bust_evicts_that_token_and_no_other(fleet: Fleet) -> None:
+async def test_b41_a_bust_evicts_that_token_and_no_other(fleet: MemberFleet) -> None:
     """A pod with the successor, or with other tokens, keeps them; told again nothing changes."""
     one, other = await fleet.pod(), await fleet.pod()
     for pod in (one, other):
@@ -87,7 +87,7 @@ async def test_b41_a_bust_evicts_that_token_and_no_other(fleet: Fleet) -> None:
     assert other.rejected[0] == "replayed"
 
 
-async def test_b42_messages_count_only_on_their_own_channel(fleet: Fleet) -> None:
+async def test_b42_messages_count_only_on_their_own_channel(fleet: MemberFleet) -> None:
     """A valid bust on the fills' channel, or on another program's, is counted and evicts nothing."""
     pod = await fleet.pod(ForeignChannel(f"{fleet.prefix}gateway", "mcp-gateway"))
     token = await pod.cache.token(LEDGER)
@@ -118,7 +118,7 @@ async def test_b42_messages_count_only_on_their_own_channel(fleet: Fleet) -> Non
     ],
 )
 async def test_b43_forged_and_altered_messages_are_refused(
-    fleet: Fleet, spoil: Callable[[dict[str, object]], object], reason: str
+    fleet: MemberFleet, spoil: Callable[[dict[str, object]], object], reason: str
 ) -> None:
     """Counted by reason; the token stays."""
     pod = await fleet.pod()
@@ -136,7 +136,7 @@ async def test_b43_forged_and_altered_messages_are_refused(
     assert pod.holds(LEDGER)
 
 
-async def test_b43_an_old_bust_does_not_evict_a_token_fetched_since(fleet: Fleet) -> None:
+async def test_b43_an_old_bust_does_not_evict_a_token_fetched_since(fleet: MemberFleet) -> None:
     """Recorded and sent again to a pod that never heard it: the token of a later generation stays."""
     pod = await fleet.pod()
     async with fleet.messages() as messages:
@@ -151,7 +151,7 @@ async def test_b43_an_old_bust_does_not_evict_a_token_fetched_since(fleet: Fleet
     assert newcomer.evicted == 0
 
 
-async def test_b43_a_recorded_select_is_refused(fleet: Fleet) -> None:
+async def test_b43_a_recorded_select_is_refused(fleet: MemberFleet) -> None:
     """Within five minutes as a replay, after that as old."""
     one, other = await fleet.pod(), await fleet.pod()
     async with fleet.messages() as messages:
@@ -168,7 +168,7 @@ async def test_b43_a_recorded_select_is_refused(fleet: Fleet) -> None:
     assert other.holds(LEDGER)
 
 
-async def test_b44_hostile_payloads_change_nothing(fleet: Fleet) -> None:
+async def test_b44_hostile_payloads_change_nothing(fleet: MemberFleet) -> None:
     """Rubbish on every channel, a megabyte of it too: the pod counts, holds and hears on."""
     pod = await fleet.pod(ForeignChannel(f"{fleet.prefix}gateway", "mcp-gateway"))
     await pod.token(LEDGER)
@@ -188,7 +188,7 @@ async def test_b44_hostile_payloads_change_nothing(fleet: Fleet) -> None:
     await until(lambda: not pod.holds(LEDGER))
 
 
-async def test_b45_remembered_revocations_are_capped_and_expire(fleet: Fleet) -> None:
+async def test_b45_remembered_revocations_are_capped_and_expire(fleet: MemberFleet) -> None:
     """In Redis at most 100,000, with an end; in memory no more, whichever way they came."""
     pod = await fleet.pod()
     key = f"{fleet.prefix}m2m:revoked"
@@ -203,7 +203,7 @@ async def test_b45_remembered_revocations_are_capped_and_expire(fleet: Fleet) ->
     assert 0 < await fleet.client.pttl(key) <= 3_600_000
 
 
-async def test_b45_a_flood_keeps_nobody_waiting(fleet: Fleet) -> None:
+async def test_b45_a_flood_keeps_nobody_waiting(fleet: MemberFleet) -> None:
     """Ten thousand revocations at once: between any two turns of the loop there is hardly a pause."""
     pod = await fleet.pod(ForeignChannel(f"{fleet.prefix}gateway", "mcp-gateway"))
     pipeline = fleet.client.pipeline(transaction=False)
@@ -217,7 +217,7 @@ async def test_b45_a_flood_keeps_nobody_waiting(fleet: Fleet) -> None:
     assert turns > 9_000 / IN_A_ROW
 
 
-async def test_b46_a_missed_bust_cannot_keep_a_dead_token(fleet: Fleet) -> None:
+async def test_b46_a_missed_bust_cannot_keep_a_dead_token(fleet: MemberFleet) -> None:
     """Cut off while another pod busts: after coming back the dead token is gone, the others stay."""
     async with Cable(fleet.redis.port) as cable:
         one, other = await fleet.pod(), await fleet.pod(port=cable.port)
@@ -237,7 +237,7 @@ async def test_b46_a_missed_bust_cannot_keep_a_dead_token(fleet: Fleet) -> None:
         assert other.told(BustApplied) == [BustApplied("gap", "", "", 1)]
 
 
-async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: Fleet) -> None:
+async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: MemberFleet) -> None:
     """What was selected while a pod was away it learns when it is back; so does one that starts later."""
     alice, bob = fleet.server.labelled(user="alice"), fleet.server.labelled(user="bob")
     async with Cable(fleet.redis.port) as cable:
@@ -256,7 +256,7 @@ async def test_b46_a_missed_revocation_cannot_keep_a_dead_token(fleet: Fleet) ->
         assert await newcomer.token(bob) == "canary-token-2"
 
 
-async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server: Fleet) -> None:
+async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server: MemberFleet) -> None:
     """The last words of a connection arrive long after it was given up by Redis: what was said since is looked up."""
     fleet = fleet_of_one_server
     async with Cable(fleet.redis.port) as cable:
@@ -280,7 +280,7 @@ async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server
         assert other.rejected == ["malformed"]
 
 
-async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: Fleet) -> None:
+async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: MemberFleet) -> None:
     """Where revocations may have been dropped for want of room, everything fetched before them counts as dead."""
     alice = fleet.server.labelled(user="alice")
     async with Cable(fleet.redis.port) as cable:
@@ -300,7 +300,7 @@ async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: Fleet) 
         assert await other.token(alice) == "canary-token-2"
 
 
-async def test_b46_a_flushed_redis_cannot_keep_a_dead_token(fleet_of_one_server: Fleet) -> None:
+async def test_b46_a_flushed_redis_cannot_keep_a_dead_token(fleet_of_one_server: MemberFleet) -> None:
     """The generations are lost with everything else; any difference counts, not only a higher one."""
     fleet = fleet_of_one_server
     async with Cable(fleet.redis.port) as cable:
@@ -317,7 +317,7 @@ async def test_b46_a_flushed_redis_cannot_keep_a_dead_token(fleet_of_one_server:
         assert not other.holds(LEDGER)
 
 
-async def test_who_stops_just_as_the_link_breaks_stops(fleet: Fleet) -> None:
+async def test_who_stops_just_as_the_link_breaks_stops(fleet: MemberFleet) -> None:
     """In whichever turn of the event loop the two meet."""
     async with Cable(fleet.redis.port) as cable:
         for turns in range(20):
@@ -331,7 +331,7 @@ async def test_who_stops_just_as_the_link_breaks_stops(fleet: Fleet) -> None:
             cable.mend()
 
 
-async def test_who_stops_just_as_it_begins_stops(fleet: Fleet) -> None:
+async def test_who_stops_just_as_it_begins_stops(fleet: MemberFleet) -> None:
     """In whichever turn of connecting, subscribing and the first ping."""
     for turns in range(60):
         pod = await fleet.pod(up=False)
@@ -342,7 +342,7 @@ async def test_who_stops_just_as_it_begins_stops(fleet: Fleet) -> None:
         assert not patience.expired()
 
 
-async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: Fleet) -> None:
+async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: MemberFleet) -> None:
     """Redis is killed and started again, three times: each time busts cross over again."""
     fleet = fleet_of_one_server
     one, other = await fleet.pod(), await fleet.pod()
@@ -357,7 +357,7 @@ async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: Fleet
         await until(lambda: not other.holds(LEDGER))
 
 
-async def test_b47_redis_may_come_later(fleet_of_one_server: Fleet) -> None:
+async def test_b47_redis_may_come_later(fleet_of_one_server: MemberFleet) -> None:
     """Absent at the start: the pod works alone, and hears the others once there is a Redis."""
     fleet = fleet_of_one_server
     fleet.redis.kill()
@@ -369,7 +369,7 @@ async def test_b47_redis_may_come_later(fleet_of_one_server: Fleet) -> None:
     assert not one.holds(LEDGER)
 
 
-async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_server: Fleet) -> None:
+async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_server: MemberFleet) -> None:
     """A stopped server keeps its connections; the pod does not wait for it."""
     fleet = fleet_of_one_server
     pod = await fleet.pod()
@@ -384,7 +384,9 @@ async def test_b47_a_silent_link_is_noticed_within_four_seconds(fleet_of_one_ser
     await until(lambda: pod.up)
 
 
-async def test_who_stood_still_does_not_take_it_for_the_servers_silence(fleet_of_one_server: Fleet) -> None:
+async def test_who_stood_still_does_not_take_it_for_the_servers_silence(
+    fleet_of_one_server: MemberFleet,
+) -> None:
     """A container may be frozen: awake again it asks first, and keeps its connection."""
     fleet = fleet_of_one_server
     pod = await fleet.pod()
@@ -406,7 +408,7 @@ async def test_who_stood_still_does_not_take_it_for_the_servers_silence(fleet_of
 
 @pytest.mark.parametrize("outage", ["killed", "stopped"])
 async def test_b49_a_pod_that_asks_nothing_tells_of_an_outage_too(
-    fleet_of_one_server: Fleet, outage: str
+    fleet_of_one_server: MemberFleet, outage: str
 ) -> None:
     """Once when it begins and once when it is over, and what it says of itself agrees."""
     redis = fleet_of_one_server.redis
@@ -421,7 +423,7 @@ async def test_b49_a_pod_that_asks_nothing_tells_of_an_outage_too(
     assert (len(pod.told(StoreDown)), len(pod.told(StoreUp))) == (1, 1)
 
 
-async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: Fleet) -> None:
+async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: MemberFleet) -> None:
     """The next one is had at once, and nothing is told."""
     pod = await fleet_of_one_server.pod()
     for kind in ("pubsub", "normal"):
@@ -431,7 +433,7 @@ async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: Flee
     assert pod.told(StoreDown) == []
 
 
-async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: Fleet) -> None:
+async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: MemberFleet) -> None:
     """Redis answers, and lets nobody listen any more: told once, and once when it does again."""
     client = fleet_of_one_server.client
     pod = await fleet_of_one_server.pod()
@@ -445,7 +447,7 @@ async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: Fleet) -> No
     assert [event.error for event in pod.told(StoreDown)] == ["NoPermissionError"]
 
 
-async def test_b47_a_quiet_link_stays(fleet: Fleet) -> None:
+async def test_b47_a_quiet_link_stays(fleet: MemberFleet) -> None:
     """Nothing to say is not silence: the server answers every ping."""
     pod = await fleet.pod()
     silence = asyncio.create_task(awake(SILENCE + 0.5))
@@ -454,7 +456,7 @@ async def test_b47_a_quiet_link_stays(fleet: Fleet) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_b48_a_fetch_begun_before_a_bust_does_not_bring_its_token_back(fleet: Fleet) -> None:
+async def test_b48_a_fetch_begun_before_a_bust_does_not_bring_its_token_back(fleet: MemberFleet) -> None:
     """The token of a slow fetch that a bust overtook is neither stored nor kept, in any pod."""
     one, other = await fleet.pod(), await fleet.pod()
     first = await one.cache.token(LEDGER)
@@ -471,7 +473,7 @@ async def test_b48_a_fetch_begun_before_a_bust_does_not_bring_its_token_back(fle
     assert [await pod.token(LEDGER) for pod in (one, other)] == [renewed, renewed]
 
 
-async def test_b48_a_fetch_begun_before_a_select_does_not_bring_its_token_back(fleet: Fleet) -> None:
+async def test_b48_a_fetch_begun_before_a_select_does_not_bring_its_token_back(fleet: MemberFleet) -> None:
     """Nobody gets it: the caller waits for one that was fetched since."""
     pod = await fleet.pod()
     fleet.server.open.clear()
@@ -494,7 +496,7 @@ async def test_b48_a_fetch_begun_before_a_select_does_not_bring_its_token_back(f
     ],
     ids=lambda labels: next(iter(labels)),
 )
-async def test_b52_a_select_busts_by_label(fleet: Fleet, labels: dict[str, object]) -> None:
+async def test_b52_a_select_busts_by_label(fleet: MemberFleet, labels: dict[str, object]) -> None:
     """In every pod, in memory and in the store, what carries the label goes and nothing else."""
     one, other = await fleet.pod(), await fleet.pod()
     meant = fleet.server.labelled(user="alice", jti="id:1", team="red", role="admin", tenant="acme")
@@ -512,7 +514,7 @@ async def test_b52_a_select_busts_by_label(fleet: Fleet, labels: dict[str, objec
     assert [(event.kind, event.evicted) for event in other.told(BustApplied)] == [("select", 1)]
 
 
-async def test_b52_a_select_leaves_what_was_fetched_since(fleet: Fleet) -> None:
+async def test_b52_a_select_leaves_what_was_fetched_since(fleet: MemberFleet) -> None:
     """A message that took a minute to come: its moment decides, not its arrival."""
     pod = await fleet.pod()
     await pod.token(LEDGER)
@@ -524,7 +526,7 @@ async def test_b52_a_select_leaves_what_was_fetched_since(fleet: Fleet) -> None:
     assert "old" not in pod.rejected
 
 
-async def test_b52_a_select_of_all_busts_everything(fleet: Fleet) -> None:
+async def test_b52_a_select_of_all_busts_everything(fleet: MemberFleet) -> None:
     """One message for any number of tokens."""
     one, other = await fleet.pod(), await fleet.pod()
     wanted = [request(f"service-{number}") for number in range(20)]
@@ -539,7 +541,7 @@ async def test_b52_a_select_of_all_busts_everything(fleet: Fleet) -> None:
 
 async def test_b52_in_a_cluster_everybody_hears_and_is_counted(cluster: Cluster) -> None:
     """Pods listen at nodes of their own choice; a select published at one reaches and counts them all."""
-    async with Fleet(cluster.nodes[0], cluster=True) as fleet:
+    async with MemberFleet(cluster.nodes[0], cluster=True) as fleet:
         pods = [await fleet.pod() for _ in range(5)]
         for pod in pods:
             await pod.token(LEDGER)
@@ -551,7 +553,7 @@ async def test_b52_in_a_cluster_everybody_hears_and_is_counted(cluster: Cluster)
 
 async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(cluster: Cluster) -> None:
     """Whichever it is, and although what is left of the Cluster answers no question any more."""
-    async with Fleet(cluster.nodes[0], cluster=True) as fleet:
+    async with MemberFleet(cluster.nodes[0], cluster=True) as fleet:
         await fleet.pod()
         dead = await node_of_the_pod(fleet, cluster)
         dead.kill()
@@ -583,28 +585,28 @@ async def test_b47_what_a_dead_node_did_not_hold_crosses_over_as_before(cluster:
         assert await pods[0].bust(tenant="acme") == len(pods)
 
 
-def fleet_without(node: RedisServer, cluster: Cluster) -> Fleet:
+def fleet_without(node: RedisServer, cluster: Cluster) -> MemberFleet:
     """One whose prefix puts what it needs on the other nodes."""
     while True:
-        fleet = Fleet(cluster.nodes[0], cluster=True)
+        fleet = MemberFleet(cluster.nodes[0], cluster=True)
         keys = (LEDGER.key, "m2m:revoked", "m2m:probe")
         if node not in {cluster.node_of(fleet.prefix + key) for key in keys}:
             return fleet
 
 
-async def node_of_the_pod(fleet: Fleet, cluster: Cluster) -> RedisServer:
+async def node_of_the_pod(fleet: MemberFleet, cluster: Cluster) -> RedisServer:
     (node,) = [node for node in cluster.nodes if await listening(fleet, node)]
     return node
 
 
-async def listening(fleet: Fleet, node: RedisServer) -> int:
+async def listening(fleet: MemberFleet, node: RedisServer) -> int:
     """How many subscribers this node counts."""
     async with Redis(port=node.port) as client:
         ((_, number),) = await client.pubsub_numsub(fleet.channel)
         return int(number)
 
 
-async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server: Fleet) -> None:
+async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server: MemberFleet) -> None:
     """And whoever asked is told that nobody else heard."""
     pod = await fleet_of_one_server.pod()
     await pod.token(LEDGER)
@@ -644,7 +646,7 @@ ROTATED = json.dumps(
     ],
 )
 async def test_b53_another_programs_messages_bust(
-    fleet: Fleet, dialect: Dialect, message: str, gone: set[int]
+    fleet: MemberFleet, dialect: Dialect, message: str, gone: set[int]
 ) -> None:
     """Published on its own channel, each drops the right tokens and no others."""
     channel = f"{fleet.prefix}tenant-events:prod:"
@@ -661,7 +663,7 @@ async def test_b53_another_programs_messages_bust(
     assert {place for place, each in enumerate(wanted) if not pod.holds(each)} == gone
 
 
-async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -> None:
+async def test_b53_another_programs_message_reaches_who_was_away(fleet: MemberFleet) -> None:
     """Whoever dropped a token because of it writes it down once for all, for those who start or come back later."""
     channel = f"{fleet.prefix}gateway"
     alice = fleet.server.labelled(user="alice")
@@ -679,7 +681,7 @@ async def test_b53_another_programs_message_reaches_who_was_away(fleet: Fleet) -
 
 async def test_without_keys_busts_cross_over_unsigned(each_redis: RedisServer) -> None:
     """`encryption: none`: the pods behave the same; a signed message comes from a fleet of another kind."""
-    async with Fleet(each_redis, sealed=False) as fleet:
+    async with MemberFleet(each_redis, sealed=False) as fleet:
         one, other = await fleet.pod(), await fleet.pod()
         for pod in (one, other):
             await pod.token(LEDGER)

@@ -16,7 +16,7 @@ from sidecar.fleet.seal import AesSeal
 from sidecar.system.clock import SystemRandomness
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.fleet_of_members import Cable
-from tests.support.fleet_of_sidecars import ENVIRON, KEY, Fleet, Pod
+from tests.support.fleet_of_sidecars import ENVIRON, KEY, SidecarFleet, SidecarPod
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Exchange, Upstream
 from tests.support.waiting import PATIENCE, until
@@ -25,23 +25,23 @@ A, B = "canary-token-1", "canary-token-2"
 SEAL = AesSeal([("k1", base64.b64decode(KEY))], SystemRandomness())
 
 
-def signed(fleet: Fleet, what: Bust | Revocation, at: float = 0.0) -> bytes:
+def signed(fleet: SidecarFleet, what: Bust | Revocation, at: float = 0.0) -> bytes:
     """The message of a pod that is not there, now or at another time."""
     channel = f"{fleet.prefix}m2m:bust"
     moment = round((at or time()) * 1000)
     return encode(what, channel=channel, sender="another-pod", at=moment, sign=SEAL.sign)
 
 
-async def rejected(pod: Pod, reason: str = "") -> int:
+async def rejected(pod: SidecarPod, reason: str = "") -> int:
     labels = {"reason": reason} if reason else {}
     return round(await pod.metric("sidecar_busts_rejected_total", **labels))
 
 
-async def applied(pod: Pod) -> int:
+async def applied(pod: SidecarPod) -> int:
     return round(await pod.metric("sidecar_busts_applied_total"))
 
 
-async def reach(pods: list[Pod], count: int) -> None:
+async def reach(pods: list[SidecarPod], count: int) -> None:
     """Wait until every pod has refused so many messages."""
     async with asyncio.timeout(PATIENCE):
         for pod in pods:
@@ -49,21 +49,21 @@ async def reach(pods: list[Pod], count: int) -> None:
                 await asyncio.sleep(0.005)
 
 
-async def held(pod: Pod) -> list[str]:
+async def held(pod: SidecarPod) -> list[str]:
     """The fingerprints in memory."""
     tokens = (await pod.status())["tokens"]
     assert isinstance(tokens, list)
     return [token["fp"] for token in tokens]
 
 
-async def bust_of(fleet: Fleet, pod: Pod) -> Bust:
+async def bust_of(fleet: SidecarFleet, pod: SidecarPod) -> Bust:
     """What would bust the one token of the fleet."""
     (fingerprint,) = await held(pod)
     return Bust((await fleet.key()).removeprefix(fleet.prefix), fingerprint, round(time() * 1000))
 
 
 async def test_b40_b41_one_bust_reaches_all_and_nobody_answers_it(
-    fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+    fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """Five sidecars: the four others drop the token before their next call, one message is published in all."""
     pods = await fleet.start(5)
@@ -79,7 +79,7 @@ async def test_b40_b41_one_bust_reaches_all_and_nobody_answers_it(
 
 
 async def test_b41_a_repeated_message_changes_nothing(
-    fleet: Fleet, authorization_server: AuthorizationServer
+    fleet: SidecarFleet, authorization_server: AuthorizationServer
 ) -> None:
     """Published again, also by chance twice: the successor stays, in the pod that spoke too."""
     pods = await fleet.start(2)
@@ -96,7 +96,7 @@ async def test_b41_a_repeated_message_changes_nothing(
     assert len(authorization_server.issued) == 2
 
 
-async def test_b42_b43_b44_what_may_not_bust_does_not_and_is_counted(fleet: Fleet) -> None:
+async def test_b42_b43_b44_what_may_not_bust_does_not_and_is_counted(fleet: SidecarFleet) -> None:
     """Each sort of lie once, on the right channel and on the wrong one; then the truth still counts."""
     (pod,) = await fleet.start(
         1, busts={"listen": [{"channel": f"{fleet.prefix}gw", "dialect": "mcp-gateway"}]}
@@ -130,7 +130,7 @@ async def test_b42_b43_b44_what_may_not_bust_does_not_and_is_counted(fleet: Flee
             await asyncio.sleep(0.005)
 
 
-async def test_b44_rubbish_is_harmless(fleet: Fleet) -> None:
+async def test_b44_rubbish_is_harmless(fleet: SidecarFleet) -> None:
     """A few hundred random payloads: all refused, requests go on, nothing failed."""
     (pod,) = await fleet.start()
     for length in range(300):
@@ -141,7 +141,10 @@ async def test_b44_rubbish_is_harmless(fleet: Fleet) -> None:
 
 
 async def test_b46_a_missed_message_cannot_keep_a_dead_token(
-    fleet: Fleet, redis_server: RedisServer, upstream: Upstream, authorization_server: AuthorizationServer
+    fleet: SidecarFleet,
+    redis_server: RedisServer,
+    upstream: Upstream,
+    authorization_server: AuthorizationServer,
 ) -> None:
     """The second is cut off during the bust: back again its first call is fresh, its other token untouched."""
     endpoint = {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}
@@ -173,7 +176,7 @@ async def test_b46_a_missed_message_cannot_keep_a_dead_token(
         await fleet.stop()
 
 
-async def lost(pod: Pod) -> None:
+async def lost(pod: SidecarPod) -> None:
     """Wait until the pod knows that it hears nobody."""
     async with asyncio.timeout(PATIENCE):
         while await pod.metric("sidecar_bus_up"):
@@ -181,7 +184,7 @@ async def lost(pod: Pod) -> None:
 
 
 async def test_b51_nothing_that_is_told_or_kept_is_readable(
-    fleet: Fleet, authorization_server: AuthorizationServer
+    fleet: SidecarFleet, authorization_server: AuthorizationServer
 ) -> None:
     """Neither a token nor a secret, in no value and no message, whatever happened before."""
     heard: list[bytes] = []
@@ -205,7 +208,7 @@ async def test_b51_nothing_that_is_told_or_kept_is_readable(
 
 
 async def test_b51_a_fleet_changes_its_key_without_a_fetch(
-    fleet: Fleet,
+    fleet: SidecarFleet,
     redis_server: RedisServer,
     authorization_server: AuthorizationServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -234,7 +237,7 @@ def jwt(number: int) -> str:
 
 
 async def test_b53_the_gateway_revokes_a_token_by_its_id(
-    fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+    fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """`revoke:<jti>` on its channel drops the one JWT with that id, in every pod, and leaves the other."""
     numbers = count(1)

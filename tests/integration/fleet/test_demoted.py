@@ -22,7 +22,7 @@ from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.settings import RedisSettings, SentinelSettings
 from sidecar.system.clock import SystemRandomness
 from sidecar.telemetry.events import Failed, StoreDown
-from tests.integration.fleet.test_store import REQUEST, Pod, pod
+from tests.integration.fleet.test_store import REQUEST, StorePod, pod
 from tests.support import fleet_of_members as pods
 from tests.support.redis_server import RedisServer, with_user
 from tests.support.upstream import FaultProxy
@@ -75,36 +75,36 @@ def settings(name: FaultProxy, tls: Tls | None = None) -> RedisSettings:
     return RedisSettings(hosts=(("127.0.0.1", name.port),), key_prefix="p:", tls=tls)
 
 
-async def cool_down(ours: Pod) -> bool:
+async def cool_down(ours: StorePod) -> bool:
     return await ours.store.cool_down(REQUEST, ours.token(), 1.0) == 1.0
 
 
-async def give_up(ours: Pod) -> bool:
+async def give_up(ours: StorePod) -> bool:
     await ours.store.give_up(REQUEST, "me", Setback(ours.clock.now() + 5, 1, "down", None))
     return True
 
 
-async def fill(ours: Pod) -> bool:
+async def fill(ours: StorePod) -> bool:
     return await ours.store.fill(REQUEST, ours.token(), "me")
 
 
-async def bust(ours: Pod) -> bool:
+async def bust(ours: StorePod) -> bool:
     busted = await ours.store.bust(REQUEST, ours.token(), ours.clock.now())
     return busted.published and busted.failure is None
 
 
-async def claim(ours: Pod) -> bool:
+async def claim(ours: StorePod) -> bool:
     return (await ours.claim()).lease.name == "OURS"
 
 
-async def keep(ours: Pod) -> bool:
+async def keep(ours: StorePod) -> bool:
     credentials = Credentials("me", Secret("secret"), ours.clock.now())
     key = CredentialKey("ledger", "acme", "here")
     await RedisCredentialStore(ours.shelf).keep(key, credentials, "f1", 0, 60)
     return True
 
 
-async def revoke(ours: Pod) -> bool:
+async def revoke(ours: StorePod) -> bool:
     revoked = RevocationLog(ours.link, key_prefix="p:", clock=ours.clock, life=60)
     return await revoked.publish(b"message", int(ours.clock.now() * 1000), "p:m2m:bust") == (0, None)
 
@@ -112,7 +112,7 @@ async def revoke(ours: Pod) -> bool:
 @pytest.mark.parametrize("how", ["replica", "stale", "isolated"])
 @pytest.mark.parametrize("operation", [claim, fill, bust, cool_down, give_up, keep, revoke])
 async def test_r2_the_next_write_reaches_the_new_primary(
-    pair: Pair, operation: Callable[[Pod], Awaitable[bool]], how: str
+    pair: Pair, operation: Callable[[StorePod], Awaitable[bool]], how: str
 ) -> None:
     """Each script, whatever it is that the old one says; nothing fails, and no outage is reported."""
     async with named(pair) as name, pod(settings(name)) as ours:
@@ -267,7 +267,7 @@ async def test_r2_a_pod_that_only_reads_finds_out_too(pair: Pair) -> None:
 
 async def test_r2_the_bus_follows_and_makes_up_for_what_it_missed(pair: Pair) -> None:
     """Busts and selects of the time in which the pod was subscribed to a server that heard of nothing."""
-    async with named(pair) as name, pods.Fleet(pair.second) as fleet:
+    async with named(pair) as name, pods.MemberFleet(pair.second) as fleet:
         one = await fleet.pod(port=name.port)
         for request in (ledger := pods.request("ledger"), payments := pods.request("payments")):
             await one.token(request)

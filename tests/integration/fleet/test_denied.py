@@ -14,7 +14,7 @@ from sidecar.fleet.redis.scripts import keys_of
 from sidecar.telemetry.events import BustApplied, BustFailed, BustSent, CredentialsRejected, SelectSent
 from tests.integration.credentials.test_credential_busts import Secrets
 from tests.integration.fleet.test_store import REQUEST, pod
-from tests.support.fleet_of_members import Fleet, Pod, request
+from tests.support.fleet_of_members import MemberFleet, MemberPod, request
 from tests.support.redis_server import USER, RedisServer, with_user
 from tests.support.waiting import PATIENCE, block_until, until
 
@@ -33,8 +33,8 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def fleet(server: RedisServer) -> AsyncIterator[Fleet]:
-    async with Fleet(server) as fleet:
+async def fleet(server: RedisServer) -> AsyncIterator[MemberFleet]:
+    async with MemberFleet(server) as fleet:
         yield fleet
         with suppress(NotConnected):  # a test may have killed it
             server.denied()  # on purpose
@@ -81,7 +81,7 @@ DENIALS = [
 Deny = Callable[[RedisServer], None]
 
 
-async def two(fleet: Fleet) -> tuple[Pod, Pod]:
+async def two(fleet: MemberFleet) -> tuple[MemberPod, MemberPod]:
     """Pods that hold the same token."""
     one, other = await fleet.pod(), await fleet.pod()
     assert {await pod.token(LEDGER) for pod in (one, other)} == {"canary-token-1"}
@@ -89,7 +89,7 @@ async def two(fleet: Fleet) -> tuple[Pod, Pod]:
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["expired-in-redis", "in-redis"])
-async def test_r3_a_full_server_publishes_a_bust_and_records_it(fleet: Fleet, held: bool) -> None:
+async def test_r3_a_full_server_publishes_a_bust_and_records_it(fleet: MemberFleet, held: bool) -> None:
     """The other pods drop the token, the generation moves on, and nothing failed."""
     one, other = await two(fleet)
     if not held:
@@ -107,7 +107,7 @@ async def test_r3_a_full_server_publishes_a_bust_and_records_it(fleet: Fleet, he
 @pytest.mark.parametrize("held", [False, True], ids=["expired-in-redis", "in-redis"])
 @pytest.mark.parametrize(("deny", "error"), DENIALS)
 async def test_r3_a_bust_is_published_although_a_write_is_denied(
-    fleet: Fleet, deny: Deny, error: str, held: bool
+    fleet: MemberFleet, deny: Deny, error: str, held: bool
 ) -> None:
     """No pod sends the token again, wherever it still lies; log and metrics say that the bust is not recorded."""
     one, other = await two(fleet)
@@ -128,7 +128,7 @@ async def test_r3_a_bust_is_published_although_a_write_is_denied(
 
 @pytest.mark.parametrize(("deny", "error"), DENIALS)
 async def test_r3_rejected_credentials_are_published_although_a_write_is_denied(
-    fleet: Fleet, deny: Deny, error: str
+    fleet: MemberFleet, deny: Deny, error: str
 ) -> None:
     """As tokens are."""
     one, other, secrets = await fleet.pod(), await fleet.pod(), Secrets()
@@ -144,7 +144,7 @@ async def test_r3_rejected_credentials_are_published_although_a_write_is_denied(
 
 @pytest.mark.parametrize(("deny", "error"), DENIALS)
 async def test_r3_a_select_is_published_although_a_write_is_denied(
-    fleet: Fleet, deny: Deny, error: str
+    fleet: MemberFleet, deny: Deny, error: str
 ) -> None:
     """The pods are sent it; the operator learns that those which connect later miss it."""
     one, other = await two(fleet)
@@ -155,7 +155,7 @@ async def test_r3_a_select_is_published_although_a_write_is_denied(
     assert one.told(BustFailed) == [BustFailed("select", "tenant=acme", "", "record", error)]
 
 
-async def test_r3_a_full_server_publishes_a_select_and_records_it(fleet: Fleet) -> None:
+async def test_r3_a_full_server_publishes_a_select_and_records_it(fleet: MemberFleet) -> None:
     """What is expired makes room before the new one is added."""
     one, other = await two(fleet)
     full(fleet.redis)
@@ -166,7 +166,7 @@ async def test_r3_a_full_server_publishes_a_select_and_records_it(fleet: Fleet) 
 
 
 @pytest.mark.parametrize("deny", [full, without_disk, forbidden("set")])
-async def test_r3_what_opened_the_breaker_does_not_keep_busts_back(fleet: Fleet, deny: Deny) -> None:
+async def test_r3_what_opened_the_breaker_does_not_keep_busts_back(fleet: MemberFleet, deny: Deny) -> None:
     """A server that only denies writes still publishes, for as long as that may last."""
     one, other = await two(fleet)
     deny(fleet.redis)
@@ -179,7 +179,7 @@ async def test_r3_what_opened_the_breaker_does_not_keep_busts_back(fleet: Fleet,
     assert not one.stores
 
 
-async def test_r3_a_bust_that_was_not_sent_does_not_count_as_sent(fleet: Fleet) -> None:
+async def test_r3_a_bust_that_was_not_sent_does_not_count_as_sent(fleet: MemberFleet) -> None:
     """Without Redis it holds in this pod only, and log and metrics say so; so does the operator's."""
     one, _ = await two(fleet)
     fleet.redis.kill()
@@ -196,7 +196,7 @@ async def test_r3_a_bust_that_was_not_sent_does_not_count_as_sent(fleet: Fleet) 
 
 
 async def test_r3_who_waits_for_a_fetch_is_woken_although_its_token_cannot_be_stored(
-    server: RedisServer, fleet: Fleet
+    server: RedisServer, fleet: MemberFleet
 ) -> None:
     """The end of the lease is published first: its time does not have to run out."""
     async with pod(server.settings(fleet.prefix)) as ours, fleet.client.pubsub() as fills:

@@ -13,7 +13,7 @@ from sidecar.core.errors import ConfigError
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.environment import bare
-from tests.support.fleet_of_sidecars import ENVIRON, Fleet, Pod, at_leisure
+from tests.support.fleet_of_sidecars import ENVIRON, SidecarFleet, SidecarPod, at_leisure
 from tests.support.processes import get, redis_health
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import FleetOn
@@ -34,7 +34,7 @@ def token_file(tmp_path: Path) -> Path:
     return path
 
 
-async def started(fleet: Fleet, token_file: Path, count: int = 1) -> list[Pod]:
+async def started(fleet: SidecarFleet, token_file: Path, count: int = 1) -> list[SidecarPod]:
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}
     return await fleet.start(count, admin=admin)
 
@@ -47,7 +47,7 @@ def rotate(token_file: Path, token: str) -> Path:
     return old
 
 
-async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
+async def bust(pod: SidecarPod, token_file: Path, *labels: str) -> tuple[int, str]:
     """`sidecar bust …` at this pod: exit code and what is printed."""
     admin = ("--admin", f"http://{pod.app.admin_address}", "--token-file", str(token_file))
     command = [sys.executable, "-m", "sidecar", "bust", *labels, *admin]
@@ -57,18 +57,18 @@ async def bust(pod: Pod, token_file: Path, *labels: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def page(pod: Pod, path: bytes) -> bytes:
+async def page(pod: SidecarPod, path: bytes) -> bytes:
     return (await ask(pod.app.admin_address, get(path))).body
 
 
-async def held(pod: Pod) -> int:
+async def held(pod: SidecarPod) -> int:
     """How many tokens memory holds."""
     tokens = (await pod.status())["tokens"]
     assert isinstance(tokens, list)
     return len(tokens)
 
 
-async def emptied(*pods: Pod) -> None:
+async def emptied(*pods: SidecarPod) -> None:
     async with asyncio.timeout(PATIENCE):
         while any([await held(pod) for pod in pods]):
             await asyncio.sleep(0.005)
@@ -76,7 +76,7 @@ async def emptied(*pods: Pod) -> None:
 
 @pytest.mark.parametrize("labels", [("--all",), ("--service", "app")])
 async def test_b52_a_bust_by_hand_reaches_every_pod(
-    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer, labels: tuple[str, ...]
+    frail: SidecarFleet, token_file: Path, authorization_server: AuthorizationServer, labels: tuple[str, ...]
 ) -> None:
     """All drop the token, none asks for it before it is needed, and then one fetches for all."""
     pods = await started(frail, token_file, 3)
@@ -90,7 +90,7 @@ async def test_b52_a_bust_by_hand_reaches_every_pod(
 
 
 async def test_b52_what_does_not_carry_the_labels_stays(
-    frail: Fleet, token_file: Path, authorization_server: AuthorizationServer
+    frail: SidecarFleet, token_file: Path, authorization_server: AuthorizationServer
 ) -> None:
     """Every label must be carried."""
     (pod,) = await started(frail, token_file)
@@ -102,7 +102,7 @@ async def test_b52_what_does_not_carry_the_labels_stays(
 
 
 async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
-    frail: Fleet, token_file: Path, upstream: Upstream
+    frail: SidecarFleet, token_file: Path, upstream: Upstream
 ) -> None:
     """The token still lies in Redis when it starts; what was revoked lies there too."""
     (first,) = await started(frail, token_file)
@@ -113,7 +113,7 @@ async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
 
 
 async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
-    frail: Fleet, token_file: Path, own_redis: RedisServer
+    frail: SidecarFleet, token_file: Path, own_redis: RedisServer
 ) -> None:
     """This pod drops the token all the same; whoever asked knows that the others did not hear it."""
     (pod,) = await started(frail, token_file)
@@ -124,7 +124,7 @@ async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
     assert await held(pod) == 0
 
 
-async def test_the_operators_token_is_read_at_each_bust(frail: Fleet, token_file: Path) -> None:
+async def test_the_operators_token_is_read_at_each_bust(frail: SidecarFleet, token_file: Path) -> None:
     """A rotated one counts at once; without its file nobody may."""
     (pod,) = await started(frail, token_file)
     old = rotate(token_file, "another-operators-canary")
@@ -134,7 +134,9 @@ async def test_the_operators_token_is_read_at_each_bust(frail: Fleet, token_file
     assert "answered 403" in (await bust(pod, new, "--all"))[1]
 
 
-async def test_b05_the_pages_tell_whether_the_fleet_is_one(frail: Fleet, own_redis: RedisServer) -> None:
+async def test_b05_the_pages_tell_whether_the_fleet_is_one(
+    frail: SidecarFleet, own_redis: RedisServer
+) -> None:
     """Ready at any time, `degraded` while Redis is away; gauges and questions on /metrics."""
     (pod,) = await frail.start(1, cache={"memory_ttl": "1ms"})
     assert (await pod.status())["mode"] == "distributed"
@@ -158,7 +160,7 @@ async def test_b05_the_pages_tell_whether_the_fleet_is_one(frail: Fleet, own_red
     assert await series(pod) >= {("sidecar_store_up", 0.0), ("sidecar_bus_up", 0.0)}
 
 
-async def series(pod: Pod) -> set[tuple[str, float]]:
+async def series(pod: SidecarPod) -> set[tuple[str, float]]:
     """The names and values on /metrics."""
     families = text_string_to_metric_families((await page(pod, b"/metrics")).decode())
     return {(sample.name, sample.value) for family in families for sample in family.samples}
@@ -174,7 +176,7 @@ async def series(pod: Pod) -> set[tuple[str, float]]:
     ],
 )
 async def test_what_makes_the_fleet_takes_a_restart(
-    frail: Fleet, path: str, changes: dict[str, object]
+    frail: SidecarFleet, path: str, changes: dict[str, object]
 ) -> None:
     """A reload that changes it is refused as a whole."""
     (pod,) = await frail.start()
@@ -184,7 +186,7 @@ async def test_what_makes_the_fleet_takes_a_restart(
 
 
 async def test_a_reloaded_fleet_is_still_one(
-    frail: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+    frail: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
     """A new token of the new configuration is fetched once for all."""
     pods = await frail.start(2)
@@ -196,7 +198,7 @@ async def test_a_reloaded_fleet_is_still_one(
     assert upstream.tokens == ["canary-token-2"] * 2
 
 
-async def test_plaintext_is_warned_about(frail: Fleet, own_redis: RedisServer) -> None:
+async def test_plaintext_is_warned_about(frail: SidecarFleet, own_redis: RedisServer) -> None:
     """One line at the start."""
     await frail.start(1, redis={"url": own_redis.url, "key_prefix": frail.prefix, "encryption": "none"})
     await frail.stop()

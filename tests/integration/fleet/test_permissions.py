@@ -34,7 +34,7 @@ from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import StoreDenied
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PASSWORD, RedisServer
 from tests.support.waiting import AT_LEISURE
 
@@ -162,7 +162,7 @@ async def test_r1_check_finds_keys_and_channels_that_are_missing(user: User, pat
 # What the log has of it
 
 
-class Pod:
+class PermittedPod:
     """One pod's way to Redis as that user."""
 
     def __init__(self, user: User) -> None:
@@ -198,13 +198,13 @@ class Pod:
 
 
 @pytest.fixture
-async def pod(user: User) -> AsyncIterator[Pod]:
-    pod = Pod(user)
+async def pod(user: User) -> AsyncIterator[PermittedPod]:
+    pod = PermittedPod(user)
     yield pod
     await pod.link.close()
 
 
-Act = Callable[[Pod], Awaitable[object]]
+Act = Callable[[PermittedPod], Awaitable[object]]
 ACTS: list[tuple[str, str, Act]] = [
     ("bust", "+hget", lambda pod: pod.store.bust(REQUEST, pod.token, pod.now)),
     ("bust", "+publish", lambda pod: pod.store.bust(REQUEST, pod.token, pod.now)),
@@ -227,7 +227,7 @@ ACTS: list[tuple[str, str, Act]] = [
 
 @pytest.mark.parametrize(("operation", "rule", "act"), ACTS, ids=[f"{act[0]} {act[1]}" for act in ACTS])
 async def test_r1_a_denial_is_reported_in_the_servers_words(
-    user: User, pod: Pod, operation: str, rule: str, act: Act
+    user: User, pod: PermittedPod, operation: str, rule: str, act: Act
 ) -> None:
     """Within a script or outside one, once for as long as it lasts."""
     missing = rule % user.prefix if "%" in rule else rule
@@ -245,7 +245,7 @@ async def test_r1_a_denial_is_reported_in_the_servers_words(
     assert [event.operation for event in pod.denied] == [operation] * 2
 
 
-async def test_r1_what_a_script_reads_tolerantly_it_is_denied_by_name(user: User, pod: Pod) -> None:
+async def test_r1_what_a_script_reads_tolerantly_it_is_denied_by_name(user: User, pod: PermittedPod) -> None:
     """The command that the list once lacked: without it the fleet's cool-down was switched off in silence."""
     user.allow("+hget")
     await pod.store.bust(REQUEST, pod.token, pod.now)

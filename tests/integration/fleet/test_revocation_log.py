@@ -10,7 +10,7 @@ from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.revocation_log import PAGE, RevocationLog
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import AT_LEISURE, PATIENCE
 

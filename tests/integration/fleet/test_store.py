@@ -31,7 +31,7 @@ from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import FaultProxy
 from tests.support.waiting import AT_LEISURE, PATIENCE, until
@@ -42,7 +42,7 @@ LIMIT = RedisSettings().operation_timeout
 """Seconds an operation may take where silence is the point."""
 
 
-class Pod:
+class StorePod:
     """A store with all it needs, and what it told."""
 
     def __init__(
@@ -122,8 +122,8 @@ class Pod:
 
 
 @asynccontextmanager
-async def pod(settings: RedisSettings, **changes: object) -> AsyncIterator[Pod]:
-    running = Pod(settings, **changes)  # type: ignore[arg-type]
+async def pod(settings: RedisSettings, **changes: object) -> AsyncIterator[StorePod]:
+    running = StorePod(settings, **changes)  # type: ignore[arg-type]
     try:
         yield running
     finally:

@@ -13,9 +13,9 @@ import pytest
 
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.clock import settle
 from tests.support.environment import bare
-from tests.support.fakes import settle
-from tests.support.fleet_of_sidecars import ENVIRON, Fleet, Pod
+from tests.support.fleet_of_sidecars import ENVIRON, SidecarFleet, SidecarPod
 from tests.support.processes import PIPE, Load, get, watching
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import INVALID_TOKEN, Exchange, Script, Upstream, refusal
@@ -40,7 +40,7 @@ def refuse_after(some: int | None) -> Script:
     return script
 
 
-async def awaits_the_lease(pod: Pod) -> bool:
+async def awaits_the_lease(pod: SidecarPod) -> bool:
     """Whether it knows that another pod is fetching what it needs."""
     return await pod.metric("sidecar_leases_total", outcome="awaited") > 0
 
@@ -49,7 +49,7 @@ class TestSharing:
     """One token for all."""
 
     async def test_b04_a_store_hit_fills_memory(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """The second pod fetches nothing, and its second call asks nobody."""
         await fleet.start()
@@ -65,7 +65,7 @@ class TestSharing:
         assert {line["token"] for line in second.events("request")} == {"memory"}
 
     async def test_the_log_says_that_a_token_came_from_the_store(
-        self, fleet: Fleet, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, authorization_server: AuthorizationServer
     ) -> None:
         """A call that comes before the warm-up loads it."""
         await fleet.start()
@@ -80,7 +80,7 @@ class TestSharing:
     )
     async def test_b06_b07_a_token_stays_in_the_store_as_configured(
         self,
-        fleet: Fleet,
+        fleet: SidecarFleet,
         authorization_server: AuthorizationServer,
         cache: dict[str, str],
         life: int,
@@ -95,7 +95,7 @@ class TestSharing:
         assert expected - 1 - (loop.time() - began) < left <= expected
 
     async def test_b06_memory_asks_again_when_its_time_is_up(
-        self, fleet: Fleet, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, authorization_server: AuthorizationServer
     ) -> None:
         """The store has it: no fetch."""
         (pod,) = await fleet.start(cache={"memory_ttl": "50ms"})
@@ -106,7 +106,7 @@ class TestSharing:
         assert len(authorization_server.requests) == 1
 
     async def test_b15_a_cold_key_is_fetched_once_for_the_fleet(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """20 sidecars, 50 calls each, the moment they start."""
         authorization_server.hold = asyncio.Event()
@@ -124,7 +124,7 @@ class TestSharing:
         assert set(upstream.tokens) == {A}
 
     async def test_b15_a_holder_of_the_lease_that_is_killed_is_replaced(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """kill -9 in the middle of its fetch costs the others one lease time."""
         authorization_server.hold = asyncio.Event()
@@ -150,7 +150,7 @@ class TestSharing:
         assert len(authorization_server.requests) == 2
 
     async def test_a_failure_is_learned_once(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """The others answer with it, and say how long to wait, without asking."""
         authorization_server.scripts.extend([json_answer(503, {})] * 20)
@@ -167,7 +167,7 @@ class TestRefused:
     """A 401 in one pod."""
 
     async def test_b20_the_token_is_bust_everywhere_and_the_request_healed(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """The client sees 200; one bust is heard; the others' next call has the successor; T is asked once."""
         pods = await fleet.start(5)
@@ -184,7 +184,7 @@ class TestRefused:
         assert len(fleet.busts) == 1
 
     async def test_b25_parallel_refusals_all_over_the_fleet_cost_one_fetch(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """100 requests are under way with the token when it dies; its successor is not deleted by the late ones."""
         pods = await fleet.start(5)
@@ -206,7 +206,7 @@ class TestRefused:
         assert await fleet.redis.exists(await fleet.key())
 
     async def test_twenty_revocations_under_load_are_seen_by_no_client(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """And cost a token call each."""
         pods = await fleet.start(4)
@@ -230,7 +230,7 @@ class TestRefused:
         assert len(fleet.busts) == 20
 
     async def test_b28_two_tokens_die_together(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """A pod with the older one does not take the newer one from the store: one 401, not two."""
         (first,) = await fleet.start()
@@ -243,7 +243,7 @@ class TestRefused:
         assert upstream.tokens == [A, C]
 
     async def test_b26_a_failed_renewal_relays_the_refusal(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """In the other pods too, which do not ask the authorization server again."""
         pods = await fleet.start(3)
@@ -267,7 +267,7 @@ class TestRefused:
         ],
     )
     async def test_b22_only_refusals_of_the_token_are_told(
-        self, fleet: Fleet, upstream: Upstream, challenge: bytes, status: int, busts: int
+        self, fleet: SidecarFleet, upstream: Upstream, challenge: bytes, status: int, busts: int
     ) -> None:
         """The table's rows as the fleet hears them."""
         (pod,) = await fleet.start()
@@ -277,7 +277,7 @@ class TestRefused:
         assert len(fleet.busts) == busts
 
     async def test_b24_a_body_too_large_to_send_again_still_busts(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """Its client gets the 401, the next call anywhere the successor."""
         pods = await fleet.start(2)
@@ -290,7 +290,7 @@ class TestRefused:
         assert len(authorization_server.requests) == 2
 
     async def test_b21_a_key_whose_fresh_tokens_are_refused_cools_down_in_every_pod(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """Two sends, never three; the others learn of it with their first refusal."""
         pods = await fleet.start(5)
@@ -309,7 +309,7 @@ class TestRefused:
         await until(lambda: len(fleet.busts) == 1 + probes)
 
     async def test_b21_one_pod_probes_after_a_window(
-        self, fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer
+        self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
         """500 refusals a second at two pods: a token call at once, one for both after 1 s, another 2 s later."""
         pods = await fleet.start(2)
@@ -335,7 +335,7 @@ class TestRefused:
     @pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
     async def test_b23_the_second_send_has_the_successor_and_the_same_body(
         self,
-        fleet: Fleet,
+        fleet: SidecarFleet,
         upstream: Upstream,
         authorization_server: AuthorizationServer,
         after: int | None,
@@ -364,7 +364,7 @@ class TestRefused:
 
     async def test_b27_without_redis_a_pod_heals_itself(
         self,
-        frail: Fleet,
+        frail: SidecarFleet,
         own_redis: RedisServer,
         upstream: Upstream,
         authorization_server: AuthorizationServer,
@@ -377,7 +377,7 @@ class TestRefused:
         assert upstream.tokens == [A, B]
 
     async def test_b05_redis_may_be_absent_and_come_later(
-        self, frail: Fleet, own_redis: RedisServer, authorization_server: AuthorizationServer
+        self, frail: SidecarFleet, own_redis: RedisServer, authorization_server: AuthorizationServer
     ) -> None:
         """Pods serve, each with a token of its own; once it is there the next ones share theirs."""
         own_redis.kill()

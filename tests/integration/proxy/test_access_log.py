@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Exchange, Upstream, closing, refusal
 from tests.support.waiting import PATIENCE

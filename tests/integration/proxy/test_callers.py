@@ -12,7 +12,7 @@ from sidecar.core.backoff import REFUSAL_LIFE
 from sidecar.oauth.fetch_limit import BURST
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import Aws
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.processes import File, get, route, run
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import Start

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Start
 from tests.support.upstream import Exchange, Script, Upstream, closing, hang_up
 from tests.support.wire_client import Answer

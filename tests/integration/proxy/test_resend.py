@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import OK, Exchange, Script, Upstream, refusal
 from tests.support.waiting import PATIENCE

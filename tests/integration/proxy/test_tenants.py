@@ -15,7 +15,7 @@ from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
 from sidecar.oauth.token import FetchReason, Presented, Token, TokenRequest, bearer
 from tests.support.authorization_server import PerTenant, json_answer, whose
 from tests.support.aws import Aws
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import SECRET, Running, Start
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE

@@ -12,7 +12,7 @@ import yaml
 from sidecar.config.load import load
 from tests.contracts.test_signer import jwk
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
 from tests.support.processes import File
 from tests.support.sidecar import Start

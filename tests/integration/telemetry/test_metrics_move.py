@@ -20,7 +20,7 @@ from sidecar.telemetry import instruments
 from sidecar.telemetry.instruments import INSTRUMENTS, Instrument
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import Aws
-from tests.support.fleet_of_sidecars import Fleet, Pod
+from tests.support.fleet_of_sidecars import SidecarFleet, SidecarPod
 from tests.support.otlp_receiver import Collector
 from tests.support.processes import File, Process, route, serving, spawn
 from tests.support.redis_server import RedisServer
@@ -46,7 +46,7 @@ def moves(*moved: Instrument) -> Callable[[Test], Test]:
     return note
 
 
-async def read(source: Running | Pod, series: str) -> float:
+async def read(source: Running | SidecarPod, series: str) -> float:
     """A series as Prometheus reads it: its name, then labels as `a=b,c=d`, of which it may have more."""
     name, _, labels = series.partition(" ")
     wanted = dict(label.split("=") for label in labels.split(",") if label)
@@ -61,7 +61,7 @@ async def read(source: Running | Pod, series: str) -> float:
     return sum(found)
 
 
-async def reaches(source: Running | Pod, series: str, value: float) -> None:
+async def reaches(source: Running | SidecarPod, series: str, value: float) -> None:
     """Wait until the series has that value."""
     found = -1.0
     try:
@@ -73,7 +73,7 @@ async def reaches(source: Running | Pod, series: str, value: float) -> None:
 
 
 @asynccontextmanager
-async def moving(source: Running | Pod, series: str, *, by: float = 1) -> AsyncIterator[None]:
+async def moving(source: Running | SidecarPod, series: str, *, by: float = 1) -> AsyncIterator[None]:
     """What is done within moves the series by exactly that."""
     before = await read(source, series)
     yield
@@ -237,7 +237,7 @@ async def test_a_secret_is_read(sidecar: Start, aws: Aws) -> None:
 
 @moves(instruments.BUSTS_APPLIED, instruments.BUS_LAG)
 async def test_another_pods_bust_is_heard_and_obeyed(
-    frail: Fleet, authorization_server: AuthorizationServer
+    frail: SidecarFleet, authorization_server: AuthorizationServer
 ) -> None:
     """And how long it took to come."""
     healing, hearing = await frail.start(2)
@@ -254,7 +254,7 @@ async def test_another_pods_bust_is_heard_and_obeyed(
 
 @moves(instruments.BUSTS_FAILED)
 async def test_r3_a_bust_without_redis_counts_as_failed_and_not_as_sent(
-    frail: Fleet, own_redis: RedisServer, authorization_server: AuthorizationServer
+    frail: SidecarFleet, own_redis: RedisServer, authorization_server: AuthorizationServer
 ) -> None:
     """By its kind, and by what Redis did not do."""
     (pod,) = await frail.start()
@@ -270,7 +270,7 @@ async def test_r3_a_bust_without_redis_counts_as_failed_and_not_as_sent(
 
 
 @moves(instruments.BUSTS_REJECTED)
-async def test_a_message_that_is_none_is_rejected(frail: Fleet) -> None:
+async def test_a_message_that_is_none_is_rejected(frail: SidecarFleet) -> None:
     """By its reason."""
     (pod,) = await frail.start()
     async with moving(pod, "sidecar_busts_rejected_total reason=malformed"):
@@ -279,7 +279,7 @@ async def test_a_message_that_is_none_is_rejected(frail: Fleet) -> None:
 
 @moves(instruments.LEASES, instruments.STORE_OPERATIONS)
 async def test_one_pod_takes_the_lease_and_the_other_waits(
-    frail: Fleet, authorization_server: AuthorizationServer
+    frail: SidecarFleet, authorization_server: AuthorizationServer
 ) -> None:
     """The store is asked by both; a second level's hit and misses are told apart, too."""
     pods = await frail.start(2)
@@ -303,7 +303,7 @@ async def test_one_pod_takes_the_lease_and_the_other_waits(
 
 
 @moves(instruments.STORE_UP, instruments.BUS_UP)
-async def test_an_outage_of_redis_shows(frail: Fleet, own_redis: RedisServer) -> None:
+async def test_an_outage_of_redis_shows(frail: SidecarFleet, own_redis: RedisServer) -> None:
     """While it is out both are 0, then 1 again."""
     (pod,) = await frail.start(cache={"memory_ttl": "1ms"})
     for series in ("sidecar_store_up", "sidecar_bus_up"):
@@ -324,7 +324,7 @@ async def test_an_outage_of_redis_shows(frail: Fleet, own_redis: RedisServer) ->
 
 
 @moves(instruments.LOOP_LAG)
-async def test_a_blocked_event_loop_is_late(frail: Fleet) -> None:
+async def test_a_blocked_event_loop_is_late(frail: SidecarFleet) -> None:
     """By as much as it was blocked, but for what was left of the pause between two looks."""
     (pod,) = await frail.start()
     late = "sidecar_event_loop_lag_seconds_bucket le="
@@ -336,14 +336,14 @@ async def test_a_blocked_event_loop_is_late(frail: Fleet) -> None:
 
 
 @asynccontextmanager
-async def on_its_own(directory: Path, plain: dict[str, object], sink: int) -> AsyncIterator[Pod]:
+async def on_its_own(directory: Path, plain: dict[str, object], sink: int) -> AsyncIterator[SidecarPod]:
     """A sidecar whose log nobody looks at."""
     file = directory / "config.yaml"
     file.write_text(f"listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\nroutes: [{plain}]\n")
     app = Sidecar(load(str(file), {}), output=sink, quiet=0.01)
     await app.start()
     try:
-        yield Pod(app, file)
+        yield SidecarPod(app, file)
     finally:
         await app.stop()
 
@@ -364,7 +364,7 @@ async def test_lines_that_nobody_reads_are_dropped(tmp_path: Path, plain: dict[s
                 assert await pod.get() == 200
 
 
-async def reaches_more(source: Pod, series: str, value: float) -> None:
+async def reaches_more(source: SidecarPod, series: str, value: float) -> None:
     """Wait until the series is above that, and has come to rest."""
     found = [-1.0]
     async with asyncio.timeout(PATIENCE):

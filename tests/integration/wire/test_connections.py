@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import OK, Exchange, Upstream, when
 from tests.support.waiting import PATIENCE

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack
 
 from sidecar.app.listen import TELL_EVERY, watch_descriptors
 from sidecar.telemetry.events import OutOfDescriptors
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 from tests.support.processes import File, get, route, serving, spawn
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE

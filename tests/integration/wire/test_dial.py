@@ -26,7 +26,7 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.upstream import Server
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import LIMIT

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import Route
 from tests.support.upstream import Upstream

@@ -22,7 +22,7 @@ from sidecar.http1.upstream import UpstreamConnection
 from tests.early.client import status, upload
 from tests.early.servers import ENDS, FRAMINGS, LibraryServer, RawServer, early_answer
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import INVALID_TOKEN, OK, Exchange, Upstream, refusal
 from tests.support.waiting import PATIENCE

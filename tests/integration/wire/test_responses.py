@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import OK, Exchange, Script, Upstream, closing, hang_up
 from tests.support.wire_client import Fields, TruncatedError

@@ -11,7 +11,7 @@ from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.message import early_fault
 from sidecar.http1.pool import IDLE_TIMEOUT, Pool
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Exchange, Upstream
 from tests.support.waiting import PATIENCE, at_rest, awake

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running
 from tests.support.upstream import OK, Exchange, Upstream, early, when
 from tests.support.waiting import PATIENCE, comes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.load import load
-from tests.support.fakes import settle
+from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import BLOCK, BOUND, OFFER, SWITCH, Ends, Flood, Route, carries, rest_of, tunnel
 from tests.support.upstream import Exchange, Upstream, when

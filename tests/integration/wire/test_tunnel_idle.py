@@ -14,7 +14,7 @@ from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection, Listener, ServerLimits
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import BLOCK, IDLE, OFFER, RELAYED_SWITCH, Ends, Route, carries, rest_of, tunnel
 from tests.support.upstream import Upstream

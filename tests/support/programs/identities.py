@@ -22,7 +22,7 @@ from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
 from sidecar.system.clock import SystemClock, SystemRandomness
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 from tests.support.resident_memory import resident
 
 ORIGIN = Origin("https", "api.test", 443)

@@ -17,8 +17,9 @@ from sidecar.config.load import load
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.browser import browsing
-from tests.support.fakes import FakeClock, FixedRandomness
+from tests.support.clock import FakeClock
 from tests.support.processes import get
+from tests.support.randomness import FixedRandomness
 from tests.support.sidecar import TickingClock
 from tests.support.upstream import Exchange, Script, Upstream
 from tests.support.wire_client import ask

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.browser import browsing
-from tests.support.fleet_of_sidecars import Fleet
+from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream
 
@@ -22,8 +22,8 @@ async def fleet(
     upstream: Upstream,
     authorization_server: AuthorizationServer,
     secret_file: Path,
-) -> AsyncIterator[Fleet]:
-    async with Fleet(
+) -> AsyncIterator[SidecarFleet]:
+    async with SidecarFleet(
         own_redis,
         tmp_path,
         upstream=upstream,
@@ -34,7 +34,7 @@ async def fleet(
 
 
 async def test_a_bust_on_one_pods_page_is_seen_on_anothers_and_redis_is_missed_by_name(
-    fleet: Fleet, own_redis: RedisServer, tmp_path: Path
+    fleet: SidecarFleet, own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """How many pods heard it, who said so, and, when Redis is gone, since when and which one."""
     (tmp_path / "operator").write_text(OPERATOR)

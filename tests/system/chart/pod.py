@@ -9,7 +9,7 @@ SECRET = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 _FILES = {"file", "ca_file", "certificate_file", "key_file", "assertion_file"}
 
 
-class Pod:
+class RenderedPod:
     """What the sidecar of a rendered Deployment finds when it starts."""
 
     def __init__(self, manifests: list[Manifest], directory: Path) -> None:

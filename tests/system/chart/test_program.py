@@ -12,7 +12,7 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
 from tests.system.chart.helm import MINIMAL, render
-from tests.system.chart.pod import SECRET, Pod
+from tests.system.chart.pod import SECRET, RenderedPod
 
 PROBES = (b"/startupz", b"/healthz", b"/readyz")
 
@@ -28,7 +28,7 @@ async def test_the_default_values_start_the_sidecar_and_it_proxies(
         f"config.routes[0].upstream={upstream.url}",
         f"config.tokens.ledger.token_endpoint={authorization_server.token_endpoint}",
     )
-    pod = Pod(manifests, tmp_path)
+    pod = RenderedPod(manifests, tmp_path)
     assert pod.environ == {"SIDECAR_ADMIN_LISTEN": "0.0.0.0:9181"}
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sidecar", *pod.arguments),

@@ -22,7 +22,7 @@ from tests.system.chart.helm import (
     rendered,
     sidecar_of,
 )
-from tests.system.chart.pod import Pod
+from tests.system.chart.pod import RenderedPod
 
 PAGE = (CHART.parent / "README.md").read_text()
 
@@ -134,7 +134,7 @@ def test_the_configuration_is_valid(
     setup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`sidecar validate` has nothing against what lies in the pod: the file, the variables and the mounted Secrets."""
-    pod = Pod(render(setup, "mode=app"), tmp_path)
+    pod = RenderedPod(render(setup, "mode=app"), tmp_path)
     for name, value in pod.environ.items():
         monkeypatch.setenv(name, value)
     code = main.main(["validate", "--config", str(pod.config)])

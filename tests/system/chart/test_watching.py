@@ -12,7 +12,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.fleet_of_sidecars import Fleet
+from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import Document, get
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream, closing
@@ -89,9 +89,9 @@ def fleet(
     upstream: Upstream,
     authorization_server: AuthorizationServer,
     secret_file: Path,
-) -> Fleet:
+) -> SidecarFleet:
     """Pods to come."""
-    return Fleet(
+    return SidecarFleet(
         redis_server,
         tmp_path,
         upstream=upstream,
@@ -119,7 +119,7 @@ def document(upstream: Upstream, other: Upstream, authorization_server: Authoriz
 
 
 @pytest.fixture
-async def printed(fleet: Fleet, document: Document, monkeypatch: pytest.MonkeyPatch) -> Names:
+async def printed(fleet: SidecarFleet, document: Document, monkeypatch: pytest.MonkeyPatch) -> Names:
     """What a pod of a fleet prints that also exports, after a request of each route."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     async with fleet:

@@ -35,7 +35,7 @@ SLACK = 1.0
 P99_MAY_GROW = 0.005
 
 
-class Fleet:
+class LoadedFleet:
     """Sidecars with the same configuration."""
 
     def __init__(self, pods: list[Process]) -> None:
@@ -99,13 +99,13 @@ class Loads:
 
 
 @asynccontextmanager
-async def load_upon(fleet: Fleet) -> AsyncIterator[Loads]:
+async def load_upon(fleet: LoadedFleet) -> AsyncIterator[Loads]:
     async with AsyncExitStack() as stack:
         loads = [Load(pod.address, rate=RATE, connections=CONNECTIONS) for pod in fleet.pods]
         yield Loads([await stack.enter_async_context(load) for load in loads])
 
 
-Start = Callable[[str], AbstractAsyncContextManager[Fleet]]
+Start = Callable[[str], AbstractAsyncContextManager[LoadedFleet]]
 
 
 @pytest.fixture
@@ -133,19 +133,21 @@ def start(
         }
 
     @asynccontextmanager
-    async def start(url: str) -> AsyncIterator[Fleet]:
+    async def start(url: str) -> AsyncIterator[LoadedFleet]:
         async with AsyncExitStack() as stack:
             pods = []
             for number in range(PODS):
                 file = File(tmp_path / f"pod{number}.yaml")
                 child = await spawn(file, document(url), environ={"FLEET_KEY": KEY})
                 pods.append(await stack.enter_async_context(serving(child)))
-            yield Fleet(pods)
+            yield LoadedFleet(pods)
 
     return start
 
 
-async def hears_busts(fleet: Fleet, upstream: Upstream, authorization_server: AuthorizationServer) -> None:
+async def hears_busts(
+    fleet: LoadedFleet, upstream: Upstream, authorization_server: AuthorizationServer
+) -> None:
     """What one pod is refused, the other does not send again."""
     one, other = fleet.pods
     for pod in fleet.pods:

@@ -9,14 +9,15 @@ from sidecar.cache.revocations import Revocations
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.labels import parse_selector
 from sidecar.credentials.model import Credentials
-from tests.support.credential_store_fake import CountingSource, FakeShelf, FakeVault
-from tests.support.fakes import RecordingJournal, settle
+from tests.support.clock import settle
+from tests.support.credential_fakes import CountingSource, FakeShelf, FakeVault
+from tests.support.journal import RecordingJournal
 from tests.support.sidecar import TickingClock
 
 ANY = float("-inf")
 
 
-class Pod:
+class CachingPod:
     """One pod's cache over a store and the secret store."""
 
     def __init__(self, clock: TickingClock, source: CountingSource, shelf: FakeShelf) -> None:
@@ -54,20 +55,20 @@ class Pod:
         return await self.source.read("", newer_than=ANY)
 
 
-class Fleet:
+class TwoPods:
     def __init__(self) -> None:
         self.clock = TickingClock()
         self.aws = CountingSource(self.clock)
         self.shelf = FakeShelf()
-        self.a, self.b = (Pod(self.clock, self.aws, self.shelf) for _ in "ab")
+        self.a, self.b = (CachingPod(self.clock, self.aws, self.shelf) for _ in "ab")
 
 
 @pytest.fixture
-async def fleet() -> Fleet:
-    return Fleet()
+async def fleet() -> TwoPods:
+    return TwoPods()
 
 
-async def test_b60_memory_answers_for_a_while_then_the_store_then_the_secret_store(fleet: Fleet) -> None:
+async def test_b60_memory_answers_for_a_while_then_the_store_then_the_secret_store(fleet: TwoPods) -> None:
     """One look a memory life, one question a store life."""
     for _ in range(10):
         assert await fleet.a.secret() == "canary-1"
@@ -80,7 +81,7 @@ async def test_b60_memory_answers_for_a_while_then_the_store_then_the_secret_sto
     assert len(fleet.aws.reads) == 2
 
 
-async def test_b60_one_pod_reads_for_all(fleet: Fleet) -> None:
+async def test_b60_one_pod_reads_for_all(fleet: TwoPods) -> None:
     """What one has read the others find, under the tenant's and service's own key."""
     assert [await pod.secret("acme") for pod in (fleet.a, fleet.b)] == ["canary-1"] * 2
     assert fleet.aws.reads == ["acme"]
@@ -89,7 +90,7 @@ async def test_b60_one_pod_reads_for_all(fleet: Fleet) -> None:
     assert fleet.aws.reads == ["acme", "globex"]
 
 
-async def test_b60_callers_share_one_read(fleet: Fleet) -> None:
+async def test_b60_callers_share_one_read(fleet: TwoPods) -> None:
     """A hundred at once, one question."""
     fleet.aws.takes = 1
     reading = asyncio.gather(*(fleet.a.secret() for _ in range(100)))
@@ -98,7 +99,7 @@ async def test_b60_callers_share_one_read(fleet: Fleet) -> None:
     assert len(fleet.aws.reads) == 1
 
 
-async def test_b29_a_renewal_reads_the_secret_store_itself(fleet: Fleet) -> None:
+async def test_b29_a_renewal_reads_the_secret_store_itself(fleet: TwoPods) -> None:
     """Neither memory nor store is new enough; what was read is there for all."""
     await fleet.a.secret()
     fleet.aws.current = "canary-2"
@@ -108,7 +109,7 @@ async def test_b29_a_renewal_reads_the_secret_store_itself(fleet: Fleet) -> None
     assert len(fleet.aws.reads) == 2
 
 
-async def test_b29_a_read_already_under_way_is_not_new_enough(fleet: Fleet) -> None:
+async def test_b29_a_read_already_under_way_is_not_new_enough(fleet: TwoPods) -> None:
     """It may have seen the secret before it was rotated."""
     fleet.aws.takes = 1
     first = asyncio.create_task(fleet.a.secret())
@@ -119,7 +120,7 @@ async def test_b29_a_read_already_under_way_is_not_new_enough(fleet: Fleet) -> N
     assert [await first, await second] == ["canary-1", "canary-2"]
 
 
-async def test_b30_rejected_credentials_are_dropped_in_every_pod(fleet: Fleet) -> None:
+async def test_b30_rejected_credentials_are_dropped_in_every_pod(fleet: TwoPods) -> None:
     """In memory and in the store, told once; the next read asks the secret store, once for the fleet."""
     rejected = await fleet.a.credentials()
     assert await fleet.b.secret() == "canary-1"
@@ -133,7 +134,7 @@ async def test_b30_rejected_credentials_are_dropped_in_every_pod(fleet: Fleet) -
     assert "canary" not in repr(fleet.a.journal.events)
 
 
-async def test_b30_many_rejections_at_once_are_one(fleet: Fleet) -> None:
+async def test_b30_many_rejections_at_once_are_one(fleet: TwoPods) -> None:
     """Tokens that share credentials all learn of it at the same moment."""
     rejected = await fleet.a.credentials()
     fleet.aws.current, fleet.aws.takes = "canary-2", 1
@@ -144,7 +145,7 @@ async def test_b30_many_rejections_at_once_are_one(fleet: Fleet) -> None:
     assert (len(fleet.shelf.busts), len(fleet.aws.reads)) == (1, 2)
 
 
-async def test_i3_without_others_nothing_is_dropped(fleet: Fleet) -> None:
+async def test_i3_without_others_nothing_is_dropped(fleet: TwoPods) -> None:
     """No bust, no message, no event; memory and store go on serving them, and the secret store is read once."""
     refused = await fleet.a.credentials()
     await fleet.b.secret()
@@ -158,7 +159,7 @@ async def test_i3_without_others_nothing_is_dropped(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("worked", [True, False])
-async def test_t10_fifty_refusals_at_once_are_one_reading(fleet: Fleet, worked: bool) -> None:
+async def test_t10_fifty_refusals_at_once_are_one_reading(fleet: TwoPods, worked: bool) -> None:
     """Tokens that share credentials, some refused when the reading was over."""
     refused = await fleet.a.credentials()
     fleet.aws.takes = 1
@@ -173,7 +174,7 @@ async def test_t10_fifty_refusals_at_once_are_one_reading(fleet: Fleet, worked: 
     assert (len(fleet.aws.reads), fleet.shelf.busts) == (2, [])
 
 
-async def test_t10_the_secret_store_is_read_once_a_window(fleet: Fleet) -> None:
+async def test_t10_the_secret_store_is_read_once_a_window(fleet: TwoPods) -> None:
     """As often as a refused request is tried again, so a rotation is noticed by the next."""
     refused = await fleet.a.credentials()
     for number in range(1, 5):
@@ -187,7 +188,7 @@ async def test_t10_the_secret_store_is_read_once_a_window(fleet: Fleet) -> None:
     assert (len(fleet.shelf.busts), await fleet.b.secret()) == (1, "canary-2")
 
 
-async def test_t10_a_window_is_the_fleets(fleet: Fleet) -> None:
+async def test_t10_a_window_is_the_fleets(fleet: TwoPods) -> None:
     """What another pod has just read is not read again; after the window it is, by one of them."""
     refused = await fleet.a.credentials()
     for number in range(1, 4):
@@ -197,7 +198,7 @@ async def test_t10_a_window_is_the_fleets(fleet: Fleet) -> None:
         assert len(fleet.aws.reads) == 1 + number
 
 
-async def test_t10_without_the_store_each_pod_reads_once_a_window(fleet: Fleet) -> None:
+async def test_t10_without_the_store_each_pod_reads_once_a_window(fleet: TwoPods) -> None:
     """There is nobody to share it with."""
     fleet.a.vault.reachable = False
     refused = await fleet.a.credentials()
@@ -212,7 +213,7 @@ async def test_t10_without_the_store_each_pod_reads_once_a_window(fleet: Fleet) 
 
 @pytest.mark.parametrize("error", [TokenRefused("denied", ""), TokenUnavailable("throttled", 0.0)])
 async def test_t10_a_reading_that_fails_drops_nothing(
-    fleet: Fleet, error: TokenRefused | TokenUnavailable
+    fleet: TwoPods, error: TokenRefused | TokenUnavailable
 ) -> None:
     """It counts as the window's; those held go on serving the requests that they serve."""
     refused = await fleet.a.credentials()
@@ -225,7 +226,7 @@ async def test_t10_a_reading_that_fails_drops_nothing(
     assert (fleet.shelf.busts, fleet.a.journal.events) == ([], [])
 
 
-async def test_t10_others_read_by_a_renewal_are_others(fleet: Fleet) -> None:
+async def test_t10_others_read_by_a_renewal_are_others(fleet: TwoPods) -> None:
     """They lie in the store, or in memory: the refused ones are bust, and nothing is read."""
     for pod, held in ((fleet.a, True), (fleet.b, False)):
         refused = await pod.credentials()
@@ -236,7 +237,7 @@ async def test_t10_others_read_by_a_renewal_are_others(fleet: Fleet) -> None:
         assert (len(fleet.aws.reads), len(fleet.shelf.busts)) == (reads, 1 if held else 2)
 
 
-async def test_t10_other_refused_credentials_have_a_window_of_their_own(fleet: Fleet) -> None:
+async def test_t10_other_refused_credentials_have_a_window_of_their_own(fleet: TwoPods) -> None:
     """Rotated twice in a second."""
     first = await fleet.a.credentials()
     fleet.aws.current = "canary-2"
@@ -247,7 +248,7 @@ async def test_t10_other_refused_credentials_have_a_window_of_their_own(fleet: F
     assert (len(fleet.aws.reads), len(fleet.shelf.busts)) == (3, 2)
 
 
-async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(fleet: Fleet) -> None:
+async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(fleet: TwoPods) -> None:
     """They are given to all who are refused in the window, and displace nothing."""
     refused = await fleet.a.credentials()
     fleet.aws.other = "canary-2"
@@ -257,7 +258,7 @@ async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(
     assert (len(fleet.aws.reads), fleet.shelf.busts, await fleet.a.secret()) == (3, [], "canary-1")
 
 
-async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: Fleet) -> None:
+async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: TwoPods) -> None:
     """In every pod, told once however many requests found out."""
     refused = await fleet.a.credentials()
     await fleet.b.secret()
@@ -271,7 +272,7 @@ async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: Fleet) -
     assert [event.name for event in fleet.a.journal.events] == ["credentials_rejected"]
 
 
-async def test_t10_credentials_accepted_since_have_a_new_window(fleet: Fleet) -> None:
+async def test_t10_credentials_accepted_since_have_a_new_window(fleet: TwoPods) -> None:
     """Refused before the server knew them, then in use, then rotated: all in one window."""
     await fleet.a.secret()
     fleet.aws.current, fleet.aws.other = "canary-2", "canary-1"
@@ -285,7 +286,7 @@ async def test_t10_credentials_accepted_since_have_a_new_window(fleet: Fleet) ->
     assert await fleet.a.secret(rejected=accepted, worked=True) == "canary-3"
 
 
-async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet: Fleet) -> None:
+async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet: TwoPods) -> None:
     """Nothing resurrects what was rejected."""
     rejected = await fleet.a.credentials()
     await fleet.clock.advance(301)
@@ -300,7 +301,7 @@ async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet:
     assert kept.client_secret.reveal() == "canary-2"
 
 
-async def test_b61_a_missing_secret_is_remembered_for_a_few_seconds(fleet: Fleet) -> None:
+async def test_b61_a_missing_secret_is_remembered_for_a_few_seconds(fleet: TwoPods) -> None:
     """For whoever asks; then it is looked for again."""
     fleet.aws.error = TokenRefused("missing", "")
     for _ in range(5):
@@ -312,7 +313,7 @@ async def test_b61_a_missing_secret_is_remembered_for_a_few_seconds(fleet: Fleet
     assert await fleet.a.secret() == "canary-1"
 
 
-async def test_b61_an_outage_is_not_remembered(fleet: Fleet) -> None:
+async def test_b61_an_outage_is_not_remembered(fleet: TwoPods) -> None:
     """The next one asks."""
     fleet.aws.error = TokenUnavailable("throttled", 0.0)
     for _ in range(3):
@@ -323,7 +324,7 @@ async def test_b61_an_outage_is_not_remembered(fleet: Fleet) -> None:
     assert len(fleet.aws.reads) == 4
 
 
-async def test_b61_in_an_outage_old_credentials_are_better_than_none(fleet: Fleet) -> None:
+async def test_b61_in_an_outage_old_credentials_are_better_than_none(fleet: TwoPods) -> None:
     """Over their time, and for a renewal too; but they are no others than those that were refused."""
     rejected = await fleet.a.credentials()
     fleet.aws.error = TokenUnavailable("throttled", 0.0)
@@ -334,7 +335,7 @@ async def test_b61_in_an_outage_old_credentials_are_better_than_none(fleet: Flee
         await fleet.a.secret(newer_than=fleet.clock.now(), rejected=rejected)
 
 
-async def test_b60_without_the_store_each_pod_reads_for_itself(fleet: Fleet) -> None:
+async def test_b60_without_the_store_each_pod_reads_for_itself(fleet: TwoPods) -> None:
     """As often as the store's life, not as memory's."""
     fleet.a.vault.reachable = fleet.b.vault.reachable = False
     for pod in (fleet.a, fleet.b):
@@ -344,7 +345,7 @@ async def test_b60_without_the_store_each_pod_reads_for_itself(fleet: Fleet) -> 
     assert len(fleet.aws.reads) == 2
 
 
-async def test_b60_a_store_that_comes_back_empty_costs_no_question(fleet: Fleet) -> None:
+async def test_b60_a_store_that_comes_back_empty_costs_no_question(fleet: TwoPods) -> None:
     """Memory still has them."""
     await fleet.a.secret()
     fleet.shelf.values.clear()
@@ -353,7 +354,7 @@ async def test_b60_a_store_that_comes_back_empty_costs_no_question(fleet: Fleet)
     assert len(fleet.aws.reads) == 1
 
 
-async def test_b46_an_empty_store_does_not_bring_back_what_was_bust_meanwhile(fleet: Fleet) -> None:
+async def test_b46_an_empty_store_does_not_bring_back_what_was_bust_meanwhile(fleet: TwoPods) -> None:
     """A pod that missed the message knows it by the generation."""
     rejected = await fleet.a.credentials()
     await fleet.b.secret()
@@ -365,7 +366,7 @@ async def test_b46_an_empty_store_does_not_bring_back_what_was_bust_meanwhile(fl
     assert await fleet.b.secret() == "canary-2"
 
 
-async def test_b60_another_secret_under_the_same_name_is_another(fleet: Fleet) -> None:
+async def test_b60_another_secret_under_the_same_name_is_another(fleet: TwoPods) -> None:
     """The configuration has changed: neither memory nor store holds what it asks for now."""
     await fleet.a.secret()
     fleet.aws.current = "canary-2"
@@ -384,7 +385,7 @@ async def test_b60_another_secret_under_the_same_name_is_another(fleet: Fleet) -
         ({"user": "alice"}, 0),
     ],
 )
-async def test_b52_selects_drop_credentials_too(fleet: Fleet, labels: dict[str, str], dropped: int) -> None:
+async def test_b52_selects_drop_credentials_too(fleet: TwoPods, labels: dict[str, str], dropped: int) -> None:
     """By tenant and by service, in memory and when they come from the store."""
     await fleet.a.secret("acme")
     await fleet.b.secret("acme")
@@ -396,7 +397,7 @@ async def test_b52_selects_drop_credentials_too(fleet: Fleet, labels: dict[str, 
     assert len(fleet.aws.reads) == 1 + dropped
 
 
-async def test_b46_what_was_bust_during_a_gap_is_dropped(fleet: Fleet) -> None:
+async def test_b46_what_was_bust_during_a_gap_is_dropped(fleet: TwoPods) -> None:
     """By generation."""
     await fleet.a.secret()
     (key,) = fleet.a.cache.held()
@@ -405,7 +406,7 @@ async def test_b46_what_was_bust_during_a_gap_is_dropped(fleet: Fleet) -> None:
     assert fleet.a.cache.held() == {}
 
 
-async def test_b84_memory_is_bounded(fleet: Fleet) -> None:
+async def test_b84_memory_is_bounded(fleet: TwoPods) -> None:
     """However many tenants there are."""
     for number in range(300):
         await fleet.a.secret(f"t{number}")

@@ -15,17 +15,20 @@ from sidecar.core.labels import parse_selector
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
 from sidecar.telemetry.events import BustSent
-from tests.support.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
+from tests.support.clock import FakeClock, settle
+from tests.support.fleet_fakes import FakeServer, FakeStore
+from tests.support.journal import RecordingJournal
+from tests.support.randomness import FixedRandomness
 from tests.unit.cache.test_tokens import LEDGER, ScriptedSource
 
 LONGEST_POLL = POLL[0]
 """With randomness that always draws the low end."""
 
 
-class Pod:
+class LeasingPod:
     """One cache over its own way to the store; all pods fetch from the one source."""
 
-    def __init__(self, fleet: "Fleet") -> None:
+    def __init__(self, fleet: "TwoPods") -> None:
         self.store = FakeStore(fleet.clock, fleet.server)
         self.journal = RecordingJournal()
         self.revocations = Revocations()
@@ -74,7 +77,7 @@ class Pod:
         return len([event for event in self.journal.events if isinstance(event, BustSent)])
 
 
-class Fleet:
+class TwoPods:
     """Pods that hear each other at once, while `connected`."""
 
     def __init__(self, count: int = 3) -> None:
@@ -83,7 +86,7 @@ class Fleet:
         self.source = ScriptedSource(self.clock)
         self.source.life = 3600
         self.randomness = FixedRandomness()
-        self.pods = [Pod(self) for _ in range(count)]
+        self.pods = [LeasingPod(self) for _ in range(count)]
         self.connected = True
         self.server.listeners.append(self._tell)
 
@@ -97,8 +100,8 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet() -> AsyncIterator[Fleet]:
-    fleet = Fleet()
+async def fleet() -> AsyncIterator[TwoPods]:
+    fleet = TwoPods()
     yield fleet
     for pod in fleet.pods:
         await pod.cache.close()
@@ -107,7 +110,7 @@ async def fleet() -> AsyncIterator[Fleet]:
 class TestLease:
     """One pod fetches for all."""
 
-    async def test_b15_the_others_wait_for_its_fill(self, fleet: Fleet) -> None:
+    async def test_b15_the_others_wait_for_its_fill(self, fleet: TwoPods) -> None:
         """They have it in the moment it is told."""
         fleet.source.delay = 0.05
         calls = [pod.ask() for pod in fleet.pods]
@@ -116,7 +119,7 @@ class TestLease:
         assert {call.result() for call in calls} == {"t1"}
         assert fleet.source.asked == 1
 
-    async def test_b15_a_lost_message_costs_one_poll(self, fleet: Fleet) -> None:
+    async def test_b15_a_lost_message_costs_one_poll(self, fleet: TwoPods) -> None:
         """The bus is a hint."""
         fleet.connected = False
         fleet.source.delay = 0.05
@@ -125,7 +128,7 @@ class TestLease:
         assert {await call for call in calls} == {"t1"}
         assert fleet.source.asked == 1
 
-    async def test_b15_a_dead_holder_costs_one_lease_time(self, fleet: Fleet) -> None:
+    async def test_b15_a_dead_holder_costs_one_lease_time(self, fleet: TwoPods) -> None:
         """It vanishes in the middle of its fetch, without a word."""
         first, second, third = fleet.pods
         fleet.source.open.clear()
@@ -142,7 +145,7 @@ class TestLease:
         assert {await call for call in calls} == {"t2"}
         assert await gone == "t1"
 
-    async def test_b15_a_slow_holder_keeps_its_lease(self, fleet: Fleet) -> None:
+    async def test_b15_a_slow_holder_keeps_its_lease(self, fleet: TwoPods) -> None:
         """A fetch may take longer than a lease lives."""
         fleet.source.delay = 3 * LEASE
         calls = [pod.ask() for pod in fleet.pods]
@@ -150,7 +153,7 @@ class TestLease:
         assert {await call for call in calls} == {"t1"}
         assert fleet.source.asked == 1
 
-    async def test_a_holder_that_stops_releases_it(self, fleet: Fleet) -> None:
+    async def test_a_holder_that_stops_releases_it(self, fleet: TwoPods) -> None:
         """The next pod need not wait for the lease's end."""
         first, second, _ = fleet.pods
         fleet.source.open.clear()
@@ -164,7 +167,7 @@ class TestLease:
         assert await call == "t2"
         assert isinstance((await asyncio.gather(given_up, return_exceptions=True))[0], TokenUnavailable)
 
-    async def test_a_bug_in_the_fetch_releases_it(self, fleet: Fleet) -> None:
+    async def test_a_bug_in_the_fetch_releases_it(self, fleet: TwoPods) -> None:
         """It is this pod's, not the fleet's."""
         first, second, _ = fleet.pods
         fleet.source.error = RuntimeError()
@@ -173,13 +176,13 @@ class TestLease:
         fleet.source.error = None
         assert await second.ask() == "t2"
 
-    async def test_without_the_store_every_pod_fetches(self, fleet: Fleet) -> None:
+    async def test_without_the_store_every_pod_fetches(self, fleet: TwoPods) -> None:
         """At once: there is nobody to agree with."""
         for pod in fleet.pods:
             pod.store.reachable = False
         assert [await pod.ask() for pod in fleet.pods] == ["t1", "t2", "t3"]
 
-    async def test_a_store_that_goes_while_pods_wait_holds_nobody_up(self, fleet: Fleet) -> None:
+    async def test_a_store_that_goes_while_pods_wait_holds_nobody_up(self, fleet: TwoPods) -> None:
         """They look again soon, and fetch."""
         first, second, _ = fleet.pods
         fleet.source.open.clear()
@@ -193,7 +196,7 @@ class TestLease:
         await fleet.clock.advance(LONGEST_POLL)
         assert await call == "t2"
 
-    async def test_an_aging_token_is_renewed_by_one_pod(self, fleet: Fleet) -> None:
+    async def test_an_aging_token_is_renewed_by_one_pod(self, fleet: TwoPods) -> None:
         """The others find its token when they look."""
         await fleet.warm()
         await fleet.clock.advance(3545)
@@ -210,7 +213,7 @@ class TestLease:
 class TestFailures:
     """They are learned once."""
 
-    async def test_an_outage_is_shared_and_its_window_doubles_for_all(self, fleet: Fleet) -> None:
+    async def test_an_outage_is_shared_and_its_window_doubles_for_all(self, fleet: TwoPods) -> None:
         """1, 2, 4 s between attempts, whichever pod makes them."""
         fleet.source.error = TokenUnavailable("out", 0)
         for window in (1, 2, 4):
@@ -221,7 +224,7 @@ class TestFailures:
             assert fleet.source.asked == asked + 1
             await fleet.clock.advance(window)
 
-    async def test_a_refusal_is_shared(self, fleet: Fleet) -> None:
+    async def test_a_refusal_is_shared(self, fleet: TwoPods) -> None:
         """With its code, for its five seconds."""
         fleet.source.error = TokenRefused("no such scope", "invalid_scope")
         for pod in fleet.pods:
@@ -233,7 +236,7 @@ class TestFailures:
         fleet.source.error = None
         assert await fleet.pods[2].ask() == "t2"
 
-    async def test_who_waits_for_a_fetch_that_fails_hears_of_it_at_once(self, fleet: Fleet) -> None:
+    async def test_who_waits_for_a_fetch_that_fails_hears_of_it_at_once(self, fleet: TwoPods) -> None:
         """No poll, no fetch of its own."""
         fleet.source.delay = 0.05
         fleet.source.error = TokenUnavailable("out", 0)
@@ -247,7 +250,7 @@ class TestFailures:
 class TestRefused:
     """A token is refused in one pod."""
 
-    async def test_b20_the_others_drop_it_and_find_its_successor(self, fleet: Fleet) -> None:
+    async def test_b20_the_others_drop_it_and_find_its_successor(self, fleet: TwoPods) -> None:
         """One bust, one fetch."""
         await fleet.warm()
         assert await fleet.pods[0].refused() == "t2"
@@ -257,7 +260,7 @@ class TestRefused:
         assert [pod.busts_sent() for pod in fleet.pods] == [1, 0, 0]
 
     async def test_a_pod_refused_later_takes_the_successor_fetched_before_its_request(
-        self, fleet: Fleet
+        self, fleet: TwoPods
     ) -> None:
         """The bust did not reach it in time; the token was known dead before, so this 401 is no news."""
         await fleet.warm()
@@ -268,7 +271,7 @@ class TestRefused:
         assert fleet.source.asked == 2
         assert len(fleet.server.busts) == 1
 
-    async def test_b28_another_token_of_the_same_age_is_no_successor(self, fleet: Fleet) -> None:
+    async def test_b28_another_token_of_the_same_age_is_no_successor(self, fleet: TwoPods) -> None:
         """It may have died with this one, as far as anybody knows."""
         await fleet.warm()
         first, second, _ = fleet.pods
@@ -283,7 +286,7 @@ class TestRefused:
         assert (await first.cache.renew(LEDGER, fresh, sent_at)).secret.reveal() == "t3"
         assert fleet.server.tokens[LEDGER.key].secret.reveal() == "t3"
 
-    async def test_busts_that_overtake_every_fetch_end_in_an_error(self, fleet: Fleet) -> None:
+    async def test_busts_that_overtake_every_fetch_end_in_an_error(self, fleet: TwoPods) -> None:
         """Not in an endless loop."""
         pod = fleet.pods[0]
         fleet.source.delay = 1
@@ -296,7 +299,7 @@ class TestRefused:
             await call
         assert fleet.source.asked == OVERTAKEN
 
-    async def test_b21_a_cooling_key_keeps_its_token_in_every_pod(self, fleet: Fleet) -> None:
+    async def test_b21_a_cooling_key_keeps_its_token_in_every_pod(self, fleet: TwoPods) -> None:
         """The second pod's refusal changes nothing there: no fetch, and the token goes on being sent."""
         await fleet.warm()
         first, second, _ = fleet.pods
@@ -310,7 +313,7 @@ class TestRefused:
         assert second.cache.cooling(LEDGER, fleet.clock.now())
         assert (fleet.source.asked, len(fleet.server.busts)) == (1, 0)
 
-    async def test_b21_the_fleets_probe_heals_the_fleet(self, fleet: Fleet) -> None:
+    async def test_b21_the_fleets_probe_heals_the_fleet(self, fleet: TwoPods) -> None:
         """A pod that knew nothing of the window makes it, and its success ends it for all."""
         await fleet.warm()
         first, second, third = fleet.pods
@@ -329,7 +332,7 @@ class TestRefused:
 class TestEvictions:
     """What the bus hands the cache."""
 
-    async def test_b41_only_the_token_named_goes(self, fleet: Fleet) -> None:
+    async def test_b41_only_the_token_named_goes(self, fleet: TwoPods) -> None:
         """Another of the same key stays, and nobody is told or asked."""
         await fleet.warm()
         pod = fleet.pods[0]
@@ -341,7 +344,7 @@ class TestEvictions:
         assert pod.peek() is None
         assert (fleet.source.asked, fleet.server.busts) == (1, [])
 
-    async def test_b48_a_token_on_its_way_into_memory_does_not_arrive(self, fleet: Fleet) -> None:
+    async def test_b48_a_token_on_its_way_into_memory_does_not_arrive(self, fleet: TwoPods) -> None:
         """The bust arrives before the answer that holds it: the pod asks for one that was fetched later."""
         await fleet.warm()
         pod = fleet.pods[0]
@@ -350,7 +353,7 @@ class TestEvictions:
         assert await pod.ask() == "t2"
         assert fleet.source.asked == 2
 
-    async def test_b46_after_a_gap_what_has_another_generation_goes(self, fleet: Fleet) -> None:
+    async def test_b46_after_a_gap_what_has_another_generation_goes(self, fleet: TwoPods) -> None:
         """Behind or ahead: a flushed store knows lower ones."""
         await fleet.warm()
         pod = fleet.pods[0]
@@ -362,14 +365,14 @@ class TestEvictions:
         assert pod.cache.held() == {LEDGER.key: 7}
         assert pod.cache.evict_behind({LEDGER.key: 0}) == 1
 
-    async def test_b46_what_came_in_while_generations_were_asked_for_goes_too(self, fleet: Fleet) -> None:
+    async def test_b46_what_came_in_while_generations_were_asked_for_goes_too(self, fleet: TwoPods) -> None:
         """Nobody knows whether it was bust on its way; the store does."""
         await fleet.warm()
         pod = fleet.pods[0]
         assert pod.cache.evict_behind({}) == 1
         assert await pod.ask() == "t1"
 
-    async def test_b52_a_select_empties_memory_and_passes_over_the_store(self, fleet: Fleet) -> None:
+    async def test_b52_a_select_empties_memory_and_passes_over_the_store(self, fleet: TwoPods) -> None:
         """What was fetched before it counts nowhere; what is fetched after does."""
         pod, other, _ = fleet.pods
         began = fleet.clock.now() - 1
@@ -386,7 +389,9 @@ class TestEvictions:
         assert pod.cache.evict_revoked() == 0
         assert other.peek() == "t0"
 
-    async def test_b52_who_asks_after_a_select_is_not_given_the_token_on_its_way(self, fleet: Fleet) -> None:
+    async def test_b52_who_asks_after_a_select_is_not_given_the_token_on_its_way(
+        self, fleet: TwoPods
+    ) -> None:
         """He joins the fetch under way; what it brings is dead already, and another one follows."""
         pod = fleet.pods[0]
         fleet.source.delay = 1.0
@@ -398,7 +403,7 @@ class TestEvictions:
         await fleet.clock.advance(1.5)
         assert (await first, await later, pod.peek()) == ("t2", "t2", "t2")
 
-    async def test_b52_selects_that_overtake_every_fetch_end_in_an_error(self, fleet: Fleet) -> None:
+    async def test_b52_selects_that_overtake_every_fetch_end_in_an_error(self, fleet: TwoPods) -> None:
         """Not in an endless loop, nor in a dead token."""
         pod = fleet.pods[0]
         fleet.source.delay = 1.0

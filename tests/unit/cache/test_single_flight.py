@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.cache.single_flight import SingleFlight, wait, within
 from sidecar.core.errors import TokenUnavailable
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 
 NEVER = float("-inf")
 

@@ -18,7 +18,10 @@ from sidecar.core.secret import Secret
 from sidecar.fleet.standalone import NoFleet
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
-from tests.support.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
+from tests.support.clock import FakeClock, settle
+from tests.support.fleet_fakes import FakeServer, FakeStore
+from tests.support.journal import RecordingJournal
+from tests.support.randomness import FixedRandomness
 
 E = TypeVar("E", bound=Event)
 

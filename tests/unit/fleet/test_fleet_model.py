@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sidecar.core.labels import Labels, parse_selector
-from tests.support.fleet_model import REQUESTS, Fleet, Pod
+from tests.support.fleet_model import REQUESTS, ModelFleet, ModelPod
 
 MOST_PODS = 4
 HEALED_WITHIN = 120.0
@@ -50,13 +50,13 @@ class FleetModel(RuleBasedStateMachine):
 
         self.run(do())
 
-    def pod(self, number: int) -> Pod:
+    def pod(self, number: int) -> ModelPod:
         return self.fleet.pods[number % len(self.fleet.pods)]
 
     @initialize(seed=st.integers(0, 1000), first=skews, second=skews)
     def begin(self, seed: int, first: float, second: float) -> None:
         async def begin() -> None:
-            self.fleet = Fleet(seed)
+            self.fleet = ModelFleet(seed)
             for skew in (first, second, 0.0):
                 self.fleet.start(skew)
             for pod in self.fleet.pods:

@@ -16,7 +16,8 @@ from sidecar.fleet.outage import Outage, Side
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
 from sidecar.oauth.token import bearer
 from sidecar.telemetry.events import StoreDown, StoreUp
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 
 MOMENTS = st.floats(1.6e9, 2.6e9)
 ERRORS = st.floats(-0.1, 0.1)

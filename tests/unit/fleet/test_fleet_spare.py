@@ -7,7 +7,8 @@ import pytest
 from sidecar.cache.lease import Claim
 from sidecar.core.labels import parse_selector
 from sidecar.oauth.token import TokenRequest
-from tests.support.fakes import FakeClock, FakeStore
+from tests.support.clock import FakeClock
+from tests.support.fleet_fakes import FakeStore
 from tests.unit.cache.test_tokens import LEDGER, Rig
 
 TTL = 35.0

@@ -14,7 +14,8 @@ from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.seal import NoSeal
 from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 
 PREFIX = "blue:"
 CHANNEL = "blue:m2m:bust"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.http1.deadlines import NEVER, TICK, Deadlines
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 
 
 class Patient:

@@ -10,7 +10,7 @@ from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
 

@@ -11,7 +11,7 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.message import early_fault
 from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
-from tests.support.fakes import FakeClock, settle
+from tests.support.clock import FakeClock, settle
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE
 

@@ -17,7 +17,7 @@ from sidecar.core.tls import Tls
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.http1.upstream import UpstreamConnection
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.waiting import PATIENCE, until
 
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"

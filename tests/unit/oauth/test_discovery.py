@@ -12,7 +12,7 @@ from sidecar.core.tls import Tls
 from sidecar.oauth.discovery import LIFE, RETRY, Discovery
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.token import TokenRequest
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 
 ISSUER = "https://auth.test"
 OPENID, OAUTH = (

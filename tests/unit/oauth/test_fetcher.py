@@ -21,7 +21,8 @@ from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import PrivateKey, SigningKey
 from sidecar.oauth.token import Assertion, FetchReason, Presented, TokenRequest
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
-from tests.support.fakes import FakeClock, RecordingJournal
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
 from tests.unit.oauth.test_subject_token import jwt
 
 ANY = float("-inf")

@@ -43,7 +43,7 @@ from sidecar.telemetry.request_counters import MOST_SERIES
 from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.sinks.prometheus import prometheus_text, text_name
 from sidecar.telemetry.tenant_labels import MOST_TENANTS
-from tests.support.fakes import RecordingJournal
+from tests.support.journal import RecordingJournal
 
 UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")

@@ -24,7 +24,7 @@ from sidecar.telemetry.events import (
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, LogJournal, lines
 from sidecar.telemetry.words import Level
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 
 AT = 1_800_000_000.0625
 

@@ -2,7 +2,7 @@
 
 from sidecar.telemetry.events import Refused, SecretRead, StoreDown, TokenFetched
 from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 
 
 def refused(fp: str = "aa", request_id: str = "1") -> Refused:

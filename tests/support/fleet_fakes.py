@@ -1,10 +1,7 @@
-"""Fakes for the ports; the contract tests hold them to what the real adapters do."""
+"""Stores of tokens and credentials without a Redis, held to the contracts of the real ones."""
 
-import asyncio
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.cache.lease import LEASE, Claim, Lease
@@ -12,81 +9,7 @@ from sidecar.cache.refused_tokens import Bust, Busted, BustFailure
 from sidecar.core.backoff import Setback
 from sidecar.fleet.generations import following
 from sidecar.oauth.token import Token, TokenRequest
-from sidecar.telemetry.events import Event
-from sidecar.telemetry.request_record import RequestRecord
-
-
-class FakeClock:
-    """A clock that moves only when told to; sleepers wake in the order of their alarms."""
-
-    def __init__(self, now: float = 1_800_000_000.0) -> None:
-        self._now = now
-        self._stepped = 0.0
-        self._order = count()
-        self._alarms: list[tuple[float, int, asyncio.Future[None]]] = []
-
-    def now(self) -> float:
-        return self._now
-
-    def wall(self) -> float:
-        return self._now + self._stepped
-
-    def step(self, seconds: float) -> None:
-        """Set the wall clock forward by `seconds`, or back; no moment passes."""
-        self._stepped += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._alarms, (self._now + seconds, next(self._order), alarm))
-        await alarm
-
-    async def advance(self, seconds: float) -> None:
-        """Move on by `seconds`, letting everything due on the way run at its own moment."""
-        end = self._now + seconds
-        await settle()
-        while self._alarms and self._alarms[0][0] <= end:
-            self._now, _, alarm = heapq.heappop(self._alarms)
-            if not alarm.done():
-                alarm.set_result(None)
-            await settle()
-        self._now = end
-        await settle()
-
-
-async def settle(turns: int = 20) -> None:
-    """Let every task that can run do so."""
-    for _ in range(turns):
-        await asyncio.sleep(0)
-
-
-class FixedRandomness:
-    """Counts instead of drawing: bytes differ each time, jitter is always the low end."""
-
-    def __init__(self) -> None:
-        self._count = count(1)
-
-    def token_bytes(self, count: int) -> bytes:
-        return next(self._count).to_bytes(count, "big")
-
-    def uniform(self, low: float, high: float) -> float:
-        return low
-
-
-class RecordingJournal:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.records: list[RequestRecord] = []
-
-    def tell(self, event: Event) -> None:
-        self.events.append(event)
-
-    def request_finished(self, record: RequestRecord) -> None:
-        self.records.append(record)
-
-    def named(self, name: str) -> list[Event]:
-        return [event for event in self.events if event.name == name]
+from tests.support.clock import FakeClock
 
 
 class FakeServer:

@@ -7,7 +7,7 @@ from sidecar.core.secret import Secret
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.fleet.generations import following
 from sidecar.fleet.ports import Evictions
-from tests.support.fakes import FakeClock
+from tests.support.clock import FakeClock
 
 
 class FakeShelf:
