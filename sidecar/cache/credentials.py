@@ -169,7 +169,6 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         held = self._memory.get(key.text)
         if held is not None and held.owner == key and self._replaces(key, held.credentials, refused):
             await self._reject(cached, key, refused)
-            self._forget_looks(key, held.credentials)
             return held.credentials
         name = self._look_name(key, refused, worked=worked)
         flight = self._flights.find(name, newer_than=_ALWAYS)
@@ -189,7 +188,6 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         held = self._memory.get(key.text)
         if held is None or not held.credentials.same_as(accepted):
             await self._reject(cached, key, refused)
-            self._forget_looks(key, accepted)
             await self._keep(cached, key, replace(accepted, interim=False), await cached.store.look(key))
 
     async def close(self) -> None:
@@ -209,6 +207,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
             rejected = self._rejected_of(key)
             if rejected is None or not found.same_as(rejected):
                 await self._keep(cached, key, found, stored)
+                self._looks.put(name, _Look(self._clock.now() + WINDOW))
         elif found.interim:
             self._looks.put(name, _Look(self._clock.now() + WINDOW, found))
         else:
@@ -219,7 +218,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         return f"{key.text} {worked} {self._fingerprint(refused)}"
 
     def _forget_looks(self, key: CredentialKey, successor: Credentials) -> None:
-        """Let credentials that replace others be looked up again: an earlier refusal of them came before a change."""
+        """Let credentials that come into use be looked up again: an earlier refusal of them came before a change."""
         for worked in (False, True):
             self._looks.pop(self._look_name(key, successor, worked=worked))
 
@@ -318,6 +317,9 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         held = _HeldCredentials(
             key, credentials, self._fingerprint(credentials), stored.generation or 0, until
         )
+        before = self._memory.get(key.text)
+        if before is None or not before.credentials.same_as(credentials):
+            self._forget_looks(key, credentials)
         self._memory.put(key.text, held)
         return held
 

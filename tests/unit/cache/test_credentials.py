@@ -286,6 +286,21 @@ async def test_t10_credentials_accepted_since_have_a_new_window(fleet: TwoPods) 
     assert await fleet.a.secret(rejected=accepted, worked=True) == "canary-3"
 
 
+async def test_t10_credentials_that_another_pod_found_accepted_have_a_new_window(fleet: TwoPods) -> None:
+    """The same, but this pod learns of it from the others."""
+    await fleet.a.secret()
+    fleet.aws.current, fleet.aws.other = "canary-2", "canary-1"
+    early = await fleet.a.source.read("", newer_than=fleet.clock.now())
+    assert await fleet.b.secret(rejected=await fleet.b.credentials(), worked=True) == "canary-1"
+    previous = await fleet.a.source.read("", newer_than=ANY, rejected=early, worked=True)
+    await fleet.a.source.adopt("", previous, refused=early)
+    refused = await fleet.a.credentials()
+    assert await fleet.a.secret(rejected=refused, worked=True) == "canary-2"
+    accepted = await fleet.b.credentials()
+    fleet.aws.current = "canary-3"
+    assert await fleet.b.secret(rejected=accepted, worked=True) == "canary-3"
+
+
 async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet: TwoPods) -> None:
     """Nothing resurrects what was rejected."""
     rejected = await fleet.a.credentials()
