@@ -88,6 +88,10 @@ class RefusedTokens:
         refused = self._refused.get(key)
         return refused.floor if refused is not None else -math.inf
 
+    def had_token(self, key: str) -> bool:
+        """Return whether a token of this key was bust, here or by another pod: then its request has worked before."""
+        return self._refused.get(key) is not None or self._heard.get(key) is not None
+
     def is_trustworthy(self, key: str, token: Token) -> bool:
         """Tell whether nothing we know of speaks against the token."""
         if token.fetch_began <= self.floor(key):

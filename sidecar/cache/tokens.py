@@ -84,8 +84,9 @@ class TokenCache(EvictableCache[HeldToken]):
         token = self.peek(request, self._clock.now())
         if token is not None:
             return token
+        reason: FetchReason = "refused" if self._refused.had_token(request.key) else "cold"
         try:
-            return await wait(self._clock, self._join(request, "cold", _ALWAYS), CALLER_LIMIT)
+            return await wait(self._clock, self._join(request, reason, _ALWAYS), CALLER_LIMIT)
         except SidecarError:
             token = self.peek(request, self._clock.now())  # one not yet expired is better than none
             if token is None:

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.cache.lease import Claim
 from sidecar.cache.leased_source import LeasedSource
-from sidecar.cache.refused_tokens import Busted
+from sidecar.cache.refused_tokens import Bust, Busted
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.tokens import CALLER_LIMIT, TokenCache
 from sidecar.core.errors import SidecarError, TokenRefused, TokenUnavailable
@@ -494,7 +494,15 @@ class TestRenew:
         await rig.clock.advance(1)
         rig.source.error = None
         await rig.token()
-        assert rig.source.calls[-1] == ("ledger", sent_at, "cold")
+        assert rig.source.calls[-1] == ("ledger", sent_at, "refused")
+
+    async def test_t10_after_another_pods_bust_the_request_counts_as_one_that_worked(self, rig: Rig) -> None:
+        """Otherwise the versions of a secret in rotation would not be tried for it."""
+        token = await rig.cache.token(LEDGER)
+        rig.cache.evict(Bust(LEDGER.key, token.fingerprint, token.generation + 1))
+        await rig.clock.advance(1)
+        await rig.token()
+        assert [reason for *_, reason in rig.source.calls] == ["cold", "refused"]
 
 
 class TestCoolDown:
