@@ -12,8 +12,9 @@ from typing import Any
 import aiohappyeyeballs
 
 from sidecar.core.finding import Finding
-from sidecar.core.tls import Tls, no_passphrase
-from sidecar.system import files, threads
+from sidecar.core.tls import Tls
+from sidecar.system import threads
+from sidecar.system.client_tls import UnusableFiles, client_context
 
 CONNECT_LIMIT = 5.0
 """Seconds for a connection, and for TLS on it."""
@@ -70,10 +71,11 @@ class Place:
         assert self._tls is not None
         assert self._socket is not None
         try:
-            context = await threads.beside(str(self._tls), partial(_context, self._tls))
-        except (OSError, ValueError) as error:
+            context = await threads.beside(str(self._tls), partial(client_context, self._tls))
+        except (UnusableFiles, OSError) as error:
+            cause = error.cause if isinstance(error, UnusableFiles) else error
             return Finding(
-                f"cannot use {', '.join(self._tls.files)}: {_reason(error)}",
+                f"cannot use {', '.join(self._tls.files)}: {_reason(cause)}",
                 "failed",
                 "check these files: PEM is wanted, the key without a passphrase",
             )
@@ -95,16 +97,6 @@ class Place:
         """End what is open."""
         if self._socket is not None:
             self._socket.close()
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    for path in tls.files:
-        files.probe(path)
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.certificate_file:
-        context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
-    return context
 
 
 def _certificate(certificate: dict[str, Any], now: float) -> Finding:

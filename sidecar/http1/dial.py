@@ -16,10 +16,11 @@ import aiohappyeyeballs
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.origin import Origin
-from sidecar.core.tls import Tls, no_passphrase
+from sidecar.core.tls import Tls
 from sidecar.http1.tls import encrypt
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.system import files, threads
+from sidecar.system import threads
+from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
 
@@ -36,16 +37,11 @@ def _signature(tls: Tls) -> Signature:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    for path in tls.files:
-        with _naming(path):
-            files.probe(path)
-    with _naming(tls.ca_file):
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context = client_context(tls)
+    except UnusableFiles as unusable:
+        raise _unusable(unusable.paths, unusable.cause) from None
     context.set_alpn_protocols(["http/1.1"])
-    if tls.certificate_file:
-        with _naming(" with ".join(path for path in (tls.certificate_file, tls.key_file) if path)):
-            context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
     return context
 
 
@@ -54,20 +50,19 @@ def _naming(path: str) -> Iterator[None]:
     """Say which file it is that cannot be used."""
     try:
         yield
-    except OSError as error:  # an SSLError is one too
-        raise UpstreamUnreachable(f"cannot use {path} for TLS: {_reason(error)}") from None
-    except ValueError as error:
-        raise UpstreamUnreachable(f"cannot use {path} for TLS: {error}") from None
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from None
 
 
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no PEM file, or wants a passphrase"
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error) or type(error).__name__
+def _unusable(paths: str, error: Exception) -> UpstreamUnreachable:
+    return UpstreamUnreachable(f"cannot use {paths} for TLS: {reason(error)}")
+
+
+async def open_socket(origin: Origin) -> socket.socket:
+    """Return a socket that is connected to one of the addresses of the origin's name. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    return await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
 
 
 class Dialler:
@@ -90,19 +85,17 @@ class Dialler:
                 f"{where} did not accept a connection within {origin.connect_timeout:g} s"
             ) from None
         except ssl.SSLError as error:
-            raise UpstreamUnreachable(f"TLS with {where} failed: {_reason(error)}") from None
+            raise UpstreamUnreachable(f"TLS with {where} failed: {reason(error)}") from None
         except OSError as error:
-            raise UpstreamUnreachable(f"cannot connect to {where}: {_reason(error)}") from None
+            raise UpstreamUnreachable(f"cannot connect to {where}: {reason(error)}") from None
 
     async def _connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         origin = self._origin
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
+        sock = await open_socket(origin)
         try:
             if origin.scheme == "https":
                 return await encrypt(sock, await self._tls(), origin.host, protocol)
-            _, connection = await loop.create_connection(protocol, sock=sock)
+            _, connection = await asyncio.get_running_loop().create_connection(protocol, sock=sock)
         except BaseException:
             sock.close()
             raise

@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-import aiohappyeyeballs
-
 from sidecar.core import addresses
 from sidecar.core.errors import MessageMalformed, TokenUnavailable
 from sidecar.core.origin import Origin
-from sidecar.core.tls import Tls, no_passphrase
+from sidecar.core.tls import Tls
 from sidecar.http1.body import body_of
+from sidecar.http1.dial import open_socket
 from sidecar.http1.message import Response, parse_response
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.token_response import host_of
-from sidecar.system import files, threads
+from sidecar.system import threads
+from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
@@ -37,7 +37,6 @@ WIRE_LIMIT = 2 * SIZE_LIMIT
 SLICE = 4096
 MAX_CONNECTIONS = 100
 
-_NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
 _OURS = "User-Agent: credential-sidecar\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
 """A small body may unpack to any size: `identity` asks for none that has to be."""
 _NO_ANSWER = "it closed the connection without an answer"
@@ -133,9 +132,7 @@ def _head(line: str, origin: Origin, fields: Mapping[str, str]) -> bytes:
 async def _connect(
     origin: Origin, context: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
+    connected = await open_socket(origin)
     try:
         return await asyncio.open_connection(
             sock=connected,
@@ -225,28 +222,10 @@ async def _in_thread(tls: Tls) -> ssl.SSLContext:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    """Read the files anew, since they rotate. Raises TokenUnavailable, naming those that cannot be used."""
-    for path in tls.files:
-        try:
-            files.probe(path)
-        except (OSError, ValueError) as error:
-            raise TokenUnavailable(f"cannot use {path} for TLS: {_reason(error)}", 0.0) from None
     try:
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    except OSError as error:  # an SSLError is one too
-        raise TokenUnavailable(f"cannot use {tls.ca_file} for TLS: {_reason(error)}", 0.0) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context(tls)
+    except UnusableFiles as unusable:
+        why = reason(unusable.cause)
+        raise TokenUnavailable(f"cannot use {unusable.paths} for TLS: {why}", 0.0) from None
     context.set_alpn_protocols(["http/1.1"])
-    if tls.certificate_file:
-        try:
-            context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
-        except (OSError, ValueError) as error:
-            pair = " with ".join(filter(None, (tls.certificate_file, tls.key_file)))
-            raise TokenUnavailable(f"cannot use {pair} for TLS: {_reason(error)}", 0.0) from None
     return context
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no PEM file, or wants a passphrase"
-    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__

@@ -1,0 +1,53 @@
+"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded."""
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sidecar.core.tls import Tls, no_passphrase
+from sidecar.system import files
+
+
+class UnusableFiles(Exception):
+    """Files that TLS needs cannot be used."""
+
+    def __init__(self, paths: str, cause: OSError | ValueError) -> None:
+        """`paths` names the files."""
+        super().__init__(paths)
+        self.paths = paths
+        self.cause = cause
+
+
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """Read the files now, since they rotate, and return the context. Waits for the disk. Raises UnusableFiles."""
+    for path in tls.files:
+        with _naming(path):
+            files.probe(path)
+    with _naming(tls.ca_file):
+        context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.certificate_file:
+        with _naming(" with ".join(filter(None, (tls.certificate_file, tls.key_file)))):
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
+    return context
+
+
+def reason(error: Exception) -> str:
+    """Return in a few words why files, a connection or TLS failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "it is no PEM file, or wants a passphrase"
+    if isinstance(error, OSError):
+        known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+        return known or str(error) or type(error).__name__
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def _naming(paths: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise UnusableFiles(paths, error) from None
