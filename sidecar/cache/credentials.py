@@ -178,7 +178,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
                 return look.interim or refused
             work = partial(self._look_for_others, cached, key, refused, name, worked=worked)
             flight = self._flights.start(name, work)
-            self._looks.put(name, _Look(self._clock.now() + WINDOW))
+            self._remember_look(name)
         return await wait(self._clock, flight, WAIT_LIMIT)
 
     async def substitute(
@@ -207,15 +207,18 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
             rejected = self._rejected_of(key)
             if rejected is None or not found.same_as(rejected):
                 await self._keep(cached, key, found, stored)
-                self._looks.put(name, _Look(self._clock.now() + WINDOW))
+                self._remember_look(name)
         elif found.interim:
-            self._looks.put(name, _Look(self._clock.now() + WINDOW, found))
+            self._remember_look(name, found)
         else:
             await self.substitute(cached, key, refused, found)
         return found
 
     def _look_name(self, key: CredentialKey, refused: Credentials, *, worked: bool) -> str:
         return f"{key.text} {worked} {self._fingerprint(refused)}"
+
+    def _remember_look(self, name: str, interim: Credentials | None = None) -> None:
+        self._looks.put(name, _Look(self._clock.now() + WINDOW, interim))
 
     def _forget_looks(self, key: CredentialKey, successor: Credentials) -> None:
         """Let credentials that come into use be looked up again: an earlier refusal of them came before a change."""
@@ -265,9 +268,8 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         self._journal.tell(CredentialsRejected(key.service, key.tenant, name))
         failed = await cached.store.bust(key, name, held.generation if held is not None else 0)
         if failed is not None:
-            self._journal.tell(
-                BustFailed("credentials", describe(key.labels), name, failed.step, failed.error)
-            )
+            owner = describe(key.labels)
+            self._journal.tell(BustFailed("credentials", owner, name, failed.step, failed.error))
 
     async def _load(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:
         stored = await cached.store.look(key)

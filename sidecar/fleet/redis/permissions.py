@@ -6,12 +6,14 @@ The commands of the scripts are read from their texts, those that the adapter se
 
 from collections.abc import Sequence
 
-from sidecar.fleet.redis import revocation_log as revoked
-from sidecar.fleet.redis import scripts
+from sidecar.fleet.redis import revocation_log, scripts
 from sidecar.fleet.redis.scripts import Script
 
 SCRIPTS = tuple(
-    each for room in (scripts, revoked) for each in vars(room).values() if isinstance(each, Script)
+    value
+    for module in (scripts, revocation_log)
+    for value in vars(module).values()
+    if isinstance(value, Script)
 )
 SENT = frozenset(
     {
