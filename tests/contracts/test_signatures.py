@@ -8,7 +8,7 @@ import pytest
 from jwt.utils import base64url_encode
 
 from sidecar.oauth.jwt.signatures import JwtSignatures
-from tests.contracts.test_signer import jwk, pem
+from tests.support.keys import jwk, pem
 
 PAIRS = [("rsa", "RS256"), ("rsa", "PS384"), ("p256", "ES256"), ("p521", "ES512"), ("ed25519", "EdDSA")]
 

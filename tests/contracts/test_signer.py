@@ -1,79 +1,33 @@
 """Assertions as whoever receives them sees them: verified with the public key, by PyJWT and by hand."""
 
-import json
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from hashlib import sha256
 
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
 
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
 from sidecar.oauth.jwt.signer import JwtSigner
 from sidecar.oauth.signing_keys import Algorithm, SigningKey
+from tests.support.keys import jwk, pem, private
 from tests.support.randomness import FixedRandomness
 
 NOW = 1_800_000_000.75
 CLAIMS = {"iss": "me", "sub": "me", "aud": "https://auth.test"}
-Key = (
-    rsa.RSAPrivateKey
-    | ec.EllipticCurvePrivateKey
-    | ed25519.Ed25519PrivateKey
-    | ed448.Ed448PrivateKey
-    | dsa.DSAPrivateKey
-)
-
-
-@cache
-def private(kind: str) -> Key:
-    makers: dict[str, Callable[[], Key]] = {
-        "rsa": lambda: rsa.generate_private_key(65537, 2048),
-        "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
-        "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
-        "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
-        "k256": lambda: ec.generate_private_key(ec.SECP256K1()),
-        "ed25519": ed25519.Ed25519PrivateKey.generate,
-        "ed448": ed448.Ed448PrivateKey.generate,
-        "dsa": lambda: dsa.generate_private_key(2048),
-    }
-    return makers[kind]()
-
-
-def pem(
-    kind: str,
-    encryption: KeySerializationEncryption | None = None,
-    form: PrivateFormat = PrivateFormat.PKCS8,
-) -> str:
-    return private(kind).private_bytes(Encoding.PEM, form, encryption or NoEncryption()).decode()
-
-
-def jwk(kind: str, **more: object) -> str:
-    key = private(kind)
-    if isinstance(key, rsa.RSAPrivateKey):
-        members = RSAAlgorithm.to_jwk(key, as_dict=True)
-    elif isinstance(key, ec.EllipticCurvePrivateKey):
-        members = ECAlgorithm.to_jwk(key, as_dict=True)
-    else:
-        assert isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
-        members = OKPAlgorithm.to_jwk(key, as_dict=True)
-    return json.dumps({**members, **more})
 
 
 def certificate(kind: str) -> x509.Certificate:

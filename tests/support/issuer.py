@@ -7,9 +7,9 @@ from typing import Any
 
 import jwt
 
-from tests.contracts.test_signer import jwk, pem
 from tests.support.authorization_server import json_answer
 from tests.support.clock import FakeClock
+from tests.support.keys import jwk, pem
 from tests.support.sidecar import Running
 from tests.support.upstream import Exchange, Scripted
 

@@ -20,15 +20,15 @@ from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.stored_value import read_token, write_token
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.token import Freshness, bearer
-from tests.contracts.test_signer import pem
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
+from tests.support.keys import pem
 from tests.support.otlp_receiver import Collector
 from tests.support.sidecar import Start
+from tests.support.unsigned_jwt import jwt
 from tests.support.upstream import Upstream
 from tests.unit.oauth.test_fetcher import ANY, REQUEST, Rig
-from tests.unit.oauth.test_subject_token import jwt
 
 HOUR = 3600.0
 STEPS = pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR], ids=["forward", "back"])

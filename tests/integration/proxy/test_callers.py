@@ -16,9 +16,9 @@ from tests.support.clock import FakeClock
 from tests.support.processes import File, get, route, run
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import Start
+from tests.support.unsigned_jwt import jwt
 from tests.support.upstream import Upstream
 from tests.support.wire_client import ask
-from tests.unit.oauth.test_subject_token import jwt
 
 
 @dataclass

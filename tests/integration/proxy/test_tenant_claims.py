@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from sidecar.oauth.unverified_jwt import unverified
-from tests.contracts.test_signer import jwk
 from tests.support.authorization_server import PerTenant, whose
 from tests.support.aws import Aws
 from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
+from tests.support.keys import jwk
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE

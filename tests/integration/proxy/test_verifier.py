@@ -10,10 +10,10 @@ import trustme
 import yaml
 
 from sidecar.config.load import load
-from tests.contracts.test_signer import jwk
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
+from tests.support.keys import jwk
 from tests.support.processes import File
 from tests.support.sidecar import Start
 from tests.support.upstream import Upstream

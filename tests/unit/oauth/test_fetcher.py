@@ -23,7 +23,7 @@ from sidecar.oauth.token import Assertion, FetchReason, Presented, TokenRequest
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
-from tests.unit.oauth.test_subject_token import jwt
+from tests.support.unsigned_jwt import jwt
 
 ANY = float("-inf")
 KEY = b"k" * 32

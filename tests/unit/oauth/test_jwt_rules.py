@@ -12,7 +12,7 @@ from sidecar.core.errors import RequestRefused
 from sidecar.oauth.jwt_rules import MAX_KEYS, SKEW, Signed, judge, keys, signed
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import Algorithm, Verification
-from tests.unit.oauth.test_subject_token import jwt
+from tests.support.unsigned_jwt import jwt
 
 NOW = 1000.0
 RULE = Verification("https://idp.test", "sidecar", algorithms=("RS256", "ES256"))

@@ -1,7 +1,5 @@
 """What is learnt from a token that somebody else issued."""
 
-import base64
-import json
 import math
 
 import pytest
@@ -11,12 +9,7 @@ from hypothesis import strategies as st
 from sidecar.core.errors import RequestRefused
 from sidecar.oauth import subject_token
 from sidecar.oauth.request_form import TOKEN_TYPES
-
-
-def jwt(**claims: object) -> str:
-    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return f"eyJhbGciOiJub25lIn0.{middle}.c2ln"
-
+from tests.support.unsigned_jwt import jwt
 
 WHOSE = {"iss": "https://k8s", "sub": "system:serviceaccount:a:b", "aud": ["x"]}
 

@@ -10,7 +10,7 @@ from sidecar.core.tenants import TenantRule, canonical, split_path
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import MAX_KNOWN, Tenants, claimed, foreseeable
-from tests.unit.oauth.test_subject_token import jwt
+from tests.support.unsigned_jwt import jwt
 
 TEMPLATE = TokenRequest(
     name="ledger",
