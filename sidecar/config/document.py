@@ -9,6 +9,7 @@ cost ten times as much and have no limits. All work between two events is short,
 keeps no other thread waiting for the interpreter.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ MAX_CHARACTERS = 1 << 20
 """Of all keys and values."""
 MAX_NUMBER = 64
 """Characters of a number or a date: YAML's base 60 takes quadratic time."""
+
+EQUAL_HASHES = sys.hash_info.modulus
+"""Whole numbers that differ by this have the same hash, so a mapping with such keys takes quadratic time."""
+_LONG_KEY = "a key that is a number of more than 18 digits: put it in quotes"
 
 MAX_TWICE = 100
 """Keys given twice that are noted."""
@@ -234,6 +239,8 @@ class Builder:
             inside.keyed = False
         elif isinstance(value, dict | list | set):
             raise Refused(line, "a key that is a mapping or a list: write text")
+        elif isinstance(value, int) and abs(value) >= EQUAL_HASHES:
+            raise Refused(_line(event) if event is not None else line, _LONG_KEY)
         else:
             inside.key, inside.keyed = value, True
 

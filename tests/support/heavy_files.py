@@ -1,5 +1,6 @@
 """Configurations of at most 1 MiB that cost far more than their size, unless something bounds it."""
 
+import sys
 from collections.abc import Callable, Mapping
 
 MIB = 1 << 20
@@ -56,6 +57,10 @@ HEAVY: Mapping[str, str] = {
     "complex keys, nested": "? " * (MIB // 2),
     "one-character keys": _filled("", "a:\n"),
     "different keys": _numbered("", lambda n: f"{n:x}:\n"),
+    "keys of one hash": _numbered("a:\n", lambda n: f"  {n * sys.hash_info.modulus}: 1\n"),
+    "keys of one hash, negative and in base 16": _numbered(
+        "a:\n", lambda n: f"  {-n * sys.hash_info.modulus:#x}: 1\n"
+    ),
     "keys without values in a flow": _numbered("x: {", lambda n: f"{n:x},", "}"),
     "blanks": _filled("routes:", " "),
     "empty lines": _filled("", "\n"),

@@ -67,6 +67,12 @@ def test_s2_a_file_of_a_mebibyte_is_loaded_or_refused_soon(tmp_path: Path, name:
         ("a: &a {b: {c: {d: 1}}}\n" + "e: " + "[" * 29 + "*a" + "]" * 29, "line 2", "nested too deeply"),
         ("a:\n  b: " + "x" * 8193, "line 2", "a text of more than 8,192 characters: shorten it"),
         ("a: 1\nb: " + "9" * 65, "line 2", "a number or a date of more than 64 characters: put it in quotes"),
+        ("a: 1\n1234567890123456789012: 1", "line 2", "a key that is a number of more than 18 digits"),
+        (
+            "a: &a -0xfffffffffffffffff\nb: {\n*a : 1}",
+            "line 3",
+            "a key that is a number of more than 18 digits",
+        ),
         ("%TAG ! tag:x,2002:\n---\na: 1", "line 1", "a %TAG directive: take it out"),
         ("a: {<<: 1}", "line 1", "<< merges a mapping, or a list of mappings"),
         ("a: 1\nb: !!bool x", "", "put it in quotes"),
