@@ -13,18 +13,21 @@ Several Bearer challenges are read as one: `invalid_token` outweighs other error
 
 How a field is read:
 
-Rule 1. What the grammar can read (RFC 9110 section 11.6.1) means what the grammar says, with two exceptions: a scheme
-        with an apostrophe (single quotes were meant), and a token68 that is `Bearer` (a comma is missing).
+Rule 1. What the grammar can read (RFC 9110 section 11.6.1) means what the grammar says, with three exceptions: a scheme
+        with an apostrophe (single quotes were meant), a scheme that is an error of rule 6, and a token68 that is
+        `Bearer` (a comma is missing).
 Rule 2. Any other field is read as far as it can be. A value has double quotes, single quotes or none; without them it
-        ends at a blank, comma or semicolon. Blanks and semicolons separate as commas do. The rest is skipped.
+        ends at a blank, comma or semicolon. Blanks and semicolons separate as commas do, brackets do between words.
+        Around words and names, quotes, `|` and `&` do not count. The rest is skipped.
 Rule 3. A quote that is not closed ends at the next comma, semicolon, parameter or `Bearer`, so that it hides nothing.
         One whose end would open the value of another parameter (`realm="x, error="…"`) is not closed.
 Rule 4. The word `Bearer` outside quotes always begins a challenge. Another registered scheme does at the start, or
         where what follows fits a challenge. An unknown word does at the start only, and only before a parameter.
-Rule 5. Parameters continue the last challenge, also one of the field before (section 5.3). Where no challenge precedes
-        it, `error` is Bearer's.
-Rule 6. The error is the value of `error` without quotes and blanks around it, else that of `error*` (RFC 8187), else a
-        word that is an error which no other token helps against.
+Rule 5. Parameters continue the last challenge, also one of the field before (section 5.3). `error` is Bearer's where no
+        challenge precedes it, and where a scheme that knows no errors does, after a Bearer in the same field: that
+        scheme's name is part of a text without quotes (`realm=My Basic API`).
+Rule 6. The error is the value of `error` without the signs around it, else that of `error*` (RFC 8187), else a word,
+        name or value that is an error which no other token helps against.
 Rule 7. Time is linear in the size, and both are bounded. Fields over a bound are a Bearer challenge whose error is
         `too_long`: what is not read cannot be ruled out.
 """
@@ -50,7 +53,7 @@ _COMMAS = re.compile(rb"[ \t]*(?:,[ \t]*)+|[ \t]*\Z")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 _SEPARATORS = b'\t ",:;=\\'
-_PART = re.compile(rb'(%b)[ \t]*=|([^ \t,;:"=]+)' % _TOKEN)
+_PART = re.compile(rb'(%b)[ \t]*=|([^ \t,;:"=()<>\[\]{}]+)' % _TOKEN)
 """Rule 2: a parameter's name, or a word."""
 _DOUBLY_QUOTED = re.compile(rb'[ \t]*"([^"\\]*+(?:\\.[^"\\]*+)*+)', re.DOTALL)
 """Without the quote that ends it, if any does."""
@@ -70,8 +73,11 @@ _REGISTERED = frozenset(
     b"scram-sha-1 scram-sha-256 vapid".split()
 )
 """IANA's HTTP Authentication Scheme Registry, and NTLM."""
+_WITH_ERRORS = frozenset(("bearer", "dpop", "gnap"))
 _OF_THE_REQUEST = frozenset(("insufficient_scope", "insufficient_user_authentication", "invalid_request"))
 """RFC 6750 section 3.1, RFC 9470 section 3."""
+_AROUND_WORDS = b"'`|&"
+_AROUND_ERRORS = "".join(c for c in map(chr, range(256)) if not (c.isascii() and c.isalnum()) and c != "_")
 _KNOWN_FORM = re.compile(r"[a-z_]{1,40}")
 
 
@@ -143,9 +149,15 @@ def _error(challenge: Challenge) -> str:
     """Return what the challenge says is wrong, "" for nothing (rule 6)."""
     params = challenge.params
     said = params.get("error") or params.get("error*", "").rpartition("'")[2]
-    if not said and challenge.token68.lower() in _OF_THE_REQUEST:
-        said = challenge.token68.lower()
-    return said.strip("'\" \t")
+    if said := said.strip(_AROUND_ERRORS):
+        return said
+    return next(filter(None, map(_of_the_request, (challenge.token68, *params, *params.values()))), "")
+
+
+def _of_the_request(word: str) -> str:
+    """Return the error which no other token helps against that the word is, "" if it is none."""
+    error = word.strip(_AROUND_ERRORS).lower().replace("-", "_")
+    return error if error in _OF_THE_REQUEST else ""
 
 
 def _by_grammar(value: bytes) -> list[Challenge] | None:
@@ -160,7 +172,7 @@ def _by_grammar(value: bytes) -> list[Challenge] | None:
         parameter = _PARAMETER.match(value, at) if found else None
         if parameter is None:
             scheme = _SCHEME.match(value, at)
-            if scheme is None or b"'" in scheme[1]:
+            if scheme is None or b"'" in scheme[1] or _of_the_request(scheme[1].decode()):
                 return None
             found.append(Challenge(scheme[1].decode().lower()))
             at = scheme.end()
@@ -184,22 +196,30 @@ def _by_grammar(value: bytes) -> list[Challenge] | None:
 
 def _read_leniently(value: bytes, found: list[Challenge]) -> None:
     """Add what a field that breaks the grammar says to the challenges found so far."""
-    at, first = 0, True
+    at, first, bearer = 0, True, None
     while (part := _PART.search(value, at)) is not None:
-        name, word = part.groups()
         at = part.end()
-        if name is not None:
+        word = (part[1] or part[2]).strip(_AROUND_WORDS).decode("latin-1").lower()
+        error = _of_the_request(word)
+        if part[1] is not None:
             text, at = _lenient_value(value, at)
-            if not found and name.lower() == b"error":
-                found.append(Challenge("bearer"))
-            if found:
-                params, key = found[-1].params, name.decode().lower()
-                params[key] = params.get(key) or text.decode("latin-1")
-        elif _begins_challenge(word.strip(b"'").lower(), value, at, first=first):
-            found.append(Challenge(word.strip(b"'").decode("latin-1").lower()))
-        elif found and word.lower().decode("latin-1") in _OF_THE_REQUEST:
-            found[-1].token68 = word.lower().decode()
+            if owner := _owner(found, bearer, is_error=word == "error" or bool(error)):
+                owner.params[word] = owner.params.get(word) or text.decode("latin-1")
+        elif _begins_challenge(word.encode("latin-1"), value, at, first=first):
+            found.append(Challenge(word))
+            bearer = found[-1] if word == "bearer" else bearer
+        elif error and (owner := _owner(found, bearer, is_error=True)):
+            owner.token68 = error
         first = False
+
+
+def _owner(found: list[Challenge], bearer: Challenge | None, *, is_error: bool) -> Challenge | None:
+    """Return the challenge that a parameter or a word continues (rule 5), if any; `bearer` is the field's last."""
+    if is_error and not found:
+        found.append(Challenge("bearer"))
+    if is_error and bearer is not None and found[-1].scheme not in _WITH_ERRORS:
+        return bearer
+    return found[-1] if found else None
 
 
 def _begins_challenge(word: bytes, value: bytes, end: int, *, first: bool) -> bool:
