@@ -39,8 +39,13 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def content(file: BinaryIO, limit: int) -> bytes:
-    """Return the whole of an open file. Raises ValueError where it is longer than `limit` bytes."""
-    found = file.read(limit + 1)
+    """Return the whole of an open file. Raises ValueError where it is longer than `limit` bytes, or would block.
+
+    Some of the kernel's files are regular and yet wait for content: its log, the pipes of its tracing.
+    """
+    found: object = file.read(limit + 1)
+    if not isinstance(found, bytes):
+        raise ValueError("it has no content yet; write its content to an ordinary file")  # noqa: TRY004
     if len(found) > limit:
         raise ValueError(f"it is larger than {_size(limit)}")
     return found

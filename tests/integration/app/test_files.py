@@ -96,6 +96,18 @@ def test_s1_a_file_may_have_exactly_as_many_bytes_as_are_allowed(tmp_path: Path)
         files.read(path, 1024)
 
 
+def test_s1_a_file_that_would_block_is_refused() -> None:
+    """The kernel's log is a regular file without an end; a pipe that is open already stands for it."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with (
+        os.fdopen(reading, "rb") as file,
+        os.fdopen(writing, "wb"),
+        pytest.raises(ValueError, match="no content yet"),
+    ):
+        files.content(file, 1024)
+
+
 def test_s1_a_byte_order_mark_is_not_part_of_a_text(tmp_path: Path) -> None:
     """Editors on Windows write one."""
     path = tmp_path / "x"
