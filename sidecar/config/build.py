@@ -7,7 +7,7 @@ from sidecar.cache.settings import CacheSettings
 from sidecar.config import credentials, durations, schema, types
 from sidecar.config.build_tokens import reference, tls, token_request
 from sidecar.config.rules import variable
-from sidecar.config.settings import AdminSettings, Config
+from sidecar.config.settings import AdminSettings, Config, LogSettings
 from sidecar.config.tenants import Tenant
 from sidecar.core import addresses
 from sidecar.core.header_names import hiding
@@ -63,9 +63,7 @@ def config(file: schema.File, environ: Mapping[str, str], breathe: Callable[[], 
         routes=tuple(_routes(file.routes, tokens, tenants, breathe)),
         drain_min_delay=durations.seconds(file.drain_min_delay),
         drain_timeout=durations.seconds(file.drain_timeout),
-        log_format=file.log.format,
-        log_level=file.log.level,
-        log_requests=durations.share(file.log.requests),
+        log=LogSettings(file.log.format, file.log.level, durations.share(file.log.requests)),
     )
 
 

@@ -12,6 +12,7 @@ from sidecar.config.tenants import Tenant
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import (
     KEY_PREFIX,
+    RESTART,
     BearerReference,
     Duration,
     KeyReference,
@@ -35,6 +36,7 @@ class Admin(Node, frozen=True, kw_only=True):
     listen: Annotated[
         str,
         text("listen"),
+        RESTART,
         Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
     ] = "0.0.0.0:9181"
     token: Annotated[
@@ -48,6 +50,7 @@ class Cache(Node, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["local", "distributed"] | None,
+        RESTART,
         Meta(
             description="`local`: each sidecar caches for itself. `distributed`: all share Redis. Absent: "
             "`distributed` where `redis.url` is given."
@@ -56,13 +59,14 @@ class Cache(Node, frozen=True, kw_only=True):
     memory_ttl: Annotated[
         Span, Meta(description="Longest stay in memory where a shared store is behind it.")
     ] = "30s"
-    store_ttl: Annotated[Span, Meta(description="Longest stay in the shared store.")] = "300s"
+    store_ttl: Annotated[Span, RESTART, Meta(description="Longest stay in the shared store.")] = "300s"
     leeway: Annotated[
         Duration,
         Meta(description="How long before its expiry a token is renewed behind; at most half its life."),
     ] = "60s"
     max_entries: Annotated[
         int,
+        RESTART,
         Meta(
             ge=1,
             le=1_000_000,
@@ -196,7 +200,7 @@ class Log(Node, frozen=True, kw_only=True):
     """What is written to standard output."""
 
     format: Annotated[
-        Literal["json", "console"], Meta(description="`json` for machines, `console` for people.")
+        Literal["json", "console"], RESTART, Meta(description="`json` for machines, `console` for people.")
     ] = "json"
     level: Annotated[Level, Meta(description="Least level that is written.")] = "info"
     requests: Annotated[
@@ -214,14 +218,15 @@ class File(Node, frozen=True, kw_only=True):
     listen: Annotated[
         str,
         text("listen_loopback"),
+        RESTART,
         Meta(description="Loopback `host:port`, or `unix:/path`, for the clients."),
     ] = "127.0.0.1:9180"
     admin: Annotated[Admin, Meta(description="Probes, metrics and status.")] = Admin()
     cache: Annotated[Cache, Meta(description="How long tokens are kept.")] = Cache()
     redis: Annotated[
-        Redis | None, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
+        Redis | None, RESTART, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
     ] = None
-    busts: Annotated[Busts, Meta(description="Whose busts are heard.")] = Busts()
+    busts: Annotated[Busts, RESTART, Meta(description="Whose busts are heard.")] = Busts()
     tenant: Annotated[
         Tenant | None, Meta(description="Whom requests are for. Absent: there are no tenants.")
     ] = None

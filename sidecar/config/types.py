@@ -25,6 +25,9 @@ def text(check: str, pattern: str = "", **more: str) -> Meta:
     return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
 
 
+RESTART = Meta(extra={"restart": True})
+"""Mark a key, or a section with all its keys, that a reload cannot change."""
+
 Name = Annotated[str, text("name", NAME)]
 Text = Annotated[str, text("text", r"\S")]
 Duration = Annotated[str, text("duration", durations.DURATION)]
