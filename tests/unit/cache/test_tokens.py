@@ -17,7 +17,8 @@ from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from sidecar.fleet.standalone import NoFleet
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
-from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
+from sidecar.telemetry.events import CoolingDown, Event, Failed
+from sidecar.telemetry.fleet_events import BustSent
 from tests.support.fakes import FakeClock, FakeServer, FakeStore, FixedRandomness, RecordingJournal, settle
 
 E = TypeVar("E", bound=Event)
