@@ -19,7 +19,8 @@ from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
-from sidecar.config.settings import Config, only_by_restart
+from sidecar.config.restart import only_by_restart
+from sidecar.config.settings import Config
 from sidecar.core.errors import ConfigError
 from sidecar.core.labels import Labels
 from sidecar.core.origin import Origin

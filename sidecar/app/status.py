@@ -19,9 +19,9 @@ from sidecar.core.ports import Clock
 from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
-from sidecar.telemetry.dates import Dates
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.recent_events import Occurrence, RecentEvents
+from sidecar.telemetry.sinks.dates import Dates
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""

@@ -44,9 +44,9 @@ class Telemetry:
         self._clock = clock
         self._output = LogWriter(descriptor)
         self._metrics = Counters(__version__, map(measured, config.routes), config.tenants)
-        form = lines(config.log_format, descriptor, os.environ)
+        form = lines(config.log.format, descriptor, os.environ)
         self._logs = LogJournal(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
-        self._logs.set_level(config.log_level, config.log_requests)
+        self._logs.set_level(config.log.level, config.log.requests)
         otel = read_otel(os.environ)
         self._ignored = otel.ignored
         self._otlp: OtlpExporter | None = None
@@ -68,7 +68,7 @@ class Telemetry:
 
     def configure(self, config: Config) -> Iterator[None]:
         """Tell of what this configuration has, and as it says; in short steps, of which it needs all."""
-        self._logs.set_level(config.log_level, config.log_requests)
+        self._logs.set_level(config.log.level, config.log.requests)
         routes = []
         for route in config.routes:
             routes.append(measured(route))

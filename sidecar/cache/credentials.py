@@ -20,7 +20,8 @@ from sidecar.credentials.model import (
     StoredCredentials,
 )
 from sidecar.credentials.ports import SecretStore
-from sidecar.telemetry.events import BustFailed, CredentialsRejected
+from sidecar.telemetry.events import CredentialsRejected
+from sidecar.telemetry.fleet_events import BustFailed
 from sidecar.telemetry.ports import Journal
 
 WAIT_LIMIT = 10.0

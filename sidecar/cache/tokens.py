@@ -18,7 +18,8 @@ from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
-from sidecar.telemetry.events import BustFailed, BustSent, CoolingDown, Failed
+from sidecar.telemetry.events import CoolingDown, Failed
+from sidecar.telemetry.fleet_events import BustFailed, BustSent
 from sidecar.telemetry.ports import Journal
 
 CALLER_LIMIT = 15.0

@@ -15,8 +15,19 @@ from sidecar.config.types import (
     Reference,
     SecretPath,
     Text,
+    reference,
     text,
+    variable,
 )
+from sidecar.core.secret import Secret
+from sidecar.credentials.model import (
+    AwsSecretCredentials,
+    CredentialSpec,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+)
+from sidecar.oauth import signing_keys
 from sidecar.oauth.signing_keys import Algorithm
 
 
@@ -110,3 +121,48 @@ class Credentials(Node, frozen=True, kw_only=True):
         Name | None,
         Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
     ] = None
+
+
+def spec(name: str, entry: Credentials, environ: Mapping[str, str]) -> CredentialSpec:
+    """Return what is meant by an entry of `credentials`."""
+    if entry.aws_secret:
+        return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
+    if entry.file:
+        return FileCredentials(entry.file)
+    client_id = entry.client_id or ""
+    if entry.client_secret is None:
+        return FixedCredentials(client_id, Secret(""))
+    if entry.client_secret.file:
+        return SecretFileCredentials(client_id, entry.client_secret.file)
+    return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
+
+
+def _aws_secret(entry: AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
+    return AwsSecretCredentials(
+        id=entry.id,
+        service=service,
+        region=entry.region or "",
+        endpoint=entry.endpoint or "",
+        stage=entry.stage,
+        pointer=entry.pointer,
+        share=share,
+    )
+
+
+def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.PrivateKey:
+    """Return the key that signs our assertions."""
+    return signing_keys.PrivateKey(
+        where=reference(entry, environ),
+        passphrase=reference(entry.passphrase, environ) if entry.passphrase else None,
+        algorithm=entry.algorithm,
+        kid=entry.kid or "",
+        certificate_file=entry.certificate_file or "",
+    )
+
+
+def client(entry: Credentials) -> str:
+    """Tell these credentials from others of the same name, which another deployment on the same Redis may have."""
+    aws = entry.aws_secret
+    if aws is not None:
+        return ascii(["aws", aws.id, aws.region, aws.endpoint, aws.stage, aws.pointer])
+    return ascii(["file", entry.file] if entry.file else ["id", entry.client_id])

@@ -2,8 +2,8 @@
 
 `msgspec` stops at the first fault, so `examine` walks the structs itself and asks msgspec leaf by leaf. A
 leaf's `extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some
-of them look at files and at the environment. A faulty field leaves its default (or "") behind, a faulty
-entry UNSET, so that what refers to other entries can still be checked.
+of them look at files and at the environment. `noted` reads other notes in `extra`. A faulty field leaves its
+default (or "") behind, a faulty entry UNSET, so that what refers to other entries can still be checked.
 """
 
 from collections.abc import Callable, Mapping
@@ -134,13 +134,26 @@ class _Examination:
         text = "" if isinstance(value, dict | list | None) else str(value)
         try:
             for meta in metas:
-                if meta.extra and (text or isinstance(value, str)):
-                    self._checks[meta.extra["check"]](text)
+                check = (meta.extra or {}).get("check")
+                if check and (text or isinstance(value, str)):
+                    self._checks[check](text)
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             return self._fault(path, _reason(bare, text, error))
         except ValueError as error:
             return self._fault(path, str(error))
+
+
+def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
+    """Return the paths of the keys with this note in their `extra`; what is inside such a key is not listed."""
+    found: list[str] = []
+    for name, field in _fields(root).items():
+        bare, metas, _ = _unwrap(field.type)
+        if any(note in (meta.extra or {}) for meta in metas):
+            found.append(_join(path, name))
+        elif isinstance(bare, type) and issubclass(bare, Node):
+            found += noted(bare, note, _join(path, name))
+    return tuple(found)
 
 
 @cache

@@ -1,14 +1,14 @@
 """YAML and environment → one frozen Config, or one ConfigError that lists every fault.
 
-A package for its length only: from outside it is one module. `yaml_file` and `environment` give the tree as
-written, `examine` holds it against `schema`, `rules` say what else must be right, `meaning` makes the Config.
+`yaml_file` and `environment` give the tree as written, and `examine` holds it against `schema`. `rules` say what else
+must be right. Each section's module has its keys and the function that makes its settings of them.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from pathlib import Path
 
-from sidecar.config import build, environment, rules, yaml_file
+from sidecar.config import environment, rules, schema, yaml_file
 from sidecar.config.decode import MOST_FAULTS, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
@@ -45,7 +45,7 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
     faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(faults), source))
-    return build.config(file, environ, breathe)
+    return schema.config(file, environ, breathe)
 
 
 def _first(faults: Collection[Fault], source: str) -> tuple[Fault, ...]:

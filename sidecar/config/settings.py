@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.cache.settings import CacheSettings
-from sidecar.core.errors import Fault
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
 from sidecar.credentials.model import CredentialSpec
 from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
+from sidecar.telemetry.words import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,18 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is written to standard output."""
+
+    format: Literal["json", "console"] = "json"
+    level: Level = "info"
+    requests: float = 1.0
+    """Share of the successful requests that are logged; the others always are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a sidecar is told."""
+    """Everything a sidecar is told, at the paths of the file where a key takes a restart."""
 
     listen: str = "127.0.0.1:9180"
     admin: AdminSettings = AdminSettings()
@@ -42,25 +52,4 @@ class Config:
     """How long to go on listening, whether or not anybody asks, once we were asked to stop."""
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
-    log_format: Literal["json", "console"] = "json"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_requests: float = 1.0
-    """Share of the successful requests that are logged; the others always are."""
-
-
-def only_by_restart(old: Config, new: Config) -> tuple[Fault, ...]:
-    """Return what a reload cannot change, by its path in the configuration."""
-    return tuple(
-        Fault("reload", path, "changing this takes a restart")
-        for path, before, after in (
-            ("listen", old.listen, new.listen),
-            ("admin.listen", old.admin.listen, new.admin.listen),
-            ("cache.mode", old.cache.mode, new.cache.mode),
-            ("cache.store_ttl", old.cache.store_ttl, new.cache.store_ttl),
-            ("cache.max_entries", old.cache.max_entries, new.cache.max_entries),
-            ("redis", old.redis, new.redis),
-            ("busts", old.busts, new.busts),
-            ("log.format", old.log_format, new.log_format),
-        )
-        if before != after
-    )
+    log: LogSettings = LogSettings()

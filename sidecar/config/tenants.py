@@ -11,7 +11,7 @@ from sidecar.config.decode import Found, Node
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import FIELD_NAME, TENANT, Text, text
 from sidecar.core.header_names import folded
-from sidecar.core.tenants import PLACE, canonical
+from sidecar.core.tenants import PLACE, TenantRule, canonical
 
 TenantId = Annotated[str, text("tenant", TENANT)]
 _CHOSEN_HOST = (
@@ -112,3 +112,16 @@ def _addresses(tokens: dict[str, TokenEntry]) -> Iterator[Found]:
         if isinstance(token, TokenEntry):
             yield f"tokens.{name}.token_endpoint", token.token_endpoint or ""
             yield f"tokens.{name}.issuer", token.issuer or ""
+
+
+def rule(entry: Tenant | None) -> TenantRule | None:
+    """Return what is meant by the section, None where there is none."""
+    if entry is None:
+        return None
+    return TenantRule(
+        header=(entry.header or "").lower().encode(),
+        path=entry.path,
+        claim=entry.claim or "",
+        default=canonical(entry.default) if entry.default else "",
+        allow=frozenset(map(canonical, entry.allow)),
+    )

@@ -6,10 +6,17 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from sidecar.config.credentials import Credentials, client, private_key
 from sidecar.config.decode import Node
-from sidecar.config.types import FIELD_NAME, PARAMETER, Name, Scope, SecretPath, Text, Tls, text
+from sidecar.config.types import FIELD_NAME, PARAMETER, Name, Scope, SecretPath, Text, Tls, text, tls
+from sidecar.config.yaml_file import file_text
+from sidecar.core.errors import ConfigError, Fault
+from sidecar.core.secret import SecretFile
+from sidecar.oauth import signing_keys, subject_token, token
+from sidecar.oauth.request_form import token_type
 from sidecar.oauth.signing_keys import Algorithm
 from sidecar.oauth.token import ClientAuth, Grant
+from sidecar.system.files import SECRET_LIMIT
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
@@ -130,3 +137,55 @@ class TokenEntry(Node, frozen=True, kw_only=True):
     assertion: Annotated[
         Assertion | None, Meta(description="An assertion of our own for a jwt_bearer grant.")
     ] = None
+
+
+def token_request(
+    name: str, entry: TokenEntry, credentials: Credentials, environ: Mapping[str, str]
+) -> token.TokenRequest:
+    """Return the request. Raises ConfigError when a presented token, checked a moment ago, is gone."""
+    key = credentials.private_key
+    return token.TokenRequest(
+        name=name,
+        credentials=entry.credentials,
+        service=credentials.service or entry.credentials,
+        token_endpoint=entry.token_endpoint or "",
+        issuer=entry.issuer or "",
+        tls=tls(entry.tls),
+        client=client(credentials),
+        grant=entry.grant,
+        client_auth=entry.client_auth,
+        scope=entry.scope,
+        audience=entry.audience,
+        resource=entry.resource,
+        parameters=tuple(entry.parameters.items()),
+        private_key=private_key(key, environ) if key else None,
+        assertion_file=credentials.assertion_file or "",
+        assertion_audience=entry.assertion_audience or "",
+        subject=_presented(entry.subject) if entry.subject else None,
+        actor=_presented(entry.actor) if entry.actor else None,
+        requested_token_type=token_type(entry.requested_token_type or ""),
+        assertion=_assertion(entry.assertion) if entry.assertion else None,
+    )
+
+
+def _presented(entry: Presented) -> token.Presented:
+    kind = token_type(entry.type or "access_token")
+    if entry.header:
+        rule = _verification(entry.verify) if entry.verify else None
+        return token.Presented(token.FromRequest(entry.header.lower().encode(), rule), "", kind)
+    path = entry.file or ""
+    try:
+        identity = subject_token.identity(file_text(path, SECRET_LIMIT).rstrip("\r\n"))
+    except ValueError as error:
+        raise ConfigError((Fault(path, "", str(error)),)) from None
+    return token.Presented(SecretFile(path), identity, kind)
+
+
+def _verification(entry: Verification) -> signing_keys.Verification:
+    jwks_uri = entry.jwks_uri or ""
+    return signing_keys.Verification(entry.issuer, entry.audience, jwks_uri, entry.algorithms, tls(entry.tls))
+
+
+def _assertion(entry: Assertion) -> token.Assertion:
+    claims = tuple(entry.claims.items())
+    return token.Assertion(entry.issuer or "", entry.subject or "", entry.audience or "", claims)

@@ -1,12 +1,16 @@
-"""What values are written as: names, durations, paths, and references to secrets."""
+"""What values are written as, and what is meant: names, durations, paths, and references to secrets."""
 
+import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Node
+from sidecar.core import tls as core_tls
+from sidecar.core.secret import Secret, SecretFile, SecretRef
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -18,12 +22,17 @@ TENANT = r"^[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,63}$"
 FIELD_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 STAGE = r"^[!-~]{1,256}$"
 PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"
+_MOST_NAMES = 20
+"""Entries that a fault lists."""
 
 
 def text(check: str, pattern: str = "", **more: str) -> Meta:
     """Mark a string that must pass the rule `check`; editors get the pattern, people the rule's words."""
     return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
 
+
+RESTART = Meta(extra={"restart": True})
+"""Mark a key, or a section with all its keys, that a reload cannot change."""
 
 Name = Annotated[str, text("name", NAME)]
 Text = Annotated[str, text("text", r"\S")]
@@ -92,3 +101,40 @@ class Tls(Node, frozen=True, kw_only=True):
     key_file: Annotated[
         FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
     ] = None
+
+
+def like(pattern: str, reason: str, text: str) -> None:
+    """Raise ValueError with the reason unless the whole text is like the pattern."""
+    if not re.fullmatch(pattern, text):
+        raise ValueError(reason)
+
+
+def variable(environ: Mapping[str, str], name: str) -> str:
+    """Return the value of an environment variable. Raises ValueError where it has none."""
+    like(ENVIRONMENT_NAME, "write the name of an environment variable, not the secret itself", name)
+    value = environ.get(name, "").rstrip("\r\n")
+    if not value:
+        raise ValueError(f"the environment variable {name} is not set, or is empty")
+    return value
+
+
+def unknown(known: Mapping[str, object]) -> str:
+    """Return the fault of a name that is not among the known. What was written is left out: it may be a token."""
+    names = ", ".join(map(str, islice(known, _MOST_NAMES)))
+    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
+    return f"there is no such entry; there is: {names or 'nothing yet'}{more}"
+
+
+def reference(entry: Reference, environ: Mapping[str, str]) -> SecretRef:
+    """Return where the secret is, or what it is if it is in the environment."""
+    return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
+
+
+def secret(entry: Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
+    """Return the same, None where nothing is written."""
+    return reference(entry, environ) if entry else None
+
+
+def tls(entry: Tls) -> core_tls.Tls:
+    """Return the same for core."""
+    return core_tls.Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")

@@ -34,7 +34,7 @@ from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import NoCredentialStore
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import Token, TokenRequest
-from sidecar.telemetry.events import Unencrypted
+from sidecar.telemetry.fleet_events import Unencrypted
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
 

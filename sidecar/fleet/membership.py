@@ -15,7 +15,7 @@ from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import NoCredentialStore, NoFleet
 from sidecar.oauth.ports import TokenSource
-from sidecar.telemetry.events import SelectSent
+from sidecar.telemetry.fleet_events import SelectSent
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from sidecar.core.ports import Clock
-from sidecar.telemetry.events import StoreDown, StoreUp
+from sidecar.telemetry.fleet_events import StoreDown, StoreUp
 from sidecar.telemetry.ports import Journal
 
 Side = Literal["store", "bus"]

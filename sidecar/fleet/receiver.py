@@ -12,7 +12,7 @@ from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Inbox, ReceivedMessage, Revocation, kind_of
 from sidecar.fleet.ports import Evictions, Fills, Seal
 from sidecar.fleet.settings import ForeignChannel
-from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
+from sidecar.telemetry.fleet_events import BustApplied, BustHeard, BustRejected
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import BustKind, Rejection
 

@@ -7,11 +7,6 @@ from typing import get_args
 from sidecar.core.tenants import TenantRule
 from sidecar.telemetry import instruments
 from sidecar.telemetry.events import (
-    BustApplied,
-    BustFailed,
-    BustHeard,
-    BustRejected,
-    BustSent,
     CoolingDown,
     Event,
     Failed,
@@ -25,6 +20,7 @@ from sidecar.telemetry.events import (
     TokenFetched,
     TokenFetchFailed,
 )
+from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustRejected, BustSent
 from sidecar.telemetry.instruments import (
     ExportReadings,
     Family,

@@ -21,6 +21,7 @@ from sidecar.cli import exits, main
 from sidecar.config import document, yaml_file
 from sidecar.config.decode import MOST_FAULTS
 from sidecar.config.load import json_schema, load
+from sidecar.config.restart import RESTART_KEYS
 from sidecar.core import problem
 from sidecar.credentials.sources import aws
 from sidecar.fleet import foreign_messages, messages
@@ -133,6 +134,12 @@ def test_every_key_is_listed_with_its_default() -> None:
     kinds = cast(Mapping[str, Schema], json_schema()["$defs"])
     told = {row["Key"]: row["Default"] for row in table("Every key", "Key")}
     assert told == dict(defaults(kinds["File"], kinds))
+
+
+def test_every_key_that_takes_a_restart_is_listed() -> None:
+    """The sentence has each key that the schema marks so, and no other."""
+    sentence = README.split("**What needs a restart:**")[1].split("(a file")[0]
+    assert sorted(words(sentence)) == sorted(RESTART_KEYS)
 
 
 def test_every_environment_variable_is_listed() -> None:

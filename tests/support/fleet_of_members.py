@@ -27,7 +27,8 @@ from sidecar.fleet.seal import AesSeal, NoSeal
 from sidecar.fleet.settings import BustSettings, EncryptionKey, ForeignChannel, RedisSettings
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
-from sidecar.telemetry.events import BustApplied, BustRejected, Event
+from sidecar.telemetry.events import Event
+from sidecar.telemetry.fleet_events import BustApplied, BustRejected
 from tests.support.journal import RecordingJournal
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import AT_LEISURE, PATIENCE, until

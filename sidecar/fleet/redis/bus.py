@@ -24,7 +24,8 @@ from sidecar.fleet.redis.guarded_client import GuardedClient, Moved
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
 from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
-from sidecar.telemetry.events import BustFailed, Failed, SelectSent
+from sidecar.telemetry.events import Failed
+from sidecar.telemetry.fleet_events import BustFailed, SelectSent
 from sidecar.telemetry.ports import Journal
 
 FIRST_PAUSE = 0.1

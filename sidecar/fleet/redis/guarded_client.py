@@ -30,7 +30,8 @@ from sidecar.fleet.redis.library import (
 )
 from sidecar.fleet.redis.scripts import PROBE, Script
 from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures, code_of
-from sidecar.telemetry.events import Failed, StoreDenied
+from sidecar.telemetry.events import Failed
+from sidecar.telemetry.fleet_events import StoreDenied
 from sidecar.telemetry.ports import Journal
 
 STEPS = 20

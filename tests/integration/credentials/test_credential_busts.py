@@ -8,7 +8,8 @@ import pytest
 from sidecar.cache.credentials import CachedSource
 from sidecar.credentials.model import Credentials
 from sidecar.fleet.settings import ForeignChannel
-from sidecar.telemetry.events import BustApplied, CredentialsRejected
+from sidecar.telemetry.events import CredentialsRejected
+from sidecar.telemetry.fleet_events import BustApplied
 from tests.support.clock import FakeClock
 from tests.support.credential_fakes import CountingSource
 from tests.support.fleet_of_members import MemberFleet, MemberPod

@@ -17,7 +17,7 @@ from sidecar.fleet.redis.bus import IN_A_ROW
 from sidecar.fleet.redis.revocation_log import SLACK
 from sidecar.fleet.redis.subscription import LAST_LOOK, SILENCE
 from sidecar.fleet.settings import Dialect, ForeignChannel
-from sidecar.telemetry.events import BustApplied, SelectSent, StoreDown, StoreUp
+from sidecar.telemetry.fleet_events import BustApplied, SelectSent, StoreDown, StoreUp
 from tests.support.fleet_of_members import Cable, MemberFleet, request
 from tests.support.redis_server import USER, Cluster, RedisServer
 from tests.support.waiting import PATIENCE, awake, until

@@ -21,7 +21,8 @@ from sidecar.fleet.redis.guarded_client import MAX_QUESTIONS, Moved
 from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.settings import RedisSettings, SentinelSettings
 from sidecar.system.clock import SystemRandomness
-from sidecar.telemetry.events import Failed, StoreDown
+from sidecar.telemetry.events import Failed
+from sidecar.telemetry.fleet_events import StoreDown
 from tests.integration.fleet.test_store import REQUEST, StorePod, pod
 from tests.support import fleet_of_members as pods
 from tests.support.redis_server import RedisServer, with_user

@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as NotConnected
 from sidecar.cache.lease import Lease
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.fleet.redis.scripts import keys_of
-from sidecar.telemetry.events import BustApplied, BustFailed, BustSent, CredentialsRejected, SelectSent
+from sidecar.telemetry.events import CredentialsRejected
+from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustSent, SelectSent
 from tests.integration.credentials.test_credential_busts import Secrets
 from tests.integration.fleet.test_store import REQUEST, pod
 from tests.support.fleet_of_members import MemberFleet, MemberPod, request

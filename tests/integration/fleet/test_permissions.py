@@ -33,7 +33,7 @@ from sidecar.fleet.seal import AesSeal
 from sidecar.fleet.settings import RedisSettings
 from sidecar.oauth.token import Token, TokenRequest, bearer
 from sidecar.system.clock import SystemClock, SystemRandomness
-from sidecar.telemetry.events import StoreDenied
+from sidecar.telemetry.fleet_events import StoreDenied
 from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PASSWORD, RedisServer
 from tests.support.waiting import AT_LEISURE

@@ -14,7 +14,7 @@ from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.labels import parse_selector
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import TokenRequest, bearer
-from sidecar.telemetry.events import BustSent
+from sidecar.telemetry.fleet_events import BustSent
 from tests.support.clock import FakeClock, settle
 from tests.support.fleet_fakes import FakeServer, FakeStore
 from tests.support.journal import RecordingJournal

@@ -17,7 +17,8 @@ from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from sidecar.fleet.standalone import NoFleet
 from sidecar.oauth.token import FetchReason, Token, TokenRequest, bearer
-from sidecar.telemetry.events import BustSent, CoolingDown, Event, Failed
+from sidecar.telemetry.events import CoolingDown, Event, Failed
+from sidecar.telemetry.fleet_events import BustSent
 from tests.support.clock import FakeClock, settle
 from tests.support.fleet_fakes import FakeServer, FakeStore
 from tests.support.journal import RecordingJournal

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sidecar.cli.logs import LONGEST_LINE
 from sidecar.telemetry.console import columns
-from sidecar.telemetry.events import Refused, StoreUp
+from sidecar.telemetry.events import Refused
+from sidecar.telemetry.fleet_events import StoreUp
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import ConsoleLines, JsonLines
 from tests import ROOT

@@ -172,7 +172,7 @@ log: {{format: console, level: debug}}
     assert (route.token, route.on_401, route.refused_statuses) == (request, "strict", frozenset({401, 440}))
     assert (route.idle_timeout, route.total_timeout) == (2.0, 3.0)
     assert (plain.token, plain.prefix, plain.origin.host, plain.origin.port) == (None, "/", "::1", 80)
-    assert (config.drain_timeout, config.log_format, config.log_level) == (3600.0, "console", "debug")
+    assert (config.drain_timeout, config.log.format, config.log.level) == (3600.0, "console", "debug")
 
 
 def test_a_fleet_s_file_becomes_settings(tmp_path: Path) -> None:
@@ -236,10 +236,10 @@ def test_a_short_file_has_the_documented_defaults(tmp_path: Path) -> None:
     config = read(tmp_path, tree())
     bare = Config()
     assert (config.listen, config.admin, config.cache) == (bare.listen, bare.admin, bare.cache)
-    assert (config.drain_timeout, config.log_format, config.log_level) == (
+    assert (config.drain_timeout, config.log.format, config.log.level) == (
         bare.drain_timeout,
-        bare.log_format,
-        bare.log_level,
+        bare.log.format,
+        bare.log.level,
     )
     assert config.tokens["t"].service == "c"
     assert config.routes[0].on_401 == "lenient"
@@ -282,8 +282,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         },
     )
     assert (config.listen, config.admin.listen) == ("127.0.0.1:2", "127.0.0.1:3")
-    assert (config.cache.store_ttl, config.log_format, config.log_level) == (120.0, "console", "error")
-    assert config.log_requests == 0.01
+    assert (config.cache.store_ttl, config.log.format, config.log.level) == (120.0, "console", "error")
+    assert config.log.requests == 0.01
 
 
 def test_the_file_is_found_by_flag_then_variable(tmp_path: Path) -> None:

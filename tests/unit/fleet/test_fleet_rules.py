@@ -15,7 +15,7 @@ from sidecar.fleet.generations import following
 from sidecar.fleet.outage import Outage, Side
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
 from sidecar.oauth.token import bearer
-from sidecar.telemetry.events import StoreDown, StoreUp
+from sidecar.telemetry.fleet_events import StoreDown, StoreUp
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
 

@@ -13,7 +13,7 @@ from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.seal import NoSeal
 from sidecar.fleet.settings import ForeignChannel
-from sidecar.telemetry.events import BustApplied, BustHeard, BustRejected
+from sidecar.telemetry.fleet_events import BustApplied, BustHeard, BustRejected
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
 

@@ -16,9 +16,6 @@ from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import (
-    BustApplied,
-    BustRejected,
-    BustSent,
     CoolingDown,
     Event,
     Refused,
@@ -28,6 +25,7 @@ from sidecar.telemetry.events import (
     TokenFetchFailed,
 )
 from sidecar.telemetry.fan_out import FanOut
+from sidecar.telemetry.fleet_events import BustApplied, BustRejected, BustSent
 from sidecar.telemetry.instruments import (
     CLIENT,
     HITS,

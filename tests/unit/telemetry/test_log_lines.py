@@ -12,15 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.secret import Secret
-from sidecar.telemetry.events import (
-    BustSent,
-    CoolingDown,
-    Draining,
-    Event,
-    ReloadFailed,
-    Stopped,
-    TokenFetchFailed,
-)
+from sidecar.telemetry.events import CoolingDown, Draining, Event, ReloadFailed, Stopped, TokenFetchFailed
+from sidecar.telemetry.fleet_events import BustSent
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import LONGEST_LINE, ConsoleLines, JsonLines, Lines, LogJournal, lines
 from sidecar.telemetry.words import Level

@@ -1,6 +1,7 @@
 """What happened of late."""
 
-from sidecar.telemetry.events import Refused, SecretRead, StoreDown, TokenFetched
+from sidecar.telemetry.events import Refused, SecretRead, TokenFetched
+from sidecar.telemetry.fleet_events import StoreDown
 from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
 from tests.support.clock import FakeClock
 

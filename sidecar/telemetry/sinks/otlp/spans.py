@@ -15,10 +15,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from sidecar.core.ports import Clock
-from sidecar.telemetry.dates import Dates
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.otel_env import Batches
 from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks.dates import Dates
 from sidecar.telemetry.sinks.otlp.endpoint import SERVICE, Report, Session
 from sidecar.telemetry.spans import Span, of_event, of_request
 from sidecar.telemetry.tracing import Tracer

@@ -1,0 +1,126 @@
+"""The file's `routes`: the ways through the sidecar, and what must fit between them."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated
+
+from msgspec import Meta
+
+from sidecar.config import durations
+from sidecar.config.decode import Found, Node
+from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
+from sidecar.core import addresses
+from sidecar.core.header_names import hiding
+from sidecar.core.origin import Origin
+from sidecar.core.tenants import TenantRule
+from sidecar.oauth.token import TokenRequest
+from sidecar.proxy.routes import On401, Route
+
+
+class Match(Node, frozen=True, kw_only=True):
+    """Which requests take the route: one with a host goes first, then the longest prefix wins."""
+
+    prefix: Annotated[str, text("prefix", "^/"), Meta(description="Path prefix, on segment bounds.")] = "/"
+    host: Annotated[
+        str | None, text("host", addresses.HOST), Meta(description="Host the client names. Absent: any.")
+    ] = None
+
+
+class Timeouts(Node, frozen=True, kw_only=True):
+    """How long the upstream may take. `0s` is unlimited."""
+
+    connect: Annotated[Duration, Meta(description="For a connection, TLS included.")] = "5s"
+    idle: Annotated[Duration, Meta(description="Longest silence within one exchange.")] = "60s"
+    total: Annotated[Duration, Meta(description="For the whole exchange.")] = "0s"
+
+
+class RouteEntry(Node, frozen=True, kw_only=True):
+    """One way through the sidecar."""
+
+    name: Annotated[Name, Meta(description="Names the route in logs and metrics.")]
+    match: Annotated[Match, Meta(description="Absent: every request.")] = Match()
+    upstream: Annotated[
+        str,
+        text("upstream", "^https?://", format="uri"),
+        Meta(description="`http(s)://host[:port][/base/path]`; the relayed path comes after the base path."),
+    ]
+    token: Annotated[
+        Name | None,
+        Meta(
+            description="Which entry of `tokens` to inject. Absent: the client's own credentials are "
+            "relayed. Routes may share a token; whoever receives it could use it at the others, so ask for "
+            "one token per audience where upstreams do not trust each other."
+        ),
+    ] = None
+    strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
+    on_401: Annotated[
+        On401,
+        Meta(
+            description="When a refusal renews the token: `lenient` also without a Bearer error, `strict` "
+            'only at `error="invalid_token"`, `ignore` never.'
+        ),
+    ] = "lenient"
+    refused_statuses: Annotated[
+        tuple[Annotated[int, Meta(ge=400, le=499)], ...],
+        Meta(min_length=1, description="Statuses that mean a refused token; some upstreams say 403 or 440."),
+    ] = (401,)
+    timeouts: Annotated[Timeouts, Meta(description="How long the upstream may take.")] = Timeouts()
+    tls: Annotated[Tls, Meta(description="How an https upstream is verified.")] = Tls()
+    max_connections: Annotated[int, Meta(ge=1, le=65535, description="Connections to the upstream.")] = 1024
+
+
+def routes(
+    entries: Iterable[RouteEntry],
+    tokens: Mapping[str, TokenRequest],
+    tenants: TenantRule | None,
+    breathe: Callable[[], None],
+) -> Iterator[Route]:
+    """Return what is meant by the entries of `routes`."""
+    for entry in entries:
+        breathe()
+        yield _route(entry, tokens, tenants)
+
+
+def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:
+    token = tokens[entry.token] if entry.token else None
+    url = addresses.upstream(entry.upstream)
+    connect = durations.seconds(entry.timeouts.connect)
+    return Route(
+        name=entry.name,
+        origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
+        host=(entry.match.host or "").lower(),
+        prefix=entry.match.prefix,
+        base_path=url.base_path,
+        strip_prefix=entry.strip_prefix,
+        token=token,
+        hidden=_hidden(token, tenants),
+        on_401=entry.on_401,
+        refused_statuses=frozenset(entry.refused_statuses),
+        idle_timeout=durations.seconds(entry.timeouts.idle),
+        total_timeout=durations.seconds(entry.timeouts.total),
+    )
+
+
+def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Pattern[bytes] | None:
+    if token is None:
+        return None
+    return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
+
+
+def route_faults(entries: tuple[RouteEntry, ...], tokens: Mapping[str, object]) -> Iterator[Found]:
+    """Find what is wrong between routes, and tokens that there are not."""
+    names: dict[str, str] = {}
+    matches: dict[tuple[str, str], str] = {}
+    for index, route in enumerate(entries):
+        if not isinstance(route, RouteEntry):
+            continue
+        path = f"routes[{index}]"
+        if route.name and names.setdefault(route.name, path) != path:
+            yield f"{path}.name", f"{names[route.name]} has the same name: choose another one"
+        match = ((route.match.host or "").lower(), route.match.prefix)
+        if matches.setdefault(match, path) != path:
+            yield f"{path}.match", f"{matches[match]} takes the same requests: change the prefix or the host"
+        if route.token and route.token not in tokens:
+            yield f"{path}.token", unknown(tokens)
+        if route.upstream.startswith("http:") and route.tls != Tls():
+            yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
