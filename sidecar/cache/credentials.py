@@ -14,11 +14,7 @@ from sidecar.core.labels import Labels, describe
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import fingerprint
-from sidecar.credentials.model import (
-    CredentialKey,
-    Credentials,
-    StoredCredentials,
-)
+from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.credentials.ports import SecretStore
 from sidecar.telemetry.events import CredentialsRejected
 from sidecar.telemetry.fleet_events import BustFailed
