@@ -21,8 +21,9 @@ Rule 2. Any other field is read as far as it can be. A value has double quotes, 
         Around words and names, quotes, `|` and `&` do not count. The rest is skipped.
 Rule 3. A quote that is not closed ends at the next comma, semicolon, parameter or `Bearer`, so that it hides nothing.
         One whose end would open the value of another parameter (`realm="x, error="…"`) is not closed.
-Rule 4. The word `Bearer` outside quotes always begins a challenge. Another registered scheme does at the start, or
-        where what follows fits a challenge. An unknown word does at the start only, and only before a parameter.
+Rule 4. The word `Bearer` outside quotes always begins a challenge, also before `=` and an error of rule 6. Another
+        registered scheme does at the start, or where what follows fits a challenge. An unknown word does at the start
+        only, and only before a parameter.
 Rule 5. Parameters continue the last challenge, also one of the field before (section 5.3). `error` is Bearer's where no
         challenge precedes it, and where a scheme that knows no errors does, after a Bearer in the same field: that
         scheme's name is part of a text without quotes (`realm=My Basic API`).
@@ -88,7 +89,7 @@ class Challenge:
     scheme: str
     """Lower case."""
     params: dict[str, str] = field(default_factory=dict)
-    """Names in lower case; of a name given twice, the first value."""
+    """Names in lower case; of a name given twice, the first value that is not empty."""
     token68: str = ""
 
 
@@ -180,7 +181,8 @@ def _by_grammar(value: bytes) -> list[Challenge] | None:
         if parameter is not None:
             name, plain, quoted = parameter.groups()
             text = plain if plain is not None else _ESCAPED.sub(rb"\1", quoted)
-            found[-1].params.setdefault(name.decode().lower(), text.decode("latin-1"))
+            params, key = found[-1].params, name.decode().lower()
+            params[key] = params.get(key) or text.decode("latin-1")
             at = parameter.end()
         elif (token68 := _TOKEN68.match(value, at)) is not None:
             if token68[1].lower() == b"bearer":
@@ -203,7 +205,10 @@ def _read_leniently(value: bytes, found: list[Challenge]) -> None:
         error = _of_the_request(word)
         if part[1] is not None:
             text, at = _lenient_value(value, at)
-            if owner := _owner(found, bearer, is_error=word == "error" or bool(error)):
+            if word == "bearer" and _of_the_request(text.decode("latin-1")):
+                bearer = Challenge(word, token68=text.decode("latin-1"))
+                found.append(bearer)
+            elif owner := _owner(found, bearer, is_error=word == "error" or bool(error)):
                 owner.params[word] = owner.params.get(word) or text.decode("latin-1")
         elif _begins_challenge(word.encode("latin-1"), value, at, first=first):
             found.append(Challenge(word))
