@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 
 from sidecar.core.cross_site import guard
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
@@ -28,14 +29,15 @@ from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
-from sidecar.proxy.challenge import Verdict, bearer_error, judge, parse
+from sidecar.proxy.challenge import Verdict
 from sidecar.proxy.ports import Callers, Tokens
+from sidecar.proxy.refusal import Refusal, may_refuse, read_refusal, refused_event
 from sidecar.proxy.request_ids import request_id, trace_id
 from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
-from sidecar.telemetry.events import Failed, Refused, Resent
+from sidecar.telemetry.events import Failed, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
@@ -191,7 +193,7 @@ class Proxy:
         authorization = token.authorization if token is not None else None
         answer = await relay.send(authorization, route.idle_timeout)
 
-        if wanted is not None and token is not None and answer.status in route.refused_statuses:
+        if answer.status >= 400 and token is not None and may_refuse(answer.status, route):
             successor = await self._successor(route, token, answer, relay, record)
             if successor is not None:
                 record.first = Send(relay.sent_at, relay.upstream_seconds, answer.status)
@@ -245,24 +247,14 @@ class Proxy:
         self, route: Route, refused: Token, answer: Response, relay: Relay, record: RequestRecord
     ) -> Token | None:
         """Return the token to send the request with once more, or None to relay the refusal."""
-        challenges = parse(answer.values(b"www-authenticate"))
-        statuses = route.refused_statuses
-        verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
+        said = read_refusal(answer, route)
         wanted = route.token
-        if verdict is Verdict.RELAY or wanted is None:
+        if said.verdict is Verdict.RELAY or wanted is None:
+            self._tell_relayed(said, route, refused, record)
             return None
         cooling = self._tokens.cooling(wanted, self._clock.now())
-        self._journal.tell(
-            Refused(
-                request_id=record.request_id,
-                route=route.name,
-                tenant=wanted.tenant,
-                fp=refused.fingerprint,
-                status=answer.status,
-                error=bearer_error(challenges),
-                decision="cooling" if cooling else "renew",
-            )
-        )
+        decision: Literal["cooling", "renew"] = "cooling" if cooling else "renew"
+        self._journal.tell(refused_event(said, decision, route, refused, record))
         if cooling:
             return None
         if not relay.hold_body():
@@ -294,6 +286,12 @@ class Proxy:
         else:
             self._tokens.healed(route.token)
             self._tell_second(route, token, record, "healed")
+            if may_refuse(answer.status, route):
+                self._tell_relayed(read_refusal(answer, route), route, token, record)
+
+    def _tell_relayed(self, said: Refusal, route: Route, token: Token, record: RequestRecord) -> None:
+        if said.reported:
+            self._journal.tell(refused_event(said, "relay", route, token, record))
 
     def _tell_second(self, route: Route, token: Token, record: RequestRecord, outcome: Outcome) -> None:
         self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))

@@ -35,13 +35,27 @@ from sidecar.telemetry.tenant_labels import TenantLabels
 from sidecar.telemetry.words import BustKind, BustStep, Rejection, SecretFault
 
 _Labels = tuple[str, ...]
+_ERRORS = frozenset(
+    (
+        "insufficient_scope",
+        "insufficient_user_authentication",
+        "invalid_dpop_proof",
+        "invalid_request",
+        "invalid_token",
+        "none",
+        "other_scheme",
+        "use_dpop_nonce",
+    )
+)
+"""Errors of challenges that are told apart; upstreams may send any."""
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.FETCH_ERRORS: (("refused",), ("unavailable",)),
     instruments.BUSTS: ((),),
     instruments.COOL_DOWNS: ((),),
 }
 _BY_ROUTE: dict[Instrument, tuple[_Labels, ...]] = {
-    instruments.REFUSALS: (("renew",), ("cooling",)),
+    instruments.REFUSALS: (("renew",), ("cooling",), ("relay",)),
+    instruments.RELAYED: (),
     instruments.RESENDS: (("healed",), ("refused",), ("failed",)),
 }
 _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
@@ -100,6 +114,12 @@ class Counters:
             for tenant in self._tenants.foreseen if tenants else (self._tenants.label(own),):
                 self._foresee(token, tenant)
             yield
+        if tenants is None:  # otherwise there would be one for each route and tenant
+            for route in routes:
+                if route.token:
+                    labels = (route.name, self._tenants.label(route.tenant), "insufficient_scope")
+                    self._start(instruments.RELAYED, [labels])
+                    yield
         for instrument, outcomes in _BY_ROUTE.items():
             for name in healing:
                 self._start(instrument, [(name, *outcome) for outcome in outcomes])
@@ -134,7 +154,7 @@ class Counters:
             case CoolingDown():
                 self._count(instruments.COOL_DOWNS, event.token, self._tenants.label(event.tenant))
             case Refused():
-                self._count(instruments.REFUSALS, event.route, event.decision)
+                self._refused(event)
             case Resent():
                 self._count(instruments.RESENDS, event.route, event.outcome)
             case BustHeard():
@@ -189,6 +209,13 @@ class Counters:
         self._fetches.setdefault(pair, Histogram()).observe(event.duration_ms / 1000)
         if isinstance(event, TokenFetchFailed):
             self._count(instruments.FETCH_ERRORS, *pair, event.outcome)
+
+    def _refused(self, event: Refused) -> None:
+        self._count(instruments.REFUSALS, event.route, event.decision)
+        if event.decision == "relay":
+            error = event.error or "none"
+            error = error if error in _ERRORS else "other"
+            self._count(instruments.RELAYED, event.route, self._tenants.label(event.tenant), error)
 
     def _count(self, instrument: Instrument, *labels: str) -> None:
         counts = self._counts[instrument]

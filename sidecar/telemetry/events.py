@@ -116,8 +116,10 @@ class Refused(Event):
     fp: str
     status: int
     error: str
-    """The challenge's `error`, "" when it had none."""
-    decision: Literal["renew", "cooling"]
+    """The challenge's `error`, `other_scheme` when it had other schemes only, "" when it had none."""
+    decision: Literal["renew", "cooling", "relay"]
+    scope: str = ""
+    """What the challenge says is needed."""
 
 
 @dataclass(frozen=True, slots=True)

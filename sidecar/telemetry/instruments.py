@@ -49,6 +49,12 @@ ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.
 REFUSALS = Instrument(
     "sidecar.refusals", "counter", "Answers that refused our token.", ("http.route", "decision")
 )
+RELAYED = Instrument(
+    "sidecar.refusals.relayed",
+    "counter",
+    "Answers that refused our token for a reason that no other token helps against.",
+    ("http.route", "tenant", "error"),
+)
 RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", ("http.route", "outcome"))
 
 # Tokens

@@ -132,6 +132,66 @@ async def test_b22_what_counts_as_refused(
     assert len(authorization_server.requests) == 1 + renews
 
 
+SCOPE = b'Bearer error="insufficient_scope", scope="orders:read orders:write"'
+O2: Mapping[str, tuple[int, bytes, Mapping[str, object], tuple[str, str] | None]] = {
+    "403 insufficient_scope": (403, SCOPE, {}, ("insufficient_scope", "orders:read orders:write")),
+    "401 insufficient_scope": (401, SCOPE, {}, ("insufficient_scope", "orders:read orders:write")),
+    "401 with another scheme": (401, b'Basic realm="x"', {}, ("other_scheme", "")),
+    "401 with several other schemes": (401, b"Negotiate, NTLM", {}, ("other_scheme", "")),
+    "401 that names nothing, strict": (401, b"Bearer", {"on_401": "strict"}, ("", "")),
+    "403 invalid_token": (403, INVALID_TOKEN, {}, ("invalid_token", "")),
+    "403 in broken words": (403, b"Bearer error=insufficient_scope scope=a", {}, ("insufficient_scope", "a")),
+    "a scope with line breaks": (403, b'Bearer error="insufficient_scope", scope="a\tb"', {},
+                                 ("insufficient_scope", "")),
+    "an error that nobody knows": (401, b'Bearer error="X-Y canary"', {}, ("other", "")),
+    "403 of the application": (403, b"", {}, None),
+    "403 of the application, with a challenge": (403, b'Bearer realm="x"', {}, None),
+    "403 with another scheme": (403, b'Basic realm="x"', {}, None),
+    "ignored": (401, SCOPE, {"on_401": "ignore"}, None),
+    "404": (404, SCOPE, {}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", O2)
+async def test_o2_a_refusal_that_is_relayed_is_logged_and_counted(
+    sidecar: Start, upstream: Upstream, name: str
+) -> None:
+    """With route, tenant, error and scope; an answer that refuses no token is not."""
+    status, challenge, route, expected = O2[name]
+    upstream.script(refusal(challenge, status))
+    api = {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "token": "api", **route}
+    async with sidecar(api, tenant={"header": "X-Tenant-Id"}) as running:
+        assert (await running.get(b"/", b"X-Tenant-Id: acme")).status == status
+        metrics = (await running.app.metrics()).decode()
+    events = running.events("refused")
+    if expected is None:
+        assert events == []
+        assert "sidecar_refusals_relayed_total{" not in metrics
+        return
+    error, scope = expected
+    (event,) = events
+    told = {key: event[key] for key in ("decision", "error", "scope", "route", "tenant", "status")}
+    assert told == {
+        "decision": "relay",
+        "error": error,
+        "scope": scope,
+        "route": "api",
+        "tenant": "acme",
+        "status": status,
+    }
+    labels = f'{{error="{error or "none"}",http_route="api",tenant="acme"}}'
+    assert f"sidecar_refusals_relayed_total{labels} 1.0" in metrics
+    assert 'sidecar_refusals_total{decision="relay",http_route="api"} 1.0' in metrics
+
+
+async def test_o2_the_answer_to_a_second_send_is_reported_too(sidecar: Start, upstream: Upstream) -> None:
+    """The new token is accepted, and lacks a scope."""
+    upstream.script(refusal(), refusal(SCOPE, 403))
+    async with sidecar() as running:
+        assert (await running.get()).status == 403
+    assert [line["decision"] for line in running.events("refused")] == ["renew", "relay"]
+
+
 async def test_b25_parallel_refusals_are_one_renewal(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:

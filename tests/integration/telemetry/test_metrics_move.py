@@ -165,6 +165,19 @@ async def test_a_refusal_that_heals(sidecar: Start, upstream: Upstream) -> None:
             assert (await running.get()).status == 200
 
 
+@moves(instruments.RELAYED)
+async def test_o2_a_refusal_that_is_relayed(sidecar: Start, upstream: Upstream) -> None:
+    """The client gets it, and it counts by its error."""
+    async with sidecar() as running:
+        assert (await running.get()).status == 200
+        upstream.script(refusal(b'Bearer error="insufficient_scope"', 403))
+        async with (
+            moving(running, "sidecar_refusals_total http_route=api,decision=relay"),
+            moving(running, "sidecar_refusals_relayed_total http_route=api,error=insufficient_scope"),
+        ):
+            assert (await running.get()).status == 403
+
+
 @moves(instruments.COOL_DOWNS)
 async def test_a_token_that_is_refused_though_it_is_new_cools_down(
     sidecar: Start, upstream: Upstream

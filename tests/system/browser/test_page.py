@@ -13,7 +13,7 @@ from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.browser import DESK, PHONE, Browser, Scheme, browsing
 from tests.support.sidecar import CANARY, Start
 from tests.support.status_sample import sample, showing
-from tests.support.upstream import FaultProxy
+from tests.support.upstream import FaultProxy, Upstream, refusal
 
 TENANT = {"header": "X-Tenant-Id", "default": "acme"}
 OPERATOR = "canary-operator-token"
@@ -54,6 +54,24 @@ async def test_values_change_with_traffic(sidecar: Start, authorization_server: 
         await browser.says("#events li", "the upstream refused token")
         await browser.says("#routes", "4 in all")
         assert not await given_away(browser)
+        await browser.kept_to_itself()
+
+
+async def test_o2_a_refusal_that_is_relayed_is_wrong_now_with_its_scope(
+    sidecar: Start, upstream: Upstream
+) -> None:
+    """Who is paged reads which scope the upstream requires; two minutes after the last one it is over."""
+    challenge = b'Bearer error="insufficient_scope", scope="orders:write"'
+    async with sidecar(tenant={"header": "X-Tenant-Id"}) as running, browsing() as browser:
+        await browser.open(running.app.admin_address)
+        await browser.says("#calm", "Nothing")
+        upstream.script(refusal(challenge, 403))
+        assert (await running.get(b"/", b"X-Tenant-Id: globex")).status == 403
+        await browser.says("#troubles .what", "Route api: the upstream refused token")
+        await browser.says("#troubles .what", "of tenant globex")
+        await browser.says("#troubles .why", "403 insufficient_scope; needs scope orders:write")
+        await running.clock.advance(121)
+        await browser.says("#calm", "Nothing")
         await browser.kept_to_itself()
 
 

@@ -15,7 +15,7 @@ from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import Document, get
 from tests.support.redis_server import RedisServer
-from tests.support.upstream import Upstream, closing
+from tests.support.upstream import Upstream, closing, refusal
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
 from tests.system.chart import dashboard
@@ -119,13 +119,17 @@ def document(upstream: Upstream, other: Upstream, authorization_server: Authoriz
 
 
 @pytest.fixture
-async def printed(fleet: SidecarFleet, document: Document, monkeypatch: pytest.MonkeyPatch) -> Names:
-    """What a pod of a fleet prints that also exports, after a request of each route."""
+async def printed(
+    fleet: SidecarFleet, upstream: Upstream, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> Names:
+    """What a pod of a fleet prints that also exports, after a request of each route and one that lacks a scope."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     async with fleet:
         [pod] = await fleet.start(tokens=document["tokens"], routes=document["routes"], tenant=TENANT)
         async with asyncio.timeout(PATIENCE):
             assert [await pod.get(path) for path in (b"/good", b"/refused", b"/out")] == [200, 502, 503]
+            upstream.script(refusal(b'Bearer error="insufficient_scope"', 403))
+            assert await pod.get(b"/good") == 403
         page = (await ask(pod.app.admin_address, get(b"/metrics"))).body.decode()
     names: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(page):

@@ -90,7 +90,7 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
     found = await read(Counters("1.2.3", [LEDGER, PLAIN]))
     assert found.pop("sidecar_build_info{version=1.2.3}") == 1
     assert set(found.values()) == {0.0}
-    assert len(of(found, "sidecar_refusals_total")) == 2
+    assert len(of(found, "sidecar_refusals_total")) == 3
     assert set(found) >= {
         "m2m_credential_cache_hits_total{level=memory,token=ledger-token}",
         "m2m_credential_cache_misses_total{level=memory,token=ledger-token}",
@@ -115,6 +115,8 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
         "sidecar_cool_downs_total{token=ledger-token}",
         "sidecar_refusals_total{decision=renew,http_route=ledger}",
         "sidecar_refusals_total{decision=cooling,http_route=ledger}",
+        "sidecar_refusals_total{decision=relay,http_route=ledger}",
+        "sidecar_refusals_relayed_total{error=insufficient_scope,http_route=ledger}",
         "sidecar_resends_total{http_route=ledger,outcome=healed}",
         "sidecar_resends_total{http_route=ledger,outcome=refused}",
         "sidecar_resends_total{http_route=ledger,outcome=failed}",
@@ -285,6 +287,8 @@ def refused(decision: str) -> Event:
         (CoolingDown("ledger-token", "s", "", 1.0), "sidecar_cool_downs_total{token=ledger-token}"),
         (refused("renew"), "sidecar_refusals_total{decision=renew,http_route=ledger}"),
         (refused("cooling"), "sidecar_refusals_total{decision=cooling,http_route=ledger}"),
+        (refused("relay"), "sidecar_refusals_total{decision=relay,http_route=ledger}"),
+        (refused("relay"), "sidecar_refusals_relayed_total{error=none,http_route=ledger}"),
         (Resent("id", "ledger", "fp", "healed"), "sidecar_resends_total{http_route=ledger,outcome=healed}"),
     ],
 )

@@ -1,0 +1,81 @@
+"""What an upstream's answer says about our token, and the event that reports it.
+
+An answer of 401, or of another of the route's `refused_statuses`, is judged by the table of `challenge`. A 403 is read
+too: where it names a Bearer error, it refuses the token for this request. Where it names none, the application refused
+the user, and nothing is reported.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.http1.message import Response
+from sidecar.oauth.token import Token
+from sidecar.proxy.challenge import Challenge, Verdict, bearer_error, judge, parse
+from sidecar.proxy.routes import Route
+from sidecar.telemetry.events import Refused
+from sidecar.telemetry.request_record import RequestRecord
+
+OTHER_SCHEME = "other_scheme"
+"""Stands for the error where an upstream requires another scheme than Bearer."""
+_SCOPES = re.compile(r"[!#-\[\]-~]{1,100}(?: [!#-\[\]-~]{1,100}){0,9}")
+"""RFC 6749 section 3.3, bounded: this is logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that may refuse the token, as it was read."""
+
+    status: int
+    verdict: Verdict
+    error: str
+    """That of the challenge, OTHER_SCHEME where it has other schemes only, "" for none."""
+    scope: str
+    """What the challenge says is needed, "" for nothing or something odd."""
+    reported: bool
+    """Whether it is worth an event; an answer that refuses no token is not."""
+
+
+def may_refuse(status: int, route: Route) -> bool:
+    """Return whether an answer with this status is to be read."""
+    return status in route.refused_statuses or status == 403
+
+
+def read_refusal(answer: Response, route: Route) -> Refusal:
+    """Return what the answer says about the token that was sent."""
+    challenges = parse(answer.values(b"www-authenticate"))
+    statuses = route.refused_statuses
+    verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
+    refused = answer.status in statuses
+    error = bearer_error(challenges)
+    if not error and refused and challenges and all(c.scheme != "bearer" for c in challenges):
+        error = OTHER_SCHEME
+    reported = route.on_401 != "ignore" and (refused or bool(error))
+    return Refusal(answer.status, verdict, error, _scope(challenges), reported)
+
+
+def refused_event(
+    refusal: Refusal,
+    decision: Literal["renew", "cooling", "relay"],
+    route: Route,
+    token: Token,
+    record: RequestRecord,
+) -> Refused:
+    """Return what is logged and counted."""
+    return Refused(
+        request_id=record.request_id,
+        route=route.name,
+        tenant=record.tenant,
+        fp=token.fingerprint,
+        status=refusal.status,
+        error=refusal.error,
+        decision=decision,
+        scope=refusal.scope,
+    )
+
+
+def _scope(challenges: Iterable[Challenge]) -> str:
+    """Return the scope that the request needs (RFC 6750 section 3)."""
+    scopes = (challenge.params.get("scope", "") for challenge in challenges if challenge.scheme == "bearer")
+    return next((scope for scope in scopes if _SCOPES.fullmatch(scope)), "")
