@@ -1,6 +1,5 @@
 """The file's `routes`: the ways through the sidecar, and what must fit between them."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from sidecar.config import durations
 from sidecar.config.decode import Found, Node
 from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
 from sidecar.core import addresses
-from sidecar.core.header_names import hiding
+from sidecar.core.header_names import Hidden, hiding
 from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
@@ -101,7 +100,7 @@ def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: Tenan
     )
 
 
-def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Pattern[bytes] | None:
+def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | None:
     if token is None:
         return None
     return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])

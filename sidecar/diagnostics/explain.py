@@ -223,7 +223,8 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
     name = line.partition(b":")[0].lower()
     if name in brought:
         return "left out: the token request's subject"
-    if route.hidden is not None and route.hidden.fullmatch(b"\r\n" + line):
+    hidden = route.hidden.head if route.hidden is not None else None
+    if hidden is not None and hidden.fullmatch(b"\r\n" + line):
         return "left out: an upstream could take it for a field that is read here"
     if name == b"authorization" and route.token is not None:
         return "left out: ours takes its place"

@@ -28,6 +28,7 @@ from sidecar.http1.headers import (
     length_of,
     persists,
     read_fields,
+    removed_by_connection,
     tokens,
     upgrades,
 )
@@ -189,6 +190,13 @@ def _as_before(request: Request, before: Request) -> Request:
     request.length = before.length
     request.keep_alive = before.keep_alive
     return request
+
+
+def with_fields_kept(request: Request, names: frozenset[bytes]) -> bytes:
+    """Return the end-to-end fields as if `Connection` could not remove these (in lower case)."""
+    if removed_by_connection(request.notes).isdisjoint(names):
+        return request.fields
+    return read_fields(request.block, _REQUEST_FIELD, _REQUEST_CUT, names)[0]
 
 
 def _read_block(request: Request, block: bytes) -> None:

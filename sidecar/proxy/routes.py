@@ -1,9 +1,9 @@
 """What the configuration says of one way through the sidecar."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.header_names import Hidden
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 
@@ -25,8 +25,8 @@ class Route:
     strip_prefix: bool = False
     token: TokenRequest | None = None
     """None relays the client's own credentials untouched."""
-    hidden: re.Pattern[bytes] | None = None
-    """Matches the client's field lines that the upstream does not get."""
+    hidden: Hidden | None = None
+    """What the upstream does not get of the client's fields; None: it gets all."""
     on_401: On401 = "lenient"
     refused_statuses: frozenset[int] = frozenset({401})
     idle_timeout: float = 60.0

@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.core.header_names import hiding
 from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
 from sidecar.http1.message import (
     MAX_FIELDS,
@@ -323,6 +324,30 @@ def test_connection_names_fields_away_but_none_that_matter() -> None:
     assert parsed.length == 3
 
 
+@pytest.mark.parametrize(
+    ("connection", "left"),
+    [
+        (b"X-Tenant-Id", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"close, x-TENANT-id , X-Hop", [b"X-Tenant-Id"]),
+        (b"X-Subject, X_Tenant_Id, X.Subject", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"X-Hop", [b"X-Tenant-Id"]),
+        (b"close", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"Expect, X-Tenant-Id,X-Subject,X-Hop", [b"X-Tenant-Id"]),
+    ],
+)
+def test_s9_connection_cannot_name_away_what_the_sidecar_answers_for(
+    connection: bytes, left: list[bytes]
+) -> None:
+    """The field that chose the token travels on in its place; the one that is read here does not, named or not."""
+    fields = (b"X-Tenant-Id: acme", b"X-Subject: canary", b"X-Hop: 1", b"Expect: 100-continue")
+    parsed = parse_request(request(b"Connection: " + connection, *fields))
+    for before in (None, parsed):
+        parsed = parse_request(request(b"Connection: " + connection, *fields), before)
+        head = relayed_request(parsed, b"/", b"u", b"Bearer new", hiding([b"x-subject"], [b"x-tenant-id"]))
+        names = [name for name, _ in lines(head.split(b"Host: u")[1][:-4])]
+        assert names == [*left, b"Expect", b"Authorization"]
+
+
 def test_te_is_passed_on_only_for_trailers() -> None:
     """As a field of our own connection."""
     head = relayed_request(parse_request(request(b"TE: gzip, trailers")), b"/", b"u", None)
@@ -341,6 +366,18 @@ def test_trailers_that_matter_are_left_out() -> None:
     kept = [b"X-Sum: 1", b"server-timing: a"]
     dropped = [b"Host: x", b"content-LENGTH: 1", b"Transfer-Encoding: chunked", b"Authorization: x", b"TE: x"]
     assert relayed_trailers([*dropped, *kept, b"Set-Cookie: a", b"Connection: x"]) == kept
+
+
+def test_s9_lookalikes_of_trailers_that_matter_are_left_out() -> None:
+    """Some servers cannot tell them apart."""
+    dropped = [
+        b"Content_Length: 1",
+        b"content.length: 1",
+        b"Set_Cookie: a",
+        b"WWW~Authenticate: x",
+        b"Retry_After: 1",
+    ]
+    assert relayed_trailers([*dropped, b"X_Sum: 1"]) == [b"X_Sum: 1"]
 
 
 @pytest.mark.parametrize(
