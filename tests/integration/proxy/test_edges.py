@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.sidecar import Start
-from tests.support.upstream import Upstream
+from tests.support.upstream import Upstream, refusal
+from tests.support.wire_client import ask
 
 REDIRECTS = [301, 302, 303, 307, 308]
 
@@ -30,6 +31,32 @@ async def test_b71_redirects_carry_no_token_elsewhere(
             assert (await running.get()).status in {502, 503}
         assert elsewhere.requests == []
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("method", [b"LIST", b"get", b"M-SEARCH"])
+async def test_h3_a_method_nobody_knows_heals_and_counts_as_other(
+    sidecar: Start, upstream: Upstream, method: bytes
+) -> None:
+    """With a token and a body like any other; clients cannot invent series of metrics."""
+    upstream.script(refusal())
+    async with sidecar() as running:
+        request = running.request(method, b"/x", b"Content-Length: 2", body=b"{}")
+        assert (await running.ask(request)).status == 200
+        scraped = await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert [(got.head.method, bytes(got.body)) for got in upstream.requests] == [(method, b"{}")] * 2
+    assert b'http_request_method="_OTHER"' in scraped.body
+    assert b'"%b"' % method not in scraped.body
+
+
+@pytest.mark.parametrize("method", [b"TRACE", b"trace", b"CONNECT"])
+async def test_h3_no_method_shows_the_token_or_opens_a_tunnel(
+    sidecar: Start, upstream: Upstream, method: bytes
+) -> None:
+    """400 with the cause, in any case: some servers ignore it."""
+    async with sidecar() as running:
+        answer = await running.ask(running.request(method, b"/"))
+    assert (answer.status, method.upper() + b" is not relayed: " in answer.body) == (400, True)
+    assert upstream.requests == []
 
 
 FOREIGN: Mapping[bytes, int] = {
