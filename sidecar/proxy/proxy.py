@@ -66,7 +66,8 @@ class Table:
             host = router.admit(target.authority)
         notes = request.notes
         if b"origin" in notes or b"sec-fetch-site" in notes:
-            guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
+            authority = target.authority or request.host
+            guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), authority)
         tenants = self.tenants
         named = None
         if tenants is not None and tenants.path:

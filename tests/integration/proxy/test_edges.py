@@ -117,3 +117,31 @@ async def test_b83_our_own_origin_is_no_stranger(sidecar: Start, upstream: Upstr
         assert (await running.get(b"/", b"Origin: http://" + running.host)).status == 200
         assert (await running.get(b"/", b"Origin: http://" + running.host + b".evil.example")).status == 403
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        (b"orders.internal", b"http://orders.internal", 200),
+        (b"Orders.internal:9180", b"http://orders.internal:9180", 200),
+        (b"orders.internal", b"http://evil.example", 403),
+        (b"orders.internal", b"http://other.internal", 403),
+        (b"orders.internal", b"null", 403),
+        (b"evil.example", b"http://evil.example", 421),
+        (b"localhost", b"http://orders.internal", 403),
+    ],
+)
+async def test_h4_the_origin_of_a_routes_host_is_no_stranger(
+    sidecar: Start, upstream: Upstream, host: bytes, origin: bytes, status: int
+) -> None:
+    """A client that names a route's host names it in Origin too; a page of another site cannot."""
+    routes = (
+        {"name": name, "match": {"host": f"{name}.internal"}, "upstream": upstream.url, "token": "api"}
+        for name in ("orders", "other")
+    )
+    async with sidecar(*routes) as running:
+        lines = (b"GET / HTTP/1.1", b"Host: " + host, b"Origin: " + origin, b"", b"")
+        assert (await running.ask(b"\r\n".join(lines))).status == status
+        lines = (b"GET http://%b/ HTTP/1.1" % host, b"Host: localhost", b"Origin: " + origin, b"", b"")
+        assert (await running.ask(b"\r\n".join(lines))).status == status
+    assert len(upstream.requests) == (2 if status == 200 else 0)
