@@ -14,7 +14,7 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.fleet.membership import membership
 from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
-from sidecar.http1.next_hop import relayed_request
+from sidecar.http1.next_hop import names_itself, relayed_request
 from sidecar.oauth import jwt_rules, request_form
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import Presented, TokenRequest
@@ -199,7 +199,9 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
     """Write the head for the upstream, and see what has become of each field. Raises RequestRefused."""
     origin = route.origin
     authorization = b"Bearer <token>" if route.token is not None else None
-    head = relayed_request(request, target, origin.authority, authorization, route.hidden)
+    head = relayed_request(
+        request, target, origin.authority, authorization, route.hidden, origin=origin.serialized
+    )
     onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
     kept = [name.lower() for name, _, _ in onward]
     fields = [("Host", origin.authority.decode())]
@@ -207,6 +209,8 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
         name = line.partition(b":")[0]
         if name.lower() != b"host":
             fate = _fate(line, kept, brought, route)
+            if name.lower() == b"origin" and fate == "relayed" and names_itself(request):
+                fate = f"replaced by the upstream's: {origin.serialized.decode()}"
             fields.append((name.decode(), fate))
     if authorization is not None:
         fields.append(("Authorization", "Bearer <token>"))

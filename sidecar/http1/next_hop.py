@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.header_names import Hidden, folded_name
+from sidecar.core.origin import same_origin
 from sidecar.http1.headers import (
     CHUNKED,
     HOP_BY_HOP,
@@ -16,6 +17,7 @@ from sidecar.http1.headers import (
 from sidecar.http1.message import Request, Response, offers_websocket, with_fields_kept
 
 _AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_ORIGIN = field_pattern(frozenset((b"origin",)))
 _TRACE_PARENT = field_pattern(frozenset((b"traceparent",)))
 _TRACE_STATE = field_pattern(frozenset((b"tracestate",)))
 _SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
@@ -33,12 +35,13 @@ def relayed_request(
     authorization: bytes | None,
     hidden: Hidden | None = None,
     *,
+    origin: bytes = b"",
     traceparent: bytes = b"",
 ) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
 
-    Fields that are `hidden` are left out, and `Connection` removes none of them. A `traceparent` replaces the
-    client's; without one that stays.
+    Fields that are `hidden` are left out, and `Connection` removes none of them. An `origin` replaces one that names
+    the sidecar itself. A `traceparent` replaces the client's; without one that stays.
 
     Raises RequestRefused where that would leave more than one.
     """
@@ -50,6 +53,8 @@ def relayed_request(
         if b"authorization" in request.notes:
             fields = _AUTHORIZATION.sub(b"", fields)
         fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if b"origin" in request.notes and origin and names_itself(request):
+        fields = _ORIGIN.sub(lambda _: b"\r\nOrigin: " + origin, fields)
     if traceparent:
         fields = _without_trace(fields, request.notes, traceparent)
         fields = b"%b\r\ntraceparent: %b" % (fields, traceparent)
@@ -60,6 +65,11 @@ def relayed_request(
     if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
         fields += b"\r\nTE: trailers\r\nConnection: TE"
     return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def names_itself(request: Request) -> bool:
+    """Return whether the Origin is the sidecar's own, as Host names it: the upstream knows itself by another name."""
+    return same_origin(request.notes.get(b"origin", b""), request.host, b"http")
 
 
 def _visible(request: Request, hidden: Hidden) -> bytes:

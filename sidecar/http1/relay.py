@@ -112,6 +112,7 @@ class Relay:
             pool.authority,
             authorization,
             self.hidden,
+            origin=pool.serialized_origin,
             traceparent=self._traceparent,
         )
         try:

@@ -73,6 +73,7 @@ FIELDS = (
     "X_Tenant_Id: acme",
     "X_User: another",
     f"X-User: Bearer {USER}",
+    "Origin: http://localhost:9180",
     "Accept: */*",
     "Authorization: Bearer canary-of-the-client",
     "Connection: close, X-Hop",
@@ -128,6 +129,22 @@ async def test_explain_answers_what_the_proxy_answers(rig: Rig, path: str, field
     real = json.loads(answer.body)
     assert (told["status"], told["instance"]) == (answer.status, "")
     assert {**told, "instance": real["instance"]} == real
+
+
+async def test_h5_explain_says_what_becomes_of_origin(rig: Rig) -> None:
+    """The sidecar's own becomes the upstream's, another one stays; and so it is."""
+    for origin, fate in (
+        ("http://api.internal", f"replaced by the upstream's: {rig.upstream.url}"),
+        ("http://localhost:3000", "relayed"),
+    ):
+        fields = ("Host: api.internal", f"Origin: {origin}")
+        async with rig.start() as running:
+            told = dict((await rig.told("/x", *fields))["sent"]["fields"])
+            await running.ask("\r\n".join(("GET /x HTTP/1.1", *fields, "", "")).encode())
+        assert told["Origin"] == fate
+        assert rig.upstream.requests[-1].values("Origin") == [
+            (origin if fate == "relayed" else rig.upstream.url).encode()
+        ]
 
 
 async def test_explain_says_why_the_other_routes_do_not_match(rig: Rig) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
 from sidecar.core.header_names import hiding
+from sidecar.core.origin import Origin
 from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
 from sidecar.http1.message import (
     MAX_FIELDS,
@@ -395,6 +396,31 @@ def test_s9_connection_cannot_name_away_what_the_sidecar_answers_for(
         head = relayed_request(parsed, b"/", b"u", b"Bearer new", hiding([b"x-subject"], [b"x-tenant-id"]))
         names = [name for name, _ in lines(head.split(b"Host: u")[1][:-4])]
         assert names == [*left, b"Expect", b"Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "sent"),
+    [
+        (b"127.0.0.1:9180", b"http://127.0.0.1:9180", b"https://up.internal:8443"),
+        (b"LocalHost:9180", b"HTTP://localhost:9180", b"https://up.internal:8443"),
+        (b"orders.internal", b"http://orders.internal:80", b"https://up.internal:8443"),
+        (b"[::1]:9180", b"http://[::1]:9180", b"https://up.internal:8443"),
+        (b"127.0.0.1:9180", b"http://127.0.0.1:3000", b"http://127.0.0.1:3000"),
+        (b"127.0.0.1:9180", b"http://localhost:9180", b"http://localhost:9180"),
+        (b"127.0.0.1:9180", b"https://127.0.0.1:9180", b"https://127.0.0.1:9180"),
+        (b"127.0.0.1:9180", b"https://up.internal:8443", b"https://up.internal:8443"),
+        (b"127.0.0.1:9180", b"null", b"null"),
+        (b"127.0.0.1:9180", b"", b""),
+    ],
+)
+def test_h5_the_sidecars_own_origin_becomes_the_upstreams(host: bytes, origin: bytes, sent: bytes) -> None:
+    """In its place among the fields; any other stays as it came."""
+    head = request(b"A: 1", b"ORIGIN:" + origin, b"B: 2", host=b"Host: " + host)
+    for authorization in (None, b"Bearer new"):
+        up = Origin("https", "up.internal", 8443)
+        onward = relayed_request(parse_request(head), b"/", up.authority, authorization, origin=up.serialized)
+        fields = lines(onward.split(b" HTTP/1.1")[1][:-4])[:4]
+        assert [value for _, value in fields] == [b"up.internal:8443", b"1", sent, b"2"]
 
 
 def test_te_is_passed_on_only_for_trailers() -> None:
