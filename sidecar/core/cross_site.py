@@ -8,6 +8,8 @@ from sidecar.core.addresses import is_loopback
 from sidecar.core.errors import RequestRefused
 from sidecar.core.origin import DEFAULT_PORTS, place, same_origin
 
+ICON = b"/favicon.ico"
+"""What a browser requests by itself for a page that names no icon, such as an error answer of the sidecar's own."""
 _OWN_SITE = frozenset((b"same-origin", b"none"))
 
 
@@ -23,6 +25,18 @@ def guard(sec_fetch_site: bytes | None, origin: bytes | None, authority: bytes =
         raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
     if origin is not None and not _is_loopback(origin) and not same_origin(origin, authority, b"http"):
         raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")
+
+
+def refuse_icon(sec_fetch_site: bytes | None, referer: bytes | None) -> None:
+    """Refuse a browser's request for ICON unless an application's page made it. Raises RequestRefused (404).
+
+    Such a request is of the same origin as the page, and would pass the guard after a navigation that did not. The
+    sidecar's own answers allow no Referer; the pages of an application send one.
+    """
+    if sec_fetch_site is not None and referer is None:
+        raise RequestRefused(
+            404, "a browser requests an icon for a page of the sidecar's own, which has none"
+        )
 
 
 def _is_loopback(origin: bytes) -> bool:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from sidecar.core.cross_site import guard
+from sidecar.core.cross_site import ICON, guard, refuse_icon
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Problem, render
@@ -68,6 +68,8 @@ class Table:
         if b"origin" in notes or b"sec-fetch-site" in notes:
             authority = target.authority or request.host
             guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), authority)
+            if target.path == ICON:
+                refuse_icon(notes.get(b"sec-fetch-site"), request.value(b"referer"))
         tenants = self.tenants
         named = None
         if tenants is not None and tenants.path:

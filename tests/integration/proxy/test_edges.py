@@ -145,3 +145,52 @@ async def test_h4_the_origin_of_a_routes_host_is_no_stranger(
         lines = (b"GET http://%b/ HTTP/1.1" % host, b"Host: localhost", b"Origin: " + origin, b"", b"")
         assert (await running.ask(b"\r\n".join(lines))).status == status
     assert len(upstream.requests) == (2 if status == 200 else 0)
+
+
+NAVIGATION = (b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: document")
+OF_A_PAGE = (b"Sec-Fetch-Mode: no-cors", b"Sec-Fetch-Dest: image")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (b"/", *NAVIGATION),
+        (b"/favicon.ico", *NAVIGATION),
+        (b"/..%2f", *NAVIGATION),
+        (b"/" + b"a" * 20_000, *NAVIGATION),
+        (b"/", b"Sec-Fetch-Site: none", b"Expect: a-miracle"),
+        (b"/", b"Sec-Fetch-Site: same-site"),
+    ],
+)
+async def test_s13_a_refused_navigation_brings_no_other_request(
+    sidecar: Start, upstream: Upstream, first: tuple[bytes, ...]
+) -> None:
+    """A browser shows our refusal as a page and requests an icon for it, as of the same origin and without Referer."""
+    async with sidecar() as running:
+        refused = await running.get(*first)
+        assert refused.status in (400, 403, 414, 417)
+        assert refused.values("Referrer-Policy") == [b"no-referrer"]
+        for site in (b"same-origin", b"none"):
+            icon = await running.get(b"/favicon.ico", b"Sec-Fetch-Site: " + site, *OF_A_PAGE)
+            assert (icon.status, icon.values("Content-Type")) == (404, [b"application/problem+json"])
+            assert icon.values("Proxy-Status") != []
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        (b"/favicon.ico",),
+        (b"/favicon.ico", b"Sec-Fetch-Site: same-origin", b"Referer: http://localhost/app", *OF_A_PAGE),
+        (b"/favicon.icon", b"Sec-Fetch-Site: same-origin"),
+        (b"/app/favicon.ico", b"Sec-Fetch-Site: same-origin"),
+        (b"/image.png", b"Sec-Fetch-Site: same-origin", *OF_A_PAGE),
+    ],
+)
+async def test_s13_what_an_application_requests_passes(
+    sidecar: Start, upstream: Upstream, request_: tuple[bytes, ...]
+) -> None:
+    """A program's request for that path, the icon of an application's page, and any other picture."""
+    async with sidecar() as running:
+        assert (await running.get(*request_)).status == 200
+    assert len(upstream.requests) == 1
