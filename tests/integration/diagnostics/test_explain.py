@@ -131,6 +131,44 @@ async def test_explain_answers_what_the_proxy_answers(rig: Rig, path: str, field
     assert {**told, "instance": real["instance"]} == real
 
 
+TARGETS = (
+    "//evil/x", "//evil", "///", "//evil:80/a?b", "/http://evil/x", "/a//b", "/a;b?c://d", "/[x]", "/a:b@c",
+    "/..a", "/%2e%2e%3b/", "/a#b", "//evil/../x", "*", "x",
+)  # fmt: skip
+
+
+async def test_s17_explain_reads_a_target_as_the_proxy_does(rig: Rig) -> None:
+    """To the byte: what begins with a slash is a path, whatever another parser would take it for."""
+    host = "Host: api.internal"
+    async with rig.start() as running:
+        for target in TARGETS:
+            told = await rig.told(target, host)
+            answer = await running.ask(f"GET {target} HTTP/1.1\r\n{host}\r\n\r\n".encode())
+            if told["answer"] is None:
+                received = rig.upstream.requests.pop().head.target.decode()
+                assert told["sent"]["target"].replace("?…", received[received.find("?") :]) == received
+            else:
+                assert told["answer"]["detail"] == json.loads(answer.body)["detail"]
+            assert rig.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://api.internal", "/"),
+        ("HTTP://Api.Internal:80/a//b", "/a//b"),
+        ("http://api.internal?x", "/?…"),
+        ("http://api.internal//evil/x", "//evil/x"),
+        ("http://api.internal/a?b=http://c", "/a?…"),
+    ],
+)
+async def test_s17_a_url_is_taken_apart_by_the_proxys_own_parser(rig: Rig, url: str, target: str) -> None:
+    """Host and target are those of the absolute-form."""
+    async with rig.start():
+        told = await rig.told(url)
+    assert (told["route"], told["sent"]["target"]) == ("host", target)
+
+
 async def test_h5_explain_says_what_becomes_of_origin(rig: Rig) -> None:
     """The sidecar's own becomes the upstream's, another one stays; and so it is."""
     for origin, fate in (
