@@ -52,6 +52,13 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         ),
     ] = None
     strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
+    rewrite_location: Annotated[
+        bool,
+        Meta(
+            description="Rewrite `Location` and `Content-Location` URLs of the upstream's own origin to paths on the "
+            "sidecar, without the base path and with the stripped prefix. Relative ones are relayed unchanged."
+        ),
+    ] = False
     on_401: Annotated[
         On401,
         Meta(
@@ -91,6 +98,7 @@ def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: Tenan
         prefix=entry.match.prefix,
         base_path=url.base_path,
         strip_prefix=entry.strip_prefix,
+        rewrite_location=entry.rewrite_location,
         token=token,
         hidden=_hidden(token, tenants),
         on_401=entry.on_401,

@@ -236,8 +236,9 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
 
 
 def _refusals(route: Route) -> list[tuple[str, str]]:
+    redirects = [("Location to the upstream", "rewritten to lead here")] if route.rewrite_location else []
     if route.token is None:
-        return [("any", "relayed: the route has no token")]
+        return [("any", "relayed: the route has no token"), *redirects]
     others = [(f"{status}", status, ()) for status in sorted(route.refused_statuses - {401})]
     return [
         (
@@ -248,4 +249,4 @@ def _refusals(route: Route) -> list[tuple[str, str]]:
             else "relayed",
         )
         for answer, status, challenges in (*_CHALLENGES, *others)
-    ]
+    ] + redirects

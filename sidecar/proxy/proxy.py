@@ -29,6 +29,7 @@ from sidecar.http1.server import ClientConnection
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy.challenge import Verdict, bearer_error, judge, parse
+from sidecar.proxy.locations import put_right
 from sidecar.proxy.ports import Callers, Tokens
 from sidecar.proxy.request_ids import request_id, trace_id
 from sidecar.proxy.router import Router, upstream_target
@@ -83,6 +84,11 @@ class Table:
             named = request.value(tenants.header) if tenants.header else named
             route = tenants.route(route, route.token, named)
         return route, upstream_target(route, target)
+
+    def put_right(self, answer: Response, request: Request, route: Route) -> Response:
+        """Return the answer with locations that lead back to the sidecar."""
+        by_path = self.tenants is not None and self.tenants.path
+        return put_right(answer, request, route, self.router, by_path=by_path)
 
 
 class Proxy:
@@ -210,6 +216,8 @@ class Proxy:
                     raise
                 self._report_second(route, successor, answer, record)
 
+        if route.rewrite_location:
+            answer = self.table.put_right(answer, relay.request, route)
         record.status = answer.status
         close = self.draining or relay.must_close()
         if relay.answer_at_once(answer, close=close):

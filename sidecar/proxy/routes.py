@@ -23,6 +23,8 @@ class Route:
     base_path: str = ""
     """The upstream's own path, without a trailing slash, put before the relayed one."""
     strip_prefix: bool = False
+    rewrite_location: bool = False
+    """Whether redirects to the origin lead the client back to the sidecar."""
     token: TokenRequest | None = None
     """None relays the client's own credentials untouched."""
     hidden: Hidden | None = None

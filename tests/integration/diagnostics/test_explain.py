@@ -283,6 +283,14 @@ async def test_explain_knows_how_long_a_head_may_be(file: File) -> None:
         assert (done.code, "431 fields_too_large" in done.out) == (code, code == 1)
 
 
+@pytest.mark.parametrize("rewrite", ["false", "true"])
+async def test_h8_explain_says_what_becomes_of_a_redirect(file: File, rewrite: str) -> None:
+    """Where the route rewrites locations."""
+    file.put(f"routes: [{{name: a, upstream: 'http://127.0.0.1:1', rewrite_location: {rewrite}}}]".encode())
+    done = await command("explain", "-c", str(file.path), "GET", "/")
+    assert (done.code, "Location to the upstream" in done.out) == (0, rewrite == "true")
+
+
 async def test_explain_ends_no_head_before_its_end(file: File) -> None:
     """An empty field, such as of a shell variable that is not set, would hide those behind it."""
     file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')

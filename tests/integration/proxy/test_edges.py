@@ -194,3 +194,31 @@ async def test_s13_what_an_application_requests_passes(
     async with sidecar() as running:
         assert (await running.get(*request_)).status == 200
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("rewrite", [False, True])
+@pytest.mark.parametrize("body", [b"moved", b"m" * 300_000])
+async def test_h8_a_client_that_follows_redirects_stays_behind_the_sidecar(
+    sidecar: Start, upstream: Upstream, body: bytes, *, rewrite: bool
+) -> None:
+    """With `rewrite_location`, also after a refusal and with a long body; without it the upstream's URL is relayed."""
+    location = f"{upstream.url}/v1/accounts/7?x".encode()
+    redirect = b"HTTP/1.1 303 See Other\r\nLocation: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        location,
+        len(body),
+        body,
+    )
+    upstream.script(refusal(), redirect)
+    ledger = {
+        "name": "ledger",
+        "match": {"prefix": "/ledger"},
+        "upstream": f"{upstream.url}/v1",
+        "token": "api",
+    }
+    async with sidecar({**ledger, "strip_prefix": True, "rewrite_location": rewrite}) as running:
+        answer = await running.get(b"/ledger/accounts")
+        assert (answer.status, answer.body) == (303, body)
+        assert answer.values("Location") == [b"/ledger/accounts/7?x" if rewrite else location]
+        if rewrite:
+            assert (await running.get(answer.values("Location")[0])).status == 200
+            assert upstream.requests[-1].head.target == b"/v1/accounts/7?x"
