@@ -1,9 +1,10 @@
 """`sidecar explain`."""
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
@@ -57,15 +58,19 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
     """Write the head that the application would send. Raises ValueError for what no head can be made of."""
-    parts = urlsplit(url)
+    from sidecar.core.errors import RequestRefused
+    from sidecar.proxy.target import split
+
     host = "localhost" if listen.startswith("unix:") else listen
     target = url
-    if parts.scheme or parts.netloc:
-        if parts.scheme != "http" or not parts.netloc:
+    if not url.startswith("/") and "://" in url.partition("?")[0]:
+        if not re.match("http://[^/?#]", url, re.IGNORECASE):
             raise ValueError(
                 "write the URL as http://host:port/path, or only its path: the sidecar has no TLS"
             )
-        host, target = parts.netloc, parts._replace(scheme="", netloc="").geturl() or "/"
+        with suppress(RequestRefused):  # by the proxy's own parser; the proxy refuses what stays as it is
+            parts = split(url.encode("utf-8", "surrogateescape"))
+            host, target = parts.authority.decode(), (parts.path + parts.query).decode()
     if not any(field.partition(":")[0].lower() == "host" for field in fields):
         fields = [f"Host: {host}", *fields]
     lines = [f"{method} {target} HTTP/1.1", *fields]

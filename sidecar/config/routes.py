@@ -1,6 +1,5 @@
 """The file's `routes`: the ways through the sidecar, and what must fit between them."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from sidecar.config import durations
 from sidecar.config.decode import Found, Node
 from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
 from sidecar.core import addresses
-from sidecar.core.header_names import hiding
+from sidecar.core.header_names import Hidden, hiding
 from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
@@ -53,6 +52,13 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         ),
     ] = None
     strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
+    rewrite_location: Annotated[
+        bool,
+        Meta(
+            description="Rewrite `Location` and `Content-Location` URLs of the upstream's own origin to paths on the "
+            "sidecar, without the base path and with the stripped prefix. Relative ones are relayed unchanged."
+        ),
+    ] = False
     on_401: Annotated[
         On401,
         Meta(
@@ -92,6 +98,7 @@ def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: Tenan
         prefix=entry.match.prefix,
         base_path=url.base_path,
         strip_prefix=entry.strip_prefix,
+        rewrite_location=entry.rewrite_location,
         token=token,
         hidden=_hidden(token, tenants),
         on_401=entry.on_401,
@@ -101,7 +108,7 @@ def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: Tenan
     )
 
 
-def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> re.Pattern[bytes] | None:
+def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | None:
     if token is None:
         return None
     return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])

@@ -72,7 +72,8 @@ def caller_faults(path: str, token: TokenEntry, tenant: Tenant) -> Iterator[Foun
     if tenant.claim:
         yield from _claim_faults(path, token)
     for key, presented in (("subject", token.subject), ("actor", token.actor)):
-        if presented is not None and folded(presented.header or "") == folded(tenant.header or " "):
+        header = presented.header if presented is not None else None
+        if header and tenant.header and folded(header) == folded(tenant.header):
             yield f"{path}.{key}.header", "names the tenant already: choose another one"
 
 
@@ -89,7 +90,7 @@ def _own_faults(tenant: Tenant) -> Iterator[Found]:
         yield f"tenant.{name}", f"the tenant is named by a {places[0]} already: take one of the two out"
     if not places and not tenant.default:
         yield "tenant", "names nobody: give header, path, claim or default"
-    if tenant.header and tenant.header.lower() in OURS.split():
+    if tenant.header and folded(tenant.header) in OURS.split():
         yield "tenant.header", "this field means something else: choose another one"
     known = set(map(canonical, tenant.allow))
     if tenant.default and known and canonical(tenant.default) not in known:

@@ -68,7 +68,7 @@ def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
     for key, presented in (("subject", token.subject), ("actor", token.actor)):
         if presented is None:
             continue
-        if (presented.header or "").lower() in _TAKEN:
+        if folded(presented.header or "") in _TAKEN:
             yield f"{path}.{key}.header", "this field means something else: choose another one"
         verify = presented.verify
         if verify is not None and verify.tls != Tls() and _keys_of(verify).startswith("http:"):

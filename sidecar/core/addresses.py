@@ -12,7 +12,15 @@ from urllib.parse import SplitResult, urlsplit
 
 HOST = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_DOT_SEGMENT = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:$|/|%2f|%5c)", re.IGNORECASE)
+_CONTROL = "%(?:[01][0-9a-f]|20|7f)"
+_DELIMITER = "%(?:2[1346-9a-cf]|3[abdf]|40|5[bcd])"
+DOT_SEGMENT = rf"(?:[/\\]|%2f|%5c)(?:{_CONTROL})*(?:\.|%2e){{1,2}}(?:[/\\;]|{_DELIMITER}|{_CONTROL}|\Z)"
+"""Finds in a path, without regard to case, what some server may read as a dot segment.
+
+The dots may be encoded. They end at a slash, a backslash or `;`, or at any encoded delimiter (RFC 3986 section 2.2),
+blank or control, because servers cut or trim a segment there after they have decoded it.
+"""
+_DOT_SEGMENT = re.compile(DOT_SEGMENT, re.IGNORECASE)
 _LONGEST_UNIX_PATH = 107
 
 

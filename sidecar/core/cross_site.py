@@ -4,31 +4,47 @@ Programs send neither of the two fields. A browser sends Sec-Fetch-Site with eve
 address, and Origin with every request that could change something; a page can forge neither.
 """
 
-import re
-
 from sidecar.core.addresses import is_loopback
 from sidecar.core.errors import RequestRefused
+from sidecar.core.origin import DEFAULT_PORTS, place, same_origin
 
+ICON = b"/favicon.ico"
+"""What a browser requests by itself for a page that names no icon, such as an error answer of the sidecar's own."""
 _OWN_SITE = frozenset((b"same-origin", b"none"))
-_ORIGIN = re.compile(rb"https?://(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9.-]{1,255}))(?::[0-9]{1,5})?")
 
 
-def guard(sec_fetch_site: bytes | None, origin: bytes | None) -> None:
+def guard(sec_fetch_site: bytes | None, origin: bytes | None, authority: bytes = b"") -> None:
     """Let a request pass unless a page of another site made it. Raises RequestRefused (403).
 
-    Takes the two fields' values, None for a field that was not sent. Sec-Fetch-Site may be `same-origin` or
-    `none` (typed by the user), Origin a loopback host. Every other value is refused, `Origin: null` too:
-    sandboxed frames and local files send it.
+    Takes the two fields' values, None for a field that was not sent, and the host and port that the request is
+    sent to, which is known to be served here. Sec-Fetch-Site may be `same-origin` or `none` (typed by the user),
+    Origin a loopback host or the same origin: `http`, that host and that port. Every other value is refused,
+    `Origin: null` too: sandboxed frames and local files send it.
     """
     if sec_fetch_site is not None and sec_fetch_site not in _OWN_SITE:
         raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
-    if origin is not None and not _is_loopback(origin):
+    if origin is not None and not _is_loopback(origin) and not same_origin(origin, authority, b"http"):
         raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")
 
 
+def refuse_icon(sec_fetch_site: bytes | None, referer: bytes | None) -> None:
+    """Refuse a browser's request for ICON unless an application's page made it. Raises RequestRefused (404).
+
+    Such a request is of the same origin as the page, and would pass the guard after a navigation that did not. The
+    sidecar's own answers allow no Referer; the pages of an application send one.
+    """
+    if sec_fetch_site is not None and referer is None:
+        raise RequestRefused(
+            404, "a browser requests an icon for a page of the sidecar's own, which has none"
+        )
+
+
 def _is_loopback(origin: bytes) -> bool:
-    match = _ORIGIN.fullmatch(origin)
-    return match is not None and is_loopback((match[1] or match[2]).decode())
+    scheme, mark, authority = origin.partition(b"://")
+    if not mark or scheme.lower() not in DEFAULT_PORTS:
+        return False
+    named = place(authority, scheme.lower())
+    return named is not None and is_loopback(named[0])
 
 
 def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> None:
@@ -39,5 +55,9 @@ def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> No
     """
     if sec_fetch_site not in (None, "same-origin", "none"):
         raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
-    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+    if origin is not None and not same_origin(_bytes(origin), _bytes(host)):
         raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")

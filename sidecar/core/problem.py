@@ -66,6 +66,7 @@ def render(error: Exception, request_id: str) -> Problem:
     fields = [
         (b"Content-Type", CONTENT_TYPE.encode()),
         (b"Cache-Control", b"no-store"),
+        (b"Referrer-Policy", b"no-referrer"),  # a browser that shows it requests an icon: see core.cross_site
         (b"Proxy-Status", b"sidecar; error=%b" % proxy_error.encode()),
     ]
     if status == 401:

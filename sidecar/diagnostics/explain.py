@@ -14,7 +14,7 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.fleet.membership import membership
 from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
-from sidecar.http1.next_hop import relayed_request
+from sidecar.http1.next_hop import names_itself, relayed_request
 from sidecar.oauth import jwt_rules, request_form
 from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import Presented, TokenRequest
@@ -199,7 +199,9 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
     """Write the head for the upstream, and see what has become of each field. Raises RequestRefused."""
     origin = route.origin
     authorization = b"Bearer <token>" if route.token is not None else None
-    head = relayed_request(request, target, origin.authority, authorization, route.hidden)
+    head = relayed_request(
+        request, target, origin.authority, authorization, route.hidden, origin=origin.serialized
+    )
     onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
     kept = [name.lower() for name, _, _ in onward]
     fields = [("Host", origin.authority.decode())]
@@ -207,6 +209,8 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
         name = line.partition(b":")[0]
         if name.lower() != b"host":
             fate = _fate(line, kept, brought, route)
+            if name.lower() == b"origin" and fate == "relayed" and names_itself(request):
+                fate = f"replaced by the upstream's: {origin.serialized.decode()}"
             fields.append((name.decode(), fate))
     if authorization is not None:
         fields.append(("Authorization", "Bearer <token>"))
@@ -223,7 +227,8 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
     name = line.partition(b":")[0].lower()
     if name in brought:
         return "left out: the token request's subject"
-    if route.hidden is not None and route.hidden.fullmatch(b"\r\n" + line):
+    hidden = route.hidden.head if route.hidden is not None else None
+    if hidden is not None and hidden.fullmatch(b"\r\n" + line):
         return "left out: an upstream could take it for a field that is read here"
     if name == b"authorization" and route.token is not None:
         return "left out: ours takes its place"
@@ -231,8 +236,9 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
 
 
 def _refusals(route: Route) -> list[tuple[str, str]]:
+    redirects = [("Location to the upstream", "rewritten to lead here")] if route.rewrite_location else []
     if route.token is None:
-        return [("any", "relayed: the route has no token")]
+        return [("any", "relayed: the route has no token"), *redirects]
     others = [(f"{status}", status, ()) for status in sorted(route.refused_statuses - {401})]
     return [
         (
@@ -243,4 +249,4 @@ def _refusals(route: Route) -> list[tuple[str, str]]:
             else "relayed",
         )
         for answer, status, challenges in (*_CHALLENGES, *others)
-    ]
+    ] + redirects

@@ -20,7 +20,7 @@ HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
     b" upgrade".split()
 )
-_NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization"))
+_NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization", b"expect"))
 """Fields a `Connection` option cannot remove: their absence would change what the message means."""
 Notes = dict[bytes, bytes]
 """The values of the fields we look at, by lower-case name; several of one name are joined as a list."""
@@ -39,8 +39,12 @@ def tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(token.strip(b" \t").lower() for token in value.split(b","))
 
 
-def read_fields(block: bytes, pattern: re.Pattern[bytes], cut: frozenset[bytes]) -> tuple[bytes, Notes]:
+def read_fields(
+    block: bytes, pattern: re.Pattern[bytes], cut: frozenset[bytes], spared: frozenset[bytes] = frozenset()
+) -> tuple[bytes, Notes]:
     """Return the end-to-end lines of a block of lines, and what `pattern` notes of it (rule 5).
+
+    `Connection` does not remove fields that are `spared`.
 
     One split finds all noted fields: kept, name, value, kept, name, value, …, kept. A loop over the lines would
     cost more than anything else that is done with a head. Raises MessageMalformed.
@@ -61,18 +65,24 @@ def read_fields(block: bytes, pattern: re.Pattern[bytes], cut: frozenset[bytes])
             kept += next(parts)
         else:
             kept += b"\r\n%b: %b%b" % (name, value, next(parts))
-    if b"connection" in notes and notes[b"connection"] not in _USUAL_CONNECTION:
-        kept = _without_named(kept, notes[b"connection"])
+    if b"connection" in notes and notes[b"connection"] not in USUAL_CONNECTION:
+        kept = _without(kept, removed_by_connection(notes) - spared)
     return kept, notes
 
 
-_USUAL_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive")
+USUAL_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive")
+"""Values of `Connection` that name no field."""
 
 
-def _without_named(fields: bytes, connection: bytes) -> bytes:
-    named = tokens(connection) - _NEVER_NAMED
+def removed_by_connection(notes: Notes) -> frozenset[bytes]:
+    """Return the names of the fields that `Connection` removes (RFC 9110 section 7.6.1)."""
+    connection = notes.get(b"connection", b"close")
+    return frozenset() if connection in USUAL_CONNECTION else tokens(connection) - _NEVER_NAMED
+
+
+def _without(fields: bytes, names: frozenset[bytes]) -> bytes:
     lines = fields.split(b"\r\n")[1:]
-    return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in named)
+    return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in names)
 
 
 def length_of(notes: Notes, http10: bool) -> int | None:

@@ -4,7 +4,9 @@ Rule 1. A head ends at its first empty line. Only then is it looked at, as a who
         that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory. Only
         the very bytes of the head before it are not judged again.
 Rule 2. The version is HTTP/1.1 or HTTP/1.0; the request line has exactly two spaces.
-Rule 3. A request has exactly one Host. CONNECT and TRACE are refused.
+Rule 3. A request has exactly one Host. Its method is any token (RFC 9110 section 9.1) of at most MAX_METHOD
+        bytes but CONNECT, which asks for a tunnel, and TRACE, whose answer would show the token; both in any
+        case, because some servers ignore it. llhttp knows a list of methods; others it is shown as GET.
 Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in
         HTTP/1.0, or one plain decimal Content-Length, never both (RFC 9112 section 6.3). A response to
         HEAD, a 1xx, 204 and 304 have none. A response with neither lasts until its connection ends.
@@ -28,15 +30,18 @@ from sidecar.http1.headers import (
     length_of,
     persists,
     read_fields,
+    removed_by_connection,
     tokens,
     upgrades,
 )
 
 MAX_HEAD = 64 * 1024
 MAX_LINE = 16 * 1024
+MAX_METHOD = 64
 MAX_FIELDS = 200
 REMEMBERED = 4096
 """Bytes of a head that a connection may keep to know it again."""
+_REST_OF_LINE = MAX_METHOD + len("  HTTP/1.1")
 _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
 
 
@@ -50,7 +55,10 @@ _REQUEST_FIELD = field_pattern(_REQUEST_CUT | _REQUEST_READ)
 _RESPONSE_FIELD = field_pattern(HOP_BY_HOP | {b"content-length"})
 _CONTENT_LENGTH = field_pattern(frozenset((b"content-length",)))
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_REQUEST_LINE = re.compile(rb"([A-Z-]+) ([^ \r\n]+) HTTP/1\.([01])(?=\r\n)")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_REQUEST_LINE = re.compile(rb"(%b{1,%d}) ([^ \r\n]+) HTTP/1\.([01])(?=\r\n)" % (_TOKEN, MAX_METHOD))
+_BEGINNING = re.compile(rb"%b{1,%d}(?: |\Z)" % (_TOKEN, MAX_METHOD))
+"""What may become a request line."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?)")
 
 
@@ -157,13 +165,14 @@ def parse_request(head: bytes, before: Request | None = None) -> Request:
     """
     line = _REQUEST_LINE.match(head)
     if line is None:
-        raise RequestRefused(400, _BAD_REQUEST_LINE)
+        raise RequestRefused(400, _line_fault(head))
     request = Request()
     request.method, request.target, minor = line.groups()
     if len(request.target) > MAX_LINE:
         raise RequestRefused(414, f"the target is longer than {MAX_LINE} bytes")
-    if request.method in _NOT_RELAYED:
-        raise RequestRefused(400, f"{request.method.decode()} is not relayed")
+    usual = request.method in _USUAL_METHODS
+    if not usual:
+        _check_method(request.method)
     request.http10 = minor == b"0"
     request.block = block = head[line.end() : -4]
     if before is not None and (before.block, before.method, before.http10) == (
@@ -173,7 +182,8 @@ def parse_request(head: bytes, before: Request | None = None) -> Request:
     ):
         return _as_before(request, before)
     try:
-        _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
+        judged = head if usual else b"GET" + head[len(request.method) :]
+        _judge(httptools.HttpRequestParser(_NO_CALLBACKS), judged)
         _read_block(request, block)
     except MessageMalformed as error:
         raise RequestRefused(400, str(error)) from None
@@ -191,6 +201,13 @@ def _as_before(request: Request, before: Request) -> Request:
     return request
 
 
+def with_fields_kept(request: Request, names: frozenset[bytes]) -> bytes:
+    """Return the end-to-end fields as if `Connection` could not remove these (in lower case)."""
+    if removed_by_connection(request.notes).isdisjoint(names):
+        return request.fields
+    return read_fields(request.block, _REQUEST_FIELD, _REQUEST_CUT, names)[0]
+
+
 def _read_block(request: Request, block: bytes) -> None:
     if len(block) > _FEW_FIELDS and block.count(b"\r\n") > MAX_FIELDS:
         raise RequestRefused(431, f"more than {MAX_FIELDS} header fields")
@@ -206,8 +223,32 @@ def _read_block(request: Request, block: bytes) -> None:
     request.keep_alive = persists(notes, request.http10)
 
 
-_NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
-_BAD_REQUEST_LINE = "the request line must be `METHOD target HTTP/1.1` with single spaces"
+_USUAL_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+_NOT_RELAYED = {
+    b"CONNECT": "CONNECT is not relayed: it asks for a tunnel, and the sidecar opens none; send the request itself",
+    b"TRACE": "TRACE is not relayed: its answer would show the token that was sent; use another method",
+}
+
+
+_NO_REQUEST = "these bytes do not begin an HTTP/1.1 request"
+_METHOD_FAULT = f"the method must be a token of at most {MAX_METHOD} bytes (RFC 9110 section 9.1)"
+
+
+def _check_method(method: bytes) -> None:
+    reason = _NOT_RELAYED.get(method.upper())
+    if reason is not None:
+        raise RequestRefused(400, reason)
+
+
+def _line_fault(head: bytes | bytearray) -> str:
+    """Say what is wrong with a request line."""
+    line = bytes(head).partition(b"\r\n")[0]
+    if _BEGINNING.match(line) is None:
+        return _METHOD_FAULT
+    version = line.rpartition(b" ")[2]
+    if version.startswith(b"HTTP/") and version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return "the version must be HTTP/1.1 or HTTP/1.0"
+    return "the request line must be `METHOD target HTTP/1.1` with single spaces"
 
 
 def _check_expectation(value: bytes, http10: bool) -> None:
@@ -224,15 +265,18 @@ def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused |
     if partial == b"\r":
         return None
     end = partial.find(b"\r\n")
-    if end > MAX_LINE + 32 or (end < 0 and len(partial) > MAX_LINE + 32):
+    if (end if end >= 0 else len(partial)) > MAX_LINE + _REST_OF_LINE:
         return RequestRefused(414, f"the request line is longer than {MAX_LINE} bytes")
     if len(partial) > MAX_HEAD:
         return RequestRefused(431, f"the head is longer than {MAX_HEAD} bytes")
-    if not 0x41 <= partial[0] <= 0x5A or _BARE_LF.search(partial, max(0, judged - 1)):
-        return RequestRefused(400, "these bytes do not begin an HTTP/1.1 request")
-    if end >= 0 and judged < end + 2 and _REQUEST_LINE.match(partial) is None:
-        return RequestRefused(400, _BAD_REQUEST_LINE)
-    return None
+    reason = ""
+    if _BEGINNING.match(partial) is None:
+        reason = f"{_NO_REQUEST}: {_METHOD_FAULT}"
+    elif _BARE_LF.search(partial, max(0, judged - 1)):
+        reason = f"{_NO_REQUEST}: its lines must end in CRLF"
+    elif end >= 0 and judged < end + 2 and _REQUEST_LINE.match(partial) is None:
+        reason = _line_fault(partial)
+    return RequestRefused(400, reason) if reason else None
 
 
 def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:

@@ -1,20 +1,31 @@
 """Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
 
-import re
 from collections.abc import Iterable
 
 from sidecar.core.errors import RequestRefused
-from sidecar.http1.headers import CHUNKED, HOP_BY_HOP, UNTIL_CLOSE, Notes, field_pattern, tokens
-from sidecar.http1.message import Request, Response, offers_websocket
+from sidecar.core.header_names import Hidden, folded_name
+from sidecar.core.origin import same_origin
+from sidecar.http1.headers import (
+    CHUNKED,
+    HOP_BY_HOP,
+    UNTIL_CLOSE,
+    USUAL_CONNECTION,
+    Notes,
+    field_pattern,
+    tokens,
+)
+from sidecar.http1.message import Request, Response, offers_websocket, with_fields_kept
 
 _AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
+_ORIGIN = field_pattern(frozenset((b"origin",)))
 _TRACE_PARENT = field_pattern(frozenset((b"traceparent",)))
 _TRACE_STATE = field_pattern(frozenset((b"tracestate",)))
 _SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
-_TRAILER_CUT = HOP_BY_HOP | frozenset(
+_NO_TRAILERS = (
     b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
-    b" trailer www-authenticate age cache-control date expires location retry-after vary".split()
+    b" trailer www-authenticate age cache-control date expires location retry-after vary"
 )
+_TRAILER_CUT = frozenset(name.decode() for name in HOP_BY_HOP.union(_NO_TRAILERS.split()))
 
 
 def relayed_request(
@@ -22,17 +33,19 @@ def relayed_request(
     target: bytes,
     authority: bytes,
     authorization: bytes | None,
-    hidden: re.Pattern[bytes] | None = None,
+    hidden: Hidden | None = None,
     *,
+    origin: bytes = b"",
     traceparent: bytes = b"",
 ) -> bytes:
     """Write the request's head for the upstream. `authorization` replaces the client's; None leaves it.
 
-    Field lines that are `hidden` are left out. A `traceparent` replaces the client's; without one that stays.
+    Fields that are `hidden` are left out, and `Connection` removes none of them. An `origin` replaces one that names
+    the sidecar itself. A `traceparent` replaces the client's; without one that stays.
 
     Raises RequestRefused where that would leave more than one.
     """
-    fields = request.fields if hidden is None else hidden.sub(b"", request.fields)
+    fields = request.fields if hidden is None else _visible(request, hidden)
     if authorization is None:
         if b"authorization" in request.notes and len(_AUTHORIZATION.findall(fields)) > 1:
             raise RequestRefused(400, "a request has one Authorization at most")
@@ -40,6 +53,8 @@ def relayed_request(
         if b"authorization" in request.notes:
             fields = _AUTHORIZATION.sub(b"", fields)
         fields = b"%b\r\nAuthorization: %b" % (fields, authorization)
+    if b"origin" in request.notes and origin and names_itself(request):
+        fields = _ORIGIN.sub(lambda _: b"\r\nOrigin: " + origin, fields)
     if traceparent:
         fields = _without_trace(fields, request.notes, traceparent)
         fields = b"%b\r\ntraceparent: %b" % (fields, traceparent)
@@ -50,6 +65,18 @@ def relayed_request(
     if b"te" in request.notes and b"trailers" in tokens(request.notes[b"te"]):
         fields += b"\r\nTE: trailers\r\nConnection: TE"
     return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n\r\n" % (request.method, target, authority, fields)
+
+
+def names_itself(request: Request) -> bool:
+    """Return whether the Origin is the sidecar's own, as Host names it: the upstream knows itself by another name."""
+    return same_origin(request.notes.get(b"origin", b""), request.host, b"http")
+
+
+def _visible(request: Request, hidden: Hidden) -> bytes:
+    fields = request.fields
+    if request.notes.get(b"connection", b"close") not in USUAL_CONNECTION:
+        fields = with_fields_kept(request, hidden.names)
+    return fields if hidden.head is None else hidden.head.sub(b"", fields)
 
 
 def _without_trace(fields: bytes, notes: Notes, traceparent: bytes) -> bytes:
@@ -88,4 +115,4 @@ def relayed_switch(response: Response) -> bytes:
 
 def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
     """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
-    return [line for line in lines if line.partition(b":")[0].lower() not in _TRAILER_CUT]
+    return [line for line in lines if folded_name(line) not in _TRAILER_CUT]

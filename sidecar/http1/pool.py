@@ -31,6 +31,7 @@ class Pool:
     def __init__(self, origin: Origin, deadlines: Deadlines) -> None:
         self.origin = origin
         self.authority = origin.authority
+        self.serialized_origin = origin.serialized
         self._deadlines = deadlines
         self._dialler = Dialler(origin)
         self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection

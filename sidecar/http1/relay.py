@@ -8,10 +8,10 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 4. `end`, always, which gives back the connection and the memory of the body.
 """
 
-import re
 from collections.abc import Awaitable
 
 from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.header_names import Hidden
 from sidecar.core.ports import Clock
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.headers import UNTIL_CLOSE
@@ -59,8 +59,8 @@ class Relay:
     ) -> None:
         """With a `trace` the upstream is told of a span of ours; without one of the client's, if of any."""
         self.request = request
-        self.hidden: re.Pattern[bytes] | None = None
-        """Matches field lines that do not travel on."""
+        self.hidden: Hidden | None = None
+        """What does not travel on of the request's fields."""
         self.begun = False
         """Whether a byte of the answer may have gone to the client."""
         self.sent_at = 0.0
@@ -112,6 +112,7 @@ class Relay:
             pool.authority,
             authorization,
             self.hidden,
+            origin=pool.serialized_origin,
             traceparent=self._traceparent,
         )
         try:
@@ -156,7 +157,7 @@ class Relay:
 
     def _send_body(self, connection: UpstreamConnection) -> None:
         if self._upload is None:
-            self._upload = Upload(self._client, self._budget)
+            self._upload = Upload(self._client, self._budget, self.hidden)
             self._upload.aim(connection)
             self._client.pipe(self._upload)
             if b"expect" in self.request.notes and not self._upload.bytes_in and not self.request.http10:

@@ -10,6 +10,7 @@ the limit the client is paused instead of giving up the copy that is about to be
 from typing import Protocol
 
 from sidecar.core.errors import SidecarError
+from sidecar.core.header_names import Hidden
 from sidecar.http1.connection import Connection
 
 REPLAY_LIMIT = 64 * 1024
@@ -48,7 +49,9 @@ class Target(Protocol):
 class Upload:
     """The sink of a client's request body."""
 
-    def __init__(self, client: Connection, budget: ReplayBudget) -> None:
+    def __init__(self, client: Connection, budget: ReplayBudget, hidden: Hidden | None = None) -> None:
+        """Trailers that are `hidden` are left out."""
+        self._hidden = hidden
         self._client = client
         self._budget = budget
         self._kept: list[bytes] | None = []
@@ -129,6 +132,8 @@ class Upload:
 
     def end_body(self, trailers: list[bytes]) -> None:
         self.ended = True
+        if self._hidden is not None and trailers:
+            trailers = self._hidden.from_trailers(trailers)
         self._trailers = trailers
         if self._target is not None:
             self._target.end_body(trailers)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
-from sidecar.core.cross_site import guard
+from sidecar.core.cross_site import ICON, guard, refuse_icon
 from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Problem, render
@@ -30,6 +30,7 @@ from sidecar.http1.server import ClientConnection
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy.challenge import Verdict
+from sidecar.proxy.locations import put_right
 from sidecar.proxy.ports import Callers, Tokens
 from sidecar.proxy.refusal import Refusal, may_refuse, read_refusal, refused_event
 from sidecar.proxy.request_ids import request_id, trace_id
@@ -68,7 +69,10 @@ class Table:
             host = router.admit(target.authority)
         notes = request.notes
         if b"origin" in notes or b"sec-fetch-site" in notes:
-            guard(sec_fetch_site=notes.get(b"sec-fetch-site"), origin=notes.get(b"origin"))
+            authority = target.authority or request.host
+            guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), authority)
+            if target.path == ICON:
+                refuse_icon(notes.get(b"sec-fetch-site"), request.value(b"referer"))
         tenants = self.tenants
         named = None
         if tenants is not None and tenants.path:
@@ -82,6 +86,11 @@ class Table:
             named = request.value(tenants.header) if tenants.header else named
             route = tenants.route(route, route.token, named)
         return route, upstream_target(route, target)
+
+    def put_right(self, answer: Response, request: Request, route: Route) -> Response:
+        """Return the answer with locations that lead back to the sidecar."""
+        by_path = self.tenants is not None and self.tenants.path
+        return put_right(answer, request, route, self.router, by_path=by_path)
 
 
 class Proxy:
@@ -209,6 +218,8 @@ class Proxy:
                     raise
                 self._report_second(route, successor, answer, record)
 
+        if route.rewrite_location:
+            answer = self.table.put_right(answer, relay.request, route)
         record.status = answer.status
         close = self.draining or relay.must_close()
         if relay.answer_at_once(answer, close=close):

@@ -1,9 +1,9 @@
 """What the configuration says of one way through the sidecar."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.header_names import Hidden
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 
@@ -23,10 +23,12 @@ class Route:
     base_path: str = ""
     """The upstream's own path, without a trailing slash, put before the relayed one."""
     strip_prefix: bool = False
+    rewrite_location: bool = False
+    """Whether redirects to the origin lead the client back to the sidecar."""
     token: TokenRequest | None = None
     """None relays the client's own credentials untouched."""
-    hidden: re.Pattern[bytes] | None = None
-    """Matches the client's field lines that the upstream does not get."""
+    hidden: Hidden | None = None
+    """What the upstream does not get of the client's fields; None: it gets all."""
     on_401: On401 = "lenient"
     refused_statuses: frozenset[int] = frozenset({401})
     idle_timeout: float = 60.0

@@ -7,14 +7,16 @@ Rule 2. It consists of visible ASCII without `#`: no controls, no space, no 8-bi
 Rule 3. The absolute-form has an authority without userinfo; it replaces Host. An empty path is `/`.
 Rule 4. No segment of the path is a dot segment, in whatever way a next hop might come to read one: dots plain
         or percent-encoded once, between slashes or backslashes, these plain or encoded too, with or without
-        `;parameters` behind the dots (servlet containers drop those first). Else a client could leave the
-        route's prefix, or the upstream's base path, with our token in its hand.
+        `;parameters` behind the dots (servlet containers drop those first), before any encoded delimiter
+        (`%3b`, `%23`, `%3f`), and beside encoded blanks and controls (some servers cut a segment there). Else
+        a client could leave the route's prefix, or the upstream's base path, with our token in its hand.
 Rule 5. Everything else keeps its bytes: empty segments, parameters, case, odd and double percent-encodings.
 """
 
 import re
 from typing import NamedTuple
 
+from sidecar.core.addresses import DOT_SEGMENT
 from sidecar.core.errors import RequestRefused
 
 _PATH = rb'/[!"$->@-~]*'
@@ -24,7 +26,7 @@ _ORDINARY = re.compile(rb'(/[!"$&-\-/->@-~]*)(%b)?' % _QUERY)
 _ORIGIN_FORM = re.compile(rb"(%b)(%b)?" % (_PATH, _QUERY))
 _ABSOLUTE_FORM = re.compile(rb'(?i:http)://([!"$-.0->A-~]+)(%b)?(%b)?' % (_PATH, _QUERY))
 _VISIBLE = re.compile(rb"[!-~]+")
-_DOT_SEGMENT = re.compile(rb"(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|\Z)", re.IGNORECASE)
+_DOT_SEGMENT = re.compile(DOT_SEGMENT.encode(), re.IGNORECASE)
 
 
 class Target(NamedTuple):

@@ -238,6 +238,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert {row["What"]: row["Limit"] for row in table("Limits", "What")} == {
         "Head of a request or an answer": size(message.MAX_HEAD),
         "Target of a request": size(message.MAX_LINE),
+        "Method of a request": f"{message.MAX_METHOD} bytes",
         "Fields in a head": str(message.MAX_FIELDS),
         "Trailers": size(body._MAX_TRAILERS),
         "Body kept for the second send": size(request_body.REPLAY_LIMIT),

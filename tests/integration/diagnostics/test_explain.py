@@ -73,6 +73,7 @@ FIELDS = (
     "X_Tenant_Id: acme",
     "X_User: another",
     f"X-User: Bearer {USER}",
+    "Origin: http://localhost:9180",
     "Accept: */*",
     "Authorization: Bearer canary-of-the-client",
     "Connection: close, X-Hop",
@@ -128,6 +129,60 @@ async def test_explain_answers_what_the_proxy_answers(rig: Rig, path: str, field
     real = json.loads(answer.body)
     assert (told["status"], told["instance"]) == (answer.status, "")
     assert {**told, "instance": real["instance"]} == real
+
+
+TARGETS = (
+    "//evil/x", "//evil", "///", "//evil:80/a?b", "/http://evil/x", "/a//b", "/a;b?c://d", "/[x]", "/a:b@c",
+    "/..a", "/%2e%2e%3b/", "/a#b", "//evil/../x", "*", "x",
+)  # fmt: skip
+
+
+async def test_s17_explain_reads_a_target_as_the_proxy_does(rig: Rig) -> None:
+    """To the byte: what begins with a slash is a path, whatever another parser would take it for."""
+    host = "Host: api.internal"
+    async with rig.start() as running:
+        for target in TARGETS:
+            told = await rig.told(target, host)
+            answer = await running.ask(f"GET {target} HTTP/1.1\r\n{host}\r\n\r\n".encode())
+            if told["answer"] is None:
+                received = rig.upstream.requests.pop().head.target.decode()
+                assert told["sent"]["target"].replace("?…", received[received.find("?") :]) == received
+            else:
+                assert told["answer"]["detail"] == json.loads(answer.body)["detail"]
+            assert rig.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://api.internal", "/"),
+        ("HTTP://Api.Internal:80/a//b", "/a//b"),
+        ("http://api.internal?x", "/?…"),
+        ("http://api.internal//evil/x", "//evil/x"),
+        ("http://api.internal/a?b=http://c", "/a?…"),
+    ],
+)
+async def test_s17_a_url_is_taken_apart_by_the_proxys_own_parser(rig: Rig, url: str, target: str) -> None:
+    """Host and target are those of the absolute-form."""
+    async with rig.start():
+        told = await rig.told(url)
+    assert (told["route"], told["sent"]["target"]) == ("host", target)
+
+
+async def test_h5_explain_says_what_becomes_of_origin(rig: Rig) -> None:
+    """The sidecar's own becomes the upstream's, another one stays; and so it is."""
+    for origin, fate in (
+        ("http://api.internal", f"replaced by the upstream's: {rig.upstream.url}"),
+        ("http://localhost:3000", "relayed"),
+    ):
+        fields = ("Host: api.internal", f"Origin: {origin}")
+        async with rig.start() as running:
+            told = dict((await rig.told("/x", *fields))["sent"]["fields"])
+            await running.ask("\r\n".join(("GET /x HTTP/1.1", *fields, "", "")).encode())
+        assert told["Origin"] == fate
+        assert rig.upstream.requests[-1].values("Origin") == [
+            (origin if fate == "relayed" else rig.upstream.url).encode()
+        ]
 
 
 async def test_explain_says_why_the_other_routes_do_not_match(rig: Rig) -> None:
@@ -226,6 +281,14 @@ async def test_explain_knows_how_long_a_head_may_be(file: File) -> None:
     for size, code in ((32_000, 0), (66_000, 1)):
         done = await command("explain", "-c", str(file.path), "-H", f"X-Long: {size * 'x'}", "GET", "/")
         assert (done.code, "431 fields_too_large" in done.out) == (code, code == 1)
+
+
+@pytest.mark.parametrize("rewrite", ["false", "true"])
+async def test_h8_explain_says_what_becomes_of_a_redirect(file: File, rewrite: str) -> None:
+    """Where the route rewrites locations."""
+    file.put(f"routes: [{{name: a, upstream: 'http://127.0.0.1:1', rewrite_location: {rewrite}}}]".encode())
+    done = await command("explain", "-c", str(file.path), "GET", "/")
+    assert (done.code, "Location to the upstream" in done.out) == (0, rewrite == "true")
 
 
 async def test_explain_ends_no_head_before_its_end(file: File) -> None:

@@ -17,7 +17,7 @@ from tests.support.authorization_server import PerTenant, json_answer, whose
 from tests.support.aws import Aws
 from tests.support.clock import FakeClock
 from tests.support.sidecar import Running, Start
-from tests.support.upstream import Upstream
+from tests.support.upstream import Upstream, refusal
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
 
@@ -123,6 +123,13 @@ async def test_b67_who_names_nobody_gets_nothing(
         ((b"X_Tenant_Id: globex", b"X-Tenant-Id: acme"), "acme", [b"acme"]),
         ((b"X-Tenant-Id: acme", b"x-tenant_id: globex", b"X_TENANT-ID: globex"), "acme", [b"acme"]),
         ((b"X_Tenant-Id: globex",), "initech", []),
+        ((b"X.Tenant.Id: globex", b"X-Tenant-Id: acme", b"X~Tenant+Id: globex"), "acme", [b"acme"]),
+        ((b"Connection: X-Tenant-Id", b"X-Tenant-Id: acme"), "acme", [b"acme"]),
+        (
+            (b"Connection: close, x-tenant-id, X.Tenant.Id", b"X-Tenant-Id: acme", b"X.Tenant.Id: globex"),
+            "acme",
+            [b"acme"],
+        ),
     ],
 )
 async def test_b67_no_upstream_takes_another_field_for_the_tenants(
@@ -136,6 +143,22 @@ async def test_b67_no_upstream_takes_another_field_for_the_tenants(
     assert received.values("X-Tenant-Id") == seen
     assert b"globex" not in received.head.raw
     assert received.values("X_Other") == [b"kept"]
+
+
+async def test_s9_neither_tenant_nor_subject_travels_as_a_trailer(sidecar: Start, upstream: Upstream) -> None:
+    """They arrive after the token was chosen, and an upstream might believe them; a second send leaves them out too."""
+    exchange = {"grant": "token_exchange", "subject": {"header": "X-Subject"}}
+    trailers = (
+        b"X-Tenant-Id: globex\r\nx_tenant_id: globex\r\nX.Tenant.ID: globex\r\n"
+        b"X-SUBJECT: canary\r\nX.Subject: canary\r\nX-Checksum: 1\r\n"
+    )
+    upstream.script(refusal())
+    async with sidecar(tenant=HEADER, token=exchange) as running:
+        fields = (b"X-Tenant-Id: acme", b"X-Subject: canary-alice", b"Transfer-Encoding: chunked")
+        head = running.request(b"POST", b"/", *fields)
+        answer = await running.ask(head + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n")
+    assert answer.status == 200
+    assert [received.trailers for received in upstream.requests] == [((b"X-Checksum", b"1"),)] * 2
 
 
 async def test_b67_a_route_without_a_token_needs_no_tenant(

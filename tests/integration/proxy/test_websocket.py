@@ -249,6 +249,20 @@ async def test_a_browser_page_of_another_site_is_refused(
     assert len(sockets.offers) == 1
 
 
+async def test_h5_a_server_that_compares_origin_with_host_is_content(
+    sidecar: Start, route: Route, sockets: Sockets, authorization_server: AuthorizationServer
+) -> None:
+    """A client's Origin is the sidecar's, the upstream's Host is its own: so is the Origin it gets."""
+    async with (
+        sidecar(route) as running,
+        client_of(running.address, origin=Origin(f"http://{running.address}")),
+    ):
+        pass
+    [offer] = sockets.offers
+    assert offer.headers["Origin"] == sockets.url
+    assert offer.headers["Origin"].partition("://")[2] == offer.headers["Host"]
+
+
 # What flows
 
 

@@ -36,7 +36,7 @@ POISON = (
     b"Connection: close\r\n", b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.0", b"HTTP/2.0",
     b"a" * 5000, b"ffffffffffffffff",
 )  # fmt: skip
-_FIRST_LINE = re.compile(rb"[A-Z-]+ [\x21-\x7e]+ HTTP/1\.[01]")
+_FIRST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} [\x21-\x7e]+ HTTP/1\.[01]")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?")
 
 

@@ -112,7 +112,20 @@ async def test_targets_keep_their_bytes(relay: Running, upstream: Upstream, targ
 
 
 @pytest.mark.parametrize(
-    "method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"PROPFIND"]
+    "method",
+    [
+        b"GET",
+        b"HEAD",
+        b"POST",
+        b"PUT",
+        b"PATCH",
+        b"DELETE",
+        b"OPTIONS",
+        b"PROPFIND",
+        b"LIST",
+        b"get",
+        b"DESCRIBE",
+    ],
 )
 async def test_methods_are_relayed(relay: Running, upstream: Upstream, method: bytes) -> None:
     """A request without a body stays without one."""

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.browser import browsing
 from tests.support.processes import File, route, run
+from tests.support.sidecar import Start
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 from tests.support.wire_client import ask
 
 UPGRADE = (
@@ -73,6 +76,22 @@ async def test_b83_a_page_of_another_site_cannot_use_the_sidecar(
             assert answer.values("Access-Control-Allow-Origin") == []
     assert statuses == {name: page.status for name, page in PAGES.items()}
     assert len(upstream.requests) == list(statuses.values()).count(200)
+
+
+async def test_s13_a_refused_navigation_is_followed_by_no_request_upstream(
+    sidecar: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """A real browser follows a link of another site, shows the refusal and requests an icon, which ends here."""
+    async with sidecar() as running, browsing() as browser:
+        link = b'<link rel="icon" href="data:,"><a href="http://%b/x">go</a>' % running.host
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(link)
+        other.script(head + link)
+        await browser.page.goto(other.url.replace("127.0.0.1", "localhost"))
+        await browser.page.click("a")
+        await until(lambda: {"/x", "/favicon.ico"} <= {line.get("path") for line in running.log()})
+    answered = {line["path"]: line["status"] for line in running.events("request")}
+    assert answered == {"/x": 403, "/favicon.ico": 404}
+    assert upstream.requests == []
 
 
 SOCKET: Mapping[tuple[bytes, ...], int] = {

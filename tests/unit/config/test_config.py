@@ -404,6 +404,8 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("tenant", {}, "tenant", "names nobody"),
     ("tenant", {"header": "X Tenant"}, "tenant.header", "name of a header field"),
     ("tenant", {"header": "Authorization"}, "tenant.header", "means something else"),
+    ("tenant", {"header": "Content_Length"}, "tenant.header", "means something else"),
+    ("tenant", {"header": "proxy.authorization"}, "tenant.header", "means something else"),
     ("tenant", {"header": "X-T", "path": True}, "tenant.path", "a header already"),
     ("tenant", {"claim": ""}, "tenant.claim", "visible ASCII"),
     ("tenant", {"claim": "org"}, "tokens.t.subject", "give its header"),

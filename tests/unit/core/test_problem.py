@@ -46,6 +46,7 @@ def test_each_error_has_its_answer(error: Exception, status: int, word: str, pro
     assert (answer.status, answer.word) == (status, word)
     assert fields[b"Content-Type"] == b"application/problem+json"
     assert fields[b"Cache-Control"] == b"no-store"
+    assert fields[b"Referrer-Policy"] == b"no-referrer"
     assert fields[b"Proxy-Status"] == b"sidecar; error=" + proxy_error.encode()
     body = json.loads(answer.body)
     title = body.pop("title")

@@ -6,6 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.core.header_names import hiding
+from sidecar.core.origin import Origin
 from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
 from sidecar.http1.message import (
     MAX_FIELDS,
@@ -211,8 +213,6 @@ REFUSED = {
     "HTTP/1.2": (request(line=b"GET / HTTP/1.2"), 400),
     "HTTP/0.9": (request(line=b"GET /"), 400),
     "another protocol": (request(line=b"GET / RTSP/1.0"), 400),
-    "a lower-case method": (request(line=b"get / HTTP/1.1"), 400),
-    "an unknown method": (request(line=b"RUBBISH / HTTP/1.1"), 400),
     "CONNECT": (request(line=b"CONNECT h:1 HTTP/1.1"), 400),
     "TRACE": (request(line=b"TRACE / HTTP/1.1"), 400),
     "a folded field": (request(b"A: 1", b" 2"), 400),
@@ -235,6 +235,57 @@ def test_refused_requests(name: str) -> None:
     with pytest.raises(RequestRefused) as refusal:
         parse_request(head)
     assert refusal.value.status == status
+
+
+METHODS = (
+    b"LIST", b"QUERY", b"PROPFIND", b"M-SEARCH", b"VERSION-CONTROL", b"RPC_IN_DATA", b"get", b"Get", b"X", b"1",
+    b"DESCRIBE", b"SOURCE", b"PRI", b"TRACER", b"CONNECTX", b"!#$%&'*+-.^_`|~", b"A" * 64,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_h3_any_token_is_a_method(method: bytes) -> None:
+    """It is relayed as it came, and the head is judged as strictly as any other."""
+    parsed = parse_request(request(b"Content-Length: 3", line=method + b" /x?y HTTP/1.1"))
+    assert (parsed.method, parsed.target, parsed.length, parsed.keep_alive) == (method, b"/x?y", 3, True)
+    assert relayed_request(parsed, b"/up", b"u", None).startswith(method + b" /up HTTP/1.1\r\nHost: u\r\n")
+    again = parse_request(request(b"Content-Length: 3", line=method + b" /z HTTP/1.1"), parsed)
+    assert (again.method, again.target) == (method, b"/z")
+    chunked = parse_request(request(b"Transfer-Encoding: chunked", line=method + b" / HTTP/1.1"))
+    assert chunked.length == CHUNKED
+    for field in (b"A : 1", b"A: 1\r2", b"A: \x00", b" folded", b"Content-Length: 1, 1", b"Host: other"):
+        with pytest.raises(RequestRefused):
+            parse_request(request(field, line=method + b" / HTTP/1.1"))
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (b"CONNECT h:1 HTTP/1.1", "asks for a tunnel"),
+        (b"CONNECT / HTTP/1.0", "asks for a tunnel"),
+        (b"connect / HTTP/1.1", "asks for a tunnel"),
+        (b"TRACE / HTTP/1.1", "would show the token"),
+        (b"Trace / HTTP/1.1", "would show the token"),
+        (b"GE(T / HTTP/1.1", "must be a token"),
+        (b"G\x00T / HTTP/1.1", "must be a token"),
+        (b"G\xc3\x89T / HTTP/1.1", "must be a token"),
+        (b"GET\t/ HTTP/1.1", "must be a token"),
+        (b" GET / HTTP/1.1", "must be a token"),
+        (b"A" * 65 + b" / HTTP/1.1", "at most 64 bytes"),
+        (b"GET / HTTP/2.0", "version must be"),
+        (b"GET / HTTP/1.2", "version must be"),
+        (b"GET /", "METHOD target HTTP/1.1"),
+        (b"GET  / HTTP/1.1", "METHOD target HTTP/1.1"),
+        (b"GET /a b HTTP/1.1", "METHOD target HTTP/1.1"),
+    ],
+)
+def test_h3_a_refused_request_line_is_told_its_cause(line: bytes, cause: str) -> None:
+    """Also when the head has not ended, for what can be known by then."""
+    with pytest.raises(RequestRefused, match=cause) as caught:
+        parse_request(request(line=line))
+    assert caught.value.status == 400
+    early = early_fault(line + b"\r\n")
+    assert early is None if b"CONNECT" in line.upper() or b"TRACE" in line.upper() else cause in str(early)
 
 
 @pytest.mark.parametrize(
@@ -323,6 +374,55 @@ def test_connection_names_fields_away_but_none_that_matter() -> None:
     assert parsed.length == 3
 
 
+@pytest.mark.parametrize(
+    ("connection", "left"),
+    [
+        (b"X-Tenant-Id", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"close, x-TENANT-id , X-Hop", [b"X-Tenant-Id"]),
+        (b"X-Subject, X_Tenant_Id, X.Subject", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"X-Hop", [b"X-Tenant-Id"]),
+        (b"close", [b"X-Tenant-Id", b"X-Hop"]),
+        (b"Expect, X-Tenant-Id,X-Subject,X-Hop", [b"X-Tenant-Id"]),
+    ],
+)
+def test_s9_connection_cannot_name_away_what_the_sidecar_answers_for(
+    connection: bytes, left: list[bytes]
+) -> None:
+    """The field that chose the token travels on in its place; the one that is read here does not, named or not."""
+    fields = (b"X-Tenant-Id: acme", b"X-Subject: canary", b"X-Hop: 1", b"Expect: 100-continue")
+    parsed = parse_request(request(b"Connection: " + connection, *fields))
+    for before in (None, parsed):
+        parsed = parse_request(request(b"Connection: " + connection, *fields), before)
+        head = relayed_request(parsed, b"/", b"u", b"Bearer new", hiding([b"x-subject"], [b"x-tenant-id"]))
+        names = [name for name, _ in lines(head.split(b"Host: u")[1][:-4])]
+        assert names == [*left, b"Expect", b"Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "sent"),
+    [
+        (b"127.0.0.1:9180", b"http://127.0.0.1:9180", b"https://up.internal:8443"),
+        (b"LocalHost:9180", b"HTTP://localhost:9180", b"https://up.internal:8443"),
+        (b"orders.internal", b"http://orders.internal:80", b"https://up.internal:8443"),
+        (b"[::1]:9180", b"http://[::1]:9180", b"https://up.internal:8443"),
+        (b"127.0.0.1:9180", b"http://127.0.0.1:3000", b"http://127.0.0.1:3000"),
+        (b"127.0.0.1:9180", b"http://localhost:9180", b"http://localhost:9180"),
+        (b"127.0.0.1:9180", b"https://127.0.0.1:9180", b"https://127.0.0.1:9180"),
+        (b"127.0.0.1:9180", b"https://up.internal:8443", b"https://up.internal:8443"),
+        (b"127.0.0.1:9180", b"null", b"null"),
+        (b"127.0.0.1:9180", b"", b""),
+    ],
+)
+def test_h5_the_sidecars_own_origin_becomes_the_upstreams(host: bytes, origin: bytes, sent: bytes) -> None:
+    """In its place among the fields; any other stays as it came."""
+    head = request(b"A: 1", b"ORIGIN:" + origin, b"B: 2", host=b"Host: " + host)
+    for authorization in (None, b"Bearer new"):
+        up = Origin("https", "up.internal", 8443)
+        onward = relayed_request(parse_request(head), b"/", up.authority, authorization, origin=up.serialized)
+        fields = lines(onward.split(b" HTTP/1.1")[1][:-4])[:4]
+        assert [value for _, value in fields] == [b"up.internal:8443", b"1", sent, b"2"]
+
+
 def test_te_is_passed_on_only_for_trailers() -> None:
     """As a field of our own connection."""
     head = relayed_request(parse_request(request(b"TE: gzip, trailers")), b"/", b"u", None)
@@ -343,6 +443,18 @@ def test_trailers_that_matter_are_left_out() -> None:
     assert relayed_trailers([*dropped, *kept, b"Set-Cookie: a", b"Connection: x"]) == kept
 
 
+def test_s9_lookalikes_of_trailers_that_matter_are_left_out() -> None:
+    """Some servers cannot tell them apart."""
+    dropped = [
+        b"Content_Length: 1",
+        b"content.length: 1",
+        b"Set_Cookie: a",
+        b"WWW~Authenticate: x",
+        b"Retry_After: 1",
+    ]
+    assert relayed_trailers([*dropped, b"X_Sum: 1"]) == [b"X_Sum: 1"]
+
+
 @pytest.mark.parametrize(
     ("partial", "status"),
     [
@@ -352,7 +464,13 @@ def test_trailers_that_matter_are_left_out() -> None:
         (b"GET / HTTP/1.1\r\n", None),
         (b"GET / HTTP/1.1\r\nA: b\r\n\r", None),
         (b"GET /" + b"a" * (MAX_LINE - 10), None),
-        (b"get / HTTP/1.1", 400),
+        (b"get / HTTP/1.1", None),
+        (b"a.b*c", None),
+        (b"A" * 64, None),
+        (b"A" * 64 + b" /" + b"a" * (MAX_LINE - 1) + b" HTTP/1.1\r\n", None),
+        (b"A" * 65, 400),
+        (b"GE(T /", 400),
+        (b"GET\t/", 400),
         (b"\x16\x03\x01", 400),
         (b" GET", 400),
         (b"GET / HTTP/1.1\n", 400),

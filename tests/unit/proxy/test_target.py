@@ -76,6 +76,56 @@ def test_dot_segments_are_refused(before: bytes, dots: bytes, after: bytes) -> N
         assert refusal(start + before + dots + after).status == 400
 
 
+ENCODED_ENDS = [b"%%%02x" % byte for byte in (*range(0x21), 0x7F, *b":/?#[]@!$&'()*+,;=\\")]
+
+
+@pytest.mark.parametrize("end", ENCODED_ENDS)
+@pytest.mark.parametrize("dots", DOTS)
+def test_s10_dots_before_an_encoded_delimiter_or_control_are_refused(dots: bytes, end: bytes) -> None:
+    """Some server cuts the segment there once it has decoded it, with more behind it or without."""
+    for after in (b"", b"/", b"/admin", b"x/admin", end + b"/admin"):
+        for written in (end, end.upper()):
+            assert "dot segment" in str(refusal(b"/api/" + dots + written + after))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/api/..%00.json",
+        b"/api/%2e%2e%3bx=1/admin",
+        b"/api/..;%2fadmin",
+        b"/api/%20../admin",
+        b"/api/%09%0d%2e%2e/admin",
+        b"/api/.%09./admin",
+        b"/api%2f..%23/admin",
+        b"/api\\..%3f\\admin",
+        b"/..%3B",
+        b"http://localhost/api/..%20/admin",
+    ],
+)
+def test_s10_such_dots_are_refused_wherever_they_stand(path: bytes) -> None:
+    """At the end, behind any bound, in the absolute-form, and behind encoded blanks."""
+    assert "dot segment" in str(refusal(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/..%61/",
+        b"/a..%3b/b",
+        b"/..%2e/",
+        b"/...%00/",
+        b"/%252e%252e%253b/",
+        b"/..%253b/",
+        b"/..%41",
+        b"/..%-",
+    ],
+)
+def test_s10_what_is_no_dot_segment_passes(path: bytes) -> None:
+    """An encoded letter or a third dot goes on with the name; what is encoded twice is decoded by nobody here."""
+    assert split(path + b"?" + path) == Target(path, b"?" + path, b"")
+
+
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
@@ -121,7 +171,23 @@ def test_refusals_say_why(target: bytes, reason: str) -> None:
 
 PIECES = st.lists(
     st.sampled_from(
-        [b"/", b"\\", b"%2f", b"%5C", b".", b"%2e", b"%2E", b"a", b";", b"%", b"%25", b"?", b"2e"]
+        [
+            b"/",
+            b"\\",
+            b"%2f",
+            b"%5C",
+            b".",
+            b"%2e",
+            b"%2E",
+            b"a",
+            b";",
+            b"%",
+            b"%25",
+            b"?",
+            b"2e",
+            b"%3b",
+            b"%00",
+        ]
     ),
     max_size=12,
 ).map(b"".join)
@@ -136,8 +202,13 @@ def test_no_reading_of_an_accepted_path_has_dot_segments(tail: bytes) -> None:
     except RequestRefused:
         return
     assert path + query == b"/" + tail
-    for reading in (path, re.sub(rb";[^/\\]*", b"", path)):
-        segments = re.split(rb"[/\\]", unquote_to_bytes(reading))
+    decoded = unquote_to_bytes(path)
+    for reading in (
+        decoded,
+        re.sub(rb"[;\0][^/\\]*", b"", decoded),
+        unquote_to_bytes(re.sub(rb";[^/\\]*", b"", path)),
+    ):
+        segments = re.split(rb"[/\\]", reading)
         assert b"." not in segments
         assert b".." not in segments
 
