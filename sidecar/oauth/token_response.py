@@ -10,7 +10,8 @@
 | more than a day, infinity                               | a day, then the sidecar requests another              |
 | as if absent, with a JWT's `exp` in the past            | none: the token is refused as already expired         |
 
-`token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
+`token_type` may be missing, null or blank (RFC 6749 section 5.1 requires it, servers forget it). Case, blanks and
+punctuation do not count, and neither do words that add nothing, as in `BearerToken`. Any other type is refused by name.
 """
 
 import json
@@ -37,6 +38,9 @@ _OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 _BEARER = frozenset({"bearer"})
+_ONLY_BEARER = re.compile(r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?")
+_NAMED_TYPE = re.compile(r"(urn:ietf:params:oauth:token-type:)?[A-Za-z][A-Za-z0-9_-]{0,15}")
+"""Types that a message names; anything else may be a token in the wrong place."""
 _Members = Mapping[str, object]
 
 
@@ -70,7 +74,8 @@ def judge(
 
     `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
-    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code
+    or token type.
     """
     members = _members(reply)
     code = _error_code(members)
@@ -102,8 +107,12 @@ def judge(
 
 def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
     token_type = _either(members, "token_type", "tokenType")
-    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in types):
-        raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
+    if _type(token_type) not in types:
+        raise TokenRefused(
+            f"token endpoint {host} issued a token of {_named(token_type)}, which is not Bearer; "
+            "configure it to issue Bearer tokens to this client",
+            "",
+        )
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
         raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
@@ -113,6 +122,23 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
     jti = claims.get("jti")
     life, exp = _life(members, claims, now)
     return Grant(value, life, jti if isinstance(jti, str) else "", exp)
+
+
+def _type(token_type: object) -> str:
+    """Return the token type in lower case: `bearer` for all that can only mean it, "" for what is no name."""
+    if token_type is None:
+        return "bearer"
+    if not isinstance(token_type, str):
+        return ""
+    letters = re.sub(r"[\W_]", "", token_type.lower())
+    if not token_type.strip() or _ONLY_BEARER.fullmatch(letters):
+        return "bearer"
+    return "n_a" if letters == "na" else token_type.strip().lower()
+
+
+def _named(token_type: object) -> str:
+    name = token_type.strip() if isinstance(token_type, str) else ""
+    return f"type {name}" if _NAMED_TYPE.fullmatch(name) else "an unknown type"
 
 
 def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -173,16 +174,45 @@ def test_spellings_seen_in_the_wild_are_understood(reply: Reply) -> None:
     assert (grant.access_token, grant.life) == ("abc", 60)
 
 
-@pytest.mark.parametrize("kind", ["MAC", "DPoP", "N_A", "", 7, ["Bearer"]])
-def test_tokens_of_another_type_are_refused(kind: object) -> None:
-    """We cannot use them (RFC 6749 section 7.1)."""
-    with pytest.raises(TokenRefused, match="Bearer"):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *["BearerToken", " Bearer ", "Bearer\n", "BEARER", "bearer_token", "bearer-token", "Bearer Token"],
+        *["Bearer:", '"Bearer"', "Bearer access token", "OAuthBearer", "OAuth2.0 Bearer", "bearer_auth"],
+        *["", "  ", "\t", None],
+    ],
+)
+def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
+    """In either spelling of the name, in JSON and in a form; a type without content counts as absent."""
+    for name in ("token_type", "tokenType"):
+        body = {"access_token": "abc", name: kind, "expires_in": 60}
+        assert judge(answer(body), host="auth.test", now=NOW).access_token == "abc"
+    if kind is not None:
+        form = urlencode({"access_token": "abc", "token_type": kind}).encode()
+        assert judge(answer(form, content_type=FORM), host="auth.test", now=NOW).access_token == "abc"
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        *[(kind, f"type {kind.strip()}") for kind in ("MAC", "DPoP", " dpop ", "N_A", "pop", "JWT", "Basic")],
+        *[(kind, f"type {kind}") for kind in ("SAML2", "NotBearer", "access_token", "bearer-dpop")],
+        *[(kind, "an unknown type") for kind in ("Bearer, DPoP", "Bearer abc123", "-", "\x1b[31mBearer", 7)],
+        *[(kind, "an unknown type") for kind in (["Bearer"], {}, False, "canary-" * 9, "mac\r\nX: y")],
+        ("urn:ietf:params:oauth:token-type:jwt", "type urn:ietf:params:oauth:token-type:jwt"),
+    ],
+)
+def test_t1_tokens_of_another_type_are_refused_by_name(kind: object, named: str) -> None:
+    """The sidecar cannot use them (RFC 6749 section 7.1); what may be a misplaced token is not named."""
+    with pytest.raises(TokenRefused, match="not Bearer") as raised:
         judge(answer({"access_token": "abc", "token_type": kind}), host="auth.test", now=NOW)
+    assert f"a token of {named}, which" in str(raised.value)
 
 
-def test_a_token_that_is_no_access_token_will_do_where_one_was_requested() -> None:
+@pytest.mark.parametrize("kind", ["N_A", "n_a", "N/A", " N_A ", "Bearer", "BearerToken", ""])
+def test_a_token_that_is_no_access_token_will_do_where_one_was_requested(kind: str) -> None:
     """RFC 8693 section 2.2.1: `N_A` is then what the server says."""
-    body = {"access_token": "abc", "token_type": "N_A", "expires_in": 60}
+    body = {"access_token": "abc", "token_type": kind, "expires_in": 60}
     grant = judge(answer(body), host="auth.test", now=NOW, types=frozenset({"bearer", "n_a"}))
     assert (grant.access_token, grant.life) == ("abc", 60)
 
