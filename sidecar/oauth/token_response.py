@@ -12,6 +12,9 @@
 
 `token_type` may be missing, null or blank (RFC 6749 section 5.1 requires it, servers forget it). Case, blanks and
 punctuation do not count, and neither do words that add nothing, as in `BearerToken`. Any other type is refused by name.
+
+A member without content (null, "", false, 0, [], {}, or a form's word for one of these) counts as absent: an `error`
+beside a good token, and a member in one spelling beside the same in the other.
 """
 
 import json
@@ -38,6 +41,7 @@ _OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 _BEARER = frozenset({"bearer"})
+_NO_CONTENT = frozenset({"", "0", "false", "null", "none", "undefined"})
 _ONLY_BEARER = re.compile(r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?")
 _NAMED_TYPE = re.compile(r"(urn:ietf:params:oauth:token-type:)?[A-Za-z][A-Za-z0-9_-]{0,15}")
 """Types that a message names; anything else may be a token in the wrong place."""
@@ -94,7 +98,7 @@ def judge(
             INVALID_CLIENT,
             of_request=True,
         )
-    if not 200 <= reply.status < 300 or (members is not None and "error" in members):
+    if not 200 <= reply.status < 300 or (members is not None and _has_content(members.get("error"))):
         raise TokenRefused(
             f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
         )
@@ -131,7 +135,7 @@ def _type(token_type: object) -> str:
     if not isinstance(token_type, str):
         return ""
     letters = re.sub(r"[\W_]", "", token_type.lower())
-    if not token_type.strip() or _ONLY_BEARER.fullmatch(letters):
+    if _ONLY_BEARER.fullmatch(letters):
         return "bearer"
     return "n_a" if letters == "na" else token_type.strip().lower()
 
@@ -178,12 +182,17 @@ def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def _either(members: _Members, snake: str, camel: str) -> object:
-    return members[snake] if snake in members else members.get(camel)
+    """Return the member in the spelling that has content, else None."""
+    return next((value for name in (snake, camel) if _has_content(value := members.get(name))), None)
+
+
+def _has_content(value: object) -> bool:
+    return value.strip().lower() not in _NO_CONTENT if isinstance(value, str) else bool(value)
 
 
 def _error_code(members: _Members | None) -> str:
     code = members.get("error") if members else None
-    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
+    return code if isinstance(code, str) and _has_content(code) and _ERROR_CODE.fullmatch(code) else ""
 
 
 def _retry_after(value: str, now: float) -> float:

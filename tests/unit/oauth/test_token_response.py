@@ -179,7 +179,7 @@ def test_spellings_seen_in_the_wild_are_understood(reply: Reply) -> None:
     [
         *["BearerToken", " Bearer ", "Bearer\n", "BEARER", "bearer_token", "bearer-token", "Bearer Token"],
         *["Bearer:", '"Bearer"', "Bearer access token", "OAuthBearer", "OAuth2.0 Bearer", "bearer_auth"],
-        *["", "  ", "\t", None],
+        *["", "  ", "\t", "null", None, False],
     ],
 )
 def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
@@ -187,7 +187,7 @@ def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
     for name in ("token_type", "tokenType"):
         body = {"access_token": "abc", name: kind, "expires_in": 60}
         assert judge(answer(body), host="auth.test", now=NOW).access_token == "abc"
-    if kind is not None:
+    if isinstance(kind, str):
         form = urlencode({"access_token": "abc", "token_type": kind}).encode()
         assert judge(answer(form, content_type=FORM), host="auth.test", now=NOW).access_token == "abc"
 
@@ -198,7 +198,7 @@ def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
         *[(kind, f"type {kind.strip()}") for kind in ("MAC", "DPoP", " dpop ", "N_A", "pop", "JWT", "Basic")],
         *[(kind, f"type {kind}") for kind in ("SAML2", "NotBearer", "access_token", "bearer-dpop")],
         *[(kind, "an unknown type") for kind in ("Bearer, DPoP", "Bearer abc123", "-", "\x1b[31mBearer", 7)],
-        *[(kind, "an unknown type") for kind in (["Bearer"], {}, False, "canary-" * 9, "mac\r\nX: y")],
+        *[(kind, "an unknown type") for kind in (["Bearer"], {"a": 1}, True, "canary-" * 9, "mac\r\nX: y")],
         ("urn:ietf:params:oauth:token-type:jwt", "type urn:ietf:params:oauth:token-type:jwt"),
     ],
 )
@@ -281,6 +281,46 @@ def test_b70_outages(reply: Reply, retry_after: float) -> None:
         judge(reply, host="auth.test", now=NOW)
     assert raised.value.retry_after == retry_after
     assert "canary" not in str(raised.value)
+
+
+EMPTY: list[object] = [None, "", " ", False, 0, 0.0, [], {}, "null", "None", "false", "0", "undefined"]
+"""What a server writes where it has nothing to say."""
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_t2_a_falsy_error_beside_a_good_token_is_no_error(empty: object) -> None:
+    """In JSON and in a form, on any status of success; beside no token, and on other statuses, it refuses nothing."""
+    body = {"access_token": "abc", "token_type": "Bearer", "expires_in": 60, "error": empty}
+    for status in (200, 201):
+        assert judge(answer(body, status), host="auth.test", now=NOW).access_token == "abc"
+    if isinstance(empty, str):
+        form = urlencode({"access_token": "abc", "error": empty}).encode()
+        assert judge(answer(form, content_type=FORM), host="auth.test", now=NOW).access_token == "abc"
+    with pytest.raises(TokenRefused, match="without an access_token"):
+        judge(answer({"error": empty}), host="auth.test", now=NOW)
+    with pytest.raises(TokenRefused, match="refused: 400 without error"):
+        judge(answer(body, 400), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "error", ["invalid_scope", "canary SECRET", True, 1, -1, 0.5, ["x"], {"code": 0}, "no", "-", "00"]
+)
+def test_t2_any_other_error_refuses_the_token_beside_it(error: object) -> None:
+    """An error of an unknown form is one too."""
+    body = {"access_token": "abc", "token_type": "Bearer", "error": error}
+    with pytest.raises(TokenRefused, match="refused: 200"):
+        judge(answer(body), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_t2_a_member_without_content_leaves_its_place_to_the_other_spelling(empty: object) -> None:
+    """A serializer writes each field of its class, filled in or not."""
+    one = {"access_token": empty, "token_type": empty, "accessToken": "abc", "tokenType": "Bearer"}
+    other = {"accessToken": empty, "tokenType": empty, "access_token": "abc", "token_type": "Bearer"}
+    for body in (one, other):
+        assert judge(answer(body), host="auth.test", now=NOW).access_token == "abc"
+    with pytest.raises(TokenRefused, match="of type MAC"):
+        judge(answer({**one, "tokenType": "MAC"}), host="auth.test", now=NOW)
 
 
 @given(
