@@ -42,7 +42,12 @@ _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 _BEARER = frozenset({"bearer"})
 _NO_CONTENT = frozenset({"", "0", "false", "null", "none", "undefined"})
-_ONLY_BEARER = re.compile(r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?")
+_ONLY_BEARER = re.compile(
+    r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?"
+)
+_PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+"""A form's names. Other text with an equals sign in it, such as a page of HTML, is no form."""
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}")
 _NAMED_TYPE = re.compile(r"(urn:ietf:params:oauth:token-type:)?[A-Za-z][A-Za-z0-9_-]{0,15}")
 """Types that a message names; anything else may be a token in the wrong place."""
 _Members = Mapping[str, object]
@@ -103,8 +108,10 @@ def judge(
             f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
         )
     if members is None:
+        labelled = _MEDIA_TYPE.match(reply.content_type)
+        kind = f" ({labelled[0]})" if labelled else ""
         raise TokenUnavailable(
-            f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}", 0.0
         )
     return _grant(members, host, now, types)
 
@@ -156,20 +163,20 @@ def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float
 
 
 def _members(reply: Reply) -> _Members | None:
-    """The reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1)."""
-    media_type = reply.content_type.partition(";")[0].strip().lower()
+    """Return the reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1).
+
+    The body decides whether it is JSON or a form, because servers label both as anything.
+    """
     try:
-        text = reply.body.decode()
-        if not text.strip():
-            return None
-        if media_type == FORM_TYPE or (not media_type.endswith("json") and not text.lstrip().startswith("{")):
-            return _unique(
-                parse_qsl(text.strip(), strict_parsing=True, keep_blank_values=True, max_num_fields=64)
-            )
-        parsed = json.loads(text, object_pairs_hook=_unique)
+        text = reply.body.decode().strip()
+        if text.startswith("{"):
+            parsed = json.loads(text, object_pairs_hook=_unique)
+            return parsed if isinstance(parsed, dict) else None
+        pairs = parse_qsl(text, strict_parsing=True, keep_blank_values=True, max_num_fields=64)
+        is_form = bool(pairs) and all(_PARAMETER.fullmatch(name) for name, _ in pairs)
+        return _unique(pairs) if is_form else None
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:

@@ -323,6 +323,72 @@ def test_t2_a_member_without_content_leaves_its_place_to_the_other_spelling(empt
         judge(answer({**one, "tokenType": "MAC"}), host="auth.test", now=NOW)
 
 
+TYPES = [JSON, FORM, f"{FORM}; charset=utf-8", "text/html", "text/plain", "application/octet-stream", "", "x"]
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"access_token": "abc", "token_type": "Bearer", "expires_in": 60}',
+        b' \r\n\t{"access_token": "abc", "expires_in": "60"}\n',
+        b'{"access_token": "abc", "expires_in": 60, "note": "a=b&c=d"}',
+        b"access_token=abc&token_type=bearer&expires_in=60",
+        b"\naccess_token=abc&expires_in=60&scope=\r\n",
+        b"expires_in=60&access_token=abc&x-vendor.note=%7B%22a%22%3A1%7D",
+    ],
+)
+def test_t5_the_body_decides_whether_it_is_json_or_a_form(body: bytes, content_type: str) -> None:
+    """Whatever the media type says."""
+    grant = judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
+    assert (grant.access_token, grant.life) == ("abc", 60)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "invalid_scope"}',
+        b"error=invalid_scope&error_description=canary",
+    ],
+)
+def test_t5_so_it_does_for_errors(body: bytes, content_type: str) -> None:
+    """The code is found under each media type."""
+    with pytest.raises(TokenRefused) as raised:
+        judge(answer(body, 400, content_type), host="auth.test", now=NOW)
+    assert raised.value.code == "invalid_scope"
+
+
+@pytest.mark.parametrize("content_type", [JSON, FORM, "text/html; charset=utf-8", ""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\n",
+        b"canary",
+        b'<html lang="en"><a href="/?access_token=canary&x=y">',
+        b'["access_token", "canary"]',
+        b'"access_token=canary"',
+        b"{access_token=canary}",
+        b'{"access_token": "canary"',
+        b'{"access_token": "a", "access_token": "canary"}',
+        b"access_token=a&access_token=canary",
+        b"access_token=canary&",
+        b"access token=canary",
+        b"%zz=canary",
+        b"\x1f\x8b\x08\x00=canary",
+        b"\xff\xfea\x00=\x00",
+    ],
+)
+def test_t5_a_body_that_is_neither_is_reported_as_such(body: bytes, content_type: str) -> None:
+    """The message names the media type, and nothing of the body."""
+    with pytest.raises(TokenUnavailable, match="neither JSON nor a form") as raised:
+        judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
+    assert "canary" not in str(raised.value)
+    named = content_type.partition(";")[0]
+    assert str(raised.value).endswith(f"form ({named})" if named else "form")
+
+
 @given(
     st.integers(100, 599), st.sampled_from([JSON, FORM, "text/html", ""]), st.binary(max_size=300), st.text()
 )
