@@ -22,10 +22,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.oauth import http_date
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.unverified_jwt import number, unverified
 
@@ -203,13 +203,11 @@ def _error_code(members: _Members | None) -> str:
 
 
 def _retry_after(value: str, now: float) -> float:
-    """Seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 when there is nothing to go by."""
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        seconds = float(value)
+    """Return the seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 where the text is neither."""
+    text = value.strip(" \t")
+    if re.fullmatch(r"[0-9]+", text):
+        seconds = float(text)
     else:
-        try:
-            date = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        except ValueError:
-            return 0.0
-        seconds = date.timestamp() - now
+        date = http_date.parse(text, now)
+        seconds = 0.0 if date is None else date - now
     return max(0.0, min(seconds, MAX_RETRY_AFTER))

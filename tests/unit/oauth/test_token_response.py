@@ -283,6 +283,30 @@ def test_b70_outages(reply: Reply, retry_after: float) -> None:
     assert "canary" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *[("0", 0), ("7", 7), ("007", 7), ("60", 60), ("61", 60), (" 7\t", 7)],
+        *[("9999999999", 60), ("1" + "0" * 400, 60), ("9" * 5000, 60), ("0" * 400 + "7", 7)],
+        ("Fri, 15 Jan 2027 08:00:30 GMT", 30),
+        ("Friday, 15-Jan-27 08:00:30 GMT", 30),
+        ("Fri Jan 15 08:00:30 2027", 30),
+        ("Fri, 15 Jan 2027 08:00:00 GMT", 0),
+        ("Friday, 15-Jan-27 07:59:59 GMT", 0),
+        ("Fri Jan 15 09:00:00 2027", 60),
+        ("Friday, 15-Jan-28 08:00:30 GMT", 60),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+        *[(garbage, 0) for garbage in ("", "-3", "+3", "3.5", "1e3", "7 s", "7, 8", "٧", "NaN", "inf", "0x10")],
+        *[(garbage, 0) for garbage in ("soon", "Fri, 31 Feb 2027 08:00:30 GMT", "2027-01-15T08:00:30Z")],
+    ],
+)
+def test_t9_retry_after_is_understood_in_each_form(value: str, seconds: float) -> None:
+    """At most 60 s; what is neither a number nor a date counts as absent."""
+    with pytest.raises(TokenUnavailable) as raised:
+        judge(answer(b"", 503, "", value), host="auth.test", now=NOW)
+    assert raised.value.retry_after == seconds
+
+
 EMPTY: list[object] = [None, "", " ", False, 0, 0.0, [], {}, "null", "None", "false", "0", "undefined"]
 """What a server writes where it has nothing to say."""
 
