@@ -83,7 +83,9 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
     certificate_file: Annotated[
-        SecretPath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
+        str | None,
+        text("document_file", r"^[^\0]+$"),
+        Meta(description="The key's certificate (PEM), to be named by its thumbprint."),
     ] = None
 
 
@@ -108,7 +110,8 @@ class Credentials(Node, frozen=True, kw_only=True):
         Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
     ] = None
     file: Annotated[
-        SecretPath | None,
+        str | None,
+        text("document_file", r"^[^\0]+$"),
         Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
     ] = None
     aws_secret: Annotated[
@@ -152,7 +155,7 @@ def _aws_secret(entry: AwsSecret, service: str, *, share: bool) -> AwsSecretCred
 def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.PrivateKey:
     """Return the key that signs our assertions."""
     return signing_keys.PrivateKey(
-        where=reference(entry, environ),
+        where=reference(entry, environ, multiline=True),
         passphrase=reference(entry.passphrase, environ) if entry.passphrase else None,
         algorithm=entry.algorithm,
         kid=entry.kid or "",

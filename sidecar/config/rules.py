@@ -26,7 +26,7 @@ from sidecar.config.types import (
     unknown,
     variable,
 )
-from sidecar.config.yaml_file import file_text
+from sidecar.config.yaml_file import file_text, file_value
 from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
 from sidecar.credentials.secret_json import check_pointer
@@ -36,7 +36,7 @@ from sidecar.system.files import PEM_LIMIT, SECRET_LIMIT
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
     """Return the rule behind each name in the schema. A file that several places name is read once."""
-    secret = cache(partial(file_text, limit=SECRET_LIMIT))
+    value, document = cache(file_value), cache(partial(file_text, limit=SECRET_LIMIT))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -55,7 +55,8 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
         "file": cache(partial(file_text, limit=PEM_LIMIT)),
-        "secret_file": secret,
+        "secret_file": value,
+        "document_file": document,
         "variable": partial(variable, environ),
         "secret_id": partial(
             like,
@@ -70,11 +71,11 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "field_name": partial(like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
-        "private_key_file": lambda path: _private_key(secret(path)),
-        "private_key_variable": lambda name: _private_key(variable(environ, name)),
-        "key_file": lambda path: _key(secret(path)),
+        "private_key_file": lambda path: _private_key(document(path)),
+        "private_key_variable": lambda name: _private_key(variable(environ, name, multiline=True)),
+        "key_file": lambda path: _key(value(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
-        "bearer_file": lambda path: _bearer(secret(path)),
+        "bearer_file": lambda path: _bearer(value(path)),
         "bearer_variable": lambda name: _bearer(variable(environ, name)),
     }
 
@@ -94,7 +95,7 @@ def _private_key(text: str) -> None:
 
 def _key(text: str) -> None:
     try:
-        key = base64.b64decode(text.rstrip("\r\n"), validate=True)
+        key = base64.b64decode(text, validate=True)
     except ValueError:
         key = b""
     if len(key) != 32:
@@ -102,11 +103,7 @@ def _key(text: str) -> None:
 
 
 def _bearer(text: str) -> None:
-    like(
-        r"[!-~]{16,4096}",
-        "must hold 16 or more visible ASCII characters, without spaces",
-        text.rstrip("\r\n"),
-    )
+    like(r"[!-~]{16,4096}", "must hold 16 or more visible ASCII characters, without spaces", text)
 
 
 def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.foreign_text import decoded
 from sidecar.oauth import http_date
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.unverified_jwt import number, unverified
@@ -168,7 +169,7 @@ def _members(reply: Reply) -> _Members | None:
     The body decides whether it is JSON or a form, because servers label both as anything.
     """
     try:
-        text = reply.body.decode().strip()
+        text = decoded(reply.body).strip()
         if text.startswith("{"):
             parsed = json.loads(text, object_pairs_hook=_unique)
             return parsed if isinstance(parsed, dict) else None

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.core.ports import Randomness
 from sidecar.oauth.signing_keys import SigningKey
 

@@ -296,7 +296,10 @@ def test_b70_outages(reply: Reply, retry_after: float) -> None:
         ("Fri Jan 15 09:00:00 2027", 60),
         ("Friday, 15-Jan-28 08:00:30 GMT", 60),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
-        *[(garbage, 0) for garbage in ("", "-3", "+3", "3.5", "1e3", "7 s", "7, 8", "٧", "NaN", "inf", "0x10")],
+        *[
+            (garbage, 0)
+            for garbage in ("", "-3", "+3", "3.5", "1e3", "7 s", "7, 8", "\u0667", "NaN", "inf", "0x10")
+        ],
         *[(garbage, 0) for garbage in ("soon", "Fri, 31 Feb 2027 08:00:30 GMT", "2027-01-15T08:00:30Z")],
     ],
 )
@@ -365,6 +368,16 @@ TYPES = [JSON, FORM, f"{FORM}; charset=utf-8", "text/html", "text/plain", "appli
 def test_t5_the_body_decides_whether_it_is_json_or_a_form(body: bytes, content_type: str) -> None:
     """Whatever the media type says."""
     grant = judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
+    assert (grant.access_token, grant.life) == ("abc", 60)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body", [b'{"access_token": "abc", "expires_in": 60}', b"\naccess_token=abc&expires_in=60\n"]
+)
+def test_t4_a_byte_order_mark_is_not_part_of_an_answer(body: bytes, content_type: str) -> None:
+    """Before JSON and before a form."""
+    grant = judge(answer(b"\xef\xbb\xbf" + body, content_type=content_type), host="auth.test", now=NOW)
     assert (grant.access_token, grant.life) == ("abc", 60)
 
 
