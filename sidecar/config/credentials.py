@@ -19,7 +19,7 @@ from sidecar.config.types import (
     text,
     variable,
 )
-from sidecar.core.secret import Secret
+from sidecar.core.secret import Secret, SecretFile
 from sidecar.credentials.model import (
     AwsSecretCredentials,
     CredentialSpec,
@@ -161,6 +161,27 @@ def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.P
         kid=entry.kid or "",
         certificate_file=entry.certificate_file or "",
     )
+
+
+def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
+    """Read the key as the signer does. Return the reason it cannot sign, "" where it can."""
+    from sidecar.credentials.sources.secret_files import read_secret  # noqa: PLC0415  brings asyncio
+    from sidecar.oauth.jwt.private_keys import prepare  # noqa: PLC0415  brings PyJWT and cryptography
+
+    certificate = SecretFile(entry.certificate_file, multiline=True) if entry.certificate_file else None
+    try:
+        key = signing_keys.SigningKey(
+            text=read_secret(reference(entry, environ, multiline=True)),
+            passphrase=read_secret(reference(entry.passphrase, environ)) if entry.passphrase else None,
+            algorithm=entry.algorithm,
+            certificate=read_secret(certificate).reveal() if certificate else "",
+        )
+        prepare(key)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}; check the path and who may read it"
+    except ValueError as error:
+        return f"cannot be used: {error}"
+    return ""
 
 
 def client(entry: Credentials) -> str:

@@ -41,7 +41,7 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
         faults += wrong
     file, found = examine(File, tree, rules.checks(environ), breathe)
     if file is not None:
-        found += islice(rules.cross_checks(file, found), MOST_FAULTS)
+        found += islice(rules.cross_checks(file, environ, found), MOST_FAULTS)
     faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(faults), source))

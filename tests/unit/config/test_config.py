@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ from sidecar.fleet.settings import (
 from sidecar.oauth import subject_token
 from sidecar.oauth.signing_keys import PrivateKey, Verification
 from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
+from tests.support import keys
 
 _FOLDER = tempfile.TemporaryDirectory()
 ONE_LINE = str(Path(_FOLDER.name) / "value")
@@ -563,13 +565,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "credentials__c__private_key",
         {"file": __file__},
         "credentials.c.private_key.file",
-        "neither a PEM key nor a JWK",
+        "neither a JWK nor a PEM key",
     ),
     (
         "credentials__c__private_key",
         {"env": "CLIENT_SECRET"},
         "credentials.c.private_key.env",
-        "neither a PEM key nor a JWK",
+        "neither a JWK nor a PEM key",
     ),
     (
         "credentials__c__private_key",
@@ -752,7 +754,8 @@ def test_b85_what_a_token_request_needs_is_told(
 
 def test_every_way_of_asking_becomes_a_token_request(tmp_path: Path) -> None:
     """Keys, files, types, parameters and assertions arrive where they are meant."""
-    pem = write(tmp_path / "key.pem", "-----BEGIN PRIVATE KEY-----")
+    key_file = write(tmp_path / "key.pem", keys.pem("p256", BestAvailableEncryption(CANARY.encode())))
+    pem = write(tmp_path / "certificate.pem", keys.certificate_pem("p256"))
     token = write(tmp_path / "token", "a.b.c\n")
     config = read(
         tmp_path,
@@ -761,7 +764,7 @@ credentials:
   signing:
     client_id: me
     private_key:
-      {{file: {pem}, passphrase: {{env: CLIENT_SECRET}}, algorithm: PS256, kid: k, certificate_file: {pem}}}
+      {{file: {key_file}, passphrase: {{env: CLIENT_SECRET}}, algorithm: ES256, kid: k, certificate_file: {pem}}}
   given: {{client_id: me, assertion_file: {token}}}
 tokens:
   exchange:
@@ -809,7 +812,7 @@ routes: [{{name: r, upstream: "https://r", token: exchange}}]
     assert config.tokens["behalf"].subject == brought
     assert config.tokens["behalf"].brought == {b"x-subject"}
     exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
-    key = PrivateKey(SecretFile(pem, multiline=True), Secret(CANARY), "PS256", "k", pem)
+    key = PrivateKey(SecretFile(key_file, multiline=True), Secret(CANARY), "ES256", "k", pem)
     whose = subject_token.identity("a.b.c")
     assert exchange == TokenRequest(
         name="exchange",
