@@ -7,7 +7,7 @@ from sidecar.admin.responses import document, problem
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.cross_site import guard_admin
 from sidecar.core.errors import RequestRefused
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
 from sidecar.telemetry.words import BustStep

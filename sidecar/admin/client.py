@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
 from sidecar.core.errors import AdminRefused, AdminUnreachable
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
 
 TIME_LIMIT = 10.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 from sidecar.cli.terminal import harmless
+from sidecar.core import foreign_text
 from sidecar.core.secret import Secret
 from sidecar.system import files
 
@@ -53,16 +54,18 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _admin_token(arguments: argparse.Namespace) -> Secret:
-    file = arguments.token_file or os.environ.get("SIDECAR_ADMIN_TOKEN_FILE")
-    if not file:
-        return Secret(os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+    file = arguments.token_file or foreign_text.trimmed(os.environ.get("SIDECAR_ADMIN_TOKEN_FILE", ""))
+    given = os.environ.get("SIDECAR_ADMIN_TOKEN", "")
+    place = f"the token's file {file}" if file else "SIDECAR_ADMIN_TOKEN"
     try:
-        with Path(file).open("rb") as opened:  # a pipe, too: a person waits for it, and can end the wait
-            return Secret(files.content(opened, files.SECRET_LIMIT).decode("ascii").strip())
+        if file:
+            with Path(file).open("rb") as opened:  # a pipe, too: a person waits for it, and can end the wait
+                given = foreign_text.decoded(files.content(opened, files.SECRET_LIMIT))
+        token = foreign_text.value(given) if file or given else ""
     except OSError as error:
-        arguments.usage(f"the token's file {file}: {error.strerror}")
-    except UnicodeDecodeError:
-        arguments.usage(f"the token's file {file} is not ASCII text")
+        arguments.usage(f"cannot read {place}: {error.strerror}")
     except ValueError as error:
-        arguments.usage(f"the token's file {file}: {error}")
-    raise AssertionError("usage exits")
+        arguments.usage(f"cannot use {place}: {error}")
+    if not token.isascii():
+        arguments.usage(f"cannot use {place}: it is not ASCII text")
+    return Secret(token)

@@ -39,11 +39,12 @@ def add_admin(parser: argparse.ArgumentParser) -> None:
 
 
 def _admin(text: str) -> str:
-    from sidecar.core import addresses
+    from sidecar.core import addresses, foreign_text
 
     try:
         if not text:
-            return addresses.beside(os.environ.get("SIDECAR_ADMIN_LISTEN") or "127.0.0.1:9181")
+            listen = foreign_text.trimmed(os.environ.get("SIDECAR_ADMIN_LISTEN", ""))
+            return addresses.beside(listen or "127.0.0.1:9181")
         return addresses.admin(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

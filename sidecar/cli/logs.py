@@ -74,7 +74,7 @@ def _copy(source: BinaryIO, out: BinaryIO, wanted: LogFilter, *, colour: bool) -
 
 def _read(data: bytes) -> "Mapping[str, object] | None":
     """Return the fields of one of our lines, also behind the prefix that kubectl puts before it; None for others."""
-    from sidecar.core.json_object import parse_object
+    from sidecar.core.foreign_text import parse_object
 
     begin = data.find(_BEGIN)
     if begin < 0:

@@ -19,7 +19,7 @@ from sidecar.config.types import (
     text,
     variable,
 )
-from sidecar.core.secret import Secret
+from sidecar.core.secret import Secret, SecretFile
 from sidecar.credentials.model import (
     AwsSecretCredentials,
     CredentialSpec,
@@ -83,7 +83,9 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
     certificate_file: Annotated[
-        SecretPath | None, Meta(description="The key's certificate (PEM), to be named by its thumbprint.")
+        str | None,
+        text("document_file", r"^[^\0]+$"),
+        Meta(description="The key's certificate (PEM), to be named by its thumbprint."),
     ] = None
 
 
@@ -108,7 +110,8 @@ class Credentials(Node, frozen=True, kw_only=True):
         Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
     ] = None
     file: Annotated[
-        SecretPath | None,
+        str | None,
+        text("document_file", r"^[^\0]+$"),
         Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
     ] = None
     aws_secret: Annotated[
@@ -152,12 +155,33 @@ def _aws_secret(entry: AwsSecret, service: str, *, share: bool) -> AwsSecretCred
 def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.PrivateKey:
     """Return the key that signs our assertions."""
     return signing_keys.PrivateKey(
-        where=reference(entry, environ),
+        where=reference(entry, environ, multiline=True),
         passphrase=reference(entry.passphrase, environ) if entry.passphrase else None,
         algorithm=entry.algorithm,
         kid=entry.kid or "",
         certificate_file=entry.certificate_file or "",
     )
+
+
+def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
+    """Read the key as the signer does. Return the reason it cannot sign, "" where it can."""
+    from sidecar.credentials.sources.secret_files import read_secret  # noqa: PLC0415  brings asyncio
+    from sidecar.oauth.jwt.private_keys import prepare  # noqa: PLC0415  brings PyJWT and cryptography
+
+    certificate = SecretFile(entry.certificate_file, multiline=True) if entry.certificate_file else None
+    try:
+        key = signing_keys.SigningKey(
+            text=read_secret(reference(entry, environ, multiline=True)),
+            passphrase=read_secret(reference(entry.passphrase, environ)) if entry.passphrase else None,
+            algorithm=entry.algorithm,
+            certificate=read_secret(certificate).reveal() if certificate else "",
+        )
+        prepare(key)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}; check the path and who may read it"
+    except ValueError as error:
+        return f"cannot be used: {error}"
+    return ""
 
 
 def client(entry: Credentials) -> str:

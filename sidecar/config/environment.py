@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_text
+from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_value
+from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
-from sidecar.system.files import SECRET_LIMIT
 
 SOURCE = "environment"
 
@@ -46,6 +46,11 @@ KEY_ID = "env"
 """The id of the encryption key from the environment."""
 
 
+def trimmed(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables without byte order marks and without line breaks at their end."""
+    return {name: foreign_text.trimmed(value) for name, value in environ.items()}
+
+
 def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
     """Refuse the variables of the one route beside a file: which of the two was meant?"""
     reason = f"makes a route of its own: unset it, or do without {place}"
@@ -61,7 +66,7 @@ def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
     client_id = environ.get("SIDECAR_CLIENT_ID", "")
     if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
         try:
-            client_id = file_text(file, SECRET_LIMIT).strip()
+            client_id = file_value(file)
         except ValueError as error:
             faults.append(Fault(SOURCE, "SIDECAR_CLIENT_ID_FILE", f"{file} {error}"))
             client_id = "unread"

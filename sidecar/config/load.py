@@ -24,7 +24,7 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
     with everything that is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside
     others pauses there.
     """
-    environ = environment.open_redis_url(environ)
+    environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)
     source = str(place or environment.SOURCE)
     if place is None:
@@ -41,7 +41,7 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
         faults += wrong
     file, found = examine(File, tree, rules.checks(environ), breathe)
     if file is not None:
-        found += islice(rules.cross_checks(file, found), MOST_FAULTS)
+        found += islice(rules.cross_checks(file, environ, found), MOST_FAULTS)
     faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(faults), source))
@@ -59,6 +59,7 @@ def sources(path: str | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
 
     Files of credentials and certificates are not among them: whoever uses those reads them again.
     """
+    environ = environment.trimmed(environ)
     place = yaml_file.place(path, environ)
     if place is not None:
         return (place,)

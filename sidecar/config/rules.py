@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
 from sidecar.config import durations, token_rules
-from sidecar.config.credentials import Credentials
+from sidecar.config.credentials import Credentials, private_key_fault
 from sidecar.config.decode import Found
 from sidecar.config.redis import fleet_faults
 from sidecar.config.routes import route_faults
@@ -26,7 +26,7 @@ from sidecar.config.types import (
     unknown,
     variable,
 )
-from sidecar.config.yaml_file import file_text
+from sidecar.config.yaml_file import file_text, file_value
 from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
 from sidecar.credentials.secret_json import check_pointer
@@ -36,7 +36,7 @@ from sidecar.system.files import PEM_LIMIT, SECRET_LIMIT
 
 def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
     """Return the rule behind each name in the schema. A file that several places name is read once."""
-    secret = cache(partial(file_text, limit=SECRET_LIMIT))
+    value, document = cache(file_value), cache(partial(file_text, limit=SECRET_LIMIT))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -55,7 +55,8 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
         "file": cache(partial(file_text, limit=PEM_LIMIT)),
-        "secret_file": secret,
+        "secret_file": value,
+        "document_file": document,
         "variable": partial(variable, environ),
         "secret_id": partial(
             like,
@@ -70,11 +71,11 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "field_name": partial(like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
-        "private_key_file": lambda path: _private_key(secret(path)),
-        "private_key_variable": lambda name: _private_key(variable(environ, name)),
-        "key_file": lambda path: _key(secret(path)),
+        "private_key_file": document,
+        "private_key_variable": partial(variable, environ, multiline=True),
+        "key_file": lambda path: _key(value(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
-        "bearer_file": lambda path: _bearer(secret(path)),
+        "bearer_file": lambda path: _bearer(value(path)),
         "bearer_variable": lambda name: _bearer(variable(environ, name)),
     }
 
@@ -87,14 +88,9 @@ def _token_type(text: str) -> None:
             raise ValueError(f"write one of {', '.join(TOKEN_TYPES)}, or a URI") from None
 
 
-def _private_key(text: str) -> None:
-    if not text.lstrip().startswith(("-----BEGIN ", "{")):
-        raise ValueError("holds neither a PEM key nor a JWK")
-
-
 def _key(text: str) -> None:
     try:
-        key = base64.b64decode(text.rstrip("\r\n"), validate=True)
+        key = base64.b64decode(text, validate=True)
     except ValueError:
         key = b""
     if len(key) != 32:
@@ -102,19 +98,16 @@ def _key(text: str) -> None:
 
 
 def _bearer(text: str) -> None:
-    like(
-        r"[!-~]{16,4096}",
-        "must hold 16 or more visible ASCII characters, without spaces",
-        text.rstrip("\r\n"),
-    )
+    like(r"[!-~]{16,4096}", "must hold 16 or more visible ASCII characters, without spaces", text)
 
 
-def cross_checks(file: File, found: list[Found]) -> Iterator[Found]:
+def cross_checks(file: File, environ: Mapping[str, str], found: list[Found]) -> Iterator[Found]:
     """Find what is wrong between entries, passing over the blanks that faulty parts left."""
     wrong = [path for path, _ in found]
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
+    yield from _key_faults(file, environ, wrong)
     yield from _secret_faults(file)
     if not any(path.partition(".")[0] == "tenant" for path in wrong):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)
@@ -141,6 +134,17 @@ def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) ->
     yield from token_rules.faults(path, token, entry if sound else None, misread)
     if isinstance(file.tenant, Tenant) and misread.isdisjoint({"grant", "subject", "actor"}):
         yield from caller_faults(path, token, file.tenant)
+
+
+def _key_faults(file: File, environ: Mapping[str, str], wrong: list[str]) -> Iterator[Found]:
+    """Read each key with its passphrase and its certificate, all of which have been found."""
+    fault = cache(partial(private_key_fault, environ))
+    for name, entry in file.credentials.items():
+        if isinstance(entry, Credentials):
+            path, key = f"credentials.{name}.private_key", entry.private_key
+            misread = any(each.startswith(path) for each in wrong)
+            if key is not None and not misread and (reason := fault(key)):
+                yield f"{path}.{'file' if key.file else 'env'}", reason
 
 
 def _secret_faults(file: File) -> Iterator[Found]:

@@ -9,14 +9,13 @@ from msgspec import Meta
 from sidecar.config.credentials import Credentials, client, private_key
 from sidecar.config.decode import Node
 from sidecar.config.types import FIELD_NAME, PARAMETER, Name, Scope, SecretPath, Text, Tls, text, tls
-from sidecar.config.yaml_file import file_text
+from sidecar.config.yaml_file import file_value
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.secret import SecretFile
 from sidecar.oauth import signing_keys, subject_token, token
 from sidecar.oauth.request_form import token_type
 from sidecar.oauth.signing_keys import Algorithm
 from sidecar.oauth.token import ClientAuth, Grant
-from sidecar.system.files import SECRET_LIMIT
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
@@ -175,7 +174,7 @@ def _presented(entry: Presented) -> token.Presented:
         return token.Presented(token.FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
-        identity = subject_token.identity(file_text(path, SECRET_LIMIT).rstrip("\r\n"))
+        identity = subject_token.identity(file_value(path))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return token.Presented(SecretFile(path), identity, kind)

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Node
+from sidecar.core import foreign_text
 from sidecar.core import tls as core_tls
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 
@@ -109,13 +110,16 @@ def like(pattern: str, reason: str, text: str) -> None:
         raise ValueError(reason)
 
 
-def variable(environ: Mapping[str, str], name: str) -> str:
-    """Return the value of an environment variable. Raises ValueError where it has none."""
+def variable(environ: Mapping[str, str], name: str, *, multiline: bool = False) -> str:
+    """Return the value of an environment variable. Raises ValueError where it has none that can be used."""
     like(ENVIRONMENT_NAME, "write the name of an environment variable, not the secret itself", name)
-    value = environ.get(name, "").rstrip("\r\n")
-    if not value:
+    given = environ.get(name, "")
+    if not given.strip():
         raise ValueError(f"the environment variable {name} is not set, or is empty")
-    return value
+    try:
+        return foreign_text.document(given) if multiline else foreign_text.value(given)
+    except ValueError as error:
+        raise ValueError(f"the environment variable {name} cannot be used: {error}") from None
 
 
 def unknown(known: Mapping[str, object]) -> str:
@@ -125,9 +129,11 @@ def unknown(known: Mapping[str, object]) -> str:
     return f"there is no such entry; there is: {names or 'nothing yet'}{more}"
 
 
-def reference(entry: Reference, environ: Mapping[str, str]) -> SecretRef:
+def reference(entry: Reference, environ: Mapping[str, str], *, multiline: bool = False) -> SecretRef:
     """Return where the secret is, or what it is if it is in the environment."""
-    return SecretFile(entry.file) if entry.file else Secret(variable(environ, entry.env or ""))
+    if entry.file:
+        return SecretFile(entry.file, multiline)
+    return Secret(variable(environ, entry.env or "", multiline=multiline))
 
 
 def secret(entry: Reference | None, environ: Mapping[str, str]) -> SecretRef | None:

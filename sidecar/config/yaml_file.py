@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from sidecar.config import document
+from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
 from sidecar.system import files
 
@@ -67,3 +68,12 @@ def file_text(name: str, limit: int) -> str:
     if not text.strip():
         raise ValueError("is empty")
     return text
+
+
+def file_value(name: str) -> str:
+    """Return the single value in a file: a secret, a token, a client id. Raises ValueError like `file_text`."""
+    text = file_text(name, files.SECRET_LIMIT)
+    try:
+        return foreign_text.value(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from None

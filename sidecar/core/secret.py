@@ -52,6 +52,8 @@ class SecretFile:
     """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
 
     path: str
+    multiline: bool = False
+    """Whether it is a key or a certificate rather than a single value."""
 
 
 SecretRef = Secret | SecretFile

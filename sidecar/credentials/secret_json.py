@@ -1,6 +1,6 @@
 """What a secret's text says: a client id and its secret, in JSON."""
 
-from sidecar.core.json_object import parse_object
+from sidecar.core import foreign_text
 
 
 def client_of(text: str, pointer: str = "") -> tuple[str, str]:
@@ -9,7 +9,7 @@ def client_of(text: str, pointer: str = "") -> tuple[str, str]:
     `pointer` (RFC 6901) leads to the object where it is not the whole. Raises ValueError, which quotes nothing of
     the text.
     """
-    whole = parse_object(text)
+    whole = foreign_text.parse_object(text)
     if whole is None:
         raise ValueError("it is not a JSON object")
     client = _at(whole, pointer)
@@ -39,7 +39,10 @@ def _at(value: object, pointer: str) -> object:
 
 
 def _member(members: dict[str, object], snake: str, camel: str) -> str:
-    value = members.get(snake, members.get(camel))
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")
-    return value
+    member = members.get(snake) or members.get(camel)
+    if not isinstance(member, str):
+        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")  # noqa: TRY004  what the secret holds
+    try:
+        return foreign_text.value(member)
+    except ValueError as error:
+        raise ValueError(f"{snake} (or {camel}) cannot be used: {error}") from None

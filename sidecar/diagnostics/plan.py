@@ -215,7 +215,9 @@ def _secret_files(config: Config) -> Iterator[tuple[str, SecretFile]]:
         if token.private_key is not None:
             refs.append((f"{about}: key", token.private_key.where))
             refs.append((f"{about}: passphrase", token.private_key.passphrase))
-            refs.append((f"{about}: certificate", SecretFile(token.private_key.certificate_file)))
+            refs.append(
+                (f"{about}: certificate", SecretFile(token.private_key.certificate_file, multiline=True))
+            )
         refs.append((f"{about}: assertion", SecretFile(token.assertion_file)))
         for role, presented in (("subject", token.subject), ("actor", token.actor)):
             if presented is not None and isinstance(presented.where, SecretFile):

@@ -12,7 +12,7 @@ channel whose name ends in that colon. Of the many event types only `tenant.cred
 import re
 from collections.abc import Callable, Mapping
 
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import decoded, parse_object
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.words import Rejection
@@ -29,7 +29,7 @@ def read(dialect: Dialect, payload: bytes) -> tuple[Labels, ...] | Rejection:
     if len(payload) > MAX_SIZE:
         return "too_large"
     try:
-        return _READERS[dialect](payload.decode())
+        return _READERS[dialect](decoded(payload))
     except ValueError:
         return "malformed"
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from sidecar.core.backoff import Setback
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.core.labels import LABELS, Labels, is_value
 from sidecar.core.secret import Secret
 from sidecar.credentials.model import Credentials

@@ -166,7 +166,9 @@ class TokenFetcher:
         key = request.private_key
         assert key is not None
         read = self._secrets.read
-        certificate = await read(SecretFile(key.certificate_file)) if key.certificate_file else None
+        certificate = (
+            await read(SecretFile(key.certificate_file, multiline=True)) if key.certificate_file else None
+        )
         signing = SigningKey(
             text=await read(key.where),
             passphrase=await read(key.passphrase) if key.passphrase else None,

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenRefused
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.oauth.ports import Reply
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.core.errors import RequestRefused
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.signing_keys import Algorithm, Verification
 from sidecar.oauth.unverified_jwt import number, segment, unverified

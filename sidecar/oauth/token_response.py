@@ -10,7 +10,11 @@
 | more than a day, infinity                               | a day, then the sidecar requests another              |
 | as if absent, with a JWT's `exp` in the past            | none: the token is refused as already expired         |
 
-`token_type` may be missing (RFC 6749 section 5.1 requires it, servers forget it); not Bearer is refused.
+`token_type` may be missing, null or blank (RFC 6749 section 5.1 requires it, servers forget it). Case, blanks and
+punctuation do not count, and neither do words that add nothing, as in `BearerToken`. Any other type is refused by name.
+
+A member without content (null, "", false, 0, [], {}, or a form's word for one of these) counts as absent: an `error`
+beside a good token, and a member in one spelling beside the same in the other.
 """
 
 import json
@@ -18,10 +22,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.foreign_text import decoded
+from sidecar.oauth import http_date
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.unverified_jwt import number, unverified
 
@@ -37,6 +42,15 @@ _OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 _BEARER = frozenset({"bearer"})
+_NO_CONTENT = frozenset({"", "0", "false", "null", "none", "undefined"})
+_ONLY_BEARER = re.compile(
+    r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?"
+)
+_PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+"""A form's names. Other text with an equals sign in it, such as a page of HTML, is no form."""
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}")
+_NAMED_TYPE = re.compile(r"(urn:ietf:params:oauth:token-type:)?[A-Za-z][A-Za-z0-9_-]{0,15}")
+"""Types that a message names; anything else may be a token in the wrong place."""
 _Members = Mapping[str, object]
 
 
@@ -70,7 +84,8 @@ def judge(
 
     `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
-    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code
+    or token type.
     """
     members = _members(reply)
     code = _error_code(members)
@@ -89,21 +104,27 @@ def judge(
             INVALID_CLIENT,
             of_request=True,
         )
-    if not 200 <= reply.status < 300 or (members is not None and "error" in members):
+    if not 200 <= reply.status < 300 or (members is not None and _has_content(members.get("error"))):
         raise TokenRefused(
             f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
         )
     if members is None:
+        labelled = _MEDIA_TYPE.match(reply.content_type)
+        kind = f" ({labelled[0]})" if labelled else ""
         raise TokenUnavailable(
-            f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}", 0.0
         )
     return _grant(members, host, now, types)
 
 
 def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
     token_type = _either(members, "token_type", "tokenType")
-    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in types):
-        raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
+    if _type(token_type) not in types:
+        raise TokenRefused(
+            f"token endpoint {host} issued a token of {_named(token_type)}, which is not Bearer; "
+            "configure it to issue Bearer tokens to this client",
+            "",
+        )
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
         raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
@@ -113,6 +134,23 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
     jti = claims.get("jti")
     life, exp = _life(members, claims, now)
     return Grant(value, life, jti if isinstance(jti, str) else "", exp)
+
+
+def _type(token_type: object) -> str:
+    """Return the token type in lower case: `bearer` for all that can only mean it, "" for what is no name."""
+    if token_type is None:
+        return "bearer"
+    if not isinstance(token_type, str):
+        return ""
+    letters = re.sub(r"[\W_]", "", token_type.lower())
+    if _ONLY_BEARER.fullmatch(letters):
+        return "bearer"
+    return "n_a" if letters == "na" else token_type.strip().lower()
+
+
+def _named(token_type: object) -> str:
+    name = token_type.strip() if isinstance(token_type, str) else ""
+    return f"type {name}" if _NAMED_TYPE.fullmatch(name) else "an unknown type"
 
 
 def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float]:
@@ -126,20 +164,20 @@ def _life(members: _Members, claims: _Members, now: float) -> tuple[float, float
 
 
 def _members(reply: Reply) -> _Members | None:
-    """The reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1)."""
-    media_type = reply.content_type.partition(";")[0].strip().lower()
+    """Return the reply's parameters, None when it is garbled; a parameter given twice makes it so (section 5.1).
+
+    The body decides whether it is JSON or a form, because servers label both as anything.
+    """
     try:
-        text = reply.body.decode()
-        if not text.strip():
-            return None
-        if media_type == FORM_TYPE or (not media_type.endswith("json") and not text.lstrip().startswith("{")):
-            return _unique(
-                parse_qsl(text.strip(), strict_parsing=True, keep_blank_values=True, max_num_fields=64)
-            )
-        parsed = json.loads(text, object_pairs_hook=_unique)
+        text = decoded(reply.body).strip()
+        if text.startswith("{"):
+            parsed = json.loads(text, object_pairs_hook=_unique)
+            return parsed if isinstance(parsed, dict) else None
+        pairs = parse_qsl(text, strict_parsing=True, keep_blank_values=True, max_num_fields=64)
+        is_form = bool(pairs) and all(_PARAMETER.fullmatch(name) for name, _ in pairs)
+        return _unique(pairs) if is_form else None
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
@@ -152,22 +190,25 @@ def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def _either(members: _Members, snake: str, camel: str) -> object:
-    return members[snake] if snake in members else members.get(camel)
+    """Return the member in the spelling that has content, else None."""
+    return next((value for name in (snake, camel) if _has_content(value := members.get(name))), None)
+
+
+def _has_content(value: object) -> bool:
+    return value.strip().lower() not in _NO_CONTENT if isinstance(value, str) else bool(value)
 
 
 def _error_code(members: _Members | None) -> str:
     code = members.get("error") if members else None
-    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
+    return code if isinstance(code, str) and _has_content(code) and _ERROR_CODE.fullmatch(code) else ""
 
 
 def _retry_after(value: str, now: float) -> float:
-    """Seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 when there is nothing to go by."""
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        seconds = float(value)
+    """Return the seconds to wait (RFC 9110 section 10.2.3: a number or a date), 0 where the text is neither."""
+    text = value.strip(" \t")
+    if re.fullmatch(r"[0-9]+", text):
+        seconds = float(text)
     else:
-        try:
-            date = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        except ValueError:
-            return 0.0
-        seconds = date.timestamp() - now
+        date = http_date.parse(text, now)
+        seconds = 0.0 if date is None else date - now
     return max(0.0, min(seconds, MAX_RETRY_AFTER))

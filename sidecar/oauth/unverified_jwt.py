@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from sidecar.core.json_object import parse_object
+from sidecar.core.foreign_text import parse_object
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 

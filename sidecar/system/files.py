@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from sidecar.core.foreign_text import decoded
+
 SECRET_LIMIT = 65_536
 """Bytes of a file that holds one secret or token."""
 PEM_LIMIT = 1 << 20
@@ -49,14 +51,6 @@ def content(file: BinaryIO, limit: int) -> bytes:
     if len(found) > limit:
         raise ValueError(f"it is larger than {_size(limit)}")
     return found
-
-
-def decoded(found: bytes) -> str:
-    """Return the text without a byte order mark. Raises ValueError, which quotes nothing of it."""
-    try:
-        return found.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8 text") from None
 
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:

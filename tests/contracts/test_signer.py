@@ -1,50 +1,32 @@
 """Assertions as whoever receives them sees them: verified with the public key, by PyJWT and by hand."""
 
+import json
 import warnings
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from pathlib import Path
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
 )
-from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
 
-from sidecar.core.errors import TokenUnavailable
+from sidecar.config.load import load
+from sidecar.core.errors import ConfigError, TokenUnavailable
 from sidecar.core.secret import Secret
 from sidecar.oauth.jwt.signer import JwtSigner
 from sidecar.oauth.signing_keys import Algorithm, SigningKey
-from tests.support.keys import jwk, pem, private
+from tests.support.keys import certificate, certificate_pem, jwk, pem, private
 from tests.support.randomness import FixedRandomness
 
 NOW = 1_800_000_000.75
 CLAIMS = {"iss": "me", "sub": "me", "aud": "https://auth.test"}
-
-
-def certificate(kind: str) -> x509.Certificate:
-    key = private(kind)
-    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "me")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, SHA256())
-    )
 
 
 async def head(key: SigningKey, kind: str, algorithm: str) -> dict[str, object]:
@@ -191,4 +173,121 @@ async def test_a_key_that_does_not_fit_says_why(key: Callable[[], SigningKey], r
         signing = key()
         with pytest.raises(TokenUnavailable, match=reason) as raised:
             await JwtSigner(lambda: NOW, FixedRandomness()).sign(signing, CLAIMS, 60.0)
+    assert "canary" not in str(raised.value)
+
+
+def bag(text: str) -> str:
+    """As `openssl pkcs12 -nodes` writes it."""
+    attributes = "Bag Attributes\n    friendlyName: my \\new key\n    localKeyID: 01 02 \n"
+    return f"{attributes}Key Attributes: <No Attributes>\n{text}{attributes}"
+
+
+def written(text: str) -> str:
+    return text.replace("\n", "\\n")
+
+
+EC_PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+FORMS: Mapping[str, Callable[[str], str]] = {
+    "as it is": str,
+    "Bag Attributes": bag,
+    "certificate and parameters before it": lambda text: certificate_pem("p384") + EC_PARAMETERS + text,
+    "certificate after it": lambda text: text + certificate_pem("p384"),
+    "written line breaks": written,
+    "written line breaks, and one at the end": lambda text: written(text) + "\n",
+    "written line breaks, twice": lambda text: written(text).replace("\\", "\\\\"),
+    "written line breaks of Windows": lambda text: text.replace("\n", "\\r\\n"),
+    "written line breaks in Bag Attributes": lambda text: written(bag(text)),
+    "in quotes": lambda text: f'"{written(text)}"',
+    "line breaks of Windows": lambda text: text.replace("\n", "\r\n"),
+    "line breaks of old": lambda text: text.replace("\n", "\r"),
+    "indented": lambda text: text.replace("\n", "\n    "),
+    "blanks at line ends": lambda text: text.replace("\n", "  \n"),
+    "comment before it": lambda text: f"# the key of ledger: PS256\n\n{text}",
+    "byte order mark": lambda text: f"\ufeff{text}",
+    "on one line": lambda text: text.replace("\n", " "),
+}  # fmt: skip
+ONE_LINE = "on one line"
+
+
+def checked(folder: Path, text: str, **more: object) -> None:
+    """Find out whether the check at the start accepts the key, in a file and in a variable."""
+    (folder / "key").write_text(text, newline="")
+    for place in ({"file": str(folder / "key")}, {"env": "KEY"}):
+        entry = {"client_id": "me", "private_key": {**place, **more}}
+        (folder / "config.yaml").write_text(json.dumps({"credentials": {"c": entry}, "routes": [ROUTE]}))
+        load(str(folder / "config.yaml"), {"KEY": text, "PASSPHRASE": "hunter2"})
+
+
+ROUTE = {"name": "r", "upstream": "https://u.test"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["p256", "rsa", "ed25519"])
+async def test_t8_what_the_check_at_the_start_accepts_can_sign(tmp_path: Path, form: str, kind: str) -> None:
+    """However the key was pasted."""
+    text = FORMS[form](pem(kind))
+    checked(tmp_path, text)
+    assert await head(SigningKey(Secret(text)), kind, {"p256": "ES256", "rsa": "RS256"}.get(kind, "EdDSA"))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != ONE_LINE])
+async def test_t8_so_can_an_encrypted_key_with_headers(tmp_path: Path, form: str) -> None:
+    """The older form, whose headers need lines of their own."""
+    text = FORMS[form](pem("rsa", BestAvailableEncryption(b"hunter2"), PrivateFormat.TraditionalOpenSSL))
+    checked(tmp_path, text, passphrase={"env": "PASSPHRASE"})
+    assert await head(SigningKey(Secret(text), Secret("hunter2")), "rsa", "RS256")
+
+
+@pytest.mark.parametrize(
+    "form", ["as it is", "written line breaks", "byte order mark", "line breaks of Windows"]
+)
+async def test_t8_so_can_a_jwk(tmp_path: Path, form: str) -> None:
+    """Printed on several lines."""
+    text = FORMS[form](json.dumps(json.loads(jwk("p256")), indent=1))
+    checked(tmp_path, text)
+    assert await head(SigningKey(Secret(text.removeprefix("\ufeff"))), "p256", "ES256")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_t8_a_certificate_is_read_in_the_same_way(tmp_path: Path, form: str) -> None:
+    """Its thumbprint is the same in each form."""
+    found = certificate("rsa")
+    text = FORMS[form](certificate_pem("rsa"))
+    if "certificate and" in form:
+        text = EC_PARAMETERS + certificate_pem("rsa")
+    (tmp_path / "certificate").write_text(text, newline="")
+    checked(tmp_path, pem("rsa"), certificate_file=str(tmp_path / "certificate"))
+    told = await head(SigningKey(Secret(pem("rsa")), certificate=text), "rsa", "RS256")
+    assert told["x5t#S256"] == base64url_encode(sha256(found.public_bytes(Encoding.DER)).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "reason"),
+    [
+        (lambda: "-----BEGIN PRIVATE KEY-----", {}, "neither a JWK nor a PEM key"),
+        (lambda: "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----", {}, "neither a JWK nor a PEM key"),
+        (lambda: certificate_pem("rsa"), {}, "neither a JWK nor a PEM key"),
+        (lambda: pem("p256")[:-40], {}, "neither a JWK nor a PEM key"),
+        (lambda: pem("p256").replace("M", "!", 1), {}, "neither a JWK nor a PEM key"),
+        (lambda: "{canary", {}, "no JSON"),
+        (lambda: "{}", {}, "no private RSA, EC or OKP key"),
+        (lambda: pem("rsa-1024"), {}, "fewer than 2048 bits"),
+        (lambda: pem("k256"), {}, "none of P-256"),
+        (lambda: pem("p256"), {"algorithm": "RS256"}, "RS256 does not suit it; ES256 would"),
+        (lambda: pem("p256", BestAvailableEncryption(b"x")), {}, "give its passphrase"),
+        (lambda: pem("p256"), {"passphrase": {"env": "PASSPHRASE"}}, "take the passphrase out"),
+        (lambda: pem("rsa", BestAvailableEncryption(b"x")), {"passphrase": {"env": "PASSPHRASE"}}, "is wrong"),
+        (lambda: pem("p256"), {"certificate_file": __file__}, "certificate_file holds no certificate"),
+    ],
+)  # fmt: skip
+def test_t8_the_check_at_the_start_refuses_what_cannot_sign(
+    tmp_path: Path, text: Callable[[], str], more: dict[str, object], reason: str
+) -> None:
+    """For the signer's reasons, and under the name of the key."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(
+            ConfigError, match=rf"credentials\.c\.private_key\.file: cannot be used: .*{reason}"
+        ) as raised:
+            checked(tmp_path, text(), **more)
     assert "canary" not in str(raised.value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS, LiveEvents
@@ -38,6 +39,7 @@ from sidecar.telemetry.sinks import log_writer
 from sidecar.telemetry.sinks.log_lines import JsonLines
 from sidecar.telemetry.sinks.prometheus import text_name
 from tests import ROOT
+from tests.support.keys import pem_of_both
 from tests.support.programs import reference
 
 README = (ROOT / "README.md").read_text()
@@ -80,8 +82,14 @@ def test_every_example_of_a_file_is_valid(
 
     def elsewhere(path: re.Match[str]) -> str:
         copy = tmp_path / path[0].replace("/", "_")
-        pem = path[0].endswith(".pem")
-        copy.write_text("-----BEGIN PRIVATE KEY-----" if pem else "A" * 43 + "=")  # also an encryption key
+        secret = "A" * 43 + "="  # also an encryption key
+        contents = {
+            ".pem": pem_of_both(
+                "rsa", BestAvailableEncryption(secret.encode()) if "passphrase:" in text else None
+            ),
+            ".json": json.dumps({"client_id": "app", "client_secret": secret}),
+        }
+        copy.write_text(contents.get(Path(path[0]).suffix, secret))
         return str(copy)
 
     file = tmp_path / "sidecar.yaml"

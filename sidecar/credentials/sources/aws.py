@@ -22,6 +22,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.foreign_text import decoded
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
@@ -298,10 +299,7 @@ class SecretSource:
             raise _unread(error) from None
         content = answer.get("SecretString", answer.get("SecretBinary"))
         try:
-            text = content.decode() if isinstance(content, bytes) else str(content)
-        except UnicodeDecodeError:
-            raise _Unread("malformed", "it is not UTF-8") from None  # the error's own text would quote it
-        try:
+            text = decoded(content) if isinstance(content, bytes) else str(content)
             client_id, client_secret = client_of(text, self._spec.pointer)
         except ValueError as error:
             raise _Unread("malformed", str(error)) from None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from sidecar.core import foreign_text
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
@@ -102,7 +103,7 @@ class FileSource:
             signature = _signature(os.fstat(file.fileno()))
             if held is not None and held.signature == signature and held.credentials.read_at > newer_than:
                 return held
-            text = files.decoded(files.content(file, files.SECRET_LIMIT))
+            text = foreign_text.decoded(files.content(file, files.SECRET_LIMIT))
         client_id, secret = self._parse(text)
         return _ReadFile(Credentials(client_id, Secret(secret), read_at), signature)
 
@@ -115,7 +116,4 @@ def _signature(stat: os.stat_result) -> _Signature:
 
 
 def _secret_alone(client_id: str, text: str) -> tuple[str, str]:
-    secret = text.rstrip("\r\n")
-    if not secret:
-        raise ValueError("it is empty")
-    return client_id, secret
+    return client_id, foreign_text.value(text)

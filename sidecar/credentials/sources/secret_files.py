@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from sidecar.core import foreign_text
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 from sidecar.system import files, threads
@@ -15,12 +16,10 @@ def read_secret(where: SecretRef) -> Secret:
     if not isinstance(where, SecretFile):
         return where
     try:
-        text = files.text(where.path, files.SECRET_LIMIT).rstrip("\r\n")
+        text = files.text(where.path, files.SECRET_LIMIT)
+        return Secret(foreign_text.document(text) if where.multiline else foreign_text.value(text))
     except ValueError as error:
         raise ValueError(f"cannot read {where.path}: {error}") from None
-    if not text:
-        raise ValueError(f"cannot read {where.path}: it is empty")
-    return Secret(text)
 
 
 async def fresh_secret(where: SecretRef) -> Secret:

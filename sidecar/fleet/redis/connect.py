@@ -13,6 +13,7 @@ from typing import TypedDict, TypeVar
 
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
+from sidecar.credentials.sources.secret_files import read_secret
 from sidecar.fleet.redis.library import (
     AbstractConnection,
     ClusterNode,
@@ -28,7 +29,6 @@ from sidecar.fleet.redis.library import (
 )
 from sidecar.fleet.settings import RedisSettings
 from sidecar.system import files, threads
-from sidecar.system.files import SECRET_LIMIT
 
 Client = Redis | RedisCluster
 _Connection = TypeVar("_Connection", bound=AbstractConnection)
@@ -56,9 +56,8 @@ class Passwords(CredentialProvider):
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
-        secret = self._password
-        value = secret.reveal() if isinstance(secret, Secret) else files.text(secret.path, SECRET_LIMIT)
-        return (self._username, value.strip()) if self._username else (value.strip(),)
+        password = read_secret(self._password).reveal()
+        return (self._username, password) if self._username else (password,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """Return the same without waiting for the disk."""

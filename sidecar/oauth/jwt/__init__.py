@@ -1,1 +1,1 @@
-"""JWTs made and checked: the only home of PyJWT."""
+"""JWTs made and checked, and the keys for it: the only home of PyJWT."""

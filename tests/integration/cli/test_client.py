@@ -56,9 +56,9 @@ async def test_b52_bust_names_labels_and_says_how_many_pods_heard_it(operator: O
 
 @pytest.mark.parametrize("way", ["flag", "variable"])
 async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path: Path, way: str) -> None:
-    """A trailing line end is no part of it."""
+    """A byte order mark and a line break at the end are no part of it."""
     file = tmp_path / "token"
-    file.write_text(TOKEN + "\n")
+    file.write_text(f"\ufeff{TOKEN}\n")
     operator.state.pods = 1
     flag, environ = (
         (["--token-file", str(file)], {}) if way == "flag" else ([], {"SIDECAR_ADMIN_TOKEN_FILE": str(file)})
@@ -78,6 +78,7 @@ async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path
         (["--all", "--user", "alice"], "one or more labels, or --all"),
         (["--user", ""], "user wants 1 to 256 printable characters"),
         (["--all", "--token-file", "/nope"], "/nope: No such file or directory"),
+        (["--all", "--token-file", __file__], "it holds a control character or a line break"),
         (["--ten", "acme"], "unrecognized arguments"),
     ],
 )

@@ -17,6 +17,7 @@ from tests.docs.test_readme import README
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.commands import Done, command
+from tests.support.keys import pem
 from tests.support.redis_server import RedisServer, Sentinels
 from tests.support.sidecar import SECRET
 from tests.support.upstream import Exchange, Server, Upstream
@@ -320,7 +321,7 @@ async def test_s1_check_does_not_wait_for_a_file_that_never_ends(
 ) -> None:
     """The key of an assertion, which becomes a pipe just before it is read to sign."""
     issuer, key = authorization_server.url, tmp_path / "key.pem"
-    key.write_text("-----BEGIN PRIVATE KEY-----")
+    key.write_text(pem("p256"))
     checking.document["credentials"] = {"app": {"client_id": "app", "private_key": {"file": str(key)}}}
     checking.document["tokens"] = {
         "api": {"issuer": issuer, "credentials": "app", "client_auth": "private_key_jwt"}

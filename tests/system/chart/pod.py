@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.support.keys import pem_of_both
 from tests.system.chart.helm import Manifest, sidecar_of, with_sidecar
 
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -28,4 +29,4 @@ class RenderedPod:
             name, _, path = line.strip().removeprefix("- ").partition(": ")
             if name in _FILES:
                 assert path.startswith(str(directory)), f"{path} is not mounted"
-                Path(path).write_text("-----BEGIN PRIVATE KEY-----" if path.endswith(".pem") else SECRET)
+                Path(path).write_text(pem_of_both("rsa") if path.endswith(".pem") else SECRET)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +37,12 @@ from sidecar.fleet.settings import (
 from sidecar.oauth import subject_token
 from sidecar.oauth.signing_keys import PrivateKey, Verification
 from sidecar.oauth.token import Assertion, FromRequest, Presented, TokenRequest
+from tests.support import keys
 
+_FOLDER = tempfile.TemporaryDirectory()
+ONE_LINE = str(Path(_FOLDER.name) / "value")
+"""A file that can hold a secret, or JSON credentials, and neither a token nor a key."""
+Path(ONE_LINE).write_text('{"client_id": "me", "client_secret": "hunter2"}\n')
 CANARY = "hunter2-canary"
 ONE_ROUTE = {
     "SIDECAR_UPSTREAM": "https://ledger.internal/api/",
@@ -93,7 +99,7 @@ def test_a_whole_file_becomes_a_config(tmp_path: Path) -> None:
     """Every key of the file arrives where it is meant, in seconds and as core's own types."""
     pem = write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
     secret = write(tmp_path / "secret", CANARY)
-    both = write(tmp_path / "both.json", "{}")
+    both = write(tmp_path / "both.json", '{"client_id": "me", "client_secret": "hunter2"}')
     config = read(
         tmp_path,
         f"""
@@ -316,7 +322,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("admin", {"token": CANARY}, "admin.token", "never written here"),
     ("admin", {"token": {}}, "admin.token", "exactly one of: file, env"),
     ("admin", {"token": {"env": "CLIENT_SECRET"}}, "admin.token.env", "16 or more visible ASCII"),
-    ("admin", {"token": {"file": __file__}}, "admin.token.file", "without spaces"),
+    ("admin", {"token": {"file": ONE_LINE}}, "admin.token.file", "without spaces"),
     ("admin", {"token": {"file": "/nope"}}, "admin.token.file", "cannot be read"),
     ("admin", [], "admin", "write a mapping"),
     ("cache", {"mode": "distributed"}, "cache.mode", "needs a redis.url"),
@@ -384,7 +390,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ),
     (
         "redis",
-        {**REDIS, "encryption_keys": [{"id": "k", "key": {"file": __file__}}]},
+        {**REDIS, "encryption_keys": [{"id": "k", "key": {"file": ONE_LINE}}]},
         "redis.encryption_keys[0].key.file",
         "no key of 32 bytes in base64",
     ),
@@ -449,13 +455,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("credentials__c__client_secret", {}, "credentials.c.client_secret", "exactly one of: file, env"),
     (
         "credentials__c__client_secret",
-        {"file": __file__, "env": "CLIENT_SECRET"},
+        {"file": ONE_LINE, "env": "CLIENT_SECRET"},
         "credentials.c.client_secret",
         "exactly one of: file, env",
     ),
     (
         "credentials__c",
-        {"file": __file__, "aws_secret": {"id": "x"}},
+        {"file": ONE_LINE, "aws_secret": {"id": "x"}},
         "credentials.c",
         "exactly one of",
     ),
@@ -537,23 +543,23 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "only for grant: token_exchange",
     ),
     ("tokens__t__assertion", {}, "tokens.t.assertion", "only for grant: jwt_bearer"),
-    ("tokens__t__subject", {"file": __file__}, "tokens.t.subject", "token_exchange or jwt_bearer"),
+    ("tokens__t__subject", {"file": ONE_LINE}, "tokens.t.subject", "token_exchange or jwt_bearer"),
     ("tokens__t__subject", CANARY, "tokens.t.subject", "a token is never written here"),
     ("tokens__t__subject", {"file": "/nope"}, "tokens.t.subject.file", "cannot be read"),
     (
         "tokens__t__subject",
-        {"file": __file__, "type": "jwt "},
+        {"file": ONE_LINE, "type": "jwt "},
         "tokens.t.subject.type",
         "write one of access_token",
     ),
     (
         "tokens__t__subject",
-        {"file": __file__, "header": "X"},
+        {"file": ONE_LINE, "header": "X"},
         "tokens.t.subject",
         "exactly one of: file, header",
     ),
     ("tokens__t__subject", {"header": "X Y"}, "tokens.t.subject.header", "name of a header field"),
-    ("tokens__t__actor", {"file": __file__}, "tokens.t.actor", "beside subject"),
+    ("tokens__t__actor", {"file": ONE_LINE}, "tokens.t.actor", "beside subject"),
     ("tokens__t__tls", {"ca_file": "/nope"}, "tokens.t.tls.ca_file", "cannot be read"),
     ("tokens__t__issuer", "https://auth.example.com", "tokens.t", "exactly one of: token_endpoint, issuer"),
     ("credentials__c__private_key", CANARY, "credentials.c.private_key", "a key is never written here"),
@@ -561,13 +567,13 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
         "credentials__c__private_key",
         {"file": __file__},
         "credentials.c.private_key.file",
-        "neither a PEM key nor a JWK",
+        "neither a JWK nor a PEM key",
     ),
     (
         "credentials__c__private_key",
         {"env": "CLIENT_SECRET"},
         "credentials.c.private_key.env",
-        "neither a PEM key nor a JWK",
+        "neither a JWK nor a PEM key",
     ),
     (
         "credentials__c__private_key",
@@ -579,7 +585,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("credentials__c__assertion_file", "/nope", "credentials.c.assertion_file", "cannot be read"),
     (
         "credentials__c",
-        {"file": __file__, "assertion_file": __file__},
+        {"file": ONE_LINE, "assertion_file": ONE_LINE},
         "credentials.c.assertion_file",
         "only meaningful beside client_id",
     ),
@@ -668,7 +674,7 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
             "no private_key to sign the assertion with",
         ),
         (
-            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"file": __file__, "type": "jwt"}},
+            {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"file": ONE_LINE, "type": "jwt"}},
             "tokens.t.subject.type",
             "take the type out",
         ),
@@ -701,7 +707,7 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
             {
                 "issuer": "https://auth",
                 "grant": "jwt_bearer",
-                "subject": {"file": __file__, "verify": {"issuer": "https://i", "audience": "a"}},
+                "subject": {"file": ONE_LINE, "verify": {"issuer": "https://i", "audience": "a"}},
             },
             "tokens.t.subject.verify",
             "only meaningful beside header",
@@ -750,7 +756,8 @@ def test_b85_what_a_token_request_needs_is_told(
 
 def test_every_way_of_asking_becomes_a_token_request(tmp_path: Path) -> None:
     """Keys, files, types, parameters and assertions arrive where they are meant."""
-    pem = write(tmp_path / "key.pem", "-----BEGIN PRIVATE KEY-----")
+    key_file = write(tmp_path / "key.pem", keys.pem("p256", BestAvailableEncryption(CANARY.encode())))
+    pem = write(tmp_path / "certificate.pem", keys.certificate_pem("p256"))
     token = write(tmp_path / "token", "a.b.c\n")
     config = read(
         tmp_path,
@@ -758,7 +765,8 @@ def test_every_way_of_asking_becomes_a_token_request(tmp_path: Path) -> None:
 credentials:
   signing:
     client_id: me
-    private_key: {{file: {pem}, passphrase: {{env: CLIENT_SECRET}}, algorithm: PS256, kid: k, certificate_file: {pem}}}
+    private_key:
+      {{file: {key_file}, passphrase: {{env: CLIENT_SECRET}}, algorithm: ES256, kid: k, certificate_file: {pem}}}
   given: {{client_id: me, assertion_file: {token}}}
 tokens:
   exchange:
@@ -806,7 +814,7 @@ routes: [{{name: r, upstream: "https://r", token: exchange}}]
     assert config.tokens["behalf"].subject == brought
     assert config.tokens["behalf"].brought == {b"x-subject"}
     exchange, bearer, given = (config.tokens[name] for name in ("exchange", "bearer", "given"))
-    key = PrivateKey(SecretFile(pem), Secret(CANARY), "PS256", "k", pem)
+    key = PrivateKey(SecretFile(key_file, multiline=True), Secret(CANARY), "ES256", "k", pem)
     whose = subject_token.identity("a.b.c")
     assert exchange == TokenRequest(
         name="exchange",
@@ -831,7 +839,7 @@ routes: [{{name: r, upstream: "https://r", token: exchange}}]
 
 def test_b69_other_credentials_of_the_same_name_are_other_credentials(tmp_path: Path) -> None:
     """Deployments that share a Redis, and a name by chance, share no token."""
-    both = write(tmp_path / "both.json", "{}")
+    both = write(tmp_path / "both.json", '{"client_id": "me", "client_secret": "hunter2"}')
     keys = {
         read(tmp_path, tree(credentials={"c": entry})).tokens["t"].key
         for entry in (
@@ -971,7 +979,7 @@ routes:
         (ONE_ROUTE | {"SIDECAR_UPSTREAM": "x"}, "SIDECAR_UPSTREAM", "write http:// or https://"),
         (ONE_ROUTE | {"SIDECAR_TOKEN_ENDPOINT": "http://auth"}, "SIDECAR_TOKEN_ENDPOINT", "use https"),
         (ONE_ROUTE | {"SIDECAR_CLIENT_ID_FILE": "/x"}, "SIDECAR_CLIENT_ID", "given twice"),
-        (ONE_ROUTE | {"SIDECAR_CLIENT_SECRET_FILE": __file__}, "SIDECAR_CLIENT_SECRET", "given twice"),
+        (ONE_ROUTE | {"SIDECAR_CLIENT_SECRET_FILE": ONE_LINE}, "SIDECAR_CLIENT_SECRET", "given twice"),
         (
             ONE_ROUTE | {"SIDECAR_CLIENT_SECRET": "", "SIDECAR_CLIENT_SECRET_FILE": "/nope"},
             "SIDECAR_CLIENT_SECRET_FILE",
@@ -1023,7 +1031,7 @@ routes:
             | {
                 "REDIS_URL": "redis://x",
                 "SIDECAR_ENCRYPTION_KEY": KEY,
-                "SIDECAR_ENCRYPTION_KEY_FILE": __file__,
+                "SIDECAR_ENCRYPTION_KEY_FILE": ONE_LINE,
             },
             "SIDECAR_ENCRYPTION_KEY",
             "given twice",
@@ -1190,7 +1198,7 @@ def test_clients_never_choose_the_host_that_gets_our_credentials(
 @pytest.mark.parametrize(
     ("subject", "path"),
     [
-        ({"file": __file__}, "tokens.t.subject"),
+        ({"file": ONE_LINE}, "tokens.t.subject"),
         ({"header": "X-Who"}, "tokens.t.subject.verify"),
         ({"header": "X Who"}, "tokens.t.subject.header"),
         ({"header": "X-Who", "verify": {"issuer": "https://i"}}, "tokens.t.subject.verify.audience"),

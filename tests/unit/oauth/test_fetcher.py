@@ -342,14 +342,18 @@ async def test_i3_credentials_in_the_configuration_are_sent_once(rig: Rig) -> No
         (Secret("canary"), "invalid_grant", 1),
         (Secret("canary"), "invalid_client", 2),
         (Secret("canary"), "", 2),
-        (SecretFile(__file__), "invalid_grant", 2),
+        (None, "invalid_grant", 2),
     ],
 )
 async def test_b30_a_callers_bad_token_is_no_word_on_our_credentials(
-    rig: Rig, where: Secret | SecretFile, code: str, reads: int
+    rig: Rig, where: Secret | None, code: str, reads: int, tmp_path: Path
 ) -> None:
     """Whatever the status: else whoever brings rubbish would have the secret read again each time."""
-    subject = Presented(where, "hash", "urn:ietf:params:oauth:token-type:access_token")
+    path = tmp_path / "subject"
+    path.write_text("canary")
+    subject = Presented(
+        where or SecretFile(str(path)), "hash", "urn:ietf:params:oauth:token-type:access_token"
+    )
     rig.endpoint.reply = Reply(401, "application/json", json.dumps({"error": code}).encode())
     with pytest.raises(TokenRefused) as raised:
         await rig.exchange.token(
@@ -425,7 +429,7 @@ async def test_b62_an_assertion_of_ours_is_signed_for_each_request(rig: Rig, tmp
     for name in ("key", "passphrase", "certificate"):
         (tmp_path / name).write_text(f"{name}-1\n")
     key = PrivateKey(
-        SecretFile(str(tmp_path / "key")),
+        SecretFile(str(tmp_path / "key"), multiline=True),
         SecretFile(str(tmp_path / "passphrase")),
         "ES256",
         "kid",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -173,16 +174,45 @@ def test_spellings_seen_in_the_wild_are_understood(reply: Reply) -> None:
     assert (grant.access_token, grant.life) == ("abc", 60)
 
 
-@pytest.mark.parametrize("kind", ["MAC", "DPoP", "N_A", "", 7, ["Bearer"]])
-def test_tokens_of_another_type_are_refused(kind: object) -> None:
-    """We cannot use them (RFC 6749 section 7.1)."""
-    with pytest.raises(TokenRefused, match="Bearer"):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *["BearerToken", " Bearer ", "Bearer\n", "BEARER", "bearer_token", "bearer-token", "Bearer Token"],
+        *["Bearer:", '"Bearer"', "Bearer access token", "OAuthBearer", "OAuth2.0 Bearer", "bearer_auth"],
+        *["", "  ", "\t", "null", None, False],
+    ],
+)
+def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
+    """In either spelling of the name, in JSON and in a form; a type without content counts as absent."""
+    for name in ("token_type", "tokenType"):
+        body = {"access_token": "abc", name: kind, "expires_in": 60}
+        assert judge(answer(body), host="auth.test", now=NOW).access_token == "abc"
+    if isinstance(kind, str):
+        form = urlencode({"access_token": "abc", "token_type": kind}).encode()
+        assert judge(answer(form, content_type=FORM), host="auth.test", now=NOW).access_token == "abc"
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        *[(kind, f"type {kind.strip()}") for kind in ("MAC", "DPoP", " dpop ", "N_A", "pop", "JWT", "Basic")],
+        *[(kind, f"type {kind}") for kind in ("SAML2", "NotBearer", "access_token", "bearer-dpop")],
+        *[(kind, "an unknown type") for kind in ("Bearer, DPoP", "Bearer abc123", "-", "\x1b[31mBearer", 7)],
+        *[(kind, "an unknown type") for kind in (["Bearer"], {"a": 1}, True, "canary-" * 9, "mac\r\nX: y")],
+        ("urn:ietf:params:oauth:token-type:jwt", "type urn:ietf:params:oauth:token-type:jwt"),
+    ],
+)
+def test_t1_tokens_of_another_type_are_refused_by_name(kind: object, named: str) -> None:
+    """The sidecar cannot use them (RFC 6749 section 7.1); what may be a misplaced token is not named."""
+    with pytest.raises(TokenRefused, match="not Bearer") as raised:
         judge(answer({"access_token": "abc", "token_type": kind}), host="auth.test", now=NOW)
+    assert f"a token of {named}, which" in str(raised.value)
 
 
-def test_a_token_that_is_no_access_token_will_do_where_one_was_requested() -> None:
+@pytest.mark.parametrize("kind", ["N_A", "n_a", "N/A", " N_A ", "Bearer", "BearerToken", ""])
+def test_a_token_that_is_no_access_token_will_do_where_one_was_requested(kind: str) -> None:
     """RFC 8693 section 2.2.1: `N_A` is then what the server says."""
-    body = {"access_token": "abc", "token_type": "N_A", "expires_in": 60}
+    body = {"access_token": "abc", "token_type": kind, "expires_in": 60}
     grant = judge(answer(body), host="auth.test", now=NOW, types=frozenset({"bearer", "n_a"}))
     assert (grant.access_token, grant.life) == ("abc", 60)
 
@@ -251,6 +281,149 @@ def test_b70_outages(reply: Reply, retry_after: float) -> None:
         judge(reply, host="auth.test", now=NOW)
     assert raised.value.retry_after == retry_after
     assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *[("0", 0), ("7", 7), ("007", 7), ("60", 60), ("61", 60), (" 7\t", 7)],
+        *[("9999999999", 60), ("1" + "0" * 400, 60), ("9" * 5000, 60), ("0" * 400 + "7", 7)],
+        ("Fri, 15 Jan 2027 08:00:30 GMT", 30),
+        ("Friday, 15-Jan-27 08:00:30 GMT", 30),
+        ("Fri Jan 15 08:00:30 2027", 30),
+        ("Fri, 15 Jan 2027 08:00:00 GMT", 0),
+        ("Friday, 15-Jan-27 07:59:59 GMT", 0),
+        ("Fri Jan 15 09:00:00 2027", 60),
+        ("Friday, 15-Jan-28 08:00:30 GMT", 60),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+        *[
+            (garbage, 0)
+            for garbage in ("", "-3", "+3", "3.5", "1e3", "7 s", "7, 8", "\u0667", "NaN", "inf", "0x10")
+        ],
+        *[(garbage, 0) for garbage in ("soon", "Fri, 31 Feb 2027 08:00:30 GMT", "2027-01-15T08:00:30Z")],
+    ],
+)
+def test_t9_retry_after_is_understood_in_each_form(value: str, seconds: float) -> None:
+    """At most 60 s; what is neither a number nor a date counts as absent."""
+    with pytest.raises(TokenUnavailable) as raised:
+        judge(answer(b"", 503, "", value), host="auth.test", now=NOW)
+    assert raised.value.retry_after == seconds
+
+
+EMPTY: list[object] = [None, "", " ", False, 0, 0.0, [], {}, "null", "None", "false", "0", "undefined"]
+"""What a server writes where it has nothing to say."""
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_t2_a_falsy_error_beside_a_good_token_is_no_error(empty: object) -> None:
+    """In JSON and in a form, on any status of success; beside no token, and on other statuses, it refuses nothing."""
+    body = {"access_token": "abc", "token_type": "Bearer", "expires_in": 60, "error": empty}
+    for status in (200, 201):
+        assert judge(answer(body, status), host="auth.test", now=NOW).access_token == "abc"
+    if isinstance(empty, str):
+        form = urlencode({"access_token": "abc", "error": empty}).encode()
+        assert judge(answer(form, content_type=FORM), host="auth.test", now=NOW).access_token == "abc"
+    with pytest.raises(TokenRefused, match="without an access_token"):
+        judge(answer({"error": empty}), host="auth.test", now=NOW)
+    with pytest.raises(TokenRefused, match="refused: 400 without error"):
+        judge(answer(body, 400), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "error", ["invalid_scope", "canary SECRET", True, 1, -1, 0.5, ["x"], {"code": 0}, "no", "-", "00"]
+)
+def test_t2_any_other_error_refuses_the_token_beside_it(error: object) -> None:
+    """An error of an unknown form is one too."""
+    body = {"access_token": "abc", "token_type": "Bearer", "error": error}
+    with pytest.raises(TokenRefused, match="refused: 200"):
+        judge(answer(body), host="auth.test", now=NOW)
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_t2_a_member_without_content_leaves_its_place_to_the_other_spelling(empty: object) -> None:
+    """A serializer writes each field of its class, filled in or not."""
+    one = {"access_token": empty, "token_type": empty, "accessToken": "abc", "tokenType": "Bearer"}
+    other = {"accessToken": empty, "tokenType": empty, "access_token": "abc", "token_type": "Bearer"}
+    for body in (one, other):
+        assert judge(answer(body), host="auth.test", now=NOW).access_token == "abc"
+    with pytest.raises(TokenRefused, match="of type MAC"):
+        judge(answer({**one, "tokenType": "MAC"}), host="auth.test", now=NOW)
+
+
+TYPES = [JSON, FORM, f"{FORM}; charset=utf-8", "text/html", "text/plain", "application/octet-stream", "", "x"]
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"access_token": "abc", "token_type": "Bearer", "expires_in": 60}',
+        b' \r\n\t{"access_token": "abc", "expires_in": "60"}\n',
+        b'{"access_token": "abc", "expires_in": 60, "note": "a=b&c=d"}',
+        b"access_token=abc&token_type=bearer&expires_in=60",
+        b"\naccess_token=abc&expires_in=60&scope=\r\n",
+        b"expires_in=60&access_token=abc&x-vendor.note=%7B%22a%22%3A1%7D",
+    ],
+)
+def test_t5_the_body_decides_whether_it_is_json_or_a_form(body: bytes, content_type: str) -> None:
+    """Whatever the media type says."""
+    grant = judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
+    assert (grant.access_token, grant.life) == ("abc", 60)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body", [b'{"access_token": "abc", "expires_in": 60}', b"\naccess_token=abc&expires_in=60\n"]
+)
+def test_t4_a_byte_order_mark_is_not_part_of_an_answer(body: bytes, content_type: str) -> None:
+    """Before JSON and before a form."""
+    grant = judge(answer(b"\xef\xbb\xbf" + body, content_type=content_type), host="auth.test", now=NOW)
+    assert (grant.access_token, grant.life) == ("abc", 60)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "invalid_scope"}',
+        b"error=invalid_scope&error_description=canary",
+    ],
+)
+def test_t5_so_it_does_for_errors(body: bytes, content_type: str) -> None:
+    """The code is found under each media type."""
+    with pytest.raises(TokenRefused) as raised:
+        judge(answer(body, 400, content_type), host="auth.test", now=NOW)
+    assert raised.value.code == "invalid_scope"
+
+
+@pytest.mark.parametrize("content_type", [JSON, FORM, "text/html; charset=utf-8", ""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\n",
+        b"canary",
+        b'<html lang="en"><a href="/?access_token=canary&x=y">',
+        b'["access_token", "canary"]',
+        b'"access_token=canary"',
+        b"{access_token=canary}",
+        b'{"access_token": "canary"',
+        b'{"access_token": "a", "access_token": "canary"}',
+        b"access_token=a&access_token=canary",
+        b"access_token=canary&",
+        b"access token=canary",
+        b"%zz=canary",
+        b"\x1f\x8b\x08\x00=canary",
+        b"\xff\xfea\x00=\x00",
+    ],
+)
+def test_t5_a_body_that_is_neither_is_reported_as_such(body: bytes, content_type: str) -> None:
+    """The message names the media type, and nothing of the body."""
+    with pytest.raises(TokenUnavailable, match="neither JSON nor a form") as raised:
+        judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
+    assert "canary" not in str(raised.value)
+    named = content_type.partition(";")[0]
+    assert str(raised.value).endswith(f"form ({named})" if named else "form")
 
 
 @given(

@@ -1,0 +1,56 @@
+"""Text from outside, read in one way wherever it is from: a file, the environment, a secret store, a peer's answer.
+
+A byte order mark, which editors and shells on Windows write, is no part of a text. A single value, such as a secret or
+a token, has no line break at its end either, which editors and `echo` write. A control character inside it is an error:
+no client secret and no token has one (RFC 6749 appendix A), so the text is another than was meant.
+"""
+
+import json
+import re
+
+_MARK = "\ufeff"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNDECODED = re.compile(r"[\ud800-\udfff]")
+"""How Python stands for bytes of the environment that are not UTF-8, and JSON for half a character."""
+
+
+def decoded(found: bytes) -> str:
+    """Return the text without a byte order mark. Raises ValueError, which quotes nothing of it."""
+    try:
+        return found.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        kind = "UTF-16, not UTF-8 text; save it as UTF-8" if found.startswith(_UTF_16) else "not UTF-8 text"
+        raise ValueError(f"it is {kind}") from None
+
+
+def trimmed(text: str) -> str:
+    """Return the text without a byte order mark and without line breaks at its end."""
+    return text.removeprefix(_MARK).rstrip("\r\n")
+
+
+def document(text: str) -> str:
+    """Return the text trimmed, of one line or several. Raises ValueError, which quotes nothing of it."""
+    found = trimmed(text)
+    if not found.strip():
+        raise ValueError("it is empty")
+    if _UNDECODED.search(found):
+        raise ValueError("it is not UTF-8 text")
+    return found
+
+
+def value(text: str) -> str:
+    """Return the single value that the text holds. Raises ValueError, which quotes nothing of it."""
+    found = document(text)
+    if _CONTROL.search(found):
+        raise ValueError("it holds a control character or a line break; write the value alone, on one line")
+    return found
+
+
+def parse_object(text: str | bytes) -> dict[str, object] | None:
+    """Return the members of a JSON object (RFC 8259); None for any other JSON, and for what is none."""
+    try:
+        members = json.loads(decoded(text) if isinstance(text, bytes) else text.removeprefix(_MARK))
+    except (ValueError, RecursionError):  # not UTF-8 is a ValueError, too deep is the other
+        return None
+    return members if isinstance(members, dict) else None
