@@ -145,7 +145,7 @@ def offers_websocket(request: Request) -> bool:
         b"upgrade" in notes
         and WEBSOCKET in tokens(notes[b"upgrade"])
         and upgrades(notes)
-        and (request.method, request.length, request.http10) == (b"GET", 0, False)
+        and (request.method, request.length) == (b"GET", 0)
     )
 
 
@@ -197,8 +197,10 @@ def _read_block(request: Request, block: bytes) -> None:
     request.fields, notes = read_fields(block, _REQUEST_FIELD, _REQUEST_CUT)
     if b"host" not in notes:
         raise RequestRefused(400, "a request needs a Host")
-    if b"expect" in notes:
-        _check_expectation(notes[b"expect"], request.http10)
+    if request.http10:
+        request.fields = _without_later_fields(request.fields, notes)
+    elif b"expect" in notes and notes[b"expect"].lower() != b"100-continue":
+        raise RequestRefused(417, "the only expectation known is 100-continue")
     request.notes = notes
     request.asked = {}
     request.host = notes[b"host"]
@@ -206,13 +208,19 @@ def _read_block(request: Request, block: bytes) -> None:
     request.keep_alive = persists(notes, request.http10)
 
 
+_LATER = frozenset((b"expect", b"te", b"trailer", b"upgrade"))
+"""Ignored in HTTP/1.0 (RFC 9110 sections 7.8 and 10.1.1; without chunks there are no trailers): upstream, in the
+HTTP/1.1 request that is made of it, they would count."""
+_LATER_FIELD = field_pattern(_LATER)
 _NOT_RELAYED = frozenset((b"CONNECT", b"TRACE"))
 _BAD_REQUEST_LINE = "the request line must be `METHOD target HTTP/1.1` with single spaces"
 
 
-def _check_expectation(value: bytes, http10: bool) -> None:
-    if not http10 and value.lower() != b"100-continue":  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
-        raise RequestRefused(417, "the only expectation known is 100-continue")
+def _without_later_fields(fields: bytes, notes: Notes) -> bytes:
+    """Leave out of an HTTP/1.0 request, and of its notes, the fields that only HTTP/1.1 gives a meaning."""
+    for name in _LATER:
+        notes.pop(name, None)
+    return _LATER_FIELD.sub(b"", fields)
 
 
 def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused | None:

@@ -159,7 +159,7 @@ class Relay:
             self._upload = Upload(self._client, self._budget)
             self._upload.aim(connection)
             self._client.pipe(self._upload)
-            if b"expect" in self.request.notes and not self._upload.bytes_in and not self.request.http10:
+            if b"expect" in self.request.notes and not self._upload.bytes_in:
                 connection.waited_for = True
                 self._client.deadline = NEVER
         else:
