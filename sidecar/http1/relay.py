@@ -218,15 +218,15 @@ class Relay:
     async def stream_answer(self, response: Response, *, close: bool) -> bool:
         """Relay the answer as it comes; return whether its end could be told without closing.
 
-        Raises what breaks the answer off: the client has then been cut off too.
+        Raises what breaks the answer off: the client has then been cut off too, unless nothing has left for it.
         """
         client, connection = self._client, self._connection
         assert connection is not None
         head, length = relayed_response(response, self.request, close)
-        self.begun = True
         client.begin(head, length)
         client.source = connection
         connection.pipe(client)
+        self.begun = not (connection.failed and client.take_back())
         client.flush()
         await connection.finished()
         return length != UNTIL_CLOSE

@@ -225,6 +225,11 @@ class UpstreamConnection(Connection):
         if self._fault is not None:
             raise self._fault
 
+    @property
+    def failed(self) -> bool:
+        """Whether something broke the exchange."""
+        return self._fault is not None
+
     def body_ended(self) -> None:
         self._state = _DONE
         if self._end_of_answer is not None and not self._end_of_answer.done():
