@@ -19,6 +19,7 @@ import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
 from sidecar.core.header_names import values
+from sidecar.http1.foreign import malformed_answer
 from sidecar.http1.headers import (
     HOP_BY_HOP,
     UNTIL_CLOSE,
@@ -247,7 +248,7 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     """Return whether it is HTTP/1.0, the code, and code, space and reason."""
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
-        raise MessageMalformed("the status line is not HTTP/1.1")
+        raise malformed_answer(line or b"\r\n")
     minor, rest, status = match.groups()
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
 

@@ -11,7 +11,7 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 import re
 from collections.abc import Awaitable
 
-from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.headers import UNTIL_CLOSE
@@ -116,7 +116,7 @@ class Relay:
         )
         try:
             answer = await self._ask(connection, head, idle_timeout)
-        except UpstreamTimeout as error:
+        except (UpstreamTimeout, MessageMalformed) as error:
             pool.unanswered(str(error))
             raise
         except UpstreamUnreachable as error:
