@@ -39,6 +39,7 @@ _FAILED: dict[type[Exception], tuple[int, str, str]] = {
     UpstreamTimeout: (504, "upstream_timeout", "http_response_timeout"),
     MessageMalformed: (502, "upstream_malformed", "http_protocol_error"),
 }
+_OF_UPSTREAM = frozenset((UpstreamUnreachable, UpstreamTimeout, MessageMalformed))
 CONTENT_TYPE = "application/problem+json"
 _BUG = "the sidecar failed; its log has a `failed` event with the place"
 
@@ -51,6 +52,8 @@ class Problem(NamedTuple):
     body: bytes
     word: str
     """The access log's `error`, also a member of the body."""
+    cause: str = ""
+    """Its `detail`: what an upstream did, in words, "" where it is no fault of the upstream's."""
 
 
 def render(error: Exception, request_id: str) -> Problem:
@@ -75,7 +78,8 @@ def render(error: Exception, request_id: str) -> Problem:
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
     elif status == 429:
         fields.append((b"Retry-After", b"1"))
-    return Problem(status, tuple(fields), _body(status, word, detail, request_id), word)
+    cause = detail if type(error) in _OF_UPSTREAM else ""
+    return Problem(status, tuple(fields), _body(status, word, detail, request_id), word, cause)
 
 
 def _body(status: int, word: str, detail: str, request_id: str) -> bytes:

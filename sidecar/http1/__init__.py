@@ -4,6 +4,7 @@ The modules, from pure to busy
 ------------------------------
 `fields`, `message`   which bytes are a head we accept, and what it means
 `onward`              how that head is written for the next hop
+`foreign`             what an answer looks like that is not HTTP/1.x
 `body`                where a body ends
 `deadlines`           one coarse tick instead of a timer for each request
 `arrived`             what arrived before a write failed

@@ -1,9 +1,9 @@
 """Bodies: where one ends. A decoder is fed what arrives and tells content from what follows.
 
 Rule 1. A sized body is counted, never parsed: 1 GiB costs a subtraction a read.
-Rule 2. A chunk's size is 1 to 15 hex digits; extensions are read over, at most 256 bytes of them; the line
-        ends in CRLF, and so does the chunk. Anything else is malformed: a lenient reader is how requests
-        are smuggled (RFC 9112 sections 7.1 and 11.2).
+Rule 2. A chunk's size is 1 to 15 hex digits; extensions, of at most 256 bytes, follow the grammar of RFC 9112
+        section 7.1.1 and are dropped; the line ends in CRLF, and so does the chunk. Anything else is malformed:
+        a lenient reader is how requests are smuggled (RFC 9112 sections 7.1 and 11.2).
 Rule 3. A trailer section is judged by llhttp like a head, and is at most 8 KiB.
 Rule 4. An end of the connection ends only a body that is delimited by it; any other is then truncated.
 """
@@ -17,7 +17,10 @@ from sidecar.http1.message import judge_request
 
 _MAX_SIZE_LINE = 15 + 256
 _MAX_TRAILERS = 8 * 1024
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = rb'"(?:[\t\x20!\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENSION = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:\Z|(?:%b)+)" % _EXTENSION)
 
 
 class Body(Protocol):

@@ -246,6 +246,11 @@ class Connection(ABC, asyncio.BaseProtocol):
             head, self._head = self._head, b""
             self.write(head)
 
+    def take_back(self) -> bool:
+        """Drop a head that has not been written; return whether there was one."""
+        dropped, self._head = bool(self._head), b""
+        return dropped
+
     def write_body(self, pieces: list[bytes]) -> None:
         size = sum(map(len, pieces))
         if not size:

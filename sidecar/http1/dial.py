@@ -14,15 +14,25 @@ from contextlib import contextmanager
 
 import aiohappyeyeballs
 
-from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
+from sidecar.http1.foreign import NotTls
 from sidecar.http1.tls import encrypt
 from sidecar.http1.upstream import UpstreamConnection
 from sidecar.system import threads
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
+
+_OTHER_PROTOCOL = "does not answer in TLS; if it serves plain HTTP, `upstream` must begin with http://"
+_FOREIGN = {
+    "wrong version number": _OTHER_PROTOCOL,
+    "http request": _OTHER_PROTOCOL,
+    "https proxy request": _OTHER_PROTOCOL,
+    "no application protocol": "takes no HTTP/1.1 over TLS, only other protocols, such as HTTP/2",
+}
+"""What OpenSSL says (not always as a `reason`) where the other side uses another protocol, and what that means."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -74,7 +84,7 @@ class Dialler:
         self._signature: Signature | None = None
 
     async def connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        """Return an open connection. Raises UpstreamUnreachable, UpstreamTimeout."""
+        """Return an open connection. Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed."""
         origin = self._origin
         where = f"{origin.host}:{origin.port}"
         try:
@@ -84,7 +94,12 @@ class Dialler:
             raise UpstreamTimeout(
                 f"{where} did not accept a connection within {origin.connect_timeout:g} s"
             ) from None
+        except NotTls as error:
+            raise MessageMalformed(f"{where} does not wait for TLS to begin: {error}") from None
         except ssl.SSLError as error:
+            for text, meaning in _FOREIGN.items():
+                if text in str(error):
+                    raise MessageMalformed(f"{where} {meaning}") from None
             raise UpstreamUnreachable(f"TLS with {where} failed: {reason(error)}") from None
         except OSError as error:
             raise UpstreamUnreachable(f"cannot connect to {where}: {reason(error)}") from None

@@ -21,6 +21,7 @@ import httptools
 
 from sidecar.core.errors import MessageMalformed, RequestRefused
 from sidecar.core.header_names import values
+from sidecar.http1.foreign import malformed_answer
 from sidecar.http1.headers import (
     HOP_BY_HOP,
     UNTIL_CLOSE,
@@ -153,7 +154,7 @@ def offers_websocket(request: Request) -> bool:
         b"upgrade" in notes
         and WEBSOCKET in tokens(notes[b"upgrade"])
         and upgrades(notes)
-        and (request.method, request.length, request.http10) == (b"GET", 0, False)
+        and (request.method, request.length) == (b"GET", 0)
     )
 
 
@@ -205,7 +206,8 @@ def with_fields_kept(request: Request, names: frozenset[bytes]) -> bytes:
     """Return the end-to-end fields as if `Connection` could not remove these (in lower case)."""
     if removed_by_connection(request.notes).isdisjoint(names):
         return request.fields
-    return read_fields(request.block, _REQUEST_FIELD, _REQUEST_CUT, names)[0]
+    fields, _ = read_fields(request.block, _REQUEST_FIELD, _REQUEST_CUT, names)
+    return _LATER_FIELD.sub(b"", fields) if request.http10 else fields
 
 
 def _read_block(request: Request, block: bytes) -> None:
@@ -214,8 +216,10 @@ def _read_block(request: Request, block: bytes) -> None:
     request.fields, notes = read_fields(block, _REQUEST_FIELD, _REQUEST_CUT)
     if b"host" not in notes:
         raise RequestRefused(400, "a request needs a Host")
-    if b"expect" in notes:
-        _check_expectation(notes[b"expect"], request.http10)
+    if request.http10:
+        request.fields = _without_later_fields(request.fields, notes)
+    elif b"expect" in notes and notes[b"expect"].lower() != b"100-continue":
+        raise RequestRefused(417, "the only expectation known is 100-continue")
     request.notes = notes
     request.asked = {}
     request.host = notes[b"host"]
@@ -228,8 +232,6 @@ _NOT_RELAYED = {
     b"CONNECT": "CONNECT is not relayed: it asks for a tunnel, and the sidecar opens none; send the request itself",
     b"TRACE": "TRACE is not relayed: its answer would show the token that was sent; use another method",
 }
-
-
 _NO_REQUEST = "these bytes do not begin an HTTP/1.1 request"
 _METHOD_FAULT = f"the method must be a token of at most {MAX_METHOD} bytes (RFC 9110 section 9.1)"
 
@@ -251,9 +253,17 @@ def _line_fault(head: bytes | bytearray) -> str:
     return "the request line must be `METHOD target HTTP/1.1` with single spaces"
 
 
-def _check_expectation(value: bytes, http10: bool) -> None:
-    if not http10 and value.lower() != b"100-continue":  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
-        raise RequestRefused(417, "the only expectation known is 100-continue")
+_LATER = frozenset((b"expect", b"te", b"trailer", b"upgrade"))
+"""Ignored in HTTP/1.0 (RFC 9110 sections 7.8 and 10.1.1; without chunks there are no trailers): upstream, in the
+HTTP/1.1 request that is made of it, they would count."""
+_LATER_FIELD = field_pattern(_LATER)
+
+
+def _without_later_fields(fields: bytes, notes: Notes) -> bytes:
+    """Leave out of an HTTP/1.0 request, and of its notes, the fields that only HTTP/1.1 gives a meaning."""
+    for name in _LATER:
+        notes.pop(name, None)
+    return _LATER_FIELD.sub(b"", fields)
 
 
 def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused | None:
@@ -283,7 +293,7 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
     """Return whether it is HTTP/1.0, the code, and code, space and reason."""
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
-        raise MessageMalformed("the status line is not HTTP/1.1")
+        raise malformed_answer(line or b"\r\n")
     minor, rest, status = match.groups()
     return minor == b"0", int(status), rest if len(rest) > 3 else rest + b" "
 

@@ -173,7 +173,7 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
         if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
-            if connection.heard:
+            if connection.heard and not connection.failed:
                 self._answered = self._deadlines.last_tick
             connection.part()
             return

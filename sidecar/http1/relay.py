@@ -10,7 +10,7 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 
 from collections.abc import Awaitable
 
-from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.header_names import Hidden
 from sidecar.core.ports import Clock
 from sidecar.http1.deadlines import NEVER
@@ -117,7 +117,7 @@ class Relay:
         )
         try:
             answer = await self._ask(connection, head, idle_timeout)
-        except UpstreamTimeout as error:
+        except (UpstreamTimeout, MessageMalformed) as error:
             pool.unanswered(str(error))
             raise
         except UpstreamUnreachable as error:
@@ -160,7 +160,7 @@ class Relay:
             self._upload = Upload(self._client, self._budget, self.hidden)
             self._upload.aim(connection)
             self._client.pipe(self._upload)
-            if b"expect" in self.request.notes and not self._upload.bytes_in and not self.request.http10:
+            if b"expect" in self.request.notes and not self._upload.bytes_in:
                 connection.waited_for = True
                 self._client.deadline = NEVER
         else:
@@ -219,15 +219,15 @@ class Relay:
     async def stream_answer(self, response: Response, *, close: bool) -> bool:
         """Relay the answer as it comes; return whether its end could be told without closing.
 
-        Raises what breaks the answer off: the client has then been cut off too.
+        Raises what breaks the answer off: the client has then been cut off too, unless nothing has left for it.
         """
         client, connection = self._client, self._connection
         assert connection is not None
         head, length = relayed_response(response, self.request, close)
-        self.begun = True
         client.begin(head, length)
         client.source = connection
         connection.pipe(client)
+        self.begun = not (connection.failed and client.take_back())
         client.flush()
         await connection.finished()
         return length != UNTIL_CLOSE

@@ -72,11 +72,10 @@ class ClientConnection(Connection):
         self.idle_timeout = listener.limits.keep_alive_timeout
         self._state = _BUSY
         self._waiter: asyncio.Future[Request | None] | None = None
-        self._scanned = 0
         self._before: Request | None = None
         self._first, self._skipped = True, False
         self._lingered, self._linger_end = 0, NEVER
-        self._write_backlog = 0
+        self._scanned = self._write_backlog = 0
         self._task: asyncio.Task[None] | None = None
         self.dismissed = False
         """Whether it was cut off because the sidecar ends."""
@@ -247,8 +246,9 @@ class ClientConnection(Connection):
 
     def break_body(self, error: SidecarError) -> None:
         """An answer begun cannot be completed: the client must see that, not a clean end."""
-        self._state = _LINGERING  # the story hears of the error, not of a client that left
-        self.abort()
+        if not self._head:  # else nothing of it has left, and it can be taken back
+            self._state = _LINGERING  # the story hears of the error, not of a client that left
+            self.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -17,6 +17,7 @@ from socket import socket
 from typing import cast
 
 from sidecar.http1.arrived import read_arrived
+from sidecar.http1.foreign import NotTls
 from sidecar.http1.upstream import UpstreamConnection
 
 _PLAINTEXT = memoryview(bytearray(256 * 1024))
@@ -119,7 +120,7 @@ async def encrypt(
     after = _Unasked()
     try:
         if before.data:
-            before.error = OSError("it sent bytes before TLS began")
+            before.error = NotTls(before.data)
         _check(before)
         above = await loop.start_tls(
             below, after, context, server_hostname=host, ssl_shutdown_timeout=_UNHURRIED

@@ -3,7 +3,7 @@
 | state    | meaning                                | bytes that arrive           | the upstream closes      |
 | -------- | -------------------------------------- | --------------------------- | ------------------------ |
 | IDLE     | in its pool                            | nobody asked: close         | close                    |
-| AWAITING | the request is sent                    | become a head               | UpstreamUnreachable      |
+| AWAITING | the request is sent                    | become a head               | no answer, or half a head|
 | HELD     | the answer's head is with the story    | are held, within HIGH_WATER | remembered               |
 | PIPING   | the answer's body flows to the client  | go to the client            | the end, or truncation   |
 | DONE     | the answer is complete                 | nobody asked: close         | not used again           |
@@ -25,6 +25,7 @@ from sidecar.http1.arrived import read_arrived
 from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
+from sidecar.http1.foreign import check_beginning, cut_off, unasked
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
 
 _MAX_INTERIM = 16
@@ -122,7 +123,7 @@ class UpstreamConnection(Connection):
         else:
             self.body_bytes = 0
             self.write(head)
-        if self.closed:
+        if self.closed or self._fault is not None:
             self._fail(UpstreamUnreachable("the upstream closed the connection"))
         return answer
 
@@ -153,7 +154,7 @@ class UpstreamConnection(Connection):
                 self.broken(error)
                 return
             if self._eof and self._state is _AWAITING:
-                self.broken(UpstreamUnreachable("the upstream closed the connection without an answer"))
+                self.broken(cut_off(self._held, "the upstream closed the connection"))
         elif self._state is _HELD:
             if len(self._held) > HIGH_WATER:
                 self.pause_reading()
@@ -161,6 +162,8 @@ class UpstreamConnection(Connection):
             self._held = b""
         elif self._state is _IDLE:
             self.part()
+            if not self.used:  # an exchange may be about to begin on it
+                self._fault = unasked(bytes(self._held))
         else:
             self.close()
 
@@ -171,6 +174,7 @@ class UpstreamConnection(Connection):
             if end < 0 or end > MAX_HEAD:
                 if len(held) > MAX_HEAD:
                     raise MessageMalformed(f"the answer's head is longer than {MAX_HEAD} bytes")
+                check_beginning(held, self._scanned)
                 self._scanned = max(0, len(held) - 3)
                 return
             end += 4
@@ -225,6 +229,11 @@ class UpstreamConnection(Connection):
         if self._fault is not None:
             raise self._fault
 
+    @property
+    def failed(self) -> bool:
+        """Whether something broke the exchange."""
+        return self._fault is not None
+
     def body_ended(self) -> None:
         self._state = _DONE
         if self._end_of_answer is not None and not self._end_of_answer.done():
@@ -246,7 +255,7 @@ class UpstreamConnection(Connection):
             self._read_arrived(exc)
         super().connection_lost(exc)
         if self._state is _AWAITING:
-            self._fail(UpstreamUnreachable("the upstream's connection was lost before it answered"))
+            self._fail(cut_off(self._held, "the connection to the upstream was lost"))
         self._on_leaving(self)
 
     @property

@@ -314,7 +314,7 @@ class Proxy:
         if not isinstance(error, SidecarError):
             self._journal.tell(Failed.of("exchange", error))
         if relay.begun:
-            record.error = render(error, record.request_id).word
+            _note_problem(render(error, record.request_id), record)
             relay.cut()
             return False
         # Whoever sent what we refuse may have meant what follows it differently, too: no more of that connection.
@@ -332,8 +332,12 @@ def _note(record: RequestRecord, token: Token, source: TokenOrigin) -> None:
 def _tell(error: Exception, record: RequestRecord) -> Problem:
     problem = render(error, record.request_id)
     record.status = problem.status
-    record.error = problem.word
+    _note_problem(problem, record)
     return problem
+
+
+def _note_problem(problem: Problem, record: RequestRecord) -> None:
+    record.error, record.detail = problem.word, problem.cause
 
 
 def _head(problem: Problem, *, close: bool) -> bytes:

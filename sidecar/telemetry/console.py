@@ -22,6 +22,7 @@ _REQUEST = {
     "tenant": "tenant",
     "attempts": "attempts",
     "error": "error",
+    "detail": "detail",
     "request_id": "id",
 }
 """What is told of a request behind status, method, time and path, and what it is called there."""

@@ -29,6 +29,7 @@ class RequestRecord:
         "attempts",
         "bytes_in",
         "bytes_out",
+        "detail",
         "error",
         "finished",
         "first",
@@ -79,3 +80,5 @@ class RequestRecord:
         self.bytes_out = 0
         self.error = ""
         """A short word of our own (`upstream_unreachable`), "" when all went well."""
+        self.detail = ""
+        """What the upstream did, in words, where `error` is a fault of its."""

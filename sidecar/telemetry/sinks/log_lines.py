@@ -71,7 +71,7 @@ def _went_wrong(record: RequestRecord) -> bool:
     return record.status >= 400 or record.error != "" or record.attempts > 1
 
 
-class _RequestLine(msgspec.Struct, gc=False):
+class _RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
     ts: str
     level: str
     event: str
@@ -90,6 +90,7 @@ class _RequestLine(msgspec.Struct, gc=False):
     bytes_in: int
     bytes_out: int
     error: str
+    detail: str = ""
 
 
 class JsonLines:
@@ -120,6 +121,7 @@ class JsonLines:
             record.bytes_in,
             record.bytes_out,
             record.error,
+            record.detail,
         )
         return self._line(line)
 
@@ -162,6 +164,7 @@ class ConsoleLines:
                 "tenant": record.tenant,
                 "attempts": record.attempts,
                 "error": record.error,
+                "detail": record.detail,
                 "request_id": record.request_id,
             }
         )
@@ -211,7 +214,7 @@ def _values(event: Event) -> dict[str, object]:
 
 
 def _careful(content: _RequestLine | dict[str, object]) -> bytes:
-    values = content if isinstance(content, dict) else msgspec.structs.asdict(content)
+    values: dict[str, object] = content if isinstance(content, dict) else msgspec.to_builtins(content)
     line = _ascii(values, clean)
     if len(line) > LONGEST_LINE:
         line = _ascii(values, lambda text: clean(cut(text)))

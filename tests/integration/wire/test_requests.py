@@ -296,6 +296,15 @@ async def test_a_client_of_http_1_0_is_answered(relay: Running, upstream: Upstre
     assert {received.head.line for received in upstream.requests} == {b"GET /1 HTTP/1.1", b"GET /2 HTTP/1.1"}
 
 
+async def test_s8_an_expectation_of_http_1_0_is_dropped(relay: Running, upstream: Upstream) -> None:
+    """RFC 9110 section 10.1.1: the upstream, which gets HTTP/1.1, must not wait for one to be met."""
+    head = b"POST / HTTP/1.0\r\nHost: localhost\r\nExpect: 100-continue\r\nTE: trailers\r\nContent-Length: 5\r\n\r\n"
+    assert (await relay.ask(head + b"hello", "POST")).status == 200
+    (received,) = upstream.requests
+    assert (received.head.line, bytes(received.body)) == (b"POST / HTTP/1.1", b"hello")
+    assert [value for name in ("Expect", "TE", "Connection") for value in received.values(name)] == []
+
+
 async def test_a_client_of_http_1_0_gets_no_chunks(relay: Running, upstream: Upstream) -> None:
     """A chunked answer is unwrapped and ends with the connection."""
     upstream.script(

@@ -58,6 +58,7 @@ def test_each_error_has_its_answer(error: Exception, status: int, word: str, pro
         "instance": "req-1",
         "error": word,
     }
+    assert answer.cause == ("why" if word.startswith("upstream_") else "")
 
 
 @pytest.mark.parametrize("error", [ValueError("canary-secret"), ListenError("canary-secret")])

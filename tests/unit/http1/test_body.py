@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,12 @@ CHUNKED_BODIES = {
     "leading zeros": (b"0005\r\nhello\r\n000\r\n\r\n", b"hello", []),
     "extensions": (b'5;a;b=c;d="e f"\r\nhello\r\n0;last\r\n\r\n', b"hello", []),
     "space before an extension": (b"5 ;a\r\nhello\r\n0\t;a\r\n\r\n", b"hello", []),
+    "space around an extension's parts": (b'5 \t; a \t=\t b ; c = "d"\r\nhello\r\n0\r\n\r\n', b"hello", []),
+    "an extension of any token": (b"5;!#$%&'*+-.^_`|~09az=AZ\r\nhello\r\n0\r\n\r\n", b"hello", []),
+    "an extension of digits": (b"5;6=7\r\nhello\r\n0\r\n\r\n", b"hello", []),
+    "quoted delimiters": (b'5;a="; b=\\"c\\\\";d\r\nhello\r\n0;e=""\r\n\r\n', b"hello", []),
+    "quoted 8-bit text and tabs": (b'5;a="\xe4\t\\\xff"\r\nhello\r\n0\r\n\r\n', b"hello", []),
+    "a long extension": (b"5;" + b"a" * 255 + b"\r\nhello\r\n0\r\n\r\n", b"hello", []),
     "content like an end": (b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", b"\r\n0\r\n\r\n", []),
     "content of line ends": (b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n", []),
     "trailers": (b"2\r\nhi\r\n0\r\nX-A: 1\r\nx-b:2\r\n\r\n", b"hi", [b"X-A: 1", b"x-b:2"]),
@@ -110,6 +117,74 @@ MALFORMED = {
     "long trailers": b"0\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
     "endless trailers": b"0\r\nA: " + b"a" * 9000,
 }
+
+
+EXTENSIONS = {
+    "a semicolon alone": b";",
+    "semicolon and space": b"; ",
+    "two semicolons": b";;a",
+    "semicolons between spaces": b" ; ;a",
+    "a semicolon at the end": b";a;",
+    "a space at the end": b";a ",
+    "a tab after a value": b";a=b\t",
+    "a space in a name": b";a b",
+    "a space in a value": b";a=b c",
+    "a bracket in a name": b";bad[=x",
+    "a bracket in a value": b";a=[x]",
+    "no name": b";=x",
+    "no value": b";a=",
+    "no value before the next": b";a=;b=c",
+    "two equals signs": b";a==b",
+    "two values": b";a=b=c",
+    "a comma": b";a,b",
+    "a colon": b";a:b",
+    "a slash": b";a/b",
+    "8 bits in a name": b";\xe4",
+    "8 bits in a value": b";a=\xe4",
+    "a quoted name": b';"a"',
+    "a quote that is not closed": b';a="b',
+    "an escaped quote at the end": b';a="b\\"',
+    "a backslash at the end": b';a="b\\',
+    "a quote in a value": b';a=b"c"',
+    "text after a quote": b';a="b"c',
+    "a single quote is no quote": b";a='b c'",
+    "a NUL": b";a\x00",
+    "a quoted NUL": b';a="\x00"',
+    "an escaped NUL": b';a="\\\x00"',
+    "a quoted delete": b';a="\x7f"',
+    "a control": b";a=\x01",
+    "a vertical tab before the semicolon": b"\x0b;a",
+    "a return in a name": b";a\rb",
+    "a return at the end": b";a\r",
+    "a quoted return": b';a="\r"',
+    "a line feed in a name": b";a\nb",
+    "a quoted line feed": b';a="\n"',
+    "a quoted line end": b';a="\r\n"',
+    "an escaped line end": b';a="\\\r\n"',
+}
+"""What may not follow a chunk's size."""
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_s7_extensions_outside_the_grammar_are_malformed(name: str, *, last: bool) -> None:
+    """RFC 9112 section 7.1.1, for each chunk and however it is cut."""
+    line = (b"5\r\nhello\r\n0%b\r\n\r\n" if last else b"5%b\r\nhello\r\n0\r\n\r\n") % EXTENSIONS[name]
+    for pieces in ([line], *cuts(line)):
+        with pytest.raises(MessageMalformed):
+            read(ChunkedBody(), pieces)
+
+
+@pytest.mark.parametrize("piece", [b";a", b" ;", b'"', b"\\", b" ", b";a=b", b';a="', b'\\"', b'";'])
+def test_s7_no_size_line_takes_long_to_judge(piece: bytes) -> None:
+    """Nested repetition is what makes patterns slow: as many steps as bytes, for the longest line that is read."""
+    for start in (b"5", b"5;a", b'5;a="'):
+        line = (start + piece * 300)[:260] + b"\x00\r\n"
+        began = process_time()
+        for _ in range(10):
+            with pytest.raises(MessageMalformed):
+                ChunkedBody().feed(line)
+        assert process_time() - began < 1
 
 
 @pytest.mark.parametrize("name", MALFORMED)

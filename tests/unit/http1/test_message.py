@@ -423,6 +423,56 @@ def test_h5_the_sidecars_own_origin_becomes_the_upstreams(host: bytes, origin: b
         assert [value for _, value in fields] == [b"up.internal:8443", b"1", sent, b"2"]
 
 
+LATER = {
+    "the one expectation": (b"Expect: 100-continue",),
+    "an expectation in other letters": (b"eXPECT:\t100-Continue",),
+    "an unknown expectation": (b"Expect: wonders",),
+    "two expectations": (b"Expect: 100-continue", b"X-Kept: 2", b"Expect: 100-continue"),
+    "an empty expectation": (b"Expect:",),
+    "trailers accepted": (b"TE: trailers", b"Connection: TE"),
+    "codings accepted": (b"TE: gzip;q=1.0, trailers", b"Connection: TE, keep-alive"),
+    "trailers announced": (b"Trailer: X-Sum",),
+    "a WebSocket": (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13"),
+    "HTTP/2": (b"Upgrade: h2c", b"Connection: Upgrade, HTTP2-Settings", b"HTTP2-Settings: AAM"),
+    "a connection that stays": (b"Connection: Keep-Alive", b"Keep-Alive: timeout=5"),
+    "a connection that stays, by proxies": (b"Proxy-Connection: keep-alive",),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_s8_an_http_1_0_request_goes_up_without_the_fields_of_http_1_1(name: str) -> None:
+    """The upstream gets HTTP/1.1, where they would count; what else there is stays, and so does the length."""
+    block = [b"X-Kept: 1", *LATER[name], b"Content-Length: 5"]
+    parsed = parse_request(request(*block, line=b"GET / HTTP/1.0"))
+    assert parsed.length == 5
+    sent = parse_request(relayed_request(parsed, b"/", b"u", b"Bearer t"))
+    kept = [(b"X-Kept", b"1"), (b"X-Kept", b"2"), (b"Sec-WebSocket-Version", b"13")]
+    ours = [(b"Content-Length", b"5"), (b"Authorization", b"Bearer t")]
+    assert [field for field in lines(sent.fields) if field not in kept] == ours
+    assert lines(sent.fields)[0] == kept[0]
+    assert not {b"expect", b"te", b"upgrade", b"connection"} & set(sent.notes)
+    assert not {b"expect", b"te", b"upgrade"} & set(parsed.notes)
+
+
+def test_s8_a_tenant_field_that_connection_names_brings_none_of_them_back() -> None:
+    """The block is read once more for it."""
+    fields = (b"Connection: X-Tenant-Id, TE", b"X-Tenant-Id: acme", b"Expect: 100-continue", b"TE: trailers")
+    parsed = parse_request(request(*fields, line=b"GET / HTTP/1.0"))
+    head = relayed_request(parsed, b"/", b"u", None, hiding([], [b"x-tenant-id"]))
+    assert lines(head.split(b"Host: u")[1][:-4]) == [(b"X-Tenant-Id", b"acme")]
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_s8_they_do_not_come_back_with_the_next_request(name: str) -> None:
+    """The second of two requests with the same fields is not read again, and means the same."""
+    head = request(*LATER[name], line=b"GET / HTTP/1.0")
+    first = parse_request(head)
+    again = parse_request(head, first)
+    assert (again.fields, again.notes) == (first.fields, first.notes)
+    newer = parse_request(request(b"Expect: 100-continue"), first)
+    assert lines(newer.fields) == [(b"Expect", b"100-continue")]
+
+
 def test_te_is_passed_on_only_for_trailers() -> None:
     """As a field of our own connection."""
     head = relayed_request(parse_request(request(b"TE: gzip, trailers")), b"/", b"u", None)

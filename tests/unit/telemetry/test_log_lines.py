@@ -59,6 +59,15 @@ def test_a_request_is_one_flat_object_with_these_fields_in_this_order() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["/a", "/\u2028", "/\ud800", "/" + "a" * 9_000])
+def test_h7_what_an_upstream_did_is_there_only_where_it_did_something(path: str) -> None:
+    """Also in lines that take care."""
+    failed = a_record(path=path, status=502, error="upstream_malformed", detail="it looks like FTP")
+    for form in (JsonLines(), ConsoleLines(colour=False)):
+        assert b"it looks like FTP" in form.request(failed, AT)
+        assert b"detail" not in form.request(a_record(path=path), AT)
+
+
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
