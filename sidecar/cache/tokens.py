@@ -268,7 +268,7 @@ class TokenCache(EvictableCache[HeldToken]):
         try:
             token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
         except TokenRefused as error:
-            self._troubles.note(request, str(error), self._clock.now())
+            self._troubles.note(request, str(error), self._clock.now(), error.description)
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
@@ -282,7 +282,7 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def _outage(self, request: TokenRequest, error: TokenUnavailable) -> TokenUnavailable:
-        self._troubles.note(request, str(error), self._clock.now())
+        self._troubles.note(request, str(error), self._clock.now(), error.description)
         jitter = self._randomness.uniform(1.0, 1.25)
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
 

@@ -99,6 +99,7 @@ def write_setback(setback: Setback, offset: ClockOffset) -> bytes:
             "failures": setback.failures,
             "reason": setback.reason[:MAX_REASON],
             "code": setback.code,
+            "description": setback.description[:MAX_REASON],
         }
     )
 
@@ -112,7 +113,9 @@ def read_setback(content: bytes, offset: ClockOffset) -> Setback | None:
         return None
     if not isinstance(code, str | None):
         return None
-    return Setback(offset.earliest_here(until), failures, reason, code)
+    description = fields.get("description")  # earlier versions store none
+    text = description[:MAX_REASON] if isinstance(description, str) else ""
+    return Setback(offset.earliest_here(until), failures, reason, code, text)
 
 
 def _encode(fields: Mapping[str, object]) -> bytes:

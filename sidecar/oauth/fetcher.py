@@ -123,6 +123,7 @@ class TokenFetcher:
             now=today,
             types=request_form.token_types(request),
             of_others=request_form.blaming_caller(request),
+            sent=request_form.secrets_sent(credentials, carried, headers),
         )
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
         life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
@@ -196,4 +197,5 @@ class TokenFetcher:
             error=str(error),
             duration_ms=(self._clock.now() - began) * 1000,
             retry_after=error.retry_after if isinstance(error, TokenUnavailable) else 0.0,
+            error_description=error.description,
         )

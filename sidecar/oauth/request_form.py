@@ -81,6 +81,14 @@ def encode(
     return headers, urlencode(form)
 
 
+def secrets_sent(credentials: Credentials, carried: Carried, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all secrets in a token request, in each form in which it carries them."""
+    secret = credentials.client_secret.reveal()
+    basic = headers.get("Authorization", "").removeprefix("Basic ")
+    sent = (secret, quote_plus(secret), basic, carried.client_assertion, carried.subject, carried.actor)
+    return tuple(text for text in sent if text)
+
+
 def client_claims(client_id: str, audience: str) -> dict[str, object]:
     """Return what an assertion says that authenticates us (RFC 7523 section 3); the signer adds its life and id."""
     return {"iss": client_id, "sub": client_id, "aud": audience}

@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.oauth.ports import Reply
+from sidecar.oauth.refusals import server_text
 from sidecar.oauth.unverified_jwt import number, unverified
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -65,19 +66,23 @@ def judge(
     now: float,
     types: frozenset[str] = _BEARER,
     of_others: frozenset[str] = frozenset(),
+    sent: tuple[str, ...] = (),
 ) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
     `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
-    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code.
+    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code;
+    their `description` is the server's own text without the secrets in `sent`.
     """
     members = _members(reply)
     code = _error_code(members)
+    description = server_text.description(_texts(reply) if members is None else members, code, sent)
     if reply.status in {408, 425, 429} or reply.status >= 500 or code in _OUTAGES:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} {code}".rstrip(),
             _retry_after(reply.retry_after, now),
+            description=description,
         )
     if 300 <= reply.status < 400:
         raise TokenRefused(
@@ -88,25 +93,30 @@ def judge(
             f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
             INVALID_CLIENT,
             of_request=True,
+            description=description,
         )
     if not 200 <= reply.status < 300 or (members is not None and "error" in members):
         raise TokenRefused(
-            f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}",
+            code,
+            of_request=True,
+            description=description,
         )
     if members is None:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
         )
-    return _grant(members, host, now, types)
+    return _grant(members, host, now, types, description)
 
 
-def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
+def _grant(members: _Members, host: str, now: float, types: frozenset[str], description: str) -> Grant:
     token_type = _either(members, "token_type", "tokenType")
     if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in types):
         raise TokenRefused(f"token endpoint {host} gave a token that is not of type Bearer", "")
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
-        raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
+        why = f"token endpoint {host} answered without an access_token"
+        raise TokenRefused(why, "", of_request=True, description=description)
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
     claims = unverified(value)
@@ -140,6 +150,12 @@ def _members(reply: Reply) -> _Members | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _texts(reply: Reply) -> _Members:
+    """Return what a reply without parameters says in plain text."""
+    plain = reply.content_type.partition(";")[0].strip().lower() == "text/plain"
+    return {"message": reply.body.decode(errors="replace")} if plain else {}
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:

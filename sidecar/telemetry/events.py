@@ -63,6 +63,8 @@ class TokenFetchFailed(Event):
     error: str
     duration_ms: float
     retry_after: float
+    error_description: str = ""
+    """The authorization server's own text, without secrets; "" where it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
