@@ -41,6 +41,8 @@ class TokenStatus:
     """The moment when that began."""
     error_description: str = ""
     """The authorization server's own text about the problem, "" where it gave none."""
+    hint: str = ""
+    """What to do about the problem, "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Trouble:
     why: str
     description: str
     """The authorization server's own text."""
+    hint: str
     since: float
     last: float
 
@@ -65,7 +68,9 @@ class Troubles:
     def __init__(self, limit: int) -> None:
         self._troubles: Lru[Trouble] = Lru(limit)
 
-    def note(self, request: TokenRequest, why: str, now: float, description: str = "") -> None:
+    def note(
+        self, request: TokenRequest, why: str, now: float, description: str = "", hint: str = ""
+    ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
         trouble = Trouble(
@@ -76,6 +81,7 @@ class Troubles:
             labels=request.labels,
             why=why,
             description=description,
+            hint=hint,
             since=known.since if known is not None else now,
             last=now,
         )
@@ -131,6 +137,7 @@ def token_statuses(
                 problem=known.why if known is not None else "",
                 problem_since=known.since if known is not None else None,
                 error_description=known.description if known is not None else "",
+                hint=known.hint if known is not None else "",
             )
 
 
@@ -149,4 +156,5 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         problem=trouble.why,
         problem_since=trouble.since,
         error_description=trouble.description,
+        hint=trouble.hint,
     )

@@ -27,6 +27,10 @@ class Setback:
     """The refusal's OAuth error code; None for an outage."""
     description: str = ""
     """The authorization server's own text."""
+    hint: str = ""
+    """What to do."""
+    of_caller: bool = False
+    """Whether a caller's token is the reason."""
 
     def error(self, now: float) -> TokenUnavailable | TokenRefused | None:
         """Return the error to answer with instead of asking again, None when asking is allowed."""
@@ -39,7 +43,9 @@ class Setback:
         return TokenUnavailable(self.reason, self.until - now, description=self.description)
 
     def _refused(self, code: str) -> TokenRefused:
-        return TokenRefused(self.reason, code, description=self.description)
+        return TokenRefused(
+            self.reason, code, of_caller=self.of_caller, description=self.description, hint=self.hint
+        )
 
 
 def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: float) -> Setback:
@@ -54,7 +60,15 @@ def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: fl
 
 def refusal(error: TokenRefused, now: float) -> Setback:
     """Make the setback of a refusal, which ends any outage."""
-    return Setback(now + REFUSAL_LIFE, 0, str(error), error.code, error.description)
+    return Setback(
+        until=now + REFUSAL_LIFE,
+        failures=0,
+        reason=str(error),
+        code=error.code,
+        description=error.description,
+        hint=error.hint,
+        of_caller=error.of_caller,
+    )
 
 
 class Setbacks:

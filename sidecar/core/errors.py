@@ -58,10 +58,11 @@ class RequestRefused(SidecarError):
 class NoToken(SidecarError):
     """There is no token. The error's own text may be returned to applications; the rest is for operators only."""
 
-    def __init__(self, reason: str, description: str) -> None:
-        """`description` is the authorization server's own text, cleaned; "" where it gave none."""
+    def __init__(self, reason: str, description: str, hint: str = "") -> None:
+        """`description` is the authorization server's own text, cleaned; "" where it gave none. `hint`: what to do."""
         super().__init__(reason)
         self.description = description
+        self.hint = hint
 
     @property
     def for_operators(self) -> str:
@@ -81,15 +82,25 @@ class TokenUnavailable(NoToken):
 class TokenRefused(NoToken):
     """The authorization server said no: asking again will not help until somebody changes something."""
 
-    def __init__(self, reason: str, code: str, *, of_request: bool = False, description: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        code: str,
+        *,
+        of_request: bool = False,
+        of_caller: bool = False,
+        description: str = "",
+        hint: str = "",
+    ) -> None:
         """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none.
 
         `of_request` says that the server refused the request as a whole, its credentials included, rather than
-        giving an answer that cannot be used.
+        giving an answer that cannot be used; `of_caller` that the token is the reason which a request to us brought.
         """
-        super().__init__(reason, description)
+        super().__init__(reason, description, hint)
         self.code = code
         self.of_request = of_request
+        self.of_caller = of_caller
 
 
 class UpstreamUnreachable(SidecarError):

@@ -32,11 +32,11 @@ from sidecar.telemetry.instruments import (
 from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
-from sidecar.telemetry.words import BustKind, BustStep, Rejection, SecretFault
+from sidecar.telemetry.words import BustKind, BustStep, FetchFault, Rejection, SecretFault
 
 _Labels = tuple[str, ...]
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
-    instruments.FETCH_ERRORS: (("refused",), ("unavailable",)),
+    instruments.FETCH_ERRORS: tuple((fault,) for fault in get_args(FetchFault)),
     instruments.BUSTS: ((),),
     instruments.COOL_DOWNS: ((),),
 }

@@ -18,6 +18,7 @@ from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
 from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.ports import Reply
+from sidecar.oauth.refusals.proven import ProvenEntries
 from sidecar.oauth.signing_keys import PrivateKey, SigningKey
 from sidecar.oauth.token import Assertion, FetchReason, Presented, TokenRequest
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
@@ -128,6 +129,7 @@ class Rig:
         self.endpoint = ScriptedEndpoint(self.clock)
         self.signer = RecordingSigner()
         self.journal = RecordingJournal()
+        self.proven = ProvenEntries({REQUEST.name: REQUEST})
         self.exchange = self.with_credentials(self.credentials)
 
     def with_credentials(self, source: CredentialSource) -> TokenFetcher:
@@ -137,6 +139,7 @@ class Rig:
             discovery=Discovery(self.endpoint, self.clock),
             secrets=SecretReader(),
             signer=self.signer,
+            proven=self.proven,
             clock=self.clock,
             journal=self.journal,
             fingerprint_key=KEY,
