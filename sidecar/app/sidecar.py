@@ -294,6 +294,7 @@ class Sidecar:
             log_lines_dropped=self._telemetry.lines_dropped,
             token_expires_in={(token.token, token.tenant): token.expires_in for token in soonest_last},
             pools=pool_readings(self._pools),
+            clock_skews=self._fetching.clock_skews(),
             fleet=self._member.readings(),
         )
 

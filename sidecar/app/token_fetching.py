@@ -72,6 +72,10 @@ class TokenFetching:
         """Tell how the authorization servers are that were asked, by host."""
         return self._server.health()
 
+    def clock_skews(self) -> dict[tuple[str, int], float]:
+        """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
+        return self._server.clock_skews()
+
     def close(self) -> None:
         """End what is open."""
         self._credentials.close()

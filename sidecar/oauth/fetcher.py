@@ -11,7 +11,9 @@ from sidecar.credentials.model import Credentials
 from sidecar.credentials.ports import CredentialSource
 from sidecar.oauth import request_form, subject_token, token_response
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signer
+from sidecar.oauth.refusals import clock_skew
 from sidecar.oauth.refusals.causes import is_of_caller
+from sidecar.oauth.refusals.clock_skew import Exchange
 from sidecar.oauth.refusals.hints import hint
 from sidecar.oauth.refusals.proven import ProvenEntries
 from sidecar.oauth.request_form import Carried
@@ -133,7 +135,9 @@ class TokenFetcher:
                 sent=request_form.secrets_sent(credentials, carried, headers),
             )
         except TokenRefused as refusal:
-            raise self._explained(request, refusal) from None
+            raise self._explained(
+                request, refusal, Exchange(today, self._clock.wall()).skew(reply.date)
+            ) from None
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
         life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
         if request.subject is not None:
@@ -142,10 +146,13 @@ class TokenFetcher:
             labels |= subject_token.labels(carried.subject)
         token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels, exp=exp)
         if token.freshness(self._clock.now(), self._clock.wall()) is Freshness.STALE:
-            raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
+            clocks = clock_skew.hint(Exchange(today, self._clock.wall()).skew(reply.date))
+            raise TokenRefused(
+                f"token endpoint {host} gave a token that has already expired", "", hint=clocks
+            )
         return token
 
-    def _explained(self, request: TokenRequest, refusal: TokenRefused) -> TokenRefused:
+    def _explained(self, request: TokenRequest, refusal: TokenRefused, skew: float | None) -> TokenRefused:
         """Return the refusal with whose fault it is and what to do."""
         proven = request.name in self._proven
         return TokenRefused(
@@ -154,7 +161,7 @@ class TokenFetcher:
             of_request=refusal.of_request,
             of_caller=is_of_caller(request, refusal, proven=proven),
             description=refusal.description,
-            hint=hint(request, refusal, proven=proven),
+            hint=hint(request, refusal, proven=proven, skew=skew),
         )
 
     async def _carried(self, request: TokenRequest, client_id: str, endpoint: str) -> Carried:

@@ -212,6 +212,8 @@ class Counters:
 
     def _of_process(self, readings: Readings) -> Iterator[Family]:
         yield Family(instruments.EXPIRY, self._expiries(readings))
+        skews = readings.clock_skews.items()
+        yield Family(instruments.CLOCK_SKEW, tuple(((host, str(port)), skew) for (host, port), skew in skews))
         yield _one(instruments.ACTIVE, readings.requests_in_flight)
         yield _one(instruments.CONNECTIONS, readings.connections_open)
         yield from _of_pools(readings)

@@ -1,6 +1,7 @@
 """What operators can do about a refused token request, without any I/O."""
 
 from sidecar.core.errors import TokenRefused
+from sidecar.oauth.refusals import clock_skew
 from sidecar.oauth.refusals.causes import is_of_configuration
 from sidecar.oauth.token import ClientAuth, TokenRequest
 
@@ -28,8 +29,13 @@ _EXCHANGE = (
 )
 
 
-def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> str:
-    """Return what to do, "" where the refusal's own text says so."""
+def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool, skew: float | None) -> str:
+    """Return what to do, "" where the refusal's own text says so. `skew`: how far the server's clock is ahead."""
+    clocks = clock_skew.hint(skew) if clock_skew.matters(request, refusal.description) else ""
+    return "; ".join(part for part in (clocks, _of_code(request, refusal, proven=proven)) if part)
+
+
+def _of_code(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> str:
     if refusal.code == "invalid_client":
         return _CLIENT[request.client_auth]
     if is_of_configuration(request, refusal, proven=proven):

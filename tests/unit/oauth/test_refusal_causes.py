@@ -81,10 +81,10 @@ def test_i2_until_an_exchange_succeeds_the_configuration_is_suspected(
     assert not is_of_caller(request_, refused, proven=False)
     assert is_of_configuration(request_, refused, proven=False)
     assert not is_of_configuration(request_, refused, proven=True)
-    advice = hint(request_, refused, proven=False)
+    advice = hint(request_, refused, proven=False, skew=None)
     assert "no token was ever obtained for this entry" in advice
     assert "subject.type, requested_token_type" in advice
-    assert "no token was ever" not in hint(request_, refused, proven=True)
+    assert "no token was ever" not in hint(request_, refused, proven=True, skew=None)
 
 
 @pytest.mark.parametrize("code", ["invalid_grant", "invalid_token", "access_denied", "jti_known"])

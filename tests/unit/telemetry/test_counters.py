@@ -535,7 +535,11 @@ def blamed(name: str, kind: str, help_: str, labels: set[str]) -> list[str]:
 
 EXPORTS = ExportReadings({("metrics", "ok"): 1}, spans_dropped=0)
 EVERYTHING = replace(
-    FLEET, token_expires_in={("t", ""): 1.0}, pools={("h", 1): PoolReadings(0, 0, 0)}, exports=EXPORTS
+    FLEET,
+    token_expires_in={("t", ""): 1.0},
+    pools={("h", 1): PoolReadings(0, 0, 0)},
+    exports=EXPORTS,
+    clock_skews={("h", 1): 600.0},
 )
 
 
