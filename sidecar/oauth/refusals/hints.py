@@ -29,6 +29,18 @@ _EXCHANGE = (
 )
 
 
+_USED = "jti_known"
+_ONCE = (
+    "the assertion in {file} is sent with every token request until the file changes, and some servers accept it only "
+    "once: allow its reuse at the server (Keycloak: supportsClientAssertionReuse of the identity provider), or use "
+    "private_key_jwt"
+)
+_AUDIENCE = (
+    "aud of the assertion is the issuer, and some servers (Ory Hydra) accept only their token endpoint: set "
+    "assertion_audience to its URL"
+)
+
+
 def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool, skew: float | None) -> str:
     """Return what to do, "" where the refusal's own text says so. `skew`: how far the server's clock is ahead."""
     clocks = clock_skew.hint(skew) if clock_skew.matters(request, refusal.description) else ""
@@ -36,8 +48,22 @@ def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool, skew: fl
 
 
 def _of_code(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> str:
+    assertions = _of_assertions(request, refusal)
     if refusal.code == "invalid_client":
-        return _CLIENT[request.client_auth]
+        return "; ".join(filter(None, (_CLIENT[request.client_auth], assertions)))
     if is_of_configuration(request, refusal, proven=proven):
         return _EXCHANGE
-    return _HINTS.get(refusal.code, "")
+    return assertions or _HINTS.get(refusal.code, "")
+
+
+def _of_assertions(request: TokenRequest, refusal: TokenRefused) -> str:
+    """Return what servers hold against assertions that are correct by the RFC, where that may be the reason."""
+    of_client = request.client_auth if refusal.code in {"invalid_client", _USED} else ""
+    if of_client == "client_assertion_file":
+        return _ONCE.format(file=request.assertion_file)
+    granted = request.assertion if refusal.code == "invalid_grant" else None
+    signed = of_client == "private_key_jwt" or granted is not None
+    own_audience = request.assertion_audience or (granted is not None and granted.audience)
+    if signed and request.issuer and not own_audience:
+        return _AUDIENCE
+    return ""

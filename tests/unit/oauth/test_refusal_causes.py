@@ -9,7 +9,7 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.oauth.refusals.causes import is_of_caller, is_of_configuration
 from sidecar.oauth.refusals.hints import hint
 from sidecar.oauth.refusals.proven import ProvenEntries, ProvingSource
-from sidecar.oauth.token import FetchReason, Grant, Presented, Token, TokenRequest, bearer
+from sidecar.oauth.token import Assertion, FetchReason, Grant, Presented, Token, TokenRequest, bearer
 
 CALLER = Presented(Secret("canary"), "alice", "urn:ietf:params:oauth:token-type:access_token")
 PLAIN = TokenRequest("ledger", "app", "app", token_endpoint="https://auth.test/token")
@@ -133,3 +133,35 @@ def test_i2_what_is_known_of_an_entry_lasts_as_long_as_the_entry() -> None:
     second = first.under({"same": EXCHANGE, "changed": OF_A_FILE, "stranger": EXCHANGE})
     names = ("same", "changed", "gone", "stranger")
     assert [name in second for name in names] == [True, False, False, False]
+
+
+KEYED = replace(PLAIN, token_endpoint="", issuer="https://auth.test", client_auth="private_key_jwt")
+FROM_FILE = replace(PLAIN, client_auth="client_assertion_file", assertion_file="/var/run/assertion")
+SIGNED = replace(
+    PLAIN, token_endpoint="", issuer="https://auth.test", grant="jwt_bearer", assertion=Assertion()
+)
+HYDRA = "set assertion_audience to its URL"
+ONCE = "the assertion in /var/run/assertion is sent with every token request"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "advice"),
+    [
+        (KEYED, "invalid_client", HYDRA),
+        (SIGNED, "invalid_grant", HYDRA),
+        (replace(KEYED, assertion_audience="https://auth.test/token"), "invalid_client", ""),
+        (replace(KEYED, token_endpoint="https://auth.test/token", issuer=""), "invalid_client", ""),
+        (replace(SIGNED, assertion=Assertion(audience="https://auth.test/token")), "invalid_grant", ""),
+        (KEYED, "invalid_scope", ""),
+        (replace(PLAIN, issuer="https://auth.test"), "invalid_client", ""),
+        (FROM_FILE, "invalid_client", ONCE),
+        (FROM_FILE, "jti_known", ONCE),
+        (FROM_FILE, "invalid_scope", ""),
+    ],
+)
+def test_i4_i5_what_servers_hold_against_assertions_is_advised(
+    request_: TokenRequest, code: str, advice: str
+) -> None:
+    """An audience that is the issuer, and an assertion that is sent twice; only where they can be the reason."""
+    found = hint(request_, refusal(code), proven=False, skew=None)
+    assert [text for text in (HYDRA, ONCE) if text in found] == ([advice] if advice else [])
