@@ -101,7 +101,7 @@ class Sidecar:
 
     def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
         cache = TokenCache(
-            source=self._member.source(self._fetching.source(config)),
+            source=self._fetching.proving(self._member.source(self._fetching.source(config))),
             fleet=self._member.fleet,
             revocations=self._member.revocations,
             clock=self._clock,
@@ -216,7 +216,8 @@ class Sidecar:
         ]  # thousands freed at once would take a while
         self._config = config
         self._member.credentials.memory_ttl = config.cache.memory_ttl
-        self._cache.set_source(self._member.source(fetching), memory_ttl=config.cache.memory_ttl)
+        source = self._fetching.proving(self._member.source(fetching))
+        self._cache.set_source(source, memory_ttl=config.cache.memory_ttl)
         self._proxy.table = table
         await in_turns(self._telemetry.configure(config))
         await in_turns(self._close_pools(but=pools))
@@ -293,6 +294,7 @@ class Sidecar:
             log_lines_dropped=self._telemetry.lines_dropped,
             token_expires_in={(token.token, token.tenant): token.expires_in for token in soonest_last},
             pools=pool_readings(self._pools),
+            clock_skews=self._fetching.clock_skews(),
             fleet=self._member.readings(),
         )
 

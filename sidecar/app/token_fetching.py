@@ -15,6 +15,7 @@ from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.jwks import JwksVerifier
 from sidecar.oauth.observed import ObservedServers
 from sidecar.oauth.ports import Signer, TokenSource, Verifier
+from sidecar.oauth.refusals.proven import ProvenEntries, ProvingSource
 from sidecar.proxy.callers import CallersByToken
 from sidecar.telemetry.ports import Journal
 
@@ -39,6 +40,7 @@ class TokenFetching:
         self._rate_limit = RateLimit(burst=BURST, rate=RATE)
         self._server = ObservedServers(HttpAuthorizationServer(), clock)
         self._discovery = Discovery(self._server, clock)
+        self._proven = ProvenEntries({})
         self._signer: Signer | None = None
         self._verifier: Verifier | None = None
         self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
@@ -47,12 +49,14 @@ class TokenFetching:
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
         self._prepare_to_verify(config)
+        self._proven = self._proven.under(config.tokens)
         fetcher = TokenFetcher(
             credentials=self._credentials.of(config),
             server=self._server,
             discovery=self._discovery,
             secrets=SecretReader(),
             signer=self._signer_for(config),
+            proven=self._proven,
             clock=self._clock,
             journal=self._journal,
             fingerprint_key=self._fingerprint_key,
@@ -60,9 +64,17 @@ class TokenFetching:
         )
         return LimitedSource(fetcher, tenants=config.tenants, rate_limit=self._rate_limit, clock=self._clock)
 
+    def proving(self, source: TokenSource) -> TokenSource:
+        """Wrap the source that contains the latest of `source`, so that tokens from the store prove entries too."""
+        return ProvingSource(source, self._proven)
+
     def health(self) -> Iterator[tuple[str, Health]]:
         """Tell how the authorization servers are that were asked, by host."""
         return self._server.health()
+
+    def clock_skews(self) -> dict[tuple[str, int], float]:
+        """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
+        return self._server.clock_skews()
 
     def close(self) -> None:
         """End what is open."""

@@ -146,7 +146,7 @@ class LeasedSource:
             jitter = self._randomness.uniform(1.0, 1.25)
             setback = outage(claim.setback, error, self._clock.now(), jitter)
             await self._store.give_up(request, owner, setback)
-            raise TokenUnavailable(setback.reason, setback.until - self._clock.now()) from None
+            raise setback.unavailable(self._clock.now()) from None
         except TokenRefused as error:
             await self._store.give_up(request, owner, refusal(error, self._clock.now()))
             raise

@@ -39,6 +39,10 @@ class TokenStatus:
     """Why the last fetch gave none, "" if it did."""
     problem_since: float | None
     """The moment when that began."""
+    error_description: str = ""
+    """The authorization server's own text about the problem, "" where it gave none."""
+    hint: str = ""
+    """What to do about the problem, "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class Trouble:
     tenant: str
     labels: Labels
     why: str
+    description: str
+    """The authorization server's own text."""
+    hint: str
     since: float
     last: float
 
@@ -61,7 +68,9 @@ class Troubles:
     def __init__(self, limit: int) -> None:
         self._troubles: Lru[Trouble] = Lru(limit)
 
-    def note(self, request: TokenRequest, why: str, now: float) -> None:
+    def note(
+        self, request: TokenRequest, why: str, now: float, description: str = "", hint: str = ""
+    ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
         trouble = Trouble(
@@ -71,6 +80,8 @@ class Troubles:
             tenant=request.tenant,
             labels=request.labels,
             why=why,
+            description=description,
+            hint=hint,
             since=known.since if known is not None else now,
             last=now,
         )
@@ -80,10 +91,9 @@ class Troubles:
         """Note one that did not."""
         self._troubles.pop(key)
 
-    def of(self, key: str) -> tuple[str, float | None]:
-        """Tell why the key's last load failed and since when they do; "" and None if it did not."""
-        known = self._troubles.peek(key)
-        return (known.why, known.since) if known is not None else ("", None)
+    def of(self, key: str) -> Trouble | None:
+        """Return why the key's last load failed, None if it did not."""
+        return self._troubles.peek(key)
 
     def recent(self, now: float) -> Iterator[Trouble]:
         """What was met of late, the last first."""
@@ -108,24 +118,11 @@ def token_statuses(
         held = memory.peek(trouble.key)
         missing = held is None or held.token.freshness(now, today) is Freshness.STALE
         if missing and selector <= trouble.labels:
-            yield TokenStatus(
-                token=trouble.token,
-                service=trouble.service,
-                tenant=trouble.tenant,
-                state="missing",
-                fp="",
-                source="",
-                age=0.0,
-                expires_in=0.0,
-                last_used=0.0,
-                cooling=cool_downs.left(trouble.key, now),
-                problem=trouble.why,
-                problem_since=trouble.since,
-            )
+            yield _missing(trouble, cool_downs.left(trouble.key, now))
     for held in reversed(memory):
         freshness = held.token.freshness(now, today)
         if selector <= held.token.labels and freshness is not Freshness.STALE:
-            why, began = troubles.of(held.request.key)
+            known = troubles.of(held.request.key)
             yield TokenStatus(
                 token=held.request.name,
                 service=held.request.service,
@@ -137,6 +134,27 @@ def token_statuses(
                 expires_in=held.token.left(now, today),
                 last_used=max(0.0, now - held.until + memory_ttl),
                 cooling=cool_downs.left(held.request.key, now),
-                problem=why,
-                problem_since=began,
+                problem=known.why if known is not None else "",
+                problem_since=known.since if known is not None else None,
+                error_description=known.description if known is not None else "",
+                hint=known.hint if known is not None else "",
             )
+
+
+def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
+    return TokenStatus(
+        token=trouble.token,
+        service=trouble.service,
+        tenant=trouble.tenant,
+        state="missing",
+        fp="",
+        source="",
+        age=0.0,
+        expires_in=0.0,
+        last_used=0.0,
+        cooling=cooling,
+        problem=trouble.why,
+        problem_since=trouble.since,
+        error_description=trouble.description,
+        hint=trouble.hint,
+    )

@@ -13,7 +13,7 @@ from sidecar.cache.single_flight import SingleFlight, wait, within
 from sidecar.cache.token_memory import HeldToken, hold, memory
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
-from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable
+from sidecar.core.errors import NoToken, RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
 from sidecar.oauth.ports import TokenSource
@@ -268,7 +268,8 @@ class TokenCache(EvictableCache[HeldToken]):
         try:
             token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
         except TokenRefused as error:
-            self._troubles.note(request, str(error), self._clock.now())
+            if not error.of_caller:
+                self._note(request, error)
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
@@ -282,9 +283,12 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def _outage(self, request: TokenRequest, error: TokenUnavailable) -> TokenUnavailable:
-        self._troubles.note(request, str(error), self._clock.now())
+        self._note(request, error)
         jitter = self._randomness.uniform(1.0, 1.25)
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
+
+    def _note(self, request: TokenRequest, error: NoToken) -> None:
+        self._troubles.note(request, str(error), self._clock.now(), error.description, error.hint)
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
         """Look again in memory, then ask the source; keep only what no refusal has overtaken.

@@ -107,7 +107,11 @@ def _route(one: _Members) -> _Row:
 def _token(one: _Members, shown: _Members) -> _Row:
     state = _text(one, "state")
     here = state != "missing"
-    problem = _text(one, "problem")
+    problem, description, hint = (_text(one, name) for name in ("problem", "error_description", "hint"))
+    if problem and description:
+        problem = f'{problem}: "{description}"'
+    if problem and hint:
+        problem = f"{problem}; {hint}"
     if problem and "problem_since" in one:
         problem = f"for {_span(_number(shown, 'at') - _number(one, 'problem_since'))}: {problem}"
     cooling = _number(one, "cooling")

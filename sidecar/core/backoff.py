@@ -25,14 +25,27 @@ class Setback:
     reason: str
     code: str | None
     """The refusal's OAuth error code; None for an outage."""
+    description: str = ""
+    """The authorization server's own text."""
+    hint: str = ""
+    """What to do."""
+    of_caller: bool = False
+    """Whether a caller's token is the reason."""
 
     def error(self, now: float) -> TokenUnavailable | TokenRefused | None:
         """Return the error to answer with instead of asking again, None when asking is allowed."""
         if now >= self.until:
             return None
-        if self.code is None:
-            return TokenUnavailable(self.reason, self.until - now)
-        return TokenRefused(self.reason, self.code)
+        return self.unavailable(now) if self.code is None else self._refused(self.code)
+
+    def unavailable(self, now: float) -> TokenUnavailable:
+        """Return the outage with what is left of its window as `retry_after`."""
+        return TokenUnavailable(self.reason, self.until - now, description=self.description)
+
+    def _refused(self, code: str) -> TokenRefused:
+        return TokenRefused(
+            self.reason, code, of_caller=self.of_caller, description=self.description, hint=self.hint
+        )
 
 
 def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: float) -> Setback:
@@ -42,12 +55,20 @@ def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: fl
     """
     failures = last.failures + 1 if last is not None else 1
     seconds = max(doubling(failures, MAX_BACKOFF) * jitter, error.retry_after)
-    return Setback(now + seconds, failures, str(error), None)
+    return Setback(now + seconds, failures, str(error), None, error.description)
 
 
 def refusal(error: TokenRefused, now: float) -> Setback:
     """Make the setback of a refusal, which ends any outage."""
-    return Setback(now + REFUSAL_LIFE, 0, str(error), error.code)
+    return Setback(
+        until=now + REFUSAL_LIFE,
+        failures=0,
+        reason=str(error),
+        code=error.code,
+        description=error.description,
+        hint=error.hint,
+        of_caller=error.of_caller,
+    )
 
 
 class Setbacks:
@@ -65,7 +86,7 @@ class Setbacks:
         """Note an outage and return it with its window as `retry_after`."""
         setback = outage(self._setbacks.get(key), error, now, jitter)
         self._setbacks.put(key, setback)
-        return TokenUnavailable(setback.reason, setback.until - now)
+        return setback.unavailable(now)
 
     def refused(self, key: str, error: TokenRefused, now: float) -> TokenRefused:
         """Note a refusal and return it."""

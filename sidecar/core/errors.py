@@ -55,27 +55,52 @@ class RequestRefused(SidecarError):
         self.status = status
 
 
-class TokenUnavailable(SidecarError):
+class NoToken(SidecarError):
+    """There is no token. The error's own text may be returned to applications; the rest is for operators only."""
+
+    def __init__(self, reason: str, description: str, hint: str = "") -> None:
+        """`description` is the authorization server's own text, cleaned; "" where it gave none. `hint`: what to do."""
+        super().__init__(reason)
+        self.description = description
+        self.hint = hint
+
+    @property
+    def for_operators(self) -> str:
+        """What happened, with the server's own text."""
+        return f'{self}: "{self.description}"' if self.description else str(self)
+
+
+class TokenUnavailable(NoToken):
     """No token right now: the authorization server (or the credential source) is out. Try again later."""
 
-    def __init__(self, reason: str, retry_after: float) -> None:
+    def __init__(self, reason: str, retry_after: float, *, description: str = "") -> None:
         """`retry_after` in seconds, from now."""
-        super().__init__(reason)
+        super().__init__(reason, description)
         self.retry_after = retry_after
 
 
-class TokenRefused(SidecarError):
+class TokenRefused(NoToken):
     """The authorization server said no: asking again will not help until somebody changes something."""
 
-    def __init__(self, reason: str, code: str, *, of_request: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        code: str,
+        *,
+        of_request: bool = False,
+        of_caller: bool = False,
+        description: str = "",
+        hint: str = "",
+    ) -> None:
         """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none.
 
         `of_request` says that the server refused the request as a whole, its credentials included, rather than
-        giving an answer that cannot be used.
+        giving an answer that cannot be used; `of_caller` that the token is the reason which a request to us brought.
         """
-        super().__init__(reason)
+        super().__init__(reason, description, hint)
         self.code = code
         self.of_request = of_request
+        self.of_caller = of_caller
 
 
 class UpstreamUnreachable(SidecarError):

@@ -41,21 +41,3 @@ class Checked:
     seconds: float
     detail: str
     hint: str
-
-
-def hint_for(error: Exception) -> str:
-    """Return what to do about an error, "" where its own text says so."""
-    code = getattr(error, "code", "")
-    return _HINTS.get(code, "") if isinstance(code, str) else ""
-
-
-_HINTS = {
-    "invalid_client": "check client id, client secret and client_auth",
-    "invalid_grant": "check subject, actor or assertion: who issued it, for whom, and until when",
-    "invalid_request": "check what the server wants besides: parameters, audience, resource",
-    "invalid_scope": "check scope: the client may have less than it asks for",
-    "invalid_target": "check resource and audience",
-    "unauthorized_client": "allow the client this grant at the authorization server",
-    "unsupported_grant_type": "check grant, and that token_endpoint is one",
-    "access_denied": "allow the client what it asks for at the authorization server",
-}

@@ -62,7 +62,7 @@ class _Plan:
         fetching = TokenFetching(
             sources, self._clock, self._randomness, self._journal, fingerprint_key=solo.fingerprint_key
         )
-        self._source = fetching.source(config)
+        self._source = fetching.proving(fetching.source(config))
         self._server = HttpAuthorizationServer()
         self._discovery = Discovery(self._server, self._clock)
         stack.callback(fetching.close)

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from sidecar.core.errors import SidecarError
-from sidecar.core.finding import Checked, Finding, Step, hint_for
+from sidecar.core.errors import NoToken, SidecarError
+from sidecar.core.finding import Checked, Finding, Step
 
 AT_ONCE = 16
 """Steps under way."""
@@ -53,5 +53,7 @@ async def _within(step: Step, end: float, limit: float) -> Finding:
         return Finding(
             f"not done after {limit:g} s", "failed", "give it more with --timeout, or see what is slow"
         )
+    except NoToken as error:
+        return Finding(error.for_operators, "failed", error.hint)
     except SidecarError as error:
-        return Finding(str(error), "failed", hint_for(error))
+        return Finding(str(error), "failed")

@@ -99,6 +99,9 @@ def write_setback(setback: Setback, offset: ClockOffset) -> bytes:
             "failures": setback.failures,
             "reason": setback.reason[:MAX_REASON],
             "code": setback.code,
+            "description": setback.description[:MAX_REASON],
+            "hint": setback.hint[:MAX_REASON],
+            "of_caller": setback.of_caller,
         }
     )
 
@@ -112,7 +115,9 @@ def read_setback(content: bytes, offset: ClockOffset) -> Setback | None:
         return None
     if not isinstance(code, str | None):
         return None
-    return Setback(offset.earliest_here(until), failures, reason, code)
+    description, hint = (_text(fields.get(name)) for name in ("description", "hint"))
+    of_caller = fields.get("of_caller") is True
+    return Setback(offset.earliest_here(until), failures, reason, code, description, hint, of_caller)
 
 
 def _encode(fields: Mapping[str, object]) -> bytes:
@@ -121,6 +126,11 @@ def _encode(fields: Mapping[str, object]) -> bytes:
 
 def _decode(content: bytes) -> Mapping[str, object]:
     return parse_object(content) or {}
+
+
+def _text(value: object) -> str:
+    """A text for people; earlier versions store none."""
+    return value[:MAX_REASON] if isinstance(value, str) else ""
 
 
 def _number(value: object) -> float:

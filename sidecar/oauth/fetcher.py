@@ -11,11 +11,17 @@ from sidecar.credentials.model import Credentials
 from sidecar.credentials.ports import CredentialSource
 from sidecar.oauth import request_form, subject_token, token_response
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signer
+from sidecar.oauth.refusals import clock_skew
+from sidecar.oauth.refusals.causes import is_of_caller
+from sidecar.oauth.refusals.clock_skew import Exchange
+from sidecar.oauth.refusals.hints import hint
+from sidecar.oauth.refusals.proven import ProvenEntries
 from sidecar.oauth.request_form import Carried
 from sidecar.oauth.signing_keys import SigningKey
 from sidecar.oauth.token import FetchReason, Freshness, FromRequest, Presented, Token, TokenRequest, bearer
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import FetchFault
 
 _WORKED = frozenset[FetchReason]({"aging", "refused"})
 """Why a token is fetched where there was one before."""
@@ -32,6 +38,7 @@ class TokenFetcher:
         discovery: Discovery,
         secrets: SecretReader,
         signer: Signer | None,
+        proven: ProvenEntries,
         clock: Clock,
         journal: Journal,
         fingerprint_key: bytes,
@@ -41,6 +48,7 @@ class TokenFetcher:
 
         Without a `signer` no request may need one.
         """
+        self._proven = proven
         self._credentials = credentials
         self._server = server
         self._discovery = discovery
@@ -117,13 +125,19 @@ class TokenFetcher:
         began, today = self._clock.now(), self._clock.wall()
         reply = await self._server.post(endpoint, headers, form, request.tls)
         host = token_response.host_of(endpoint)
-        grant = token_response.judge(
-            reply,
-            host=host,
-            now=today,
-            types=request_form.token_types(request),
-            of_others=request_form.blaming_caller(request),
-        )
+        try:
+            grant = token_response.judge(
+                reply,
+                host=host,
+                now=today,
+                types=request_form.token_types(request),
+                of_others=request_form.blaming_caller(request),
+                sent=request_form.secrets_sent(credentials, carried, headers),
+            )
+        except TokenRefused as refusal:
+            raise self._explained(
+                request, refusal, Exchange(today, self._clock.wall()).skew(reply.date)
+            ) from None
         secret = Secret(grant.access_token, fingerprint(self._fingerprint_key, grant.access_token))
         life, exp, labels = grant.life, grant.exp, request.labels | label("jti", grant.jti)
         if request.subject is not None:
@@ -132,8 +146,23 @@ class TokenFetcher:
             labels |= subject_token.labels(carried.subject)
         token = bearer(secret, fetch_began=began, life=life, leeway=self._leeway, labels=labels, exp=exp)
         if token.freshness(self._clock.now(), self._clock.wall()) is Freshness.STALE:
-            raise TokenRefused(f"token endpoint {host} gave a token that has already expired", "")
+            clocks = clock_skew.hint(Exchange(today, self._clock.wall()).skew(reply.date))
+            raise TokenRefused(
+                f"token endpoint {host} gave a token that has already expired", "", hint=clocks
+            )
         return token
+
+    def _explained(self, request: TokenRequest, refusal: TokenRefused, skew: float | None) -> TokenRefused:
+        """Return the refusal with whose fault it is and what to do."""
+        proven = request.name in self._proven
+        return TokenRefused(
+            str(refusal),
+            refusal.code,
+            of_request=refusal.of_request,
+            of_caller=is_of_caller(request, refusal, proven=proven),
+            description=refusal.description,
+            hint=hint(request, refusal, proven=proven, skew=skew),
+        )
 
     async def _carried(self, request: TokenRequest, client_id: str, endpoint: str) -> Carried:
         """Read, or sign, what this request carries besides form and credentials."""
@@ -194,8 +223,16 @@ class TokenFetcher:
             token=request.name,
             service=request.service,
             tenant=request.tenant,
-            outcome="refused" if isinstance(error, TokenRefused) else "unavailable",
+            outcome=_fault(error),
             error=str(error),
             duration_ms=(self._clock.now() - began) * 1000,
             retry_after=error.retry_after if isinstance(error, TokenUnavailable) else 0.0,
+            error_description=error.description,
+            hint=error.hint,
         )
+
+
+def _fault(error: TokenRefused | TokenUnavailable) -> FetchFault:
+    if isinstance(error, TokenUnavailable):
+        return "unavailable"
+    return "bad_subject" if error.of_caller else "refused"

@@ -161,6 +161,7 @@ async def _reply(reader: asyncio.StreamReader, method: bytes) -> Reply:
         content_type=_value(answer, b"content-type"),
         body=body,
         retry_after=_value(answer, b"retry-after"),
+        date=_value(answer, b"date"),
     )
 
 

@@ -13,7 +13,9 @@ from sidecar.oauth.signing_keys import Verification
 LIFE = 300.0
 """Seconds an issuer's keys are used without another look."""
 PAUSE = 30.0
-"""Seconds between two looks at least, whatever unknown keys callers name, and after one that failed."""
+"""Seconds between two looks, whatever unknown keys callers name, and after one that failed."""
+EARLY = 2
+"""Looks for an unknown key that need not wait for that, as long as looks succeed: a new key is found at once."""
 MAX_ISSUERS = 100
 
 
@@ -28,14 +30,17 @@ class JwksVerifier:
         self._signatures = signatures
         self._clock = clock
         self._documents: RemoteDocuments[tuple[Jwk, ...]] = RemoteDocuments(
-            clock, limit=MAX_ISSUERS, pause=PAUSE, first_pause=PAUSE
+            clock, limit=MAX_ISSUERS, pause=PAUSE, first_pause=PAUSE, early=EARLY
         )
 
     async def verify(self, token: str, rule: Verification) -> None:
         """See the port."""
         signed = jwt_rules.signed(token, rule)
-        if not self._good(token, signed, await self._keys(rule, LIFE)):
-            newer = await self._keys(rule, PAUSE)  # the issuer may sign with another one by now
+        keys = await self._keys(rule, LIFE)
+        if not self._good(token, signed, keys):
+            newer = await self._keys(
+                rule, PAUSE, early=signed.names_none_of(keys)
+            )  # it may be another one by now
             if not self._good(token, signed, newer):
                 raise RequestRefused(401, "the caller's token is signed by nobody known here")
         jwt_rules.judge(token, rule, self._clock.wall())
@@ -44,10 +49,13 @@ class JwksVerifier:
         fitting = (jwk for jwk in keys if signed.fits(jwk))
         return any(self._signatures.good(token, jwk, signed.algorithm) for jwk in fitting)
 
-    async def _keys(self, rule: Verification, age: float) -> tuple[Jwk, ...]:
-        """Return the issuer's keys, looked at that many seconds ago at most, or as they were if it cannot be asked."""
+    async def _keys(self, rule: Verification, age: float, *, early: bool = False) -> tuple[Jwk, ...]:
+        """Return the issuer's keys, looked at that many seconds ago at most, or as they were if it cannot be asked.
+
+        `early`: there is reason to think that they have changed since.
+        """
         source = ascii([rule.jwks_uri or rule.issuer, rule.tls])
-        return await self._documents.get(source, partial(self._fetch, rule), age=age)
+        return await self._documents.get(source, partial(self._fetch, rule), age=age, early=early)
 
     async def _fetch(self, rule: Verification) -> tuple[Jwk, ...]:
         try:

@@ -4,7 +4,7 @@ Only algorithms that the configuration names count, and only keys of their kind:
 with `none`, or with a public key as if that were a shared secret (RFC 8725 sections 2.1 and 3.1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sidecar.core.errors import RequestRefused
@@ -44,6 +44,10 @@ class Signed:
             and jwk.get("alg") in (None, self.algorithm)
             and (self.kid is None or jwk.get("kid") in (None, self.kid))
         )
+
+    def names_none_of(self, keys: Iterable[Jwk]) -> bool:
+        """Return whether the token names its key, and it is none of these."""
+        return self.kid is not None and all(jwk.get("kid") != self.kid for jwk in keys)
 
 
 def signed(token: str, rule: Verification) -> Signed:

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Iterator, Mapping
 
+from sidecar.core import addresses
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.health import Health, Pulse
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
 from sidecar.oauth.ports import AuthorizationServer, Reply
+from sidecar.oauth.refusals.clock_skew import Exchange
 from sidecar.oauth.token_response import host_of
 
 MOST_SERVERS = 100
@@ -24,10 +26,17 @@ class ObservedServers:
         self._server = server
         self._clock = clock
         self._pulses: Lru[tuple[str, Pulse]] = Lru(MOST_SERVERS)
+        self._skews: Lru[tuple[tuple[str, int], float]] = Lru(MOST_SERVERS)
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """See the port."""
-        return await self._noted(url, self._server.post(url, headers, form, tls))
+        sent = self._clock.wall()
+        reply = await self._noted(url, self._server.post(url, headers, form, tls))
+        skew = Exchange(sent, self._clock.wall()).skew(reply.date)
+        if skew is not None:
+            where = addresses.http(url)
+            self._skews.put(host_of(url), ((where.host, where.port), skew))
+        return reply
 
     async def get(self, url: str, tls: Tls) -> Reply:
         """See the port."""
@@ -36,6 +45,10 @@ class ObservedServers:
     def health(self) -> Iterator[tuple[str, Health]]:
         """Those that were asked, by their host."""
         return ((host, pulse.health) for host, pulse in self._pulses)
+
+    def clock_skews(self) -> dict[tuple[str, int], float]:
+        """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
+        return dict(self._skews)
 
     async def _noted(self, url: str, asking: Awaitable[Reply]) -> Reply:
         try:

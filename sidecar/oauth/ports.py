@@ -18,6 +18,8 @@ class Reply:
     body: bytes
     retry_after: str = ""
     """The Retry-After field as sent, "" when absent."""
+    date: str = ""
+    """The Date field as sent, "" when absent."""
 
 
 class AuthorizationServer(Protocol):

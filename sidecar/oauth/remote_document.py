@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
+from sidecar.core.rate_limit import RateLimit
 
 T = TypeVar("T")
 
@@ -22,34 +23,52 @@ class _Document(Generic[T]):
     looked: float = -inf
     error: TokenUnavailable | None = None
     """Why the last fetch failed."""
+    early: RateLimit = field(kw_only=True)
+    """Fetches for a good reason before the document is old."""
 
 
 class RemoteDocuments(Generic[T]):
     """Documents by key, at most `limit` of them."""
 
-    def __init__(self, clock: Clock, *, limit: int, pause: float, first_pause: float = 0.0) -> None:
-        """Seconds after a failed fetch: `pause` while an old document serves, `first_pause` while there is none."""
+    def __init__(
+        self, clock: Clock, *, limit: int, pause: float, first_pause: float = 0.0, early: int = 0
+    ) -> None:
+        """Seconds after a failed fetch: `pause` while an old document serves, `first_pause` while there is none.
+
+        `early` fetches of a document may happen before it is old, and one more in each `pause`.
+        """
         self._clock = clock
+        self._early = early
         self._pause = pause
         self._first_pause = first_pause
         self._documents: Lru[_Document[T]] = Lru(limit)
 
-    async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, age: float) -> T:
+    async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, age: float, early: bool = False) -> T:
         """Return the document, fetched at most `age` seconds ago; an older one while it cannot be fetched.
 
-        Raises TokenUnavailable when there is none, and whatever else `fetch` raises.
+        With `early` there is reason to think that it has changed: a rate limit decides in place of `age`, unless the
+        last fetch failed, and a fetch that began after this call will do. Raises TokenUnavailable when there is none,
+        and whatever else `fetch` raises.
         """
         document = self._documents.get(key)
         if document is None:
-            document = _Document()
+            document = _Document(early=RateLimit(burst=self._early, rate=1 / self._pause))
             self._documents.put(key, document)
+        called = self._clock.now()
         async with document.lock:
-            if self._clock.now() - document.looked >= self._patience(document, age):
+            if self._is_due(document, age, called if early else None):
                 await self._fetch(document, fetch)
         if document.content is not None:
             return document.content
         assert document.error is not None
         raise TokenUnavailable(str(document.error), document.error.retry_after)
+
+    def _is_due(self, document: _Document[T], age: float, early: float | None) -> bool:
+        """Return whether to fetch it now; `early` is when somebody called who thinks that it has changed."""
+        now = self._clock.now()
+        if early is None or document.content is None or document.error is not None:
+            return now - document.looked >= self._patience(document, age)
+        return document.looked < early and document.early.take(now)
 
     def _patience(self, document: _Document[T], age: float) -> float:
         if document.error is None:

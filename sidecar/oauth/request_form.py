@@ -38,10 +38,12 @@ PROTOCOL_PARAMETERS = frozenset(
 )  # fmt: skip
 """What the sidecar writes itself: no parameter of the operator's may take its place."""
 
+_USED = "jti_known"
+"""Ory Hydra's code for a JWT that it has seen before."""
 _NOT_ACCEPTED: Mapping[Grant, frozenset[str]] = {
     "client_credentials": frozenset(),
-    "token_exchange": frozenset({"invalid_request", "invalid_grant", "invalid_token"}),
-    "jwt_bearer": frozenset({"invalid_grant"}),
+    "token_exchange": frozenset({"invalid_request", "invalid_grant", "invalid_token", _USED}),
+    "jwt_bearer": frozenset({"invalid_grant", _USED}),
 }
 """Error codes that speak of what is presented (RFC 8693 section 2.2.2, RFC 7523 section 3.1), those of servers that
 came before the RFC included."""
@@ -81,6 +83,14 @@ def encode(
     return headers, urlencode(form)
 
 
+def secrets_sent(credentials: Credentials, carried: Carried, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all secrets in a token request, in each form in which it carries them."""
+    secret = credentials.client_secret.reveal()
+    basic = headers.get("Authorization", "").removeprefix("Basic ")
+    sent = (secret, quote_plus(secret), basic, carried.client_assertion, carried.subject, carried.actor)
+    return tuple(text for text in sent if text)
+
+
 def client_claims(client_id: str, audience: str) -> dict[str, object]:
     """Return what an assertion says that authenticates us (RFC 7523 section 3); the signer adds its life and id."""
     return {"iss": client_id, "sub": client_id, "aud": audience}
@@ -112,7 +122,10 @@ def token_types(request: TokenRequest) -> frozenset[str]:
 
 def blaming_caller(request: TokenRequest) -> frozenset[str]:
     """Return the error codes that speak of what a request to us brought, rather than of us."""
-    return _NOT_ACCEPTED[request.grant] if request.of_caller else frozenset()
+    if not request.of_caller:
+        return frozenset()
+    codes = _NOT_ACCEPTED[request.grant]
+    return codes - {_USED} if request.client_auth == "client_assertion_file" else codes
 
 
 def _grant(request: TokenRequest, carried: Carried) -> _Pairs:

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 
 from sidecar.core.errors import RequestRefused, TokenRefused
 from sidecar.core.labels import Labels, label
-from sidecar.oauth.request_form import TOKEN_TYPES, blaming_caller
-from sidecar.oauth.token import TokenRequest
+from sidecar.oauth.request_form import TOKEN_TYPES
 from sidecar.oauth.unverified_jwt import number, unverified
 
 MAX_LABELS = 64
@@ -48,9 +47,9 @@ def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
     return token
 
 
-def blamed(request: TokenRequest, refusal: TokenRefused) -> RequestRefused | TokenRefused:
+def blamed(refusal: TokenRefused) -> RequestRefused | TokenRefused:
     """Return what the client is told: that its own token is no good where that is why there is none (401)."""
-    if refusal.code not in blaming_caller(request):
+    if not refusal.of_caller:
         return refusal
     reason = f"the authorization server does not accept the token of this caller ({refusal.code})"
     return RequestRefused(401, reason)

@@ -28,6 +28,7 @@ from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
 from sidecar.oauth import http_date
 from sidecar.oauth.ports import Reply
+from sidecar.oauth.refusals import server_text
 from sidecar.oauth.unverified_jwt import number, unverified
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -79,20 +80,23 @@ def judge(
     now: float,
     types: frozenset[str] = _BEARER,
     of_others: frozenset[str] = frozenset(),
+    sent: tuple[str, ...] = (),
 ) -> Grant:
     """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
     `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
     are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
     401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code
-    or token type.
+    or token type; their `description` is the server's own text without the secrets in `sent`.
     """
     members = _members(reply)
     code = _error_code(members)
+    description = server_text.description(_texts(reply) if members is None else members, code, sent)
     if reply.status in {408, 425, 429} or reply.status >= 500 or code in _OUTAGES:
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} {code}".rstrip(),
             _retry_after(reply.retry_after, now),
+            description=description,
         )
     if 300 <= reply.status < 400:
         raise TokenRefused(
@@ -103,10 +107,14 @@ def judge(
             f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
             INVALID_CLIENT,
             of_request=True,
+            description=description,
         )
     if not 200 <= reply.status < 300 or (members is not None and _has_content(members.get("error"))):
         raise TokenRefused(
-            f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}",
+            code,
+            of_request=True,
+            description=description,
         )
     if members is None:
         labelled = _MEDIA_TYPE.match(reply.content_type)
@@ -114,10 +122,10 @@ def judge(
         raise TokenUnavailable(
             f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}", 0.0
         )
-    return _grant(members, host, now, types)
+    return _grant(members, host, now, types, description)
 
 
-def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:
+def _grant(members: _Members, host: str, now: float, types: frozenset[str], description: str) -> Grant:
     token_type = _either(members, "token_type", "tokenType")
     if _type(token_type) not in types:
         raise TokenRefused(
@@ -127,7 +135,8 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> G
         )
     value = _either(members, "access_token", "accessToken")
     if not isinstance(value, str):
-        raise TokenRefused(f"token endpoint {host} answered without an access_token", "", of_request=True)
+        why = f"token endpoint {host} answered without an access_token"
+        raise TokenRefused(why, "", of_request=True, description=description)
     if not _FIELD_SAFE.fullmatch(value):
         raise TokenRefused(f"token endpoint {host} gave an access_token that no header field can hold", "")
     claims = unverified(value)
@@ -178,6 +187,12 @@ def _members(reply: Reply) -> _Members | None:
         return _unique(pairs) if is_form else None
     except (ValueError, RecursionError):
         return None
+
+
+def _texts(reply: Reply) -> _Members:
+    """Return what a reply without parameters says in plain text."""
+    plain = reply.content_type.partition(";")[0].strip().lower() == "text/plain"
+    return {"message": reply.body.decode(errors="replace")} if plain else {}
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:

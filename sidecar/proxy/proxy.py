@@ -235,7 +235,7 @@ class Proxy:
             with self._noted(record):
                 return await self._tokens.token(wanted)
         except TokenRefused as refusal:
-            raise blamed(wanted, refusal) from None
+            raise blamed(refusal) from None
 
     def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
         """Note in the request's trace that it waits for a token."""

@@ -32,7 +32,7 @@ from sidecar.telemetry.instruments import (
 from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
-from sidecar.telemetry.words import BustKind, BustStep, Rejection, SecretFault
+from sidecar.telemetry.words import BustKind, BustStep, FetchFault, Rejection, SecretFault
 
 _Labels = tuple[str, ...]
 _ERRORS = frozenset(
@@ -49,7 +49,7 @@ _ERRORS = frozenset(
 )
 """Errors of challenges that are told apart; upstreams may send any."""
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
-    instruments.FETCH_ERRORS: (("refused",), ("unavailable",)),
+    instruments.FETCH_ERRORS: tuple((fault,) for fault in get_args(FetchFault)),
     instruments.BUSTS: ((),),
     instruments.COOL_DOWNS: ((),),
 }
@@ -239,6 +239,8 @@ class Counters:
 
     def _of_process(self, readings: Readings) -> Iterator[Family]:
         yield Family(instruments.EXPIRY, self._expiries(readings))
+        skews = readings.clock_skews.items()
+        yield Family(instruments.CLOCK_SKEW, tuple(((host, str(port)), skew) for (host, port), skew in skews))
         yield _one(instruments.ACTIVE, readings.requests_in_flight)
         yield _one(instruments.CONNECTIONS, readings.connections_open)
         yield from _of_pools(readings)

@@ -6,7 +6,7 @@ Never in any field: a token, a secret, a query string, a body.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sidecar.telemetry.words import Level, Outcome, SecretFault, Signal
+from sidecar.telemetry.words import FetchFault, Level, Outcome, SecretFault, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,14 @@ class TokenFetchFailed(Event):
     token: str
     service: str
     tenant: str
-    outcome: Literal["refused", "unavailable"]
+    outcome: FetchFault
     error: str
     duration_ms: float
     retry_after: float
+    error_description: str = ""
+    """The authorization server's own text, without secrets; "" where it gave none."""
+    hint: str = ""
+    """What to do, "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

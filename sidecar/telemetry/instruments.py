@@ -5,7 +5,7 @@ Names are OpenTelemetry's, so that every exporter can derive its own from them.
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -75,6 +75,13 @@ BUSTS = Instrument(
     "sidecar.busts.sent", "counter", "Tokens this pod declared dead, in all connected pods.", _TOKEN
 )
 COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", _TOKEN)
+CLOCK_SKEW = Instrument(
+    "sidecar.token_endpoint.clock_skew",
+    "gauge",
+    "Seconds by which a token endpoint's clock is ahead of this machine's; negative: behind it.",
+    _UPSTREAM,
+    "s",
+)
 SECRET_READS = Instrument(
     "sidecar.secret.reads", "counter", "Questions to a secret store, by what came of them.", ("outcome",)
 )
@@ -203,6 +210,8 @@ class Readings:
     """None for a sidecar on its own."""
     exports: ExportReadings | None = None
     """None where nothing is sent to an OTLP endpoint."""
+    clock_skews: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    """Seconds, by the token endpoint's host and port."""
 
 
 class Histogram:

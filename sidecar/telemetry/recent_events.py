@@ -12,7 +12,12 @@ LENGTH = 200
 APART = 60.0
 """Seconds of silence after which the same thing happens anew."""
 _ROUTINE = (SecretRead, TokenFetched)
-_DIFFERS = frozenset({"request_id", "duration_ms", "retry_after", "seconds", "evicted", "connections"})
+_DIFFERS = frozenset(
+    {
+        *("request_id", "duration_ms", "retry_after", "seconds", "evicted", "connections"),
+        *("error_description", "hint"),
+    }
+)
 """Fields in which two events that are the same thing to people may differ."""
 
 

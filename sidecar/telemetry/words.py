@@ -13,5 +13,7 @@ BustKind = Literal["token", "credentials", "select", "gap"]
 """What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
 Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
 """Why a message may not bust anything."""
+FetchFault = Literal["refused", "unavailable", "bad_subject"]
+"""Why a fetch gave no token: the authorization server refused, is unavailable, or does not accept a caller's token."""
 SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
 """Why a secret gave no credentials."""

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 from tests.support.authorization_server import json_answer
 from tests.support.upstream import Exchange, Script, Scripted, closing, hang_up
@@ -16,6 +17,7 @@ from tests.support.upstream import Exchange, Script, Scripted, closing, hang_up
 MARK = "canary"
 SECRET = f"{MARK}-secret/+: ü"
 TOKEN = f"{MARK}-token"
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.canary"
 
 _PADDED = (base64.b64encode(b" " * before + MARK.encode()).decode() for before in range(3))
 FORMS = (
@@ -74,9 +76,9 @@ def grant(**members: object) -> Script:
 
 
 def error(status: int, code: str) -> Script:
-    return json_answer(
-        status, {"error": code, "error_description": "canary-description", "error_uri": "http://x/?canary"}
-    )
+    """An error whose text, which is logged, quotes the secret that was sent and a token of its own."""
+    quoted = f"no client has the secret {SECRET} ({quote_plus(SECRET)}), nor {JWT}"
+    return json_answer(status, {"error": code, "error_description": quoted, "error_uri": "http://x/?canary"})
 
 
 # What is asked
@@ -177,7 +179,7 @@ REFUSALS = (
     Scenario("grant-refused", 502, token=error(400, "invalid_grant")),
     Scenario("odd-code", 502, token=error(400, "canary-secret is wrong")),
     Scenario("forbidden", 502, token=closing(b"HTTP/1.1 403 canary\r\nContent-Length: 6\r\n\r\ncanary")),
-    Scenario("token-500", 503, token=error(500, "canary secret")),
+    Scenario("token-500", 503, token=error(500, f"{SECRET} is wrong")),
     Scenario("token-hang-up", 503, token=hang_up),
     Scenario("token-not-http", 503, token=closing(b"canary-garbage\r\n\r\n")),
     Scenario("token-bad-field", 503, token=head(b"HTTP/1.1 200 OK", b"canary name: x\r\n\r\n")),
@@ -197,7 +199,7 @@ REFUSALS = (
     ),
     Scenario("token-silent", 503, token=silence),
     Scenario("token-refused-port", 503),
-    Scenario("renewal-fails", 401, refuse(401), token=error(500, "canary secret"), issued=1),
+    Scenario("renewal-fails", 401, refuse(401), token=error(500, f"{SECRET} is wrong"), issued=1),
     *(Scenario(name, 503) for name in FILES),
 )
 """What authorization servers and credentials files do."""

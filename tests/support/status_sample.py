@@ -68,8 +68,17 @@ def _tokens(text: str) -> list[Shown]:
         "source": "store",
         "problem": "",
         "problem_since": None,
+        "error_description": "",
+        "hint": "",
     }
-    why: Shown = {"fp": "", "source": "", "problem": text, "problem_since": 1.0}
+    why: Shown = {
+        "fp": "",
+        "source": "",
+        "problem": text,
+        "problem_since": 1.0,
+        "error_description": text,
+        "hint": text,
+    }
     return [
         well,
         {**well, "tenant": text + "1", "state": "aging", "cooling": 9.0},
@@ -79,7 +88,10 @@ def _tokens(text: str) -> list[Shown]:
 
 def _events(text: str) -> list[Shown]:
     texts: Shown = dict.fromkeys(
-        ("request_id", "route", "tenant", "fp", "error", "service", "token", "origin", "reason", "channel"),
+        (
+            *("request_id", "route", "tenant", "fp", "error", "error_description", "hint"),
+            *("service", "token", "origin", "reason", "channel"),
+        ),
         text,
     )
     told: tuple[tuple[str, Shown], ...] = (

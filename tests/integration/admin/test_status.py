@@ -100,6 +100,25 @@ async def test_a_token_that_cannot_be_had_is_told_since_when_and_why(
     assert (again["state"], again["why"]) == ("up", "answered 503")
 
 
+async def test_t11_the_servers_own_text_is_on_status_and_in_no_answer(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """With the token that is missing, and with the event."""
+    text = "AADSTS7000215: Invalid client secret provided"
+    refused = json_answer(401, {"error": "invalid_client", "error_description": text})
+    authorization_server.script(*[refused] * 4)
+    async with sidecar() as running:
+        answer = await running.get()
+        (token,) = await running.rows("tokens")
+        events = await running.rows("events")
+    assert answer.status == 502
+    assert b"AADSTS" not in answer.body
+    assert token["error_description"] == text
+    failed = next(event["fields"] for event in events if event["event"] == "token_fetch_failed")
+    assert isinstance(failed, dict)
+    assert failed["error_description"] == text
+
+
 async def test_the_time_line_tells_of_a_refusal_and_what_followed(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:

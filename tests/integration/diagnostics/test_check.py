@@ -128,12 +128,41 @@ async def test_check_says_what_the_authorization_server_refused(
 ) -> None:
     """In its own words, and what to look at."""
     status, error = answer
-    refusal = json_answer(status, {"error": error, "error_description": "canary"})
+    refusal = json_answer(status, {"error": error, "error_description": f"{SECRET} is wrong"})
     authorization_server.script(refusal, refusal)
     step = (await checking.steps())["token api fetch"]
     assert step["outcome"] == "failed"
     assert detail in step["detail"]
     assert hint in step["hint"]
+
+
+async def test_t11_check_shows_the_servers_own_text_without_secrets(
+    checking: Checking, authorization_server: AuthorizationServer
+) -> None:
+    """The code in it is what people search for."""
+    text = f"AADSTS7000215: the secret {SECRET} is wrong"
+    refusal = json_answer(401, {"error": "invalid_client", "error_description": text})
+    authorization_server.script(refusal, refusal)
+    step = (await checking.steps())["token api fetch"]
+    assert step["detail"].endswith('(401 invalid_client): "AADSTS7000215: the secret [removed] is wrong"')
+
+
+async def test_i5_check_advises_what_a_client_with_an_assertion_can_do(
+    checking: Checking, authorization_server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """It has no secret to look at; and the server may accept each assertion only once."""
+    (tmp_path / "assertion").write_text("canary-assertion")
+    refusal = json_answer(
+        400, {"error": "invalid_client", "error_description": "Token reuse: canary-assertion"}
+    )
+    authorization_server.script(refusal, refusal)
+    credentials = {"client_id": "app", "assertion_file": str(tmp_path / "assertion")}
+    checking.document["credentials"] = {"app": credentials}
+    checking.token["client_auth"] = "client_assertion_file"
+    step = (await checking.steps())["token api fetch"]
+    assert step["detail"].endswith('refused: 400 invalid_client: "Token reuse: [removed]"')
+    assert "accept it only once" in step["hint"]
+    assert "secret" not in step["hint"]
 
 
 async def test_check_names_the_secret_that_cannot_be_read(checking: Checking, tmp_path: Path) -> None:

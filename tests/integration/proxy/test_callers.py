@@ -164,7 +164,13 @@ EXCHANGED = "token_exchange"
     ("grant", "code", "presented", "status"),
     [
         (EXCHANGED, "invalid_grant", {"subject": BY_HEADER}, 401),
-        (EXCHANGED, "invalid_request", {"subject": BY_HEADER}, 401),
+        (EXCHANGED, "invalid_request", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "unsupported_token_type", {"subject": BY_HEADER}, 502),
+        (EXCHANGED, "access_denied", {"subject": BY_HEADER}, 401),
+        (EXCHANGED, "access_denied", {"subject": {}}, 502),
+        ("jwt_bearer", "access_denied", {"subject": BY_HEADER}, 401),
+        ("jwt_bearer", "jti_known", {"subject": BY_HEADER}, 401),
+        ("jwt_bearer", "jti_known", {"subject": {}}, 502),
         (EXCHANGED, "invalid_token", {"subject": BY_HEADER}, 401),
         (EXCHANGED, "invalid_target", {"subject": BY_HEADER}, 502),
         (EXCHANGED, "invalid_scope", {"subject": BY_HEADER}, 502),
@@ -196,6 +202,38 @@ async def test_b70_whose_fault_it_is_that_there_is_no_token(
             assert (b"Bearer" in answer.values("WWW-Authenticate")) == (status == 401)
     assert len(around.authorization_server.requests) == 1
     assert around.upstream.requests == []
+
+
+async def test_i1_a_callers_fault_raises_no_alarm(around: Around) -> None:
+    """It is counted by itself, and is no trouble of the token; a disabled realm is."""
+    denied = json_answer(
+        403, {"error": "access_denied", "error_description": "Client is not within the token audience"}
+    )
+    disabled = json_answer(403, {"error": "access_denied", "error_description": "Realm not enabled"})
+    around.authorization_server.script(denied, disabled)
+    async with around.start(token=EXCHANGE) as running:
+        caller = await running.get(b"/", b"Authorization: Bearer canary-alice")
+        troubles = await running.rows("tokens")
+        ours = await running.get(b"/", b"Authorization: Bearer canary-bob")
+        (trouble,) = await running.rows("tokens")
+    failures = running.events("token_fetch_failed")
+    assert (caller.status, ours.status, troubles) == (401, 502, [])
+    assert [failure["outcome"] for failure in failures] == ["bad_subject", "refused"]
+    assert trouble["error_description"] == "Realm not enabled"
+
+
+async def test_i2_invalid_request_is_the_callers_once_an_exchange_has_succeeded(around: Around) -> None:
+    """Until then the configuration is suspected: 502, and the log says what to check."""
+    refusal = json_answer(400, {"error": "invalid_request", "error_description": "Invalid token"})
+    around.authorization_server.script(refusal)
+    async with around.start(token=EXCHANGE) as running:
+
+        async def status(name: bytes) -> int:
+            return (await running.get(b"/", b"Authorization: Bearer canary-" + name)).status
+
+        assert [await status(b"alice"), await status(b"bob")] == [502, 200]
+        around.authorization_server.script(refusal)
+        assert await status(b"carol") == 401
 
 
 async def test_b70_a_refused_subject_is_remembered_for_itself(around: Around) -> None:

@@ -1,5 +1,6 @@
 """Callers' tokens verified before anybody is asked about them."""
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ import trustme
 import yaml
 
 from sidecar.config.load import load
+from sidecar.oauth.jwks import EARLY
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.clock import FakeClock
 from tests.support.issuer import Callers, Issuer
@@ -67,12 +69,45 @@ async def test_b66_keys_are_asked_for_once_and_again_for_a_new_one(
             assert await callers.ask(running, callers.token(sub=sub)) == 200
         assert issuer.looked == 1
         for _ in range(5):
+            await clock.advance(1)
             assert await callers.ask(running, callers.token("p256", "ES256", "two")) == 401
-        assert issuer.looked == 1
+        assert issuer.looked == 1 + EARLY
         issuer.keys = [json.loads(jwk("p256", kid="two"))]
         await clock.advance(31)
         assert await callers.ask(running, callers.token("p256", "ES256", "two")) == 200
+        assert issuer.looked == 2 + EARLY
+
+
+async def test_i6_a_new_key_counts_at_once(
+    sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """Also a second after the last look; a bad signature under a known key is no reason to look."""
+    async with sidecar(token=callers.wanted) as running:
+        assert await callers.ask(running, callers.token()) == 200
+        await clock.advance(1)
+        for _ in range(5):
+            assert await callers.ask(running, callers.token()[:-10] + "AAAAAAAAAA") == 401
+        assert issuer.looked == 1
+        issuer.keys = [json.loads(jwk("p256", kid="two"))]
+        new = [callers.token("p256", "ES256", "two", sub=sub) for sub in "abcde"]
+        assert await asyncio.gather(*(callers.ask(running, token) for token in new)) == [200] * 5
         assert issuer.looked == 2
+
+
+async def test_i6_after_a_look_that_failed_there_is_the_pause(
+    sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
+) -> None:
+    """An issuer that is unavailable is left alone, whatever keys callers name."""
+    async with sidecar(token=callers.wanted) as running:
+        assert await callers.ask(running, callers.token()) == 200
+        await clock.advance(1)
+        issuer.out = True
+        for _ in range(5):
+            assert await callers.ask(running, callers.token("p256", "ES256", "two")) == 401
+        asked = len(issuer.requests)
+        await clock.advance(5)
+        assert await callers.ask(running, callers.token("p256", "ES256", "three")) == 401
+        assert len(issuer.requests) == asked
 
 
 async def test_b66_a_withdrawn_key_is_believed_no_more(

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from sidecar.telemetry import instruments
 from sidecar.telemetry.instruments import INSTRUMENTS, Instrument
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import Aws
+from tests.support.clock import FakeClock
 from tests.support.fleet_of_sidecars import SidecarFleet, SidecarPod
 from tests.support.otlp_receiver import Collector
 from tests.support.processes import File, Process, route, serving, spawn
@@ -230,6 +232,21 @@ async def test_a_fetch_without_a_token_is_an_error(
         moving(running, "m2m_credential_fetch_duration_seconds_count token=api"),
     ):
         assert (await running.get()).status in {502, 503}
+
+
+@moves(instruments.CLOCK_SKEW)
+async def test_o3_the_token_endpoints_clock_is_compared(
+    sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock
+) -> None:
+    """By the Date of its last answer, whatever that was."""
+    where = f"server_address=127.0.0.1,server_port={authorization_server.port}"
+    for ahead, status in ((600, 503), (-90, 401)):
+        date = b"Date: " + formatdate(clock.wall() + ahead, usegmt=True).encode()
+        authorization_server.script(json_answer(status, {}, date))
+        async with sidecar() as running:
+            await running.get()
+            skew = await read(running, f"sidecar_token_endpoint_clock_skew_seconds {where}")
+        assert abs(skew - ahead) <= 2
 
 
 @moves(instruments.SECRET_READS)

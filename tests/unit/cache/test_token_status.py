@@ -65,6 +65,19 @@ def test_a_trouble_is_dated_from_its_first_failure_and_ends_with_success() -> No
     assert table.told(100) == []
 
 
+def test_t11_a_trouble_shows_the_servers_own_text() -> None:
+    """Missing or still in use; the next failure's, if that has one, replaces it."""
+    table = Table()
+    table.keep(LEDGER, life=100)
+    table.troubles.note(LEDGER, "refused", 50, "AADSTS7000215: wrong secret")
+    assert [status.error_description for moment in (70, 100) for status in table.told(moment)] == [
+        "AADSTS7000215: wrong secret",
+        "AADSTS7000215: wrong secret",
+    ]
+    table.troubles.note(LEDGER, "timed out", 60)
+    assert [status.error_description for status in table.told(100)] == [""]
+
+
 def test_a_failure_that_nobody_met_again_is_forgotten() -> None:
     """Who asked once for a tenant that does not exist is not shown for ever."""
     table = Table()

@@ -102,3 +102,13 @@ class TestCoolDowns:
         assert seconds == 60
         assert not table.cooling("k", now + FORGOTTEN_AFTER)
         assert table.refused("k", "new", now + FORGOTTEN_AFTER, 1) == 1
+
+
+def test_t11_the_servers_own_text_outlives_the_setback() -> None:
+    """Whoever meets the remembered failure can still report its reason."""
+    setbacks = Setbacks(9)
+    setbacks.refused("k", TokenRefused("refused", "invalid_scope", description="no such scope"), 1)
+    setbacks.unavailable("j", TokenUnavailable("out", 0, description="maintenance"), 1, jitter=1.0)
+    found = [setbacks.error(key, 1.5) for key in ("k", "j")]
+    assert [error.description for error in found if error is not None] == ["no such scope", "maintenance"]
+    assert [str(error) for error in found] == ["refused", "out"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -18,8 +19,9 @@ from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.oauth.discovery import Discovery
 from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.ports import Reply
+from sidecar.oauth.refusals.proven import ProvenEntries
 from sidecar.oauth.signing_keys import PrivateKey, SigningKey
-from sidecar.oauth.token import Assertion, FetchReason, Presented, TokenRequest
+from sidecar.oauth.token import Assertion, ClientAuth, FetchReason, Presented, TokenRequest
 from sidecar.telemetry.events import TokenFetched, TokenFetchFailed
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
@@ -128,6 +130,7 @@ class Rig:
         self.endpoint = ScriptedEndpoint(self.clock)
         self.signer = RecordingSigner()
         self.journal = RecordingJournal()
+        self.proven = ProvenEntries({REQUEST.name: REQUEST})
         self.exchange = self.with_credentials(self.credentials)
 
     def with_credentials(self, source: CredentialSource) -> TokenFetcher:
@@ -137,6 +140,7 @@ class Rig:
             discovery=Discovery(self.endpoint, self.clock),
             secrets=SecretReader(),
             signer=self.signer,
+            proven=self.proven,
             clock=self.clock,
             journal=self.journal,
             fingerprint_key=KEY,
@@ -531,3 +535,78 @@ async def test_b70_a_file_that_cannot_be_read_is_an_outage(
         await rig.exchange.token(request, newer_than=ANY, reason="cold")
     assert "canary" not in str(raised.value)
     assert [event.outcome for event in rig.failures()] == ["unavailable"]
+
+
+SIGNED = replace(REQUEST, client_auth="private_key_jwt", private_key=PrivateKey(Secret("key")))
+CREDENTIALS = b'{"error":"invalid_client"}'
+EXPIRED = b'{"error":"invalid_grant","error_description":"JWT is expired (iat in the future)"}'
+
+
+def dated(rig: Rig, ahead: float, status: int = 401, body: bytes = CREDENTIALS) -> Reply:
+    """An answer of a server whose clock is that many seconds ahead."""
+    date = formatdate(rig.clock.wall() + ahead, usegmt=True)
+    return Reply(status, JSON, body, date=date)
+
+
+GRANTED = replace(REQUEST, grant="jwt_bearer", assertion=Assertion(), private_key=SIGNED.private_key)
+
+
+@pytest.mark.parametrize(
+    ("request_", "ahead", "body", "hint"),
+    [
+        (SIGNED, 600, CREDENTIALS, "the server's clock is 600 s ahead of this machine's"),
+        (SIGNED, -600, CREDENTIALS, "the server's clock is 599 s behind this machine's"),
+        (SIGNED, 31, b'{"error":"invalid_grant"}', "31 s ahead"),
+        (SIGNED, 86_400, b"", "86400 s ahead"),
+        (GRANTED, 45, b'{"error":"invalid_grant"}', "45 s ahead"),
+        (REQUEST, 600, EXPIRED, "600 s ahead"),
+        (REQUEST, 600, CREDENTIALS, ""),
+        (SIGNED, 29, CREDENTIALS, ""),
+        (SIGNED, -30, CREDENTIALS, ""),
+        (SIGNED, 0, CREDENTIALS, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401])
+async def test_o3_clocks_that_differ_are_named_beside_a_refused_jwt(  # noqa: PLR0917  a table and a status
+    rig: Rig, status: int, request_: TokenRequest, ahead: float, body: bytes, hint: str
+) -> None:
+    """By the answer's Date, where a JWT was sent or the server names a time, from 30 s on."""
+    rig.endpoint.reply = dated(rig, ahead, status, body)
+    with pytest.raises(TokenRefused) as raised:
+        await rig.exchange.token(request_, newer_than=ANY, reason="cold")
+    assert ("clock" in raised.value.hint) is bool(hint)
+    assert hint in raised.value.hint
+    assert rig.failures()[0].hint == raised.value.hint
+    assert "clock" not in str(raised.value)
+
+
+async def test_o3_clocks_that_differ_are_named_beside_a_token_that_has_expired_on_arrival(rig: Rig) -> None:
+    """A clock that is ahead takes every token for expired."""
+    body = json.dumps({"access_token": jwt(exp=rig.clock.wall() - 300)}).encode()
+    rig.endpoint.reply = dated(rig, -600, 200, body)
+    with pytest.raises(TokenRefused) as raised:
+        await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
+    assert "599 s behind" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("client_auth", "advice"),
+    [
+        ("client_secret_post", "client secret"),
+        ("private_key_jwt", "private_key"),
+        ("client_assertion_file", "assertion_file"),
+        ("tls_client_auth", "certificate"),
+        ("none", "client_auth"),
+    ],
+)
+async def test_o3_the_advice_names_what_the_client_has(
+    rig: Rig, tmp_path: Path, client_auth: ClientAuth, advice: str
+) -> None:
+    """No secret where there is none."""
+    (tmp_path / "assertion").write_text("canary")
+    rig.endpoint.reply = Reply(401, JSON, CREDENTIALS)
+    request = replace(SIGNED, client_auth=client_auth, assertion_file=str(tmp_path / "assertion"))
+    with pytest.raises(TokenRefused) as raised:
+        await rig.exchange.token(request, newer_than=ANY, reason="cold")
+    assert advice in raised.value.hint
+    assert ("secret" in raised.value.hint) is client_auth.startswith("client_secret")

@@ -94,6 +94,7 @@ async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0()
     assert set(found) >= {
         "m2m_credential_cache_hits_total{level=memory,token=ledger-token}",
         "m2m_credential_cache_misses_total{level=memory,token=ledger-token}",
+        "m2m_credential_fetch_errors_total{outcome=bad_subject,token=ledger-token}",
         "m2m_credential_fetch_errors_total{outcome=refused,token=ledger-token}",
         "m2m_credential_fetch_errors_total{outcome=unavailable,token=ledger-token}",
         "m2m_credential_fetch_duration_seconds_count{token=ledger-token}",
@@ -538,7 +539,11 @@ def blamed(name: str, kind: str, help_: str, labels: set[str]) -> list[str]:
 
 EXPORTS = ExportReadings({("metrics", "ok"): 1}, spans_dropped=0)
 EVERYTHING = replace(
-    FLEET, token_expires_in={("t", ""): 1.0}, pools={("h", 1): PoolReadings(0, 0, 0)}, exports=EXPORTS
+    FLEET,
+    token_expires_in={("t", ""): 1.0},
+    pools={("h", 1): PoolReadings(0, 0, 0)},
+    exports=EXPORTS,
+    clock_skews={("h", 1): 600.0},
 )
 
 

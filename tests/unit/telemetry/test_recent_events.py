@@ -1,6 +1,6 @@
 """What happened of late."""
 
-from sidecar.telemetry.events import Refused, SecretRead, TokenFetched
+from sidecar.telemetry.events import Refused, SecretRead, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.fleet_events import StoreDown
 from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
 from tests.support.clock import FakeClock
@@ -53,3 +53,13 @@ async def test_it_is_bounded_and_everyday_business_is_no_news() -> None:
     assert len(list(timeline)) == LENGTH
     timeline.tell(refused("0"))  # its entry is gone: it is a new one
     assert next(each.count for each in timeline) == 1
+
+
+def test_t11_a_refusal_is_the_same_thing_whatever_ids_its_text_holds() -> None:
+    """Servers name each request in their own text; a flood is still one entry."""
+    timeline = RecentEvents(FakeClock())
+    for number in range(3):
+        text = f"AADSTS7000215: wrong secret. Trace ID: {number}"
+        timeline.tell(TokenFetchFailed("t", "s", "acme", "refused", "refused", 1.0, 0.0, text))
+    (entry,) = timeline
+    assert (entry.count, entry.event.values()["error_description"]) == (3, text)

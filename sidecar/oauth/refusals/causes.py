@@ -1,0 +1,45 @@
+"""Whose fault a refused token request is.
+
+| error code, in an exchange of a caller's token | whose fault                                              |
+| ----------------------------------------------- | -------------------------------------------------------- |
+| `invalid_grant`, `invalid_token`, `jti_known`   | the caller's                                             |
+| `access_denied`                                 | the caller's; credentials are read again all the same    |
+| `invalid_request`                               | ours before the entry's first token, then the caller's   |
+| any other                                       | ours                                                     |
+
+Whatever the code, a server that calls the realm or the client disabled does not speak of the caller. Without a caller's
+token every fault is ours.
+"""
+
+import re
+
+from sidecar.core.errors import TokenRefused
+from sidecar.oauth.request_form import blaming_caller
+from sidecar.oauth.token import TokenRequest
+
+_DENIED = frozenset({"access_denied"})
+"""Of the caller, by its code; servers also have it for a client secret that was rotated."""
+_OURS_AT_FIRST = frozenset({"invalid_request"})
+_DISABLED = re.compile(
+    r"\b(?:realm|client|application|tenant|organi[sz]ation|service principal)\b[^.;]{0,60}?"
+    r"\b(?:disabled|not enabled|not active|inactive|deactivated|suspended)\b"
+    r"|\b(?:disabled|inactive|suspended) (?:realm|client|application|tenant|organi[sz]ation)\b"
+    r"|\bclient not allowed to exchange\b",
+    re.IGNORECASE,
+)
+
+
+def is_of_caller(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> bool:
+    """Return whether the token that the caller brought is the reason. `proven`: an exchange of this entry succeeded."""
+    codes = blaming_caller(request)
+    if not codes or _DISABLED.search(refusal.description):
+        return False
+    return refusal.code in codes | _DENIED and (proven or refusal.code not in _OURS_AT_FIRST)
+
+
+def is_of_configuration(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> bool:
+    """Return whether the entry was never right, as far as the code and the entry's history show."""
+    exchanges = request.grant != "client_credentials"
+    code = refusal.code
+    suspicious = code in {"invalid_request", "unauthorized_client"} or code.startswith("unsupported_")
+    return exchanges and suspicious and not proven

@@ -1,0 +1,69 @@
+"""What operators can do about a refused token request, without any I/O."""
+
+from sidecar.core.errors import TokenRefused
+from sidecar.oauth.refusals import clock_skew
+from sidecar.oauth.refusals.causes import is_of_configuration
+from sidecar.oauth.token import ClientAuth, TokenRequest
+
+_CLIENT: dict[ClientAuth, str] = {
+    "client_secret_basic": "check client id, client secret and client_auth",
+    "client_secret_post": "check client id, client secret and client_auth",
+    "private_key_jwt": "check client id, private_key (the server must know its public key, kid and algorithm) "
+    "and assertion_audience",
+    "client_assertion_file": "check client id, and the issuer, subject and audience of the assertion in assertion_file",
+    "tls_client_auth": "check client id, and that the server knows the certificate in tls.certificate",
+    "none": "check client id and client_auth: the server may require authentication",
+}
+_HINTS = {
+    "invalid_grant": "check subject, actor or assertion: issuer, audience and expiry",
+    "invalid_request": "check what else the server requires: parameters, audience, resource",
+    "invalid_scope": "check scope: the client may have less than it asks for",
+    "invalid_target": "check resource and audience",
+    "unauthorized_client": "allow the client this grant at the authorization server",
+    "unsupported_grant_type": "check grant, and that token_endpoint is one",
+    "access_denied": "allow the client what it asks for at the authorization server",
+}
+_EXCHANGE = (
+    "no token was ever obtained for this entry, so the configuration counts as the cause: allow the client this grant "
+    "at the authorization server, and check subject.type, requested_token_type, audience and parameters"
+)
+
+
+_USED = "jti_known"
+_ONCE = (
+    "the assertion in {file} is sent with every token request until the file changes, and some servers accept it only "
+    "once: allow its reuse at the server (Keycloak: supportsClientAssertionReuse of the identity provider), or use "
+    "private_key_jwt"
+)
+_AUDIENCE = (
+    "aud of the assertion is the issuer, and some servers (Ory Hydra) accept only their token endpoint: set "
+    "assertion_audience to its URL"
+)
+
+
+def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool, skew: float | None) -> str:
+    """Return what to do, "" where the refusal's own text says so. `skew`: how far the server's clock is ahead."""
+    clocks = clock_skew.hint(skew) if clock_skew.matters(request, refusal.description) else ""
+    return "; ".join(part for part in (clocks, _of_code(request, refusal, proven=proven)) if part)
+
+
+def _of_code(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> str:
+    assertions = _of_assertions(request, refusal)
+    if refusal.code == "invalid_client":
+        return "; ".join(filter(None, (_CLIENT[request.client_auth], assertions)))
+    if is_of_configuration(request, refusal, proven=proven):
+        return _EXCHANGE
+    return assertions or _HINTS.get(refusal.code, "")
+
+
+def _of_assertions(request: TokenRequest, refusal: TokenRefused) -> str:
+    """Return what servers hold against assertions that are correct by the RFC, where that may be the reason."""
+    of_client = request.client_auth if refusal.code in {"invalid_client", _USED} else ""
+    if of_client == "client_assertion_file":
+        return _ONCE.format(file=request.assertion_file)
+    granted = request.assertion if refusal.code == "invalid_grant" else None
+    signed = of_client == "private_key_jwt" or granted is not None
+    own_audience = request.assertion_audience or (granted is not None and granted.audience)
+    if signed and request.issuer and not own_audience:
+        return _AUDIENCE
+    return ""

@@ -1,0 +1,128 @@
+"""An authorization server's own text about a failure, made fit for logs: bounded, one line, without secrets.
+
+Servers put it under many names, and quote what they were sent. Removed is whatever has GRAM characters in a row in
+common with a secret that was sent, whatever looks like a JWT, and long words that mix letters and digits as keys and
+opaque tokens do. UUIDs stay: support asks for the ids of requests.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+MAX_TEXT = 200
+"""Characters."""
+GRAM = 8
+"""Characters in a row that tell a secret."""
+REMOVED = "[removed]"
+
+_MAX_READ = 2000
+"""Characters of a text that are read at all; a secret that is cut there is still recognised by its beginning."""
+_CODES = ("error", "errorcode")
+_REASONS = (
+    "errordescription", "errormessage", "errorsummary", "errordetail", "message", "msg", "detail", "description",
+    "faultstring", "title",
+)  # fmt: skip
+"""Names of members, in lower case and without separators; the first that has a text counts."""
+_NESTED = ("error", "errors", "fault")
+_UUID = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-z])")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_=.-]{8,}")
+_LONG = re.compile(r"[A-Za-z0-9_~+=%-]{20,}")
+_WORD = re.compile(r"[A-Za-z]{1,60}\d{0,3}|\d+")
+_MIXED = 16
+"""Characters of a long word that are neither words nor numbers and make it a key."""
+
+_Members = Mapping[str, object]
+
+
+def description(members: _Members, code: str, sent: tuple[str, ...]) -> str:
+    """Return what an error answer says besides its well-formed `code`, "" where it says no more.
+
+    `sent` are the secrets of the request: a server may quote them.
+    """
+    texts = dict.fromkeys(clean(text, sent) for text in _texts(members, code))
+    return bounded(": ".join(text for text in texts if text not in {"", code}))
+
+
+def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """Return the text on one line, without control characters and without what is, or looks like, a secret."""
+    line = _line(text[:_MAX_READ])
+    hidden = bytearray(len(line))
+    for start, end in _spans(line, {*secrets, *map(_line, secrets)}):
+        hidden[start:end] = b"\x01" * (end - start)
+    pieces = re.finditer(rb"\x01+|\x00+", hidden)
+    return "".join(REMOVED if piece[0][0] else line[piece.start() : piece.end()] for piece in pieces)
+
+
+def bounded(text: str) -> str:
+    """Return at most MAX_TEXT characters of the text."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _texts(members: _Members, code: str) -> Iterator[str]:
+    flat = _flat(members)
+    for name in _CODES:
+        value = flat.get(name)
+        if isinstance(value, str):
+            yield value
+    for name in _NESTED:
+        nested = flat.get(name)
+        inner = nested[0] if isinstance(nested, list) and nested else nested
+        if isinstance(inner, dict):
+            yield from _reason(_flat(inner))
+    yield from _reason(flat)
+    numbers = flat.get("errorcodes")
+    if (
+        isinstance(numbers, list)
+        and numbers
+        and not any(isinstance(flat.get(name), str) for name in _REASONS)
+    ):
+        yield ", ".join(str(number) for number in numbers[:4] if isinstance(number, int))
+    detail = flat.get("suberror")
+    if isinstance(detail, str):
+        yield detail
+
+
+def _reason(flat: _Members) -> Iterator[str]:
+    texts = (flat.get(name) for name in _REASONS)
+    text = next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    if text is not None:
+        yield text
+
+
+def _flat(members: _Members) -> _Members:
+    flat: dict[str, object] = {}
+    for name, value in members.items():
+        flat.setdefault(name.lower().replace("_", "").replace("-", ""), value)
+    return flat
+
+
+def _line(text: str) -> str:
+    kept = (character if character.isprintable() else " " * character.isspace() for character in text)
+    return " ".join("".join(kept).split())
+
+
+def _spans(line: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Find what must not be shown: where it starts and ends."""
+    lowered = _lower(line)
+    for secret in secrets:
+        yield from _shared(lowered, _lower(secret))
+    yield from (found.span() for found in _JWT.finditer(line))
+    yield from (found.span() for found in _LONG.finditer(line) if _is_key(found[0]))
+
+
+def _shared(line: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Find each stretch of GRAM characters, or all there are, that is in the secret."""
+    length = min(GRAM, len(secret))
+    grams = {secret[start : start + length] for start in range(len(secret) - length + 1)} - {""}
+    for start in range(len(line) - length + 1):
+        if line[start : start + length] in grams:
+            yield start, start + length
+
+
+def _lower(text: str) -> str:
+    """Return it in lower case and as long as it was."""
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _is_key(word: str) -> bool:
+    parts = re.split(r"[-_]+", _UUID.sub("-", word))
+    return sum(len(part) for part in parts if part and not _WORD.fullmatch(part)) >= _MIXED
