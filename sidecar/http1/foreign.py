@@ -60,7 +60,7 @@ def check_beginning(held: bytes | bytearray, judged: int) -> None:
 
 def malformed_answer(head: bytes) -> MessageMalformed:
     """Return the error for an answer whose beginning is not HTTP/1.x."""
-    return MessageMalformed(f"the upstream's answer is not HTTP/1.x; it looks like {_looks_like(head)}")
+    return MessageMalformed(f"the answer is not HTTP/1.x; it looks like {_looks_like(head)}")
 
 
 def unasked(data: bytes) -> SidecarError:
