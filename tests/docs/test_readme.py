@@ -41,27 +41,13 @@ from sidecar.telemetry.sinks.prometheus import text_name
 from tests import ROOT
 from tests.support.keys import pem_of_both
 from tests.support.programs import reference
+from tests.support.readme import README, blocks, table
 
-README = (ROOT / "README.md").read_text()
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/README.md")
 NO_VARIABLES = {"CLOCK_BOOTTIME"}
 """Upper-case words in the code that name something else than an environment variable."""
 
-Row = dict[str, str]
 Schema = dict[str, Any]
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-def table(heading: str, first_column: str) -> list[Row]:
-    """The rows of a section's table, each by its columns' names, without the backticks of the first cell."""
-    section = re.split(r"^#+ ", README.split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
-    lines = section[section.index(f"| {first_column} |") :].split("\n\n")[0].splitlines()
-    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    return [dict(zip(head, [row[0].strip("`"), *row[1:]], strict=True)) for row in rows]
 
 
 def words(cell: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import yaml
 
 from sidecar.cli import dumps
 from tests import ROOT
+from tests.support.authorization_server import AuthorizationServer
 from tests.support.environment import bare
 from tests.support.resident_memory import forget_most_resident, most_resident, resident
 from tests.support.upstream import Exchange, Script, Upstream
@@ -55,6 +56,17 @@ class File:
 def route(upstream: Upstream, name: str = "api", **more: object) -> Mapping[str, object]:
     """A route for everything, without a token."""
     return {"name": name, "match": {"prefix": "/"}, "upstream": upstream.url, **more}
+
+
+def with_token(
+    upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
+) -> Mapping[str, object]:
+    """What a document with one route and its token says."""
+    return {
+        "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
+        "tokens": {"api": {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}},
+        "routes": [route(upstream, token="api")],
+    }
 
 
 def get(target: bytes = b"/", *fields: bytes) -> bytes:

@@ -2,27 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
-from tests.docs.test_readme import table
 from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.readme import names, table
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Exchange, Upstream, refusal
 
 TENANTS = {"header": "X-Tenant-Id"}
-
-
-def names(value: object, path: str = "") -> Iterator[str]:
-    """Every field of a JSON document by its path, as the README writes them."""
-    if isinstance(value, Mapping) and not path.endswith((".fields", ".errors_by")):
-        for name, member in value.items():
-            yield from names(member, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        yield from names(value[0], f"{path}[]")
-    else:
-        yield path
 
 
 async def test_every_field_is_listed(sidecar: Start) -> None:

@@ -26,9 +26,9 @@ from tests.support.issuer import Callers, Issuer
 from tests.support.keys import pem
 from tests.support.otlp_receiver import Collector
 from tests.support.sidecar import Start
+from tests.support.token_fetcher_rig import ANY, REQUEST, Rig
 from tests.support.unsigned_jwt import jwt
 from tests.support.upstream import Upstream
-from tests.unit.oauth.test_fetcher import ANY, REQUEST, Rig
 
 HOUR = 3600.0
 STEPS = pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR], ids=["forward", "back"])

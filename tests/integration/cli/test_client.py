@@ -16,8 +16,8 @@ from tests.support.authorization_server import json_answer
 from tests.support.commands import command
 from tests.support.environment import bare
 from tests.support.journal import RecordingJournal
+from tests.support.loaded_modules import HEAVY, loaded
 from tests.support.upstream import Script, Upstream, closing
-from tests.unit.cli.test_cli import HEAVY, loaded
 
 
 class Operator:

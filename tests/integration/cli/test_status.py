@@ -10,9 +10,8 @@ import pytest
 from sidecar import __version__
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.commands import command, on_terminal
-from tests.support.processes import File, run
+from tests.support.processes import File, run, with_token
 from tests.support.upstream import Exchange, Upstream, closing
-from tests.system.process.test_life import with_token
 
 AT = 1_800_000_000.0
 SHOWN: dict[str, object] = {

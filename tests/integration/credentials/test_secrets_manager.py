@@ -13,9 +13,9 @@ from sidecar.core.secret import Secret
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.sources.aws import ATTEMPTS, SecretsManager
 from sidecar.telemetry.events import SecretRead, SecretUnread
-from tests.contracts.test_token_endpoint_bounds import CHUNKED, MEMORY, OK, Flood, flooding
 from tests.support.aws import REGION, Aws
 from tests.support.clock import FakeClock
+from tests.support.flooding import CHUNKED, MEMORY, OK, Flood, flooding
 from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE
 

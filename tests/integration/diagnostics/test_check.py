@@ -13,11 +13,11 @@ import pytest
 import trustme
 import yaml
 
-from tests.docs.test_readme import README
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.commands import Done, command
 from tests.support.keys import pem
+from tests.support.readme import README
 from tests.support.redis_server import RedisServer, Sentinels
 from tests.support.sidecar import SECRET
 from tests.support.upstream import Exchange, Server, Upstream

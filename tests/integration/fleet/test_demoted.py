@@ -23,9 +23,9 @@ from sidecar.fleet.settings import RedisSettings, SentinelSettings
 from sidecar.system.clock import SystemRandomness
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDown
-from tests.integration.fleet.test_store import REQUEST, StorePod, pod
 from tests.support import fleet_of_members as pods
 from tests.support.redis_server import RedisServer, with_user
+from tests.support.store_pod import REQUEST, StorePod, pod
 from tests.support.upstream import FaultProxy
 from tests.support.waiting import PATIENCE, until
 

@@ -13,10 +13,10 @@ from sidecar.cache.refused_tokens import BustFailure
 from sidecar.fleet.redis.scripts import keys_of
 from sidecar.telemetry.events import CredentialsRejected
 from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustSent, SelectSent
-from tests.integration.credentials.test_credential_busts import Secrets
-from tests.integration.fleet.test_store import REQUEST, pod
 from tests.support.fleet_of_members import MemberFleet, MemberPod, request
+from tests.support.pod_secrets import Secrets
 from tests.support.redis_server import USER, RedisServer, with_user
+from tests.support.store_pod import REQUEST, pod
 from tests.support.waiting import PATIENCE, block_until, until
 
 LEDGER = request("ledger", tenant="acme")

@@ -4,29 +4,27 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from sidecar.app.sidecar import QUIET
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.processes import File, Load, answering, get, route, run, serving, spawn, watching
+from tests.support.processes import (
+    File,
+    Load,
+    answering,
+    get,
+    route,
+    run,
+    serving,
+    spawn,
+    watching,
+    with_token,
+)
 from tests.support.upstream import Exchange, Upstream
 from tests.support.waiting import PATIENCE, until
 from tests.support.wire_client import Client, ask
-
-
-def with_token(
-    upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
-) -> Mapping[str, object]:
-    """What a document with one route and its token says."""
-    return {
-        "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
-        "tokens": {"api": {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}},
-        "routes": [route(upstream, token="api")],
-    }
-
 
 # Starting
 

@@ -11,9 +11,9 @@ import yaml
 
 from sidecar.app.reload import watch
 from tests import ROOT
-from tests.integration.app.test_files import NEVER_ENDING, ODD
 from tests.support.heavy_files import HEAVY
 from tests.support.journal import RecordingJournal
+from tests.support.odd_files import NEVER_ENDING, ODD
 from tests.support.processes import PIPE, File, Load, Process, route, run, serving
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE

@@ -19,7 +19,7 @@ from tests.support.clock import FakeClock, settle
 from tests.support.fleet_fakes import FakeServer, FakeStore
 from tests.support.journal import RecordingJournal
 from tests.support.randomness import FixedRandomness
-from tests.unit.cache.test_tokens import LEDGER, ScriptedSource
+from tests.support.token_cache_rig import LEDGER, ScriptedSource
 
 LONGEST_POLL = POLL[0]
 """With randomness that always draws the low end."""

@@ -16,8 +16,8 @@ import sidecar
 from sidecar.cli import main
 from tests import ROOT
 from tests.support.environment import bare
+from tests.support.loaded_modules import HEAVY, loaded
 
-HEAVY = {"aiohttp", "asyncio", "httptools", "msgspec", "ssl", "uvloop", "yaml"}
 GOOD = """
 routes:
   - {name: ledger, match: {prefix: /ledger}, upstream: "https://ledger.internal/api"}
@@ -42,21 +42,6 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         check=False,
     )
-
-
-def loaded(*arguments: str) -> set[str]:
-    """The top-level modules that a command has loaded when it ends."""
-    program = f"""
-import sys
-from sidecar.cli.main import main
-try:
-    main({list(arguments)!r})
-except SystemExit:
-    pass
-print(*{{name.partition(".")[0] for name in sys.modules}}, file=sys.stderr)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stderr.split())
 
 
 def test_the_version_is_told() -> None:

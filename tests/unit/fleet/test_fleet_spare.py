@@ -9,7 +9,7 @@ from sidecar.core.labels import parse_selector
 from sidecar.oauth.token import TokenRequest
 from tests.support.clock import FakeClock
 from tests.support.fleet_fakes import FakeStore
-from tests.unit.cache.test_tokens import LEDGER, Rig
+from tests.support.token_cache_rig import LEDGER, Rig
 
 TTL = 35.0
 """Seconds after which memory's token is to be looked up."""
