@@ -11,6 +11,7 @@ from sidecar.config.types import (
     REGION,
     SECRET_ID,
     STAGE,
+    DocumentPath,
     Name,
     Reference,
     SecretPath,
@@ -83,8 +84,7 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     ] = None
     kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
     certificate_file: Annotated[
-        str | None,
-        text("document_file", r"^[^\0]+$"),
+        DocumentPath | None,
         Meta(description="The key's certificate (PEM), to be named by its thumbprint."),
     ] = None
 
@@ -110,8 +110,7 @@ class Credentials(Node, frozen=True, kw_only=True):
         Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
     ] = None
     file: Annotated[
-        str | None,
-        text("document_file", r"^[^\0]+$"),
+        DocumentPath | None,
         Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
     ] = None
     aws_secret: Annotated[
@@ -174,6 +173,7 @@ def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
             text=read_secret(reference(entry, environ, multiline=True)),
             passphrase=read_secret(reference(entry.passphrase, environ)) if entry.passphrase else None,
             algorithm=entry.algorithm,
+            kid=entry.kid or "",  # makes it the signer's key, so that it is read once
             certificate=read_secret(certificate).reveal() if certificate else "",
         )
         prepare(key)

@@ -41,6 +41,8 @@ Duration = Annotated[str, text("duration", durations.DURATION)]
 Span = Annotated[str, text("span", durations.DURATION)]
 Share = Annotated[str, text("share", durations.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
+DocumentPath = Annotated[str, text("document_file", r"^[^\0]+$")]
+"""Of JSON or PEM, as large as a secret; `SecretPath` is that of a single value."""
 SecretPath = Annotated[str, text("secret_file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, text("scope", SCOPE)]

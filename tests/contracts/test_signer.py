@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from time import process_time
 
 import jwt
 import pytest
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
+    load_pem_private_key,
 )
 from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
@@ -20,8 +22,10 @@ from jwt.utils import base64url_encode
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigError, TokenUnavailable
 from sidecar.core.secret import Secret
+from sidecar.oauth.jwt.pem import block
 from sidecar.oauth.jwt.signer import JwtSigner
 from sidecar.oauth.signing_keys import Algorithm, SigningKey
+from sidecar.system.files import SECRET_LIMIT
 from tests.support.keys import certificate, certificate_pem, jwk, pem, private
 from tests.support.randomness import FixedRandomness
 
@@ -291,3 +295,16 @@ def test_t8_the_check_at_the_start_refuses_what_cannot_sign(
         ) as raised:
             checked(tmp_path, text(), **more)
     assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["-----BEGIN A-----", "-----BEGIN PRIVATE KEY-----", "\\", "\\r", "-----"])
+def test_t8_the_longest_file_takes_no_time_to_speak_of(text: str) -> None:
+    """Whatever repeats in it: less CPU than reading one good RSA key twenty times."""
+    longest = (text * SECRET_LIMIT)[:SECRET_LIMIT]
+    began = process_time()
+    for _ in range(20):
+        load_pem_private_key(pem("rsa").encode(), None)
+    limit, began = process_time() - began, process_time()
+    with pytest.raises(ValueError, match="no PEM block"):
+        block(longest, "PRIVATE KEY")
+    assert process_time() - began < limit

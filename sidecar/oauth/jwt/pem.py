@@ -11,9 +11,10 @@ r"""PEM in the form that every reader takes (RFC 7468), from the forms in which 
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----(.*?)-----END \1-----", re.DOTALL)
-_WRITTEN_BREAK = re.compile(r"\\+r\\+n|\\+n|\\+r")
+_MARK = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
+_WRITTEN_BREAK = re.compile(r"\\{1,4}r\\{1,4}n|\\{1,4}[nr]")
 _WIDTH = 64
 
 
@@ -24,9 +25,11 @@ def with_breaks(text: str) -> str:
 
 def block(text: str, kind: str) -> bytes:
     """Return the first block whose label ends in `kind`. Raises ValueError where there is none."""
-    for label, body in _BLOCK.findall(with_breaks(text)):
-        if label.endswith(kind):
-            return "\n".join(_lines(label, body)).encode()
+    whole = with_breaks(text)
+    for begin, end in pairwise(_MARK.finditer(whole)):
+        label = begin[2]
+        if label.endswith(kind) and (begin[1], end[1], end[2]) == ("BEGIN", "END", label):
+            return "\n".join(_lines(label, whole[begin.end() : end.start()])).encode()
     raise ValueError(f"it holds no PEM block with the label {kind}")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import jwt
@@ -19,6 +20,8 @@ from sidecar.oauth.signing_keys import SigningKey
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+KEYS = 64
+"""Keys kept ready: reading one of RSA takes 30 ms, decrypting one may take a second."""
 LEAST_RSA = 2048
 """Bits (RFC 7518 section 3.3)."""
 
@@ -34,6 +37,7 @@ Prepared = tuple[_Key, str, dict[str, str]]
 """A key, its algorithm, and what a JWT's header says of it."""
 
 
+@lru_cache(maxsize=KEYS)
 def prepare(key: SigningKey) -> Prepared:
     """Read the key and work out what is said about it. Raises ValueError, which quotes nothing of it."""
     text = key.text.reveal()

@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import jwt
 
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.ports import Randomness
-from sidecar.oauth.jwt import private_keys
+from sidecar.oauth.jwt.private_keys import prepare
 from sidecar.oauth.signing_keys import SigningKey
-
-KEYS = 64
-"""Keys kept ready: decrypting one may take a second."""
 
 
 class JwtSigner:
@@ -22,7 +18,6 @@ class JwtSigner:
         """`now` is the wall clock, epoch seconds: other machines compare it with theirs."""
         self._now = now
         self._randomness = randomness
-        self._prepared = lru_cache(maxsize=KEYS)(private_keys.prepare)
 
     async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
         """Return a JWT with these claims, an id of its own and `life` seconds to live (RFC 7519).
@@ -37,5 +32,5 @@ class JwtSigner:
             raise TokenUnavailable(f"cannot sign with the private key: {error}", 0.0) from None
 
     def _sign(self, key: SigningKey, claims: dict[str, object]) -> str:
-        private, algorithm, head = self._prepared(key)
+        private, algorithm, head = prepare(key)
         return jwt.encode(claims, private, algorithm, head)
