@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.clock import settle
-from tests.support.sidecar import Start
+from tests.support.sidecar import SECRET, Start
 from tests.support.upstream import Exchange, Script, Upstream, closing, hang_up
 from tests.support.wire_client import Answer
 
@@ -21,7 +21,9 @@ OUTAGES: Mapping[str, Script] = {
     "not HTTP": closing(b"???"),
 }
 REFUSALS: Mapping[str, Script] = {
-    "invalid_scope": json_answer(400, {"error": "invalid_scope", "error_description": "canary"}),
+    "invalid_scope": json_answer(
+        400, {"error": "invalid_scope", "error_description": f"{SECRET} has no such scope"}
+    ),
     "invalid_client": json_answer(401, {"error": "invalid_client"}),
     "403": json_answer(403, {}),
     "not a Bearer token": json_answer(200, {"access_token": "canary", "token_type": "mac", "expires_in": 60}),
