@@ -12,6 +12,8 @@ from urllib.parse import urlencode, urlsplit
 from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.json_object import parse_object
 from sidecar.core.secret import Secret
+from sidecar.core.tls import Tls
+from sidecar.system.client_tls import client_context
 
 TIME_LIMIT = 10.0
 """Seconds for each step of the exchange."""
@@ -102,8 +104,10 @@ def _connection(admin: str) -> HTTPConnection:
     if admin.startswith("unix:"):
         return _UnixConnection(admin.removeprefix("unix:"))
     url = urlsplit(admin)
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    return kind(url.hostname or "", url.port, timeout=TIME_LIMIT)
+    host = url.hostname or ""
+    if url.scheme == "https":
+        return HTTPSConnection(host, url.port, timeout=TIME_LIMIT, context=client_context(Tls()))
+    return HTTPConnection(host, url.port, timeout=TIME_LIMIT)
 
 
 class _UnixConnection(HTTPConnection):

@@ -1,4 +1,8 @@
-"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded."""
+"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded.
+
+A name counts in the certificate's subjectAltName only (RFC 9525 section 2): OpenSSL otherwise reads it from the common
+name where no subjectAltName is a DNS name. Every client of the sidecar has its context from here.
+"""
 
 import os
 import ssl
@@ -25,11 +29,21 @@ def client_context(tls: Tls) -> ssl.SSLContext:
         with _naming(path):
             files.probe(path)
     with _naming(tls.ca_file):
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = _strict(ssl.create_default_context(cafile=tls.ca_file or None))
     if tls.certificate_file:
         with _naming(" with ".join(filter(None, (tls.certificate_file, tls.key_file)))):
             context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
+    return context
+
+
+def context_without_authorities() -> ssl.SSLContext:
+    """Return a context for a library that loads the authorities itself; until then it trusts no certificate."""
+    return _strict(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
     return context
 
 

@@ -27,6 +27,7 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
+from sidecar.system.client_tls import context_without_authorities
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import SecretFault
@@ -216,13 +217,20 @@ class _Whole(io.BytesIO):
         return iter((self.getvalue(),))
 
 
+class _Session(URLLib3Session):  # type: ignore[misc]  # boto has no types
+    """Boto's, but for its context of TLS, which accepts a name from a certificate's common name."""
+
+    def _get_ssl_context(self) -> object:
+        return context_without_authorities()
+
+
 def _send(authorities: str | bool, request: AWSPreparedRequest, **_: object) -> AWSResponse:
     """Send a request as boto does, and return the answer with what has been read of its body.
 
     Boto itself reads a body to its end, which may never come. Raises _Unread, and boto's HTTPClientError.
     """
     request.stream_output = True  # leaves the body to us
-    session = URLLib3Session(
+    session = _Session(
         verify=authorities,
         proxies=get_environ_proxies(request.url),
         timeout=(CONNECT_LIMIT, READ_LIMIT),

@@ -1,0 +1,162 @@
+"""Servers whose certificate names them by its common name only: no client of the sidecar talks to them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+from cryptography.x509 import DNSName, GeneralName, IPAddress
+
+from sidecar.admin import client as admin
+from sidecar.core.errors import SidecarError
+from sidecar.core.origin import Origin
+from sidecar.core.tls import Tls
+from sidecar.credentials.model import AwsSecretCredentials
+from sidecar.credentials.sources.aws import SecretsManager
+from sidecar.fleet.redis.connect import connect, disconnect
+from sidecar.fleet.redis.library import RedisClusterException, RedisError
+from sidecar.fleet.settings import RedisSettings, SentinelSettings
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.dial import Dialler
+from sidecar.http1.tls import TlsUpstreamConnection
+from sidecar.oauth.http_client import HttpAuthorizationServer
+from sidecar.telemetry.sinks.otlp.endpoint import Session
+from tests.support.aws import ENVIRONMENT, REGION
+from tests.support.certificates import issue, server_with
+from tests.support.clock import FakeClock
+from tests.support.journal import RecordingJournal
+from tests.support.waiting import PATIENCE
+from tests.support.wire_client import LIMIT
+
+ANSWER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Server:
+    """Counts those that talk to it, which is after the handshake."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.guests = 0
+
+    @asynccontextmanager
+    async def running(self, pem: bytes, directory: Path) -> AsyncIterator[None]:
+        context = server_with(pem, directory)
+        server = await asyncio.start_server(self._answer, "localhost", 0, ssl=context)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            if await reader.read(LIMIT):
+                self.guests += 1
+                writer.write(ANSWER)
+                await writer.drain()
+            writer.close()
+
+
+async def _upstream(port: int, tls: Tls) -> None:
+    deadlines = Deadlines(FakeClock())
+    dialler = Dialler(Origin("https", "localhost", port, tls))
+    connection = await dialler.connect(lambda: TlsUpstreamConnection(deadlines, lambda _: None))
+    answer = connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET", 0, lambda _: None)
+    await answer
+
+
+async def _token_endpoint(port: int, tls: Tls) -> None:
+    await HttpAuthorizationServer().post(f"https://localhost:{port}/token", {}, "a=b", tls)
+
+
+async def _redis(port: int, tls: Tls, **more: object) -> None:
+    settings = RedisSettings(hosts=(("localhost", port),), tls=tls, **more)  # type: ignore[arg-type]  # as named
+    client = connect(settings, timeout=PATIENCE)
+    try:
+        await client.initialize()
+        await client.get("x")
+    finally:
+        await disconnect(client)
+
+
+async def _cluster(port: int, tls: Tls) -> None:
+    await _redis(port, tls, cluster=True)
+
+
+async def _sentinel(port: int, tls: Tls) -> None:
+    await _redis(port, tls, sentinel=SentinelSettings("main"))
+
+
+async def _aws(port: int, _tls: Tls) -> None:
+    manager = SecretsManager(FakeClock(), RecordingJournal(), total_limit=PATIENCE)
+    endpoint = f"https://localhost:{port}"
+    spec = AwsSecretCredentials("s", service="ledger", region=REGION, endpoint=endpoint)
+    try:
+        await manager.source(spec).read("", newer_than=0)
+    finally:
+        manager.close()
+
+
+async def _otlp(port: int, tls: Tls) -> None:
+    with Session() as session:
+        session.verify = tls.ca_file
+        await asyncio.to_thread(session.post, f"https://localhost:{port}", b"x")
+
+
+async def _admin(port: int, _tls: Tls) -> None:
+    await asyncio.to_thread(admin.ready, f"https://localhost:{port}")
+
+
+CLIENTS: Mapping[str, Callable[[int, Tls], Awaitable[None]]] = {
+    "upstream": _upstream,
+    "token endpoint": _token_endpoint,
+    "Redis": _redis,
+    "Redis Cluster": _cluster,
+    "Sentinel": _sentinel,
+    "AWS": _aws,
+    "OTLP": _otlp,
+    "admin": _admin,
+}
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Trusted by all of them; those without an option of their own have it from the environment."""
+    authority, file = trustme.CA(), tmp_path / "ca.pem"
+    file.write_bytes(authority.cert_pem.bytes())
+    for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(file))
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return authority
+
+
+async def attempt(kind: str, names: list[GeneralName], authority: trustme.CA, directory: Path) -> int:
+    """How often a client of this kind talks to a server that has the common name localhost, and these names."""
+    server = Server()
+    async with server.running(issue(authority, "localhost", names), directory):
+        tls = Tls(ca_file=str(directory / "ca.pem"))
+        with suppress(SidecarError, RedisError, RedisClusterException, OSError, requests.RequestException):
+            await CLIENTS[kind](server.port, tls)
+        return server.guests
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_t12_no_client_takes_a_name_from_the_common_name(
+    kind: str, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """Nothing of theirs is sent, though the authority is trusted."""
+    assert await attempt(kind, [], authority, tmp_path) == 0
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_t12_each_client_takes_it_from_the_subject_alternative_name(
+    kind: str, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """What the test above would otherwise not prove."""
+    assert (
+        await attempt(kind, [DNSName("localhost"), IPAddress(ip_address("127.0.0.1"))], authority, tmp_path)
+        > 0
+    )
