@@ -10,12 +10,11 @@ their time; one more, and the oldest is cut off.
 
 import asyncio
 from collections import deque
-from math import inf
 
 from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.health import Health, Pulse
 from sidecar.core.origin import Origin
-from sidecar.http1.deadlines import TICK, Deadlines
+from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
@@ -42,26 +41,30 @@ class Pool:
         self._called = 0
         """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
-        self._pulse = Pulse(deadlines.last_tick)
-        self._answered = -inf
-        """When an answer last ended its connection; others are told from the connections they left idle."""
+        self._pulse = Pulse(deadlines.now())
         self._silent = False
         """Whether it took a connection and did not answer: then one more connection proves nothing."""
+        self.in_doubt = True
+        """Whether an answer is news: `answered` is then to be called with it."""
 
     @property
     def health(self) -> Health:
         """Whether the upstream takes connections and answers on them, as far as anybody has tried."""
-        rested = self._idle[-1].deadline - IDLE_TIMEOUT - TICK if self._idle else -inf
-        answered = max(self._answered, rested)
-        if answered > self._pulse.missed:
-            self._silent = False
-            self._pulse.beat(answered)
         return self._pulse.health
+
+    def answered(self) -> None:
+        """Note that a request on one of the connections got an answer."""
+        self._silent = self.in_doubt = False
+        self._pulse.beat(self._deadlines.now())
 
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
         self._silent = True
-        self._pulse.miss(self._deadlines.last_tick, why)
+        self._missed(why)
+
+    def _missed(self, why: str) -> None:
+        self.in_doubt = True
+        self._pulse.miss(self._deadlines.now(), why)
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
@@ -138,7 +141,7 @@ class Pool:
             connection = await self._dialler.connect(self._make)
         except BaseException as error:
             if isinstance(error, SidecarError):
-                self._pulse.miss(self._deadlines.last_tick, str(error))
+                self._missed(str(error))
             self._call_next()
             raise
         finally:
@@ -148,7 +151,7 @@ class Pool:
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
         self._open.add(connection)
         if not self._silent:
-            self._pulse.beat(self._deadlines.last_tick)
+            self.answered()
         return connection
 
     def _make(self) -> UpstreamConnection:
@@ -172,8 +175,6 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
         if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
-            if connection.heard:
-                self._answered = self._deadlines.last_tick
             connection.part()
             return
         self._idle.append(connection)

@@ -11,7 +11,7 @@ The story (`sidecar.proxy`) decides, and says so in this order:
 import re
 from collections.abc import Awaitable
 
-from sidecar.core.errors import UpstreamTimeout, UpstreamUnreachable
+from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.headers import UNTIL_CLOSE
@@ -115,18 +115,25 @@ class Relay:
             traceparent=self._traceparent,
         )
         try:
-            answer = await self._ask(connection, head, idle_timeout)
-        except UpstreamTimeout as error:
-            pool.unanswered(str(error))
-            raise
-        except UpstreamUnreachable as error:
-            if not self._lost_before_use():
+            try:
+                answer = await self._ask(connection, head, idle_timeout)
+            except UpstreamUnreachable:
+                if not self._lost_before_use():
+                    raise
+                # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
+                # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
+                self.drop()
+                connection = await self.connect()
+                answer = await self._ask(connection, head, idle_timeout)
+        except (UpstreamTimeout, UpstreamUnreachable) as error:
+            if self._connection is not None:
                 pool.unanswered(str(error))
-                raise
-            # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
-            # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
-            self.drop()
-            answer = await self._ask(await self.connect(), head, idle_timeout)
+            raise
+        except MessageMalformed:
+            pool.answered()
+            raise
+        if pool.in_doubt:
+            pool.answered()
         self.upstream_seconds += self._clock.now() - self.sent_at
         self.upstream_status = answer.status
         return answer
