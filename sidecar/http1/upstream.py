@@ -17,6 +17,7 @@ a write fails because the upstream has closed, what it sent before that is read 
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from enum import Enum
 
@@ -26,6 +27,7 @@ from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
+from sidecar.system.client_tls import reason
 
 _MAX_INTERIM = 16
 
@@ -246,7 +248,8 @@ class UpstreamConnection(Connection):
             self._read_arrived(exc)
         super().connection_lost(exc)
         if self._state is _AWAITING:
-            self._fail(UpstreamUnreachable("the upstream's connection was lost before it answered"))
+            why = f": {reason(exc)}" if isinstance(exc, ssl.SSLError) else ""
+            self._fail(UpstreamUnreachable(f"the upstream's connection was lost before it answered{why}"))
         self._on_leaving(self)
 
     @property

@@ -18,6 +18,8 @@ class Reply:
     body: bytes
     retry_after: str = ""
     """The Retry-After field as sent, "" when absent."""
+    content_encoding: str = ""
+    """Likewise Content-Encoding."""
 
 
 class AuthorizationServer(Protocol):

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.oauth import unreadable
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.unverified_jwt import number, unverified
 
@@ -91,13 +92,21 @@ def judge(
         )
     if not 200 <= reply.status < 300 or (members is not None and "error" in members):
         raise TokenRefused(
-            f"token endpoint {host} refused: {reply.status} {code or 'without error'}", code, of_request=True
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}"
+            + ("" if code or members is not None or not reply.body else _cause(reply)),
+            code,
+            of_request=True,
         )
     if members is None:
         raise TokenUnavailable(
-            f"token endpoint {host} answered {reply.status} with neither JSON nor a form", 0.0
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{_cause(reply)}", 0.0
         )
     return _grant(members, host, now, types)
+
+
+def _cause(reply: Reply) -> str:
+    cause = unreadable.why(reply)
+    return f": {cause}" if cause else ""
 
 
 def _grant(members: _Members, host: str, now: float, types: frozenset[str]) -> Grant:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sidecar.core.tls import Tls, no_passphrase
-from sidecar.system import files
+from sidecar.system import files, tls_faults
 
 
 class UnusableFiles(Exception):
@@ -49,10 +49,8 @@ def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
 
 def reason(error: Exception) -> str:
     """Return in a few words why files, a connection or TLS failed."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no PEM file, or wants a passphrase"
+        return tls_faults.words(error) or "it is not a PEM file, or requires a passphrase"
     if isinstance(error, OSError):
         known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
         return known or str(error) or type(error).__name__

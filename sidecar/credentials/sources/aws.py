@@ -27,7 +27,8 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
-from sidecar.system.client_tls import context_without_authorities
+from sidecar.system import tls_faults
+from sidecar.system.client_tls import context_without_authorities, reason
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import SecretFault
@@ -335,8 +336,11 @@ def _region_of(name: str) -> str:
 
 
 def _unread(error: Exception) -> _Unread:
-    """Tell what went wrong, quoting only AWS's own code or the kind of the error."""
+    """Tell what went wrong, quoting only AWS's own code, why TLS failed, or the kind of the error."""
     if not isinstance(error, boto.ClientError):
+        tls = tls_faults.within(error)
+        if tls is not None:
+            return _Unread("unreachable", f"TLS failed: {reason(tls)}")
         fault: SecretFault = "unreachable"
         fault = next((fault for kind, fault in _KINDS if isinstance(error, kind)), fault)
         return _Unread(fault, type(error).__name__)

@@ -20,7 +20,6 @@ from sidecar.fleet.redis.library import (
     ClusterNode,
     ConnectionPool,
     CredentialProvider,
-    Disconnected,
     NoBackoff,
     Redis,
     RedisCluster,
@@ -30,6 +29,7 @@ from sidecar.fleet.redis.library import (
     SentinelConnectionPool,
     SSLConnection,
 )
+from sidecar.fleet.redis.shown import UnusableTls
 from sidecar.fleet.settings import RedisSettings
 from sidecar.system import files, threads
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
@@ -110,7 +110,7 @@ async def _context(tls: Tls) -> ssl.SSLContext:
     try:
         return await threads.beside(str(tls), partial(client_context, tls))
     except UnusableFiles as unusable:
-        raise Disconnected(f"cannot use {unusable.paths} for TLS: {reason(unusable.cause)}") from None
+        raise UnusableTls(f"cannot use {unusable.paths} for TLS: {reason(unusable.cause)}") from None
 
 
 def _client(settings: RedisSettings, timeout: float) -> Client:
