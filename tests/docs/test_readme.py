@@ -28,7 +28,7 @@ from sidecar.fleet import foreign_messages, messages
 from sidecar.fleet.redis import subscription
 from sidecar.fleet.settings import RedisSettings
 from sidecar.http1 import arrived, body, connection, message, pool, request_body, server
-from sidecar.http1.server import ServerLimits
+from sidecar.http1.limits import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
 from sidecar.system import files, threads, tls_faults
 from sidecar.telemetry.events import Event
@@ -147,9 +147,7 @@ def test_every_environment_variable_is_listed() -> None:
     trees = [ast.parse(module.read_text()) for module in (ROOT / "sidecar").rglob("*.py")]
     texts = {str(node.value) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     named = {text for text in texts if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", text)}
-    assert {
-        row["Variable"] for row in table("Environment variables", "Variable")
-    } == named - NO_VARIABLES
+    assert {row["Variable"] for row in table("Environment variables", "Variable")} == named - NO_VARIABLES
 
 
 def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
