@@ -69,9 +69,13 @@ class UpstreamConnection(Connection):
         "asked",
         "heard",
         "offered",
+        "owner",
+        "unread_arrivals",
         "used",
         "waited_for",
     )
+
+    unread_arrivals: Callable[[], object]
 
     def __init__(self, deadlines: Deadlines, on_leaving: Callable[["UpstreamConnection"], None]) -> None:
         """`on_leaving` is told when it begins to part, and when it is gone."""
@@ -90,6 +94,8 @@ class UpstreamConnection(Connection):
         self._end_of_answer: asyncio.Future[None] | None = None
         self._fault: SidecarError | None = None
         self._unread_before = 0
+        self.owner = ""
+        """For whom it is used again; "" for all whose connections are not isolated."""
         self.used = False
         """Whether it has carried an exchange before."""
         self.asked = False
