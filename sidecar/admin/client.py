@@ -12,6 +12,9 @@ from urllib.parse import urlencode, urlsplit
 from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
+from sidecar.core.tls import Tls
+from sidecar.system import tls_faults
+from sidecar.system.client_tls import client_context, reason
 
 TIME_LIMIT = 10.0
 """Seconds for each step of the exchange."""
@@ -29,8 +32,6 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionRefusedError, "nobody listens there; is the sidecar running, and is this its admin.listen?"),
     (ConnectionError, "it closed the connection; is this admin.listen, and not listen?"),
     (socket.gaierror, "the name does not resolve"),
-    (ssl.SSLCertVerificationError, "its certificate is not trusted here"),
-    (ssl.SSLError, "it does not speak TLS; write http://"),
     (HTTPException, "what answers there is not HTTP"),
 )
 """What to look at by kind of error, narrower kinds first."""
@@ -90,6 +91,9 @@ def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
 
 
 def _hint(error: OSError | HTTPException) -> str:
+    if isinstance(error, ssl.SSLError):
+        speaks = tls_faults.speaks_tls(error)
+        return f"TLS failed: {reason(error)}" if speaks else "it does not speak TLS; write http://"
     for kind, hint in _HINTS:
         if isinstance(error, kind):
             return hint
@@ -102,8 +106,10 @@ def _connection(admin: str) -> HTTPConnection:
     if admin.startswith("unix:"):
         return _UnixConnection(admin.removeprefix("unix:"))
     url = urlsplit(admin)
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    return kind(url.hostname or "", url.port, timeout=TIME_LIMIT)
+    host = url.hostname or ""
+    if url.scheme == "https":
+        return HTTPSConnection(host, url.port, timeout=TIME_LIMIT, context=client_context(Tls()))
+    return HTTPConnection(host, url.port, timeout=TIME_LIMIT)
 
 
 class _UnixConnection(HTTPConnection):

@@ -1,9 +1,6 @@
-"""Binding listen addresses, and what keeps new clients out."""
+"""Binding listen addresses."""
 
 import asyncio
-import errno
-import os
-import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +8,8 @@ from pathlib import Path
 from sidecar.core import addresses
 from sidecar.core.addresses import Address, TcpAddress, UnixAddress
 from sidecar.core.errors import ListenError
-from sidecar.core.ports import Clock
-from sidecar.telemetry.events import OutOfDescriptors
-from sidecar.telemetry.ports import Journal
 
 BACKLOG = 1024
-LOOK_EVERY = 1.0
-TELL_EVERY = 60.0
 _PROBE_WAIT = 1.0
 
 
@@ -37,16 +29,22 @@ class BoundServer:
             Path(self._address.path).unlink(missing_ok=True)
 
 
-async def bind(listen: str, connection: Callable[[], asyncio.BaseProtocol]) -> BoundServer:
-    """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError."""
+async def bind(
+    listen: str, connection: Callable[[], asyncio.BaseProtocol], most: int = BACKLOG
+) -> BoundServer:
+    """Listen on `host:port` (0 lets the system choose a port) or `unix:/path`. Raises ListenError.
+
+    The event loop accepts all clients that wait before it closes those above `most`, so half as many may wait.
+    """
+    backlog = max(1, min(BACKLOG, most // 2))
     loop = asyncio.get_running_loop()
     try:
         address: Address = addresses.listen(listen)
         if isinstance(address, UnixAddress):
             await _refuse_to_take_over(address)
-            server = await loop.create_unix_server(connection, address.path, backlog=BACKLOG)
+            server = await loop.create_unix_server(connection, address.path, backlog=backlog)
         else:
-            server = await loop.create_server(connection, address.host, address.port, backlog=BACKLOG)
+            server = await loop.create_server(connection, address.host, address.port, backlog=backlog)
             address = TcpAddress(*server.sockets[0].getsockname()[:2])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -61,27 +59,3 @@ async def _refuse_to_take_over(address: UnixAddress) -> None:
             _, writer = await asyncio.open_unix_connection(address.path)
         writer.close()
         raise FileExistsError("somebody is listening there already")
-
-
-async def watch_descriptors(clock: Clock, journal: Journal) -> None:
-    """Look for ever whether a descriptor is free, and tell when none is, once a minute at most.
-
-    Who listens cannot tell: without one left, the event loop accepts new clients only to close them, silently.
-    """
-    while True:
-        await clock.sleep(LOOK_EVERY)
-        if _one_is_free():
-            continue
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        journal.tell(
-            OutOfDescriptors(limit, "raise the limit (ulimit -n), or lower the routes' max_connections")
-        )
-        await clock.sleep(TELL_EVERY - LOOK_EVERY)
-
-
-def _one_is_free() -> bool:
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno not in (errno.EMFILE, errno.ENFILE)
-    return True

@@ -11,8 +11,9 @@ from sidecar import __version__
 from sidecar.admin import server
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
+from sidecar.app import descriptors
 from sidecar.app.credentials import CredentialSources
-from sidecar.app.listen import BoundServer, bind, watch_descriptors
+from sidecar.app.listen import BoundServer, bind
 from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.token_fetching import TokenFetching
@@ -29,9 +30,10 @@ from sidecar.core.secret import Secret
 from sidecar.credentials.sources.secret_files import fresh_secret
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.limits import ServerLimits
 from sidecar.http1.pool import Pool
 from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import Listener, ServerLimits
+from sidecar.http1.server import Listener
 from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
@@ -89,7 +91,8 @@ class Sidecar:
             tracer=telemetry.tracer,
             budget=ReplayBudget(),
         )
-        self._listener = Listener(self._proxy.serve, self._deadlines, ServerLimits())
+        limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
+        self._listener = Listener(self._proxy.serve, self._deadlines, limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: BoundServer | None = None
         self._admin: server.AdminServer | None = None
@@ -117,7 +120,8 @@ class Sidecar:
 
     async def start(self) -> None:
         """Listen, then warm up behind. Raises ListenError."""
-        self._bound = bound = await bind(self._config.listen, self._listener.connection)
+        most = self._listener.limits.max_connections
+        self._bound = bound = await bind(self._config.listen, self._listener.connection, most)
         self.address = bound.address
         try:
             self._admin = await server.start(self, self._config.admin.listen, self.journal, bind)
@@ -128,7 +132,7 @@ class Sidecar:
         self._proxy.table = _table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
-        self._run(watch_descriptors(self._clock, self.journal))
+        self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts))

@@ -111,5 +111,6 @@ def _token(token: "TokenAsked") -> Iterator[str]:
 
 def _sent(sent: "Sent") -> Iterator[str]:
     rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
+    rows += [("", "connections", sent.connections)] if sent.connections else []
     rows += [("", harmless(name), what) for name, what in sent.fields]
     yield from columns(rows)

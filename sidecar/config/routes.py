@@ -1,19 +1,20 @@
 """The file's `routes`: the ways through the sidecar, and what must fit between them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Found, Node
+from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
 from sidecar.core import addresses
 from sidecar.core.header_names import Hidden, hiding
 from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
-from sidecar.proxy.routes import On401, Route
+from sidecar.proxy.routes import Isolation, On401, Route
 
 
 class Match(Node, frozen=True, kw_only=True):
@@ -73,6 +74,13 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     timeouts: Annotated[Timeouts, Meta(description="How long the upstream may take.")] = Timeouts()
     tls: Annotated[Tls, Meta(description="How an https upstream is verified.")] = Tls()
     max_connections: Annotated[int, Meta(ge=1, le=65535, description="Connections to the upstream.")] = 1024
+    isolate: Annotated[
+        Isolation,
+        Meta(
+            description="Whose requests share a connection: `none` everybody's, `tenant` those of one tenant, "
+            "`caller` those with one caller's token."
+        ),
+    ] = "none"
 
 
 def routes(
@@ -105,6 +113,7 @@ def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: Tenan
         refused_statuses=frozenset(entry.refused_statuses),
         idle_timeout=durations.seconds(entry.timeouts.idle),
         total_timeout=durations.seconds(entry.timeouts.total),
+        isolate=entry.isolate,
     )
 
 
@@ -114,8 +123,10 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | 
     return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
 
 
-def route_faults(entries: tuple[RouteEntry, ...], tokens: Mapping[str, object]) -> Iterator[Found]:
-    """Find what is wrong between routes, and tokens that there are not."""
+def route_faults(
+    entries: tuple[RouteEntry, ...], tokens: Mapping[str, object], *, tenants: bool, wrong: Sequence[str]
+) -> Iterator[Found]:
+    """Find what is wrong between routes, and tokens that there are not; `wrong` are the paths of other faults."""
     names: dict[str, str] = {}
     matches: dict[tuple[str, str], str] = {}
     for index, route in enumerate(entries):
@@ -131,3 +142,21 @@ def route_faults(entries: tuple[RouteEntry, ...], tokens: Mapping[str, object]) 
             yield f"{path}.token", unknown(tokens)
         if route.upstream.startswith("http:") and route.tls != Tls():
             yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
+        if route.isolate != "none":
+            misread = any(f"{fault}.".startswith(f"tokens.{route.token}.") for fault in wrong)
+            token = None if misread else tokens.get(route.token or "")
+            yield from _isolation_faults(path, route, token, tenants=tenants)
+
+
+def _isolation_faults(path: str, route: RouteEntry, token: object, *, tenants: bool) -> Iterator[Found]:
+    if route.isolate == "tenant" and not (tenants and route.token):
+        yield f"{path}.isolate", "tenant requires a tenant section, and a token for the route"
+    if route.isolate == "caller" and not route.token:
+        yield f"{path}.isolate", "caller requires a token for the route, whose subject or actor has a header"
+    if route.isolate == "caller" and isinstance(token, TokenEntry):
+        presented = (each for each in (token.subject, token.actor) if each is not None)
+        if not any(each.header for each in presented):
+            yield (
+                f"{path}.isolate",
+                f"caller requires that {route.token} has a subject or actor with a header",
+            )

@@ -111,7 +111,7 @@ def cross_checks(file: File, environ: Mapping[str, str], found: list[Found]) -> 
     yield from _secret_faults(file)
     if not any(path.partition(".")[0] == "tenant" for path in wrong):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)
-    yield from route_faults(file.routes, file.tokens)
+    yield from route_faults(file.routes, file.tokens, tenants=file.tenant is not None, wrong=wrong)
     yield from fleet_faults(file.cache.mode, file.redis, file.busts, wrong)
     if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
         yield "admin.listen", "the same address or port as listen: choose another one"

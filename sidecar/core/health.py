@@ -1,7 +1,6 @@
 """How those we depend on are, since when and why."""
 
 from dataclasses import dataclass
-from math import inf
 from typing import Literal
 
 HealthState = Literal["up", "down", "unknown"]
@@ -19,14 +18,15 @@ class Health:
 
 
 class Pulse:
-    """Turns what becomes of single questions into a Health: the last one counts, the first of its kind dates it."""
+    """Turns what becomes of single questions into a Health: the last one counts, the first of its kind dates it.
 
-    __slots__ = ("health", "missed")
+    The last is the one noted last, however close the moments are: what becomes of a question is noted when it happens.
+    """
+
+    __slots__ = ("health",)
 
     def __init__(self, now: float) -> None:
         self.health = Health("unknown", now)
-        self.missed = -inf
-        """When there was last no answer."""
 
     def beat(self, now: float) -> None:
         """Note an answer."""
@@ -37,4 +37,3 @@ class Pulse:
         """Note that there was none."""
         since = self.health.since if self.health.state == "down" else now
         self.health = Health("down", since, why)
-        self.missed = now

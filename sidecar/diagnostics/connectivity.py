@@ -1,7 +1,6 @@
 """Whether somebody can be reached: the name, the connection and TLS, one after the other."""
 
 import asyncio
-import os
 import socket
 import ssl
 import time
@@ -14,7 +13,7 @@ import aiohappyeyeballs
 from sidecar.core.finding import Finding
 from sidecar.core.tls import Tls
 from sidecar.system import threads
-from sidecar.system.client_tls import UnusableFiles, client_context
+from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 CONNECT_LIMIT = 5.0
 """Seconds for a connection, and for TLS on it."""
@@ -62,8 +61,7 @@ class Place:
             hint = "check address, port, network policies and firewalls"
             return Finding(f"nothing came within {CONNECT_LIMIT:g} s", "failed", hint)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            return Finding(reason, "failed", "check address and port, and that it is running")
+            return Finding(reason(error), "failed", "check address and port, and that it is running")
         return Finding(str(self._socket.getpeername()[0]))
 
     async def secure(self) -> Finding:
@@ -75,7 +73,7 @@ class Place:
         except (UnusableFiles, OSError) as error:
             cause = error.cause if isinstance(error, UnusableFiles) else error
             return Finding(
-                f"cannot use {', '.join(self._tls.files)}: {_reason(cause)}",
+                f"cannot use {', '.join(self._tls.files)}: {reason(cause)}",
                 "failed",
                 "check these files: PEM is wanted, the key without a passphrase",
             )
@@ -88,7 +86,7 @@ class Place:
             return Finding(f"no TLS within {CONNECT_LIMIT:g} s", "failed", "does this port speak TLS?")
         except OSError as error:
             hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
-            return Finding(_reason(error), "failed", hint or "does this port speak TLS 1.2 or later?")
+            return Finding(reason(error), "failed", hint or "does this port speak TLS 1.2 or later?")
         found = _certificate(writer.get_extra_info("peercert"), time.time())
         writer.transport.abort()
         return found
@@ -104,11 +102,3 @@ def _certificate(certificate: dict[str, Any], now: float) -> Finding:
     days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) // _DAY)
     hint = "have it renewed soon" if days < SOON else ""
     return Finding(f"certificate for {names}, {days} more days", hint=hint)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "TLS failed"
-    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__

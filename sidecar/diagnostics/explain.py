@@ -75,6 +75,8 @@ class Sent:
     """Without the query, which goes along as it is."""
     fields: _Fields
     """Each field's name, and what becomes of it."""
+    connections: str
+    """Whose requests share its connection; "" for everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
         method=request.method.decode(),
         target=path + (mark and "?…"),
         fields=tuple(fields),
+        connections=f"of this {route.isolate} only" if route.owner else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""What arrived on a connection before a write on it failed, and has not been read.
+"""What has arrived on a connection and has not been read: before it is used again, and before a write on it failed.
 
 An upstream may answer a request's head and close while the body is still being sent. What reaches it after that is
 answered with a reset: our next write fails, and the event loop closes the connection without another read. Reading
@@ -9,8 +9,10 @@ Linux keeps what arrived before a reset until it is read. The event loop closes 
 """
 
 import os
+import select
 from asyncio import BaseTransport
 from collections.abc import Callable
+from functools import partial
 
 MOST = 1024 * 1024
 """Bytes that are read at most. They are handed on at once, also to a slow reader."""
@@ -31,3 +33,15 @@ def read_arrived(transport: BaseTransport, take: Callable[[bytes], None]) -> boo
             return True
         take(data)
     return False
+
+
+def arrivals(transport: BaseTransport) -> Callable[[], object]:
+    """Return a call whose result is true if bytes, or their end, lie unread in the kernel.
+
+    Over TLS they are still encrypted, and may be of TLS itself; servers send little of that, and hardly ever late.
+    """
+    poll = select.poll()
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        poll.register(sock.fileno(), select.POLLIN)
+    return partial(poll.poll, 0)

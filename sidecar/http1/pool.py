@@ -1,8 +1,8 @@
 """The connections to one origin: used again newest first, never more than allowed.
 
 An exchange borrows one, by `take` if one is idle, else by `connect`, and returns it with `give_back`, which closes
-what cannot carry another exchange. When all are busy, exchanges wait in line; the line and the wait are bounded
-too, by the same numbers as connecting is.
+what cannot carry another exchange. It has an owner, and gets no connection that another owner has used. When all are
+busy, exchanges wait in line; the line and the wait are bounded too, by the same numbers as connecting is.
 
 A connection that parts keeps nobody out: it makes room at once. Of those at most as many as may be open are given
 their time; one more, and the oldest is cut off.
@@ -10,13 +10,14 @@ their time; one more, and the oldest is cut off.
 
 import asyncio
 from collections import deque
-from math import inf
 
 from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.health import Health, Pulse
 from sidecar.core.origin import Origin
-from sidecar.http1.deadlines import TICK, Deadlines
+from sidecar.http1.arrived import arrivals
+from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
+from sidecar.http1.idle import IdleConnections
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
 from sidecar.telemetry.instruments import PoolReadings
@@ -35,7 +36,7 @@ class Pool:
         self._deadlines = deadlines
         self._dialler = Dialler(origin)
         self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
-        self._idle: list[UpstreamConnection] = []
+        self._idle = IdleConnections()
         self._open: set[UpstreamConnection] = set()
         self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to
         self._opening = 0
@@ -43,60 +44,69 @@ class Pool:
         self._called = 0
         """Turns that have come and were not yet taken; until then nobody may go before them."""
         self._closed = False
-        self._pulse = Pulse(deadlines.last_tick)
-        self._answered = -inf
-        """When an answer last ended its connection; others are told from the connections they left idle."""
+        self._pulse = Pulse(deadlines.now())
         self._silent = False
         """Whether it took a connection and did not answer: then one more connection proves nothing."""
+        self.in_doubt = True
+        """Whether an answer is news: `answered` is then to be called with it."""
 
     @property
     def health(self) -> Health:
         """Whether the upstream takes connections and answers on them, as far as anybody has tried."""
-        rested = self._idle[-1].deadline - IDLE_TIMEOUT - TICK if self._idle else -inf
-        answered = max(self._answered, rested)
-        if answered > self._pulse.missed:
-            self._silent = False
-            self._pulse.beat(answered)
         return self._pulse.health
+
+    def answered(self) -> None:
+        """Note that a request on one of the connections got an answer."""
+        self._silent = self.in_doubt = False
+        self._pulse.beat(self._deadlines.now())
 
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
         self._silent = True
-        self._pulse.miss(self._deadlines.last_tick, why)
+        self._missed(why)
 
-    def take(self) -> UpstreamConnection | None:
+    def _missed(self, why: str) -> None:
+        self.in_doubt = True
+        self._pulse.miss(self._deadlines.now(), why)
+
+    def take(self, owner: str = "") -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and nobody waits for it."""
-        return None if self._line or self._called else self._newest_idle()
+        return None if self._line or self._called else self._newest_idle(owner)
 
-    def _newest_idle(self) -> UpstreamConnection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
+    def _newest_idle(self, owner: str) -> UpstreamConnection | None:
+        """Return one on which nothing has arrived: bytes nobody asked for would be taken for an answer."""
+        while (connection := self._idle.newest(owner)) is not None:
+            if connection.closed or connection.transport.is_closing():
+                continue
+            if not connection.unread_arrivals():
                 return connection
+            self._open.discard(connection)
+            connection.part()
         return None
 
-    async def connect(self) -> UpstreamConnection:
+    async def connect(self, owner: str = "") -> UpstreamConnection:
         """Return a new connection, or wait in line for any. Raises UpstreamUnreachable, UpstreamTimeout."""
         if self._line or self._called or not self._make_room():
             limit = self.origin.max_connections
             try:
                 async with asyncio.timeout(self.origin.connect_timeout or None):
-                    connection = await self._wait_in_line(limit)
+                    connection = await self._wait_in_line(limit, owner)
             except TimeoutError:
                 raise UpstreamTimeout(f"all {limit} connections to {self.origin.host} stayed busy") from None
             if connection is not None:
                 return connection
-        return await self._open_one()
+        return await self._open_one(owner)
 
     def _make_room(self) -> bool:
         """Tell whether one more may be opened; the oldest idle one makes way if need be."""
-        if len(self._open) + self._opening >= self.origin.max_connections and self._idle:
-            oldest = self._idle.pop(0)
-            self._open.discard(oldest)
-            oldest.part()
+        if len(self._open) + self._opening >= self.origin.max_connections:
+            oldest = self._idle.oldest()
+            if oldest is not None:
+                self._open.discard(oldest)
+                oldest.part()
         return len(self._open) + self._opening < self.origin.max_connections
 
-    async def _wait_in_line(self, limit: int) -> UpstreamConnection | None:
+    async def _wait_in_line(self, limit: int, owner: str) -> UpstreamConnection | None:
         """Return an idle connection, or None when there is room for a new one."""
         if len(self._line) >= limit:
             raise UpstreamUnreachable(
@@ -117,7 +127,7 @@ class Pool:
                     self._line.remove(turn)
                 raise
             self._called -= 1
-            connection = self._newest_idle()
+            connection = self._newest_idle(owner)
             if connection is not None or self._make_room():
                 ours = 1 if connection is None else 0
                 if self._idle or len(self._open) + self._opening + ours < limit:
@@ -133,13 +143,13 @@ class Pool:
                 turn.set_result(None)
                 return
 
-    async def _open_one(self) -> UpstreamConnection:
+    async def _open_one(self, owner: str) -> UpstreamConnection:
         self._opening += 1
         try:
             connection = await self._dialler.connect(self._make)
         except BaseException as error:
             if isinstance(error, SidecarError):
-                self._pulse.miss(self._deadlines.last_tick, str(error))
+                self._missed(str(error))
             self._call_next()
             raise
         finally:
@@ -147,17 +157,18 @@ class Pool:
         if connection.closed:
             self._call_next()
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
+        connection.owner = owner
+        connection.unread_arrivals = arrivals(connection.transport)
         self._open.add(connection)
         if not self._silent:
-            self._pulse.beat(self._deadlines.last_tick)
+            self.answered()
         return connection
 
     def _make(self) -> UpstreamConnection:
         return self._kind(self._deadlines, self._leaving)
 
     def _leaving(self, connection: UpstreamConnection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle.remove(connection)
         if connection in self._open:
             self._open.discard(connection)
             self._call_next()
@@ -173,11 +184,9 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it can carry another, else close it."""
         if self._closed or not connection.rest(self._deadlines.next_tick + IDLE_TIMEOUT):
-            if connection.heard and not connection.failed:
-                self._answered = self._deadlines.last_tick
             connection.part()
             return
-        self._idle.append(connection)
+        self._idle.add(connection)
         if self._line:
             self._call_next()
 
@@ -189,5 +198,5 @@ class Pool:
     def close(self) -> None:
         """Close what is idle, and from now on what is given back."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().part()
+        while (connection := self._idle.oldest()) is not None:
+            connection.part()

@@ -36,6 +36,7 @@ class Relay:
         "_client",
         "_clock",
         "_connection",
+        "_owner",
         "_pool",
         "_target",
         "_trace",
@@ -75,25 +76,30 @@ class Relay:
         self._clock = clock
         self._trace = trace
         self._pool: Pool | None = None
+        self._owner = ""
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
         self._bytes_up = 0
 
     # Sending
 
-    def reach(self, pool: Pool, target: bytes) -> bool:
-        """Begin a send of this target: borrow an idle connection if there is one; else one has to be opened."""
+    def reach(self, pool: Pool, target: bytes, owner: str = "") -> bool:
+        """Begin a send of this target: borrow an idle connection if there is one; else one has to be opened.
+
+        With an `owner`, one that no other owner has used.
+        """
         self._pool = pool
+        self._owner = owner
         self._target = target
         self._traceparent = b"" if self._trace is None else self._trace.next_hop(pool.origin, target)
-        self._connection = pool.take()
+        self._connection = pool.take(owner)
         return self._connection is not None
 
     async def connect(self) -> UpstreamConnection:
         """Open a connection, or wait for one. Raises UpstreamUnreachable, UpstreamTimeout."""
         assert self._pool is not None
         self.sent_at = self._clock.now()
-        self._connection = connection = await self._pool.connect()
+        self._connection = connection = await self._pool.connect(self._owner)
         self.sent_at = 0.0
         return connection
 
@@ -116,18 +122,22 @@ class Relay:
             traceparent=self._traceparent,
         )
         try:
-            answer = await self._ask(connection, head, idle_timeout)
-        except (UpstreamTimeout, MessageMalformed) as error:
-            pool.unanswered(str(error))
-            raise
-        except UpstreamUnreachable as error:
-            if not self._lost_before_use():
+            try:
+                answer = await self._ask(connection, head, idle_timeout)
+            except UpstreamUnreachable:
+                if not self._lost_before_use():
+                    raise
+                # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
+                # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
+                self.drop()
+                connection = await self.connect()
+                answer = await self._ask(connection, head, idle_timeout)
+        except (UpstreamTimeout, UpstreamUnreachable, MessageMalformed) as error:
+            if self._connection is not None:
                 pool.unanswered(str(error))
-                raise
-            # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
-            # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
-            self.drop()
-            answer = await self._ask(await self.connect(), head, idle_timeout)
+            raise
+        if pool.in_doubt:
+            pool.answered()
         self.upstream_seconds += self._clock.now() - self.sent_at
         self.upstream_status = answer.status
         return answer

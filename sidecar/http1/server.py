@@ -12,27 +12,16 @@ begins within HALF_CLOSED seconds; after that it counts as gone, and the upstrea
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
 from sidecar.http1.body import UntilCloseBody, body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, LINGER_BYTES, LINGER_IN_ALL, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
+from sidecar.http1.limits import ServerLimits
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
 
 HALF_CLOSED = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """Bounds on what clients may hold. Seconds."""
-
-    head_timeout: float = 10.0
-    """From a request's first byte (or the connection's start) to the end of its head."""
-    keep_alive_timeout: float = 75.0
-    """Between two requests."""
-    max_connections: int = 10_000
 
 
 class ClientState(Enum):
@@ -303,6 +292,8 @@ class Listener:
         self.connections: set[ClientConnection] = set()
         self.requests = 0
         """How many have begun."""
+        self.refused = 0
+        """How many connections were closed because there were too many."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -313,6 +304,7 @@ class Listener:
     def admit(self, connection: ClientConnection) -> bool:
         """Count the connection in, unless there are too many."""
         if len(self.connections) >= self.limits.max_connections:
+            self.refused += 1
             return False
         self.connections.add(connection)
         self._empty.clear()

@@ -17,6 +17,7 @@ a write fails because the upstream has closed, what it sent before that is read 
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from enum import Enum
 
@@ -27,6 +28,7 @@ from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.foreign import check_beginning, cut_off, unasked
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
+from sidecar.system.client_tls import reason
 
 _MAX_INTERIM = 16
 
@@ -68,9 +70,13 @@ class UpstreamConnection(Connection):
         "asked",
         "heard",
         "offered",
+        "owner",
+        "unread_arrivals",
         "used",
         "waited_for",
     )
+
+    unread_arrivals: Callable[[], object]
 
     def __init__(self, deadlines: Deadlines, on_leaving: Callable[["UpstreamConnection"], None]) -> None:
         """`on_leaving` is told when it begins to part, and when it is gone."""
@@ -89,6 +95,8 @@ class UpstreamConnection(Connection):
         self._end_of_answer: asyncio.Future[None] | None = None
         self._fault: SidecarError | None = None
         self._unread_before = 0
+        self.owner = ""
+        """For whom it is used again; "" for all whose connections are not isolated."""
         self.used = False
         """Whether it has carried an exchange before."""
         self.asked = False
@@ -255,7 +263,8 @@ class UpstreamConnection(Connection):
             self._read_arrived(exc)
         super().connection_lost(exc)
         if self._state is _AWAITING:
-            self._fail(cut_off(self._held, "the connection to the upstream was lost"))
+            why = f": {reason(exc)}" if isinstance(exc, ssl.SSLError) else ""
+            self._fail(cut_off(self._held, f"the connection to the upstream was lost{why}"))
         self._on_leaving(self)
 
     @property

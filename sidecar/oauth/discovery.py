@@ -6,7 +6,7 @@ from typing import NoReturn
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
-from sidecar.oauth import issuer_metadata
+from sidecar.oauth import issuer_metadata, unreadable
 from sidecar.oauth.issuer_metadata import Metadata
 from sidecar.oauth.ports import AuthorizationServer
 from sidecar.oauth.remote_document import RemoteDocuments
@@ -48,13 +48,17 @@ class Discovery:
 
     async def _find(self, issuer: str, tls: Tls) -> Metadata:
         """Ask at each place in turn."""
-        out = False
+        out, why = False, ""
         for place in issuer_metadata.places(issuer):
             reply = await self._server.get(place, tls)
             metadata = issuer_metadata.read(reply, issuer)
             if metadata is not None:
                 return metadata
             out = out or reply.status == 429 or reply.status >= 500
+            why = why or (unreadable.why(reply) if reply.status == 200 else "")
         if out:
             raise TokenUnavailable(f"{issuer} does not answer with its metadata", 0.0)
-        raise TokenRefused(f"{issuer} publishes no metadata: check issuer, or write token_endpoint", "")
+        cause = f" ({why})" if why else ""
+        raise TokenRefused(
+            f"{issuer} publishes no metadata{cause}: check issuer, or write token_endpoint", ""
+        )

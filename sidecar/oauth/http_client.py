@@ -44,15 +44,10 @@ _NO_ANSWER = "it closed the connection without an answer"
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it did not answer in time; check address, port and network policy"),
     (socket.gaierror, "its name does not resolve; check token_endpoint or issuer, and the DNS"),
-    (
-        ssl.SSLCertVerificationError,
-        "its certificate is not trusted; check its names, its dates and the authorities known here",
-    ),
-    (ssl.SSLError, "TLS failed; check that the port speaks TLS"),
     (OSError, "cannot connect; check address, port and network policy"),
     (ValueError, "the address cannot be used; check token_endpoint or issuer"),
 )
-"""What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything."""
+"""What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything, save TLS's."""
 
 
 class HttpAuthorizationServer:
@@ -85,7 +80,7 @@ class HttpAuthorizationServer:
         except MessageMalformed as error:
             hint = str(error)
         except (OSError, ValueError) as error:
-            hint = next(hint for kind, hint in _HINTS if isinstance(error, kind))
+            hint = _hint(error)
         asked = "token endpoint " if method == "POST" else ""
         raise TokenUnavailable(f"no answer from {asked}{host_of(url)}: {hint}", 0.0)
 
@@ -118,6 +113,12 @@ class HttpAuthorizationServer:
         if self._system is None:
             self._system = await _in_thread(tls)
         return self._system
+
+
+def _hint(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {reason(error)}"
+    return next(hint for kind, hint in _HINTS if isinstance(error, kind))
 
 
 def _head(line: str, origin: Origin, fields: Mapping[str, str]) -> bytes:
@@ -162,6 +163,7 @@ async def _reply(reader: asyncio.StreamReader, method: bytes) -> Reply:
         body=body,
         retry_after=_value(answer, b"retry-after"),
         date=_value(answer, b"date"),
+        content_encoding=_value(answer, b"content-encoding"),
     )
 
 

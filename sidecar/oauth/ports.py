@@ -20,6 +20,8 @@ class Reply:
     """The Retry-After field as sent, "" when absent."""
     date: str = ""
     """The Date field as sent, "" when absent."""
+    content_encoding: str = ""
+    """Likewise Content-Encoding."""
 
 
 class AuthorizationServer(Protocol):

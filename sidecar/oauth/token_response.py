@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
-from sidecar.oauth import http_date
+from sidecar.oauth import http_date, unreadable
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.refusals import server_text
 from sidecar.oauth.unverified_jwt import number, unverified
@@ -111,7 +111,8 @@ def judge(
         )
     if not 200 <= reply.status < 300 or (members is not None and _has_content(members.get("error"))):
         raise TokenRefused(
-            f"token endpoint {host} refused: {reply.status} {code or 'without error'}",
+            f"token endpoint {host} refused: {reply.status} {code or 'without error'}"
+            + ("" if code or members is not None or not reply.body else _cause(reply)),
             code,
             of_request=True,
             description=description,
@@ -120,9 +121,15 @@ def judge(
         labelled = _MEDIA_TYPE.match(reply.content_type)
         kind = f" ({labelled[0]})" if labelled else ""
         raise TokenUnavailable(
-            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}", 0.0
+            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}{_cause(reply)}",
+            0.0,
         )
     return _grant(members, host, now, types, description)
+
+
+def _cause(reply: Reply) -> str:
+    cause = unreadable.why(reply)
+    return f": {cause}" if cause else ""
 
 
 def _grant(members: _Members, host: str, now: float, types: frozenset[str], description: str) -> Grant:

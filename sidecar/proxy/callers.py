@@ -11,7 +11,7 @@ from sidecar.core.secret import Secret, keyed_hash
 from sidecar.oauth import subject_token
 from sidecar.oauth.ports import Verifier
 from sidecar.oauth.token import FromRequest, Presented, TokenRequest
-from sidecar.proxy.routes import Route
+from sidecar.proxy.routes import Route, with_token
 from sidecar.proxy.tenants import Tenants, claimed
 
 MAX_KNOWN = 4096
@@ -80,7 +80,7 @@ class CallersByToken:
             assert isinstance(subject.where, Secret)  # the configuration sees to it, and that it was verified
             named = claimed(subject.where.reveal(), tenants.claim)
             template = tenants.route(route, template, named).token or template
-        own = replace(route, token=replace(template, subject=subject, actor=actor))
+        own = with_token(route, replace(template, subject=subject, actor=actor))
         return _KnownCaller(route, own, until, min(exp, exp_of_actor))
 
     async def _filled(self, presented: Presented | None, value: _Value) -> tuple[Presented | None, float]:

@@ -196,7 +196,7 @@ class Proxy:
             token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
             _note(record, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
-        if not relay.reach(pool, target):
+        if not relay.reach(pool, target, route.owner):
             await relay.connect()
             token = await self._still_good(wanted, token, record)
         authorization = token.authorization if token is not None else None
@@ -210,7 +210,7 @@ class Proxy:
                 record.attempts = 2
                 _note(record, successor, successor.source)
                 try:
-                    if not relay.reach(pool, target):
+                    if not relay.reach(pool, target, route.owner):
                         await relay.connect()
                     answer = await relay.send(successor.authorization, route.idle_timeout)
                 except SidecarError:

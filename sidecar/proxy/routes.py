@@ -1,6 +1,7 @@
 """What the configuration says of one way through the sidecar."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sidecar.core.header_names import Hidden
@@ -8,6 +9,7 @@ from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
 
 On401 = Literal["lenient", "strict", "ignore"]
+Isolation = Literal["none", "tenant", "caller"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,19 @@ class Route:
     idle_timeout: float = 60.0
     """Longest silence of the upstream (or of a sending client) within one exchange."""
     total_timeout: float = 0.0
+    isolate: Isolation = "none"
+    """Who has connections of their own."""
+    owner: str = ""
+    """Of the connections that it uses; "" for those that all share."""
+
+
+def with_token(route: Route, token: TokenRequest) -> Route:
+    """Return the route with the token of one tenant or caller, and with connections of its own where it has any."""
+    presented = (each.identity for each in (token.subject, token.actor) if each is not None)
+    owners: Mapping[Isolation, tuple[str, ...]] = {
+        "none": (),
+        "tenant": (token.tenant,),
+        "caller": (token.tenant, *presented),
+    }
+    owner = owners[route.isolate]
+    return replace(route, token=token, owner=" ".join((route.isolate, *owner)) if owner else "")

@@ -7,7 +7,7 @@ from sidecar.core.errors import RequestRefused
 from sidecar.core.tenants import PLACE, TenantRule, canonical
 from sidecar.oauth.token import TokenRequest
 from sidecar.oauth.unverified_jwt import unverified
-from sidecar.proxy.routes import Route
+from sidecar.proxy.routes import Route, with_token
 
 MAX_KNOWN = 4096
 """Routes of tenants kept ready; making another takes some 50 µs."""
@@ -61,7 +61,7 @@ class Tenants:
         return known if known is not None else self._learn(route, token, named)
 
     def _learn(self, route: Route, token: TokenRequest, named: bytes | None) -> Route:
-        made = replace(route, token=for_tenant(token, self._tenant(named)))
+        made = with_token(route, for_tenant(token, self._tenant(named)))
         if len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]  # any will do: it is soon made again
         self._known[route.name, named] = made

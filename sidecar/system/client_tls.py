@@ -1,4 +1,8 @@
-"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded."""
+"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded.
+
+A name counts in the certificate's subjectAltName only (RFC 9525 section 2): OpenSSL otherwise reads it from the common
+name where no subjectAltName is a DNS name. Every client of the sidecar has its context from here.
+"""
 
 import os
 import ssl
@@ -6,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sidecar.core.tls import Tls, no_passphrase
-from sidecar.system import files
+from sidecar.system import files, tls_faults
 
 
 class UnusableFiles(Exception):
@@ -25,20 +29,28 @@ def client_context(tls: Tls) -> ssl.SSLContext:
         with _naming(path):
             files.probe(path)
     with _naming(tls.ca_file):
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = _strict(ssl.create_default_context(cafile=tls.ca_file or None))
     if tls.certificate_file:
         with _naming(" with ".join(filter(None, (tls.certificate_file, tls.key_file)))):
             context.load_cert_chain(tls.certificate_file, tls.key_file or None, no_passphrase)
     return context
 
 
+def context_without_authorities() -> ssl.SSLContext:
+    """Return a context for a library that loads the authorities itself; until then it trusts no certificate."""
+    return _strict(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    return context
+
+
 def reason(error: Exception) -> str:
     """Return in a few words why files, a connection or TLS failed."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no PEM file, or wants a passphrase"
+        return tls_faults.words(error) or "it is not a PEM file, or requires a passphrase"
     if isinstance(error, OSError):
         known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
         return known or str(error) or type(error).__name__

@@ -198,7 +198,7 @@ class ReloadFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class OutOfDescriptors(Event):
-    """No file descriptor was free: new clients are closed at once. Told at most once a minute."""
+    """No file descriptor was left for new clients: they are closed at once. Emitted at most once a minute."""
 
     name: ClassVar[str] = "out_of_descriptors"
     level: ClassVar[Level] = "warning"

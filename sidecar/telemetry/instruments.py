@@ -139,7 +139,7 @@ BUGS = Instrument("sidecar.bugs", "counter", "Faults of our own; each is a `fail
 NO_DESCRIPTORS = Instrument(
     "sidecar.descriptors.exhausted",
     "counter",
-    "Minutes in which no file descriptor was free and new clients were closed at once.",
+    "Minutes in which no file descriptor was left for new clients, so that they were closed at once.",
 )
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
 

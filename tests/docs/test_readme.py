@@ -29,9 +29,9 @@ from sidecar.fleet import foreign_messages, messages
 from sidecar.fleet.redis import subscription
 from sidecar.fleet.settings import RedisSettings
 from sidecar.http1 import arrived, body, connection, message, pool, request_body, server
-from sidecar.http1.server import ServerLimits
+from sidecar.http1.limits import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
-from sidecar.system import files, threads
+from sidecar.system import files, threads, tls_faults
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.instruments import INSTRUMENTS
 from sidecar.telemetry.request_record import RequestRecord
@@ -44,7 +44,7 @@ from tests.support.programs import reference
 from tests.support.readme import README, blocks, table
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/README.md")
-NO_VARIABLES = {"CLOCK_BOOTTIME"}
+NO_VARIABLES = {"CLOCK_BOOTTIME", *tls_faults._OTHERWISE}
 """Upper-case words in the code that name something else than an environment variable."""
 
 Schema = dict[str, Any]

@@ -46,6 +46,13 @@ def test_modules_and_functions_stay_small(module: Path) -> None:
     assert [(name, size) for name, size in functions(module) if size > LINES_PER_FUNCTION] == []
 
 
+def test_t12_contexts_of_tls_are_made_in_one_place() -> None:
+    """Where they are made strict: the defaults of the standard library accept a name from a common name."""
+    made = re.compile(r"\b(SSLContext|create_default_context|_create_unverified_context)\(")
+    places = [str(module.relative_to(ROOT)) for module in MODULES if made.search(module.read_text())]
+    assert places == ["sidecar/system/client_tls.py"]
+
+
 def contracts() -> list[dict[str, Any]]:
     """The import contracts."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]

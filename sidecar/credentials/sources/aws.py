@@ -28,6 +28,8 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
+from sidecar.system import tls_faults
+from sidecar.system.client_tls import context_without_authorities, reason
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import SecretFault
@@ -217,13 +219,20 @@ class _Whole(io.BytesIO):
         return iter((self.getvalue(),))
 
 
+class _Session(URLLib3Session):  # type: ignore[misc]  # boto has no types
+    """Boto's, but for its context of TLS, which accepts a name from a certificate's common name."""
+
+    def _get_ssl_context(self) -> object:
+        return context_without_authorities()
+
+
 def _send(authorities: str | bool, request: AWSPreparedRequest, **_: object) -> AWSResponse:
     """Send a request as boto does, and return the answer with what has been read of its body.
 
     Boto itself reads a body to its end, which may never come. Raises _Unread, and boto's HTTPClientError.
     """
     request.stream_output = True  # leaves the body to us
-    session = URLLib3Session(
+    session = _Session(
         verify=authorities,
         proxies=get_environ_proxies(request.url),
         timeout=(CONNECT_LIMIT, READ_LIMIT),
@@ -325,8 +334,11 @@ def _region_of(name: str) -> str:
 
 
 def _unread(error: Exception) -> _Unread:
-    """Tell what went wrong, quoting only AWS's own code or the kind of the error."""
+    """Tell what went wrong, quoting only AWS's own code, why TLS failed, or the kind of the error."""
     if not isinstance(error, boto.ClientError):
+        tls = tls_faults.within(error)
+        if tls is not None:
+            return _Unread("unreachable", f"TLS failed: {reason(tls)}")
         fault: SecretFault = "unreachable"
         fault = next((fault for kind, fault in _KINDS if isinstance(error, kind)), fault)
         return _Unread(fault, type(error).__name__)

@@ -17,6 +17,7 @@ from sidecar.fleet.redis.library import (
     ResponseError,
 )
 from sidecar.fleet.redis.revocation_log import listeners
+from sidecar.fleet.redis.shown import shown
 from sidecar.fleet.redis.subscription import Subscription
 
 OLDEST = (6, 2)
@@ -133,7 +134,7 @@ async def _judged(question: Callable[[], Awaitable[Finding]]) -> Finding:
         )
     except (RedisError, RedisClusterException, OSError) as error:
         hint = "check redis.url, its TLS, and redis.password"
-        return Finding(type(error).__name__, "failed", hint)
+        return Finding(shown(error), "failed", hint)
 
 
 def _text(value: object) -> str:

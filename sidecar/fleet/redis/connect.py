@@ -2,11 +2,13 @@
 
 redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here an
 attempt is one and short; what follows a failure is the breaker's and the bus's to say. RESP2 and no word about
-the library, so that connecting takes no more than AUTH and SELECT.
+the library, so that connecting takes no more than AUTH and SELECT. TLS is the sidecar's own: redis-py would read the
+files on the event loop, for ever where one has become a pipe, and accept a name from a certificate's common name.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+import ssl
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import TypedDict, TypeVar
@@ -26,9 +28,12 @@ from sidecar.fleet.redis.library import (
     Retry,
     Sentinel,
     SentinelConnectionPool,
+    SSLConnection,
 )
+from sidecar.fleet.redis.shown import UnusableTls
 from sidecar.fleet.settings import RedisSettings
-from sidecar.system import files, threads
+from sidecar.system import threads
+from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 Client = Redis | RedisCluster
 _Connection = TypeVar("_Connection", bound=AbstractConnection)
@@ -42,9 +47,6 @@ class _Options(TypedDict, total=False):
     driver_info: None
     credential_provider: CredentialProvider
     ssl: bool
-    ssl_ca_certs: str | None
-    ssl_certfile: str | None
-    ssl_keyfile: str | None
 
 
 class Passwords(CredentialProvider):
@@ -70,38 +72,44 @@ def connect(settings: RedisSettings, *, timeout: float) -> Client:
     """Make a client that connects when first used; `timeout` in seconds for each step."""
     client = _client(settings, timeout)
     if settings.tls is not None:
-        for options in _made_with(client):
-            options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
-        _probe_before_connecting(client, settings.tls)
+        _verify_by(client, settings.tls)
     return client
 
 
-def _probe_before_connecting(client: Client, tls: Tls) -> None:
-    """redis-py has OpenSSL read the files on the event loop, for ever where one has become a pipe."""
+def _verify_by(client: Client, tls: Tls) -> None:
+    """Have every connection of the client use a context of the sidecar's own."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager
         later = nodes.connection_kwargs
-        later["connection_class"] = _probing(later["connection_class"], tls)
+        later["connection_class"] = _verified(later["connection_class"], tls)
         for node in nodes.startup_nodes.values():
-            node.connection_class = _probing(node.connection_class, tls)
+            node.connection_class = _verified(node.connection_class, tls)
         return
     pools: list[ConnectionPool] = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels
         pools += [sentinel.connection_pool for sentinel in sentinels]
     for pool in pools:
-        pool.connection_class = _probing(pool.connection_class, tls)
+        pool.connection_class = _verified(pool.connection_class, tls)
 
 
-def _probing(kind: type[_Connection], tls: Tls) -> type[_Connection]:
-    """Return the kind of connection that looks at the files of TLS before it connects."""
+def _verified(kind: type[_Connection], tls: Tls) -> type[_Connection]:
+    """Return the kind of connection that reads the files of TLS before it connects, by whichever method."""
 
-    async def connect(self: AbstractConnection) -> None:
-        for path in () if self.is_connected else tls.files:
-            await threads.beside(path, partial(files.probe, path))
-        await kind.connect(self)  # type: ignore[no-untyped-call]
+    async def connect(self: AbstractConnection, **how: bool) -> None:
+        if not self.is_connected:
+            assert isinstance(self, SSLConnection)
+            self.ssl_context.context = await _context(tls)
+        await kind.connect_check_health(self, **how)
 
-    return type(kind.__name__, (kind,), {"connect": connect})
+    return type(kind.__name__, (kind,), {"connect_check_health": connect})
+
+
+async def _context(tls: Tls) -> ssl.SSLContext:
+    try:
+        return await threads.beside(str(tls), partial(client_context, tls))
+    except UnusableFiles as unusable:
+        raise UnusableTls(f"cannot use {unusable.paths} for TLS: {reason(unusable.cause)}") from None
 
 
 def _client(settings: RedisSettings, timeout: float) -> Client:
@@ -137,19 +145,6 @@ async def retire(client: Redis) -> None:
         await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # released, they close
         with suppress(RedisError, OSError):
             await pool.disconnect(inuse_connections=False)
-
-
-def _made_with(client: Client) -> Iterator[dict[str, object]]:
-    """What its connections will be made with. There is an option that a Cluster's constructor does not take."""
-    if isinstance(client, RedisCluster):
-        yield client.nodes_manager.connection_kwargs
-        for node in client.nodes_manager.startup_nodes.values():
-            yield node.connection_kwargs
-        return
-    yield client.connection_pool.connection_kwargs
-    if isinstance(client.connection_pool, SentinelConnectionPool):
-        for sentinel in client.connection_pool.sentinel_manager.sentinels:
-            yield sentinel.connection_pool.connection_kwargs
 
 
 class _Commands:
@@ -196,7 +191,4 @@ def _options(tls: Tls | None, username: str, password: SecretRef | None, timeout
         options["credential_provider"] = Passwords(username, password)
     if tls is not None:
         options["ssl"] = True
-        options["ssl_ca_certs"] = tls.ca_file or None
-        options["ssl_certfile"] = tls.certificate_file or None
-        options["ssl_keyfile"] = tls.key_file or tls.certificate_file or None
     return options

@@ -30,6 +30,7 @@ from sidecar.fleet.redis.library import (
 )
 from sidecar.fleet.redis.scripts import PROBE, Script
 from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures, code_of
+from sidecar.fleet.redis.shown import shown
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDenied
 from sidecar.telemetry.ports import Journal
@@ -271,8 +272,8 @@ class GuardedClient:
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():
-            self.pulse.miss(self._clock.now(), type(error).__name__)
-            self.outage.lost("store", error)
+            self.pulse.miss(self._clock.now(), shown(error))
+            self.outage.lost("store", shown(error))
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "RedisError",
     "ResponseError",
     "Retry",
+    "SSLConnection",
     "Sentinel",
     "SentinelConnectionPool",
 ]
@@ -44,7 +45,7 @@ _load()
 
 from redis.asyncio import Redis, RedisCluster, Sentinel  # noqa: E402  what is above comes first
 from redis.asyncio.cluster import ClusterNode  # noqa: E402
-from redis.asyncio.connection import AbstractConnection, ConnectionPool  # noqa: E402
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection  # noqa: E402
 from redis.asyncio.retry import Retry  # noqa: E402
 from redis.asyncio.sentinel import SentinelConnectionPool  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402

@@ -9,7 +9,7 @@ import pytest
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.readme import names, table
 from tests.support.sidecar import Running, Start
-from tests.support.upstream import Exchange, Upstream, refusal
+from tests.support.upstream import OK, Exchange, Script, Upstream, closing, hang_up, refusal
 
 TENANTS = {"header": "X-Tenant-Id"}
 
@@ -41,6 +41,57 @@ async def test_a_route_counts_its_requests_and_errors(sidecar: Start, upstream: 
     assert isinstance(route["rate"], float)
     assert round(route["rate"], 2) == 1
     assert route["latency_p99"] == 0.005
+
+
+ANSWERED, LOST, MALFORMED = OK, hang_up, closing(b"HTTP/1.1 banana\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "changed"),
+    [
+        ([ANSWERED, LOST, ANSWERED], "up", 2),
+        ([ANSWERED, LOST], "down", 1),
+        ([LOST, ANSWERED], "up", 1),
+        ([ANSWERED, LOST, LOST], "down", 1),
+        ([LOST, ANSWERED, ANSWERED], "up", 1),
+        ([LOST, ANSWERED, LOST], "down", 2),
+        ([LOST, refusal(b"", 503)], "up", 1),
+        ([LOST, MALFORMED], "up", 1),
+    ],
+)
+async def test_h6_the_last_request_tells_how_an_upstream_is(
+    sidecar: Start, upstream: Upstream, answers: list[Script], state: str, changed: int
+) -> None:
+    """Within one tick of the connections' deadlines too; the change is dated by its own moment."""
+    upstream.script(*answers)
+    async with sidecar() as running:
+        moments = []
+        for _ in answers:
+            moments.append(running.clock.now())
+            await running.ask(running.request(b"POST", b"/", b"Content-Length: 0"), "POST")
+            await running.clock.advance(0.01)
+        shown = [row for row in await running.rows("health") if row["kind"] == "upstream"]
+        assert [row["state"] for row in shown] == [state]
+        assert shown[0]["since"] == pytest.approx(moments[changed], abs=0.005)
+
+
+async def test_h6_a_state_is_dated_when_it_changes_not_when_it_is_read(
+    sidecar: Start, upstream: Upstream
+) -> None:
+    """Whoever looks later, or twice, sees the same moment."""
+    upstream.script(LOST, ANSWERED)
+    async with sidecar() as running:
+        await running.ask(running.request(b"POST", b"/", b"Content-Length: 0"), "POST")
+        await running.clock.advance(3)
+        began = running.clock.now()
+        await running.ask(running.request(b"POST", b"/", b"Content-Length: 0"), "POST")
+        seen = set()
+        for _ in range(3):
+            await running.clock.advance(7)
+            (row,) = [row for row in await running.rows("health") if row["kind"] == "upstream"]
+            seen.add(row["since"])
+    (since,) = seen
+    assert since == pytest.approx(began, abs=0.005)
 
 
 async def test_a_token_is_told_with_its_life_and_where_it_is_from(

@@ -42,9 +42,10 @@ class Rig:
             "audience": "for-{tenant}",
         }
         exchange = {**wanted, "grant": "token_exchange", "subject": {"header": "X-User"}}
+        mine = {"name": "mine", "match": {"prefix": "/api/mine"}, "upstream": url, "token": "mine"}
         return self._start(
             {"name": "api", "match": {"prefix": "/api"}, "upstream": f"{url}/base", "token": "api", **strict},
-            {"name": "mine", "match": {"prefix": "/api/mine"}, "upstream": url, "token": "mine"},
+            {**mine, "isolate": "caller"},
             {"name": "host", "match": {"host": "api.internal"}, "upstream": url},
             tenant={"header": "X-Tenant-Id", "allow": ["acme", "globex"]},
             tokens={"api": {**wanted, "scope": ["read", "write"]}, "mine": exchange},
@@ -103,6 +104,15 @@ async def test_explain_foretells_what_everybody_gets(
     assert kept == [name.decode().lower() for name, _ in received.head.fields]
     assert foretold.keys() == form.keys()
     assert {name: [value] for name, value in foretold.items() if "<" not in value}.items() <= form.items()
+
+
+async def test_s6_explain_says_whose_connection_it_would_be(rig: Rig) -> None:
+    """Only where that is not everybody's."""
+    async with rig.start():
+        own, shared = await rig.told("/api/mine/1", *FIELDS), await rig.told("/api/accounts", *FIELDS)
+        text = (await rig.explain("/api/mine/1", *FIELDS)).out
+    assert (own["sent"]["connections"], shared["sent"]["connections"]) == ("of this caller only", "")
+    assert re.search(r"connections +of this caller only", text)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 
 from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.limits import ServerLimits
 from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import ClientConnection, Listener, ServerLimits
+from sidecar.http1.server import ClientConnection, Listener
 from tests.support.clock import FakeClock, settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import BLOCK, IDLE, OFFER, RELAYED_SWITCH, Ends, Route, carries, rest_of, tunnel

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import cast
@@ -276,3 +277,26 @@ async def test_b86_half_open_connections_end_at_the_header_limit(file: File, ups
     assert set(load.answers) == {"200"}
     before, meanwhile = p99(load.seconds[:calm]), p99(load.seconds[calm:])
     assert meanwhile <= max(0.5, 25 * before)
+
+
+# Descriptors
+
+
+@pytest.mark.parametrize("limit", [64, 128, 512])
+async def test_s12_idle_clients_leave_descriptors_to_the_admin_port_and_to_neighbours(
+    file: File, upstream: Upstream, limit: int
+) -> None:
+    """Probes are answered, and clients that are connected have their requests sent, as long as the crowd stays."""
+    child = await spawn(file, {"routes": [route(upstream)]}, shell=f"ulimit -Sn {limit}; ulimit -Hn {limit}")
+    async with serving(child) as process, AsyncExitStack() as crowd:
+        early = [await crowd.enter_async_context(await Client.connect(process.address)) for _ in range(8)]
+        for _ in range(2 * limit):
+            with suppress(OSError):
+                await crowd.enter_async_context(await Client.connect(process.address))
+        await process.logs("out_of_descriptors")
+        for path in (b"/healthz", b"/readyz", b"/metrics"):
+            for _ in range(3):
+                assert (await process.page(path))[0] == 200
+        for client in early:
+            assert (await client.ask(get())).status == 200
+        assert process.descriptors < limit

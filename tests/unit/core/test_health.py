@@ -1,5 +1,7 @@
 """How those we depend on are."""
 
+import pytest
+
 from sidecar.core.health import Health, Pulse
 
 
@@ -14,3 +16,27 @@ def test_the_last_question_counts_and_the_first_of_its_kind_dates_it() -> None:
     pulse.beat(5.0)
     told.append(pulse.health)
     assert told == [Health("unknown", 1.0), Health("down", 2.0, "timed out"), Health("up", 4.0, "timed out")]
+
+
+@pytest.mark.parametrize(
+    ("notes", "state", "since"),
+    [
+        ([("beat", 5.0), ("miss", 5.0), ("beat", 5.0)], "up", 5.0),
+        ([("beat", 5.0), ("miss", 5.0)], "down", 5.0),
+        ([("miss", 5.0), ("beat", 5.0)], "up", 5.0),
+        ([("miss", 5.0), ("beat", 5.1), ("beat", 5.2)], "up", 5.1),
+        ([("beat", 5.0), ("miss", 5.1), ("miss", 5.2)], "down", 5.1),
+        ([("beat", 5.0), ("miss", 5.1), ("beat", 5.2), ("miss", 5.3)], "down", 5.3),
+    ],
+)
+def test_h6_the_last_note_counts_however_close_the_moments_are(
+    notes: list[tuple[str, float]], state: str, since: float
+) -> None:
+    """And the first of its kind dates it."""
+    pulse = Pulse(1.0)
+    for kind, at in notes:
+        if kind == "beat":
+            pulse.beat(at)
+        else:
+            pulse.miss(at, "lost")
+    assert (pulse.health.state, pulse.health.since) == (state, since)

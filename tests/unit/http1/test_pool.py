@@ -165,9 +165,7 @@ async def test_an_upstream_is_down_until_it_takes_a_connection_or_answers_on_an_
     upstream: Upstream,
 ) -> None:
     """One attempt that failed while others went on is not the last word."""
-    clock = FakeClock()
-    deadlines = Deadlines(clock)
-    pool = Pool(Origin("http", "127.0.0.1", upstream.port), deadlines)
+    pool = Pool(Origin("http", "127.0.0.1", upstream.port), Deadlines(FakeClock()))
     told = [pool.health.state]
     kept = await used(pool)
     told.append(pool.health.state)
@@ -176,9 +174,24 @@ async def test_an_upstream_is_down_until_it_takes_a_connection_or_answers_on_an_
         await pool.connect()
     told.append(pool.health.state)
     assert "Connection refused" in pool.health.why
-    await clock.advance(1)
-    deadlines.tick()
     pool.give_back(kept)
     told.append(pool.health.state)
-    assert told == ["unknown", "up", "down", "up"]
+    pool.answered()
+    told.append(pool.health.state)
+    assert told == ["unknown", "up", "down", "down", "up"]
+    pool.close()
+
+
+async def test_h6_a_connection_proves_nothing_while_requests_get_no_answer(make: Make) -> None:
+    """An upstream that accepts and is silent is down until it answers."""
+    pool = make(2)
+    kept = await used(pool)
+    pool.unanswered("it is silent")
+    other = await used(pool)
+    told = [pool.health.state]
+    pool.answered()
+    told.append(pool.health.state)
+    assert told == ["down", "up"]
+    for connection in (kept, other):
+        pool.give_back(connection)
     pool.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import requests
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 
+from sidecar.system import tls_faults
 from sidecar.telemetry.words import Signal
 
 SERVICE = "credential-sidecar"
@@ -37,7 +38,8 @@ class Session(requests.Session):
             with response:
                 response.raw.read1(MOST_READ)
         except Exception as error:
-            self.last = type(error).__name__
+            tls = tls_faults.within(error)
+            self.last = type(error).__name__ if tls is None else f"TLS failed: {tls_faults.words(tls)}"
             raise
         self.last = f"HTTP {response.status_code}"
         if 300 <= response.status_code < 400:
