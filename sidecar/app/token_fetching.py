@@ -13,8 +13,10 @@ from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
 from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.jwks import JwksVerifier
+from sidecar.oauth.named_servers import NamedServers
 from sidecar.oauth.observed import ObservedServers
 from sidecar.oauth.ports import Signer, TokenSource, Verifier
+from sidecar.oauth.token_response import host_of
 from sidecar.proxy.callers import CallersByToken
 from sidecar.telemetry.ports import Journal
 
@@ -63,6 +65,19 @@ class TokenFetching:
     def health(self) -> Iterator[tuple[str, Health]]:
         """Tell how the authorization servers are that were asked, by host."""
         return self._server.health()
+
+    def configure(self, config: Config) -> Iterator[None]:
+        """Drop what this configuration does not need, in short steps."""
+        named = NamedServers(route.token for route in config.routes if route.token is not None)
+
+        def needed(host: str) -> bool:
+            places = self._discovery.places(named.has_issuer)
+            return named.has_host(host) or any(host == host_of(place) for place in places)
+
+        self._server.configure(needed)
+        yield
+        yield from self.callers.forget()
+        yield from self._credentials.configure(config)
 
     def close(self) -> None:
         """End what is open."""

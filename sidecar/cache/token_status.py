@@ -1,7 +1,7 @@
 """What people are told of tokens: which are in memory, which are wanted and missing, and why. No secrets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
@@ -43,13 +43,10 @@ class TokenStatus:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a key cannot be loaded. Of its request only what is told: that may hold a caller's token."""
+    """Why a key cannot be loaded. Its request holds no token of a caller's."""
 
+    request: TokenRequest
     key: str
-    token: str
-    service: str
-    tenant: str
-    labels: Labels
     why: str
     since: float
     last: float
@@ -64,17 +61,17 @@ class Troubles:
     def note(self, request: TokenRequest, why: str, now: float) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
-        trouble = Trouble(
-            key=request.key,
-            token=request.name,
-            service=request.service,
-            tenant=request.tenant,
-            labels=request.labels,
-            why=why,
-            since=known.since if known is not None else now,
-            last=now,
-        )
-        self._troubles.put(trouble.key, trouble)
+        since = known.since if known is not None else now
+        self._troubles.put(request.key, Trouble(request.anonymous, request.key, why, since, last=now))
+
+    def rename(self, trouble: Trouble, request: TokenRequest) -> None:
+        """Show a failure under the request's new name."""
+        if self._troubles.peek(trouble.key) is trouble:
+            self._troubles.exchange(trouble.key, replace(trouble, request=request))
+
+    def __iter__(self) -> Iterator[Trouble]:
+        """All of them."""
+        return iter(self._troubles)
 
     def end(self, key: str) -> None:
         """Note one that did not."""
@@ -107,11 +104,11 @@ def token_statuses(
     for trouble in troubles.recent(now):
         held = memory.peek(trouble.key)
         missing = held is None or held.token.freshness(now, today) is Freshness.STALE
-        if missing and selector <= trouble.labels:
+        if missing and selector <= trouble.request.labels:
             yield TokenStatus(
-                token=trouble.token,
-                service=trouble.service,
-                tenant=trouble.tenant,
+                token=trouble.request.name,
+                service=trouble.request.service,
+                tenant=trouble.request.tenant,
                 state="missing",
                 fp="",
                 source="",
@@ -124,7 +121,7 @@ def token_statuses(
             )
     for held in reversed(memory):
         freshness = held.token.freshness(now, today)
-        if selector <= held.token.labels and freshness is not Freshness.STALE:
+        if held.unneeded_since > now and selector <= held.token.labels and freshness is not Freshness.STALE:
             why, began = troubles.of(held.request.key)
             yield TokenStatus(
                 token=held.request.name,

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from functools import partial
+from math import inf
 
+from sidecar.cache.carry_over import carry_over, drop_unneeded
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.cache.evictable import EvictableCache
-from sidecar.cache.ports import Fleet
+from sidecar.cache.ports import Current, Fleet
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, wait, within
@@ -46,6 +48,7 @@ class TokenCache(EvictableCache[HeldToken]):
         clock: Clock,
         randomness: Randomness,
         journal: Journal,
+        current: Current = lambda request: request,
         memory_ttl: float = 30.0,
         max_entries: int = 10_000,
     ) -> None:
@@ -56,6 +59,7 @@ class TokenCache(EvictableCache[HeldToken]):
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
+        self._current = current
         self._memory_ttl = memory_ttl
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
@@ -65,10 +69,18 @@ class TokenCache(EvictableCache[HeldToken]):
         self._telling: set[asyncio.Task[None]] = set()
         self._gaps = 0  # times that busts may have been missed
 
-    def set_source(self, source: TokenSource, *, memory_ttl: float) -> None:
-        """Load from another source from now on; tokens held and flights under way stay."""
-        self._source = source
-        self._memory_ttl = memory_ttl
+    def set_source(self, source: TokenSource, current: Current, *, memory_ttl: float) -> None:
+        """Load from another source from now on; flights under way stay."""
+        self._source, self._current, self._memory_ttl = source, current, memory_ttl
+
+    def forget(self) -> Iterator[None]:
+        """Drop what is not needed, in short steps; which tokens were refused is remembered. See `carry_over`."""
+        tables = (self._memory, self._troubles, self._setbacks, self._cool_downs)
+        return carry_over(*tables, current=self._current, now=self._clock.now())
+
+    def drop_unneeded(self) -> Iterator[None]:
+        """Drop the tokens that were not needed FAREWELL seconds ago, in short steps."""
+        return drop_unneeded(self._memory, self._clock.now())
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
         """Return a usable token from memory, or None; renew an aging one in the background. Hot path: ≤ 0.5 µs."""
@@ -268,7 +280,7 @@ class TokenCache(EvictableCache[HeldToken]):
         try:
             token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
         except TokenRefused as error:
-            self._troubles.note(request, str(error), self._clock.now())
+            self._trouble(request, error)
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
@@ -282,9 +294,13 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def _outage(self, request: TokenRequest, error: TokenUnavailable) -> TokenUnavailable:
-        self._troubles.note(request, str(error), self._clock.now())
+        self._trouble(request, error)
         jitter = self._randomness.uniform(1.0, 1.25)
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
+
+    def _trouble(self, request: TokenRequest, error: SidecarError) -> None:
+        if (current := self._current(request)) is not None:  # else a reload came while it was under way
+            self._troubles.note(current, str(error), self._clock.now())
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
         """Look again in memory, then ask the source; keep only what no refusal has overtaken.
@@ -329,4 +345,6 @@ class TokenCache(EvictableCache[HeldToken]):
             self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
-        self._memory.put(request.key, hold(request, token, now + self._memory_ttl))
+        current = self._current(request)
+        since = inf if current is not None else now
+        self._memory.put(request.key, hold(current or request, token, now + self._memory_ttl, since))

@@ -1,5 +1,6 @@
 """Where an authorization server is asked for tokens: as configured, or as its issuer's metadata says."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NoReturn
 
@@ -38,6 +39,12 @@ class Discovery:
         """Return where the issuer's public keys are. Raises like `token_endpoint`."""
         metadata = await self._metadata(issuer, tls)
         return metadata.jwks_uri or self._missing(issuer, "jwks_uri")
+
+    def places(self, issued: Callable[[str], bool]) -> Iterator[str]:
+        """Return the URLs in the metadata of those issuers, as far as it is known."""
+        for metadata in self._documents.known():
+            if issued(metadata.issuer):
+                yield from (metadata.token_endpoint, metadata.mtls_token_endpoint, metadata.jwks_uri)
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
         raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
