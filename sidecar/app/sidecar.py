@@ -309,6 +309,10 @@ class Sidecar:
             fleet=self._member.readings(),
         )
 
+    def hosts(self) -> frozenset[str]:
+        """Return the names of `admin.hosts`."""
+        return self._config.admin.hosts
+
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
         secret = self._config.admin.token

@@ -5,12 +5,16 @@ address, and Origin with every request that could change something; a page can f
 """
 
 import re
+from ipaddress import IPv6Address
 
 from sidecar.core.addresses import is_loopback
 from sidecar.core.errors import RequestRefused
 
 _OWN_SITE = frozenset((b"same-origin", b"none"))
 _ORIGIN = re.compile(rb"https?://(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9.-]{1,255}))(?::[0-9]{1,5})?")
+_HOST = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,255}))(?::([0-9]{0,5}))?"
+)
 
 
 def guard(sec_fetch_site: bytes | None, origin: bytes | None) -> None:
@@ -41,3 +45,19 @@ def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> No
         raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
         raise RequestRefused(403, "a browser sent this for a page of another site (Origin)")
+
+
+def host_named(text: bytes) -> str:
+    """Return the host: lower case, no port, brackets or dot at the end.
+
+    Raises RequestRefused (400) when it is not a valid uri-host with optional port (RFC 9110 section 7.2).
+    """
+    match = _HOST.fullmatch(text)
+    if match is None or int(match[3] or 0) > 65535:
+        raise RequestRefused(400, "Host must be one host name or address with an optional port")
+    if match[1] is None:
+        return match[2].decode().lower().removesuffix(".")
+    try:
+        return str(IPv6Address(match[1].decode()))
+    except ValueError:
+        raise RequestRefused(400, "Host holds brackets without an IPv6 address in them") from None

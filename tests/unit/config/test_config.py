@@ -98,7 +98,7 @@ def test_a_whole_file_becomes_a_config(tmp_path: Path) -> None:
         tmp_path,
         f"""
 listen: unix:/run/sidecar/http.sock
-admin: {{listen: "[::1]:9181"}}
+admin: {{listen: "[::1]:9181", hosts: [Sidecar.orders.svc, localhost]}}
 cache: {{mode: local, memory_ttl: 500ms, store_ttl: 5m, leeway: 0s, max_entries: 7}}
 credentials:
   fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
@@ -137,6 +137,7 @@ log: {{format: console, level: debug}}
 """,
     )
     assert (config.listen, config.admin.listen) == ("unix:/run/sidecar/http.sock", "[::1]:9181")
+    assert config.admin.hosts == {"sidecar.orders.svc", "localhost"}
     assert config.cache == CacheSettings(memory_ttl=0.5, store_ttl=300.0, leeway=0.0, max_entries=7)
     assert config.credentials == {
         "fixed": FixedCredentials("me", Secret(CANARY)),
@@ -608,6 +609,10 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("routes__0__match__prefix", "/a/../b", "routes[0].match.prefix", "dot segment"),
     ("routes__0__match__prefix", "/r?x", "routes[0].match.prefix", "percent-encoded"),
     ("routes__0__match__host", "r:80", "routes[0].match.host", "without scheme and port"),
+    ("admin__hosts", ["a.svc", "a.svc:80"], "admin.hosts[1]", "without scheme and port"),
+    ("admin__hosts", ["http://a.svc"], "admin.hosts[0]", "without scheme and port"),
+    ("admin__hosts", ["*"], "admin.hosts[0]", "without scheme and port"),
+    ("admin__hosts", "a.svc", "admin.hosts", "write a list"),
     ("routes__0__match__method", "GET", "routes[0].match.method", "unknown key"),
     ("routes__0__upstream", None, "routes[0].upstream", "missing"),
     ("routes__0__upstream", "ftp://r", "routes[0].upstream", "write http:// or https://"),
