@@ -17,7 +17,13 @@ class Connection(web.RequestHandler):
         self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float, others: Connections
     ) -> None:
         super().__init__(
-            server, loop=loop, lingering_time=0, max_line_size=2048, max_field_size=8192, max_headers=64
+            server,
+            loop=loop,
+            lingering_time=0,
+            max_line_size=2048,
+            max_field_size=8192,
+            max_headers=64,
+            auto_decompress=False,  # it would read on until the content, whatever its length, is decoded
         )
         self._end = loop.call_later(lifetime, self.cut)
         self._others = others

@@ -124,6 +124,8 @@ def _router(
 def _failed(request: web.BaseRequest, error: Exception, journal: Journal) -> web.Response:
     if isinstance(error, RequestRefused):
         return problem(error.status, str(error))
+    if isinstance(error, web.RequestPayloadError):
+        return problem(400)
     if isinstance(error, ConnectionError):
         return problem(408)  # to nobody: whoever asked has left, or took too long
     journal.tell(Failed.of(f"admin {request.path}", error))
