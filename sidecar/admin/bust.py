@@ -26,6 +26,8 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
     objection = await _objection(state, request)
     if objection is not None:
         return objection
+    if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
+        return problem(415, "send the body without a Content-Encoding", **{"Accept-Encoding": "identity"})
     if request.content_length is None or request.content_length > MAX_BODY:
         return problem(413, f"send a body of at most {MAX_BODY} bytes, with its Content-Length")
     try:

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
@@ -68,9 +69,20 @@ class _Answer:
 def _ask(
     admin: str, method: str, path: str, body: str | None = None, fields: Mapping[str, str] | None = None
 ) -> _Answer:
+    """Send a request; where the name is none of the server's own (421), once more as `localhost`.
+
+    Its guard is against web pages, which cannot choose their Host.
+    """
+    answer = _exchange(admin, method, path, body, fields or {})
+    if answer.status == HTTPStatus.MISDIRECTED_REQUEST:
+        return _exchange(admin, method, path, body, {**(fields or {}), "Host": "localhost"})
+    return answer
+
+
+def _exchange(admin: str, method: str, path: str, body: str | None, fields: Mapping[str, str]) -> _Answer:
     connection = _connection(admin)
     try:
-        connection.request(method, path, body, fields or {})
+        connection.request(method, path, body, fields)
         answer = connection.getresponse()
         return _Answer(answer.status, answer.reason, answer.read(SIZE_LIMIT))
     except (OSError, HTTPException) as error:

@@ -1,6 +1,10 @@
 """One connection to the admin server, and how it ends."""
 
 import asyncio
+import fcntl
+import socket
+import struct
+import termios
 
 from aiohttp import web
 
@@ -17,7 +21,13 @@ class Connection(web.RequestHandler):
         self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float, others: Connections
     ) -> None:
         super().__init__(
-            server, loop=loop, lingering_time=0, max_line_size=2048, max_field_size=8192, max_headers=64
+            server,
+            loop=loop,
+            lingering_time=0,
+            max_line_size=2048,
+            max_field_size=8192,
+            max_headers=64,
+            auto_decompress=False,  # it would read on until the content, whatever its length, is decoded
         )
         self._end = loop.call_later(lifetime, self.cut)
         self._others = others
@@ -42,8 +52,24 @@ class Connection(web.RequestHandler):
         self._end.cancel()
         self._others.pop(self, None)
 
+    def untaken(self) -> int:
+        """Return how many bytes the peer has not taken: those in our buffer and in the kernel's."""
+        if self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
+
     def cut(self) -> None:
         """End it at once."""
         self.stay()
         if self.transport is not None:
             self.transport.abort()
+
+
+def _in_kernel(peer: socket.socket) -> int:
+    """Return how many bytes sent are not acknowledged; on a Unix socket, how many are not read."""
+    try:
+        answer = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, bytes(struct.calcsize("i")))
+    except OSError:  # a system that does not tell, or a connection that has ended
+        return 0
+    (count,) = struct.unpack("i", answer)
+    return int(count)

@@ -1,7 +1,8 @@
 """Server-sent events for the page: what `/status` shows, again and again, for as long as somebody looks.
 
-A snapshot is made when a subscriber has taken the one before, so nothing queues up, and one that takes too long is cut
-off. Those who look at the same share one, and when nobody does none is made.
+A snapshot is made when a subscriber has taken the one before, so nothing queues up. A subscriber that takes nothing of
+it for too long is cut off, wherever the bytes wait: the kernel's buffers hold minutes of events. Those who look at the
+same share a snapshot, and when nobody does none is made.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ EVERY = 1.0
 """Seconds between two events; the page takes five without any for lost contact."""
 MAX_SUBSCRIBERS = 8
 PATIENCE = 10.0
-"""Seconds a subscriber has to take an event."""
+"""Seconds after which a subscriber that has taken nothing of what waits for it is cut off."""
 _RETRY = b"retry: 2000\n\n"  # milliseconds
 _FIELDS = {**COMMON, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
@@ -46,32 +47,53 @@ class LiveEvents:
         """Serve one subscriber until either side has enough."""
         if self._subscribers >= MAX_SUBSCRIBERS:
             return problem(503, f"{MAX_SUBSCRIBERS} pages are open already", **{"Retry-After": "5"})
+        connection = request.protocol
+        assert isinstance(connection, Connection)
         response = web.StreamResponse(headers=_FIELDS)
         response.force_close()
         self._subscribers += 1
+        progress = Progress(asyncio.get_running_loop().time())
+        watching = asyncio.create_task(self._watch(connection, progress))
         try:
-            await self._serve(request, response)
-        except (ConnectionError, TimeoutError):
-            _cut(request)
+            await self._serve(request, response, connection, progress)
+        except ConnectionError:
+            connection.cut()
         except Exception:
-            _cut(request)  # an answer that has begun cannot become another
+            connection.cut()  # an answer that has begun cannot become another
             raise
         finally:
+            watching.cancel()
             self._subscribers -= 1
             if not self._subscribers:
                 self._made.clear()
         return response
 
-    async def _serve(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    async def _serve(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        connection: Connection,
+        progress: "Progress",
+    ) -> None:
         await response.prepare(request)
-        if isinstance(request.protocol, Connection):
-            request.protocol.stay()
+        connection.stay()
         await response.write(_RETRY)
-        selector = asked_for(request)
+        selector, now = asked_for(request), asyncio.get_running_loop().time
         while not self._closed.is_set():
-            async with asyncio.timeout(self._patience):
+            untaken = connection.untaken()
+            progress.standstill(untaken, now())
+            if not untaken:
                 await response.write(self._snapshot(selector))
             await self._pause()
+
+    async def _watch(self, connection: Connection, progress: "Progress") -> None:
+        """Cut off a subscriber that makes no progress."""
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(min(self._every, self._patience / 4))
+            if progress.standstill(connection.untaken(), now()) >= self._patience:
+                connection.cut()
+                return
 
     async def _pause(self) -> None:
         try:
@@ -91,6 +113,16 @@ class LiveEvents:
         return made[1]
 
 
-def _cut(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+class Progress:
+    """How long a reader has taken nothing of what waits for it."""
+
+    def __init__(self, now: float) -> None:
+        self._untaken = 0
+        self._since = now
+
+    def standstill(self, untaken: int, now: float) -> float:
+        """Note how many bytes wait for the reader; return for how many seconds it has taken none of them."""
+        if untaken < self._untaken or not untaken:
+            self._since = now
+        self._untaken = untaken
+        return now - self._since

@@ -1,5 +1,6 @@
 """What the admin server asks of the sidecar."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,9 @@ class AdminState(Protocol):
 
     async def metrics(self) -> bytes:
         """Return Prometheus text, format 0.0.4."""
+
+    def hosts(self) -> Container[str]:
+        """Return the names of `admin.hosts`, in lower case."""
 
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""

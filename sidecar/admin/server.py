@@ -8,12 +8,14 @@ from typing import Protocol
 
 from aiohttp import web
 
+from sidecar.admin import own_hosts
 from sidecar.admin.bust import bust
 from sidecar.admin.connection import Connection, Connections
 from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.page import page
 from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem, whole
+from sidecar.core.errors import RequestRefused
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 
@@ -34,6 +36,8 @@ class Page:
 
     answer: Answer
     methods: tuple[str, ...] = _READ
+    under_any_host: bool = False
+    """Whether a page of any name may read it: probes and scrapes come by names that nobody configures."""
 
 
 class BoundAddress(Protocol):
@@ -81,7 +85,11 @@ async def start(
     `every` is how many seconds lie between two live events, `patience` how long one may take to be taken.
     """
     live = LiveEvents(state, every=every, patience=patience)
-    server = web.Server(_router(pages(state, live), journal))
+
+    def guard(request: web.BaseRequest) -> None:
+        own_hosts.check(request.headers.getall("Host", []), listen, state.hosts())
+
+    server = web.Server(_router(pages(state, live), guard, journal))
     loop = asyncio.get_running_loop()
 
     connections: Connections = {}
@@ -95,7 +103,7 @@ async def start(
 
 
 def _router(
-    paths: Mapping[str, Page], journal: Journal
+    paths: Mapping[str, Page], guard: Callable[[web.BaseRequest], None], journal: Journal
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         at = paths.get(request.path)
@@ -104,14 +112,24 @@ def _router(
         if request.method not in at.methods:
             return problem(405, Allow=", ".join(at.methods))
         try:
+            if not at.under_any_host:
+                guard(request)
             return await at.answer(request)
-        except ConnectionError:
-            return problem(408)  # to nobody: whoever asked has left, or took too long
         except Exception as error:  # noqa: BLE001  a bug in one answer must not end the server
-            journal.tell(Failed.of(f"admin {request.path}", error))
-            return problem(500)
+            return _failed(request, error, journal)
 
     return handle
+
+
+def _failed(request: web.BaseRequest, error: Exception, journal: Journal) -> web.Response:
+    if isinstance(error, RequestRefused):
+        return problem(error.status, str(error))
+    if isinstance(error, web.RequestPayloadError):
+        return problem(400)
+    if isinstance(error, ConnectionError):
+        return problem(408)  # to nobody: whoever asked has left, or took too long
+    journal.tell(Failed.of(f"admin {request.path}", error))
+    return problem(500)
 
 
 def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
@@ -137,10 +155,10 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
     return {
         "/": Page(page),
         "/events": Page(live.answer, ("GET",)),
-        "/healthz": Page(health),
-        "/readyz": Page(ready),
-        "/startupz": Page(started),
+        "/healthz": Page(health, under_any_host=True),
+        "/readyz": Page(ready, under_any_host=True),
+        "/startupz": Page(started, under_any_host=True),
         "/status": Page(status),
-        "/metrics": Page(metrics),
+        "/metrics": Page(metrics, under_any_host=True),
         "/bust": Page(partial(bust, state), ("POST",)),
     }

@@ -1,13 +1,13 @@
 """Where the credentials of a configuration come from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.cache.credentials import CachedSource, CredentialCache
 from sidecar.cache.ports import CredentialStore
 from sidecar.config.settings import Config
 from sidecar.core.ports import Clock
-from sidecar.credentials.model import AwsSecretCredentials, CredentialSpec
+from sidecar.credentials.model import AwsSecretCredentials, CredentialKey, CredentialSpec
 from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.sources.local import source_of
 from sidecar.fleet.standalone import NoCredentialStore
@@ -33,6 +33,19 @@ class CredentialSources:
     def of(self, config: Config) -> Mapping[str, CredentialSource]:
         """Return the source of each entry, by its name."""
         return {name: self._source(spec) for name, spec in config.credentials.items()}
+
+    def configure(self, config: Config) -> Iterator[None]:
+        """Drop what this configuration does not need, in short steps."""
+        tokens = [route.token for route in config.routes if route.token is not None]
+        specs = (config.credentials.get(token.credentials) for token in tokens)
+        places = {(spec.service, spec.origin) for spec in specs if isinstance(spec, AwsSecretCredentials)}
+        fixed, rule = {token.tenant for token in tokens}, config.tenants
+
+        def needed(key: CredentialKey) -> bool:
+            served = key.tenant in fixed if rule is None else rule.serves(key.tenant)
+            return served and (key.service, key.origin) in places
+
+        yield from self._cache.configure(needed)
 
     def close(self) -> None:
         """End what is open."""

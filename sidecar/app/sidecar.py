@@ -18,6 +18,7 @@ from sidecar.app.status import Parts, Status
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
+from sidecar.cache.carry_over import FAREWELL
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.restart import only_by_restart
@@ -34,6 +35,7 @@ from sidecar.http1.limits import ServerLimits
 from sidecar.http1.pool import Pool
 from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import Listener
+from sidecar.proxy.needs import Needs
 from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
@@ -110,6 +112,7 @@ class Sidecar:
             clock=self._clock,
             randomness=randomness,
             journal=self.journal,
+            current=_needs(config).current,
             memory_ttl=config.cache.memory_ttl,
             max_entries=config.cache.max_entries,
         )
@@ -201,8 +204,9 @@ class Sidecar:
     async def reload(self, config: Config) -> None:
         """Put a new configuration in force for the requests to come; those in flight keep the old one.
 
-        Tokens and connections that the new one can use are kept. Raises ConfigError when it changes what only a
-        restart can. Nothing has changed after that, or whatever else is raised while the new one is put together.
+        What the new one can use is kept: tokens, connections, and what is known of them. The rest is dropped. Raises
+        ConfigError when it changes what only a restart can. Nothing has changed after that, or whatever else is raised
+        while the new one is put together.
         """
         faults = only_by_restart(self._config, config)
         if faults:
@@ -213,21 +217,30 @@ class Sidecar:
             if origin not in pools:
                 pools[origin] = self._pools.get(origin) or Pool(origin, self._deadlines)
         table = await threads.beside("table", partial(_table, config, self.address, pools), LOAD_LIMIT)
+        needs = await threads.beside("needs", partial(_needs, config), LOAD_LIMIT)
         self._pools |= pools
         left = [
             *self._config.routes,
             *self._config.tokens.values(),
         ]  # thousands freed at once would take a while
+        self._status.configure(self._config, config)
         self._config = config
-        self._member.credentials.memory_ttl = config.cache.memory_ttl
+        memory_ttl = self._member.credentials.memory_ttl = config.cache.memory_ttl
         source = self._fetching.proving(self._member.source(fetching))
-        self._cache.set_source(source, memory_ttl=config.cache.memory_ttl)
+        self._cache.set_source(source, needs.current, memory_ttl=memory_ttl)
         self._proxy.table = table
+        await in_turns(self._cache.forget())
+        await in_turns(self._fetching.configure(config))
         await in_turns(self._telemetry.configure(config))
         await in_turns(self._close_pools(but=pools))
         await in_turns(left.pop() for _ in range(len(left)))
         self.journal.tell(Reloaded(routes=len(config.routes)))
         self._run(self._warm_up(config.routes))
+        self._run(self._drop_unneeded())
+
+    async def _drop_unneeded(self) -> None:
+        await self._clock.sleep(FAREWELL)
+        await in_turns(self._cache.drop_unneeded())
 
     def _close_pools(self, but: Mapping[Origin, Pool]) -> Iterator[None]:
         for origin in tuple(self._pools):
@@ -302,6 +315,10 @@ class Sidecar:
             fleet=self._member.readings(),
         )
 
+    def hosts(self) -> frozenset[str]:
+        """Return the names of `admin.hosts`."""
+        return self._config.admin.hosts
+
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
         secret = self._config.admin.token
@@ -313,6 +330,10 @@ class Sidecar:
     async def bust(self, selector: Labels) -> int | BustFailure:
         """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
         return await self._member.bust(selector)
+
+
+def _needs(config: Config) -> Needs:
+    return Needs((route.token for route in config.routes if route.token is not None), config.tenants)
 
 
 def _table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:

@@ -16,6 +16,7 @@ from sidecar.core.health import Health
 from sidecar.core.labels import Labels
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
+from sidecar.credentials.model import AwsSecretCredentials
 from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
@@ -57,6 +58,11 @@ class Status:
     def listeners(self) -> tuple[Listener, ...]:
         """Who wants to hear of events."""
         return (self._recent_events, self._secret_store)
+
+    def configure(self, before: Config, now: Config) -> None:
+        """Drop the health of secret stores that this configuration does not name, or reads otherwise."""
+        old, new = (_secrets(config) for config in (before, now))
+        self._secret_store.configure(new, {service for service in new if old.get(service) == new[service]})
 
     async def run(self, count: Callable[[], Mapping[str, Count]]) -> None:
         """Count the routes' traffic now and then, for ever."""
@@ -133,6 +139,11 @@ class Status:
             "count": occurrence.count,
             "fields": event.values(),
         }
+
+
+def _secrets(config: Config) -> dict[str, AwsSecretCredentials]:
+    specs = config.credentials.values()
+    return {spec.service: spec for spec in specs if isinstance(spec, AwsSecretCredentials)}
 
 
 def _url(origin: Origin) -> str:

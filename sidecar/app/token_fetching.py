@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sidecar.app.credentials import CredentialSources
+from sidecar.app.named_servers import NamedServers
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.ports import Clock, Randomness
@@ -16,6 +17,7 @@ from sidecar.oauth.jwks import JwksVerifier
 from sidecar.oauth.observed import ObservedServers
 from sidecar.oauth.ports import Signer, TokenSource, Verifier
 from sidecar.oauth.refusals.proven import ProvenEntries, ProvingSource
+from sidecar.oauth.token_response import host_of
 from sidecar.proxy.callers import CallersByToken
 from sidecar.telemetry.ports import Journal
 
@@ -75,6 +77,19 @@ class TokenFetching:
     def clock_skews(self) -> dict[tuple[str, int], float]:
         """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
         return self._server.clock_skews()
+
+    def configure(self, config: Config) -> Iterator[None]:
+        """Drop what this configuration does not need, in short steps."""
+        named = NamedServers(route.token for route in config.routes if route.token is not None)
+
+        def needed(host: str) -> bool:
+            places = self._discovery.places(named.has_issuer)
+            return named.has_host(host) or any(host == host_of(place) for place in places)
+
+        self._server.configure(needed)
+        yield
+        yield from self.callers.forget()
+        yield from self._credentials.configure(config)
 
     def close(self) -> None:
         """End what is open."""

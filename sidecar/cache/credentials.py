@@ -1,16 +1,18 @@
 """CredentialCache: memory, then the flight, then the fleet's store, then the secret store they come from."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from sidecar.cache.evictable import EvictableCache
+from sidecar.cache.held_credentials import HeldCredentials, Look, Rejected
 from sidecar.cache.ports import CredentialStore
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.settings import CacheSettings
 from sidecar.cache.single_flight import SingleFlight, wait
 from sidecar.core.backoff import REFUSAL_LIFE, Setbacks
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.core.labels import Labels, describe
+from sidecar.core.labels import describe
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import fingerprint
@@ -27,48 +29,6 @@ WINDOW = REFUSAL_LIFE
 """Seconds in which the secret store is read once for others than refused credentials: as long as a refusal is
 remembered, so that each round of requests that follows finds the store read again."""
 _ALWAYS = float("-inf")
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldCredentials:
-    owner: CredentialKey
-    credentials: Credentials
-    fingerprint: str
-    generation: int
-    until: float
-    """When the store is to be asked again, or the credentials have grown old."""
-
-    @property
-    def key(self) -> str:
-        """The cache key."""
-        return self.owner.text
-
-    @property
-    def labels(self) -> Labels:
-        """What they can be selected by."""
-        return self.owner.labels
-
-    @property
-    def began(self) -> float:
-        """When they were read."""
-        return self.credentials.read_at
-
-
-@dataclass(frozen=True, slots=True)
-class _Rejected:
-    credentials: Credentials
-    until: float
-    """When it is forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A reading of the secret store for others than refused credentials."""
-
-    until: float
-    """When the next one is due."""
-    interim: Credentials | None = None
-    """What it found that is not current, so that memory does not hold it."""
 
 
 class CachedSource:
@@ -111,7 +71,7 @@ class CachedSource:
         return CredentialKey(self._service, tenant, self._origin)
 
 
-class CredentialCache(EvictableCache[_HeldCredentials]):
+class CredentialCache(EvictableCache[HeldCredentials]):
     """What memory holds of a secret store that is far away, slow, and charges for each question. Bounded.
 
     Credentials are kept because they seldom change. A refusal by the authorization server is a reason to read the
@@ -136,10 +96,27 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         self._journal = journal
         self._fingerprint_key = fingerprint_key
         self._life = life
-        self._rejected: Lru[_Rejected] = Lru(max_entries)
-        self._looks: Lru[_Look] = Lru(max_entries)
+        self._rejected: Lru[Rejected] = Lru(max_entries)
+        self._looks: Lru[Look] = Lru(max_entries)
         self._setbacks = Setbacks(max_entries)
+        self._needed: Callable[[CredentialKey], bool] = lambda _: True
         self._flights: SingleFlight[Credentials] = SingleFlight(clock, limit=MAX_FLIGHTS)
+
+    def configure(self, needed: Callable[[CredentialKey], bool]) -> Iterator[None]:
+        """Drop what belongs to keys that are not needed, in short steps, and keep nothing of them from now on."""
+        self._needed = needed
+        for held in self._memory:
+            if not needed(held.owner):
+                self._memory.pop(held.key)
+            yield
+        for name, look in self._looks.entries():
+            if not needed(look.owner):
+                self._looks.pop(name)
+            yield
+        for rejected in self._rejected:
+            if not needed(rejected.owner):
+                self._rejected.pop(rejected.owner.place)
+            yield
 
     async def read(self, cached: CachedSource, key: CredentialKey, newer_than: float) -> Credentials:
         """Return the credentials of the key; callers share one load."""
@@ -147,12 +124,12 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         young = held is not None and held.owner == key and self._clock.now() < held.until
         if held is not None and young and self._is_usable(key, held.credentials, newer_than):
             return held.credentials
-        flight = self._flights.find(key.text, newer_than=newer_than)
+        flight = self._flights.find(key.place, newer_than=newer_than)
         if flight is not None:
             found = await wait(self._clock, flight, WAIT_LIMIT)
             if found.read_at > newer_than:
                 return found
-        flight = self._flights.start(key.text, partial(self._load, cached, key, newer_than))
+        flight = self._flights.start(key.place, partial(self._load, cached, key, newer_than))
         return await wait(self._clock, flight, WAIT_LIMIT)
 
     async def others(
@@ -175,7 +152,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
                 return look.interim or refused
             work = partial(self._look_for_others, cached, key, refused, name, worked=worked)
             flight = self._flights.start(name, work)
-            self._remember_look(name)
+            self._remember_look(key, name)
         return await wait(self._clock, flight, WAIT_LIMIT)
 
     async def substitute(
@@ -204,18 +181,18 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
             rejected = self._rejected_of(key)
             if rejected is None or not found.same_as(rejected):
                 await self._keep(cached, key, found, stored)
-                self._remember_look(name)
+                self._remember_look(key, name)
         elif found.interim:
-            self._remember_look(name, found)
+            self._remember_look(key, name, found)
         else:
             await self.substitute(cached, key, refused, found)
         return found
 
     def _look_name(self, key: CredentialKey, refused: Credentials, *, worked: bool) -> str:
-        return f"{key.text} {worked} {self._fingerprint(refused)}"
+        return f"{key.place} {worked} {self._fingerprint(refused)}"
 
-    def _remember_look(self, name: str, interim: Credentials | None = None) -> None:
-        self._looks.put(name, _Look(self._clock.now() + WINDOW, interim))
+    def _remember_look(self, key: CredentialKey, name: str, interim: Credentials | None = None) -> None:
+        self._looks.put(name, Look(key, self._clock.now() + WINDOW, interim))
 
     def _forget_looks(self, key: CredentialKey, successor: Credentials) -> None:
         """Let credentials that come into use be looked up again: an earlier refusal of them came before a change."""
@@ -234,14 +211,14 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         self, cached: CachedSource, key: CredentialKey, newer_than: float, rejected: Credentials | None
     ) -> Credentials:
         """Read the secret store, unless it has just refused. Raises like the source."""
-        error = self._setbacks.error(key.text, self._clock.now())
+        error = self._setbacks.error(key.place, self._clock.now())
         if error is not None:
             raise error
         try:
             read = await cached.source.read(key.tenant, newer_than=newer_than, rejected=rejected)
         except TokenRefused as refusal:
-            raise self._setbacks.refused(key.text, refusal, self._clock.now()) from None
-        self._setbacks.clear(key.text)
+            raise self._setbacks.refused(key.place, refusal, self._clock.now()) from None
+        self._setbacks.clear(key.place)
         return read
 
     async def _keep(
@@ -254,10 +231,10 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
     async def _reject(self, cached: CachedSource, key: CredentialKey, rejected: Credentials) -> None:
         """Drop credentials for which there are others, in every pod, and prefer those for a while."""
         now = self._clock.now()
-        last = self._rejected.get(key.text)
+        last = self._rejected.get(key.place)
         if last is not None and last.credentials.same_as(rejected) and now < last.until:
             return
-        self._rejected.put(key.text, _Rejected(rejected, until=now + self._life))
+        self._rejected.put(key.place, Rejected(key, rejected, until=now + self._life))
         held = self._memory.get(key.text)
         if held is not None and held.credentials.same_as(rejected):
             self._memory.pop(key.text)
@@ -297,7 +274,7 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
         )
 
     def _rejected_of(self, key: CredentialKey) -> Credentials | None:
-        last = self._rejected.get(key.text)
+        last = self._rejected.get(key.place)
         return last.credentials if last is not None and self._clock.now() < last.until else None
 
     def _spare(self, key: CredentialKey, stored: StoredCredentials) -> Credentials | None:
@@ -309,17 +286,18 @@ class CredentialCache(EvictableCache[_HeldCredentials]):
 
     def _hold(
         self, key: CredentialKey, credentials: Credentials, stored: StoredCredentials
-    ) -> _HeldCredentials:
+    ) -> HeldCredentials:
         now = self._clock.now()
         old = credentials.read_at + self._life
         until = old if stored.generation is None else min(old, now + self.memory_ttl)
-        held = _HeldCredentials(
+        held = HeldCredentials(
             key, credentials, self._fingerprint(credentials), stored.generation or 0, until
         )
         before = self._memory.get(key.text)
         if before is None or not before.credentials.same_as(credentials):
             self._forget_looks(key, credentials)
-        self._memory.put(key.text, held)
+        if self._needed(key):  # else a reload came while it was read
+            self._memory.put(key.text, held)
         return held
 
     def _fingerprint(self, credentials: Credentials) -> str:

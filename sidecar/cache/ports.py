@@ -1,6 +1,6 @@
 """What the caches need of the fleet: its busts, and the second level of tokens and credentials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sidecar.cache.lease import Claim
@@ -8,6 +8,9 @@ from sidecar.cache.refused_tokens import Busted, BustFailure
 from sidecar.core.backoff import Setback
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
 from sidecar.oauth.token import Token, TokenRequest
+
+Current = Callable[[TokenRequest], TokenRequest | None]
+"""Returns a request under the name it has in the configuration in force, or None if that makes no such request."""
 
 
 class Fleet(Protocol):

@@ -24,6 +24,8 @@ class HeldToken:
     no_check_before: float
     """Before this nothing needs a second look: neither `until` has come nor does the token age. A token that expires
     at a date always needs one: a step of the wall clock may bring that date near at any moment."""
+    unneeded_since: float = math.inf
+    """When the configuration ceased to need it, or no route of it made the request; infinity while it is needed."""
 
     @property
     def key(self) -> str:
@@ -68,7 +70,7 @@ def memory(max_entries: int) -> Lru[HeldToken]:
     return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
-def hold(request: TokenRequest, token: Token, until: float) -> HeldToken:
+def hold(request: TokenRequest, token: Token, until: float, unneeded_since: float = math.inf) -> HeldToken:
     """Make the entry that keeps `token` and looks again at `until`."""
     no_check_before = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
-    return HeldToken(request, token, until, no_check_before)
+    return HeldToken(request, token, until, no_check_before, unneeded_since)

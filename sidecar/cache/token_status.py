@@ -1,7 +1,7 @@
 """What people are told of tokens: which are in memory, which are wanted and missing, and why. No secrets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
@@ -47,13 +47,10 @@ class TokenStatus:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a key cannot be loaded. Of its request only what is told: that may hold a caller's token."""
+    """Why a key cannot be loaded. Its request holds no token of a caller's."""
 
+    request: TokenRequest
     key: str
-    token: str
-    service: str
-    tenant: str
-    labels: Labels
     why: str
     description: str
     """The authorization server's own text."""
@@ -73,19 +70,18 @@ class Troubles:
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
-        trouble = Trouble(
-            key=request.key,
-            token=request.name,
-            service=request.service,
-            tenant=request.tenant,
-            labels=request.labels,
-            why=why,
-            description=description,
-            hint=hint,
-            since=known.since if known is not None else now,
-            last=now,
-        )
+        since = known.since if known is not None else now
+        trouble = Trouble(request.anonymous, request.key, why, description, hint, since, last=now)
         self._troubles.put(trouble.key, trouble)
+
+    def rename(self, trouble: Trouble, request: TokenRequest) -> None:
+        """Show a failure under the request's new name."""
+        if self._troubles.peek(trouble.key) is trouble:
+            self._troubles.exchange(trouble.key, replace(trouble, request=request))
+
+    def __iter__(self) -> Iterator[Trouble]:
+        """All of them."""
+        return iter(self._troubles)
 
     def end(self, key: str) -> None:
         """Note one that did not."""
@@ -117,11 +113,11 @@ def token_statuses(
     for trouble in troubles.recent(now):
         held = memory.peek(trouble.key)
         missing = held is None or held.token.freshness(now, today) is Freshness.STALE
-        if missing and selector <= trouble.labels:
+        if missing and selector <= trouble.request.labels:
             yield _missing(trouble, cool_downs.left(trouble.key, now))
     for held in reversed(memory):
         freshness = held.token.freshness(now, today)
-        if selector <= held.token.labels and freshness is not Freshness.STALE:
+        if held.unneeded_since > now and selector <= held.token.labels and freshness is not Freshness.STALE:
             known = troubles.of(held.request.key)
             yield TokenStatus(
                 token=held.request.name,
@@ -143,9 +139,9 @@ def token_statuses(
 
 def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
     return TokenStatus(
-        token=trouble.token,
-        service=trouble.service,
-        tenant=trouble.tenant,
+        token=trouble.request.name,
+        service=trouble.request.service,
+        tenant=trouble.request.tenant,
         state="missing",
         fp="",
         source="",

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from functools import partial
+from math import inf
 
+from sidecar.cache.carry_over import carry_over, drop_unneeded
 from sidecar.cache.cooldown import PROBE_LIFE, CoolDowns
 from sidecar.cache.evictable import EvictableCache
-from sidecar.cache.ports import Fleet
+from sidecar.cache.ports import Current, Fleet
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, wait, within
@@ -31,7 +33,6 @@ WARM_UP_SPREAD = 1.0
 """Seconds over which a starting pod spreads its first fetches, so that a roll-out is no burst."""
 OVERTAKEN = 3
 """How many tokens of one load may be declared dead before they arrive."""
-_ALWAYS = float("-inf")
 
 
 class TokenCache(EvictableCache[HeldToken]):
@@ -46,6 +47,7 @@ class TokenCache(EvictableCache[HeldToken]):
         clock: Clock,
         randomness: Randomness,
         journal: Journal,
+        current: Current = lambda request: request,
         memory_ttl: float = 30.0,
         max_entries: int = 10_000,
     ) -> None:
@@ -56,6 +58,7 @@ class TokenCache(EvictableCache[HeldToken]):
         self._clock = clock
         self._randomness = randomness
         self._journal = journal
+        self._current = current
         self._memory_ttl = memory_ttl
         self._setbacks = Setbacks(max_entries)
         self._troubles = Troubles(max_entries)
@@ -65,10 +68,18 @@ class TokenCache(EvictableCache[HeldToken]):
         self._telling: set[asyncio.Task[None]] = set()
         self._gaps = 0  # times that busts may have been missed
 
-    def set_source(self, source: TokenSource, *, memory_ttl: float) -> None:
-        """Load from another source from now on; tokens held and flights under way stay."""
-        self._source = source
-        self._memory_ttl = memory_ttl
+    def set_source(self, source: TokenSource, current: Current, *, memory_ttl: float) -> None:
+        """Load from another source from now on; flights under way stay."""
+        self._source, self._current, self._memory_ttl = source, current, memory_ttl
+
+    def forget(self) -> Iterator[None]:
+        """Drop what is not needed, in short steps; which tokens were refused is remembered. See `carry_over`."""
+        tables = (self._memory, self._troubles, self._setbacks, self._cool_downs)
+        return carry_over(*tables, current=self._current, now=self._clock.now())
+
+    def drop_unneeded(self) -> Iterator[None]:
+        """Drop the tokens that were not needed FAREWELL seconds ago, in short steps."""
+        return drop_unneeded(self._memory, self._clock.now())
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
         """Return a usable token from memory, or None; renew an aging one in the background. Hot path: ≤ 0.5 µs."""
@@ -87,7 +98,7 @@ class TokenCache(EvictableCache[HeldToken]):
             return token
         reason: FetchReason = "refused" if self._refused.had_token(request.key) else "cold"
         try:
-            return await wait(self._clock, self._join(request, reason, _ALWAYS), CALLER_LIMIT)
+            return await wait(self._clock, self._join(request, reason, -inf), CALLER_LIMIT)
         except SidecarError:
             token = self.peek(request, self._clock.now())  # one not yet expired is better than none
             if token is None:
@@ -199,7 +210,7 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def _renew_behind(self, request: TokenRequest) -> None:
         try:
-            self._join(request, "aging", _ALWAYS)
+            self._join(request, "aging", -inf)
         except TokenUnavailable:
             return  # too many flights: a later peek finds room
 
@@ -208,7 +219,7 @@ class TokenCache(EvictableCache[HeldToken]):
         if self.peek(request, self._clock.now()) is not None:
             return
         try:
-            await wait(self._clock, self._join(request, "warm_up", _ALWAYS), CALLER_LIMIT)
+            await wait(self._clock, self._join(request, "warm_up", -inf), CALLER_LIMIT)
         except SidecarError:
             return  # the first request tries again
 
@@ -288,7 +299,8 @@ class TokenCache(EvictableCache[HeldToken]):
         return self._setbacks.unavailable(request.key, error, self._clock.now(), jitter)
 
     def _note(self, request: TokenRequest, error: NoToken) -> None:
-        self._troubles.note(request, str(error), self._clock.now(), error.description, error.hint)
+        if (current := self._current(request)) is not None:  # else a reload came while it was under way
+            self._troubles.note(current, str(error), self._clock.now(), error.description, error.hint)
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
         """Look again in memory, then ask the source; keep only what no refusal has overtaken.
@@ -299,7 +311,7 @@ class TokenCache(EvictableCache[HeldToken]):
         What others declared dead meanwhile, or may have, unheard, is not given to those who joined since: the source
         is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
-        passed = _ALWAYS
+        passed = -inf
         held, now = self._memory.get(request.key), self._clock.now()
         young = held is not None and now < held.until and self._freshness(held.token, now) is Freshness.FRESH
         if held is not None and young and self._is_trustworthy(request, held.token):
@@ -333,4 +345,6 @@ class TokenCache(EvictableCache[HeldToken]):
             self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
-        self._memory.put(request.key, hold(request, token, now + self._memory_ttl))
+        current = self._current(request)
+        since = inf if current is not None else now
+        self._memory.put(request.key, hold(current or request, token, now + self._memory_ttl, since))

@@ -16,6 +16,7 @@ from sidecar.config.settings import AdminSettings, Config, LogSettings
 from sidecar.config.tenants import Tenant, rule
 from sidecar.config.tokens import TokenEntry, token_request
 from sidecar.config.types import RESTART, BearerReference, Duration, Name, Share, Span, secret, text
+from sidecar.core.addresses import HOST
 from sidecar.proxy.tenants import for_tenant
 from sidecar.telemetry.words import Level
 
@@ -33,6 +34,13 @@ class Admin(Node, frozen=True, kw_only=True):
         BearerReference | None,
         Meta(description="Bearer token that `POST /bust` asks for. Absent: nobody may bust that way."),
     ] = None
+    hosts: Annotated[
+        tuple[Annotated[str, text("host", HOST)], ...],
+        Meta(
+            description="Host names under which the page, `/status`, `/events` and `/bust` answer, besides addresses, "
+            "`localhost` and the name in `listen`. Probes and `/metrics` answer under any.",
+        ),
+    ] = ()
 
 
 class Cache(Node, frozen=True, kw_only=True):
@@ -152,7 +160,8 @@ def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None]) 
 
 
 def _admin(entry: Admin, environ: Mapping[str, str]) -> AdminSettings:
-    return AdminSettings(listen=entry.listen, token=secret(entry.token, environ))
+    hosts = frozenset(host.lower() for host in entry.hosts)
+    return AdminSettings(entry.listen, secret(entry.token, environ), hosts)
 
 
 def _cache(entry: Cache, *, shared: bool) -> CacheSettings:

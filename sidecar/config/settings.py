@@ -21,6 +21,8 @@ class AdminSettings:
     listen: str = "0.0.0.0:9181"
     token: SecretRef | None = None
     """Who shows it may bust; without one nobody may."""
+    hosts: frozenset[str] = frozenset()
+    """Lower-case names under which it shows its state, besides addresses and loopback names."""
 
 
 @dataclass(frozen=True, slots=True)

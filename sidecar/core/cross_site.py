@@ -4,6 +4,9 @@ Programs send neither of the two fields. A browser sends Sec-Fetch-Site with eve
 address, and Origin with every request that could change something; a page can forge neither.
 """
 
+import re
+from ipaddress import IPv6Address
+
 from sidecar.core.addresses import is_loopback
 from sidecar.core.errors import RequestRefused
 from sidecar.core.origin import DEFAULT_PORTS, place, same_origin
@@ -11,6 +14,9 @@ from sidecar.core.origin import DEFAULT_PORTS, place, same_origin
 ICON = b"/favicon.ico"
 """What a browser requests by itself for a page that names no icon, such as an error answer of the sidecar's own."""
 _OWN_SITE = frozenset((b"same-origin", b"none"))
+_HOST = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,255}))(?::([0-9]{0,5}))?"
+)
 
 
 def guard(sec_fetch_site: bytes | None, origin: bytes | None, authority: bytes = b"") -> None:
@@ -61,3 +67,19 @@ def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> No
 
 def _bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
+
+
+def host_named(text: bytes) -> str:
+    """Return the host: lower case, no port, brackets or dot at the end.
+
+    Raises RequestRefused (400) when it is not a valid uri-host with optional port (RFC 9110 section 7.2).
+    """
+    match = _HOST.fullmatch(text)
+    if match is None or int(match[3] or 0) > 65535:
+        raise RequestRefused(400, "Host must be one host name or address with an optional port")
+    if match[1] is None:
+        return match[2].decode().lower().removesuffix(".")
+    try:
+        return str(IPv6Address(match[1].decode()))
+    except ValueError:
+        raise RequestRefused(400, "Host holds brackets without an IPv6 address in them") from None

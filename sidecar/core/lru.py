@@ -47,12 +47,20 @@ class Lru(Generic[V]):
             _, oldest = self._values.popitem(last=False)
             self._weight -= self._weigh(oldest)
 
+    def exchange(self, key: str, value: V) -> None:
+        """Set the value of a key that is there, which weighs what the old one did, without counting that as use."""
+        self._values[key] = value
+
     def pop(self, key: str) -> V | None:
         """Remove and return the value."""
         value = self._values.pop(key, None)
         if value is not None:
             self._weight -= self._weigh(value)
         return value
+
+    def entries(self) -> tuple[tuple[str, V], ...]:
+        """Keys and values, the one used longest ago first."""
+        return tuple(self._values.items())
 
     def __iter__(self) -> Iterator[V]:
         """Values, the one used longest ago first."""

@@ -40,6 +40,10 @@ class TenantRule:
         """Whether there is only one."""
         return not self.header and not self.path and not self.claim
 
+    def serves(self, tenant: str) -> bool:
+        """Whether a request can be for this tenant."""
+        return bool(tenant) and (not self.allow or tenant in self.allow or tenant == self.default)
+
     def invented(self, tenant: str) -> bool:
         """Whether a client may have made the tenant up; in a claim it is the issuer's word."""
         return not self.claim and tenant != self.default and tenant not in self.allow

@@ -38,6 +38,11 @@ class CredentialKey:
         return f"{owner}m2m:{self.service}:credentials"
 
     @property
+    def place(self) -> str:
+        """Names the key and where its credentials come from."""
+        return f"{self.text} {self.origin}"
+
+    @property
     def labels(self) -> Labels:
         """What the credentials can be selected by."""
         tenant = {("tenant", self.tenant)} if self.tenant else set()

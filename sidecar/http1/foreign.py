@@ -4,8 +4,10 @@ Nothing is quoted but a protocol's own name, because an upstream may send back w
 """
 
 import re
+import ssl
 
 from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamUnreachable
+from sidecar.system.client_tls import reason
 
 _ANSWER = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}[ \r]")
 _SAMPLE = b"HTTP/1.1 200 "
@@ -83,11 +85,12 @@ def _unasked_kind(data: bytes) -> str:
     return "plain HTTP" if data.startswith(b"HTTP/1.") else _looks_like(data)
 
 
-def cut_off(head: bytes | bytearray, how: str) -> SidecarError:
-    """Return the error for a connection that ended with this much of an answer's head."""
+def cut_off(head: bytes | bytearray, how: str, cause: Exception | None = None) -> SidecarError:
+    """Return the error for a connection that ended with this much of an answer's head. A fault of TLS is named."""
+    why = f": {reason(cause)}" if isinstance(cause, ssl.SSLError) else ""
     if head:
-        return MessageMalformed(f"{how} in the middle of the answer's head")
-    return UpstreamUnreachable(f"{how} before it answered")
+        return MessageMalformed(f"{how} in the middle of the answer's head{why}")
+    return UpstreamUnreachable(f"{how} before it answered{why}")
 
 
 def _looks_like(data: bytes) -> str:

@@ -237,7 +237,7 @@ class Relay:
         client.begin(head, length)
         client.source = connection
         connection.pipe(client)
-        self.begun = not (connection.failed and client.take_back())
+        self.begun = not (connection.fault is not None and client.take_back())
         client.flush()
         await connection.finished()
         return length != UNTIL_CLOSE

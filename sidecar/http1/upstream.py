@@ -17,7 +17,6 @@ a write fails because the upstream has closed, what it sent before that is read 
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from enum import Enum
 
@@ -28,7 +27,6 @@ from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.foreign import check_beginning, cut_off, unasked
 from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
-from sidecar.system.client_tls import reason
 
 _MAX_INTERIM = 16
 
@@ -44,9 +42,8 @@ class UpstreamState(Enum):
     PARTING = "parting"
 
 
-_IDLE, _AWAITING, _HELD, _PIPING, _DONE, _PARTING = (
-    UpstreamState  # naming an Enum's member costs a search each time
-)
+# Naming an Enum's member costs a search each time.
+_IDLE, _AWAITING, _HELD, _PIPING, _DONE, _PARTING = UpstreamState
 
 
 class UpstreamConnection(Connection):
@@ -56,7 +53,6 @@ class UpstreamConnection(Connection):
         "_answer",
         "_before",
         "_end_of_answer",
-        "_fault",
         "_interim",
         "_interims",
         "_keep_alive",
@@ -68,6 +64,7 @@ class UpstreamConnection(Connection):
         "_state",
         "_unread_before",
         "asked",
+        "fault",
         "heard",
         "offered",
         "owner",
@@ -93,7 +90,7 @@ class UpstreamConnection(Connection):
         self._length = 0
         self._answer: asyncio.Future[Response] | None = None
         self._end_of_answer: asyncio.Future[None] | None = None
-        self._fault: SidecarError | None = None
+        self.fault: SidecarError | None = None
         self._unread_before = 0
         self.owner = ""
         """For whom it is used again; "" for all whose connections are not isolated."""
@@ -131,7 +128,7 @@ class UpstreamConnection(Connection):
         else:
             self.body_bytes = 0
             self.write(head)
-        if self.closed or self._fault is not None:
+        if self.closed or self.fault is not None:
             self._fail(UpstreamUnreachable("the upstream closed the connection"))
         return answer
 
@@ -171,7 +168,7 @@ class UpstreamConnection(Connection):
         elif self._state is _IDLE:
             self.part()
             if not self.used:  # an exchange may be about to begin on it
-                self._fault = unasked(bytes(self._held))
+                self.fault = unasked(bytes(self._held))
         else:
             self.close()
 
@@ -231,16 +228,11 @@ class UpstreamConnection(Connection):
 
     async def finished(self) -> None:
         """Wait until the answer's body has flowed to its end. Raises what broke it."""
-        if self._state is _PIPING and self._fault is None:
+        if self._state is _PIPING and self.fault is None:
             self._end_of_answer = self._loop.create_future()
             await self._end_of_answer
-        if self._fault is not None:
-            raise self._fault
-
-    @property
-    def failed(self) -> bool:
-        """Whether something broke the exchange."""
-        return self._fault is not None
+        if self.fault is not None:
+            raise self.fault
 
     def body_ended(self) -> None:
         self._state = _DONE
@@ -252,19 +244,18 @@ class UpstreamConnection(Connection):
         self.abort()
 
     def _fail(self, error: SidecarError) -> None:
-        if self._fault is None:
-            self._fault = error
+        if self.fault is None:
+            self.fault = error
         for waiting in (self._answer, self._end_of_answer):
             if waiting is not None and not waiting.done():
-                waiting.set_exception(self._fault)
+                waiting.set_exception(self.fault)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError) and self.answering:
             self._read_arrived(exc)
         super().connection_lost(exc)
         if self._state is _AWAITING:
-            why = f": {reason(exc)}" if isinstance(exc, ssl.SSLError) else ""
-            self._fail(cut_off(self._held, f"the connection to the upstream was lost{why}"))
+            self._fail(cut_off(self._held, "the connection to the upstream was lost", exc))
         self._on_leaving(self)
 
     @property
@@ -315,7 +306,7 @@ class UpstreamConnection(Connection):
             self.abort()
         # An error holds the frames it came through, and they hold us: without this, a failed exchange is garbage
         # that only a collection finds.
-        self._fault = self._answer = self._end_of_answer = None
+        self.fault = self._answer = self._end_of_answer = None
 
     def take_leave(self) -> None:
         """Close behind what was written; a peer that has read it, but does not answer a TLS end, has LINGER seconds."""
@@ -345,7 +336,7 @@ class UpstreamConnection(Connection):
         unused = self._state is _IDLE
         if not unused and (self._state is not _DONE or not self._keep_alive or self._sending):
             return False
-        if self._held or self._eof or self.closed or self._fault is not None or self.transport.is_closing():
+        if self._held or self._eof or self.closed or self.fault is not None or self.transport.is_closing():
             return False
         if self.body_bytes > HIGH_WATER and self.unconfirmed():
             return False  # the upstream has answered without reading what it was sent

@@ -1,14 +1,16 @@
 """Where an authorization server is asked for tokens: as configured, or as its issuer's metadata says."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NoReturn
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
-from sidecar.oauth import issuer_metadata, unreadable
+from sidecar.oauth import issuer_metadata
 from sidecar.oauth.issuer_metadata import Metadata
 from sidecar.oauth.ports import AuthorizationServer
+from sidecar.oauth.refusals import unreadable
 from sidecar.oauth.remote_document import RemoteDocuments
 from sidecar.oauth.token import TokenRequest
 
@@ -38,6 +40,12 @@ class Discovery:
         """Return where the issuer's public keys are. Raises like `token_endpoint`."""
         metadata = await self._metadata(issuer, tls)
         return metadata.jwks_uri or self._missing(issuer, "jwks_uri")
+
+    def places(self, issued: Callable[[str], bool]) -> Iterator[str]:
+        """Return the URLs in the metadata of those issuers, as far as it is known."""
+        for metadata in self._documents.known():
+            if issued(metadata.issuer):
+                yield from (metadata.token_endpoint, metadata.mtls_token_endpoint, metadata.jwks_uri)
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
         raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")

@@ -13,6 +13,7 @@ from sidecar.oauth.ports import Reply
 class Metadata:
     """Where a server is asked for what; "" where it does not say, or names a place that we may not use."""
 
+    issuer: str
     token_endpoint: str
     mtls_token_endpoint: str
     """Where tokens are, for clients that authenticate themselves in TLS (RFC 8705 section 5)."""
@@ -45,7 +46,7 @@ def read(reply: Reply, issuer: str) -> Metadata | None:
     endpoint = _place(members, "token_endpoint", issuer)
     aliases = members.get("mtls_endpoint_aliases")
     alias = _place(aliases, "token_endpoint", issuer) if isinstance(aliases, dict) else ""
-    return Metadata(endpoint, alias or endpoint, _place(members, "jwks_uri", issuer))
+    return Metadata(issuer, endpoint, alias or endpoint, _place(members, "jwks_uri", issuer))
 
 
 def _members(reply: Reply) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Whether authorization servers answer, noted host by host as they do or do not."""
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenUnavailable
@@ -27,6 +27,7 @@ class ObservedServers:
         self._clock = clock
         self._pulses: Lru[tuple[str, Pulse]] = Lru(MOST_SERVERS)
         self._skews: Lru[tuple[tuple[str, int], float]] = Lru(MOST_SERVERS)
+        self._needed: Callable[[str], bool] = lambda _: True
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """See the port."""
@@ -50,6 +51,13 @@ class ObservedServers:
         """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
         return dict(self._skews)
 
+    def configure(self, needed: Callable[[str], bool]) -> None:
+        """Drop the hosts that are not needed, and note none from now on."""
+        self._needed = needed
+        for host, _ in self._pulses:
+            if not needed(host):
+                self._pulses.pop(host)
+
     async def _noted(self, url: str, asking: Awaitable[Reply]) -> Reply:
         try:
             reply = await asking
@@ -68,5 +76,6 @@ class ObservedServers:
         known = self._pulses.get(host)
         if known is None:
             known = (host, Pulse(self._clock.now()))
-            self._pulses.put(host, known)
+            if self._needed(host):  # else a reload came while it was asked
+                self._pulses.put(host, known)
         return known[1]

@@ -1,7 +1,7 @@
 """Documents that other servers publish, kept: one fetch at a time, and the last one stays in use during an outage."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from typing import Generic, TypeVar
@@ -69,6 +69,10 @@ class RemoteDocuments(Generic[T]):
         if early is None or document.content is None or document.error is not None:
             return now - document.looked >= self._patience(document, age)
         return document.looked < early and document.early.take(now)
+
+    def known(self) -> Iterator[T]:
+        """Return those that were fetched."""
+        return (document.content for document in self._documents if document.content is not None)
 
     def _patience(self, document: _Document[T], age: float) -> float:
         if document.error is None:

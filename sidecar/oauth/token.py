@@ -6,7 +6,7 @@ begins, *aging* until it expires, then *stale*: use it; use it and renew behind;
 
 import hashlib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cached_property
 from typing import Literal
@@ -134,6 +134,13 @@ class TokenRequest:
         return any(isinstance(token.where, Secret) for token in presented if token is not None)
 
     @property
+    def anonymous(self) -> "TokenRequest":
+        """This request without the tokens that a request to us brought: their identities remain."""
+        if not self.of_caller:
+            return self
+        return replace(self, subject=_anonymous(self.subject), actor=_anonymous(self.actor))
+
+    @property
     def verifies(self) -> bool:
         """Whether something that requests bring is to be verified first."""
         return any(
@@ -148,6 +155,11 @@ class TokenRequest:
         """What every token of this request can be selected by."""
         tenant = {("tenant", self.tenant)} if self.tenant else set()
         return frozenset({("service", self.service), *tenant})
+
+
+def _anonymous(presented: Presented | None) -> Presented | None:
+    brought = presented is not None and isinstance(presented.where, Secret)
+    return replace(presented, where=FromRequest(b"")) if presented is not None and brought else presented
 
 
 class Freshness(Enum):

@@ -26,9 +26,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
-from sidecar.oauth import http_date, unreadable
+from sidecar.oauth import http_date
 from sidecar.oauth.ports import Reply
-from sidecar.oauth.refusals import server_text
+from sidecar.oauth.refusals import server_text, unreadable
 from sidecar.oauth.unverified_jwt import number, unverified
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -118,13 +118,15 @@ def judge(
             description=description,
         )
     if members is None:
-        labelled = _MEDIA_TYPE.match(reply.content_type)
-        kind = f" ({labelled[0]})" if labelled else ""
-        raise TokenUnavailable(
-            f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}{_cause(reply)}",
-            0.0,
-        )
+        raise _unreadable(reply, host)
     return _grant(members, host, now, types, description)
+
+
+def _unreadable(reply: Reply, host: str) -> TokenUnavailable:
+    labelled = _MEDIA_TYPE.match(reply.content_type)
+    kind = f" ({labelled[0]})" if labelled else ""
+    why = f"token endpoint {host} answered {reply.status} with neither JSON nor a form{kind}{_cause(reply)}"
+    return TokenUnavailable(why, 0.0)
 
 
 def _cause(reply: Reply) -> str:

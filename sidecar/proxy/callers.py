@@ -1,7 +1,7 @@
 """Requests that bring a token of their caller's: each caller gets a token request of its own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sidecar.cache.token_memory import size
@@ -53,6 +53,12 @@ class CallersByToken:
     def set_verifier(self, verifier: Verifier) -> None:
         """Have this one verify what is to be verified; without one nothing may be."""
         self._verifier = verifier
+
+    def forget(self) -> Iterator[None]:
+        """Drop all callers and what they brought, in short steps: a reload has made other routes."""
+        for key, _ in self._known.entries():
+            self._known.pop(key)
+            yield
 
     async def route(self, route: Route, value: _Value, tenants: Tenants | None) -> Route:
         """See the port."""

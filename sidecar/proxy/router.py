@@ -5,20 +5,16 @@ browser writes into Host. So over TCP only hosts that are ours are let in: loopb
 the listen address, and the hosts routes are configured for. A Unix socket is out of a browser's reach.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
-from ipaddress import IPv6Address
 
 from sidecar.core.addresses import UnixAddress, is_loopback
 from sidecar.core.addresses import listen as read_listen
+from sidecar.core.cross_site import host_named
 from sidecar.core.errors import RequestRefused
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import Target
 
-_HOST = re.compile(
-    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,255}))(?::([0-9]{0,5}))?"
-)
 _USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -52,7 +48,7 @@ class Router:
         usual = self._usual.get(host)
         if usual is not None:
             return usual
-        name = _host(host)
+        name = host_named(host)
         if self._any_host_is_ours or name in self._own or is_loopback(name):
             return name
         raise RequestRefused(
@@ -90,15 +86,3 @@ def _longest_first(routes: Iterable[Route]) -> tuple[tuple[bytes, Route], ...]:
 
 def _written(host: str) -> bytes:
     return f"[{host}]".encode() if ":" in host else host.encode()
-
-
-def _host(text: bytes) -> str:
-    match = _HOST.fullmatch(text)
-    if match is None or int(match[3] or 0) > 65535:
-        raise RequestRefused(400, "Host must be one host name or address with an optional port")
-    if match[1] is None:
-        return match[2].decode().lower().removesuffix(".")
-    try:
-        return str(IPv6Address(match[1].decode()))
-    except ValueError:
-        raise RequestRefused(400, "Host holds brackets without an IPv6 address in them") from None

@@ -22,6 +22,7 @@ from sidecar.telemetry.events import (
 )
 from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustRejected, BustSent
 from sidecar.telemetry.instruments import (
+    INSTRUMENTS,
     ExportReadings,
     Family,
     FleetReadings,
@@ -48,6 +49,8 @@ _ERRORS = frozenset(
     )
 )
 """Errors of challenges that are told apart; upstreams may send any."""
+_TOKEN: _Labels = ("token", "tenant")
+_ROUTE: _Labels = ("http.route",)
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.FETCH_ERRORS: tuple((fault,) for fault in get_args(FetchFault)),
     instruments.BUSTS: ((),),
@@ -70,6 +73,18 @@ _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
+_EVERYTHING = Readings(
+    requests_in_flight=0,
+    connections_open=0,
+    tasks=0,
+    log_lines_dropped=0,
+    token_expires_in={},
+    pools={},
+    fleet=FleetReadings(store_up=True, store_operations={}, bus_up=True, leases={}),
+    exports=ExportReadings(exports={}, spans_dropped=0),
+)
+"""Readings of a sidecar that has all there is."""
+
 
 class Counters:
     """The journal's counting half."""
@@ -88,6 +103,9 @@ class Counters:
             **{instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)},
             **{instrument: dict.fromkeys(labels, 0) for instrument, labels in fixed.items()},
         }
+        faults = [*_misfits(), *unread(self.families(_EVERYTHING))]
+        if faults:
+            raise LookupError("; ".join(faults))
         self.configure(routes, tenants)
 
     def configure(self, routes: Iterable[MeasuredRoute], tenants: TenantRule | None = None) -> None:
@@ -255,6 +273,23 @@ class Counters:
             labels = (token, self._tenants.label(tenant))
             soonest[labels] = min(seconds, soonest.get(labels, seconds))
         return tuple(soonest.items())
+
+
+def unread(families: Iterable[Family]) -> Iterator[str]:
+    """Name the instruments that are in no table: to count one of them would fail, and the request with it."""
+    read = {family.instrument for family in families}
+    for instrument in INSTRUMENTS:
+        if instrument not in read:
+            yield f"{instrument.name}: no table of what is counted has it"
+
+
+def _misfits() -> Iterator[str]:
+    """Name the instruments in the wrong table, or with outcomes that are not theirs."""
+    for before, table in ((_TOKEN, _BY_TOKEN), (_ROUTE, _BY_ROUTE), ((), _FIXED), ((), _OF_THE_FLEET)):
+        for instrument, outcomes in table.items():
+            own = instrument.labels
+            if own[: len(before)] != before or any(len(before) + len(each) != len(own) for each in outcomes):
+                yield f"{instrument.name}: its labels do not fit its table of what is counted"
 
 
 def _one(instrument: Instrument, value: float) -> Family:

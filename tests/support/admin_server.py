@@ -31,6 +31,7 @@ class State:
         self.token: Secret | None = Secret(TOKEN)
         self.pods: int | BustFailure = 3
         self.busted: list[Labels] = []
+        self.names: set[str] = set()
 
     async def _text(self) -> bytes:
         return b"# TYPE up gauge\nup 1.0\n"
@@ -47,6 +48,9 @@ class State:
 
     async def metrics(self) -> bytes:
         return await self.text()
+
+    def hosts(self) -> set[str]:
+        return self.names
 
     async def operators_token(self) -> Secret | None:
         return self.token
@@ -92,12 +96,12 @@ async def running(state: State, *, lifetime: float = LIFETIME, every: float = EV
 
 
 async def bust(
-    rig: Rig, body: bytes, *fields: str, authorization: str = f"Bearer {TOKEN}"
+    rig: Rig, body: bytes, *fields: str, authorization: str = f"Bearer {TOKEN}", host: str = "localhost"
 ) -> tuple[bytes, dict[str, object]]:
     """POST /bust; the status line with the fields, and the body."""
     lines = [
         "POST /bust HTTP/1.1",
-        "Host: a",
+        f"Host: {host}",
         f"Content-Length: {len(body)}",
         *([f"Authorization: {authorization}"] if authorization else []),
         *fields,

@@ -25,6 +25,9 @@ LEDGER = TokenRequest(
     credentials="ledger-client",
     service="ledger-client",
 )
+PAYMENTS = TokenRequest(
+    name="payments", token_endpoint="https://auth.test/token", credentials="payments", service="payments"
+)
 
 
 class ScriptedSource:

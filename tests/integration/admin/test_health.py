@@ -88,3 +88,19 @@ async def test_a_secret_store_that_denies_a_secret_is_up(reason: SecretFault, st
     await clock.advance(5)
     store.tell(SecretRead("app", "acme", "name", "AWSCURRENT", 3.0))
     assert store.health.state == "up"
+
+
+@pytest.mark.parametrize(
+    ("services", "unchanged", "state"),
+    [({"app"}, {"app"}, "down"), ({"app"}, set(), "unknown"), (set(), set(), "unknown"), ({"b"}, {"b"}, "unknown")],
+)  # fmt: skip
+async def test_o1_health_of_a_secret_that_is_no_longer_configured_is_forgotten(
+    services: set[str], unchanged: set[str], state: str
+) -> None:
+    """As is that of one that is read from elsewhere now; a late answer about one that is gone changes nothing."""
+    health = SecretStoreHealth(FakeClock())
+    health.tell(SecretUnread("app", "", "x", "unreachable", "why", 1.0))
+    health.configure(services, unchanged)
+    assert health.health.state == state
+    health.tell(SecretUnread("gone", "", "x", "unreachable", "why", 1.0))
+    assert health.health.state == state

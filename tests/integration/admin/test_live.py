@@ -16,7 +16,7 @@ from tests.support.admin_server import Rig, State, running
 from tests.support.journal import RecordingJournal
 from tests.support.waiting import PATIENCE, awake
 
-REQUEST = b"GET /events%s HTTP/1.1\r\nHost: a\r\n\r\n"
+REQUEST = b"GET /events%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Counting(State):

@@ -280,3 +280,28 @@ async def test_status_of_a_running_sidecar(
         r"[\d:]+ +started +version=.+",
     ):
         assert re.search(f"^{line}$", done.out, re.MULTILINE), (line, done.out)
+
+
+class Guarded(Admin):
+    """Shows its state as `localhost` only."""
+
+    async def default(self, exchange: Exchange) -> None:
+        await exchange.read()
+        ours = exchange.received.values("Host") == [b"localhost"]
+        await exchange.send(
+            json_answer(200, self.shown) if ours else json_answer(421, {"detail": "admin.hosts"})
+        )
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("bust", "--all")], ids=lambda arguments: arguments[0])
+async def test_s14_commands_reach_a_sidecar_by_a_name_that_is_not_in_admin_hosts(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its guard is against web pages; the name is tried first, for a proxy that goes by it."""
+    monkeypatch.setenv("SIDECAR_ADMIN_TOKEN", "an-operators-token")
+    async with Guarded() as server:
+        server.shown = {**SHOWN, "select": "all", "pods": 1}
+        done = await command(*arguments, "--admin", server.url)
+        assert (done.code, done.err) == (0, "")
+        hosts = [request.values("Host") for request in server.requests]
+    assert hosts == [[server.url.removeprefix("http://").encode()], [b"localhost"]]

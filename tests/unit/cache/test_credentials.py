@@ -426,3 +426,30 @@ async def test_b84_memory_is_bounded(fleet: TwoPods) -> None:
     for number in range(300):
         await fleet.a.secret(f"t{number}")
     assert len(fleet.a.cache.held()) == 100
+
+
+async def test_o1_a_fault_of_another_place_is_not_this_places(fleet: TwoPods) -> None:
+    """A reload corrects the secret's name: it is read at once."""
+    fleet.aws.error = TokenRefused("missing", "")
+    with pytest.raises(TokenRefused, match="missing"):
+        await fleet.a.secret()
+    fleet.aws.error = None
+    found = await fleet.a.reading(fleet.aws, "there").read("", newer_than=ANY)
+    assert found.client_secret.reveal() == "canary-1"
+
+
+async def test_o1_credentials_of_a_removed_entry_are_dropped(fleet: TwoPods) -> None:
+    """Held ones, refused ones and those tried meanwhile; the others stay, and a late reading is not kept."""
+    cache = fleet.a.cache
+    other = fleet.a.reading(fleet.aws, "there")
+    for source in (fleet.a.source, other):
+        for tenant in ("acme", "globex"):
+            held = await source.read(tenant, newer_than=ANY)
+            fleet.aws.current = "canary-2"
+            await source.read(tenant, newer_than=ANY, rejected=held)
+            fleet.aws.current = "canary-1"
+    for _ in cache.configure(lambda key: key.origin == "there" and key.tenant == "acme"):
+        pass
+    assert {held.owner.tenant for held in cache._memory} == {"acme"}
+    await fleet.a.source.read("globex", newer_than=ANY)
+    assert set(cache.held()) == {"tenant:acme:m2m:ledger:credentials"}

@@ -15,11 +15,7 @@ from sidecar.telemetry.events import CoolingDown, Failed
 from sidecar.telemetry.fleet_events import BustSent
 from tests.support.clock import FakeClock, settle
 from tests.support.fleet_fakes import FakeStore
-from tests.support.token_cache_rig import LEDGER, Rig
-
-PAYMENTS = TokenRequest(
-    name="payments", token_endpoint="https://auth.test/token", credentials="payments", service="payments"
-)
+from tests.support.token_cache_rig import LEDGER, PAYMENTS, Rig
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_a_whole_file_becomes_a_config(tmp_path: Path) -> None:
         tmp_path,
         f"""
 listen: unix:/run/sidecar/http.sock
-admin: {{listen: "[::1]:9181"}}
+admin: {{listen: "[::1]:9181", hosts: [Sidecar.orders.svc, localhost]}}
 cache: {{mode: local, memory_ttl: 500ms, store_ttl: 5m, leeway: 0s, max_entries: 7}}
 credentials:
   fixed: {{client_id: me, client_secret: {{env: CLIENT_SECRET}}, service: ledger}}
@@ -67,6 +67,7 @@ log: {{format: console, level: debug}}
 """,
     )
     assert (config.listen, config.admin.listen) == ("unix:/run/sidecar/http.sock", "[::1]:9181")
+    assert config.admin.hosts == {"sidecar.orders.svc", "localhost"}
     assert config.cache == CacheSettings(memory_ttl=0.5, store_ttl=300.0, leeway=0.0, max_entries=7)
     assert config.credentials == {
         "fixed": FixedCredentials("me", Secret(CANARY)),

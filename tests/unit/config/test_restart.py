@@ -25,6 +25,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 ALIVE: list[dict[str, Any]] = [
     {"admin": {"token": {"env": "TOKEN"}}},
+    {"admin": {"hosts": ["sidecar.svc"]}},
     {"cache": {"memory_ttl": "5s", "leeway": "5s"}},
     {"log": {"level": "debug", "requests": "errors"}},
     {"drain_min_delay": "1s", "drain_timeout": "2s"},

@@ -43,9 +43,13 @@ def test_b65_metadata_is_in_two_places(issuer: str, openid: str, oauth: str) -> 
 def test_b65_metadata_names_the_token_endpoint() -> None:
     """Of its own for clients that come with a certificate, if it says so."""
     document = {"issuer": ISSUER, "token_endpoint": "https://auth.test/t"}
-    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://auth.test/t", "")
+    assert read(answer(document), ISSUER) == Metadata(
+        ISSUER, "https://auth.test/t", "https://auth.test/t", ""
+    )
     document |= {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.auth.test/t"}}  # type: ignore[dict-item]
-    assert read(answer(document), ISSUER) == Metadata("https://auth.test/t", "https://mtls.auth.test/t", "")
+    assert read(answer(document), ISSUER) == Metadata(
+        ISSUER, "https://auth.test/t", "https://mtls.auth.test/t", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_b65_places_that_we_may_not_use_are_as_good_as_absent(url: object) -> No
         "jwks_uri": url,
         "mtls_endpoint_aliases": {"token_endpoint": url},
     }
-    assert read(answer(document), ISSUER) == Metadata("", "", "")
+    assert read(answer(document), ISSUER) == Metadata(ISSUER, "", "", "")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from sidecar.core.errors import TokenRefused, TokenUnavailable
-from sidecar.oauth import unreadable
 from sidecar.oauth.ports import Reply
+from sidecar.oauth.refusals import unreadable
 from sidecar.oauth.token_response import judge
 
 GRANT = json.dumps({"access_token": "canary", "token_type": "Bearer", "expires_in": 60})

@@ -14,7 +14,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
-from sidecar.telemetry.counters import Counters
+from sidecar.telemetry.counters import Counters, unread
 from sidecar.telemetry.events import (
     CoolingDown,
     Event,
@@ -34,6 +34,7 @@ from sidecar.telemetry.instruments import (
     Distribution,
     ExportReadings,
     FleetReadings,
+    Instrument,
     PoolReadings,
     Readings,
 )
@@ -596,3 +597,33 @@ async def test_every_type_is_the_instruments_own() -> None:
 def test_the_linter_finds_what_is_wrong(name: str, kind: str) -> None:
     """The rules above can fail."""
     assert blamed(name, kind, "Help.", set()) != []
+
+
+@pytest.mark.parametrize("left_out", INSTRUMENTS, ids=lambda instrument: instrument.name)
+def test_o18_an_instrument_left_out_of_a_table_is_named(left_out: Instrument) -> None:
+    """When counters are made, and not by the first request that would be counted."""
+    everything = replace(FLEET, exports=ExportReadings(exports={}, spans_dropped=0))
+    families = Counters("1", []).families(everything)
+    assert list(unread(families)) == []
+    (fault,) = unread(family for family in families if family.instrument is not left_out)
+    assert fault.startswith(f"{left_out.name}: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("del counters._BY_ROUTE[instruments.REFUSALS]", "sidecar.refusals: no table"),
+        ("del counters._BY_TOKEN[instruments.BUSTS]", "sidecar.busts.sent: no table"),
+        ("del counters._FIXED[instruments.RELOADS]", "sidecar.reloads: no table"),
+        ("del counters._OF_THE_FLEET[instruments.BUSTS_FAILED]", "sidecar.busts.failed: no table"),
+        ("counters._BY_ROUTE[instruments.BUSTS] = ((),)", "sidecar.busts.sent: its labels"),
+        ("counters._BY_ROUTE[instruments.RESENDS] = ((),)", "sidecar.resends: its labels"),
+        ("counters._FIXED[instruments.BUGS] = (('x',),)", "sidecar.bugs: its labels"),
+    ],
+)
+def test_o18_no_sidecar_is_put_together_without_its_tables(change: str, named: str) -> None:
+    """Each table as it would be with a line forgotten, or put elsewhere."""
+    code = f"from sidecar.telemetry import counters, instruments; {change}; counters.Counters('1', [])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"LookupError: {named}" in done.stderr
