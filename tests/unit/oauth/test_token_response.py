@@ -418,12 +418,12 @@ def test_t5_so_it_does_for_errors(body: bytes, content_type: str) -> None:
     ],
 )
 def test_t5_a_body_that_is_neither_is_reported_as_such(body: bytes, content_type: str) -> None:
-    """The message names the media type, and nothing of the body."""
+    """The message names the media type and, where it is known, the cause, and nothing of the body."""
     with pytest.raises(TokenUnavailable, match="neither JSON nor a form") as raised:
         judge(answer(body, content_type=content_type), host="auth.test", now=NOW)
     assert "canary" not in str(raised.value)
     named = content_type.partition(";")[0]
-    assert str(raised.value).endswith(f"form ({named})" if named else "form")
+    assert str(raised.value).partition(": ")[0].endswith(f"form ({named})" if named else "form")
 
 
 @given(
