@@ -43,7 +43,7 @@ REVOKED_FOR = 3600.0
 
 OPERATIONS = (
     "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep", "listeners", "look",
-    "probe", "revoke", "revoked",
+    "probe", "publish", "revoke", "revoked",
 )  # fmt: skip
 """What Redis is asked; scripts by their names."""
 

@@ -58,13 +58,14 @@ class SealedValues:
         for _ in range(ATTEMPTS):
             now = self.offset.earliest_there(self.clock.now())
             generation = following(generation, now)
+            message = self._message(Bust(key, fingerprint, generation), now)
             reply = await self.run(
                 BUST,
                 key,
                 fingerprint,
                 generation,
                 round(sent_at * 1e6),
-                self._message(Bust(key, fingerprint, generation), now),
+                message,
                 self._channel,
                 self._life,
                 milliseconds(probe),
@@ -72,12 +73,14 @@ class SealedValues:
             match reply:
                 case [_, b"behind", bytes(current)]:
                     generation = int(current)
+                case [bytes(denial), b"unsent"]:
+                    return (), BustFailure("publish", code_of(denial.decode(errors="replace")) or "ERR")
                 case [b"", *state]:
                     return state, None
                 case [bytes(denial), *state]:
                     return state, BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR")
                 case _:
-                    return (), BustFailure("publish", self.redis.trouble)
+                    return (), await self.redis.publish(self._channel, message)
         return (), BustFailure("publish", "overtaken")
 
     def _message(self, bust: Bust, now: float) -> bytes:

@@ -12,7 +12,7 @@ from sidecar.cache.lease import Lease
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.fleet.redis.scripts import keys_of
 from sidecar.telemetry.events import CredentialsRejected
-from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustSent, SelectSent
+from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustSent, SelectSent, StoreDenied
 from tests.integration.credentials.test_credential_busts import Secrets
 from tests.integration.fleet.test_store import REQUEST, pod
 from tests.support.fleet_of_members import MemberFleet, MemberPod, request
@@ -63,6 +63,12 @@ def without_disk(server: RedisServer) -> None:
         block_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
+def stale(server: RedisServer) -> None:
+    with server.client() as client:
+        client.config_set("replica-serve-stale-data", "no")
+    replica(server)
+
+
 def forbidden(*commands: str) -> Callable[[RedisServer], None]:
     def forbid(server: RedisServer) -> None:
         with server.client() as client:
@@ -73,6 +79,7 @@ def forbidden(*commands: str) -> Callable[[RedisServer], None]:
 
 DENIALS = [
     pytest.param(replica, "READONLY", id="replica"),
+    pytest.param(stale, "MASTERDOWN", id="stale-replica"),
     pytest.param(isolated, "NOREPLICAS", id="isolated"),
     pytest.param(without_disk, "MISCONF", id="without-disk"),
     pytest.param(forbidden("set", "zadd"), "ERR", id="no-set"),
@@ -80,6 +87,27 @@ DENIALS = [
     pytest.param(forbidden("set", "del", "zadd", "zremrangebyrank", "pexpire"), "ERR", id="no-write"),
 ]
 Deny = Callable[[RedisServer], None]
+
+
+READS = [
+    pytest.param(("get",), id="no-get"),
+    pytest.param(("hget",), id="no-hget"),
+    pytest.param(("time",), id="no-time"),
+    pytest.param(("get", "hget"), id="no-get-hget"),
+    pytest.param(("get", "hget", "time", "type"), id="no-read"),
+    pytest.param(("evalsha",), id="no-evalsha"),
+    pytest.param(("eval", "evalsha"), id="no-script"),
+    pytest.param(("get", "hget", "time", "set", "del", "hset", "pexpire"), id="nothing-but-publish"),
+]
+"""Commands that only look, in a script or as one."""
+
+
+@pytest.fixture
+async def each_fleet(each_own_redis: RedisServer) -> AsyncIterator[MemberFleet]:
+    """On each version of Redis."""
+    async with MemberFleet(each_own_redis) as fleet:
+        yield fleet
+        each_own_redis.denied()  # on purpose
 
 
 async def two(fleet: MemberFleet) -> tuple[MemberPod, MemberPod]:
@@ -154,6 +182,66 @@ async def test_r3_a_select_is_published_although_a_write_is_denied(
     await until(lambda: not other.holds(LEDGER))
     assert one.told(SelectSent) == [SelectSent("tenant=acme", 2)]
     assert one.told(BustFailed) == [BustFailed("select", "tenant=acme", "", "record", error)]
+
+
+@pytest.mark.parametrize("commands", READS)
+async def test_r3_a_bust_is_published_although_a_read_is_denied(
+    each_fleet: MemberFleet, commands: tuple[str, ...]
+) -> None:
+    """Once, before anything else; log and metrics say that the bust is not recorded."""
+    one, other = await two(each_fleet)
+    forbidden(*commands)(each_fleet.redis)
+    async with each_fleet.messages() as messages:
+        assert (await one.refuse(LEDGER)).secret.reveal() != "canary-token-1"
+        await until(lambda: not other.holds(LEDGER))
+        await each_fleet.publish(each_fleet.channel, b"mark")
+        await until(lambda: other.rejected != [] and len(messages) > 1)
+        assert (other.rejected, messages[1:]) == (["malformed"], [b"mark"])  # no message came twice
+    (sent,), (failed,) = one.told(BustSent), one.told(BustFailed)
+    assert (failed.kind, failed.fp, failed.step) == ("token", sent.fp, "record")
+    assert one.unanswered("bust") == 1
+    assert "bust" in [event.operation for event in one.told(StoreDenied)]
+
+
+@pytest.mark.parametrize(
+    "commands", [("time",), ("type",), ("time", "type"), ("evalsha",), ("eval", "evalsha")]
+)
+async def test_r3_a_select_is_published_although_a_read_is_denied(
+    each_fleet: MemberFleet, commands: tuple[str, ...]
+) -> None:
+    """Also where the pod does not learn the server's time."""
+    one, other = await two(each_fleet)
+    forbidden(*commands)(each_fleet.redis)
+    failure = await one.bust(tenant="acme")
+    assert isinstance(failure, BustFailure)
+    assert failure.step == "record"
+    await until(lambda: not other.holds(LEDGER))
+    assert one.told(SelectSent) == [SelectSent("tenant=acme", 2)]
+    assert [event.step for event in one.told(BustFailed)] == ["record"]
+
+
+async def test_r3_what_cannot_be_published_is_recorded(each_fleet: MemberFleet) -> None:
+    """A pod that has no message finds that the token is gone and the generation has moved."""
+    one, _ = await two(each_fleet)
+    forbidden("publish")(each_fleet.redis)
+    await one.refuse(LEDGER)
+    key = each_fleet.prefix + LEDGER.key
+    assert await each_fleet.client.exists(key) == 0
+    assert await each_fleet.client.get(keys_of(key)[1]) is not None
+    assert one.told(BustSent) == []
+    assert [(event.kind, event.step) for event in one.told(BustFailed)] == [("token", "publish")]
+    assert isinstance(await one.bust(tenant="acme"), BustFailure)
+    assert await each_fleet.client.zcard(f"{each_fleet.prefix}m2m:revoked") == 1
+    assert one.told(SelectSent) == []
+
+
+async def test_r3_reads_that_are_denied_leave_a_record_of_revocations_alone(each_fleet: MemberFleet) -> None:
+    """Where its type cannot be read it is not taken for something else and deleted."""
+    one, _ = await two(each_fleet)
+    assert await one.bust(tenant="acme") == 2
+    forbidden("type")(each_fleet.redis)
+    await one.bust(tenant="beta")
+    assert await each_fleet.client.zcard(f"{each_fleet.prefix}m2m:revoked") == 2
 
 
 async def test_r3_a_full_server_publishes_a_select_and_records_it(fleet: MemberFleet) -> None:
