@@ -18,11 +18,11 @@ class Outage:
         self._lost: set[Side] = set()
         self._since = 0.0
 
-    def lost(self, side: Side, error: Exception) -> None:
+    def lost(self, side: Side, why: str) -> None:
         """Note that a side does not work."""
         if not self._lost:
             self._since = self._clock.now()
-            self._journal.tell(StoreDown(type(error).__name__))  # its text may hold a key, or a password
+            self._journal.tell(StoreDown(why))
         self._lost.add(side)
 
     def back(self, side: Side) -> None:

@@ -90,11 +90,12 @@ class Unencrypted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreDown(Event):
-    """Redis does not answer, or lets nobody listen: requests go on with memory and the authorization server."""
+    """Redis is unavailable, or does not let the pod subscribe: requests go on with memory and authorization server."""
 
     name: ClassVar[str] = "store_down"
     level: ClassVar[Level] = "warning"
     error: str
+    """The server's words, or why there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.guarded_client import GuardedClient, Moved
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
+from sidecar.fleet.redis.reasons import reason
 from sidecar.fleet.redis.revocation_log import RevocationLog
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
 from sidecar.telemetry.events import Failed
@@ -124,12 +125,13 @@ class RedisBus:
         if isinstance(error, Moved):
             self._heard_until = -math.inf  # when the last server stopped receiving messages is unknown
             return
-        self.pulse.miss(self._clock.now(), type(error).__name__)
+        why = reason(error)
+        self.pulse.miss(self._clock.now(), why)
         if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
             self._journal.tell(Failed.of("hearing the fleet", error))
         was_up, self.up = self.up, False
         if not was_up:
-            self._redis.outage.lost("bus", error)
+            self._redis.outage.lost("bus", why)
         await self._redis.check()
 
     def _pauses(self) -> Iterator[float]:
@@ -148,7 +150,7 @@ class RedisBus:
         while not await self._know_what_was_missed():
             self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
             if not self._redis.up:
-                self._redis.outage.lost("bus", TimeoutError())
+                self._redis.outage.lost("bus", self._redis.trouble)
             heed_cancellation()
             await self._clock.sleep(next(pauses))
         self.up = True

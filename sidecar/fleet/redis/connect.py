@@ -53,12 +53,14 @@ class Passwords(CredentialProvider):
     def __init__(self, username: str, password: SecretRef) -> None:
         self._username = username
         self._password = password
+        self._shown = ""
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
         secret = self._password
         value = secret.reveal() if isinstance(secret, Secret) else files.text(secret.path, SECRET_LIMIT)
-        return (self._username, value.strip()) if self._username else (value.strip(),)
+        self._shown = value.strip()
+        return (self._username, self._shown) if self._username else (self._shown,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """Return the same without waiting for the disk."""
@@ -66,36 +68,66 @@ class Passwords(CredentialProvider):
             return self.get_credentials()
         return await threads.beside(self._password.path, self.get_credentials)
 
+    def hide(self, text: str) -> str:
+        """Return the text without the password that was sent last."""
+        return text.replace(self._shown, "***") if self._shown else text
+
 
 def connect(settings: RedisSettings, *, timeout: float) -> Client:
     """Make a client that connects when first used; `timeout` in seconds for each step."""
     client = _client(settings, timeout)
+    _make_connections_ours(client, settings.tls)
     if settings.tls is not None:
         for options in _made_with(client):
             options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
-        _probe_before_connecting(client, settings.tls)
     return client
 
 
-def _probe_before_connecting(client: Client, tls: Tls) -> None:
-    """redis-py has OpenSSL read the files on the event loop, for ever where one has become a pipe."""
+def _make_connections_ours(client: Client, tls: Tls | None) -> None:
+    """Have every connection to come do what redis-py's do not."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager
         later = nodes.connection_kwargs
-        later["connection_class"] = _probing(later["connection_class"], tls)
+        later["connection_class"] = _ours(later["connection_class"], tls)
         for node in nodes.startup_nodes.values():
-            node.connection_class = _probing(node.connection_class, tls)
+            node.connection_class = _ours(node.connection_class, tls)
         return
     pools: list[ConnectionPool] = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels
         pools += [sentinel.connection_pool for sentinel in sentinels]
     for pool in pools:
-        pool.connection_class = _probing(pool.connection_class, tls)
+        pool.connection_class = _ours(pool.connection_class, tls)
+
+
+def _ours(kind: type[_Connection], tls: Tls | None) -> type[_Connection]:
+    discreet = _discreet(kind)
+    return _probing(discreet, tls) if tls is not None else discreet
+
+
+def _discreet(kind: type[_Connection]) -> type[_Connection]:
+    """Return the kind of connection whose errors do not quote the password, and that is none without a login.
+
+    redis-py keeps one open, and uses it, on which the password could not be sent because its file is gone.
+    """
+
+    async def log_in(self: AbstractConnection, check_health: bool = True) -> None:
+        try:
+            await kind.on_connect_check_health(self, check_health=check_health)
+        except BaseException as error:
+            if isinstance(error, RedisError) and isinstance(self.credential_provider, Passwords):
+                error.args = tuple(self.credential_provider.hide(str(part)) for part in error.args)
+            await self.disconnect(nowait=True)
+            raise
+
+    return type(kind.__name__, (kind,), {"on_connect_check_health": log_in})
 
 
 def _probing(kind: type[_Connection], tls: Tls) -> type[_Connection]:
-    """Return the kind of connection that looks at the files of TLS before it connects."""
+    """Return the kind of connection that looks at the files of TLS before it connects.
+
+    redis-py has OpenSSL read them on the event loop, for ever where one has become a pipe.
+    """
 
     async def connect(self: AbstractConnection) -> None:
         for path in () if self.is_connected else tls.files:

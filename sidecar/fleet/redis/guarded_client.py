@@ -23,14 +23,14 @@ from sidecar.fleet.redis.denial import denial
 from sidecar.fleet.redis.library import (
     Disconnected,
     NoScriptError,
-    ReadOnlyError,
     RedisCluster,
     RedisClusterException,
     RedisError,
     ResponseError,
 )
+from sidecar.fleet.redis.reasons import code, reason
 from sidecar.fleet.redis.scripts import PROBE, Script
-from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures, code_of
+from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDenied
 from sidecar.telemetry.ports import Journal
@@ -112,7 +112,7 @@ class GuardedClient:
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
         self.trouble = ""
-        """Why the last question that failed did: the server's error code, or the kind of failure."""
+        """Why the last question that failed did."""
 
     @property
     def up(self) -> bool:
@@ -285,13 +285,13 @@ class GuardedClient:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
-        self.answers, self.trouble = isinstance(error, ResponseError), code(error)
+        self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
         self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
         if self._breaker.failed():
-            self.pulse.miss(self._clock.now(), type(error).__name__)
-            self.outage.lost("store", error)
+            self.pulse.miss(self._clock.now(), self.trouble)
+            self.outage.lost("store", self.trouble)
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:
@@ -302,7 +302,8 @@ class GuardedClient:
                 await self._within_limit(self._write_something)
             except Exception as error:  # noqa: BLE001  as in `ask`; that it is down has been told
                 self.operations["probe", "failed"] += 1
-                self.answers, self.trouble = isinstance(error, ResponseError), code(error)
+                self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
+                self.pulse.miss(self._clock.now(), self.trouble)
             else:
                 self.operations["probe", "ok"] += 1
                 self._breaker.close()
@@ -329,18 +330,6 @@ async def _run(
     except NoScriptError:
         reply = await client.eval(script.text, len(keys), *keys, *arguments)
     return reply
-
-
-def code(error: BaseException) -> str:
-    """Return the server's error code, or the kind of failure where no server answered.
-
-    redis-py takes READONLY from a server that Sentinels named for a lost connection; what it was is in its context.
-    """
-    inner = error.__context__
-    if isinstance(error, Disconnected) and isinstance(inner, ReadOnlyError):
-        return code(inner)
-    status: str | None = getattr(error, "status_code", None)
-    return (status if status != "ERR" else None) or code_of(str(error)) or status or type(error).__name__
 
 
 def _look_at(asking: asyncio.Task[T]) -> None:

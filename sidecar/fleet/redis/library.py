@@ -13,6 +13,7 @@ __all__ = [
     "ConnectionPool",
     "CredentialProvider",
     "Disconnected",
+    "InvalidResponse",
     "NoBackoff",
     "NoPermissionError",
     "NoScriptError",
@@ -25,6 +26,7 @@ __all__ = [
     "Retry",
     "Sentinel",
     "SentinelConnectionPool",
+    "TimedOut",
 ]
 
 _UNUSED = "opentelemetry"
@@ -51,6 +53,7 @@ from redis.backoff import NoBackoff  # noqa: E402
 from redis.credentials import CredentialProvider  # noqa: E402
 from redis.exceptions import (  # noqa: E402
     AuthenticationError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     ReadOnlyError,
@@ -59,3 +62,4 @@ from redis.exceptions import (  # noqa: E402
     ResponseError,
 )
 from redis.exceptions import ConnectionError as Disconnected  # noqa: E402
+from redis.exceptions import TimeoutError as TimedOut  # noqa: E402

@@ -12,7 +12,7 @@ from sidecar.fleet.redis.connect import Client
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.library import RedisCluster, ResponseError
 from sidecar.fleet.redis.scripts import DENIABLE, Script, milliseconds
-from sidecar.fleet.redis.server_errors import code_of
+from sidecar.fleet.redis.server_errors import words
 from sidecar.telemetry.words import BustStep
 
 PAGE = 500
@@ -103,7 +103,7 @@ class RevocationLog:
         else:
             denial, at_node = reply
             step: BustStep = "publish" if at_node < 0 else "record"
-            failure = BustFailure(step, code_of(denial.decode(errors="replace")) or "ERR") if denial else None
+            failure = BustFailure(step, words(denial.decode(errors="replace"))) if denial else None
         if failure is not None and failure.step == "publish":
             return 0, failure
         in_all = await self._redis.ask("listeners", partial(listeners, channel), urgent=True)

@@ -8,7 +8,7 @@ from sidecar.fleet.messages import BUST_CHANNEL, encode
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
-from sidecar.fleet.redis.server_errors import code_of
+from sidecar.fleet.redis.server_errors import words
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
@@ -74,11 +74,11 @@ class SealedValues:
                 case [_, b"behind", bytes(current)]:
                     generation = int(current)
                 case [bytes(denial), b"unsent"]:
-                    return (), BustFailure("publish", code_of(denial.decode(errors="replace")) or "ERR")
+                    return (), BustFailure("publish", words(denial.decode(errors="replace")))
                 case [b"", *state]:
                     return state, None
                 case [bytes(denial), *state]:
-                    return state, BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR")
+                    return state, BustFailure("record", words(denial.decode(errors="replace")))
                 case _:
                     return (), await self.redis.publish(self._channel, message)
         return (), BustFailure("publish", "overtaken")
