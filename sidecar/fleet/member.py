@@ -69,11 +69,14 @@ class Member:
         self._randomness = randomness
         self._journal = journal
         self._pod = randomness.token_bytes(8).hex()
+        self._client_name = f"sidecar-{self._pod}"
         self._seal = _seal(settings, randomness)
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._redis = GuardedClient(
-            partial(connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout),
+            partial(
+                connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout, name=self._client_name
+            ),
             key_prefix=settings.key_prefix,
             operation_timeout=settings.operation_timeout,
             clock=clock,
@@ -131,7 +134,7 @@ class Member:
             journal=self._journal,
         )
         self._bus = RedisBus(
-            connect(self._settings, timeout=SILENCE),
+            connect(self._settings, timeout=SILENCE, name=self._client_name),
             redis=self._redis,
             receiver=receiver,
             revocation_log=RevocationLog(

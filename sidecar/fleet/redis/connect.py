@@ -2,7 +2,7 @@
 
 redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here an
 attempt is one and short; what follows a failure is the breaker's and the bus's to say. RESP2 and no word about
-the library, so that connecting takes no more than AUTH and SELECT.
+the library, so that connecting takes no more than AUTH, SELECT and CLIENT SETNAME.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from sidecar.fleet.redis.library import (
     Redis,
     RedisCluster,
     RedisError,
+    ResponseError,
     Retry,
     Sentinel,
     SentinelConnectionPool,
@@ -73,47 +74,54 @@ class Passwords(CredentialProvider):
         return text.replace(self._shown, "***") if self._shown else text
 
 
-def connect(settings: RedisSettings, *, timeout: float) -> Client:
-    """Make a client that connects when first used; `timeout` in seconds for each step."""
+def connect(settings: RedisSettings, *, timeout: float, name: str = "sidecar") -> Client:
+    """Make a client that connects when first used; `timeout` in seconds for each step.
+
+    Its connections have the name where the server allows it, so that CLIENT LIST says whose they are.
+    """
     client = _client(settings, timeout)
-    _make_connections_ours(client, settings.tls)
+    _make_connections_ours(client, name, settings.tls)
     if settings.tls is not None:
         for options in _made_with(client):
             options["ssl_password"] = ""  # or OpenSSL asks a terminal for it, and the event loop waits
     return client
 
 
-def _make_connections_ours(client: Client, tls: Tls | None) -> None:
+def _make_connections_ours(client: Client, name: str, tls: Tls | None) -> None:
     """Have every connection to come do what redis-py's do not."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager
         later = nodes.connection_kwargs
-        later["connection_class"] = _ours(later["connection_class"], tls)
+        later["connection_class"] = _ours(later["connection_class"], name, tls)
         for node in nodes.startup_nodes.values():
-            node.connection_class = _ours(node.connection_class, tls)
+            node.connection_class = _ours(node.connection_class, name, tls)
         return
     pools: list[ConnectionPool] = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels
         pools += [sentinel.connection_pool for sentinel in sentinels]
     for pool in pools:
-        pool.connection_class = _ours(pool.connection_class, tls)
+        pool.connection_class = _ours(pool.connection_class, name, tls)
 
 
-def _ours(kind: type[_Connection], tls: Tls | None) -> type[_Connection]:
-    discreet = _discreet(kind)
-    return _probing(discreet, tls) if tls is not None else discreet
+def _ours(kind: type[_Connection], name: str, tls: Tls | None) -> type[_Connection]:
+    named = _named(kind, name)
+    return _probing(named, tls) if tls is not None else named
 
 
-def _discreet(kind: type[_Connection]) -> type[_Connection]:
-    """Return the kind of connection whose errors do not quote the password, and that is none without a login.
+def _named(kind: type[_Connection], name: str) -> type[_Connection]:
+    """Return the kind of connection that has a name, whose errors do not quote the password, and that logs in.
 
-    redis-py keeps one open, and uses it, on which the password could not be sent because its file is gone.
+    redis-py keeps one open, and uses it, on which the password could not be sent because its file is gone. With its
+    own `client_name` none comes about where CLIENT SETNAME is denied.
     """
 
     async def log_in(self: AbstractConnection, check_health: bool = True) -> None:
         try:
             await kind.on_connect_check_health(self, check_health=check_health)
+            await self.send_command("CLIENT", "SETNAME", name, check_health=False)
+            with suppress(ResponseError):
+                await self.read_response()
         except BaseException as error:
             if isinstance(error, RedisError) and isinstance(self.credential_provider, Passwords):
                 error.args = tuple(self.credential_provider.hide(str(part)) for part in error.args)
