@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from functools import partial
 from itertools import product
+from typing import get_args
 
 from sidecar.cache.credentials import credential_cache
 from sidecar.cache.leased_source import LeasedSource
@@ -37,6 +38,7 @@ from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.fleet_events import Unencrypted
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import Rejection
 
 REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
@@ -121,7 +123,7 @@ class Member:
         assert self._shared is not None
         self._cache = cache
         evictions = EveryCache(cache, self.credentials)
-        receiver = MessageReceiver(
+        self._receiver = receiver = MessageReceiver(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
             store_ttl=self._store_ttl,
@@ -173,7 +175,9 @@ class Member:
         """See Membership."""
         leases = self._shared.leases if self._shared is not None else {}
         asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._redis.operations
-        return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases))
+        counts = self._receiver.rejections.counts
+        rejected = {**counts, **{reason: 0 for reason in get_args(Rejection) if reason not in counts}}
+        return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases), rejected)
 
     def health(self) -> Mapping[str, Health]:
         """See Membership."""

@@ -20,7 +20,7 @@ from sidecar.telemetry.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustRejected, BustSent
+from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustSent
 from sidecar.telemetry.instruments import (
     ExportReadings,
     Family,
@@ -32,7 +32,7 @@ from sidecar.telemetry.instruments import (
 from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
-from sidecar.telemetry.words import BustKind, BustStep, Rejection, SecretFault
+from sidecar.telemetry.words import BustKind, BustStep, SecretFault
 
 _Labels = tuple[str, ...]
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
@@ -53,7 +53,6 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
     instruments.BUSTS_FAILED: tuple(product(("token", "credentials", "select"), get_args(BustStep))),
-    instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
 
@@ -168,8 +167,6 @@ class Counters:
                 self._count(instruments.BUSTS_APPLIED, event.kind)
             case BustFailed():
                 self._count(instruments.BUSTS_FAILED, event.kind, event.step)
-            case BustRejected():
-                self._count(instruments.BUSTS_REJECTED, event.reason)
             case Reloaded():
                 self._count(instruments.RELOADS, "ok")
             case ReloadFailed():
@@ -204,6 +201,8 @@ class Counters:
     def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
         for instrument in _OF_THE_FLEET:
             yield Family(instrument, tuple(self._counts[instrument].items()))
+        rejected = readings.rejected.items()
+        yield Family(instruments.BUSTS_REJECTED, tuple(((reason,), count) for reason, count in rejected))
         yield Family(instruments.STORE_OPERATIONS, tuple(readings.store_operations.items()))
         yield Family(instruments.LEASES, tuple(((how,), count) for how, count in readings.leases.items()))
         yield _one(instruments.STORE_UP, int(readings.store_up))

@@ -72,12 +72,15 @@ class BustHeard(Event):
 
 @dataclass(frozen=True, slots=True)
 class BustRejected(Event):
-    """A message that may not bust anything: forged, altered, old, replayed or no message at all."""
+    """Messages that may not bust anything: forged, altered, old, replayed or no messages at all."""
 
     name: ClassVar[str] = "bust_rejected"
     level: ClassVar[Level] = "warning"
     channel: str
     reason: Rejection
+    """Of most of them, as is the channel."""
+    count: int
+    """How many since the last such event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class RedisBus:
                     await _together(
                         subscription.watch(),
                         self._redis.watch(),
+                        self._receiver.rejections.run(),
                         self._catch_up(),
                         self._listen(subscription),
                     )
@@ -117,6 +118,7 @@ class RedisBus:
 
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
+        self._receiver.rejections.tell()
         await asyncio.gather(*self._writing, return_exceptions=True)
         await disconnect(self._client)
 
