@@ -19,6 +19,8 @@ class HeldToken:
 
     request: TokenRequest
     token: Token
+    since: float
+    """When it was put here, or looked up last."""
     until: float
     """When the store is to be asked again, while there is one."""
     no_check_before: float
@@ -68,7 +70,7 @@ def memory(max_entries: int) -> Lru[HeldToken]:
     return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
-def hold(request: TokenRequest, token: Token, until: float) -> HeldToken:
-    """Make the entry that keeps `token` and looks again at `until`."""
+def hold(request: TokenRequest, token: Token, since: float, until: float) -> HeldToken:
+    """Make the entry that keeps `token` from `since` and looks again at `until`."""
     no_check_before = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
-    return HeldToken(request, token, until, no_check_before)
+    return HeldToken(request, token, since, until, no_check_before)

@@ -31,6 +31,8 @@ WARM_UP_SPREAD = 1.0
 """Seconds over which a starting pod spreads its first fetches, so that a roll-out is no burst."""
 OVERTAKEN = 3
 """How many tokens of one load may be declared dead before they arrive."""
+UNSETTLED_TTL = 0.5
+"""Seconds that memory keeps a token while pods may hold different ones: in and just after an outage of the store."""
 _ALWAYS = float("-inf")
 
 
@@ -154,7 +156,6 @@ class TokenCache(EvictableCache[HeldToken]):
             self._memory,
             self._troubles,
             self._cool_downs,
-            memory_ttl=self._memory_ttl,
             now=now,
             today=self._clock.wall(),
             selector=selector,
@@ -329,4 +330,5 @@ class TokenCache(EvictableCache[HeldToken]):
             self._hold(request, token, now)
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
-        self._memory.put(request.key, hold(request, token, now + self._memory_ttl))
+        ttl = self._memory_ttl if self._fleet.settled else min(self._memory_ttl, UNSETTLED_TTL)
+        self._memory.put(request.key, hold(request, token, now, now + ttl))

@@ -160,8 +160,9 @@ class MemberPod:
             journal=self.journal,
         )
         self.revocations = self.member.revocations
+        self.fetches = _Fetches(server, clock, self.member.fingerprint_key)
         self.cache = TokenCache(
-            source=self.member.source(_Fetches(server, clock, self.member.fingerprint_key)),
+            source=self.member.source(self.fetches),
             fleet=self.member.fleet,
             revocations=self.revocations,
             clock=clock,

@@ -120,6 +120,11 @@ class GuardedClient:
         return not self._breaker.open
 
     @property
+    def settled(self) -> bool:
+        """Whether the server has answered everything for some seconds."""
+        return self._breaker.settled(self._clock.now())
+
+    @property
     def offset(self) -> ClockOffset:
         """How far the server's clock is from ours, as far as the answers so far tell."""
         return self._offset or ClockOffset(0.0, 0.0, self._clock.now())
@@ -289,7 +294,7 @@ class GuardedClient:
         self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
-        if self._breaker.failed():
+        if self._breaker.failed(self._clock.now()):
             self.pulse.miss(self._clock.now(), self.trouble)
             self.outage.lost("store", self.trouble)
             self._probing = asyncio.get_running_loop().create_task(self._probe())
@@ -306,7 +311,7 @@ class GuardedClient:
                 self.pulse.miss(self._clock.now(), self.trouble)
             else:
                 self.operations["probe", "ok"] += 1
-                self._breaker.close()
+                self._breaker.close(self._clock.now())
                 self._answered()
         self.outage.back("store")
 

@@ -42,6 +42,11 @@ class RedisTokenStore:
         """Whether Redis is asked at all now."""
         return self._values.redis.up
 
+    @property
+    def settled(self) -> bool:
+        """See Fleet."""
+        return self._values.redis.settled
+
     # TokenStore
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
