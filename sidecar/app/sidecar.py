@@ -269,11 +269,12 @@ class Sidecar:
         """Tell whether requests should come here now."""
         if self._proxy.draining:
             return Readiness(ok=False, detail="draining")
-        readings = self._member.readings()
+        readings, health = self._member.readings(), self._member.health()
         if readings is not None and not readings.store_up:
-            return Readiness(ok=True, degraded=True, detail="Redis does not answer")
+            return Readiness(ok=True, degraded=True, detail=f"Redis is unavailable: {health['store'].why}")
         if readings is not None and not readings.bus_up:
-            return Readiness(ok=True, degraded=True, detail="the other pods cannot be heard")
+            why = health["bus"].why or "the connection is not ready yet"
+            return Readiness(ok=True, degraded=True, detail=f"busts of other pods do not arrive: {why}")
         return Readiness(ok=True)
 
     def started(self) -> bool:

@@ -23,6 +23,10 @@ class Fleet(Protocol):
     def reachable(self) -> bool:
         """Whether asking it makes sense now; while it does not, memory keeps tokens to their expiry."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether pods had no reason of late to fetch for themselves: they hold the same tokens."""
+
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
 

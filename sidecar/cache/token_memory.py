@@ -13,12 +13,18 @@ OBJECTS = 1024
 """Bytes around the texts of an entry, roughly."""
 
 
+UNSETTLED_TTL = 0.5
+"""Seconds that memory keeps a token while pods may hold different ones: in and just after an outage of the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeldToken:
     """A token in memory."""
 
     request: TokenRequest
     token: Token
+    since: float
+    """When it was put here, or looked up last."""
     until: float
     """When the store is to be asked again, while there is one."""
     no_check_before: float
@@ -70,7 +76,14 @@ def memory(max_entries: int) -> Lru[HeldToken]:
     return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
-def hold(request: TokenRequest, token: Token, until: float, unneeded_since: float = math.inf) -> HeldToken:
-    """Make the entry that keeps `token` and looks again at `until`."""
+def stay(memory_ttl: float, *, settled: bool) -> float:
+    """Return how many seconds memory keeps a token without asking; see UNSETTLED_TTL."""
+    return memory_ttl if settled else min(memory_ttl, UNSETTLED_TTL)
+
+
+def hold(
+    request: TokenRequest, token: Token, since: float, until: float, unneeded_since: float = math.inf
+) -> HeldToken:
+    """Make the entry that keeps `token` from `since` and looks again at `until`."""
     no_check_before = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
-    return HeldToken(request, token, until, no_check_before, unneeded_since)
+    return HeldToken(request, token, since, until, no_check_before, unneeded_since)

@@ -12,7 +12,7 @@ from sidecar.cache.ports import Current, Fleet
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, wait, within
-from sidecar.cache.token_memory import HeldToken, hold, memory
+from sidecar.cache.token_memory import HeldToken, hold, memory, stay
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import NoToken, RequestRefused, SidecarError, TokenRefused, TokenUnavailable
@@ -165,7 +165,6 @@ class TokenCache(EvictableCache[HeldToken]):
             self._memory,
             self._troubles,
             self._cool_downs,
-            memory_ttl=self._memory_ttl,
             now=now,
             today=self._clock.wall(),
             selector=selector,
@@ -346,5 +345,6 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def _hold(self, request: TokenRequest, token: Token, now: float) -> None:
         current = self._current(request)
-        since = inf if current is not None else now
-        self._memory.put(request.key, hold(current or request, token, now + self._memory_ttl, since))
+        until = now + stay(self._memory_ttl, settled=self._fleet.settled)
+        unneeded_since = inf if current is not None else now
+        self._memory.put(request.key, hold(current or request, token, now, until, unneeded_since))

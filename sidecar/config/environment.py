@@ -110,10 +110,14 @@ def _twice(name: str) -> Fault:
 
 
 def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Take user name and password, which REDIS_URL often holds, out of it and give them names of their own."""
-    match = re.fullmatch(r"(\w+://)(.*)@([^@]*)", environ.get("REDIS_URL", ""), re.DOTALL)
+    """Take user name and password, which REDIS_URL often holds, out of it and give them names of their own.
+
+    Blanks and line ends around it, as a file leaves them, are none of it.
+    """
+    url = environ.get("REDIS_URL", "").strip()
+    match = re.fullmatch(r"(\w+://)(.*)@([^@]*)", url, re.DOTALL)
     if match is None:
-        return environ
+        return {**environ, "REDIS_URL": url} if url != environ.get("REDIS_URL", "") else environ
     username, _, password = match[2].partition(":")
     return {
         **environ,

@@ -47,10 +47,11 @@ class Redis(Node, frozen=True, kw_only=True):
 
     url: Annotated[
         str,
-        text("redis", "^(rediss?|unix)://"),
+        text("redis", r"^\s*(rediss?|valkeys?|unix)://"),
         Meta(
             description="`redis(s)://host[:port][,host…][/database]` or `unix:///path[?db=0]`, without a "
-            "password. Several hosts are Sentinels or nodes of a Cluster."
+            "password. Several hosts are Sentinels or nodes of a Cluster. `valkey(s)://` means the same as "
+            "`redis(s)://`."
         ),
     ]
     key_prefix: Annotated[
@@ -62,7 +63,7 @@ class Redis(Node, frozen=True, kw_only=True):
     password: Annotated[Reference | None, Meta(description="Password, of the ACL user or the server's.")] = (
         None
     )
-    tls: Annotated[Tls, Meta(description="How a rediss server is verified.")] = Tls()
+    tls: Annotated[Tls, Meta(description="How a rediss or valkeys server is verified.")] = Tls()
     sentinel: Annotated[
         Sentinel | None, Meta(description="The URL's hosts are Sentinels that know the server.")
     ] = None
@@ -156,7 +157,7 @@ def _redis_faults(redis: Redis, wrong: list[str]) -> Iterator[Found]:
 
 def _topology_faults(redis: Redis, url: addresses.RedisUrl) -> Iterator[Found]:
     if redis.tls != Tls() and not url.tls:
-        yield "redis.tls", "the URL is not rediss: write rediss, or take tls out"
+        yield "redis.tls", "the URL is not rediss or valkeys: write rediss, or take tls out"
     if redis.cluster and redis.sentinel is not None:
         yield "redis.cluster", "the hosts are either a Cluster's or Sentinels: take one of the two out"
     if (redis.cluster or redis.sentinel is not None) and url.unix_path:

@@ -186,7 +186,11 @@ def issuer(text: str) -> str:
 
 
 def redis(text: str) -> RedisUrl:
-    """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`."""
+    """Read `redis(s)://host[:port][,host[:port]…][/database]` or `unix:///path[?db=database]`.
+
+    `valkey(s)://` means the same as `redis(s)://`. Blanks and line ends around the URL do not count.
+    """
+    text = text.strip()
     if "@" in text:
         raise ValueError(
             "take the user name and password out of the URL: give redis.username and redis.password"
@@ -194,11 +198,14 @@ def redis(text: str) -> RedisUrl:
     socket = re.fullmatch(r"unix://(/[^?#\0]+)(?:\?db=([0-9]{1,4}))?", text)
     if socket is not None:
         return RedisUrl(tls=False, hosts=(), unix_path=socket[1], database=int(socket[2] or 0))
-    url = re.fullmatch(r"(rediss?)://([^/?#]+)(?:/([0-9]{1,4})?)?", text)
+    url = re.fullmatch(r"(rediss?|valkeys?)://([^/?#]+)(?:/([0-9]{1,4})?)?", text)
     if url is None:
-        raise ValueError("write redis://host:port/0, rediss://host:port/0 or unix:///path, without a query")
+        raise ValueError(
+            "write redis://host:port/0, rediss://host:port/0 or unix:///path, without a query; valkey and valkeys "
+            "are other names for redis and rediss"
+        )
     hosts = tuple(_host_and_port(part) for part in url[2].split(","))
-    return RedisUrl(tls=url[1] == "rediss", hosts=hosts, unix_path="", database=int(url[3] or 0))
+    return RedisUrl(tls=url[1] in {"rediss", "valkeys"}, hosts=hosts, unix_path="", database=int(url[3] or 0))
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

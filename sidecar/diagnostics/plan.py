@@ -119,8 +119,8 @@ class _Plan:
         from sidecar.fleet.redis.checks import Examination  # noqa: PLC0415
         from sidecar.fleet.redis.connect import connect  # noqa: PLC0415  only with a fleet
 
-        look = Examination(connect(settings, timeout=REDIS_LIMIT))
-        hear = Examination(connect(settings, timeout=REDIS_LIMIT))
+        look = Examination(connect(settings, timeout=REDIS_LIMIT, name="sidecar-check"))
+        hear = Examination(connect(settings, timeout=REDIS_LIMIT, name="sidecar-check"))
         self._stack.push_async_callback(look.close)
         self._stack.push_async_callback(hear.close)
         needs = tuple(self._reach(host, port, settings.tls) for host, port in settings.hosts)

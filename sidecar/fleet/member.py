@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from functools import partial
 from itertools import product
+from typing import get_args
 
 from sidecar.cache.credentials import credential_cache
 from sidecar.cache.leased_source import LeasedSource
@@ -37,13 +38,14 @@ from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.fleet_events import Unencrypted
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import Rejection
 
 REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
 
 OPERATIONS = (
     "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep", "listeners", "look",
-    "probe", "revoke", "revoked",
+    "probe", "publish", "revoke", "revoked",
 )  # fmt: skip
 """What Redis is asked; scripts by their names."""
 
@@ -69,11 +71,14 @@ class Member:
         self._randomness = randomness
         self._journal = journal
         self._pod = randomness.token_bytes(8).hex()
+        self._client_name = f"sidecar-{self._pod}"
         self._seal = _seal(settings, randomness)
         self.fingerprint_key = self._seal.fingerprint_key
         self.revocations = Revocations()
         self._redis = GuardedClient(
-            partial(connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout),
+            partial(
+                connect, settings, timeout=CLIENT_TIMEOUT * settings.operation_timeout, name=self._client_name
+            ),
             key_prefix=settings.key_prefix,
             operation_timeout=settings.operation_timeout,
             clock=clock,
@@ -118,7 +123,7 @@ class Member:
         assert self._shared is not None
         self._cache = cache
         evictions = EveryCache(cache, self.credentials)
-        receiver = MessageReceiver(
+        self._receiver = receiver = MessageReceiver(
             key_prefix=self._settings.key_prefix,
             pod=self._pod,
             store_ttl=self._store_ttl,
@@ -131,7 +136,7 @@ class Member:
             journal=self._journal,
         )
         self._bus = RedisBus(
-            connect(self._settings, timeout=SILENCE),
+            connect(self._settings, timeout=SILENCE, name=self._client_name),
             redis=self._redis,
             receiver=receiver,
             revocation_log=RevocationLog(
@@ -170,7 +175,9 @@ class Member:
         """See Membership."""
         leases = self._shared.leases if self._shared is not None else {}
         asked = dict.fromkeys(product(OPERATIONS, ("ok", "failed", "skipped")), 0) | self._redis.operations
-        return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases))
+        counts = self._receiver.rejections.counts
+        rejected = {**counts, **{reason: 0 for reason in get_args(Rejection) if reason not in counts}}
+        return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases), rejected)
 
     def health(self) -> Mapping[str, Health]:
         """See Membership."""

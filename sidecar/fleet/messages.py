@@ -25,6 +25,8 @@ MAX_SIZE = 32 * 1024
 """Bytes of a message: room for a select with every label, of the longest and oddest kind."""
 WINDOW = 300_000
 """Milliseconds by which a select's `at` may be off, either way."""
+MAC_LENGTH = 64
+"""Bytes of a MAC, in hexadecimal."""
 MOST_KEYS = 10_000
 """Keys whose last generation is remembered, and ids of selects."""
 
@@ -37,7 +39,8 @@ _FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")
 _NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _KINDS = ("token", "credentials", "select")  # no set: a kind may be anything, hashable or not
 _TOO_MANY = 2**53  # what every JSON parser still reads exactly
-_MAC, _END = b',"mac":"', b'"}'
+_BEGINNING, _MAC, _END = b'{"', b',"mac":"', b'"}'
+_TAIL = len(_MAC) + MAC_LENGTH + len(_END)
 _parse = json.JSONDecoder().raw_decode  # json.loads guesses an encoding first
 
 Sign = Callable[[bytes], bytes]
@@ -88,6 +91,7 @@ class Inbox:
     def __init__(self, *, channel: str, own: str, verify: Verify) -> None:
         """`channel` is the one that counts, `own` the name this pod sends under."""
         self._channel = channel
+        self._signed_for = _signed(channel, b"")
         self._own = own
         self._verify = verify
         self._generations: Lru[int] = Lru(MOST_KEYS)
@@ -121,8 +125,8 @@ class Inbox:
         if len(payload) > MAX_SIZE:
             return "too_large"
         said, mac = _apart(payload)
-        if not self._verify(_signed(self._channel, said), mac):
-            return _flaw(payload)
+        if not self._verify(self._signed_for + said, mac):
+            return _flaw(payload, mac)
         members = _members(said)
         if members is None:
             return "malformed"
@@ -150,12 +154,17 @@ class Inbox:
 
 def _apart(payload: bytes) -> tuple[bytes, bytes]:
     """Return the message as it was before it was signed, and its MAC, empty where it does not end in one."""
-    said, found, mac = payload.removesuffix(_END).rpartition(_MAC)
-    return (said + b"}", mac) if found else (payload, b"")
+    place = payload.rfind(_MAC, -_TAIL) if payload.endswith(_END) else -1
+    return (payload[:place] + b"}", payload[place + len(_MAC) : -len(_END)]) if place >= 0 else (payload, b"")
 
 
-def _flaw(payload: bytes) -> Rejection:
-    """Tell what is wrong with a message that is not signed as it should be."""
+def _flaw(payload: bytes, mac: bytes) -> Rejection:
+    """Return what is wrong with a message that is not signed as it should be.
+
+    What looks like one of ours all over is not taken apart: strangers may send any number of those.
+    """
+    if len(mac) == MAC_LENGTH and payload.startswith(_BEGINNING):
+        return "forged"
     members = _members(payload)
     if members is None:
         return "malformed"

@@ -11,8 +11,9 @@ from sidecar.fleet import foreign_messages
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Inbox, ReceivedMessage, Revocation, kind_of
 from sidecar.fleet.ports import Evictions, Fills, Seal
+from sidecar.fleet.rejections import Rejections
 from sidecar.fleet.settings import ForeignChannel
-from sidecar.telemetry.fleet_events import BustApplied, BustHeard, BustRejected
+from sidecar.telemetry.fleet_events import BustApplied, BustHeard
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import BustKind, Rejection
 
@@ -49,6 +50,7 @@ class MessageReceiver:
         self._revocations = revocations
         self._clock = clock
         self._journal = journal
+        self.rejections = Rejections(clock, journal)
         self._inbox = Inbox(channel=self.bust_channel, own=pod, verify=seal.verify)
         self._readers: dict[str, _Reader] = {
             **{foreign.channel: partial(self._foreign, foreign) for foreign in listen},
@@ -69,7 +71,7 @@ class MessageReceiver:
         read = self._readers.get(channel)
         heard: Sequence[Labels] | Rejection = "channel" if read is None else read(payload, offset)
         if isinstance(heard, str):
-            self._journal.tell(BustRejected(channel, heard))
+            self.rejections.add(channel, heard)
             return ()
         return heard
 

@@ -9,6 +9,7 @@ class NoFleet:
     """No other pods: memory keeps tokens to their expiry and this pod's own state decides."""
 
     reachable = False
+    settled = True
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
         """Nobody knew of it before."""

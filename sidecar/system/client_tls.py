@@ -57,6 +57,11 @@ def reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def connection_reason(error: OSError) -> str:
+    """Return in a few words why a connection failed, and that it was TLS where it was."""
+    return f"TLS: {reason(error)}" if isinstance(error, ssl.SSLError) else reason(error)
+
+
 @contextmanager
 def _naming(paths: str) -> Iterator[None]:
     try:

@@ -20,7 +20,7 @@ from sidecar.telemetry.events import (
     TokenFetched,
     TokenFetchFailed,
 )
-from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustRejected, BustSent
+from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustSent
 from sidecar.telemetry.instruments import (
     INSTRUMENTS,
     ExportReadings,
@@ -33,7 +33,7 @@ from sidecar.telemetry.instruments import (
 from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
-from sidecar.telemetry.words import BustKind, BustStep, FetchFault, Rejection, SecretFault
+from sidecar.telemetry.words import BustKind, BustStep, FetchFault, SecretFault
 
 _Labels = tuple[str, ...]
 _ERRORS = frozenset(
@@ -70,7 +70,6 @@ _FIXED: dict[Instrument, tuple[_Labels, ...]] = {
 _OF_THE_FLEET: dict[Instrument, tuple[_Labels, ...]] = {
     instruments.BUSTS_APPLIED: tuple((kind,) for kind in get_args(BustKind)),
     instruments.BUSTS_FAILED: tuple(product(("token", "credentials", "select"), get_args(BustStep))),
-    instruments.BUSTS_REJECTED: tuple((reason,) for reason in get_args(Rejection)),
 }
 
 _EVERYTHING = Readings(
@@ -80,7 +79,7 @@ _EVERYTHING = Readings(
     log_lines_dropped=0,
     token_expires_in={},
     pools={},
-    fleet=FleetReadings(store_up=True, store_operations={}, bus_up=True, leases={}),
+    fleet=FleetReadings(store_up=True, store_operations={}, bus_up=True, leases={}, rejected={}),
     exports=ExportReadings(exports={}, spans_dropped=0),
 )
 """Readings of a sidecar that has all there is."""
@@ -206,8 +205,6 @@ class Counters:
                 self._count(instruments.BUSTS_APPLIED, event.kind)
             case BustFailed():
                 self._count(instruments.BUSTS_FAILED, event.kind, event.step)
-            case BustRejected():
-                self._count(instruments.BUSTS_REJECTED, event.reason)
             case Reloaded():
                 self._count(instruments.RELOADS, "ok")
             case ReloadFailed():
@@ -249,6 +246,8 @@ class Counters:
     def _of_fleet(self, readings: FleetReadings) -> Iterator[Family]:
         for instrument in _OF_THE_FLEET:
             yield Family(instrument, tuple(self._counts[instrument].items()))
+        rejected = readings.rejected.items()
+        yield Family(instruments.BUSTS_REJECTED, tuple(((reason,), count) for reason, count in rejected))
         yield Family(instruments.STORE_OPERATIONS, tuple(readings.store_operations.items()))
         yield Family(instruments.LEASES, tuple(((how,), count) for how, count in readings.leases.items()))
         yield _one(instruments.STORE_UP, int(readings.store_up))

@@ -72,12 +72,15 @@ class BustHeard(Event):
 
 @dataclass(frozen=True, slots=True)
 class BustRejected(Event):
-    """A message that may not bust anything: forged, altered, old, replayed or no message at all."""
+    """Messages that may not bust anything: forged, altered, old, replayed or no messages at all."""
 
     name: ClassVar[str] = "bust_rejected"
     level: ClassVar[Level] = "warning"
     channel: str
     reason: Rejection
+    """Of most of them, as is the channel."""
+    count: int
+    """How many since the last such event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,12 @@ class Unencrypted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreDown(Event):
-    """Redis does not answer, or lets nobody listen: requests go on with memory and the authorization server."""
+    """Redis is unavailable, or does not let the pod subscribe: requests go on with memory and authorization server."""
 
     name: ClassVar[str] = "store_down"
     level: ClassVar[Level] = "warning"
     error: str
+    """The server's words, or why there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,8 @@ class FleetReadings:
     bus_up: bool
     leases: Mapping[str, int]
     """How many, by outcome."""
+    rejected: Mapping[str, int]
+    """How many messages, by reason."""
 
 
 @dataclass(frozen=True, slots=True)

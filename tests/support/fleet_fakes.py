@@ -39,13 +39,18 @@ class FakeServer:
 
 
 class FakeStore:
-    """One pod's way to a `FakeServer`; `reachable` is the switch that cuts it."""
+    """One pod's way to a `FakeServer`; `reachable` is the switch that cuts it, `shaken` that it was cut of late."""
 
     def __init__(self, clock: FakeClock, server: FakeServer | None = None) -> None:
         self.reachable = True
+        self.shaken = False
         self.server = server or FakeServer()
         self.claims = 0
         self._clock = clock
+
+    @property
+    def settled(self) -> bool:
+        return self.reachable and not self.shaken
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
         self.claims += 1

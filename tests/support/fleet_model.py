@@ -22,6 +22,7 @@ from sidecar.core.backoff import Setback
 from sidecar.core.errors import SidecarError, TokenUnavailable
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
+from sidecar.fleet.breaker import SETTLING
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.member import REVOKED_FOR
 from sidecar.fleet.messages import Revocation, encode
@@ -112,6 +113,10 @@ class Line(FakeStore):
         self._fleet = fleet
         self._pod = pod
         self.reachable = fleet.up
+
+    @property
+    def settled(self) -> bool:
+        return self.reachable and self._clock.now() - self.lost_at >= SETTLING
 
     def cut(self) -> None:
         self.reachable = False

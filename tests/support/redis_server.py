@@ -243,7 +243,7 @@ class Group(ABC):
 
     def __init__(self, servers: Sequence[RedisServer], known: Sequence[RedisServer]) -> None:
         """`known` are those that a URL names."""
-        self._servers = servers
+        self.servers = servers
         self.hosts = tuple(("127.0.0.1", server.port) for server in known)
 
     @abstractmethod
@@ -259,7 +259,7 @@ class Group(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        for server in self._servers:
+        for server in self.servers:
             server.kill()
 
 

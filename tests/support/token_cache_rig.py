@@ -31,7 +31,7 @@ PAYMENTS = TokenRequest(
 
 
 class ScriptedSource:
-    """Gives t1, t2 … (or `always`), after `delay`, held up while `open` is cleared, failing with `error`."""
+    """Gives t1, t2 … (`name`, or `always`), after `delay`, held up while `open` is cleared, failing with `error`."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -40,6 +40,7 @@ class ScriptedSource:
         self.delay = 0.0
         self.life = 300.0
         self.always = ""
+        self.name = "t"
         self.labels: Labels = frozenset()
         self.error: Exception | None = None
         self.open = asyncio.Event()
@@ -47,7 +48,7 @@ class ScriptedSource:
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         began = self._clock.now()
-        value = self.always or f"t{next(self._count)}"
+        value = self.always or f"{self.name}{next(self._count)}"
         self.calls.append((request.name, newer_than, reason))
         await self.open.wait()
         if self.delay:

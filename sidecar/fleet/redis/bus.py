@@ -22,8 +22,8 @@ from sidecar.fleet.receiver import MessageReceiver
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.guarded_client import GuardedClient, Moved
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
+from sidecar.fleet.redis.reasons import reason
 from sidecar.fleet.redis.revocation_log import RevocationLog
-from sidecar.fleet.redis.shown import shown
 from sidecar.fleet.redis.subscription import Subscription, heed_cancellation
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import BustFailed, SelectSent
@@ -85,6 +85,7 @@ class RedisBus:
                     await _together(
                         subscription.watch(),
                         self._redis.watch(),
+                        self._receiver.rejections.run(),
                         self._catch_up(),
                         self._listen(subscription),
                     )
@@ -117,6 +118,7 @@ class RedisBus:
 
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
+        self._receiver.rejections.tell()
         await asyncio.gather(*self._writing, return_exceptions=True)
         await disconnect(self._client)
 
@@ -125,12 +127,13 @@ class RedisBus:
         if isinstance(error, Moved):
             self._heard_until = -math.inf  # when the last server stopped receiving messages is unknown
             return
-        self.pulse.miss(self._clock.now(), shown(error))
+        why = reason(error)
+        self.pulse.miss(self._clock.now(), why)
         if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
             self._journal.tell(Failed.of("hearing the fleet", error))
         was_up, self.up = self.up, False
         if not was_up:
-            self._redis.outage.lost("bus", shown(error))
+            self._redis.outage.lost("bus", why)
         await self._redis.check()
 
     def _pauses(self) -> Iterator[float]:
@@ -149,7 +152,7 @@ class RedisBus:
         while not await self._know_what_was_missed():
             self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
             if not self._redis.up:
-                self._redis.outage.lost("bus", "TimeoutError")
+                self._redis.outage.lost("bus", self._redis.trouble)
             heed_cancellation()
             await self._clock.sleep(next(pauses))
         self.up = True

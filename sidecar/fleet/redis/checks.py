@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from sidecar.core.finding import Finding
 from sidecar.fleet.redis.connect import Client, disconnect
-from sidecar.fleet.redis.denial import denial
 from sidecar.fleet.redis.library import (
     AuthenticationError,
     NoPermissionError,
@@ -16,8 +15,8 @@ from sidecar.fleet.redis.library import (
     RedisError,
     ResponseError,
 )
+from sidecar.fleet.redis.reasons import NO_ANSWER, code, reason
 from sidecar.fleet.redis.revocation_log import listeners
-from sidecar.fleet.redis.shown import shown
 from sidecar.fleet.redis.subscription import Subscription
 
 OLDEST = (6, 2)
@@ -42,6 +41,17 @@ return wrong
 """
 """Tries every command of our scripts, on keys like ours that end with it, on a channel that has no subscriber."""
 _SETUSER = "compare the user with the ACL in the README: commands, keys (~) and channels (&)"
+_HINTS = {
+    "CLUSTERDOWN": "the Cluster has nodes or slots missing: see CLUSTER INFO",
+    "LOADING": "wait until it has loaded its data",
+    "MASTERDOWN": "it is a replica: give the primary in redis.url, or use redis.sentinel",
+    "MISCONF": "it cannot save its data: see its log and its disk",
+    "NOREPLICAS": "it has too few replicas: see its min-replicas-to-write",
+    "OOM": "raise its maxmemory, or choose an eviction policy",
+    "READONLY": "it is a replica: give the primary in redis.url, or use redis.sentinel",
+}
+_DATABASE = "DB index"
+_NO_SUCH_COMMAND = "unknown command"
 _NO_SCRIPT = "0" * 40
 """A digest of no script."""
 
@@ -94,7 +104,7 @@ class Examination:
             if not wrong:
                 return Finding(f"may read and write {key.rpartition('m2m:')[0]}m2m:…")
             (command, place, words), *others = wrong
-            words = denial(ResponseError(words)) or words
+            words = reason(ResponseError(words))
             more = dict.fromkeys(other for other, _, _ in others if other != command)
             also = f"; likewise {', '.join(more)}" if more else ""
             return Finding(f"{' '.join(filter(None, (command, place)))}: {words}{also}", "failed", _SETUSER)
@@ -121,20 +131,26 @@ class Examination:
 async def _judged(question: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
         return await question()
-    except AuthenticationError:
-        return Finding("it does not accept us", "failed", "check redis.username and redis.password")
+    except AuthenticationError as error:
+        hint = "give redis.password" if code(error) == "NOAUTH" else "check redis.username and redis.password"
+        return Finding(f"it does not accept us: {reason(error)}", "failed", hint)
     except NoPermissionError as error:
-        return Finding(str(error), "failed", _SETUSER)
-    except ResponseError as error:
-        hint = "give redis.password" if "NOAUTH" in str(error) else ""
-        return Finding(f"it says: {error}", "failed", hint)
+        return Finding(reason(error), "failed", _SETUSER)
     except TimeoutError:
-        return Finding(
-            "no answer in time", "failed", "is it Redis that listens there, and with TLS or without?"
-        )
+        return Finding(NO_ANSWER, "failed", "is it Redis that listens there, and with TLS or without?")
     except (RedisError, RedisClusterException, OSError) as error:
-        hint = "check redis.url, its TLS, and redis.password"
-        return Finding(shown(error), "failed", hint)
+        why = reason(error)
+        if isinstance(error, ResponseError) or code(error) in _HINTS:
+            return Finding(f"it answers: {why}", "failed", _hint(code(error), why))
+        return Finding(why, "failed", "check redis.url, its TLS, and redis.password")
+
+
+def _hint(error: str, why: str) -> str:
+    if why.startswith(_DATABASE):
+        return "give another database in redis.url: it has fewer"
+    if why.startswith(_NO_SUCH_COMMAND):
+        return "rename no command of the ACL in the README, and disable none"
+    return _HINTS.get(error, "")
 
 
 def _text(value: object) -> str:

@@ -2,8 +2,9 @@
 
 redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here an
 attempt is one and short; what follows a failure is the breaker's and the bus's to say. RESP2 and no word about
-the library, so that connecting takes no more than AUTH and SELECT. TLS is the sidecar's own: redis-py would read the
-files on the event loop, for ever where one has become a pipe, and accept a name from a certificate's common name.
+the library, so that connecting takes no more than AUTH, SELECT and CLIENT SETNAME. TLS is the sidecar's own: redis-py
+would read the files on the event loop, for ever where one has become a pipe, and accept a name from a certificate's
+common name.
 """
 
 import asyncio
@@ -25,12 +26,13 @@ from sidecar.fleet.redis.library import (
     Redis,
     RedisCluster,
     RedisError,
+    ResponseError,
     Retry,
     Sentinel,
     SentinelConnectionPool,
     SSLConnection,
 )
-from sidecar.fleet.redis.shown import UnusableTls
+from sidecar.fleet.redis.reasons import UnusableTls
 from sidecar.fleet.settings import RedisSettings
 from sidecar.system import threads
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
@@ -55,11 +57,12 @@ class Passwords(CredentialProvider):
     def __init__(self, username: str, password: SecretRef) -> None:
         self._username = username
         self._password = password
+        self._shown = ""
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
-        password = read_secret(self._password).reveal()
-        return (self._username, password) if self._username else (password,)
+        self._shown = read_secret(self._password).reveal()
+        return (self._username, self._shown) if self._username else (self._shown,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """Return the same without waiting for the disk."""
@@ -67,30 +70,63 @@ class Passwords(CredentialProvider):
             return self.get_credentials()
         return await threads.beside(self._password.path, self.get_credentials)
 
+    def hide(self, text: str) -> str:
+        """Return the text without the password that was sent last."""
+        return text.replace(self._shown, "***") if self._shown else text
 
-def connect(settings: RedisSettings, *, timeout: float) -> Client:
-    """Make a client that connects when first used; `timeout` in seconds for each step."""
+
+def connect(settings: RedisSettings, *, timeout: float, name: str = "sidecar") -> Client:
+    """Make a client that connects when first used; `timeout` in seconds for each step.
+
+    Its connections have the name where the server allows it, so that CLIENT LIST says whose they are.
+    """
     client = _client(settings, timeout)
-    if settings.tls is not None:
-        _verify_by(client, settings.tls)
+    _make_connections_ours(client, name, settings.tls)
     return client
 
 
-def _verify_by(client: Client, tls: Tls) -> None:
-    """Have every connection of the client use a context of the sidecar's own."""
+def _make_connections_ours(client: Client, name: str, tls: Tls | None) -> None:
+    """Have every connection to come do what redis-py's do not."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager
         later = nodes.connection_kwargs
-        later["connection_class"] = _verified(later["connection_class"], tls)
+        later["connection_class"] = _ours(later["connection_class"], name, tls)
         for node in nodes.startup_nodes.values():
-            node.connection_class = _verified(node.connection_class, tls)
+            node.connection_class = _ours(node.connection_class, name, tls)
         return
     pools: list[ConnectionPool] = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels
         pools += [sentinel.connection_pool for sentinel in sentinels]
     for pool in pools:
-        pool.connection_class = _verified(pool.connection_class, tls)
+        pool.connection_class = _ours(pool.connection_class, name, tls)
+
+
+def _ours(kind: type[_Connection], name: str, tls: Tls | None) -> type[_Connection]:
+    named = _named(kind, name)
+    return _verified(named, tls) if tls is not None else named
+
+
+def _named(kind: type[_Connection], name: str) -> type[_Connection]:
+    """Return the kind of connection that has a name, whose errors do not quote the password, and that logs in.
+
+    redis-py keeps one open, and uses it, on which the password could not be sent because its file is gone. With its
+    own `client_name` none comes about where CLIENT SETNAME is denied.
+    """
+
+    async def log_in(self: AbstractConnection, check_health: bool = True) -> None:
+        try:
+            await kind.on_connect_check_health(self, check_health=check_health)
+            await self.send_command("CLIENT", "SETNAME", name, check_health=False)
+            with suppress(ResponseError):
+                await self.read_response()
+        except BaseException as error:
+            if isinstance(error, RedisError) and isinstance(self.credential_provider, Passwords):
+                error.args = tuple(self.credential_provider.hide(str(part)) for part in error.args)
+            await self.disconnect(nowait=True)
+            raise
+
+    return type(kind.__name__, (kind,), {"on_connect_check_health": log_in})
 
 
 def _verified(kind: type[_Connection], tls: Tls) -> type[_Connection]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.health import Pulse
 from sidecar.core.ports import Clock, Randomness
 from sidecar.fleet.breaker import LIMIT as FAILURES
@@ -22,15 +23,14 @@ from sidecar.fleet.redis.denial import denial
 from sidecar.fleet.redis.library import (
     Disconnected,
     NoScriptError,
-    ReadOnlyError,
     RedisCluster,
     RedisClusterException,
     RedisError,
     ResponseError,
 )
+from sidecar.fleet.redis.reasons import code, reason
 from sidecar.fleet.redis.scripts import PROBE, Script
-from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures, code_of
-from sidecar.fleet.redis.shown import shown
+from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDenied
 from sidecar.telemetry.ports import Journal
@@ -51,6 +51,8 @@ WRITE_EVERY = 30.0
 
 Reply = Sequence[Any]
 """What a script returned: bytes, integers, lists of them."""
+Answer = tuple[float | None, Reply]
+"""The server's time, None where its user may not ask for it, and the rest of a script's reply."""
 T = TypeVar("T")
 
 
@@ -59,9 +61,9 @@ class Moved(Disconnected):
 
 
 class Denied(ResponseError):
-    """The server ran a script and denied one of its writes."""
+    """The server ran a script and denied one of its commands."""
 
-    def __init__(self, denial: str, answer: tuple[float, Reply]) -> None:
+    def __init__(self, denial: str, answer: Answer) -> None:
         """`denial` is what the server said, `answer` the script's reply all the same."""
         super().__init__(denial)
         self.answer = answer
@@ -91,7 +93,8 @@ class GuardedClient:
         self._retiring: set[asyncio.Task[None]] = set()
         self._arriving = False
         self._moved = asyncio.Event()
-        self._answers = True
+        self.answers = True
+        """Whether the last question was answered, if only with an error."""
         self._probe_key = f"{key_prefix}m2m:probe"
         self._operation_timeout = operation_timeout
         self._clock = clock
@@ -109,12 +112,17 @@ class GuardedClient:
         self.operations: Counter[tuple[str, str]] = Counter()
         """How many questions were asked, by name and outcome."""
         self.trouble = ""
-        """Why the last question that failed did: the server's error code, or the kind of failure."""
+        """Why the last question that failed did."""
 
     @property
     def up(self) -> bool:
         """Whether questions are asked at all now."""
         return not self._breaker.open
+
+    @property
+    def settled(self) -> bool:
+        """Whether the server has answered everything for some seconds."""
+        return self._breaker.settled(self._clock.now())
 
     @property
     def offset(self) -> ClockOffset:
@@ -133,13 +141,16 @@ class GuardedClient:
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
         """Run a script, whether the server knows it already or not; return what follows its TIME in the reply.
 
-        A reply with a denied write counts as a failure and is returned all the same.
+        A reply with a denied command counts as a failure and is returned all the same.
         """
         attempts = iter(("first", "again"))
 
-        async def run(client: Client) -> tuple[float, Reply]:
+        async def run(client: Client) -> Answer:
+            answer: Answer
             attempt = (next(attempts),) if script.urgent else ()
             match await _run(client, script, keys, (*arguments, *attempt)):
+                case [b"", b"", *reply]:
+                    answer = None, reply
                 case [bytes(seconds), bytes(microseconds), *reply]:
                     answer = int(seconds) + int(microseconds) / 1e6, reply
                 case _:
@@ -156,8 +167,20 @@ class GuardedClient:
         except Exception:  # noqa: BLE001  it is counted
             return None
         theirs, reply = answer
-        self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
+        if theirs is not None:
+            self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
         return reply
+
+    async def publish(self, channel: str, message: bytes) -> BustFailure:
+        """Publish what a script did not, if the server answers and runs none. Return what went wrong, in any case."""
+        trouble = self.trouble
+
+        async def publish(client: Client) -> int:
+            return await client.publish(channel, message)
+
+        if not self.answers or await self.ask("publish", publish, urgent=True) is None:
+            return BustFailure("publish", self.trouble)
+        return BustFailure("record", trouble)
 
     async def ask(
         self, operation: str, question: Callable[[Client], Awaitable[T]], *, urgent: bool = False
@@ -202,7 +225,7 @@ class GuardedClient:
 
     async def _counted(self, operation: str, question: Callable[[Client], Awaitable[T]], urgent: bool) -> T:
         """Ask, unless Redis is to be left alone. Raise whatever redis-py does: a request goes on without Redis."""
-        if self._breaker.open and not (urgent and self._answers):
+        if self._breaker.open and not (urgent and self.answers):
             self.operations[operation, "skipped"] += 1
             raise Disconnected
         try:
@@ -267,13 +290,13 @@ class GuardedClient:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self.operations[operation, "failed"] += 1
-        self._answers, self.trouble = isinstance(error, ResponseError), code(error)
+        self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
         self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
             self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
-        if self._breaker.failed():
-            self.pulse.miss(self._clock.now(), shown(error))
-            self.outage.lost("store", shown(error))
+        if self._breaker.failed(self._clock.now()):
+            self.pulse.miss(self._clock.now(), self.trouble)
+            self.outage.lost("store", self.trouble)
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:
@@ -284,10 +307,11 @@ class GuardedClient:
                 await self._within_limit(self._write_something)
             except Exception as error:  # noqa: BLE001  as in `ask`; that it is down has been told
                 self.operations["probe", "failed"] += 1
-                self._answers, self.trouble = isinstance(error, ResponseError), code(error)
+                self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
+                self.pulse.miss(self._clock.now(), self.trouble)
             else:
                 self.operations["probe", "ok"] += 1
-                self._breaker.close()
+                self._breaker.close(self._clock.now())
                 self._answered()
         self.outage.back("store")
 
@@ -311,18 +335,6 @@ async def _run(
     except NoScriptError:
         reply = await client.eval(script.text, len(keys), *keys, *arguments)
     return reply
-
-
-def code(error: BaseException) -> str:
-    """Return the server's error code, or the kind of failure where no server answered.
-
-    redis-py takes READONLY from a server that Sentinels named for a lost connection; what it was is in its context.
-    """
-    inner = error.__context__
-    if isinstance(error, Disconnected) and isinstance(inner, ReadOnlyError):
-        return code(inner)
-    status: str | None = getattr(error, "status_code", None)
-    return (status if status != "ERR" else None) or code_of(str(error)) or status or type(error).__name__
 
 
 def _look_at(asking: asyncio.Task[T]) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "ConnectionPool",
     "CredentialProvider",
     "Disconnected",
+    "InvalidResponse",
     "NoBackoff",
     "NoPermissionError",
     "NoScriptError",
@@ -26,6 +27,7 @@ __all__ = [
     "SSLConnection",
     "Sentinel",
     "SentinelConnectionPool",
+    "TimedOut",
 ]
 
 _UNUSED = "opentelemetry"
@@ -52,6 +54,7 @@ from redis.backoff import NoBackoff  # noqa: E402
 from redis.credentials import CredentialProvider  # noqa: E402
 from redis.exceptions import (  # noqa: E402
     AuthenticationError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     ReadOnlyError,
@@ -60,3 +63,4 @@ from redis.exceptions import (  # noqa: E402
     ResponseError,
 )
 from redis.exceptions import ConnectionError as Disconnected  # noqa: E402
+from redis.exceptions import TimeoutError as TimedOut  # noqa: E402

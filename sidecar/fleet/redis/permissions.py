@@ -18,6 +18,7 @@ SCRIPTS = tuple(
 SENT = frozenset(
     {
         "asking",  # redis-py, while a Cluster moves a slot
+        "client|setname",
         "cluster|slots",
         "eval",
         "evalsha",

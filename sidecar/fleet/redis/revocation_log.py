@@ -12,50 +12,47 @@ from sidecar.fleet.redis.connect import Client
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.library import RedisCluster, ResponseError
 from sidecar.fleet.redis.scripts import DENIABLE, Script, milliseconds
-from sidecar.fleet.redis.server_errors import code_of
+from sidecar.fleet.redis.server_errors import words
+from sidecar.telemetry.words import BustStep
 
 PAGE = 500
 """Messages read at a time: a page is well within the time of one question."""
 SLACK = 1.0
 """Seconds further back than asked for: the clocks differ, and a message is older than its arrival."""
 
-_PRELUDE = """
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local set = redis.call('TYPE', KEYS[1]).ok == 'zset'
-"""
-
 ADD = Script(
     "revoke",
-    _PRELUDE
-    + DENIABLE
+    DENIABLE
     + """
 local message, at, life, most, channel = unpack(ARGV)
+local kind = attempt('TYPE', KEYS[1])
 local listeners = 0
-if not set then write('DEL', KEYS[1]) end
-write('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - life))
+if kind and kind.ok ~= 'zset' then attempt('DEL', KEYS[1]) end
+attempt('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - life))
 if elsewhere() then return redis.error_reply(denial) end
-if channel ~= '' then listeners = redis.call('PUBLISH', channel, message) end
-write('ZADD', KEYS[1], at, message)
-write('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
-write('PEXPIRE', KEYS[1], life)
+if channel ~= '' then listeners = attempt('PUBLISH', channel, message) or -1 end
+attempt('ZADD', KEYS[1], at, message)
+attempt('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
+attempt('PEXPIRE', KEYS[1], life)
 return {clock[1], clock[2], denial, listeners}
 """,
     urgent=True,
 )
-"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or '' → listeners at this node.
+"""message, its moment (ms), how long it is kept (ms), how many are kept, channel or '' → listeners at this node, -1
+if the server did not publish.
 
 The message goes out whatever is denied, and what has expired makes room before it is added: see `scripts.BUST`.
 """
 
-MEASURE = Script("revoked", "local clock = redis.call('TIME') return {clock[1], clock[2], ''}", urgent=True)
+MEASURE = Script("revoked", DENIABLE + "return {clock[1], clock[2], denial}", urgent=True)
 """The server's time and nothing else."""
 
 LOAD = Script(
     "revoked",
-    _PRELUDE
-    + """
-if not set then return {clock[1], clock[2], 0, '-inf', {}} end
+    """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {clock[1], clock[2], 0, '-inf', {}} end
 local age, from, count = unpack(ARGV)
 local since = string.format('%.0f', now - age)
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
@@ -86,8 +83,8 @@ class RevocationLog:
         return self._redis.offset
 
     async def measure(self) -> bool:
-        """Fetch the server's time. Return whether the server answered."""
-        return await self._run(MEASURE) is not None
+        """Fetch the server's time. Return whether the server answered, if only with an error."""
+        return await self._run(MEASURE) is not None or self._redis.answers
 
     async def add(self, message: bytes, at: int) -> None:
         """Keep the message of that moment (ms there)."""
@@ -100,10 +97,15 @@ class RevocationLog:
         others, its count has to do.
         """
         reply = await self._run(ADD, message, at, milliseconds(self._life), self._most, channel)
+        failure: BustFailure | None
         if reply is None:
-            return 0, BustFailure("publish", self._redis.trouble)
-        denial, at_node = reply
-        failure = BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR") if denial else None
+            at_node, failure = 0, await self._redis.publish(channel, message)
+        else:
+            denial, at_node = reply
+            step: BustStep = "publish" if at_node < 0 else "record"
+            failure = BustFailure(step, words(denial.decode(errors="replace"))) if denial else None
+        if failure is not None and failure.step == "publish":
+            return 0, failure
         in_all = await self._redis.ask("listeners", partial(listeners, channel), urgent=True)
         return int(at_node) if in_all is None else in_all, failure
 

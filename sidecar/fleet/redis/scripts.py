@@ -24,7 +24,8 @@ class Script:
     text: str = field(repr=False)
     urgent: bool = False
     """Whether it is sent while the breaker is open, as long as the server answers: a server that denies writes still
-    publishes. After the TIME its reply has the error of the first write that the server denied, '' if it denied none.
+    publishes. After the TIME its reply has the error of the first command that the server denied, '' if it denied none.
+    The TIME is two empty strings where that is denied.
     """
 
     @property
@@ -50,24 +51,37 @@ def milliseconds(seconds: float) -> int:
 
 DENIABLE = """
 local denial = ''
-local function write(...)
-  local answer = redis.pcall(...)
-  if type(answer) == 'table' and answer.err and denial == '' then denial = answer.err end
+local function attempt(command, ...)
+  local answer = redis.pcall(command, ...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if denial == '' and not string.find(answer.err, 'WRONGTYPE', 1, true) then
+    denial = command .. ': ' .. answer.err
+  end
 end
 local function elsewhere()
   if ARGV[#ARGV] == 'again' then return false end
-  return string.find(denial, 'READONLY', 1, true) or string.find(denial, 'NOREPLICAS', 1, true)
+  for _, code in ipairs({'READONLY', 'NOREPLICAS', 'MASTERDOWN'}) do
+    if string.find(denial, code, 1, true) then return true end
+  end
+  return false
 end
+local clock = attempt('TIME') or {'', ''}
+local now = (tonumber(clock[1]) or 0) * 1000 + math.floor((tonumber(clock[2]) or 0) / 1000)
 """
-"""Writes that a server may deny without an end of the script: full, a replica, no disk, no permission.
+"""Commands that a server may deny without an end of the script: full, a replica, no disk, no permission.
+
+`attempt` returns nil for one that failed. Where TIME is denied, nothing is taken for current that has a time.
 
 After the first write `elsewhere` says whether the caller is to look for another server first, so that the message is
 published by the primary, and once: a pod would take the second for a replay. The last argument is `again` when the
 caller has done so.
 """
 
-_PRELUDE = """
+_KEYS = """
 local VALUE, GEN, LEASE, FAIL, COOL, DEAD = unpack(KEYS)
+"""
+
+_STRICT = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
@@ -81,6 +95,13 @@ local function read(command, ...)
 end
 
 local function get(key) return read('GET', key) end
+"""
+
+_TOLERANT = """
+local function get(key) return attempt('GET', key) or '' end
+"""
+
+_RULES = """
 local function mark(value) return string.match(value, '^1:[^:]*:([^:]*):') or '' end
 local function whole(number) return string.format('%.0f', number) end
 
@@ -102,6 +123,8 @@ end
 
 local function reply(...) return {clock[1], clock[2], ...} end
 """
+
+_PRELUDE = _KEYS + _STRICT + _RULES
 
 CLAIM = Script(
     "claim",
@@ -165,27 +188,31 @@ return reply(1)
 
 BUST = Script(
     "bust",
-    _PRELUDE
+    _KEYS
     + DENIABLE
+    + _TOLERANT
+    + _RULES
     + """
 local fingerprint, moves_to, sent_at, message, channel, life, probe = unpack(ARGV)
-local held = mark(get(VALUE)) == fingerprint
+local value = get(VALUE)
+local held = mark(value) == fingerprint or (value == '' and denial ~= '')
 local dead, since = string.match(get(DEAD), '^(%S+) (%d+)$')
-local cooling = window_end(read('HGET', COOL, 'until'))
+local cooling = window_end(attempt('HGET', COOL, 'until'))
 if cooling and now < cooling then return reply(denial, 'cooling', whole(cooling - now)) end
 if dead == fingerprint and #since < 17 and not held then return reply(denial, 'known', since) end
 local current = generation()
 if tonumber(moves_to) <= tonumber(current) then return reply(denial, 'behind', current) end
-write('DEL', DEAD)
+attempt('DEL', DEAD)
 if elsewhere() then return redis.error_reply(denial) end
-redis.call('PUBLISH', channel, message)
-if held then write('DEL', VALUE) end
-write('SET', GEN, moves_to, 'PX', life)
-if denial == '' then write('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life) end
+local sent = attempt('PUBLISH', channel, message)
+if held then attempt('DEL', VALUE) end
+attempt('SET', GEN, moves_to, 'PX', life)
+if denial == '' then attempt('SET', DEAD, fingerprint .. ' ' .. sent_at, 'PX', life) end
 if cooling then
-  write('HSET', COOL, 'until', whole(now + probe), 'probing', 1)
-  write('PEXPIRE', COOL, probe * 4)
+  attempt('HSET', COOL, 'until', whole(now + probe), 'probing', 1)
+  attempt('PEXPIRE', COOL, probe * 4)
 end
+if not sent then return reply(denial, 'unsent') end
 return reply(denial, 'told', cooling and 1 or 0)
 """,
     urgent=True,
@@ -193,10 +220,11 @@ return reply(denial, 'told', cooling and 1 or 0)
 """fingerprint, generation to move to, when the refused request was sent (µs), message, channel, how long the
 generation is kept (ms), how long a probe may take (ms).
 
-The message goes out before everything that counts, and no denied write takes it back. It cannot arrive too early:
-every answer to the pods that it reaches waits for the end of this script, so none of them finds the token here after
-the message and before the DEL. Where the DEL or the new generation is denied, the token stays readable, or a fetch
-that began before may still fill. Then a pod that got the message passes that token over and fetches another
+The message goes out before everything that counts, and nothing that is denied holds it back. It cannot arrive too
+early: every answer to the pods that it reaches waits for the end of this script, so none of them finds the token here
+after the message and before the DEL. What cannot be read counts as: the token is here, no pod knows of the bust,
+nothing cools down. Where the DEL or the new generation is denied, the token stays readable, or a fetch that began
+before may still fill. Then a pod that got the message passes that token over and fetches another
 (`Busts.later_than`), and a pod that did not finds out by a 401 of its own. That pod must be able to bust the token
 again, so DEAD, which would answer it `known`, is written only if nothing was denied.
 

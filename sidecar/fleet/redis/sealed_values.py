@@ -8,7 +8,7 @@ from sidecar.fleet.messages import BUST_CHANNEL, encode
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import GuardedClient, Reply
 from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
-from sidecar.fleet.redis.server_errors import code_of
+from sidecar.fleet.redis.server_errors import words
 
 ATTEMPTS = 3
 """How often a bust is signed anew for a generation that others moved on meanwhile."""
@@ -58,13 +58,14 @@ class SealedValues:
         for _ in range(ATTEMPTS):
             now = self.offset.earliest_there(self.clock.now())
             generation = following(generation, now)
+            message = self._message(Bust(key, fingerprint, generation), now)
             reply = await self.run(
                 BUST,
                 key,
                 fingerprint,
                 generation,
                 round(sent_at * 1e6),
-                self._message(Bust(key, fingerprint, generation), now),
+                message,
                 self._channel,
                 self._life,
                 milliseconds(probe),
@@ -72,12 +73,14 @@ class SealedValues:
             match reply:
                 case [_, b"behind", bytes(current)]:
                     generation = int(current)
+                case [bytes(denial), b"unsent"]:
+                    return (), BustFailure("publish", words(denial.decode(errors="replace")))
                 case [b"", *state]:
                     return state, None
                 case [bytes(denial), *state]:
-                    return state, BustFailure("record", code_of(denial.decode(errors="replace")) or "ERR")
+                    return state, BustFailure("record", words(denial.decode(errors="replace")))
                 case _:
-                    return (), BustFailure("publish", self.redis.trouble)
+                    return (), await self.redis.publish(self._channel, message)
         return (), BustFailure("publish", "overtaken")
 
     def _message(self, bust: Bust, now: float) -> bytes:

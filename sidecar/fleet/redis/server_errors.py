@@ -11,7 +11,25 @@ and describe a state that passes or that only an operator can end (LOADING, BUSY
 NOPERM): another connection would lead to the same server.
 """
 
+MAX_WORDS = 200
+"""Characters of the server's words that are shown."""
 _CODE = re.compile(r"(?:^|: )-?([A-Z]{2,}) ")
+_PLACE = re.compile(
+    r"^(?:ERR )?Error running script \(call to \w+\): |@user_script: ?\d+: |,? ?script: \w+, on @user_script:\d+\."
+    r"|\b(?:ERR|NOPERM) "
+)
+"""Where in which script, which says nothing to an operator."""
+_DASH = re.compile(r"(^|: )-(?=[A-Z]+ )")
+"""How Redis 6.2 begins an error within a script."""
+_ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
+"""An unknown command's arguments: keys, values, or the password of AUTH."""
+
+
+def words(text: str) -> str:
+    """Return what the server says in one bounded line, without script, place and arguments."""
+    said = _DASH.sub(r"\1", _PLACE.sub("", _ARGUMENTS.sub("", text)))
+    printable = (character for character in " ".join(said.split()) if character.isprintable())
+    return "".join(printable)[:MAX_WORDS]
 
 
 def code_of(text: str) -> str:

@@ -15,7 +15,8 @@ from sidecar.core.backoff import Setback
 from sidecar.fleet.messages import FILL_CHANNEL
 from sidecar.fleet.redis import scripts
 from sidecar.fleet.redis.connect import Client
-from sidecar.fleet.redis.guarded_client import Reply, code
+from sidecar.fleet.redis.guarded_client import Reply
+from sidecar.fleet.redis.reasons import code
 from sidecar.fleet.redis.scripts import keys_of, milliseconds
 from sidecar.fleet.redis.sealed_values import SealedValues
 from sidecar.fleet.stored_value import read_setback, read_token, write_setback, write_token
@@ -40,6 +41,11 @@ class RedisTokenStore:
     def reachable(self) -> bool:
         """Whether Redis is asked at all now."""
         return self._values.redis.up
+
+    @property
+    def settled(self) -> bool:
+        """See Fleet."""
+        return self._values.redis.settled
 
     # TokenStore
 

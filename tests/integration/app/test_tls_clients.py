@@ -22,7 +22,7 @@ from sidecar.credentials.model import AwsSecretCredentials
 from sidecar.credentials.sources.aws import SecretsManager
 from sidecar.fleet.redis.connect import connect, disconnect
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
-from sidecar.fleet.redis.shown import shown
+from sidecar.fleet.redis.reasons import reason
 from sidecar.fleet.settings import RedisSettings, SentinelSettings
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
@@ -153,7 +153,7 @@ async def attempt(kind: str, port: int, ca_file: Path) -> str:
     except (SidecarError, OSError) as error:
         return str(error)
     except (RedisError, RedisClusterException) as error:
-        return shown(error)
+        return reason(error)
     return ""
 
 

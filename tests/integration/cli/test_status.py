@@ -20,7 +20,7 @@ SHOWN: dict[str, object] = {
     "mode": "distributed",
     "at": AT,
     "uptime": 7300.0,
-    "ready": {"ok": True, "degraded": True, "detail": "Redis does not answer"},
+    "ready": {"ok": True, "degraded": True, "detail": "Redis is unavailable: no answer in time"},
     "routes": [
         {
             "name": "ledger",
@@ -65,7 +65,7 @@ SHOWN: dict[str, object] = {
         },
     ],
     "health": [
-        {"kind": "store", "name": "r:6379", "state": "down", "since": AT - 30, "why": "TimeoutError"},
+        {"kind": "store", "name": "r:6379", "state": "down", "since": AT - 30, "why": "no answer in time"},
         {"kind": "authorization_server", "name": "auth.test", "state": "up", "since": AT, "why": "once"},
     ],
     "events": [
@@ -106,12 +106,12 @@ async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert lines == [
         "sidecar 1.2.3, on ledger-7d9f, cache distributed, up for 2 h, 08:00:00 UTC",
-        "degraded: Redis does not answer",
+        "degraded: Redis is unavailable: no answer in time",
         "",
         "health",
         "of since",
         "down store r:6379 30 s",
-        "TimeoutError",
+        "no answer in time",
         "up authorization server auth.test 0 s",
         "",
         "routes",

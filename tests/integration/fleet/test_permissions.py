@@ -41,6 +41,8 @@ from tests.support.waiting import AT_LEISURE
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OF_A_CLUSTER = {"asking", "cluster|slots"}
 """What no single server is sent; the tests of the bus on a Cluster run as the user too."""
+OPTIONAL = {"client|setname"}
+"""What the sidecar does without."""
 
 
 class User:
@@ -130,7 +132,7 @@ async def test_r1_check_finds_nothing_wrong_with_what_the_documents_allow(user: 
     assert user.server.denied() == []
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS - OF_A_CLUSTER))
+@pytest.mark.parametrize("command", sorted(COMMANDS - OF_A_CLUSTER - OPTIONAL))
 async def test_r1_check_names_the_command_that_is_missing(user: User, command: str) -> None:
     """Each that the code sends."""
     user.allow(f"+{command}")

@@ -59,11 +59,11 @@ async def test_a_bust_on_one_pods_page_is_seen_on_anothers_and_redis_is_missed_b
         own_redis.kill()
         for _ in range(5):
             assert await one.get() == 200
-        await browser.says("#ready", "degraded: Redis does not answer")
-        await browser.says("#troubles .what", f"Redis 127.0.0.1:{own_redis.port} does not answer")
+        await browser.says("#ready", "degraded: Redis is unavailable: ")
+        await browser.says("#troubles .what", f"Redis 127.0.0.1:{own_redis.port} is unavailable")
         await browser.says("#troubles .what", "Busts of other pods do not arrive")
         await browser.says("#troubles .since", "since ")
-        await browser.says("#events", "Redis does not answer")
+        await browser.says("#events", "Redis is unavailable")
         own_redis.start()
         await expect(browser.page.locator("#calm")).to_be_visible()
         await browser.says("#events", "Redis answers again")

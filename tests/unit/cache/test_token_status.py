@@ -24,11 +24,11 @@ class Table:
     def keep(self, request: TokenRequest, *, life: float = 300.0, at: float = 0.0) -> None:
         secret = Secret("canary", f"fp-{request.tenant}")
         token = bearer(secret, fetch_began=at, life=life, leeway=60, labels=request.labels)
-        self.memory.put(request.key, hold(request, token, at + 30))
+        self.memory.put(request.key, hold(request, token, at, at + 30))
 
     def told(self, now: float, chosen: Labels = frozenset()) -> list[TokenStatus]:
         tables = (self.memory, self.troubles, self.cool_downs)
-        return list(token_statuses(*tables, memory_ttl=30.0, now=now, today=now, selector=chosen))
+        return list(token_statuses(*tables, now=now, today=now, selector=chosen))
 
 
 def of(tenant: str) -> TokenRequest:

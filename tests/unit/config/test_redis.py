@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.cache.settings import CacheSettings
+from sidecar.config.load import load
 from sidecar.config.settings import AdminSettings
+from sidecar.core.errors import ConfigError
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tls import Tls
 from sidecar.fleet.settings import (
@@ -19,6 +21,7 @@ from tests.support.config_files import (
     CANARY,
     KEY,
     ONE_LINE,
+    ONE_ROUTE,
     REDIS,
     SECRETS,
     bad_values,
@@ -167,6 +170,59 @@ def test_each_form_of_a_redis_url(
 ) -> None:
     """One server, with or without TLS, a socket, or nodes of a Cluster; here all of it in the clear."""
     assert read(tmp_path, tree(redis={"url": url, "encryption": "none", **more})).redis == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("redis://r\n", RedisSettings(hosts=(("r", 6379),))),
+        (" \tredis://r:1/2 \r\n", RedisSettings(hosts=(("r", 1),), database=2)),
+        ("\nunix:///run/r.sock?db=3\n", RedisSettings(unix_path="/run/r.sock", database=3)),
+        ("valkey://r", RedisSettings(hosts=(("r", 6379),))),
+        ("valkey://r:1/2\n", RedisSettings(hosts=(("r", 1),), database=2)),
+        ("valkeys://r", RedisSettings(hosts=(("r", 6379),), tls=Tls())),
+        ("valkeys://[::1]:3/7", RedisSettings(hosts=(("::1", 3),), tls=Tls(), database=7)),
+    ],
+)
+def test_r5_a_redis_url_is_read_whatever_surrounds_it_and_by_either_name(
+    tmp_path: Path, url: str, settings: RedisSettings
+) -> None:
+    """From the file and from the environment alike."""
+    assert read(tmp_path, tree(redis={"url": url, "encryption": "none"})).redis == settings
+    written = tree(redis={"url": "redis://other", "encryption": "none"})
+    assert read(tmp_path, written, {"REDIS_URL": url}).redis == settings
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey", "rediss", "valkeys"])
+@pytest.mark.parametrize(("before", "after"), [("", "\n"), ("  ", ""), ("\t\n", "\r\n ")])
+def test_r5_a_password_is_found_in_a_redis_url_whatever_surrounds_it(
+    scheme: str, before: str, after: str
+) -> None:
+    """It never stays in the URL, and what surrounds the URL is no part of it."""
+    url = f"{before}{scheme}://me:pass%2Fword@r:1/2{after}"
+    settings = load(None, ONE_ROUTE | {"REDIS_URL": url, "SIDECAR_ENCRYPTION_KEY": KEY}).redis
+    assert settings
+    assert (settings.hosts, settings.database, settings.tls is not None) == (
+        (("r", 1),),
+        2,
+        scheme in ("rediss", "valkeys"),
+    )
+    assert (settings.username, settings.password) == ("me", Secret("pass/word"))
+
+
+@pytest.mark.parametrize("url", ["\n", "  ", "\r\n"])
+def test_r5_a_blank_redis_url_is_none(url: str) -> None:
+    """As an empty one is."""
+    assert load(None, ONE_ROUTE | {"REDIS_URL": url}).redis is None
+
+
+@pytest.mark.parametrize(
+    "url", ["valkeyss://r", "valkey:r", "redis://a b", "redis://r\n/1", "VALKEY//r", "redi://r"]
+)
+def test_r5_what_is_no_redis_url_is_refused(tmp_path: Path, url: str) -> None:
+    """With the forms there are."""
+    with pytest.raises(ConfigError, match=r"write redis://.*valkey|malformed"):
+        read(tmp_path, tree(redis={"url": url, "encryption": "none"}))
 
 
 @pytest.mark.parametrize(

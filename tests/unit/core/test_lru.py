@@ -59,7 +59,7 @@ def test_b84_memory_is_bounded_in_bytes_and_in_entries() -> None:
         table = memory(entries)
         token = bearer(Secret("x" * size), fetch_began=0.0, life=60, leeway=6)
         for number in range(count):
-            table.put(str(number), HeldToken(TokenRequest("t", "c", "c"), token, 0.0, 0.0))
+            table.put(str(number), HeldToken(TokenRequest("t", "c", "c"), token, 0.0, 0.0, 0.0))
         return len(table)
 
     assert kept(700, 1000, 2000) == 1000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.backoff import Setback
 from sidecar.core.secret import Secret
-from sidecar.fleet.breaker import LIMIT, Breaker
+from sidecar.fleet.breaker import LIMIT, SETTLING, Breaker
 from sidecar.fleet.clock_offset import ClockOffset, better, measure
 from sidecar.fleet.generations import following
 from sidecar.fleet.outage import Outage, Side
@@ -48,14 +48,14 @@ class TestOutage:
         """Whichever side noticed first, and whichever comes back first."""
         clock, journal = FakeClock(), RecordingJournal()
         outage = Outage(clock, journal)
-        outage.lost("bus", "TimeoutError")
-        outage.lost("store", "ConnectionError")
+        outage.lost("bus", "no answer in time")
+        outage.lost("store", "Connection refused")
         await clock.advance(3.0)
         outage.back("bus")
-        assert journal.events == [StoreDown("TimeoutError")]
+        assert journal.events == [StoreDown("no answer in time")]
         await clock.advance(2.0)
         outage.back("store")
-        assert journal.events == [StoreDown("TimeoutError"), StoreUp(5.0)]
+        assert journal.events == [StoreDown("no answer in time"), StoreUp(5.0)]
 
     @given(st.lists(st.tuples(st.sampled_from(["lost", "back"]), st.sampled_from(["store", "bus"]))))
     def test_one_line_each_way(self, notes: Sequence[tuple[str, Side]]) -> None:
@@ -65,7 +65,7 @@ class TestOutage:
         lost: set[str] = set()
         for what, side in notes:
             if what == "lost":
-                outage.lost(side, "OSError")
+                outage.lost(side, "Connection refused")
                 lost.add(side)
             else:
                 outage.back(side)
@@ -81,14 +81,14 @@ class TestBreaker:
     def test_the_third_failure_in_a_row_opens_it_once(self) -> None:
         """Those that come in later, from questions asked before, are no news."""
         breaker = Breaker()
-        assert [breaker.failed() for _ in range(LIMIT + 2)] == [False] * (LIMIT - 1) + [True, False, False]
+        assert [breaker.failed(0.0) for _ in range(LIMIT + 2)] == [False] * (LIMIT - 1) + [True, False, False]
         assert breaker.open
 
     def test_an_answer_in_between_starts_the_count_anew(self) -> None:
         """A lost packet now and then is no outage."""
         breaker = Breaker()
         for _ in range(10):
-            assert not any(breaker.failed() for _ in range(LIMIT - 1))
+            assert not any(breaker.failed(0.0) for _ in range(LIMIT - 1))
             breaker.succeeded()
         assert not breaker.open
 
@@ -96,12 +96,26 @@ class TestBreaker:
         """A straggler's answer does not; and afterwards it counts from nothing."""
         breaker = Breaker()
         for _ in range(LIMIT):
-            breaker.failed()
+            breaker.failed(0.0)
         breaker.succeeded()
         assert breaker.open
-        breaker.close()
+        breaker.close(0.0)
         assert not breaker.open
-        assert not breaker.failed()
+        assert not breaker.failed(0.0)
+
+    def test_i7_it_has_settled_some_seconds_after_the_last_failure_or_outage(self) -> None:
+        """A single question without an answer is enough for pods to differ."""
+        breaker = Breaker()
+        assert breaker.settled(0.0)
+        breaker.failed(100.0)
+        breaker.succeeded()
+        assert (breaker.settled(100.0), breaker.settled(99.9 + SETTLING)) == (False, False)
+        assert breaker.settled(100.0 + SETTLING)
+        for _ in range(LIMIT):
+            breaker.failed(200.0)
+        assert not breaker.settled(300.0)
+        breaker.close(400.0)
+        assert (breaker.settled(400.0), breaker.settled(400.0 + SETTLING)) == (False, True)
 
 
 class TestOffset:

@@ -1,10 +1,13 @@
 """What memory still has spares the fleet a fetch: Redis may go and come back, empty or not, at no cost."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from sidecar.cache.lease import Claim
+from sidecar.cache.refused_tokens import Bust
+from sidecar.cache.token_memory import UNSETTLED_TTL
 from sidecar.core.labels import parse_selector
 from sidecar.oauth.token import TokenRequest
 from tests.support.clock import FakeClock
@@ -110,3 +113,106 @@ async def test_b49_pods_that_fetched_for_themselves_come_to_hold_the_same_token(
     await pods.advance(TTL)
     assert (await pods.one.token(), await pods.other.token(), pods.other.peek()) == ("t1", "t1", "t1")
     assert (pods.one.source.asked, pods.other.source.asked) == (1, 1)
+
+
+class Apart:
+    """Four pods on one store, which comes and goes for all of them; they hear each other's busts."""
+
+    def __init__(self) -> None:
+        first = Rig(FakeStore)
+        self.pods = [first, *(Rig(lambda clock: FakeStore(clock, first.server)) for _ in range(3))]
+        for number, pod in enumerate(self.pods):
+            pod.source.life = 3600
+            pod.source.name = f"of-{number}-"
+            first.server.listeners.append(partial(self._hear, pod))
+
+    def _hear(self, pod: Rig, message: Bust | str) -> None:
+        if isinstance(message, Bust):
+            pod.cache.evict(message)
+
+    @property
+    def fetches(self) -> int:
+        return sum(pod.source.asked for pod in self.pods)
+
+    async def advance(self, seconds: float) -> None:
+        for pod in self.pods:
+            await pod.clock.advance(seconds)
+
+    def store(self, *, reachable: bool, shaken: bool) -> None:
+        for pod in self.pods:
+            pod.store.reachable, pod.store.shaken = reachable, shaken
+
+    async def held(self) -> list[str]:
+        return [await pod.token() for pod in self.pods]
+
+    async def revoke(self, dead: set[str]) -> None:
+        """One request after the other; those that carry a dead token are refused and heal."""
+        for pod in self.pods:
+            if await pod.token() in dead:
+                token = pod.cache.peek(LEDGER, pod.clock.now())
+                assert token is not None
+                sent_at = pod.clock.now()
+                await self.advance(0.01)
+                await pod.renew(token, sent_at)
+            await self.advance(0.1)
+
+
+@pytest.fixture
+async def apart() -> AsyncIterator[Apart]:
+    apart = Apart()
+    yield apart
+    for pod in apart.pods:
+        await pod.cache.close()
+
+
+async def test_i7_after_a_short_outage_pods_hold_one_token_within_seconds(apart: Apart) -> None:
+    """Each fetched for itself in three seconds without a store; then they agree, at no further fetch."""
+    assert set(await apart.held()) == {"of-0-1"}
+    apart.store(reachable=False, shaken=True)
+    await apart.revoke({"of-0-1"})
+    assert len(set(await apart.held())) == 4
+    await apart.advance(3)
+    fetched = apart.fetches
+    apart.store(reachable=True, shaken=True)
+    for _ in range(8):
+        await apart.advance(UNSETTLED_TTL)
+        held = await apart.held()
+    assert len(set(held)) == 1
+    assert apart.fetches == fetched
+
+
+async def test_i7_a_revocation_after_a_short_outage_costs_one_fetch(apart: Apart) -> None:
+    """For the fleet, not for each pod."""
+    await apart.held()
+    apart.store(reachable=False, shaken=True)
+    await apart.revoke({"of-0-1"})
+    apart.store(reachable=True, shaken=True)
+    for _ in range(8):
+        await apart.advance(UNSETTLED_TTL)
+        held = await apart.held()
+    apart.store(reachable=True, shaken=False)
+    fetched = apart.fetches
+    await apart.revoke(set(held))
+    assert len(set(await apart.held())) == 1
+    assert apart.fetches == fetched + 1
+
+
+async def test_i7_once_they_agree_pods_look_up_as_rarely_as_before(apart: Apart) -> None:
+    """Every half second until then, with `memory_ttl` between two questions afterwards."""
+    pod = apart.pods[0]
+    await pod.token()
+    apart.store(reachable=True, shaken=True)
+    await apart.advance(TTL)
+    await pod.token()
+    asked = pod.store.claims
+    for _ in range(6):
+        await apart.advance(UNSETTLED_TTL)
+        await pod.token()
+    assert pod.store.claims == asked + 6
+    apart.store(reachable=True, shaken=False)
+    await apart.advance(UNSETTLED_TTL)
+    await pod.token()
+    for _ in range(20):
+        await apart.advance(1)
+        await pod.token()
+    assert pod.store.claims == asked + 7

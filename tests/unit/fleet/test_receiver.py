@@ -148,7 +148,7 @@ def test_b42_what_comes_on_the_wrong_channel_is_refused(
 ) -> None:
     """One program's message on another's channel, or on one nobody listens to: counted, and nothing else."""
     rig.hear(channel, payload)
-    assert rig.journal.events == [BustRejected(channel, reason)]  # type: ignore[arg-type]
+    assert rig.journal.events == [BustRejected(channel, reason, 1)]  # type: ignore[arg-type]
     assert (rig.memory.busts, rig.memory.selects, rig.memory.keys) == ([], [], [])
     assert len(rig.revocations) == 0
 
