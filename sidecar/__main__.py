@@ -1,7 +1,18 @@
-"""`python -m sidecar` is the `sidecar` command."""
+"""The `sidecar` command, also as `python -m sidecar`."""
 
 import sys
 
-from sidecar.cli.main import main
+from sidecar.system import early_signals
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command and return its exit code. A server takes its signals before anything else is loaded."""
+    if sys.argv[1:2] == ["run"]:
+        early_signals.take()
+    from sidecar.cli.main import main as command  # noqa: PLC0415
+
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

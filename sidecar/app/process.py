@@ -4,12 +4,25 @@ import gc
 import resource
 from contextlib import suppress
 
+from sidecar.core.errors import LimitReached
+
+LEAST_DESCRIPTORS = 64
+"""Open files without which a sidecar with a few clients and neighbours cannot serve."""
+
 
 def raise_descriptor_limit() -> None:
-    """Open as many sockets as we may: the soft limit is often 1024, which idle clients alone can fill."""
+    """Open as many sockets as we may: the soft limit is often 1024, which idle clients alone can fill.
+
+    Raises LimitReached where that is too few.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # where the system has a lower one of its own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_DESCRIPTORS:
+        raise LimitReached(
+            f"cannot serve: the limit of open files is {limit}; raise it to {LEAST_DESCRIPTORS} or more (ulimit -n)"
+        )
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h

@@ -5,21 +5,23 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-from sidecar.app.process import keep_freed_memory, raise_descriptor_limit, spare_the_collector
+from sidecar.app.process import keep_freed_memory, spare_the_collector
 from sidecar.app.reload import Sources, contents, watch
 from sidecar.app.sidecar import Sidecar
 from sidecar.app.turns import Pauses, without_pauses
 from sidecar.config.settings import Config
 
 
-async def serve(load: Callable[[Callable[[], None]], Config], sources: Sources) -> int:
+async def serve(
+    load: Callable[[Callable[[], None]], Config], sources: Sources, hung_up: Callable[[], bool]
+) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
     `load` calls what it is given every millisecond or so: there it rests while a sidecar runs beside it.
-    A second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
+    `hung_up` tells whether there was a SIGHUP before this took the signals: then it reloads once it has started. A
+    second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """
-    raise_descriptor_limit()
     seen = contents(sources())
     sidecar = Sidecar(load(without_pauses))
     loop = asyncio.get_running_loop()
@@ -32,6 +34,8 @@ async def serve(load: Callable[[Callable[[], None]], Config], sources: Sources) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked)
     loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)
+    if hung_up():
+        asked_to_reload.set()
     await sidecar.start()
     keep_freed_memory()
     spare_the_collector()

@@ -32,7 +32,15 @@ from sidecar.cli.exits import (
     EXIT_UNREACHABLE,
 )
 from sidecar.cli.terminal import harmless
-from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
+from sidecar.core.errors import (
+    AdminRefused,
+    AdminUnreachable,
+    ConfigError,
+    LimitReached,
+    ListenError,
+    ManifestRefused,
+)
+from sidecar.system.limits import reached
 
 
 class Command(Protocol):
@@ -66,7 +74,8 @@ COMMANDS: Mapping[str, Command] = {
 _EPILOG = """\
 `sidecar COMMAND --help` tells more, with an example.
 
-exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, 70 a bug, 78 configuration
+exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, or a limit is too low, 70 a bug,
+78 configuration
 
 One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
 SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
@@ -90,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
-    except (AdminRefused, AdminUnreachable, ListenError, ManifestRefused) as error:
+    except (AdminRefused, AdminUnreachable, LimitReached, ListenError, ManifestRefused) as error:
         code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
         return _complain(code, harmless(f"sidecar: {error}"))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -99,7 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
-        return _complain(EXIT_BUG, *_bug(error))
+        limit = reached(error)
+        return (
+            _complain(EXIT_UNREACHABLE, f"sidecar: {limit}") if limit else _complain(EXIT_BUG, *_bug(error))
+        )
     return code
 
 

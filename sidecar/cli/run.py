@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
+from sidecar.system import early_signals
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Config
@@ -23,6 +24,14 @@ add_flags = flags.add_configuration
 
 def execute(arguments: argparse.Namespace) -> int:
     """Serve."""
+    with early_signals.remembered() as hung_up:
+        return _serve(arguments, hung_up)
+
+
+def _serve(arguments: argparse.Namespace, hung_up: Callable[[], bool]) -> int:
+    from sidecar.app.process import raise_descriptor_limit
+
+    raise_descriptor_limit()
     import uvloop
 
     from sidecar.app.serve import serve
@@ -31,4 +40,4 @@ def execute(arguments: argparse.Namespace) -> int:
     environ = flags.environ(arguments)
     sys.setswitchinterval(LONGEST_TURN)
     read: Callable[[Callable[[], None]], Config] = partial(load, arguments.config, environ)
-    return uvloop.run(serve(read, partial(sources, arguments.config, environ)))
+    return uvloop.run(serve(read, partial(sources, arguments.config, environ), hung_up))

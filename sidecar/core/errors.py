@@ -35,6 +35,10 @@ class ListenError(SidecarError):
     """A listen address cannot be bound."""
 
 
+class LimitReached(SidecarError):
+    """A limit that the system sets for the process leaves too little to work with."""
+
+
 class AdminRefused(SidecarError):
     """A running sidecar's admin server did not do what it was asked."""
 

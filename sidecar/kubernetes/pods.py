@@ -109,21 +109,31 @@ def check_sharing(found: list[Pod], edited: list[Node]) -> None:
 
 
 def entry(mapping: Node, name: str) -> Entry | None:
-    """Return a key with its value, its own before merged ones (<<). Raises Refused for a key that comes twice."""
-    if mapping.kind != "mapping":
-        return None
-    own = [Entry(key, value) for key, value in mapping.pairs() if key.meant.value == name]
-    if len(own) > 1:
-        raise Refused(f"{name}: the same mapping has it twice: keep one")
-    if own:
-        return own[0]
+    """Return a key with its value, its own before merged ones (<<). Raises Refused for a key that comes twice.
+
+    A mapping that is merged in many places is searched once: else the time would double with each level of merges.
+    """
+    searched: set[int] = set()
+    waiting = [mapping]
+    while waiting:
+        node = waiting.pop()
+        if node.kind != "mapping" or id(node) in searched:
+            continue
+        searched.add(id(node))
+        own = [Entry(key, value) for key, value in node.pairs() if key.meant.value == name]
+        if len(own) > 1:
+            raise Refused(f"{name}: the same mapping has it twice: keep one")
+        if own:
+            return own[0]
+        waiting += reversed([parent.meant for parent in _merged(node)])
+    return None
+
+
+def _merged(mapping: Node) -> Iterator[Node]:
+    """Return what is merged into a mapping, the first to be searched first."""
     for key, value in mapping.pairs():
         if key.value == "<<":
-            merged = value.meant.children if value.meant.kind == "sequence" else [value]
-            for parent in merged:
-                if found := entry(parent.meant, name):
-                    return found
-    return None
+            yield from value.meant.children if value.meant.kind == "sequence" else [value]
 
 
 def is_true(mapping: Node, name: str) -> bool:

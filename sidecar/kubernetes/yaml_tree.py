@@ -15,7 +15,9 @@ _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 """Those that are not before a line's first character, where they would have to be refused."""
 MAX_DEPTH = 200
-"""Collections in each other. PyYAML's time grows with the square of the depth: 10 kB of brackets took it 7 s."""
+"""Collections in each other."""
+_LONGEST_KEY = 1024
+"""Characters of a key without `?` (YAML 1.1 section 9.1.2)."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -70,12 +72,34 @@ class Node:
         return zip(self.children[::2], self.children[1::2], strict=True)
 
 
+class Scanner(yaml.SafeLoader):
+    """PyYAML's, but for its time, which grows with the square of the depth.
+
+    With each token it looks at everything that may turn out to be a key, one for each level. These are in the order in
+    which they stand in the text, so the first tells of the others.
+    """
+
+    def stale_possible_simple_keys(self) -> None:
+        """Forget what can be no key any more: it is in another line, or too long."""
+        while self.possible_simple_keys:
+            level, key = next(iter(self.possible_simple_keys.items()))
+            if key.line == self.line and self.index - key.index <= _LONGEST_KEY:
+                return
+            if key.required:
+                super().stale_possible_simple_keys()  # raises
+            del self.possible_simple_keys[level]
+
+    def next_possible_simple_key(self) -> int | None:
+        """Return the number of the first token that may be a key."""
+        return next((key.token_number for key in self.possible_simple_keys.values()), None)
+
+
 def documents(text: str) -> list[Node | None]:
     """Return the root of each document, None for an empty one. Raises yaml.YAMLError and ValueError."""
     roots: list[Node | None] = []
     open_nodes: list[Node] = []
     anchors: dict[str, Node] = {}
-    for event in yaml.parse(_spaced(text), Loader=yaml.SafeLoader):
+    for event in yaml.parse(_spaced(text), Loader=Scanner):
         if isinstance(event, yaml.DocumentStartEvent):
             roots.append(None)
             anchors.clear()

@@ -44,7 +44,7 @@ async def main(path: str) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR2, heart.tell)
     beating = loop.create_task(heart.beat())
-    code = await serve(partial(load, path, os.environ), lambda: (Path(path),))
+    code = await serve(partial(load, path, os.environ), lambda: (Path(path),), lambda: False)
     beating.cancel()
     return code
 
