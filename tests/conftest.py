@@ -10,6 +10,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from sidecar.cli import dumps
+from tests.support.examples import IN_CI
 
 TESTS = Path(__file__).parent
 
@@ -25,8 +26,8 @@ os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' ow
 
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How long an example takes says nothing of the code: the machine may be busy."""
-settings.register_profile("people", NO_CLOCK, max_examples=50)
-settings.register_profile("ci", NO_CLOCK, derandomize=True)
+settings.register_profile("people", NO_CLOCK, max_examples=IN_CI // 4)
+settings.register_profile("ci", NO_CLOCK, max_examples=IN_CI, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 
