@@ -1,7 +1,8 @@
 """The event loop of every test, the tier that marks it, and the modules with fixtures."""
 
+import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from sidecar.cli import dumps
+from tests.support.examples import IN_CI
 
 TESTS = Path(__file__).parent
 
@@ -24,14 +26,25 @@ os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' ow
 
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How long an example takes says nothing of the code: the machine may be busy."""
-settings.register_profile("people", NO_CLOCK, max_examples=50)
-settings.register_profile("ci", NO_CLOCK, derandomize=True)
+settings.register_profile("people", NO_CLOCK, max_examples=IN_CI // 4)
+settings.register_profile("ci", NO_CLOCK, max_examples=IN_CI, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
     """Run every test on the event loop the product runs on."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what collection loads: it stays to the end, and is much to look through each time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
 from sidecar.system.clock import SystemRandomness
+from tests.support.examples import examples
 
 KEY = "tenant:acme:m2m:ledger:token:0f"
 HEADER = b"a1b2c3d4e5f6:17:"
@@ -155,7 +156,7 @@ def test_fingerprints_are_the_fleets() -> None:
     assert aes("k1").fingerprint_key != b"k1".ljust(32, b"\0")
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5, unique=True))
 def test_b51_tenants_are_isolated_whatever_they_are_called(tenants: list[str]) -> None:
     """Also names with colons, quotes or nothing in them."""

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from shutil import copyfile, copytree, ignore_patterns
@@ -31,9 +32,10 @@ def functions(module: Path) -> Iterator[tuple[str, int]]:
             yield node.name, node.end_lineno - node.lineno + 1
 
 
-def third_party(modules: list[Path]) -> set[str]:
+@cache
+def third_party() -> set[str]:
     """Top-level names imported from neither the standard library nor this project."""
-    nodes = [node for module in modules for node in ast.walk(ast.parse(module.read_text()))]
+    nodes = [node for module in MODULES for node in ast.walk(ast.parse(module.read_text()))]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"sidecar"}
@@ -63,7 +65,7 @@ def contracts() -> list[dict[str, Any]]:
 def test_every_library_in_use_has_a_home() -> None:
     """A contract names the modules that may import it."""
     homes = [library for contract in contracts() for library in contract.get("forbidden_modules", [])]
-    assert third_party(MODULES) - set(homes) == set()
+    assert third_party() - set(homes) == set()
 
 
 PLANTED = [
@@ -179,7 +181,7 @@ def test_every_library_in_use_is_declared() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     declared = {re.split(r"[<>=]", line)[0] for line in dependencies}
     homes = packages_distributions()
-    used = {homes[name][0].lower().replace("_", "-") for name in third_party(MODULES)}
+    used = {homes[name][0].lower().replace("_", "-") for name in third_party()}
     assert used - declared == set()
 
 
@@ -211,6 +213,17 @@ def test_o17_no_test_fails_for_the_time_it_takes() -> None:
     tests = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name not in PROGRAMS]
     found = [f"{path.relative_to(ROOT)}:{line}" for path in tests for line in hurried(path)]
     assert found == []
+
+
+def test_no_test_module_is_imported() -> None:
+    """What tests share is in tests/support: importing a part of a test module loads, and depends on, all of it."""
+    found = {
+        path.relative_to(ROOT).as_posix(): re.findall(
+            r"^(?:from|import) tests\.(?:\w+\.)*test_\w+", path.read_text(), re.MULTILINE
+        )
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert {path: imports for path, imports in found.items() if imports} == {}
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

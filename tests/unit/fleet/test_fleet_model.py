@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sidecar.core.labels import Labels, parse_selector
+from tests.support.examples import examples
 from tests.support.fleet_model import REQUESTS, ModelFleet, ModelPod
 
 MOST_PODS = 4
@@ -163,5 +164,5 @@ class FleetModel(RuleBasedStateMachine):
 
 TestFleet = FleetModel.TestCase
 TestFleet.settings = settings(
-    max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck)
+    max_examples=examples(60), stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sidecar.core.errors import ManifestRefused
 from sidecar.kubernetes.container import Blanks, fill
 from sidecar.kubernetes.inject import inject, remove, warnings
+from tests.support.examples import examples
 
 MANIFESTS = sorted((Path(__file__).parent / "manifests").iterdir())
 NATIVE = Blanks("config", secret_files=(("fleet", "/var/run/secrets/fleet"),))
@@ -276,7 +277,7 @@ def manifests(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
 def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
     """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
@@ -306,7 +307,7 @@ PARTS = st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(["", *PIE
 SHORT = [text for text in map(manifest, MANIFESTS) if len(text) < 2000]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.sampled_from(SHORT), st.lists(PARTS, min_size=1, max_size=3), st.sampled_from([NATIVE, CLASSIC]))
 def test_a_damaged_manifest_is_refused_or_given_back(
     text: str, parts: list[tuple[float, int, str]], blanks: Blanks

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.proxy.challenge import MAX_BYTES, MAX_SEPARATORS, Challenge, Verdict, bearer_error, judge, parse
 from sidecar.proxy.routes import On401
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def excepted(challenge: Challenge) -> bool:
     return "'" in scheme or "insufficient_scope" in scheme or token68 == "bearer"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(PIECES, max_size=14).map(b"".join))
 def test_t6_what_the_grammar_reads_means_what_it_says(value: bytes) -> None:
     """Leniency changes nothing for the servers that keep to the grammar."""
@@ -315,7 +316,7 @@ def broken_fields(draw: st.DrawFn, error: str) -> list[bytes]:
     ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.sampled_from(
         ["insufficient_scope", "Insufficient_Scope", "INSUFFICIENT_SCOPE", "insufficient%5Fscope"]
@@ -327,7 +328,7 @@ def test_t6_insufficient_scope_never_renews(fields: list[bytes]) -> None:
         assert judge(401, parse(fields), on_401=on_401, refused_statuses=frozenset({401})) is Verdict.RELAY
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(broken_fields("invalid_token"))
 def test_t6_invalid_token_always_renews(fields: list[bytes]) -> None:
     """Whatever is broken around it."""
