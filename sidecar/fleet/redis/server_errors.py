@@ -11,6 +11,10 @@ and describe a state that passes or that only an operator can end (LOADING, BUSY
 NOPERM): another connection would lead to the same server.
 """
 
+STILL_PUBLISHES = frozenset({"MISCONF", "BUSY"})
+"""Codes by which the right server denies even PING, while it delivers to its subscribers what is published: it cannot
+save its data, or a script runs for long."""
+
 _CODE = re.compile(r"(?:^|: )-?([A-Z]{2,}) ")
 
 
