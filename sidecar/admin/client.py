@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
+from sidecar.system import response_heads
 
 TIME_LIMIT = 10.0
 """Seconds for each step of the exchange."""
@@ -99,6 +100,7 @@ def _hint(error: OSError | HTTPException) -> str:
 
 def _connection(admin: str) -> HTTPConnection:
     """`admin` is as `core.addresses.admin` returns it."""
+    response_heads.bound()
     if admin.startswith("unix:"):
         return _UnixConnection(admin.removeprefix("unix:"))
     url = urlsplit(admin)
