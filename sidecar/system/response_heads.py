@@ -8,10 +8,6 @@ import io
 import socket
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 MOST = 128 << 10
 """Bytes that are read until the final answer's head has ended."""
@@ -36,7 +32,7 @@ class _Heads(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # what BufferedReader lends
         count = self._raw.readinto(buffer)
         if not self.over:
             self._left -= count or 0
