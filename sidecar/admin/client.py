@@ -14,7 +14,7 @@ from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
 from sidecar.core.tls import Tls
-from sidecar.system import tls_faults
+from sidecar.system import response_heads, tls_faults
 from sidecar.system.client_tls import client_context, reason
 
 TIME_LIMIT = 10.0
@@ -115,6 +115,7 @@ def _hint(error: OSError | HTTPException) -> str:
 
 def _connection(admin: str) -> HTTPConnection:
     """`admin` is as `core.addresses.admin` returns it."""
+    response_heads.bound()
     if admin.startswith("unix:"):
         return _UnixConnection(admin.removeprefix("unix:"))
     url = urlsplit(admin)

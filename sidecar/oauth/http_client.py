@@ -40,6 +40,7 @@ MAX_CONNECTIONS = 100
 _OURS = "User-Agent: credential-sidecar\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
 """A small body may unpack to any size: `identity` asks for none that has to be."""
 _NO_ANSWER = "it closed the connection without an answer"
+_Streams = tuple["_Arrived", asyncio.StreamWriter]
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it did not answer in time; check address, port and network policy"),
@@ -95,9 +96,7 @@ class HttpAuthorizationServer:
             return await _reply(reader, method.encode())
 
     @asynccontextmanager
-    async def _connected(
-        self, origin: Origin
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _connected(self, origin: Origin) -> AsyncIterator[_Streams]:
         """Connect; at the end the connection is gone at once, whatever its peer does."""
         context = await self._context(origin.tls) if origin.scheme == "https" else None
         async with asyncio.timeout(self._connect_limit):
@@ -130,23 +129,40 @@ def _head(line: str, origin: Origin, fields: Mapping[str, str]) -> bytes:
     return f"{line} HTTP/1.1\r\nHost: {host}\r\n{_OURS}{''.join(lines)}\r\n".encode()
 
 
-async def _connect(
-    origin: Origin, context: ssl.SSLContext | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+class _Arrived(asyncio.StreamReader):
+    """Has what arrived before the connection was lost: a StreamReader forgets that.
+
+    A server that refuses a request before it has read the form closes its connection, and a reset follows the answer.
+    """
+
+    lost = False
+
+    def set_exception(self, exc: Exception) -> None:
+        """End behind what arrived where the connection was lost."""
+        if isinstance(exc, ConnectionError):
+            self.lost = True
+            self.feed_eof()
+        else:
+            super().set_exception(exc)
+
+
+async def _connect(origin: Origin, context: ssl.SSLContext | None) -> _Streams:
     connected = await open_socket(origin)
+    loop = asyncio.get_running_loop()
+    reader = _Arrived(limit=HEADS_LIMIT, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    host = origin.host if context else None
     try:
-        return await asyncio.open_connection(
-            sock=connected,
-            ssl=context,
-            server_hostname=origin.host if context else None,
-            limit=HEADS_LIMIT,
+        transport, _ = await loop.create_connection(
+            lambda: protocol, sock=connected, ssl=context, server_hostname=host
         )
     except BaseException:
         connected.close()
         raise
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _reply(reader: asyncio.StreamReader, method: bytes) -> Reply:
+async def _reply(reader: _Arrived, method: bytes) -> Reply:
     """Read the answer to the request. Raises MessageMalformed, whose text is fit for messages."""
     try:
         answer = await _final(reader, method)
@@ -192,14 +208,14 @@ async def _final(reader: asyncio.StreamReader, method: bytes) -> Response:
     raise MessageMalformed(f"more than {MAX_INTERIM} interim answers (1xx) come before it")
 
 
-async def _body(reader: asyncio.StreamReader, answer: Response) -> bytes:
+async def _body(reader: _Arrived, answer: Response) -> bytes:
     decoder, content, wire = body_of(answer.length), bytearray(), 0
     rest = b"" if answer.length == 0 else None
     while rest is None:
         data = await reader.read(SLICE)
         if not data:
-            if decoder.ends_with_connection():
-                break
+            if decoder.ends_with_connection() and not (reader.lost and answer.status < 400):
+                break  # of a refusal that was cut off, the status says enough
             raise MessageMalformed("it broke off")
         wire += len(data)
         pieces, rest = decoder.feed(data)

@@ -46,7 +46,7 @@ FLOODS = {
         OK + b"Content-Length: 99999999999\r\n\r\n", b"x" * 1000, "larger than 65536 bytes"
     ),
     "zeros": Flood(b"", b"\0" * 1000, "longer than 65536 bytes"),
-    "line ends": Flood(b"", b"\r\n", "not HTTP/1.x"),
+    "line ends": Flood(b"", b"\r\n", "an empty line before the status line"),
 }
 
 

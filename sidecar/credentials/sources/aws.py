@@ -28,7 +28,7 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
-from sidecar.system import tls_faults
+from sidecar.system import response_heads, tls_faults
 from sidecar.system.client_tls import context_without_authorities, reason
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
@@ -191,6 +191,7 @@ class SecretsManager:
 
 
 def _new_client(region: str, endpoint: str) -> _Client:
+    response_heads.bound()
     config = Config(
         connect_timeout=CONNECT_LIMIT,
         read_timeout=READ_LIMIT,

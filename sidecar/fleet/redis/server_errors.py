@@ -2,17 +2,22 @@
 
 import re
 
-ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS"})
+ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING"})
 """Codes by which a server says that it may not be the primary any more.
 
-READONLY and MASTERDOWN come from a replica. NOREPLICAS comes from a primary that is cut off from its replicas, one of
-which may have been promoted: `min-replicas-to-write` exists for that case. All other codes come from the right server
-and describe a state that passes or that only an operator can end (LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MISCONF, OOM,
-NOPERM): another connection would lead to the same server.
+READONLY and MASTERDOWN come from a replica, LOADING from one that loads the new primary's data, for minutes maybe: a
+primary that loads its own has just been started, and has no old connections. NOREPLICAS comes from a primary that is
+cut off from its replicas, one of which may have been promoted: `min-replicas-to-write` exists for that case. All other
+codes come from the right server and describe a state that passes or that only an operator can end (BUSY, TRYAGAIN,
+CLUSTERDOWN, MISCONF, OOM, NOPERM): another connection would lead to the same server.
 """
 
 MAX_WORDS = 200
 """Characters of the server's words that are shown."""
+STILL_PUBLISHES = frozenset({"MISCONF", "BUSY"})
+"""Codes by which the right server denies even PING, while it delivers to its subscribers what is published: it cannot
+save its data, or a script runs for long."""
+
 _CODE = re.compile(r"(?:^|: )-?([A-Z]{2,}) ")
 _PLACE = re.compile(
     r"^(?:ERR )?Error running script \(call to \w+\): |@user_script: ?\d+: |,? ?script: \w+, on @user_script:\d+\."

@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from sidecar.fleet.redis.connect import Client, disconnect
-from sidecar.fleet.redis.library import AbstractConnection, RedisCluster
+from sidecar.fleet.redis.library import AbstractConnection, RedisCluster, ResponseError
+from sidecar.fleet.redis.reasons import code
+from sidecar.fleet.redis.server_errors import STILL_PUBLISHES
 
 PING_EVERY = 1.0
 SILENCE = 3.0
@@ -33,6 +36,8 @@ class Subscription:
         self._channels = channels
         self._turn = turn
         self._heard = self._complete = 0.0
+        self._pings: deque[float] = deque()
+        """When each ping was sent that has no answer yet; silence ends the subscription before there are many."""
 
     async def __aenter__(self) -> Self:
         self._heard = self._complete = asyncio.get_running_loop().time()
@@ -75,7 +80,8 @@ class Subscription:
     async def watch(self) -> None:
         """Ping for ever. Raises TimeoutError where nothing is heard."""
         while True:
-            await self._connection.send_command("PING", asyncio.get_running_loop().time())
+            self._pings.append(asyncio.get_running_loop().time())
+            await self._connection.send_command("PING")
             heed_cancellation()
             last = self.silence >= SILENCE
             await asyncio.sleep(max(min(PING_EVERY, SILENCE - self.silence), LAST_LOOK))
@@ -94,12 +100,17 @@ class Subscription:
 
     async def _next(self, kind: bytes) -> tuple[bytes, bytes]:
         while True:
-            heard = await self._connection.read_response(timeout=math.inf)
+            try:
+                heard = await self._connection.read_response(timeout=math.inf)
+            except ResponseError as error:
+                if not self._pings or code(error) not in STILL_PUBLISHES:
+                    raise
+                heard = [b"pong"]
             self._heard = asyncio.get_running_loop().time()
             if heard[0] == kind:
                 return heard[1], heard[2]
-            if heard[0] == b"pong":
-                self._complete = float(heard[1])
+            if heard[0] == b"pong" and self._pings:
+                self._complete = self._pings.popleft()
 
 
 def heed_cancellation() -> None:

@@ -24,10 +24,10 @@ from sidecar.system.clock import SystemRandomness
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDown
 from tests.support import fleet_of_members as pods
-from tests.support.redis_server import RedisServer, with_user
+from tests.support.redis_server import RedisServer, newer_redis, with_user
 from tests.support.store_pod import REQUEST, StorePod, pod
 from tests.support.upstream import FaultProxy
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import AT_LEISURE, PATIENCE, until
 
 NAME = "fleet"
 NOWHERE = ("127.0.0.1", "1")
@@ -125,6 +125,35 @@ async def test_r2_the_next_write_reaches_the_new_primary(
         assert pair.at(pair.second) - before
         assert ours.told() == []
         assert not any(outcome == "failed" for _, outcome in ours.link.operations)
+
+
+async def test_r2_a_pod_leaves_a_server_that_loads_the_new_primarys_data() -> None:
+    """It denies every question meanwhile, which may be minutes; none fails, whichever connection carries it."""
+    slow = {**with_user(), "key-load-delay": "5000", "loading-process-events-interval-bytes": "2048"}
+    at_once = {**with_user(), "repl-diskless-sync": "yes", "repl-diskless-sync-delay": "0"}
+    with TemporaryDirectory(prefix="redis-") as directory:
+        path, program = Path(directory), newer_redis()
+        first, second = (RedisServer(path, options, program=program) for options in (slow, at_once))
+        with first, second:
+            await leave_while_it_loads(Pair(first, second))
+
+
+async def leave_while_it_loads(pair: Pair) -> None:
+    with pair.second.client() as client:
+        client.mset({f"k{number}": "x" * 500 for number in range(5000)})
+    async with named(pair) as name, pod(at_leisure(name)) as ours:
+        await asyncio.gather(*(ours.claim(replace(REQUEST, tenant=f"t{number}")) for number in range(8)))
+        pair.demote()
+        with pair.first.client() as client:
+            await until(lambda: client.info("persistence")["loading"] == 1)
+        name.target = f"127.0.0.1:{pair.second.port}"
+        assert await bust(ours)
+        assert ours.told() == []
+        assert [outcome for _, outcome in ours.link.operations if outcome != "ok"] == []
+
+
+def at_leisure(name: FaultProxy) -> RedisSettings:
+    return replace(settings(name), operation_timeout=AT_LEISURE)
 
 
 async def test_r2_reads_in_a_pipeline_reach_it_too(pair: Pair) -> None:

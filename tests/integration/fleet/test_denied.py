@@ -277,6 +277,25 @@ async def test_r3_what_opened_the_breaker_does_not_keep_busts_back(fleet: Member
     assert not one.stores
 
 
+async def test_r3_a_server_that_denies_pings_too_keeps_its_listeners(fleet: MemberFleet) -> None:
+    """Redis answers PING with MISCONF when it cannot save its data; it publishes all the same."""
+    one, _ = await two(fleet)
+    before = await listening(fleet)
+    without_disk(fleet.redis)
+    await until(lambda: denied_pings(fleet, more_than=6))
+    assert one.hears
+    assert await listening(fleet) == before
+
+
+async def listening(fleet: MemberFleet) -> set[str]:
+    return {client["id"] for client in await fleet.client.client_list(_type="pubsub")}
+
+
+async def denied_pings(fleet: MemberFleet, *, more_than: int) -> bool:
+    statistics = await fleet.client.info("commandstats")
+    return int(statistics.get("cmdstat_ping", {}).get("rejected_calls", 0)) > more_than
+
+
 async def test_r3_a_bust_that_was_not_sent_does_not_count_as_sent(fleet: MemberFleet) -> None:
     """Without Redis it holds in this pod only, and log and metrics say so; so does the operator's."""
     one, _ = await two(fleet)

@@ -1,7 +1,6 @@
 """Hearing: the channel decides who reads a message, and all it can do is evict."""
 
 import json
-from collections.abc import Mapping
 
 import pytest
 
@@ -16,41 +15,12 @@ from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.fleet_events import BustApplied, BustHeard, BustRejected
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
+from tests.support.recording_memory import RecordingMemory
 
 PREFIX = "blue:"
 CHANNEL = "blue:m2m:bust"
 SURE = ClockOffset(0.0, 0.0, 0.0)
 KEY = "tenant:acme:m2m:ledger:token:0f"
-
-
-class Memory:
-    """Evictions and fills that are only noted; `held_of_each` is what every eviction says it dropped."""
-
-    def __init__(self) -> None:
-        self.busts: list[Bust] = []
-        self.selects: list[tuple[Labels, float]] = []
-        self.keys: list[str] = []
-        self.held_of_each = 1
-
-    def evict(self, bust: Bust) -> bool:
-        self.busts.append(bust)
-        return self.held_of_each > 0
-
-    def evict_selected(self, selector: Labels, at: float) -> int:
-        self.selects.append((selector, at))
-        return self.held_of_each
-
-    def evict_revoked(self) -> int:
-        return self.held_of_each
-
-    def held(self) -> Mapping[str, int]:
-        return {}
-
-    def evict_behind(self, generations: Mapping[str, int]) -> int:
-        return len(generations)
-
-    def filled(self, key: str) -> None:
-        self.keys.append(key)
 
 
 class Rig:
@@ -59,7 +29,7 @@ class Rig:
     def __init__(self, revocations: Revocations | None = None) -> None:
         self.clock = FakeClock()
         self.journal = RecordingJournal()
-        self.memory = Memory()
+        self.memory = RecordingMemory()
         self.revocations = Revocations() if revocations is None else revocations
         self.hearing = MessageReceiver(
             key_prefix=PREFIX,

@@ -18,7 +18,7 @@ from sidecar.telemetry.fleet_events import BustRejected
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
 from tests.support.randomness import FixedRandomness
-from tests.unit.fleet.test_receiver import Memory
+from tests.support.recording_memory import RecordingMemory
 
 CHANNEL = "m2m:bust"
 KEY = "tenant:acme:m2m:ledger:token:0f"
@@ -34,7 +34,7 @@ class Rig:
     def __init__(self, keys: int = 1) -> None:
         self.clock = FakeClock()
         self.journal = RecordingJournal()
-        self.memory = Memory()
+        self.memory = RecordingMemory()
         self.seal = AesSeal([(f"k{n}", bytes([n] * 32)) for n in range(keys)], FixedRandomness())
         self.receiver = MessageReceiver(
             key_prefix="",

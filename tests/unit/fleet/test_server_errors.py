@@ -21,6 +21,7 @@ OF_7 = " script: 1f8f4cfba6f3375f8c4ec02b9de4361a5dea5c64, on @user_script:1."
         ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "MASTERDOWN"),
         (f"{SCRIPT}-NOREPLICAS Not enough good replicas to write.", "NOREPLICAS"),
         ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS"),
+        ("LOADING Redis is loading the dataset in memory", "LOADING"),
     ],
 )
 def test_r2_a_server_that_sends_its_clients_away_is_recognised(text: str, code: str) -> None:
@@ -32,7 +33,6 @@ def test_r2_a_server_that_sends_its_clients_away_is_recognised(text: str, code: 
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("LOADING Redis is loading the dataset in memory", "LOADING"),
         ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", "BUSY"),
         ("CLUSTERDOWN The cluster is down", "CLUSTERDOWN"),
         ("TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN"),

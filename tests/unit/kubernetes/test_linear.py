@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import ManifestRefused
+from sidecar.kubernetes.container import Blanks
 from sidecar.kubernetes.inject import inject
 from sidecar.kubernetes.yaml_tree import MAX_DEPTH, Scanner
-from tests.unit.kubernetes.test_inject import NATIVE
 
+NATIVE = Blanks("config", secret_files=(("fleet", "/var/run/secrets/fleet"),))
 APP = "{name: app, image: x}"
 POD = f"kind: Pod\nspec:\n  containers: [{APP}]\n"
 DEEP = MAX_DEPTH - 5

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import requests
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 
-from sidecar.system import tls_faults
+from sidecar.system import response_heads, tls_faults
 from sidecar.telemetry.words import Signal
 
 SERVICE = "credential-sidecar"
@@ -27,6 +27,7 @@ class Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        response_heads.bound()
         self.trust_env = False  # neither proxies nor passwords of somebody else's
         self.last = ""
 
