@@ -10,15 +10,15 @@ from sidecar.core.errors import MessageMalformed, SidecarError, UpstreamUnreacha
 _ANSWER = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}[ \r]")
 _SAMPLE = b"HTTP/1.1 200 "
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
+NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
 _VERSION = re.compile(rb"(HTTP/[0-9](?:\.[0-9])?)(?![0-9.])")
 _NAMED = re.compile(rb"([A-Z]{2,8}/[0-9]\.[0-9])(?![0-9.])")
 
 _KINDS = tuple(
     (re.compile(pattern, re.DOTALL), words)
     for pattern, words in (
-        (rb"\x15\x03[\x00-\x04]", "a TLS alert: the upstream requires https"),
-        (rb"[\x14\x16\x17]\x03[\x00-\x04]", "TLS: the upstream requires https"),
+        (rb"\x15(?:\Z|\x03(?:\Z|[\x00-\x04]))", "a TLS alert: the upstream requires https"),
+        (rb"[\x14\x16\x17](?:\Z|\x03(?:\Z|[\x00-\x04]))", "TLS: the upstream requires https"),
         (rb"\x00..\x04.\x00\x00\x00\x00", "HTTP/2 (a SETTINGS frame): the upstream must accept HTTP/1.1"),
         (rb"\x00..\x07.\x00\x00\x00\x00", "HTTP/2 (a GOAWAY frame): the upstream must accept HTTP/1.1"),
         (rb"PRI \*", "the preface of an HTTP/2 client"),
@@ -54,7 +54,7 @@ def check_beginning(held: bytes | bytearray, judged: int) -> None:
     `judged` bytes have been judged before.
     """
     start = bytes(held[: len(_SAMPLE)])
-    if not _ANSWER.match(start + _SAMPLE[len(start) :]) or _NEVER_IN_HEAD.search(held, judged):
+    if not _ANSWER.match(start + _SAMPLE[len(start) :]) or NEVER_IN_HEAD.search(held, judged):
         raise malformed_answer(bytes(held))
 
 
