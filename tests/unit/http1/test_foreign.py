@@ -91,8 +91,8 @@ def first_refused(data: bytes) -> int:
     [
         (b"\x15", "TLS alert"),
         (b"\x15\x03", "TLS alert"),
-        (b"\x16", "TLS: the upstream requires https"),
-        (b"\x16\x03", "TLS: the upstream requires https"),
+        (b"\x16", "TLS: the server requires https"),
+        (b"\x16\x03", "TLS: the server requires https"),
         (b"\x15\x00", "binary data"),
         (b"\x15\x03\x09", "binary data"),
     ],
