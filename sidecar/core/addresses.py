@@ -14,11 +14,14 @@ HOST = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _CONTROL = "%(?:[01][0-9a-f]|20|7f)"
 _DELIMITER = "%(?:2[1346-9a-cf]|3[abdf]|40|5[bcd])"
-DOT_SEGMENT = rf"(?:[/\\]|%2f|%5c)(?:{_CONTROL})*(?:\.|%2e){{1,2}}(?:[/\\;]|{_DELIMITER}|{_CONTROL}|\Z)"
+_SLASH = r"[/\\]|%(?:2f|5c|u00(?:2f|5c)|c0%af|c1%9c|e0%80%af|e0%81%9c)"
+_DOT = r"\.|%(?:2e|u002e|c0%ae|e0%80%ae)"
+DOT_SEGMENT = rf"(?:{_SLASH})(?:{_CONTROL})*(?:{_DOT}){{1,2}}(?:{_SLASH}|;|{_DELIMITER}|{_CONTROL}|\Z)"
 """Finds in a path, without regard to case, what some server may read as a dot segment.
 
-The dots may be encoded. They end at a slash, a backslash or `;`, or at any encoded delimiter (RFC 3986 section 2.2),
-blank or control, because servers cut or trim a segment there after they have decoded it.
+The dots may be encoded, also as overlong UTF-8 and as `%u002e`, which are invalid, but decoded by some servers. They
+end at a slash, a backslash or `;`, or at any encoded delimiter (RFC 3986 section 2.2), blank or control, because
+servers cut or trim a segment there after they have decoded it.
 """
 _DOT_SEGMENT = re.compile(DOT_SEGMENT, re.IGNORECASE)
 _LONGEST_UNIX_PATH = 107

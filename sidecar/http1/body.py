@@ -4,7 +4,8 @@ Rule 1. A sized body is counted, never parsed: 1 GiB costs a subtraction a read.
 Rule 2. A chunk's size is 1 to 15 hex digits; extensions, of at most 256 bytes, follow the grammar of RFC 9112
         section 7.1.1 and are dropped; the line ends in CRLF, and so does the chunk. Anything else is malformed:
         a lenient reader is how requests are smuggled (RFC 9112 sections 7.1 and 11.2).
-Rule 3. A trailer section is judged by llhttp like a head, and is at most 8 KiB.
+Rule 3. A trailer section is judged by llhttp like a head, and is at most 8 KiB. Line ends that no head may have are
+        malformed at once, because what ends in them would never end.
 Rule 4. An end of the connection ends only a body that is delimited by it; any other is then truncated.
 """
 
@@ -12,6 +13,7 @@ import re
 from typing import Protocol
 
 from sidecar.core.errors import MessageMalformed
+from sidecar.http1.foreign import NEVER_IN_HEAD
 from sidecar.http1.headers import CHUNKED
 from sidecar.http1.message import judge_request
 
@@ -150,6 +152,10 @@ class ChunkedBody:
         if data.startswith(b"\r\n"):
             return data[2:]
         end = data.find(b"\r\n\r\n")
+        if NEVER_IN_HEAD.search(data, 0, end if end >= 0 else len(data)):
+            raise MessageMalformed(
+                "the trailer section holds a bare line feed, a bare carriage return or a NUL"
+            )
         if end < 0:
             if len(data) > _MAX_TRAILERS:
                 raise MessageMalformed("the trailer section is too long")

@@ -12,17 +12,17 @@ from sidecar.system.client_tls import reason
 _ANSWER = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}[ \r]")
 _SAMPLE = b"HTTP/1.1 200 "
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
+NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
 _VERSION = re.compile(rb"(HTTP/[0-9](?:\.[0-9])?)(?![0-9.])")
 _NAMED = re.compile(rb"([A-Z]{2,8}/[0-9]\.[0-9])(?![0-9.])")
 
 _KINDS = tuple(
     (re.compile(pattern, re.DOTALL), words)
     for pattern, words in (
-        (rb"\x15\x03[\x00-\x04]", "a TLS alert: the upstream requires https"),
-        (rb"[\x14\x16\x17]\x03[\x00-\x04]", "TLS: the upstream requires https"),
-        (rb"\x00..\x04.\x00\x00\x00\x00", "HTTP/2 (a SETTINGS frame): the upstream must accept HTTP/1.1"),
-        (rb"\x00..\x07.\x00\x00\x00\x00", "HTTP/2 (a GOAWAY frame): the upstream must accept HTTP/1.1"),
+        (rb"\x15(?:\Z|\x03(?:\Z|[\x00-\x04]))", "a TLS alert: the server requires https"),
+        (rb"[\x14\x16\x17](?:\Z|\x03(?:\Z|[\x00-\x04]))", "TLS: the server requires https"),
+        (rb"\x00..\x04.\x00\x00\x00\x00", "HTTP/2 (a SETTINGS frame): the server must accept HTTP/1.1"),
+        (rb"\x00..\x07.\x00\x00\x00\x00", "HTTP/2 (a GOAWAY frame): the server must accept HTTP/1.1"),
         (rb"PRI \*", "the preface of an HTTP/2 client"),
         (rb"SSH-", "an SSH server"),
         (rb"(?:220|421|554)[ -][^\n]*(?i:smtp|mail)", "a mail server (SMTP)"),
@@ -37,7 +37,7 @@ _KINDS = tuple(
         (rb"ICY ", "a Shoutcast server"),
         (
             rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ",
-            "a request: the upstream sends back what it is sent",
+            "a request: the server sends back what it is sent",
         ),
         (rb"[\r\n]", "an empty line before the status line"),
         (rb"\x1f\x8b", "compressed content without a head"),
@@ -56,7 +56,7 @@ def check_beginning(held: bytes | bytearray, judged: int) -> None:
     `judged` bytes have been judged before.
     """
     start = bytes(held[: len(_SAMPLE)])
-    if not _ANSWER.match(start + _SAMPLE[len(start) :]) or _NEVER_IN_HEAD.search(held, judged):
+    if not _ANSWER.match(start + _SAMPLE[len(start) :]) or NEVER_IN_HEAD.search(held, judged):
         raise malformed_answer(bytes(held))
 
 

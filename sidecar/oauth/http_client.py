@@ -18,6 +18,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
 from sidecar.http1.body import body_of
 from sidecar.http1.dial import open_socket
+from sidecar.http1.foreign import check_beginning
 from sidecar.http1.message import Response, parse_response
 from sidecar.oauth.ports import Reply
 from sidecar.oauth.token_response import host_of
@@ -165,8 +166,9 @@ async def _connect(origin: Origin, context: ssl.SSLContext | None) -> _Streams:
 async def _reply(reader: _Arrived, method: bytes) -> Reply:
     """Read the answer to the request. Raises MessageMalformed, whose text is fit for messages."""
     try:
-        answer = await _final(reader, method)
-        body = await _body(reader, answer)
+        held = bytearray()
+        answer = await _final(reader, held, method)
+        body = await _body(reader, held, answer)
     except MessageMalformed as error:
         raise MessageMalformed(
             f"its answer cannot be used: {error}; check token_endpoint or issuer"
@@ -183,22 +185,12 @@ async def _reply(reader: _Arrived, method: bytes) -> Reply:
     )
 
 
-async def _final(reader: asyncio.StreamReader, method: bytes) -> Response:
-    """Read the final answer's head, over the interim ones before it."""
+async def _final(reader: _Arrived, held: bytearray, method: bytes) -> Response:
+    """Read the final answer's head, over the interim ones before it, and leave in `held` what follows."""
     left = HEADS_LIMIT
     for _ in range(MAX_INTERIM + 1):
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            left = -1
-        except asyncio.IncompleteReadError as error:
-            if not error.partial:
-                raise ConnectionResetError from None
-            raise MessageMalformed("it broke off in its head") from None
-        else:
-            left -= len(head)
-        if left < 0:
-            raise MessageMalformed(f"its head, or those before it, are longer than {HEADS_LIMIT} bytes")
+        head = await _answer_head(reader, held, left)
+        left -= len(head)
         answer = parse_response(head, method)
         if answer.status >= 200:
             return answer
@@ -208,11 +200,32 @@ async def _final(reader: asyncio.StreamReader, method: bytes) -> Response:
     raise MessageMalformed(f"more than {MAX_INTERIM} interim answers (1xx) come before it")
 
 
-async def _body(reader: _Arrived, answer: Response) -> bytes:
+async def _answer_head(reader: _Arrived, held: bytearray, most: int) -> bytes:
+    """Take a head of `most` bytes from `held` and the reader; bytes that begin none are not waited on."""
+    judged = 0
+    while (end := held.find(b"\r\n\r\n", judged)) < 0 and len(held) <= most:
+        if held:
+            check_beginning(held, judged)
+            judged = max(0, len(held) - 3)
+        data = await reader.read(SLICE)
+        if not data:
+            if not held:
+                raise ConnectionResetError
+            raise MessageMalformed("it broke off in its head")
+        held += data
+    if end < 0 or end + 4 > most:
+        raise MessageMalformed(f"its head, or those before it, are longer than {HEADS_LIMIT} bytes")
+    head = bytes(held[: end + 4])
+    del held[: end + 4]
+    return head
+
+
+async def _body(reader: _Arrived, held: bytearray, answer: Response) -> bytes:
     decoder, content, wire = body_of(answer.length), bytearray(), 0
     rest = b"" if answer.length == 0 else None
     while rest is None:
-        data = await reader.read(SLICE)
+        data = bytes(held) or await reader.read(SLICE)
+        held.clear()
         if not data:
             if decoder.ends_with_connection() and not (reader.lost and answer.status < 400):
                 break  # of a refusal that was cut off, the status says enough

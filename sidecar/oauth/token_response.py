@@ -11,10 +11,11 @@
 | as if absent, with a JWT's `exp` in the past            | none: the token is refused as already expired         |
 
 `token_type` may be missing, null or blank (RFC 6749 section 5.1 requires it, servers forget it). Case, blanks and
-punctuation do not count, and neither do words that add nothing, as in `BearerToken`. Any other type is refused by name.
+punctuation do not count, and neither do words that add nothing, as in `BearerToken`, or a list around it. Any other
+type is refused by name.
 
-A member without content (null, "", false, 0, [], {}, or a form's word for one of these) counts as absent: an `error`
-beside a good token, and a member in one spelling beside the same in the other.
+A member without content (null, "", false, 0, [], {}, a form's word for one of these, or a list or an object of nothing
+but these) counts as absent: an `error` beside a good token, and a member in one spelling beside the same in the other.
 """
 
 import json
@@ -44,9 +45,8 @@ _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 _BEARER = frozenset({"bearer"})
 _NO_CONTENT = frozenset({"", "0", "false", "null", "none", "undefined"})
-_ONLY_BEARER = re.compile(
-    r"(oauth2?0?)?bearer(access)?(token|type|auth|authentication|authorization|scheme)?"
-)
+_FILLER = r"(?:oauth2?0?|access|token|type|auth|authentication|authorization|scheme|http|jwt|urnietfparams)"
+_ONLY_BEARER = re.compile(rf"{_FILLER}{{0,4}}bearer{_FILLER}{{0,4}}")
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 """A form's names. Other text with an equals sign in it, such as a page of HTML, is no form."""
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}")
@@ -156,6 +156,7 @@ def _grant(members: _Members, host: str, now: float, types: frozenset[str], desc
 
 def _type(token_type: object) -> str:
     """Return the token type in lower case: `bearer` for all that can only mean it, "" for what is no name."""
+    token_type = _alone(token_type)
     if token_type is None:
         return "bearer"
     if not isinstance(token_type, str):
@@ -166,7 +167,13 @@ def _type(token_type: object) -> str:
     return "n_a" if letters == "na" else token_type.strip().lower()
 
 
+def _alone(value: object) -> object:
+    """Return the entry of a list that has one, else the value itself."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def _named(token_type: object) -> str:
+    token_type = _alone(token_type)
     name = token_type.strip() if isinstance(token_type, str) else ""
     return f"type {name}" if _NAMED_TYPE.fullmatch(name) else "an unknown type"
 
@@ -187,7 +194,7 @@ def _members(reply: Reply) -> _Members | None:
     The body decides whether it is JSON or a form, because servers label both as anything.
     """
     try:
-        text = decoded(reply.body).strip()
+        text = _text(reply).strip()
         if text.startswith("{"):
             parsed = json.loads(text, object_pairs_hook=_unique)
             return parsed if isinstance(parsed, dict) else None
@@ -196,6 +203,16 @@ def _members(reply: Reply) -> _Members | None:
         return _unique(pairs) if is_form else None
     except (ValueError, RecursionError):
         return None
+
+
+def _text(reply: Reply) -> str:
+    """Return the body's text; a refusal in a legacy encoding still has its ASCII, which is all that decides."""
+    try:
+        return decoded(reply.body)
+    except ValueError:
+        if reply.status < 400:
+            raise
+        return reply.body.decode("latin-1")
 
 
 def _texts(reply: Reply) -> _Members:
@@ -219,7 +236,11 @@ def _either(members: _Members, snake: str, camel: str) -> object:
 
 
 def _has_content(value: object) -> bool:
-    return value.strip().lower() not in _NO_CONTENT if isinstance(value, str) else bool(value)
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,)
+    return any(
+        entry.strip().lower() not in _NO_CONTENT if isinstance(entry, str) else bool(entry)
+        for entry in entries
+    )
 
 
 def _error_code(members: _Members | None) -> str:

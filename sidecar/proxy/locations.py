@@ -1,11 +1,12 @@
 """Redirects to the upstream's own origin, put right so that a client that follows them stays behind the sidecar.
 
 An upstream writes URLs with its own address, its base path, and without the prefix that was taken off. In `Location`
-and `Content-Location` a URL of the route's origin becomes the path at which the client finds the same resource. It
-is relative to the URL that the client used, because only the client knows that.
+and `Content-Location` a URL of the route's origin, with its address or as a path alone, becomes the path at which the
+client finds the same resource. It is relative to the URL that the client used, because only the client knows that.
 
-Untouched stay relative references, other origins, paths outside the base path, and paths that would take another
-route: there the sidecar would send the client to another upstream.
+Untouched stay references relative to a path, other origins, paths outside the base path, paths alone that begin with
+the prefix already, and paths that would take another route: there the sidecar would send the client to another
+upstream.
 """
 
 import re
@@ -21,7 +22,9 @@ from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 
 _LOCATION = field_pattern(frozenset((b"location", b"content-location")))
-_URL = re.compile(rb'(?:(https?):)?//([^/?#]+)(/[!"$->@-~]*)?([?#][!-~]*)?', re.IGNORECASE)
+_PATH = rb'/[!"$->@-~\x80-\xff]*'
+_URL = re.compile(rb"(?:(https?):)?//([^/?#]+)(%b)?([?#][!-~\x80-\xff]*)?" % _PATH, re.IGNORECASE)
+_PATH_ALONE = re.compile(rb"(?![/\\]{2})(%b)([?#][!-~\x80-\xff]*)?" % _PATH)
 _DOT_SEGMENT = re.compile(DOT_SEGMENT.encode(), re.IGNORECASE)
 
 
@@ -55,6 +58,27 @@ def put_right(answer: Response, request: Request, route: Route, router: Router, 
 
 def client_path(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
     """Return the path to which the route would give this URL, and the URL's query and fragment; None for no such."""
+    found = _of_origin(location, route)
+    if found is None:
+        return None
+    path, rest = found
+    base, prefix = route.base_path.encode(), route.prefix.encode()
+    if _DOT_SEGMENT.search(path) or not _is_under(path, base):
+        return None
+    path = path[len(base) :]
+    if route.strip_prefix and prefix != b"/":
+        path = prefix + path
+    return path or b"/", rest
+
+
+def _of_origin(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
+    """Return a URL's path, and its query and fragment, if the URL is of the route's origin."""
+    alone = _PATH_ALONE.fullmatch(location)
+    if alone is not None:
+        known = route.strip_prefix and _is_under(
+            alone[1], route.prefix.encode()
+        )  # an upstream that was told of it
+        return None if known else (alone[1], alone[2] or b"")
     match = _URL.fullmatch(location)
     if match is None:
         return None
@@ -62,14 +86,8 @@ def client_path(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
     named = place(match[2], scheme)
     if scheme.decode() != route.origin.scheme or named != (route.origin.host, route.origin.port):
         return None
-    path, base, prefix = match[3] or b"/", route.base_path.encode(), route.prefix.encode()
-    if (
-        _DOT_SEGMENT.search(path)
-        or not path.startswith(base)
-        or path[len(base) : len(base) + 1] not in (b"", b"/")
-    ):
-        return None
-    path = path[len(base) :]
-    if route.strip_prefix and prefix != b"/":
-        path = prefix + path
-    return path or b"/", match[4] or b""
+    return match[3] or b"/", match[4] or b""
+
+
+def _is_under(path: bytes, base: bytes) -> bool:
+    return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/")

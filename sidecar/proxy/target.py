@@ -6,7 +6,8 @@ Rule 1. A target is in origin-form (`/path?query`) or in absolute-form with the 
 Rule 2. It consists of visible ASCII without `#`: no controls, no space, no 8-bit bytes, no fragment.
 Rule 3. The absolute-form has an authority without userinfo; it replaces Host. An empty path is `/`.
 Rule 4. No segment of the path is a dot segment, in whatever way a next hop might come to read one: dots plain
-        or percent-encoded once, between slashes or backslashes, these plain or encoded too, with or without
+        or percent-encoded once, in overlong UTF-8 and `%u002e` too, between slashes or backslashes, these
+        plain or encoded too, with or without
         `;parameters` behind the dots (servlet containers drop those first), before any encoded delimiter
         (`%3b`, `%23`, `%3f`), and beside encoded blanks and controls (some servers cut a segment there). Else
         a client could leave the route's prefix, or the upstream's base path, with our token in its hand.

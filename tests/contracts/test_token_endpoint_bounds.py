@@ -45,7 +45,7 @@ FLOODS = {
     "an announced body": Flood(
         OK + b"Content-Length: 99999999999\r\n\r\n", b"x" * 1000, "larger than 65536 bytes"
     ),
-    "zeros": Flood(b"", b"\0" * 1000, "longer than 65536 bytes"),
+    "zeros": Flood(b"", b"\0" * 1000, "not HTTP/1.x"),
     "line ends": Flood(b"", b"\r\n", "an empty line before the status line"),
 }
 
@@ -113,7 +113,7 @@ async def test_s5_an_answer_without_end_takes_no_more_memory_than_its_bounds(flo
     assert peak < MEMORY
 
 
-@pytest.mark.parametrize("begin", [b"", HINTS[:20], OK + b"X", CHUNKED + b"ffff\r\n"])
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 ", HINTS[:20], OK + b"X", CHUNKED + b"ffff\r\n"])
 async def test_s5_an_answer_that_trickles_ends_with_the_time_there_is(
     authorization_server: AuthorizationServer, begin: bytes
 ) -> None:
@@ -161,3 +161,37 @@ async def test_s5_a_token_endpoint_without_end_stalls_no_other_request(
             assert server.asked
     assert watched.longest < TURN
     assert authorization_server.requests == []
+
+
+FOREIGN = {
+    "bare line feeds": (OK[:-2] + b"\nContent-Length: 2\n\n{}", "bare line feeds"),
+    "a bare line feed in a field": (OK + b"A: b\n\r\n", "bare line feeds"),
+    "bare line feeds after an interim answer": (HINTS + OK[:-2] + b"\nA: b\n\n", "bare line feeds"),
+    "SMTP": (b"220 mx.example.net ESMTP\r\n", "a mail server (SMTP)"),
+    "a TLS alert": (b"\x15\x03\x03\x00\x02\x02\x46", "a TLS alert: the server requires https"),
+    "HTTP/2": (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", "HTTP/2 (a SETTINGS frame)"),
+    "SSH": (b"SSH-2.0-x\r\n", "an SSH server"),
+    "a page without a head": (b"<html>", "markup without a head"),
+    "an unknown version": (b"HTTP/1.2 200 OK\r\n", "HTTP/1.2"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_h7_a_token_endpoint_that_answers_otherwise_is_named_at_once(name: str) -> None:
+    """Its connection stays open: it is not waited on, and not reported as silent."""
+    data, words = FOREIGN[name]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data)
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/token"
+        client = HttpAuthorizationServer(total_limit=PATIENCE)
+        with pytest.raises(TokenUnavailable) as raised:
+            await client.post(url, {}, "", Tls())
+    assert words in str(raised.value)
+    assert "in time" not in str(raised.value)

@@ -20,11 +20,16 @@ from sidecar.oauth.token import TokenRequest
 _DENIED = frozenset({"access_denied"})
 """Of the caller, by its code; servers also have it for a client secret that was rotated."""
 _OURS_AT_FIRST = frozenset({"invalid_request"})
+_OWNER = r"(?:realm|client|application|app|tenant|organi[sz]ation|service principal)"
+_OFF = r"(?:disabled|not enabled|not active|inactive|deactivated|suspended)"
+_NOT_OURS = r"(?<![\w'\"-])(?:user|session|subject|token|grant|consent|login)(?![\w'\"-])"
+"""What else can be off, and is the caller's; not a part of a client's name."""
+_GAP = rf"(?:(?!{_NOT_OURS})[^.;]){{0,60}}?"
+_OF_USER = re.compile(r"\b(?:user|session)\b[^.;:,]*\Z", re.IGNORECASE)
 _DISABLED = re.compile(
-    r"\b(?:realm|client|application|tenant|organi[sz]ation|service principal)\b[^.;]{0,60}?"
-    r"\b(?:disabled|not enabled|not active|inactive|deactivated|suspended)\b"
-    r"|\b(?:disabled|inactive|suspended) (?:realm|client|application|tenant|organi[sz]ation)\b"
-    r"|\bclient not allowed to exchange\b",
+    rf"\b{_OWNER}\b{_GAP}\b{_OFF}\b"
+    rf"|\b(?:disabled|inactive|suspended) {_OWNER}\b"
+    r"|\bclient (?:is )?not (?:allowed|authori[sz]ed|permitted) to exchange\b",
     re.IGNORECASE,
 )
 
@@ -32,9 +37,14 @@ _DISABLED = re.compile(
 def is_of_caller(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> bool:
     """Return whether the token that the caller brought is the reason. `proven`: an exchange of this entry succeeded."""
     codes = blaming_caller(request)
-    if not codes or _DISABLED.search(refusal.description):
+    if not codes or _calls_us_disabled(refusal.description.replace("_", " ")):
         return False
     return refusal.code in codes | _DENIED and (proven or refusal.code not in _OURS_AT_FIRST)
+
+
+def _calls_us_disabled(description: str) -> bool:
+    found = _DISABLED.search(description)
+    return found is not None and _OF_USER.search(description, 0, found.start()) is None
 
 
 def is_of_configuration(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> bool:

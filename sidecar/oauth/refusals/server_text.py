@@ -1,12 +1,16 @@
 """An authorization server's own text about a failure, made fit for logs: bounded, one line, without secrets.
 
 Servers put it under many names, and quote what they were sent. Removed is whatever has GRAM characters in a row in
-common with a secret that was sent, whatever looks like a JWT, and long words that mix letters and digits as keys and
-opaque tokens do. UUIDs stay: support asks for the ids of requests.
+common with a secret that was sent, also escaped for a URL, HTML or JSON, or with blanks between; whatever looks like a
+JWT; and long words that mix letters and digits as keys and opaque tokens do. UUIDs stay: support asks for the ids of
+requests.
 """
 
+import html
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
 
 MAX_TEXT = 200
 """Characters."""
@@ -19,7 +23,7 @@ _MAX_READ = 2000
 _CODES = ("error", "errorcode")
 _REASONS = (
     "errordescription", "errormessage", "errorsummary", "errordetail", "message", "msg", "detail", "description",
-    "faultstring", "title",
+    "faultstring", "reason", "cause", "title",
 )  # fmt: skip
 """Names of members, in lower case and without separators; the first that has a text counts."""
 _NESTED = ("error", "errors", "fault")
@@ -46,7 +50,7 @@ def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return the text on one line, without control characters and without what is, or looks like, a secret."""
     line = _line(text[:_MAX_READ])
     hidden = bytearray(len(line))
-    for start, end in _spans(line, {*secrets, *map(_line, secrets)}):
+    for start, end in _spans(line, secrets):
         hidden[start:end] = b"\x01" * (end - start)
     pieces = re.finditer(rb"\x01+|\x00+", hidden)
     return "".join(REMOVED if piece[0][0] else line[piece.start() : piece.end()] for piece in pieces)
@@ -60,20 +64,21 @@ def bounded(text: str) -> str:
 def _texts(members: _Members, code: str) -> Iterator[str]:
     flat = _flat(members)
     for name in _CODES:
-        value = flat.get(name)
+        value = _first(flat.get(name))
         if isinstance(value, str):
             yield value
     for name in _NESTED:
-        nested = flat.get(name)
-        inner = nested[0] if isinstance(nested, list) and nested else nested
+        inner = _first(flat.get(name))
         if isinstance(inner, dict):
             yield from _reason(_flat(inner))
+        elif isinstance(inner, str):
+            yield inner
     yield from _reason(flat)
     numbers = flat.get("errorcodes")
     if (
         isinstance(numbers, list)
         and numbers
-        and not any(isinstance(flat.get(name), str) for name in _REASONS)
+        and not any(isinstance(_first(flat.get(name)), str) for name in _REASONS)
     ):
         yield ", ".join(str(number) for number in numbers[:4] if isinstance(number, int))
     detail = flat.get("suberror")
@@ -82,10 +87,15 @@ def _texts(members: _Members, code: str) -> Iterator[str]:
 
 
 def _reason(flat: _Members) -> Iterator[str]:
-    texts = (flat.get(name) for name in _REASONS)
+    texts = (_first(flat.get(name)) for name in _REASONS)
     text = next((text for text in texts if isinstance(text, str) and text.strip()), None)
     if text is not None:
         yield text
+
+
+def _first(value: object) -> object:
+    """Return the first entry of a list, any other value itself."""
+    return (value[0] if value else None) if isinstance(value, list) else value
 
 
 def _flat(members: _Members) -> _Members:
@@ -96,6 +106,8 @@ def _flat(members: _Members) -> _Members:
 
 
 def _line(text: str) -> str:
+    if text.isprintable():
+        return " ".join(text.split())
     kept = (character if character.isprintable() else " " * character.isspace() for character in text)
     return " ".join("".join(kept).split())
 
@@ -103,23 +115,42 @@ def _line(text: str) -> str:
 def _spans(line: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Find what must not be shown: where it starts and ends."""
     lowered = _lower(line)
-    for secret in secrets:
-        yield from _shared(lowered, _lower(secret))
+    at = [index for index, character in enumerate(lowered) if character != " "]
+    solid = lowered.replace(" ", "")
+    for spelling in {spelling for secret in secrets for spelling in _spellings(secret)}:
+        yield from ((at[start], at[end - 1] + 1) for start, end in _shared(solid, spelling))
     yield from (found.span() for found in _JWT.finditer(line))
     yield from (found.span() for found in _LONG.finditer(line) if _is_key(found[0]))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Return the forms in which a server may quote the secret, in lower case and without blanks."""
+    in_json = json.dumps(secret)[1:-1]
+    escaped = {
+        quote(secret),
+        quote(secret, safe=""),
+        html.escape(secret),
+        in_json,
+        in_json.replace("/", r"\/"),
+    }
+    for form in escaped | {secret}:
+        yield _lower(_line(form)).replace(" ", "")
 
 
 def _shared(line: str, secret: str) -> Iterator[tuple[int, int]]:
     """Find each stretch of GRAM characters, or all there are, that is in the secret."""
     length = min(GRAM, len(secret))
-    grams = {secret[start : start + length] for start in range(len(secret) - length + 1)} - {""}
-    for start in range(len(line) - length + 1):
-        if line[start : start + length] in grams:
-            yield start, start + length
+    if length:
+        for start in range(len(line) - length + 1):
+            if line[start : start + length] in secret:
+                yield start, start + length
 
 
 def _lower(text: str) -> str:
     """Return it in lower case and as long as it was."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 

@@ -75,7 +75,7 @@ WRONG: dict[str, Case] = {
     "FTP": (says(b"220 (vsFTPd 3.0.3)\r\n"), "an FTP server"),
     "SSH": (says(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "SSH"),
     "Redis": (says(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis"),
-    "a TLS alert": (says(b"\x15\x03\x03\x00\x02\x02\x46"), "the upstream requires https"),
+    "a TLS alert": (says(b"\x15\x03\x03\x00\x02\x02\x46"), "the server requires https"),
     "HTTP/2 SETTINGS": (says(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"), "HTTP/2 (a SETTINGS frame)"),
     "HTTP/2 GOAWAY": (says(b"\x00\x00\x08\x07\x00" + bytes(11) + b"\x01"), "HTTP/2 (a GOAWAY frame)"),
     "RTSP": (says(b"RTSP/1.0 400 Bad Request\r\n"), "RTSP/1.0"),

@@ -187,6 +187,18 @@ def test_s7_no_size_line_takes_long_to_judge(piece: bytes) -> None:
         assert process_time() - began < 1
 
 
+@pytest.mark.parametrize(
+    "trailers",
+    [b"\n", b"\n\n", b"A: 1\n", b"A: 1\n\n", b"A: 1\r\n\n", b"A: 1\n\r\n", b"A: 1\r\nB: 2\n", b"\r\r\n"],
+)
+def test_h2_trailers_with_bare_line_ends_are_malformed_at_once(trailers: bytes) -> None:
+    """A peer that ends its lines so has sent all of the body: to wait for its end would be to wait for a time-out."""
+    wire = b"5\r\nhello\r\n0\r\n" + trailers
+    for pieces in ([wire], *cuts(wire)):
+        with pytest.raises(MessageMalformed):
+            read(ChunkedBody(), pieces)
+
+
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_chunks_are_refused_however_they_are_cut(name: str) -> None:
     """No cut makes them good, and they never end the body."""

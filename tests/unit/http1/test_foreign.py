@@ -86,6 +86,23 @@ def first_refused(data: bytes) -> int:
     return len(data) + 1
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x15", "TLS alert"),
+        (b"\x15\x03", "TLS alert"),
+        (b"\x16", "TLS: the server requires https"),
+        (b"\x16\x03", "TLS: the server requires https"),
+        (b"\x15\x00", "binary data"),
+        (b"\x15\x03\x09", "binary data"),
+    ],
+)
+def test_h7_the_first_piece_of_tls_is_tls(data: bytes, words: str) -> None:
+    """An alert of seven bytes may arrive in two pieces."""
+    with pytest.raises(MessageMalformed, match=words):
+        check_beginning(data, 0)
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_h7_it_is_found_however_it_is_cut(name: str) -> None:
     """A byte at a time, judging nothing twice but the last three bytes; never later than all at once."""

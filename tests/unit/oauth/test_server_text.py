@@ -1,9 +1,11 @@
 """An authorization server's own text: kept, bounded, and without secrets."""
 
 import base64
+import html
 import json
+import re
 from collections.abc import Mapping
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -58,7 +60,14 @@ def of_reply(status: int, body: bytes, content_type: str = "application/json") -
         ),
         ({"error": "invalid_grant", "error_description": "Ungültiger Schlüssel"}, "Ungültiger Schlüssel"),
         ({"error": "invalid_grant", "error_uri": "https://auth.test/why"}, ""),
-        ({"error": "invalid_grant", "error_description": 7, "message": ["x"], "fault": "y"}, ""),
+        ({"error": "invalid_grant", "error_description": 7, "message": [], "fault": {"x": "y"}}, ""),
+        ({"error": "invalid_grant", "error_description": ["expired", "twice"]}, "expired"),
+        ({"error": ["Invalid client"], "error_description": "no such app"}, "Invalid client: no such app"),
+        ({"errors": ["the realm is unknown"]}, "the realm is unknown"),
+        ({"errors": "the realm is unknown"}, "the realm is unknown"),
+        ({"fault": "Invalid ApiKey"}, "Invalid ApiKey"),
+        ({"code": "unauthorized", "reason": "the app is suspended"}, "the app is suspended"),
+        ({"status": 403, "cause": "the app is suspended"}, "the app is suspended"),
         ({"error": "invalid_grant", "error_description": "invalid_grant"}, ""),
     ],
 )
@@ -115,6 +124,32 @@ def test_t11_what_was_sent_is_not_shown(quoted: str) -> None:
     for secret in (SECRET, quote_plus(SECRET), BASIC, JWT):
         for start in range(len(secret) - 7):
             assert secret[start : start + 8].lower() not in text.lower()
+
+
+AWKWARD = 'a&b"c/d<e\'f&g/h"i j&k/l'
+"""A generated password; each escape breaks it into pieces that alone would not tell."""
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        html.escape(AWKWARD),
+        html.escape(AWKWARD).lower(),
+        json.dumps(AWKWARD),
+        json.dumps(AWKWARD).replace("/", "\\/"),
+        quote(AWKWARD),
+        quote(AWKWARD, safe="").lower(),
+        " ".join(AWKWARD),
+        "\r\n".join(AWKWARD[at : at + 4] for at in range(0, len(AWKWARD), 4)),
+        "\t".join(AWKWARD.replace(" ", "")),
+    ],
+)
+def test_t11_a_secret_is_recognised_by_what_it_says(quoted: str) -> None:
+    """Escaped for a URL, HTML or JSON, or spread over lines."""
+    shown = clean(f"bad: {quoted} ends", (AWKWARD,))
+    assert shown.startswith("bad: ")
+    assert shown.endswith(" ends")
+    assert re.fullmatch(r"""bad: "?\[removed\]"? ends""", shown)
 
 
 @pytest.mark.parametrize("secret", ["s3cret", "s3cret ", "a"])

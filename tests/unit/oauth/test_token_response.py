@@ -179,6 +179,8 @@ def test_spellings_seen_in_the_wild_are_understood(reply: Reply) -> None:
     [
         *["BearerToken", " Bearer ", "Bearer\n", "BEARER", "bearer_token", "bearer-token", "Bearer Token"],
         *["Bearer:", '"Bearer"', "Bearer access token", "OAuthBearer", "OAuth2.0 Bearer", "bearer_auth"],
+        *["BearerTokenType", "Bearer JWT", "jwt-bearer", "Authorization: Bearer", "HTTP Bearer"],
+        *["urn:ietf:params:oauth:token-type:bearer", ["Bearer"], ["bearer_token"], [None]],
         *["", "  ", "\t", "null", None, False],
     ],
 )
@@ -198,7 +200,10 @@ def test_t1_what_can_only_mean_bearer_is_bearer(kind: object) -> None:
         *[(kind, f"type {kind.strip()}") for kind in ("MAC", "DPoP", " dpop ", "N_A", "pop", "JWT", "Basic")],
         *[(kind, f"type {kind}") for kind in ("SAML2", "NotBearer", "access_token", "bearer-dpop")],
         *[(kind, "an unknown type") for kind in ("Bearer, DPoP", "Bearer abc123", "-", "\x1b[31mBearer", 7)],
-        *[(kind, "an unknown type") for kind in (["Bearer"], {"a": 1}, True, "canary-" * 9, "mac\r\nX: y")],
+        *[
+            (kind, "an unknown type")
+            for kind in (["Bearer", "DPoP"], {"a": 1}, True, "canary-" * 9, "mac\r\nX: y")
+        ],
         ("urn:ietf:params:oauth:token-type:jwt", "type urn:ietf:params:oauth:token-type:jwt"),
     ],
 )
@@ -311,6 +316,7 @@ def test_t9_retry_after_is_understood_in_each_form(value: str, seconds: float) -
 
 
 EMPTY: list[object] = [None, "", " ", False, 0, 0.0, [], {}, "null", "None", "false", "0", "undefined"]
+EMPTY += [[""], [None], {"code": 0}, {"code": None, "message": " "}]
 """What a server writes where it has nothing to say."""
 
 
@@ -330,7 +336,21 @@ def test_t2_a_falsy_error_beside_a_good_token_is_no_error(empty: object) -> None
 
 
 @pytest.mark.parametrize(
-    "error", ["invalid_scope", "canary SECRET", True, 1, -1, 0.5, ["x"], {"code": 0}, "no", "-", "00"]
+    "error",
+    [
+        "invalid_scope",
+        "canary SECRET",
+        True,
+        1,
+        -1,
+        0.5,
+        ["x"],
+        ["", "x"],
+        {"code": 7, "message": ""},
+        "no",
+        "-",
+        "00",
+    ],
 )
 def test_t2_any_other_error_refuses_the_token_beside_it(error: object) -> None:
     """An error of an unknown form is one too."""
@@ -394,6 +414,29 @@ def test_t5_so_it_does_for_errors(body: bytes, content_type: str) -> None:
     with pytest.raises(TokenRefused) as raised:
         judge(answer(body, 400, content_type), host="auth.test", now=NOW)
     assert raised.value.code == "invalid_scope"
+
+
+@pytest.mark.parametrize("content_type", [JSON, f"{JSON}; charset=ISO-8859-1", FORM, "text/plain"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": "invalid_client", "error_description": "Accès refusé"}',
+        '\n{"error_description": "Accès refusé", "error": "invalid_client"}\r\n',
+        "error=invalid_client&error_description=Accès refusé",
+    ],
+)
+def test_t11_a_refusal_in_a_legacy_encoding_keeps_its_code(body: str, content_type: str) -> None:
+    """Old servers write their language in Latin-1, whatever they declare; the code is ASCII."""
+    with pytest.raises(TokenRefused) as raised:
+        judge(answer(body.encode("latin-1"), 400, content_type), host="auth.test", now=NOW)
+    assert (raised.value.code, raised.value.description) == ("invalid_client", "Accès refusé")
+
+
+def test_t13_a_legacy_encoding_beside_a_token_is_named() -> None:
+    """A token counts only where all of its answer can be read."""
+    body = '{"access_token": "canary", "scope": "clé"}'.encode("latin-1")
+    with pytest.raises(TokenUnavailable, match="its body is not UTF-8"):
+        judge(answer(body), host="auth.test", now=NOW)
 
 
 @pytest.mark.parametrize("content_type", [JSON, FORM, "text/html; charset=utf-8", ""])

@@ -55,6 +55,13 @@ def rewritten(
         (STRIPPED, b"https://up.internal/v1//evil.example", b"/ledger//evil.example"),
         (KEPT, b"https://up.internal/v1/orders/7", b"/orders/7"),
         (KEPT, b"https://up.internal/v1/orders?x", b"/orders?x"),
+        (WHOLE, b"https://up.internal/caf\xc3\xa9?\xe9#\xe9", b"/caf\xc3\xa9?\xe9#\xe9"),
+        (WHOLE, b"/a?b#c", b"/a?b#c"),
+        (STRIPPED, b"/v1/accounts/7?x#y", b"/ledger/accounts/7?x#y"),
+        (STRIPPED, b"/v1", b"/ledger"),
+        (STRIPPED, b"/v1//evil.example", b"/ledger//evil.example"),
+        (STRIPPED, b"/v1/caf\xc3\xa9", b"/ledger/caf\xc3\xa9"),
+        (KEPT, b"/v1/orders/7", b"/orders/7"),
     ],
 )
 def test_h8_the_upstreams_own_locations_lead_to_the_sidecar(
@@ -78,7 +85,6 @@ def test_h8_the_upstreams_own_locations_lead_to_the_sidecar(
         (WHOLE, b"https://up.internal//evil.example"),
         (WHOLE, b"https://up.internal/\\evil.example"),
         (WHOLE, b"https://up.internal/a b"),
-        (WHOLE, b"https://up.internal/\xc3\xa9"),
         (WHOLE, b"https://up.internal/a/../ledger"),
         (WHOLE, b"https://up.internal/ledger/x"),
         (WHOLE, b"https:up.internal/a"),
@@ -87,7 +93,18 @@ def test_h8_the_upstreams_own_locations_lead_to_the_sidecar(
         (WHOLE, b"../b"),
         (WHOLE, b"?c"),
         (WHOLE, b""),
-        (STRIPPED, b"/v1/a"),
+        (STRIPPED, b"/v2/a"),
+        (STRIPPED, b"/v10/a"),
+        (STRIPPED, b"/a"),
+        (STRIPPED, b"/ledger/a"),
+        (STRIPPED, b"/v1/inner/a"),
+        (STRIPPED, b"/v1/../a"),
+        (STRIPPED, b"/v1/a b"),
+        (STRIPPED, b"v1/a"),
+        (STRIPPED, b"///v1/a"),
+        (STRIPPED, b"/\\v1/a"),
+        (KEPT, b"/orders/7"),
+        (KEPT, b"/v1//evil.example"),
         (STRIPPED, b"https://up.internal/v2/a"),
         (STRIPPED, b"https://up.internal/v10/a"),
         (STRIPPED, b"https://up.internal/"),
@@ -115,6 +132,13 @@ def test_h8_the_tenant_in_the_path_is_put_back(target: bytes, found: bytes, *, b
     """The client followed it there, and gets no other tenant's by default."""
     location = b"https://up.internal/v1/7"
     assert rewritten(STRIPPED, location, target, b"localhost", b"Location", by_path=by_path) == found
+
+
+def test_h8_a_path_alone_gets_its_tenant_too() -> None:
+    """The upstream knows neither tenant nor prefix; one that was told of the prefix writes it itself."""
+    for location, found in ((b"/v1/7", b"/t/acme/ledger/7"), (b"/ledger/7", b"/ledger/7"), (b"7", b"7")):
+        target = b"/t/acme/ledger/x"
+        assert rewritten(STRIPPED, location, target, b"localhost", b"Location", by_path=True) == found
 
 
 def test_h8_a_routes_host_decides_as_for_the_request() -> None:

@@ -54,7 +54,8 @@ def test_splits_both_forms(target: bytes, path: bytes, query: bytes, authority: 
         b"/a%2Fb%5C%2f",
         b"/a\\b",
         b"/%zz%",
-        b"/%E2%82%AC/%c0%ae%c0%ae/",
+        b"/%E2%82%AC/%c0%ae%c0%aea/",
+        b"/%u20ac/a%u002e%u002e/",
         b"/a:b@c!$&'()*+,=\"<>[]^`{|}~",
     ],
 )
@@ -86,6 +87,32 @@ def test_s10_dots_before_an_encoded_delimiter_or_control_are_refused(dots: bytes
     for after in (b"", b"/", b"/admin", b"x/admin", end + b"/admin"):
         for written in (end, end.upper()):
             assert "dot segment" in str(refusal(b"/api/" + dots + written + after))
+
+
+INVALID_DOTS = [
+    b"%c0%ae",
+    b"%C0%AE",
+    b"%e0%80%ae",
+    b"%u002e",
+    b"%U002E",
+    b".%c0%ae",
+    b"%2e%u002e",
+    b"%c0%ae.",
+]
+INVALID_SLASHES = [b"%c0%af", b"%C0%AF", b"%e0%80%af", b"%c1%9c", b"%e0%81%9c", b"%u002f", b"%u005C"]
+
+
+@pytest.mark.parametrize(
+    ("dots", "slash"),
+    [
+        *[(dots, slash) for dots in INVALID_DOTS for slash in (b"/", b"\\", b"%2f")],
+        *[(dots, slash) for dots in (b"..", b"%2e%2E", b".") for slash in INVALID_SLASHES],
+    ],
+)
+def test_s10_dots_and_slashes_in_invalid_encodings_are_refused(dots: bytes, slash: bytes) -> None:
+    """Overlong UTF-8 and `%u` are no URL's, and some decoders take them."""
+    for path in (b"/api/" + dots + slash + b"admin", b"/api" + slash + dots + b"/admin"):
+        assert "dot segment" in str(refusal(path))
 
 
 @pytest.mark.parametrize(
