@@ -15,6 +15,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import FieldInfo, fields
 
+from sidecar.config.yaml_text.places import join
+
 Found = tuple[str, str]
 """A path in the tree and what is wrong there."""
 
@@ -74,12 +76,12 @@ class _Examination:
         known = _fields(node)
         for key in values:
             if key not in known:
-                self._fault(_join(path, key), f"unknown key; known here: {', '.join(known)}")
+                self._fault(join(path, key), f"unknown key; known here: {', '.join(known)}")
         if node.one_of and len(values.keys() & set(node.one_of)) != 1:
             self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
         for key, other in node.needs.items():
             if key in values and other not in values:
-                self._fault(_join(path, key), f"only meaningful beside {other}")
+                self._fault(join(path, key), f"only meaningful beside {other}")
         return node(**{name: self._field(field, values, path) for name, field in known.items()})
 
     def _fault(self, path: str, reason: str) -> UnsetType:
@@ -89,7 +91,7 @@ class _Examination:
         return UNSET
 
     def _field(self, field: FieldInfo, values: dict[object, object], path: str) -> object:
-        inside = _join(path, field.name)
+        inside = join(path, field.name)
         read: object = UNSET
         if field.name in values:
             read = self._value(field.type, values[field.name], inside)
@@ -118,8 +120,8 @@ class _Examination:
         key_kind, entry_kind = get_args(kind)
         entries = {}
         for key, entry in value.items():
-            self._value(key_kind, key, _join(path, key))
-            entries[key] = self._value(entry_kind, entry, _join(path, key))
+            self._value(key_kind, key, join(path, key))
+            entries[key] = self._value(entry_kind, entry, join(path, key))
         return entries
 
     def _sequence(self, kind: Kind, metas: list[Meta], value: object, path: str) -> object:
@@ -150,9 +152,9 @@ def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
     for name, field in _fields(root).items():
         bare, metas, _ = _unwrap(field.type)
         if any(note in (meta.extra or {}) for meta in metas):
-            found.append(_join(path, name))
+            found.append(join(path, name))
         elif isinstance(bare, type) and issubclass(bare, Node):
-            found += noted(bare, note, _join(path, name))
+            found += noted(bare, note, join(path, name))
     return tuple(found)
 
 
@@ -182,10 +184,6 @@ def _blank(field: FieldInfo) -> object:
     if field.required:
         return () if _origin(_unwrap(field.type)[0]) is tuple else ""
     return field.default_factory() if callable(field.default_factory) else field.default
-
-
-def _join(path: str, key: object) -> str:
-    return f"{path}.{str(key)[:64]}" if path else str(key)[:64]
 
 
 def _reason(bare: Kind, text: str, error: msgspec.ValidationError) -> str:
