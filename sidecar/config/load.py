@@ -12,7 +12,7 @@ from sidecar.config import environment, rules, schema, yaml_file
 from sidecar.config.decode import MOST_FAULTS, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
-from sidecar.config.yaml_text.places import Place, line_of
+from sidecar.config.yaml_text.places import Faulty, Place, line_of
 from sidecar.core.errors import ConfigError, Fault
 
 __all__ = ["Config", "json_schema", "load", "sources"]
@@ -42,9 +42,13 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
         also, wrong = part(tree, environ)
         names |= also
         faults += wrong
-    file, found = examine(File, tree, rules.checks(environ), breathe)
+    examined = examine(File, tree, rules.checks(environ), breathe)
+    file, found = examined.root, examined.found
     if file is not None:
-        found += islice(rules.cross_checks(file, environ, found), MOST_FAULTS)
+        unsound = Faulty([*(fault.path for fault in faults), *(at for at, _ in found), *examined.unsure])
+        for fault in islice(rules.cross_checks(file, environ, unsound), MOST_FAULTS):
+            breathe()
+            found.append(fault)
     lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
     faults += [environment.blame(fault, names, environ) for fault in lined]
     if file is None or faults:

@@ -7,7 +7,9 @@ from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Found, Node
-from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
+from sidecar.config.hints import unknown_entry
+from sidecar.config.types import Duration, Name, Tls, text, tls
+from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.core.header_names import Hidden, hiding
 from sidecar.core.origin import Origin
@@ -114,8 +116,11 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | 
     return hiding(token.brought, [tenants.header] if tenants is not None and tenants.header else [])
 
 
-def route_faults(entries: tuple[RouteEntry, ...], tokens: Mapping[str, object]) -> Iterator[Found]:
+def route_faults(
+    entries: tuple[RouteEntry, ...], tokens: Mapping[str, object], faulty: Faulty
+) -> Iterator[Found]:
     """Find what is wrong between routes, and tokens that there are not."""
+    known = {str(name): None for name in tokens}
     names: dict[str, str] = {}
     matches: dict[tuple[str, str], str] = {}
     for index, route in enumerate(entries):
@@ -125,9 +130,9 @@ def route_faults(entries: tuple[RouteEntry, ...], tokens: Mapping[str, object]) 
         if route.name and names.setdefault(route.name, path) != path:
             yield f"{path}.name", f"{names[route.name]} has the same name: choose another one"
         match = ((route.match.host or "").lower(), route.match.prefix)
-        if matches.setdefault(match, path) != path:
+        if not faulty.within(f"{path}.match") and matches.setdefault(match, path) != path:
             yield f"{path}.match", f"{matches[match]} takes the same requests: change the prefix or the host"
-        if route.token and route.token not in tokens:
-            yield f"{path}.token", unknown(tokens)
+        if route.token and route.token not in known and not faulty.at("tokens"):
+            yield f"{path}.token", unknown_entry(route.token, known)
         if route.upstream.startswith("http:") and route.tls != Tls():
             yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"

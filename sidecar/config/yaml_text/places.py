@@ -5,6 +5,7 @@ the lines of what they repeat, because that is where a fault has to be corrected
 """
 
 import re
+from collections.abc import Iterable
 
 LONGEST_KEY = 64
 """Characters of a key that a path shows."""
@@ -38,3 +39,19 @@ def line_of(place: Place, path: str) -> int:
         if path[:end] in inside:
             return line_of(inside[path[:end]], path[end:].removeprefix("."))
     return line
+
+
+class Faulty:
+    """The paths at which something is wrong, for rules that would only report what follows from it."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._at = frozenset(paths)
+        self._around = {path[: end.start()] for path in self._at for end in _END_OF_KEY.finditer(path)}
+
+    def at(self, *paths: str) -> bool:
+        """Return whether something is wrong at one of these paths itself."""
+        return not self._at.isdisjoint(paths)
+
+    def within(self, *paths: str) -> bool:
+        """Return whether something is wrong at one of these paths, or inside it."""
+        return not self._around.isdisjoint(paths)
