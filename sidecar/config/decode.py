@@ -6,14 +6,19 @@ of them look at files and at the environment. `noted` reads other notes in `extr
 default (or "") behind, a faulty entry UNSET, so that what refers to other entries can still be checked.
 """
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import FieldInfo, fields
+
+from sidecar.config import hints
+from sidecar.config.yaml_text.places import join
 
 Found = tuple[str, str]
 """A path in the tree and what is wrong there."""
@@ -31,9 +36,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A key that is only meaningful beside another one."""
     instead: ClassVar[str] = "write a mapping of keys to values"
     """What to do when there is no mapping at all."""
+    secretive: ClassVar[bool] = False
+    """Whether a secret may be written here by mistake, even as a key."""
 
 
 Root = TypeVar("Root", bound=Node)
+Kept = TypeVar("Kept", bound=Node)
 Kind = Any
 """A field's type as `typing` gives it: a class, a generic alias or a union."""
 
@@ -42,20 +50,26 @@ MOST_FAULTS = 100
 """Faults after which an examination ends: they fit on no screen, and each may have cost a file to read."""
 
 
-def examine(
-    root: type[Root], tree: object, checks: Mapping[str, Check], breathe: Callable[[], None]
-) -> tuple[Root | None, list[Found]]:
-    """Return the tree as structs and everything wrong with it; the structs are sound only if nothing is.
+@dataclasses.dataclass(slots=True)
+class Examined(Generic[Root]):
+    """What an examination found."""
 
-    None after MOST_FAULTS. `breathe` is called at each value.
-    """
-    examination = _Examination(checks, breathe)
-    if not isinstance(tree, dict):
-        return None, [("", root.instead)]
-    try:
-        return examination.node(root, tree, ""), examination.found
-    except _TooManyFaults:
-        return None, examination.found
+    root: Root | None = None
+    """The tree as structs, which are sound only if nothing was found; None after MOST_FAULTS."""
+    found: list[Found] = dataclasses.field(default_factory=list)
+    """Everything that is wrong."""
+    unsure: list[str] = dataclasses.field(default_factory=list)
+    """Paths of keys that are absent, perhaps because of a typing error that was found."""
+
+
+def examine(
+    root: type[Root], tree: dict[Any, object], checks: Mapping[str, Check], breathe: Callable[[], None]
+) -> Examined[Root]:
+    """Compare the tree with the structs. `breathe` is called at each value."""
+    examined = Examined[Root]()
+    with suppress(_TooManyFaults):
+        examined.root = _Examination(root, examined, checks, breathe).node(root, tree, "")
+    return examined
 
 
 class _TooManyFaults(Exception):
@@ -65,35 +79,62 @@ class _TooManyFaults(Exception):
 class _Examination:
     """One walk over one tree. Each method returns what it read, or UNSET after noting a fault."""
 
-    def __init__(self, checks: Mapping[str, Check], breathe: Callable[[], None]) -> None:
-        self.found: list[Found] = []
+    def __init__(
+        self,
+        root: type[Node],
+        examined: Examined[Any],
+        checks: Mapping[str, Check],
+        breathe: Callable[[], None],
+    ) -> None:
+        self._root = root
+        self._examined = examined
         self._checks = checks
         self._breathe = breathe
 
-    def node(self, node: type[Root], values: dict[object, object], path: str) -> Root:
+    def node(self, node: type[Kept], values: dict[object, object], path: str) -> Kept:
         known = _fields(node)
-        for key in values:
-            if key not in known:
-                self._fault(_join(path, key), f"unknown key; known here: {', '.join(known)}")
-        if node.one_of and len(values.keys() & set(node.one_of)) != 1:
-            self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
+        meant = {self._unknown_key(node, key, values, path) for key in values if key not in known}
+        if node.one_of and meant.isdisjoint({*node.one_of, ""} if node.secretive else node.one_of):
+            self._one_of(node, values, path)
         for key, other in node.needs.items():
-            if key in values and other not in values:
-                self._fault(_join(path, key), f"only meaningful beside {other}")
-        return node(**{name: self._field(field, values, path) for name, field in known.items()})
+            if values.get(key) is not None and other not in values and other not in meant:
+                self._fault(join(path, key), f"only meaningful beside {other}")
+        return node(**{name: self._field(field, values, path, meant) for name, field in known.items()})
+
+    def _one_of(self, node: type[Node], values: Mapping[object, object], path: str) -> None:
+        given = [key for key in node.one_of if key in values]
+        if len(given) == 1 and values[given[0]] is None:
+            self._fault(join(path, given[0]), "nothing is written here")
+        elif len([key for key in given if values[key] is not None]) != 1:
+            self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
+
+    def _unknown_key(self, node: type[Node], key: object, values: Mapping[object, object], path: str) -> str:
+        """Report the key; return the one that was meant, "" where that cannot be told."""
+        known = _fields(node)
+        absent = [name for name in known if name not in values]
+        meant = hints.misspelt(key, absent)
+        section, home = ("", "") if meant else _home(node, self._root, key)
+        empty = next((name for name in known if name in values and values[name] is None), "")
+        shown = path if node.secretive and not meant else join(path, key)
+        self._fault(shown, hints.unknown_key(meant, home, empty, known))
+        unsure = [meant] if meant else [] if node is self._root else absent
+        self._examined.unsure += [join(path, name) for name in (*unsure, section) if name]
+        return meant
 
     def _fault(self, path: str, reason: str) -> UnsetType:
-        self.found.append((path, reason))
-        if len(self.found) == MOST_FAULTS:
+        self._examined.found.append((path, reason))
+        if len(self._examined.found) == MOST_FAULTS:
             raise _TooManyFaults
         return UNSET
 
-    def _field(self, field: FieldInfo, values: dict[object, object], path: str) -> object:
-        inside = _join(path, field.name)
+    def _field(
+        self, field: FieldInfo, values: dict[object, object], path: str, meant: Collection[str]
+    ) -> object:
+        inside = join(path, field.name)
         read: object = UNSET
         if field.name in values:
             read = self._value(field.type, values[field.name], inside)
-        elif field.required:
+        elif field.required and field.name not in meant:
             self._fault(inside, "missing")
         return _blank(field) if read is UNSET else read
 
@@ -107,24 +148,29 @@ class _Examination:
         if _origin(bare) is tuple:
             return self._sequence(bare, metas, value, path)
         if isinstance(bare, type) and issubclass(bare, Node):
-            return (
-                self.node(bare, value, path) if isinstance(value, dict) else self._fault(path, bare.instead)
-            )
+            if isinstance(value, dict):
+                return self.node(bare, value, path)
+            return self._fault(path, hints.form(bare.instead, value, _fields(bare)))
         return self._leaf(kind, value, path)
 
     def _mapping(self, kind: Kind, value: object, path: str) -> object:
         if not isinstance(value, dict):
-            return self._fault(path, "write a mapping of names to entries")
+            return self._fault(path, hints.form("write a mapping of names to entries", value))
         key_kind, entry_kind = get_args(kind)
-        entries = {}
+        entries: dict[object, object] = {}
         for key, entry in value.items():
-            self._value(key_kind, key, _join(path, key))
-            entries[key] = self._value(entry_kind, entry, _join(path, key))
+            if key in _fields(self._root) and _foreign(entry_kind, entry):
+                self._fault(join(path, key), "is no entry, but a section of its own: indent it less")
+                self._examined.unsure.append(key)
+                entries[key] = UNSET
+                continue
+            self._value(key_kind, key, join(path, key))
+            entries[key] = self._value(entry_kind, entry, join(path, key))
         return entries
 
     def _sequence(self, kind: Kind, metas: list[Meta], value: object, path: str) -> object:
         if not isinstance(value, list):
-            return self._fault(path, "write a list")
+            return self._fault(path, hints.form("write a list", value))
         if len(value) < max((meta.min_length or 0 for meta in metas), default=0):
             return self._fault(path, "must hold at least one entry")
         return tuple(self._value(get_args(kind)[0], entry, f"{path}[{at}]") for at, entry in enumerate(value))
@@ -139,7 +185,7 @@ class _Examination:
                     self._checks[check](text)
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            return self._fault(path, _reason(bare, text, error))
+            return self._fault(path, _reason(bare, metas, value, error))
         except ValueError as error:
             return self._fault(path, str(error))
 
@@ -150,9 +196,9 @@ def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
     for name, field in _fields(root).items():
         bare, metas, _ = _unwrap(field.type)
         if any(note in (meta.extra or {}) for meta in metas):
-            found.append(_join(path, name))
+            found.append(join(path, name))
         elif isinstance(bare, type) and issubclass(bare, Node):
-            found += noted(bare, note, _join(path, name))
+            found += noted(bare, note, join(path, name))
     return tuple(found)
 
 
@@ -184,13 +230,38 @@ def _blank(field: FieldInfo) -> object:
     return field.default_factory() if callable(field.default_factory) else field.default
 
 
-def _join(path: str, key: object) -> str:
-    return f"{path}.{str(key)[:64]}" if path else str(key)[:64]
+def _inside(kind: Kind) -> Kind:
+    """Return the type of a section, or of the entries of one."""
+    bare, _, _ = _unwrap(kind)
+    return _unwrap(get_args(bare)[-1 if _origin(bare) is dict else 0])[0] if get_args(bare) else bare
 
 
-def _reason(bare: Kind, text: str, error: msgspec.ValidationError) -> str:
+def _foreign(kind: Kind, entry: object) -> bool:
+    """Return whether the entry has none of the keys of its kind, but others."""
+    bare, _, _ = _unwrap(kind)
+    node = isinstance(bare, type) and issubclass(bare, Node)
+    return node and isinstance(entry, dict) and bool(entry) and entry.keys().isdisjoint(_fields(bare))
+
+
+def _home(node: type[Node], root: type[Node], key: object) -> tuple[str, str]:
+    """Return the one section in which there is such a key, and where that is, in words."""
+    homes = {}
+    for name, field in _fields(node).items():
+        inside = _inside(field.type)
+        if isinstance(inside, type) and issubclass(inside, Node) and key in _fields(inside):
+            homes[name] = f"in an entry of {name}" if _origin(_unwrap(field.type)[0]) else f"in {name}"
+    if len(homes) == 1:
+        return next(iter(homes.items()))
+    outside = not homes and node is not root and key in _fields(root)
+    return "", "at the top level: check the indentation" if outside else ""
+
+
+def _reason(bare: Kind, metas: list[Meta], value: object, error: msgspec.ValidationError) -> str:
     if _origin(bare) is Literal:
         return f"must be one of: {', '.join(get_args(bare))}"
-    if bare is str:
-        return "must be text: put it in quotes" if text else "must be text"
-    return str(error).replace("`", "")
+    if bare is bool:
+        return "write true or false"
+    if bare is int:
+        bounds = [(meta.ge, meta.le) for meta in metas if meta.ge is not None or meta.le is not None]
+        return hints.number_form(*(bounds[0] if bounds else (None, None)))
+    return hints.text_form(value) if bare is str else str(error).replace("`", "")

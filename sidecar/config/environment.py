@@ -155,7 +155,7 @@ def fleet(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[
     redis = {} if tree.get("redis") is None else tree["redis"]
     if local or not (key or environ.get("REDIS_URL")) or not isinstance(redis, dict):
         return {}, []
-    if "url" not in redis and not environ.get("REDIS_URL"):
+    if not redis and not environ.get("REDIS_URL"):
         name = _KEY if environ.get(_KEY) else _KEY_FILE
         return {}, [Fault(SOURCE, name, "only meaningful beside a redis.url (REDIS_URL)")]
     tree["redis"] = redis

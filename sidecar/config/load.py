@@ -12,6 +12,7 @@ from sidecar.config import environment, rules, schema, yaml_file
 from sidecar.config.decode import MOST_FAULTS, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
+from sidecar.config.yaml_text.places import Faulty, Place, line_of
 from sidecar.core.errors import ConfigError, Fault
 
 __all__ = ["Config", "json_schema", "load", "sources"]
@@ -27,25 +28,36 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
     environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)
     source = str(place or environment.SOURCE)
+    where: Place = 0
     if place is None:
         tree, faults = environment.one_route(environ)
     else:
-        tree, faults = yaml_file.read(place, breathe)
-        faults += environment.beside(place, environ)
+        written = yaml_file.read(place, breathe)
+        tree, where = written.tree, written.place
+        faults = written.faults + environment.beside(place, environ)
     if tree is None:
         raise ConfigError(tuple(faults))
     names = environment.overlay(tree, environ) | ({} if place else environment.ONE_ROUTE)
     for part in (environment.operators, environment.fleet):
-        written, wrong = part(tree, environ)
-        names |= written
+        also, wrong = part(tree, environ)
+        names |= also
         faults += wrong
-    file, found = examine(File, tree, rules.checks(environ), breathe)
+    examined = examine(File, tree, rules.checks(environ), breathe)
+    file, found = examined.root, examined.found
     if file is not None:
-        found += islice(rules.cross_checks(file, environ, found), MOST_FAULTS)
-    faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
+        unsound = Faulty([*(fault.path for fault in faults), *(at for at, _ in found), *examined.unsure])
+        for fault in islice(rules.cross_checks(file, environ, unsound), MOST_FAULTS):
+            breathe()
+            found.append(fault)
+    lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
+    faults += [environment.blame(fault, names, environ) for fault in lined]
     if file is None or faults:
-        raise ConfigError(_first(dict.fromkeys(faults), source))
+        raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source))
     return schema.config(file, environ, breathe)
+
+
+def _line(fault: Fault) -> int:
+    return fault.line
 
 
 def _first(faults: Collection[Fault], source: str) -> tuple[Fault, ...]:

@@ -18,6 +18,7 @@ from sidecar.config.types import (
     text,
     tls,
 )
+from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.fleet import settings
 from sidecar.fleet.settings import Dialect
@@ -123,32 +124,35 @@ def bust_settings(entry: Busts) -> settings.BustSettings:
     )
 
 
-def fleet_faults(mode: str | None, redis: Redis | None, busts: Busts, wrong: list[str]) -> Iterator[Found]:
+def fleet_faults(mode: str | None, redis: Redis | None, busts: Busts, faulty: Faulty) -> Iterator[Found]:
     """Find what keeps the sidecars from being one fleet; in an explicit local mode nothing does."""
     if mode == "local":
         return
     if redis is not None:
-        yield from _redis_faults(redis, wrong)
-        yield from _channel_faults(redis, busts)
-    elif not any(path.partition(".")[0] == "redis" for path in wrong):
+        yield from _redis_faults(redis, faulty)
+        if not faulty.within("redis.key_prefix"):
+            yield from _channel_faults(redis, busts)
+    elif not faulty.within("redis"):
         if mode == "distributed":
             yield "cache.mode", "distributed needs a redis.url (REDIS_URL)"
         if busts.listen:
             yield "busts.listen", "there is no Redis to listen on: give redis.url"
 
 
-def _redis_faults(redis: Redis, wrong: list[str]) -> Iterator[Found]:
-    if redis.url:
+def _redis_faults(redis: Redis, faulty: Faulty) -> Iterator[Found]:
+    if redis.url and not faulty.within("redis.sentinel", "redis.cluster", "redis.tls"):
         yield from _topology_faults(redis, addresses.redis(redis.url))
     ids: dict[str, str] = {}
     for index, entry in enumerate(redis.encryption_keys):
         if isinstance(entry, EncryptionKey):
             path = f"redis.encryption_keys[{index}]"
-            if ids.setdefault(entry.id, path) != path:
+            if entry.id and ids.setdefault(entry.id, path) != path:
                 yield f"{path}.id", f"{ids[entry.id]} has the same id: choose another one"
+    if faulty.at("redis.encryption", "redis.encryption_keys"):
+        return
     if redis.encryption == "none" and redis.encryption_keys:
         yield "redis.encryption", "none, but there are encryption_keys: take one of the two out"
-    if redis.encryption != "none" and not redis.encryption_keys and "redis.encryption_keys" not in wrong:
+    if redis.encryption != "none" and not redis.encryption_keys:
         yield (
             "redis.encryption_keys",
             "give at least one (SIDECAR_ENCRYPTION_KEY; `sidecar keygen` makes one), or write encryption: none",
@@ -173,5 +177,5 @@ def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:
     for index, entry in enumerate(busts.listen):
         if isinstance(entry, ForeignChannel):
             path = f"busts.listen[{index}]"
-            if own.setdefault(entry.channel, path) != path:
+            if entry.channel and own.setdefault(entry.channel, path) != path:
                 yield f"{path}.channel", f"{own[entry.channel]} already: choose another channel"

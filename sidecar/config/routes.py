@@ -1,14 +1,16 @@
 """The file's `routes`: the ways through the sidecar, and what must fit between them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Found, Node
+from sidecar.config.hints import unknown_entry
 from sidecar.config.tokens import TokenEntry
-from sidecar.config.types import Duration, Name, Tls, text, tls, unknown
+from sidecar.config.types import Duration, Name, Tls, text, tls
+from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.core.header_names import Hidden, hiding
 from sidecar.core.origin import Origin
@@ -124,9 +126,10 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | 
 
 
 def route_faults(
-    entries: tuple[RouteEntry, ...], tokens: Mapping[str, object], *, tenants: bool, wrong: Sequence[str]
+    entries: tuple[RouteEntry, ...], tokens: Mapping[str, object], faulty: Faulty, *, tenants: bool
 ) -> Iterator[Found]:
-    """Find what is wrong between routes, and tokens that there are not; `wrong` are the paths of other faults."""
+    """Find what is wrong between routes, and tokens that there are not."""
+    known = {str(name): None for name in tokens}
     names: dict[str, str] = {}
     matches: dict[tuple[str, str], str] = {}
     for index, route in enumerate(entries):
@@ -136,15 +139,14 @@ def route_faults(
         if route.name and names.setdefault(route.name, path) != path:
             yield f"{path}.name", f"{names[route.name]} has the same name: choose another one"
         match = ((route.match.host or "").lower(), route.match.prefix)
-        if matches.setdefault(match, path) != path:
+        if not faulty.within(f"{path}.match") and matches.setdefault(match, path) != path:
             yield f"{path}.match", f"{matches[match]} takes the same requests: change the prefix or the host"
-        if route.token and route.token not in tokens:
-            yield f"{path}.token", unknown(tokens)
+        if route.token and route.token not in known and not faulty.at("tokens"):
+            yield f"{path}.token", unknown_entry(route.token, known)
         if route.upstream.startswith("http:") and route.tls != Tls():
             yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
         if route.isolate != "none":
-            misread = any(f"{fault}.".startswith(f"tokens.{route.token}.") for fault in wrong)
-            token = None if misread else tokens.get(route.token or "")
+            token = None if faulty.within(f"tokens.{route.token}") else tokens.get(route.token or "")
             yield from _isolation_faults(path, route, token, tenants=tenants)
 
 

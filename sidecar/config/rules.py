@@ -1,13 +1,13 @@
 """What makes a configuration right: the rule behind each kind of text, and what must fit between entries."""
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
 from sidecar.config import durations, token_rules
 from sidecar.config.credentials import Credentials, private_key_fault
 from sidecar.config.decode import Found
+from sidecar.config.hints import unknown_entry
 from sidecar.config.redis import fleet_faults
 from sidecar.config.routes import route_faults
 from sidecar.config.schema import File
@@ -23,10 +23,10 @@ from sidecar.config.types import (
     SECRET_ID,
     STAGE,
     like,
-    unknown,
     variable,
 )
 from sidecar.config.yaml_file import file_text, file_value
+from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
 from sidecar.credentials.secret_json import check_pointer
@@ -101,19 +101,24 @@ def _bearer(text: str) -> None:
     like(r"[!-~]{16,4096}", "must hold 16 or more visible ASCII characters, without spaces", text)
 
 
-def cross_checks(file: File, environ: Mapping[str, str], found: list[Found]) -> Iterator[Found]:
-    """Find what is wrong between entries, passing over the blanks that faulty parts left."""
-    wrong = [path for path, _ in found]
+def cross_checks(file: File, environ: Mapping[str, str], faulty: Faulty) -> Iterator[Found]:
+    """Find what is wrong between entries, but for what only follows from a fault that was found before."""
+    known = {str(name): None for name in file.credentials}
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
-            yield from _token_faults(f"tokens.{name}", token, file, wrong)
-    yield from _key_faults(file, environ, wrong)
-    yield from _secret_faults(file)
-    if not any(path.partition(".")[0] == "tenant" for path in wrong):
+            path = f"tokens.{name}"
+            if token.credentials and token.credentials not in known and not faulty.at("credentials"):
+                yield f"{path}.credentials", unknown_entry(token.credentials, known)
+            yield from _token_faults(path, token, file, faulty)
+    yield from _key_faults(file, environ, faulty)
+    yield from _secret_faults(file, faulty)
+    if not faulty.within("tenant"):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)
-    yield from route_faults(file.routes, file.tokens, tenants=file.tenant is not None, wrong=wrong)
-    yield from fleet_faults(file.cache.mode, file.redis, file.busts, wrong)
-    if _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
+    yield from route_faults(file.routes, file.tokens, faulty, tenants=file.tenant is not None)
+    if not faulty.within("cache.mode") and not faulty.at("cache"):
+        yield from fleet_faults(file.cache.mode, file.redis, file.busts, faulty)
+    sound = not faulty.at("listen", "admin", "admin.listen")
+    if sound and _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
         yield "admin.listen", "the same address or port as listen: choose another one"
 
 
@@ -123,36 +128,34 @@ def _collide(one: addresses.Address, other: addresses.Address) -> bool:
     return one == other
 
 
-def _token_faults(path: str, token: TokenEntry, file: File, wrong: list[str]) -> Iterator[Found]:
-    if token.credentials and token.credentials not in file.credentials:
-        yield f"{path}.credentials", unknown(file.credentials)
+def _token_faults(path: str, token: TokenEntry, file: File, faulty: Faulty) -> Iterator[Found]:
     entry = file.credentials.get(token.credentials)
-    place = f"credentials.{token.credentials}"
-    sound = isinstance(entry, Credentials) and not any(f"{fault}.".startswith(f"{place}.") for fault in wrong)
-    inside = (fault.removeprefix(f"{path}.") for fault in wrong if fault.startswith(f"{path}."))
-    misread = {re.split(r"[.\[]", fault)[0] for fault in inside}
+    sound = isinstance(entry, Credentials) and not faulty.within(f"credentials.{token.credentials}")
+    keys = TokenEntry.__struct_fields__ if faulty.within(path) else ()
+    misread = {key for key in keys if faulty.within(f"{path}.{key}")}
     yield from token_rules.faults(path, token, entry if sound else None, misread)
     if isinstance(file.tenant, Tenant) and misread.isdisjoint({"grant", "subject", "actor"}):
         yield from caller_faults(path, token, file.tenant)
 
 
-def _key_faults(file: File, environ: Mapping[str, str], wrong: list[str]) -> Iterator[Found]:
+def _key_faults(file: File, environ: Mapping[str, str], faulty: Faulty) -> Iterator[Found]:
     """Read each key with its passphrase and its certificate, all of which have been found."""
     fault = cache(partial(private_key_fault, environ))
     for name, entry in file.credentials.items():
         if isinstance(entry, Credentials):
             path, key = f"credentials.{name}.private_key", entry.private_key
-            misread = any(each.startswith(path) for each in wrong)
-            if key is not None and not misread and (reason := fault(key)):
+            if key is not None and not faulty.within(path) and (reason := fault(key)):
                 yield f"{path}.{'file' if key.file else 'env'}", reason
 
 
-def _secret_faults(file: File) -> Iterator[Found]:
+def _secret_faults(file: File, faulty: Faulty) -> Iterator[Found]:
     """Secrets are kept by their service, so no two may have the same."""
     services: dict[str, str] = {}
     for name, entry in file.credentials.items():
         if isinstance(entry, Credentials):
             service = entry.service or name
+            if faulty.within(f"credentials.{name}.service"):
+                continue
             if entry.aws_secret is not None and services.setdefault(service, name) != name:
                 reason = f"{services[service]} has the same: give each secret its own"
                 yield f"credentials.{name}.service", reason

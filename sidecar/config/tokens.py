@@ -46,6 +46,7 @@ class Presented(Node, frozen=True, kw_only=True):
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "header")
     needs: ClassVar[Mapping[str, str]] = {"verify": "header"}
+    secretive: ClassVar[bool] = True
     instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
 
     file: Annotated[

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from itertools import islice
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -23,8 +22,6 @@ TENANT = r"^[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,63}$"
 FIELD_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 STAGE = r"^[!-~]{1,256}$"
 PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"
-_MOST_NAMES = 20
-"""Entries that a fault lists."""
 
 
 def text(check: str, pattern: str = "", **more: str) -> Meta:
@@ -52,6 +49,7 @@ class Reference(Node, frozen=True, kw_only=True):
     """Where a secret is: a file, or an environment variable. A secret is never written here itself."""
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "env")
+    secretive: ClassVar[bool] = True
     instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
 
     file: Annotated[SecretPath | None, Meta(description="File that holds the secret and nothing else.")] = (
@@ -122,13 +120,6 @@ def variable(environ: Mapping[str, str], name: str, *, multiline: bool = False) 
         return foreign_text.document(given) if multiline else foreign_text.value(given)
     except ValueError as error:
         raise ValueError(f"the environment variable {name} cannot be used: {error}") from None
-
-
-def unknown(known: Mapping[str, object]) -> str:
-    """Return the fault of a name that is not among the known. What was written is left out: it may be a token."""
-    names = ", ".join(map(str, islice(known, _MOST_NAMES)))
-    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
-    return f"there is no such entry; there is: {names or 'nothing yet'}{more}"
 
 
 def reference(entry: Reference, environ: Mapping[str, str], *, multiline: bool = False) -> SecretRef:

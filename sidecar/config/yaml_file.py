@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sidecar.config import document
+from sidecar.config.yaml_text import document
+from sidecar.config.yaml_text.places import Place, line_of
 from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
 from sidecar.system import files
@@ -27,34 +29,50 @@ def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
 
 
-def read(place: Path, breathe: Callable[[], None]) -> tuple[Tree | None, list[Fault]]:
-    """Return the file's tree, None if it is no YAML mapping at all, and what is wrong with its form."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a file says."""
+
+    tree: Tree | None
+    """None if it is no YAML mapping at all."""
+    place: Place
+    """Where everything in the tree is written."""
+    faults: list[Fault]
+    """What is wrong with its form."""
+
+
+def read(place: Path, breathe: Callable[[], None]) -> Written:
+    """Return what the file says, be it good or bad."""
     source = str(place)
     try:
-        text = file_text(source, MAX_FILE_BYTES)
+        read = document.load(file_text(source, MAX_FILE_BYTES).encode(), breathe)
     except ValueError as error:
-        return None, [Fault(source, "", str(error))]
-    try:
-        tree, twice = document.load(text.encode(), breathe)
+        return Written(None, 0, [Fault(source, "", str(error))])
     except yaml.YAMLError as error:
-        return None, [Fault(source, *_yaml_fault(error))]
+        return Written(None, 0, [_yaml_fault(source, error)])
     except document.Refused as error:
-        return None, [Fault(source, f"line {error.line}", str(error))]
-    except ValueError:  # from YAML's own numbers and dates; its text would quote the value
-        return None, [Fault(source, "", "no YAML: a number or a date in it is impossible; put it in quotes")]
-    faults = [Fault(source, f"line {line}", f"{key} is given twice: keep one") for line, key in twice]
-    if not isinstance(tree, dict):
-        return None, [*faults, Fault(source, "", "write a mapping with at least routes: in it")]
-    return tree, faults
+        return Written(None, 0, [Fault(source, error.path, str(error), error.line)])
+    faults = [_twice(source, key) for key in read.twice]
+    if not isinstance(read.value, dict):
+        line = line_of(read.place, "")
+        return Written(
+            None, 0, [*faults, Fault(source, "", "write a mapping with at least routes: in it", line)]
+        )
+    return Written(read.value, read.place, faults)
 
 
-def _yaml_fault(error: yaml.YAMLError) -> tuple[str, str]:
+def _twice(source: str, key: document.Twice) -> Fault:
+    first = f", first on line {key.first}" if key.first else ""
+    return Fault(source, key.path, f"given twice{first}: keep one", key.line)
+
+
+def _yaml_fault(source: str, error: yaml.YAMLError) -> Fault:
     """Say where and why the text is no YAML, without quoting it: it may hold a misplaced secret."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return "", "no YAML: it holds characters that YAML does not allow"
+        return Fault(source, "", "no YAML: it holds characters that YAML does not allow")
     mark = error.problem_mark
     problem = re.sub(r"""(['"]).*\1""", "…", error.problem or "unreadable", flags=re.DOTALL)
-    return f"line {mark.line + 1}, column {mark.column + 1}", f"no YAML: {problem}"
+    return Fault(source, "", f"no YAML: {problem} (column {mark.column + 1})", mark.line + 1)
 
 
 def file_text(name: str, limit: int) -> str:

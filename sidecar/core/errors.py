@@ -18,9 +18,12 @@ class Fault:
     source: str
     path: str
     reason: str
+    line: int = 0
+    """In the source, from 1; 0 where it has no lines."""
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.path}: {self.reason}" if self.path else f"{self.source}: {self.reason}"
+        place = f"{self.source}:{self.line}" if self.line else self.source
+        return f"{place}: {self.path}: {self.reason}" if self.path else f"{place}: {self.reason}"
 
 
 class ConfigError(SidecarError):

@@ -19,10 +19,11 @@ from sidecar.admin.server import LIFETIME, MAX_CONNECTIONS, pages
 from sidecar.app.sidecar import LOAD_LIMIT
 from sidecar.cache import revocations, tokens
 from sidecar.cli import exits, main
-from sidecar.config import document, yaml_file
+from sidecar.config import yaml_file
 from sidecar.config.decode import MOST_FAULTS
 from sidecar.config.load import json_schema, load
 from sidecar.config.restart import RESTART_KEYS
+from sidecar.config.yaml_text import document
 from sidecar.core import problem
 from sidecar.credentials.sources import aws
 from sidecar.fleet import foreign_messages, messages

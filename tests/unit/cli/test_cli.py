@@ -146,7 +146,7 @@ def test_validate_says_who_names_tenants(tmp_path: Path, tenant: str, said: str)
 
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, command: str) -> None:
-    """All faults are on stderr, one a line, with file and path."""
+    """All faults are on stderr, one a line, with file, line and path."""
     path = tmp_path / "config.yaml"
     path.write_text("routes: [{name: a b, upstream: x}]\ntypo: 1")
     done = run(command, "-c", str(path))
@@ -154,9 +154,9 @@ def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, comma
     head, *rest = done.stderr.splitlines()
     assert head == "sidecar: 3 faults in the configuration"
     assert [line.split(": ")[:2] for line in rest] == [
-        [f"  {path}", "typo"],
-        [f"  {path}", "routes[0].name"],
-        [f"  {path}", "routes[0].upstream"],
+        [f"  {path}:1", "routes[0].name"],
+        [f"  {path}:1", "routes[0].upstream"],
+        [f"  {path}:2", "typo"],
     ]
 
 

@@ -59,7 +59,7 @@ from tests.support.config_files import (
         "redis.sentinel.username",
         "beside password",
     ),
-    ("redis", {**REDIS, "cluster": "yes"}, "redis.cluster", "Expected bool"),
+    ("redis", {**REDIS, "cluster": "yes"}, "redis.cluster", "write true or false"),
     ("redis", {**REDIS, "key_prefix": "{a}"}, "redis.key_prefix", "without braces"),
     ("redis", {**REDIS, "key_prefix": "a b"}, "redis.key_prefix", "visible ASCII"),
     ("redis", {**REDIS, "username": "me"}, "redis.username", "beside password"),

@@ -39,14 +39,14 @@ from tests.support.config_files import CANARY, bad_values, check_told
     ("routes__0__upstream", "https://r/a b", "routes[0].upstream", "visible ASCII"),
     ("routes__0__upstream", "https://bücher.example", "routes[0].upstream", "visible ASCII"),
     ("routes__0__on_401", "maybe", "routes[0].on_401", "lenient, strict, ignore"),
-    ("routes__0__refused_statuses", [200], "routes[0].refused_statuses[0]", ">= 400"),
-    ("routes__0__refused_statuses", [500], "routes[0].refused_statuses[0]", "<= 499"),
+    ("routes__0__refused_statuses", [200], "routes[0].refused_statuses[0]", "from 400 to 499"),
+    ("routes__0__refused_statuses", [500], "routes[0].refused_statuses[0]", "from 400 to 499"),
     ("routes__0__refused_statuses", [], "routes[0].refused_statuses", "at least one"),
     ("routes__0__timeouts", {"idle": "soon"}, "routes[0].timeouts.idle", "no duration"),
     ("routes__0__tls", {"key_file": __file__}, "routes[0].tls.key_file", "beside certificate_file"),
     ("routes__0__tls", {"ca_file": "/nope"}, "routes[0].tls.ca_file", "cannot be read"),
-    ("routes__0__strip_prefix", "yes", "routes[0].strip_prefix", "Expected bool"),
-    ("routes__0__max_connections", 0, "routes[0].max_connections", ">= 1"),
+    ("routes__0__strip_prefix", "yes", "routes[0].strip_prefix", "write true or false"),
+    ("routes__0__max_connections", 0, "routes[0].max_connections", "from 1 to 65,535"),
 )
 def test_b85_a_bad_value_is_told_with_file_path_and_reason(
     tmp_path: Path, at: str, value: object, path: str, reason: str

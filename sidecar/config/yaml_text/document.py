@@ -1,4 +1,4 @@
-"""YAML → plain values, in time and memory that the limits below bound.
+"""YAML → plain values with their lines, in time and memory that the limits below bound.
 
 A short file can stand for a large tree: an alias repeats what its anchor names, a merge key copies it, and either can
 repeat aliases. What comes after (the examination, the rules) walks the tree as if each alias were written out. So
@@ -12,9 +12,11 @@ keeps no other thread waiting for the interpreter.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import yaml
+
+from sidecar.config.yaml_text.places import LONGEST_KEY, Inside, Place, join
 
 MAX_NODES = 100_000
 """Mappings, lists, keys and values; about 5,000 routes with all they can say."""
@@ -50,6 +52,24 @@ class Refused(Exception):
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
         self.line = line
+        self.path = ""
+
+
+class Twice(NamedTuple):
+    """A key that its mapping has twice; the second value counts."""
+
+    line: int
+    path: str
+    first: int
+    """The line of the first one, 0 where it is not known."""
+
+
+class Document(NamedTuple):
+    """What a text says."""
+
+    value: object
+    place: Place
+    twice: list[Twice]
 
 
 class _Events(Protocol):
@@ -67,6 +87,7 @@ class _Anchored:
     """What an anchor names, and what it costs to repeat it."""
 
     value: object
+    inside: Inside | None
     nodes: int
     characters: int
     height: int
@@ -78,6 +99,8 @@ class _Open:
 
     values: Any
     """The dict or list."""
+    inside: Any
+    """The places of its values."""
     line: int
     anchor: str | None
     nodes: int
@@ -85,19 +108,19 @@ class _Open:
     """Both as counted when it began."""
     height: int = 1
     key: Any = None
+    key_line: int = 0
     keyed: bool = False
     """Whether `key` waits for its value."""
     merging: bool = False
     seen: set[str] = field(default_factory=set)
     """Keys as they are written."""
-    merged: list[dict[Any, Any]] = field(default_factory=list)
+    merged: list[tuple[dict[Any, Any], dict[str, Place]]] = field(default_factory=list)
 
 
-def load(content: bytes, breathe: Callable[[], None]) -> tuple[object, list[tuple[int, str]]]:
-    """Return the one document, and each key that its mapping has twice, with the line.
+def load(content: bytes, breathe: Callable[[], None]) -> Document:
+    """Return the one document. Raises YAMLError and Refused.
 
-    `breathe` is called after some hundred microseconds of work. Raises YAMLError, ValueError for a number or a date
-    that is impossible, and Refused.
+    `breathe` is called after some hundred microseconds of work.
     """
     _refuse_tag_directives(content)
     loader = Loader(Chunks(content, breathe))
@@ -138,11 +161,18 @@ class Builder:
         self._anchors: dict[str, _Anchored | None] = {}
         self._nodes = 0
         self._characters = 0
-        self._root: object = None
+        self._root = Document(None, 0, [])
         self._documents = 0
-        self.twice: list[tuple[int, str]] = []
 
-    def build(self) -> tuple[object, list[tuple[int, str]]]:
+    def build(self) -> Document:
+        try:
+            self._read()
+        except Refused as refused:
+            refused.path = self._path()
+            raise
+        return self._root
+
+    def _read(self) -> None:
         while (event := self._loader.get_event()) is not None:
             match event:
                 case yaml.ScalarEvent():
@@ -157,7 +187,16 @@ class Builder:
                     self._documents += 1
                     if self._documents > 1:
                         raise _fault(event, "expected a single document, and another one begins here")
-        return self._root, self.twice
+
+    def _path(self) -> str:
+        """Return the path of what is being read."""
+        path = ""
+        for each in self._open:
+            if isinstance(each.values, list):
+                path += f"[{len(each.values)}]"
+            elif each.keyed and not each.merging:
+                path = join(path, each.key)
+        return path
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         text, line = event.value, _line(event)
@@ -172,13 +211,15 @@ class Builder:
             if tag == _MERGE:
                 inside.merging = inside.keyed = True
                 return
-            if text in inside.seen and len(self.twice) < MAX_TWICE:
-                self.twice.append((line, text[:64]))
+            if text in inside.seen and len(self._root.twice) < MAX_TWICE:
+                first = inside.inside.get(text[:LONGEST_KEY], 0)
+                first = first[0] if isinstance(first, tuple) else first
+                self._root.twice.append(Twice(line, join(self._path(), text), first))
             inside.seen.add(text)
         value = text if tag in _TEXTS else self._constructed(tag, event)
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(value, 1, len(text), 0)
-        self._add(value, event)
+            self._anchors[event.anchor] = _Anchored(value, None, 1, len(text), 0)
+        self._add(value, None, line, 0)
 
     def _constructed(self, tag: str, event: yaml.ScalarEvent) -> object:
         if len(event.value) > MAX_NUMBER and tag in _NUMBERS:
@@ -190,8 +231,10 @@ class Builder:
             ArithmeticError,
             AttributeError,
             LookupError,
-        ) as error:  # what its constructors raise for `!!bool x`
-            raise ValueError from error
+            ValueError,
+        ):  # what its constructors raise for `!!bool x` and for a 13th month; their texts quote the value
+            reason = "a number or a date that is impossible: put it in quotes"
+            raise Refused(_line(event), reason) from None
 
     def _start(self, event: yaml.CollectionStartEvent) -> None:
         line = _line(event)
@@ -200,18 +243,22 @@ class Builder:
             raise _fault(event, f"could not determine a constructor for the tag {event.tag!r}")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        values: object = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._open.append(_Open(values, line, event.anchor, self._nodes - 1, self._characters))
+        kind = dict if isinstance(event, yaml.MappingStartEvent) else list
+        self._open.append(_Open(kind(), kind(), line, event.anchor, self._nodes - 1, self._characters))
 
     def _end(self) -> None:
         ended = self._open.pop()
-        for other in ended.merged:
+        for other, places in ended.merged:
             for key, value in other.items():
                 ended.values.setdefault(key, value)
+            for written, place in places.items():
+                ended.inside.setdefault(written, place)
         if ended.anchor is not None:
             nodes, characters = self._nodes - ended.nodes, self._characters - ended.characters
-            self._anchors[ended.anchor] = _Anchored(ended.values, nodes, characters, ended.height)
-        self._add(ended.values, None, ended.line, ended.height)
+            self._anchors[ended.anchor] = _Anchored(
+                ended.values, ended.inside, nodes, characters, ended.height
+            )
+        self._add(ended.values, ended.inside, ended.line, ended.height)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
@@ -220,36 +267,46 @@ class Builder:
         if named is None:
             raise Refused(line, "an alias of the mapping or list that it is in: take it out")
         self._count(named.nodes, named.characters, named.height + 1, line)
-        self._add(named.value, event, line, named.height)
+        self._add(named.value, named.inside, line, named.height)
 
-    def _add(self, value: object, event: yaml.NodeEvent | None, line: int = 0, height: int = 0) -> None:
+    def _add(self, value: object, places: Inside | None, line: int, height: int) -> None:
         """Put a value where it belongs; `height` is how deep it nests in itself."""
         if not self._open:
-            self._root = value
+            self._root = Document(value, (line, places) if places else line, self._root.twice)
             return
         inside = self._open[-1]
         inside.height = max(inside.height, height + 1)
         if isinstance(inside.values, list):
             inside.values.append(value)
+            inside.inside.append((line, places) if places else line)
         elif inside.merging:
-            inside.merged += self._to_merge(value, line or inside.line)
+            inside.merged += self._to_merge(value, places, line)
             inside.merging = inside.keyed = False
         elif inside.keyed:
             inside.values[inside.key] = value
+            line = inside.key_line
+            inside.inside[str(inside.key)[:LONGEST_KEY]] = (line, places) if places else line
             inside.keyed = False
         elif isinstance(value, dict | list | set):
             raise Refused(line, "a key that is a mapping or a list: write text")
         elif isinstance(value, int) and abs(value) >= EQUAL_HASHES:
-            raise Refused(_line(event) if event is not None else line, _LONG_KEY)
+            raise Refused(line, _LONG_KEY)
         else:
-            inside.key, inside.keyed = value, True
+            inside.key, inside.key_line, inside.keyed = value, line, True
 
-    def _to_merge(self, value: object, line: int) -> list[dict[Any, Any]]:
-        """Return the mappings that `<<` names, the first of which has precedence."""
+    def _to_merge(
+        self, value: object, places: Inside | None, line: int
+    ) -> list[tuple[dict[Any, Any], dict[str, Place]]]:
+        """Return the mappings that `<<` names, the first of which has precedence, with their places."""
         named = value if isinstance(value, list) else [value]
+        where = places if isinstance(places, list) else [(line, places or {})]
         if not all(isinstance(each, dict) for each in named):
             raise Refused(line, "<< merges a mapping, or a list of mappings: name them with aliases")
-        return [each for each in named if isinstance(each, dict)]
+        return [
+            (each, place[1])
+            for each, place in zip(named, where, strict=True)
+            if isinstance(each, dict) and isinstance(place, tuple) and isinstance(place[1], dict)
+        ]
 
     def _count(self, nodes: int, characters: int, height: int, line: int) -> None:
         self._nodes += nodes

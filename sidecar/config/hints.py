@@ -1,0 +1,79 @@
+"""What a fault proposes: the key, name or form that was probably meant.
+
+Only keys of the schema and names of entries are quoted. What was written is not: it may be a misplaced secret.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from itertools import islice
+
+from sidecar.core.foreign_text import nearest
+
+_MOST_NAMES = 20
+"""Entries that a fault lists."""
+_MOST_COMPARED = 200
+"""Names that a misspelt one is compared with, which takes time."""
+_LONGEST_NAME = 64
+_LENGTHS = 3
+"""By how many characters a misspelt name is longer or shorter at most."""
+_NO_BLANK = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):[^\s/]")
+
+
+def misspelt(written: object, known: Iterable[str]) -> str:
+    """Return the known word that was probably meant, "" where none is similar."""
+    word = str(written)[: _LONGEST_NAME + 1]
+    if len(word) > _LONGEST_NAME:
+        return ""
+    likely = (each for each in known if abs(len(each) - len(word)) <= _LENGTHS)
+    return nearest(word, islice(likely, _MOST_COMPARED))
+
+
+def unknown_entry(written: str, known: Collection[str]) -> str:
+    """Return the fault of a name that no entry has."""
+    meant = misspelt(written, known)
+    if meant:
+        return f"there is no such entry; did you mean {meant}?"
+    names = ", ".join(islice(known, _MOST_NAMES))
+    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
+    return f"there is no such entry; there is: {names or 'nothing yet'}{more}"
+
+
+def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
+    """Return what to write in place of a value of another form; `keys` are those that a mapping there has."""
+    if isinstance(value, list) and "mapping" in wanted:
+        return f"{wanted}, not a list: take the dashes off"
+    if isinstance(value, dict) and "list" in wanted:
+        return f"{wanted}, not a mapping: begin each entry with a dash"
+    unspaced = _NO_BLANK.match(value) if isinstance(value, str) else None
+    if unspaced is not None and unspaced[1] in keys:
+        return f"{wanted}; put a blank after `{unspaced[1]}:`"
+    if value is None:
+        return f"{wanted}; nothing is written here, or it is not indented"
+    return f"{wanted}, such as [a, b]" if "list" in wanted else wanted
+
+
+def text_form(value: object) -> str:
+    """Return what to write in place of a value that is no text."""
+    if isinstance(value, dict):
+        return "must be text, not a mapping: put it in quotes if it begins with a brace"
+    if isinstance(value, list):
+        return "must be text, not a list: put it in quotes if it begins with a bracket"
+    return "must be text: nothing is written here" if value is None else "must be text: put it in quotes"
+
+
+def number_form(least: float | None, most: float | None) -> str:
+    """Return what to write in place of what is no whole number within these bounds."""
+    if least is not None and most is not None:
+        return f"write a whole number from {least:,} to {most:,}"
+    return "write a whole number" + (f" of at least {least:,}" if least is not None else "")
+
+
+def unknown_key(meant: str, home: str, empty: str, known: Collection[str]) -> str:
+    """Return the fault of a key that is unknown: it is misspelt, belongs in `home`, or in what is `empty` beside it."""
+    if meant:
+        return f"unknown key; did you mean {meant}?"
+    if home:
+        return f"unknown key; it belongs {home}"
+    if empty:
+        return f"unknown key; if it belongs in {empty}, which is empty, indent it"
+    return f"unknown key; known here: {', '.join(known)}"
