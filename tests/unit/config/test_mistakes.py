@@ -14,7 +14,7 @@ ROUTES = "routes:\n  - {name: orders, upstream: https://orders.test, token: orde
 GOOD = CREDENTIALS + TOKENS + ROUTES
 ROUTE_KEYS = (
     "name, match, upstream, token, strip_prefix, rewrite_location, on_401, refused_statuses, timeouts, tls, "
-    "max_connections"
+    "max_connections, isolate"
 )
 
 NEVER = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
