@@ -116,10 +116,15 @@ async def test_b83_a_unix_socket_takes_any_host_and_no_page(
 async def test_b83_a_page_cannot_read_the_admin_server(file: File, upstream: Upstream) -> None:
     """It changes nothing for anybody, and gives no page leave to read it."""
     async with run(file, route(upstream)) as process:
-        for method, status in ((b"GET", 200), (b"POST", 405), (b"OPTIONS", 405)):
+        for method, host, status in (
+            (b"GET", b"localhost", 200),
+            (b"GET", b"evil.example", 421),
+            (b"POST", b"localhost", 405),
+            (b"OPTIONS", b"localhost", 405),
+        ):
             lines = (
                 method + b" /status HTTP/1.1",
-                b"Host: evil.example",
+                b"Host: " + host,
                 b"Origin: https://evil.example",
                 b"",
                 b"",

@@ -181,7 +181,7 @@ async def test_one_page_too_many_asks_for_itself(sidecar: Start) -> None:
         writers = []
         for _ in range(MAX_SUBSCRIBERS):
             reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await reader.readuntil(b"data: ")
             writers.append(writer)
         await browser.open(running.app.admin_address)
