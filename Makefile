@@ -10,13 +10,16 @@ TAG ?= credential-sidecar
 TREE := build/image
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
+# Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
 
 unit: $(VENV)/.with-test  ## of these the ones without sockets
-	@$(BIN)/pytest -n 3 --dist worksteal tests/unit
+	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
 test-all: $(VENV)/.with-test  ## every test, with branch coverage
 	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40

@@ -13,6 +13,9 @@ from sidecar.cli import dumps
 from tests.support.examples import IN_CI
 
 TESTS = Path(__file__).parent
+LONGEST_FIRST = ("system", "integration", "contracts", "docs", "unit")
+"""The tiers by how long their tests wait. One worker cannot take over what another has begun: short tests come last,
+so that all workers end together."""
 
 pytest_plugins = (
     "tests.support.aws",
@@ -47,6 +50,16 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def tier(item: pytest.Item) -> str:
+    """Return the folder that the test lies in."""
+    return item.path.relative_to(TESTS).parts[0]
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its tier, which is the folder it lies in."""
-    item.add_marker(item.path.relative_to(TESTS).parts[0])
+    """Mark each test by its tier."""
+    item.add_marker(tier(item))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tiers in this order; within each the files' order stays."""
+    items.sort(key=lambda item: LONGEST_FIRST.index(tier(item)))
