@@ -34,7 +34,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
     )
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

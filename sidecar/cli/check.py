@@ -34,7 +34,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=float, default=PATIENCE, help="for all of it (%(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -31,7 +31,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     flags.add_configuration(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

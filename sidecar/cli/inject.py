@@ -57,7 +57,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--admin-listen", metavar="ADDRESS", help="for probes; default: 0.0.0.0:9181")
     parser.add_argument("--remove", action="store_true", help="take the sidecar out again")
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -31,7 +31,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--event", metavar="LIST", default="", help="such as request, refused or token_fetch_failed"
     )
     parser.add_argument("--level", choices=LEVELS, default="", help="this level or a worse one")
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

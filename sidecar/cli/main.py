@@ -31,6 +31,7 @@ from sidecar.cli.exits import (
     EXIT_OK,
     EXIT_UNREACHABLE,
 )
+from sidecar.cli.parser import Parser
 from sidecar.cli.terminal import harmless
 from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
 
@@ -78,7 +79,7 @@ SIDECAR_ALLOW_DUMPS=true permits core files and lets debuggers read this process
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own by default) and return its exit code."""
     _open_standard_descriptors()
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().read(sys.argv[1:] if argv is None else argv)
     try:
         dumps.forbid()
     except OSError as error:
@@ -117,8 +118,8 @@ def _open_standard_descriptors() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="sidecar",
         description="A localhost reverse proxy that injects, caches and heals bearer tokens.",
         epilog=_EPILOG,
@@ -126,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.commands = commands.choices
     for name, command in COMMANDS.items():
         parts = commands.add_parser(
             name,
@@ -136,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        parts.set_defaults(execute=command.execute)
+        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts)
         command.add_flags(parts)
     return parser
 

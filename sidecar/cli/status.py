@@ -39,7 +39,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only an exit code: 0 while requests should come here, else 1; for HEALTHCHECK and exec probes",
     )
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:

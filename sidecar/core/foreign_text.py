@@ -7,12 +7,18 @@ no client secret and no token has one (RFC 6749 appendix A), so the text is anot
 
 import json
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _MARK = "\ufeff"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
 """How Python stands for bytes of the environment that are not UTF-8, and JSON for half a character."""
+_SIMILAR = 0.7
+"""Of the share of characters that two words have in common, in the same order: 1 for equal words."""
+_LONGEST_WORD = 64
+"""Characters that are compared with known words, which takes quadratic time."""
 
 
 def decoded(found: bytes) -> str:
@@ -54,3 +60,12 @@ def parse_object(text: str | bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):  # not UTF-8 is a ValueError, too deep is the other
         return None
     return members if isinstance(members, dict) else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that was probably meant, "" where none is similar."""
+    folded = {each.casefold(): each for each in known}
+    sought = word[:_LONGEST_WORD].casefold()
+    found = get_close_matches(sought, folded, n=1, cutoff=_SIMILAR)
+    found = found or [each for each in folded if each.startswith(sought)][:1]
+    return folded[found[0]] if found and sought.strip("-_") else ""
