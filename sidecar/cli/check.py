@@ -26,7 +26,7 @@ _COLOURS: dict[str, Colour] = {"ok": "green", "failed": "red", "skipped": "dim"}
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a configuration, and for whom to ask."""
-    flags.add_configuration(parser)
+    flags.add_configuration_file(parser)
     parser.add_argument(
         "--tenant", metavar="ID", default="", help="whose tokens to fetch; else the default's"
     )
@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.core.tenants import canonical
     from sidecar.diagnostics.plan import check
 
-    config = load(arguments.config, flags.environ(arguments))
+    config = load(flags.configuration_file(arguments), flags.environ(arguments), attended=True)
     tenant = arguments.tenant
     if not 0 < arguments.timeout <= 600:
         arguments.usage("--timeout wants a number of seconds, at most 600")

@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.config.load import load
     from sidecar.diagnostics.explain import explain
 
-    config = load(arguments.config, flags.environ(arguments))
+    config = load(flags.configuration_file(arguments), flags.environ(arguments), attended=True)
     try:
         head = _head(arguments.method, arguments.url, arguments.header, config.listen)
     except ValueError as error:

@@ -14,16 +14,45 @@ _VARIABLES = {
 """A flag goes before its variable by being written over it."""
 
 
+def add_configuration_file(parser: argparse.ArgumentParser) -> None:
+    """Take the configuration, by its place or by a flag, and overrule some of it."""
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the same as --config FILE")
+    add_configuration(parser)
+
+
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """Let the command say where its configuration is, and overrule some of it."""
     parser.add_argument(
-        "-c", "--config", metavar="FILE", help="default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml"
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="configuration file, or - for standard input; "
+        "default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml",
     )
-    parser.add_argument("--listen", metavar="ADDRESS", help="before SIDECAR_LISTEN and the file's listen")
-    parser.add_argument("--admin-listen", metavar="ADDRESS", help="before SIDECAR_ADMIN_LISTEN and the file")
     parser.add_argument(
-        "--log-format", metavar="FORMAT", help="json or console; before LOG_FORMAT and the file"
+        "--listen",
+        metavar="ADDRESS",
+        help="address for the application; overrides SIDECAR_LISTEN and the file",
     )
+    parser.add_argument(
+        "--admin-listen",
+        metavar="ADDRESS",
+        help="address of the admin server; overrides SIDECAR_ADMIN_LISTEN and the file",
+    )
+    parser.add_argument(
+        "--log-format",
+        metavar="FORMAT",
+        help="json or console; overrides LOG_FORMAT and the file",
+    )
+    parser.set_defaults(file=None)
+
+
+def configuration_file(arguments: argparse.Namespace) -> str | None:
+    """Return the configuration file that is named, None where none is."""
+    if arguments.file is not None and arguments.config is not None:
+        arguments.usage("name the configuration once: as FILE or with --config FILE")
+    named: str | None = arguments.config if arguments.file is None else arguments.file
+    return named
 
 
 def add_admin(parser: argparse.ArgumentParser) -> None:

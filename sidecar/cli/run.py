@@ -18,7 +18,7 @@ LONGEST_TURN = 0.0005
 """Seconds for which a thread (the log's, an exporter's) may keep the event loop waiting for the interpreter; Python's
 own are 5 ms, and every request of that moment would be as late."""
 
-add_flags = flags.add_configuration
+add_flags = flags.add_configuration_file
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.app.serve import serve
     from sidecar.config.load import load, sources
 
-    environ = flags.environ(arguments)
+    file, environ = flags.configuration_file(arguments), flags.environ(arguments)
     sys.setswitchinterval(LONGEST_TURN)
-    read: Callable[[Callable[[], None]], Config] = partial(load, arguments.config, environ)
-    return uvloop.run(serve(read, partial(sources, arguments.config, environ)))
+    read: Callable[[Callable[[], None]], Config] = partial(load, file, environ)
+    return uvloop.run(serve(read, partial(sources, file, environ)))

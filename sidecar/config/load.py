@@ -13,24 +13,34 @@ from sidecar.config.decode import MOST_FAULTS, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
 from sidecar.core.errors import ConfigError, Fault
+from sidecar.system import files
 
 __all__ = ["Config", "json_schema", "load", "sources"]
 
 
-def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], None] = lambda: None) -> Config:
+def load(
+    path: str | None,
+    environ: Mapping[str, str],
+    breathe: Callable[[], None] = lambda: None,
+    *,
+    attended: bool = False,
+    secrets: bool = True,
+) -> Config:
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
     The environment goes before the file. Without any file it alone must make one route. Raises ConfigError
     with everything that is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside
-    others pauses there.
+    others pauses there. `attended`: a person waits, so the file may be a pipe, or `-` for standard input. Without
+    `secrets` nothing is read of the files and variables that the configuration names: they need not exist.
     """
     environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)
-    source = str(place or environment.SOURCE)
+    source = yaml_file.name_of(place) if place else environment.SOURCE
+    read = files.text if secrets else environment.unread
     if place is None:
-        tree, faults = environment.one_route(environ)
+        tree, faults = environment.one_route(environ, read)
     else:
-        tree, faults = yaml_file.read(place, breathe)
+        tree, faults = yaml_file.read(place, breathe, attended=attended)
         faults += environment.beside(place, environ)
     if tree is None:
         raise ConfigError(tuple(faults))
@@ -39,13 +49,14 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
         written, wrong = part(tree, environ)
         names |= written
         faults += wrong
-    file, found = examine(File, tree, rules.checks(environ), breathe)
+    values = environ if secrets else environment.Unread()
+    file, found = examine(File, tree, rules.checks(values, read), breathe)
     if file is not None:
-        found += islice(rules.cross_checks(file, environ, found), MOST_FAULTS)
+        found += islice(rules.cross_checks(file, found, values if secrets else None), MOST_FAULTS)
     faults += [environment.blame(Fault(source, *fault), names, environ) for fault in found]
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(faults), source))
-    return schema.config(file, environ, breathe)
+    return schema.config(file, values, breathe, read)
 
 
 def _first(faults: Collection[Fault], source: str) -> tuple[Fault, ...]:

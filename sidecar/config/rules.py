@@ -26,17 +26,18 @@ from sidecar.config.types import (
     unknown,
     variable,
 )
-from sidecar.config.yaml_file import file_text, file_value
+from sidecar.config.yaml_file import Read, file_text, file_value
 from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
 from sidecar.credentials.secret_json import check_pointer
 from sidecar.oauth.request_form import TOKEN_TYPES
-from sidecar.system.files import PEM_LIMIT, SECRET_LIMIT
+from sidecar.system import files
 
 
-def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
+def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
     """Return the rule behind each name in the schema. A file that several places name is read once."""
-    value, document = cache(file_value), cache(partial(file_text, limit=SECRET_LIMIT))
+    value = cache(partial(file_value, read=read))
+    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -54,7 +55,7 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "name": partial(like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": cache(partial(file_text, limit=PEM_LIMIT)),
+        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read)),
         "secret_file": value,
         "document_file": document,
         "variable": partial(variable, environ),
@@ -101,13 +102,17 @@ def _bearer(text: str) -> None:
     like(r"[!-~]{16,4096}", "must hold 16 or more visible ASCII characters, without spaces", text)
 
 
-def cross_checks(file: File, environ: Mapping[str, str], found: list[Found]) -> Iterator[Found]:
-    """Find what is wrong between entries, passing over the blanks that faulty parts left."""
+def cross_checks(file: File, found: list[Found], environ: Mapping[str, str] | None) -> Iterator[Found]:
+    """Find what is wrong between entries, passing over the blanks that faulty parts left.
+
+    `environ` is None where secrets are not read.
+    """
     wrong = [path for path, _ in found]
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
             yield from _token_faults(f"tokens.{name}", token, file, wrong)
-    yield from _key_faults(file, environ, wrong)
+    if environ is not None:
+        yield from _key_faults(file, environ, wrong)
     yield from _secret_faults(file)
     if not any(path.partition(".")[0] == "tenant" for path in wrong):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)

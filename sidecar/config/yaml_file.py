@@ -19,6 +19,10 @@ Tree = dict[str, Any]
 """YAML as loaded: checked nowhere yet."""
 
 
+Read = Callable[[str, int], str]
+"""Returns the text of a file of at most so many bytes. Raises OSError and ValueError."""
+
+
 def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     """Return where the file is, None if there is none. One that was named need not exist: that is a fault."""
     named = path or environ.get("SIDECAR_CONFIG")
@@ -27,11 +31,18 @@ def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
 
 
-def read(place: Path, breathe: Callable[[], None]) -> tuple[Tree | None, list[Fault]]:
+def name_of(place: Path) -> str:
+    """Return the name of the file in faults."""
+    return "standard input" if str(place) == files.STANDARD_INPUT else str(place)
+
+
+def read(
+    place: Path, breathe: Callable[[], None], *, attended: bool = False
+) -> tuple[Tree | None, list[Fault]]:
     """Return the file's tree, None if it is no YAML mapping at all, and what is wrong with its form."""
-    source = str(place)
+    source = name_of(place)
     try:
-        text = file_text(source, MAX_FILE_BYTES)
+        text = file_text(str(place), MAX_FILE_BYTES, files.awaited if attended else _lasting)
     except ValueError as error:
         return None, [Fault(source, "", str(error))]
     try:
@@ -48,6 +59,12 @@ def read(place: Path, breathe: Callable[[], None]) -> tuple[Tree | None, list[Fa
     return tree, faults
 
 
+def _lasting(name: str, limit: int) -> str:
+    if name == files.STANDARD_INPUT:
+        raise ValueError("the sidecar reads it again after a change; write the configuration to a file")
+    return files.text(name, limit)
+
+
 def _yaml_fault(error: yaml.YAMLError) -> tuple[str, str]:
     """Say where and why the text is no YAML, without quoting it: it may hold a misplaced secret."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
@@ -57,10 +74,10 @@ def _yaml_fault(error: yaml.YAMLError) -> tuple[str, str]:
     return f"line {mark.line + 1}, column {mark.column + 1}", f"no YAML: {problem}"
 
 
-def file_text(name: str, limit: int) -> str:
+def file_text(name: str, limit: int, read: Read = files.text) -> str:
     """Return the text of a file of at most `limit` bytes. Raises ValueError with the reason it cannot be used."""
     try:
-        text = files.text(name, limit)
+        text = read(name, limit)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}; check the path and who may read it") from None
     except ValueError as error:
@@ -70,9 +87,9 @@ def file_text(name: str, limit: int) -> str:
     return text
 
 
-def file_value(name: str) -> str:
+def file_value(name: str, read: Read = files.text) -> str:
     """Return the single value in a file: a secret, a token, a client id. Raises ValueError like `file_text`."""
-    text = file_text(name, files.SECRET_LIMIT)
+    text = file_text(name, files.SECRET_LIMIT, read)
     try:
         return foreign_text.value(text)
     except ValueError as error:

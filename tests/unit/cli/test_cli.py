@@ -103,7 +103,7 @@ def test_the_version_comes_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["bogus"], ["run", "--bogus"], ["validate", "extra"], ["run", "--conf=x"]]
+    "arguments", [[], ["bogus"], ["run", "--bogus"], ["validate", "a", "extra"], ["run", "--conf=x"]]
 )
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     """What argparse does not know is wrong usage, abbreviations included."""
