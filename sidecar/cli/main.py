@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import Protocol
 
-from sidecar import __version__
 from sidecar.cli import (
     bust,
     check,
@@ -15,6 +14,7 @@ from sidecar.cli import (
     dumps,
     explain,
     flags,
+    help,  # noqa: A004  named for its command
     inject,
     keygen,
     logs,
@@ -22,6 +22,7 @@ from sidecar.cli import (
     schema,
     status,
     validate,
+    version,
 )
 from sidecar.cli.exits import (
     EXIT_BUG,
@@ -62,6 +63,8 @@ COMMANDS: Mapping[str, Command] = {
     "keygen": keygen,
     "schema": schema,
     "demo": demo,
+    "help": help,
+    "version": version,
 }
 
 _EPILOG = """\
@@ -126,7 +129,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
+    parser.add_argument("--version", action="version", version=version.LINE)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     parser.commands = commands.choices
     for name, command in COMMANDS.items():
@@ -138,7 +141,7 @@ def _parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts)
+        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts, program=parser)
         command.add_flags(parts)
     return parser
 

@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
             if self.commands and not word.startswith("-"):
                 command = self.commands.get(word)
                 if command is None:
-                    self.error(self._unknown("command", repr(word), word, self.commands))
+                    self.error(self.unknown("command", word, self.commands))
                 command.refuse_unknown(words[at + 1 :])
                 return
             name = word.partition("=")[0]
@@ -59,12 +59,14 @@ class Parser(argparse.ArgumentParser):
             return f"unexpected argument {word!r}; `{self.prog} --help` shows the usage"
         if any(word in command.flags for command in self.commands.values()):
             return f"unknown flag {word}; write the flags of a command after its name"
-        return self._unknown("flag", word, word, self.flags)
+        return self.unknown("flag", word, self.flags)
 
-    def _unknown(self, kind: str, shown: str, word: str, known: Mapping[str, object]) -> str:
+    def unknown(self, kind: str, word: str, known: Mapping[str, object]) -> str:
+        """Return what is wrong with a word that is not among the known ones, and which was probably meant."""
         from sidecar.core.foreign_text import nearest
 
         meant = nearest(word, known)
+        shown = word if word.startswith("-") else repr(word)
         return f"unknown {kind} {shown}; " + (
             f"did you mean {meant}?" if meant else f"`{self.prog} --help` lists the {kind}s"
         )

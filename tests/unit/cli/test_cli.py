@@ -65,6 +65,23 @@ def test_the_version_is_told() -> None:
     assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__}\n")
 
 
+def test_o14_version_prints_what_the_flag_prints() -> None:
+    """One line, whichever of the two habits somebody has."""
+    assert run("version").stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in main.COMMANDS)])
+def test_o14_help_prints_what_the_flag_prints(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help of the program, and of each command."""
+    with pytest.raises(SystemExit):
+        main.main([*words, "--help"])
+    by_flag = capsys.readouterr()
+    assert main.main(["help", *words]) == 0
+    assert capsys.readouterr() == by_flag
+
+
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str) -> None:
     """`--help` leaves no flag without a text, and ends with something to copy."""
@@ -77,7 +94,9 @@ def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str)
     assert f"sidecar {name}" in done.stdout.split("\nexample: ")[1]
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["version"], ["--help"], ["help"], ["run", "--help"], ["help", "run"]]
+)
 def test_questions_load_nothing_heavy(arguments: list[str]) -> None:
     """What only talks about the program loads no library at all."""
     assert HEAVY & loaded(*arguments) == set()
