@@ -59,11 +59,11 @@ def add_admin(parser: argparse.ArgumentParser) -> None:
     """Let the command say which admin server it asks."""
     parser.add_argument(
         "--admin",
-        metavar="URL",
+        metavar="ADDRESS",
         type=_admin,
         default="",
-        help="the admin server, also unix:/path; default: this pod's, where SIDECAR_ADMIN_LISTEN says, "
-        "else http://127.0.0.1:9181",
+        help="admin server: host:port, http://host:port or unix:/path; "
+        "default: SIDECAR_ADMIN_LISTEN of this pod, else 127.0.0.1:9181",
     )
 
 

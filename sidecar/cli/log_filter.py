@@ -33,6 +33,15 @@ class LogFilter:
         )
 
 
+def event_names() -> frozenset[str]:
+    """Return what `event` can be in a line of this version."""
+    from sidecar.telemetry import events, fleet_events
+
+    kinds = (kind for module in (events, fleet_events) for kind in vars(module).values())
+    named = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, events.Event))
+    return frozenset({"request", *(kind.name for kind in named if kind is not events.Event)})
+
+
 def statuses(text: str) -> tuple[range, ...]:
     """Read `404`, `5xx`, `400-499`, or several of them with commas. Raises ValueError."""
     ranges = []

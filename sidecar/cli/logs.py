@@ -2,16 +2,18 @@
 
 import argparse
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.log_filter import LEVELS, LogFilter, statuses
+from sidecar.cli.log_filter import LEVELS, LogFilter, event_names, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
-MEANING = "read JSON log lines from standard input and print them for people; other lines pass as they are"
+MEANING = "print JSON log lines for people, filtered; other lines pass as they are"
 EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --tenant acme --status 4xx,5xx"
 
 LONGEST_LINE = 65_536
@@ -20,7 +22,10 @@ _BEGIN = b'{"ts":'
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take what to look for."""
+    """Take where the lines are, and what to look for."""
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="log file; default: standard input"
+    )
     parser.add_argument("--tenant", metavar="ID", default="", help="lines that tell of this tenant")
     parser.add_argument("--route", metavar="NAME", default="", help="lines that tell of this route")
     parser.add_argument("--request-id", metavar="ID", default="", help="lines that tell of this request")
@@ -30,7 +35,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--event", metavar="LIST", default="", help="such as request, refused or token_fetch_failed"
     )
-    parser.add_argument("--level", choices=LEVELS, default="", help="this level or a worse one")
+    parser.add_argument(
+        "--level", type=_level, choices=LEVELS, default="", help="this level or a more severe one"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -48,11 +55,40 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     except ValueError as error:
         arguments.usage(f"--status: {error}")
-    if sys.stdin.isatty():
-        print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
-    with suppress(KeyboardInterrupt):
-        _copy(sys.stdin.buffer, sys.stdout.buffer, wanted, colour=Terminal(sys.stdout).coloured)
+    _warn_of_unknown(wanted.events)
+    with _opened(arguments) as lines, suppress(KeyboardInterrupt):
+        _copy(lines, sys.stdout.buffer, wanted, colour=Terminal(sys.stdout).coloured)
     return EXIT_OK
+
+
+def _level(text: str) -> str:
+    folded = text.lower()
+    return "warning" if folded == "warn" else folded
+
+
+def _warn_of_unknown(events: "frozenset[str]") -> None:
+    """Warn only: a newer sidecar, whose log this may be, has events that this one does not know."""
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.foreign_text import nearest
+
+    known = event_names() if events else frozenset()
+    for name in sorted(events - known):
+        meant = nearest(name, known)
+        proposal = f"did you mean {meant}?" if meant else "the table of events in README.md lists them"
+        print(harmless(f"sidecar: warning: unknown event {name!r}; {proposal}"), file=sys.stderr)
+
+
+def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]":
+    """Open the file, which may be a pipe: a person waits, and can end the wait."""
+    if arguments.file == "-":
+        if sys.stdin.isatty():
+            print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(arguments.file).open("rb")
+    except OSError as error:
+        arguments.usage(f"cannot read {arguments.file}: {error.strerror}; check the path and its permissions")
+    raise AssertionError("usage exits")
 
 
 def _copy(source: BinaryIO, out: BinaryIO, wanted: LogFilter, *, colour: bool) -> None:
