@@ -12,13 +12,13 @@ from sidecar.core import foreign_text
 from sidecar.core.secret import Secret
 from sidecar.system import files
 
-MEANING = "have all pods drop the tokens that carry every one of these labels"
+MEANING = "drop the tokens that carry all of these labels, in every pod"
 EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
 
 _LABELS = {
     "tenant": "tokens of this tenant",
-    "service": "tokens got with the credentials of this service",
-    "user": "tokens of this user: their `sub` or `email`",
+    "service": "tokens obtained with the credentials of this service",
+    "user": "tokens of this user: `sub` or `email`",
     "jti": "the token with this id",
     "team": "tokens of members of this team",
     "role": "tokens with this role",
@@ -29,10 +29,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take the labels, and where to ask."""
     for label, meaning in _LABELS.items():
         parser.add_argument(f"--{label}", metavar="ID", help=meaning)
-    parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
+    parser.add_argument("--all", action="store_true", help="all tokens, instead of labels")
     flags.add_admin(parser)
     parser.add_argument(
-        "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
+        "--token-file",
+        metavar="FILE",
+        help="file with the admin.token; default: $SIDECAR_ADMIN_TOKEN_FILE, else the value of $SIDECAR_ADMIN_TOKEN",
     )
 
 

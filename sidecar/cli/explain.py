@@ -13,24 +13,26 @@ from sidecar.cli.terminal import columns, harmless
 if TYPE_CHECKING:
     from sidecar.diagnostics.explain import Explanation, Sent, TokenAsked
 
-MEANING = "tell what would be done with a request: route, tenant, token request, upstream; send nothing"
-EXAMPLE = "sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' GET http://127.0.0.1:9180/ledger/accounts"
+MEANING = "show what the proxy would do with a request; sends nothing"
+EXAMPLE = """\
+sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' \\
+    GET http://127.0.0.1:9180/ledger/accounts"""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a request as curl does."""
-    parser.add_argument("method", metavar="METHOD", help="such as GET")
-    parser.add_argument("url", metavar="URL", help="as the application asks, or only its path")
+    parser.add_argument("method", metavar="METHOD", help="method of the request, such as GET")
+    parser.add_argument("url", metavar="URL", help="URL that the application requests, or only its path")
     parser.add_argument(
         "-H",
         "--header",
         action="append",
         default=[],
         metavar="FIELD",
-        help="'Name: value', as often as need be",
+        help="header field, 'Name: value'; may be repeated",
     )
     flags.add_configuration(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:

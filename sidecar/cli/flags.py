@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sidecar.core.errors import ConfigError
 
@@ -14,19 +14,19 @@ _VARIABLES = {
 """A flag goes before its variable by being written over it."""
 
 
-def add_configuration_file(parser: argparse.ArgumentParser) -> None:
+def add_configuration_file(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
     """Take the configuration, by its place or by a flag, and overrule some of it."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="the same as --config FILE")
-    add_configuration(parser)
+    add_configuration(parser, piped=piped)
 
 
-def add_configuration(parser: argparse.ArgumentParser) -> None:
+def add_configuration(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
     """Let the command say where its configuration is, and overrule some of it."""
     parser.add_argument(
         "-c",
         "--config",
         metavar="FILE",
-        help="configuration file, or - for standard input; "
+        help=f"configuration file{', or - for standard input' if piped else ''}; "
         "default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml",
     )
     parser.add_argument(
@@ -41,8 +41,8 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-format",
-        metavar="FORMAT",
-        help="json or console; overrides LOG_FORMAT and the file",
+        metavar="{json,console}",
+        help="format of the log; overrides LOG_FORMAT and the file",
     )
     parser.set_defaults(file=None)
 
@@ -77,6 +77,21 @@ def _admin(text: str) -> str:
         return addresses.admin(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """Read a flag with a number of seconds."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"write a number of seconds from {least:g} to {most:g}")
+        return number
+
+    return read
 
 
 def environ(arguments: argparse.Namespace) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ EXAMPLE = "sidecar help status"
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a command."""
-    parser.add_argument("command", metavar="COMMAND", nargs="?", help="default: all of them, in a line each")
+    parser.add_argument("command", metavar="COMMAND", nargs="?", help="default: list the commands")
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 MEANING = "print JSON log lines for people, filtered; other lines pass as they are"
-EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --tenant acme --status 4xx,5xx"
+EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --status 4xx,5xx"
 
 LONGEST_LINE = 65_536
 """Bytes; what is longer passes as it is."""
@@ -26,17 +26,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="log file; default: standard input"
     )
-    parser.add_argument("--tenant", metavar="ID", default="", help="lines that tell of this tenant")
-    parser.add_argument("--route", metavar="NAME", default="", help="lines that tell of this route")
-    parser.add_argument("--request-id", metavar="ID", default="", help="lines that tell of this request")
+    parser.add_argument("--tenant", metavar="ID", default="", help="only lines about this tenant")
+    parser.add_argument("--route", metavar="NAME", default="", help="only lines about this route")
+    parser.add_argument("--request-id", metavar="ID", default="", help="only lines about this request")
     parser.add_argument(
-        "--status", metavar="LIST", default="", help="answers with such as 404, 5xx or 400-499"
+        "--status", metavar="LIST", default="", help="only these statuses, such as 404,5xx or 400-499"
     )
     parser.add_argument(
-        "--event", metavar="LIST", default="", help="such as request, refused or token_fetch_failed"
+        "--event",
+        metavar="LIST",
+        default="",
+        help="only these events, such as request,refused,token_fetch_failed",
     )
     parser.add_argument(
-        "--level", type=_level, choices=LEVELS, default="", help="this level or a more severe one"
+        "--level", type=_level, choices=LEVELS, default="", help="only this level and more severe ones"
     )
 
 

@@ -32,7 +32,7 @@ from sidecar.cli.exits import (
     EXIT_OK,
     EXIT_UNREACHABLE,
 )
-from sidecar.cli.parser import Parser
+from sidecar.cli.parser import Parser, formatter
 from sidecar.cli.terminal import harmless
 from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
 
@@ -41,8 +41,9 @@ class Command(Protocol):
     """What the module of a command has."""
 
     MEANING: str
-    """One line for `--help`."""
+    """What it is for, in one line."""
     EXAMPLE: str
+    """What a person could type, in one or more lines."""
 
     def add_flags(self, parser: argparse.ArgumentParser, /) -> None:
         """Tell the parser what the command takes."""
@@ -68,14 +69,20 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 _EPILOG = """\
-`sidecar COMMAND --help` tells more, with an example.
+example:
+  sidecar run sidecar.yaml
 
-exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, 70 a bug, 78 configuration
+`sidecar COMMAND --help` shows the flags of a command and an example.
 
-One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
-SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
+exit codes: 0 success, 1 failure, 2 wrong usage, 69 cannot listen or connect,
+70 a bug, 78 configuration, 130 interrupted
 
-SIDECAR_ALLOW_DUMPS=true permits core files and lets debuggers read this process; the default is neither.
+To run one route without a file, set SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT,
+SIDECAR_CLIENT_ID and SIDECAR_CLIENT_SECRET (or the latter two with _FILE), and
+optionally SIDECAR_SCOPE and SIDECAR_AUDIENCE.
+
+SIDECAR_ALLOW_DUMPS=true permits core files and debuggers; by default both are
+disabled because tokens and secrets are in memory.
 """
 
 
@@ -124,23 +131,25 @@ def _open_standard_descriptors() -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="sidecar",
-        description="A localhost reverse proxy that injects, caches and heals bearer tokens.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=version.LINE)
+    parser.meaning = "A localhost reverse proxy that injects, caches and heals bearer tokens."
+    parser.add_argument(
+        "--version", action="version", version=version.LINE, help="print the version and exit"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     parser.commands = commands.choices
     for name, command in COMMANDS.items():
         parts = commands.add_parser(
             name,
             help=command.MEANING,
-            description=command.MEANING,
-            epilog=f"example: {command.EXAMPLE}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="example:\n  " + command.EXAMPLE.replace("\n", "\n  "),
+            formatter_class=formatter,
             allow_abbrev=False,
         )
+        parts.meaning = command.MEANING
         parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts, program=parser)
         command.add_flags(parts)
     return parser

@@ -8,11 +8,28 @@ from typing import NoReturn
 
 from sidecar.cli.exits import EXIT_USAGE
 
+WIDTH = 80
+"""Columns that no help exceeds, however wide the terminal."""
+
+
+def formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what writes the help."""
+    from shutil import get_terminal_size
+
+    width = min(get_terminal_size().columns, WIDTH) - 2
+    return argparse.RawDescriptionHelpFormatter(prog, width=width)
+
 
 class Parser(argparse.ArgumentParser):
     """The parser of `sidecar`, or of one of its commands."""
 
+    meaning = ""
+    """What it is for, in one line."""
     commands: "Mapping[str, Parser]" = MappingProxyType({})
+
+    def format_help(self) -> str:
+        """Return the help, which begins with what the command is for."""
+        return f"{self.meaning}\n\n{super().format_help()}"
 
     @property
     def flags(self) -> Mapping[str, argparse.Action]:

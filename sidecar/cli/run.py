@@ -11,14 +11,14 @@ from sidecar.cli import flags
 if TYPE_CHECKING:
     from sidecar.config.settings import Config
 
-MEANING = "serve until SIGTERM; SIGHUP or a changed file reloads the configuration"
+MEANING = "serve until SIGTERM; reload on SIGHUP or when the file changes"
 EXAMPLE = "sidecar run --config sidecar.yaml --log-format console"
 
 LONGEST_TURN = 0.0005
 """Seconds for which a thread (the log's, an exporter's) may keep the event loop waiting for the interpreter; Python's
 own are 5 ms, and every request of that moment would be as late."""
 
-add_flags = flags.add_configuration_file
+add_flags = partial(flags.add_configuration_file, piped=False)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from sidecar.core.tenants import TenantRule
     from sidecar.fleet.settings import RedisSettings
 
-MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
-EXAMPLE = "sidecar validate --config sidecar.yaml"
+MEANING = "check the configuration and print a summary; makes no connection"
+EXAMPLE = "sidecar validate sidecar.yaml\ncat sidecar.yaml | sidecar validate --no-secrets -"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

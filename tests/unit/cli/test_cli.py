@@ -82,16 +82,25 @@ def test_o14_help_prints_what_the_flag_prints(
     assert capsys.readouterr() == by_flag
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
-def test_every_command_tells_what_its_flags_mean_and_gives_an_example(name: str) -> None:
-    """`--help` leaves no flag without a text, and ends with something to copy."""
-    done = run(name, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    options = done.stdout.split("\noptions:\n")[1].split("\nexample: ")[0]
-    flags = re.split(r"^  (?=-)", options, flags=re.MULTILINE)[1:]
+@pytest.mark.parametrize("columns", ["80", "300", "40", "", "0"])
+@pytest.mark.parametrize("name", ["", *main.COMMANDS])
+def test_o14_help_says_what_for_and_fits_and_has_an_example(
+    name: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most 80 columns on every terminal; no flag without a text; at its end something to copy."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main.main(["help", *name.split()]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+    meaning, usage, _ = shown.split("\n\n", 2)
+    assert usage.startswith("usage: sidecar")
+    if name:
+        assert meaning == main.COMMANDS[name].MEANING
+    described, example = shown.split("\nexample:\n")
+    assert re.match(rf"  .*\bsidecar {name or 'run'}\b", example)
+    flags = re.split(r"^  (?=-)", described.split("\noptions:\n")[1], flags=re.MULTILINE)[1:]
     assert flags
     assert [flag for flag in flags if not re.search(r"(  |\n +)\S", flag)] == []
-    assert f"sidecar {name}" in done.stdout.split("\nexample: ")[1]
 
 
 @pytest.mark.parametrize(
