@@ -3,14 +3,13 @@
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.terminal import harmless
-from sidecar.core import foreign_text
-from sidecar.core.secret import Secret
-from sidecar.system import files
+
+if TYPE_CHECKING:
+    from sidecar.core.secret import Secret
 
 MEANING = "drop the tokens that carry all of these labels, in every pod"
 EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
@@ -41,6 +40,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Ask a pod to bust."""
     from sidecar.admin.client import bust
+    from sidecar.cli.terminal import harmless
     from sidecar.core.labels import parse_selector
 
     labels = {label: value for label in _LABELS if (value := getattr(arguments, label)) is not None}
@@ -54,7 +54,13 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _admin_token(arguments: argparse.Namespace) -> Secret:
+def _admin_token(arguments: argparse.Namespace) -> "Secret":
+    from pathlib import Path
+
+    from sidecar.core import foreign_text
+    from sidecar.core.secret import Secret
+    from sidecar.system import files
+
     file = arguments.token_file or foreign_text.trimmed(os.environ.get("SIDECAR_ADMIN_TOKEN_FILE", ""))
     given = os.environ.get("SIDECAR_ADMIN_TOKEN", "")
     place = f"the token's file {file}" if file else "SIDECAR_ADMIN_TOKEN"

@@ -4,22 +4,22 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
-from sidecar.cli.terminal import Terminal, harmless
-from sidecar.telemetry.colours import Colour
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sidecar.core.finding import Checked
+    from sidecar.telemetry.colours import Colour
 
 MEANING = "try each connection, secret and token that the configuration names"
 EXAMPLE = "sidecar check sidecar.yaml --tenant acme"
 PATIENCE = 30.0
 
-_COLOURS: dict[str, Colour] = {"ok": "green", "failed": "red", "skipped": "dim"}
+_COLOURS: "dict[str, Colour]" = {"ok": "green", "failed": "red", "skipped": "dim"}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _lines(steps: "AsyncIterator[Checked]") -> int:
+    from sidecar.cli.terminal import Terminal, harmless
+
     terminal = Terminal(sys.stdout)
     failed = count = 0
     async for step in steps:

@@ -1,14 +1,11 @@
 """`sidecar explain`."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
-from sidecar.cli.terminal import columns, harmless
 
 if TYPE_CHECKING:
     from sidecar.diagnostics.explain import Explanation, Sent, TokenAsked
@@ -59,6 +56,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
     """Write the head that the application would send. Raises ValueError for what no head can be made of."""
+    import re
+    from contextlib import suppress
+
     from sidecar.core.errors import RequestRefused
     from sidecar.proxy.target import split
 
@@ -81,6 +81,8 @@ def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
 
 
 def _told(explanation: "Explanation") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [("route", route.name, route.match, route.verdict) for route in explanation.routes]
     yield from columns(rows)
     if explanation.answer is not None:
@@ -97,6 +99,8 @@ def _told(explanation: "Explanation") -> Iterator[str]:
 
 
 def _token(token: "TokenAsked") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [
         ("token", "name", token.name),
         ("", "tenant", token.tenant),
@@ -111,6 +115,8 @@ def _token(token: "TokenAsked") -> Iterator[str]:
 
 
 def _sent(sent: "Sent") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
     rows += [("", harmless(name), what) for name, what in sent.fields]
     yield from columns(rows)

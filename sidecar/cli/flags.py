@@ -3,8 +3,10 @@
 import argparse
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from sidecar.core.errors import ConfigError
+if TYPE_CHECKING:
+    from sidecar.core.errors import ConfigError
 
 _VARIABLES = {
     "listen": "SIDECAR_LISTEN",
@@ -100,7 +102,7 @@ def environ(arguments: argparse.Namespace) -> Mapping[str, str]:
     return {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
 
 
-def faults(error: ConfigError, arguments: argparse.Namespace) -> list[str]:
+def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
     """Tell the faults; one in a flag names the flag, not the variable it is written over."""
     typed = {
         name: f"--{flag.replace('_', '-')}"

@@ -4,12 +4,8 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.terminal import harmless
-from sidecar.core import addresses
-from sidecar.core.errors import ManifestRefused
 
 MEANING = "add the sidecar to the pods of Kubernetes manifests, or remove it"
 EXAMPLE = """\
@@ -67,6 +63,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the manifest with the sidecar, or without it."""
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.errors import ManifestRefused
     from sidecar.kubernetes.container import IMAGE, Blanks
     from sidecar.kubernetes.inject import inject, remove, warnings
 
@@ -101,6 +99,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> str:
+    from pathlib import Path
+
     try:
         if arguments.file == "-":
             content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -119,6 +119,8 @@ def _read(arguments: argparse.Namespace) -> str:
 
 
 def _address(text: str) -> str:
+    from sidecar.core import addresses
+
     try:
         addresses.listen_loopback(text)
     except ValueError as error:

@@ -3,8 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
-LEVELS = ("debug", "info", "warning", "error")
+from sidecar.telemetry.words import Level
+
+LEVELS: tuple[str, ...] = get_args(Level)
+"""The most severe one last."""
 _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 

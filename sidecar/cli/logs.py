@@ -3,15 +3,16 @@
 import argparse
 import sys
 from contextlib import nullcontext, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.log_filter import LEVELS, LogFilter, event_names, statuses
+from sidecar.telemetry.words import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+
+    from sidecar.cli.log_filter import LogFilter
 
 MEANING = "print JSON log lines for people, filtered; other lines pass as they are"
 EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --status 4xx,5xx"
@@ -39,12 +40,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="only these events, such as request,refused,token_fetch_failed",
     )
     parser.add_argument(
-        "--level", type=_level, choices=LEVELS, default="", help="only this level and more severe ones"
+        "--level",
+        type=_level,
+        choices=get_args(Level),
+        default="",
+        help="only this level and more severe ones",
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Read to the end, or to Ctrl-C."""
+    from sidecar.cli.log_filter import LogFilter, statuses
     from sidecar.cli.terminal import Terminal
 
     try:
@@ -71,6 +77,7 @@ def _level(text: str) -> str:
 
 def _warn_of_unknown(events: "frozenset[str]") -> None:
     """Warn only: a newer sidecar, whose log this may be, has events that this one does not know."""
+    from sidecar.cli.log_filter import event_names
     from sidecar.cli.terminal import harmless
     from sidecar.core.foreign_text import nearest
 
@@ -87,6 +94,8 @@ def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]"
         if sys.stdin.isatty():
             print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
         return nullcontext(sys.stdin.buffer)
+    from pathlib import Path
+
     try:
         return Path(arguments.file).open("rb")
     except OSError as error:
@@ -94,7 +103,7 @@ def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]"
     raise AssertionError("usage exits")
 
 
-def _copy(source: BinaryIO, out: BinaryIO, wanted: LogFilter, *, colour: bool) -> None:
+def _copy(source: BinaryIO, out: BinaryIO, wanted: "LogFilter", *, colour: bool) -> None:
     """Copy line by line, each as soon as it is there."""
     beginning = True
     while data := source.readline(LONGEST_LINE):

@@ -33,8 +33,6 @@ from sidecar.cli.exits import (
     EXIT_UNREACHABLE,
 )
 from sidecar.cli.parser import Parser, formatter
-from sidecar.cli.terminal import harmless
-from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
 
 
 class Command(Protocol):
@@ -99,19 +97,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
-    except ConfigError as error:
-        return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
-    except (AdminRefused, AdminUnreachable, ListenError, ManifestRefused) as error:
-        code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
-        return _complain(code, harmless(f"sidecar: {error}"))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
-        return _complain(EXIT_BUG, *_bug(error))
+        return _failed(error, arguments)
     return code
+
+
+def _failed(error: Exception, arguments: argparse.Namespace) -> int:
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.errors import AdminRefused, AdminUnreachable, ConfigError, ListenError, ManifestRefused
+
+    if isinstance(error, ConfigError):
+        return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
+    if isinstance(error, AdminRefused | ManifestRefused):
+        return _complain(EXIT_FAILED, harmless(f"sidecar: {error}"))
+    if isinstance(error, AdminUnreachable | ListenError):
+        return _complain(EXIT_UNREACHABLE, harmless(f"sidecar: {error}"))
+    return _complain(EXIT_BUG, *_bug(error))
 
 
 def _open_standard_descriptors() -> None:
