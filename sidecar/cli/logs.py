@@ -35,7 +35,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--event",
-        metavar="LIST",
+        metavar="EVENTS",
         default="",
         help="only these events, such as request,refused,token_fetch_failed",
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 from sidecar.cli import (
     bust,
     check,
+    completion,
     demo,
     dumps,
     explain,
@@ -62,6 +63,7 @@ COMMANDS: Mapping[str, Command] = {
     "keygen": keygen,
     "schema": schema,
     "demo": demo,
+    "completion": completion,
     "help": help,
     "version": version,
 }
@@ -87,7 +89,7 @@ disabled because tokens and secrets are in memory.
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own by default) and return its exit code."""
     _open_standard_descriptors()
-    arguments = _parser().read(sys.argv[1:] if argv is None else argv)
+    arguments = parser().read(sys.argv[1:] if argv is None else argv)
     try:
         dumps.forbid()
     except OSError as error:
@@ -134,19 +136,20 @@ def _open_standard_descriptors() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    program = Parser(
         prog="sidecar",
         epilog=_EPILOG,
         formatter_class=formatter,
         allow_abbrev=False,
     )
-    parser.meaning = "A localhost reverse proxy that injects, caches and heals bearer tokens."
-    parser.add_argument(
+    program.meaning = "A localhost reverse proxy that injects, caches and heals bearer tokens."
+    program.add_argument(
         "--version", action="version", version=version.LINE, help="print the version and exit"
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    parser.commands = commands.choices
+    commands = program.add_subparsers(title="commands", metavar="COMMAND")
+    program.commands = commands.choices
     for name, command in COMMANDS.items():
         parts = commands.add_parser(
             name,
@@ -156,9 +159,9 @@ def _parser() -> Parser:
             allow_abbrev=False,
         )
         parts.meaning = command.MEANING
-        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts, program=parser)
+        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts, program=program)
         command.add_flags(parts)
-    return parser
+    return program
 
 
 def _bug(error: Exception) -> list[str]:

@@ -32,6 +32,11 @@ class Parser(argparse.ArgumentParser):
         return f"{self.meaning}\n\n{super().format_help()}"
 
     @property
+    def actions(self) -> Sequence[argparse.Action]:
+        """What it takes, flags and places, in the order of the help."""
+        return self._actions
+
+    @property
     def flags(self) -> Mapping[str, argparse.Action]:
         """What each spelling of each flag does."""
         return self._option_string_actions
