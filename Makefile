@@ -13,7 +13,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis picture image image-tree sbom help
+.PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -81,6 +81,12 @@ redis:  ## installs Debian's redis-server where there is none yet, without its s
 	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
 		apt-get install --quiet --quiet --yes --no-install-recommends redis-server && \
 	$$as service redis-server stop && $$as update-rc.d redis-server disable
+
+shells:  ## installs Debian's zsh and fish where they are missing; the tests of the completion scripts use them
+	@if command -v bash >/dev/null && command -v zsh >/dev/null && command -v fish >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+		apt-get install --quiet --quiet --yes --no-install-recommends bash zsh fish
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
 	@$(BIN)/python -m tests.support.programs.picture

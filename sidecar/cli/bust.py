@@ -3,22 +3,21 @@
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.terminal import harmless
-from sidecar.core import foreign_text
-from sidecar.core.secret import Secret
-from sidecar.system import files
 
-MEANING = "have all pods drop the tokens that carry every one of these labels"
+if TYPE_CHECKING:
+    from sidecar.core.secret import Secret
+
+MEANING = "drop the tokens that carry all of these labels, in every pod"
 EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
 
 _LABELS = {
     "tenant": "tokens of this tenant",
-    "service": "tokens got with the credentials of this service",
-    "user": "tokens of this user: their `sub` or `email`",
+    "service": "tokens obtained with the credentials of this service",
+    "user": "tokens of this user: `sub` or `email`",
     "jti": "the token with this id",
     "team": "tokens of members of this team",
     "role": "tokens with this role",
@@ -29,17 +28,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take the labels, and where to ask."""
     for label, meaning in _LABELS.items():
         parser.add_argument(f"--{label}", metavar="ID", help=meaning)
-    parser.add_argument("--all", action="store_true", help="every token there is, in place of labels")
+    parser.add_argument("--all", action="store_true", help="all tokens, instead of labels")
     flags.add_admin(parser)
     parser.add_argument(
-        "--token-file", metavar="FILE", help="its admin.token; default: $SIDECAR_ADMIN_TOKEN, or …_FILE"
+        "--token-file",
+        metavar="FILE",
+        help="file with the admin.token; default: $SIDECAR_ADMIN_TOKEN_FILE, else the value of $SIDECAR_ADMIN_TOKEN",
     )
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Ask a pod to bust."""
     from sidecar.admin.client import bust
+    from sidecar.cli.terminal import harmless
     from sidecar.core.labels import parse_selector
 
     labels = {label: value for label in _LABELS if (value := getattr(arguments, label)) is not None}
@@ -53,7 +54,13 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _admin_token(arguments: argparse.Namespace) -> Secret:
+def _admin_token(arguments: argparse.Namespace) -> "Secret":
+    from pathlib import Path
+
+    from sidecar.core import foreign_text
+    from sidecar.core.secret import Secret
+    from sidecar.system import files
+
     file = arguments.token_file or foreign_text.trimmed(os.environ.get("SIDECAR_ADMIN_TOKEN_FILE", ""))
     given = os.environ.get("SIDECAR_ADMIN_TOKEN", "")
     place = f"the token's file {file}" if file else "SIDECAR_ADMIN_TOKEN"

@@ -4,37 +4,38 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
-from sidecar.cli.terminal import Terminal, harmless
-from sidecar.telemetry.colours import Colour
 
 if TYPE_CHECKING:
-    from sidecar.core.finding import Checked
+    from collections.abc import AsyncIterator
 
-MEANING = (
-    "try all that the configuration names: names, TLS, secrets, token endpoints, Redis; fetch each token once"
-)
-EXAMPLE = "sidecar check --config sidecar.yaml --tenant acme"
+    from sidecar.core.finding import Checked
+    from sidecar.telemetry.colours import Colour
+
+MEANING = "try each connection, secret and token that the configuration names"
+EXAMPLE = "sidecar check sidecar.yaml --tenant acme"
 PATIENCE = 30.0
 
-_COLOURS: dict[str, Colour] = {"ok": "green", "failed": "red", "skipped": "dim"}
+_COLOURS: "dict[str, Colour]" = {"ok": "green", "failed": "red", "skipped": "dim"}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a configuration, and for whom to ask."""
-    flags.add_configuration(parser)
+    flags.add_configuration_file(parser)
     parser.add_argument(
-        "--tenant", metavar="ID", default="", help="whose tokens to fetch; else the default's"
+        "--tenant", metavar="ID", default="", help="tenant to fetch tokens for; default: tenant.default"
     )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=PATIENCE, help="for all of it (%(default)g)"
+        "--timeout",
+        metavar="SECONDS",
+        type=flags.seconds(0.1, 600),
+        default=PATIENCE,
+        help="limit for the whole check; default: %(default)g",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(usage=parser.error)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -45,10 +46,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.core.tenants import canonical
     from sidecar.diagnostics.plan import check
 
-    config = load(arguments.config, flags.environ(arguments))
+    config = load(flags.configuration_file(arguments), flags.environ(arguments), attended=True)
     tenant = arguments.tenant
-    if not 0 < arguments.timeout <= 600:
-        arguments.usage("--timeout wants a number of seconds, at most 600")
     if tenant:
         rule = config.tenants
         try:
@@ -70,6 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _lines(steps: "AsyncIterator[Checked]") -> int:
+    from sidecar.cli.terminal import Terminal, harmless
+
     terminal = Terminal(sys.stdout)
     failed = count = 0
     async for step in steps:

@@ -2,7 +2,7 @@
 
 import argparse
 
-MEANING = "watch what the sidecar does, in a minute, on loopback and with nothing set up"
+MEANING = "show in a minute what the sidecar does, on loopback, without any setup"
 EXAMPLE = "sidecar demo"
 
 

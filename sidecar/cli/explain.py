@@ -1,37 +1,35 @@
 """`sidecar explain`."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
-from sidecar.cli.terminal import columns, harmless
 
 if TYPE_CHECKING:
     from sidecar.diagnostics.explain import Explanation, Sent, TokenAsked
 
-MEANING = "tell what would be done with a request: route, tenant, token request, upstream; send nothing"
-EXAMPLE = "sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' GET http://127.0.0.1:9180/ledger/accounts"
+MEANING = "show what the proxy would do with a request; sends nothing"
+EXAMPLE = """\
+sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' \\
+    GET http://127.0.0.1:9180/ledger/accounts"""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a request as curl does."""
-    parser.add_argument("method", metavar="METHOD", help="such as GET")
-    parser.add_argument("url", metavar="URL", help="as the application asks, or only its path")
+    parser.add_argument("method", metavar="METHOD", help="method of the request, such as GET")
+    parser.add_argument("url", metavar="URL", help="URL that the application requests, or only its path")
     parser.add_argument(
         "-H",
         "--header",
         action="append",
         default=[],
         metavar="FIELD",
-        help="'Name: value', as often as need be",
+        help="header field, 'Name: value'; may be repeated",
     )
     flags.add_configuration(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(usage=parser.error)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -43,7 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.config.load import load
     from sidecar.diagnostics.explain import explain
 
-    config = load(arguments.config, flags.environ(arguments))
+    config = load(flags.configuration_file(arguments), flags.environ(arguments), attended=True)
     try:
         head = _head(arguments.method, arguments.url, arguments.header, config.listen)
     except ValueError as error:
@@ -58,6 +56,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
     """Write the head that the application would send. Raises ValueError for what no head can be made of."""
+    import re
+    from contextlib import suppress
+
     from sidecar.core.errors import RequestRefused
     from sidecar.proxy.target import split
 
@@ -80,6 +81,8 @@ def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
 
 
 def _told(explanation: "Explanation") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [("route", route.name, route.match, route.verdict) for route in explanation.routes]
     yield from columns(rows)
     if explanation.answer is not None:
@@ -96,6 +99,8 @@ def _told(explanation: "Explanation") -> Iterator[str]:
 
 
 def _token(token: "TokenAsked") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [
         ("token", "name", token.name),
         ("", "tenant", token.tenant),
@@ -110,6 +115,8 @@ def _token(token: "TokenAsked") -> Iterator[str]:
 
 
 def _sent(sent: "Sent") -> Iterator[str]:
+    from sidecar.cli.terminal import columns, harmless
+
     rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
     rows += [("", "connections", sent.connections)] if sent.connections else []
     rows += [("", harmless(name), what) for name, what in sent.fields]

@@ -2,9 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from sidecar.core.errors import ConfigError
+if TYPE_CHECKING:
+    from sidecar.core.errors import ConfigError
 
 _VARIABLES = {
     "listen": "SIDECAR_LISTEN",
@@ -14,27 +16,56 @@ _VARIABLES = {
 """A flag goes before its variable by being written over it."""
 
 
-def add_configuration(parser: argparse.ArgumentParser) -> None:
+def add_configuration_file(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
+    """Take the configuration, by its place or by a flag, and overrule some of it."""
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the same as --config FILE")
+    add_configuration(parser, piped=piped)
+
+
+def add_configuration(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
     """Let the command say where its configuration is, and overrule some of it."""
     parser.add_argument(
-        "-c", "--config", metavar="FILE", help="default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml"
+        "-c",
+        "--config",
+        metavar="FILE",
+        help=f"configuration file{', or - for standard input' if piped else ''}; "
+        "default: $SIDECAR_CONFIG, then /etc/sidecar/config.yaml",
     )
-    parser.add_argument("--listen", metavar="ADDRESS", help="before SIDECAR_LISTEN and the file's listen")
-    parser.add_argument("--admin-listen", metavar="ADDRESS", help="before SIDECAR_ADMIN_LISTEN and the file")
     parser.add_argument(
-        "--log-format", metavar="FORMAT", help="json or console; before LOG_FORMAT and the file"
+        "--listen",
+        metavar="ADDRESS",
+        help="address for the application; overrides SIDECAR_LISTEN and the file",
     )
+    parser.add_argument(
+        "--admin-listen",
+        metavar="ADDRESS",
+        help="address of the admin server; overrides SIDECAR_ADMIN_LISTEN and the file",
+    )
+    parser.add_argument(
+        "--log-format",
+        metavar="{json,console}",
+        help="format of the log; overrides LOG_FORMAT and the file",
+    )
+    parser.set_defaults(file=None)
+
+
+def configuration_file(arguments: argparse.Namespace) -> str | None:
+    """Return the configuration file that is named, None where none is."""
+    if arguments.file is not None and arguments.config is not None:
+        arguments.usage("name the configuration once: as FILE or with --config FILE")
+    named: str | None = arguments.config if arguments.file is None else arguments.file
+    return named
 
 
 def add_admin(parser: argparse.ArgumentParser) -> None:
     """Let the command say which admin server it asks."""
     parser.add_argument(
         "--admin",
-        metavar="URL",
+        metavar="ADDRESS",
         type=_admin,
         default="",
-        help="the admin server, also unix:/path; default: this pod's, where SIDECAR_ADMIN_LISTEN says, "
-        "else http://127.0.0.1:9181",
+        help="admin server: host:port, http://host:port or unix:/path; "
+        "default: SIDECAR_ADMIN_LISTEN of this pod, else 127.0.0.1:9181",
     )
 
 
@@ -50,13 +81,28 @@ def _admin(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """Read a flag with a number of seconds."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"write a number of seconds from {least:g} to {most:g}")
+        return number
+
+    return read
+
+
 def environ(arguments: argparse.Namespace) -> Mapping[str, str]:
     """Return the environment with the flags written over it."""
     flags = {name: getattr(arguments, flag) for flag, name in _VARIABLES.items()}
     return {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
 
 
-def faults(error: ConfigError, arguments: argparse.Namespace) -> list[str]:
+def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
     """Tell the faults; one in a flag names the flag, not the variable it is written over."""
     typed = {
         name: f"--{flag.replace('_', '-')}"

@@ -4,15 +4,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.terminal import harmless
-from sidecar.core import addresses
-from sidecar.core.errors import ManifestRefused
 
-MEANING = "add the sidecar to the pods of Kubernetes manifests: YAML in, the same YAML with the sidecar out"
-EXAMPLE = "sidecar inject -f deployment.yaml --config-map sidecar-config | kubectl apply -f -"
+MEANING = "add the sidecar to the pods of Kubernetes manifests, or remove it"
+EXAMPLE = """\
+sidecar inject -f deployment.yaml --config-map sidecar-config \\
+    | kubectl apply -f -"""
 
 MAX_BYTES = 16 << 20
 
@@ -22,19 +20,21 @@ _NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take the manifest and what the definition of the container leaves blank."""
     parser.add_argument(
-        "-f", "--file", metavar="FILE", required=True, help="the manifest; - is standard input"
+        "-f", "--file", metavar="FILE", required=True, help="manifest, or - for standard input"
     )
     parser.add_argument(
         "--config-map",
         metavar="NAME",
         type=_written(f"({_NAME})", "the name of a ConfigMap"),
-        help="which holds the configuration as config.yaml; wanted but for --remove",
+        help="ConfigMap that holds config.yaml; required except with --remove",
     )
-    parser.add_argument("--image", metavar="IMAGE", help="default: credential-sidecar, of this version")
+    parser.add_argument(
+        "--image", metavar="IMAGE", help="image of the sidecar; default: credential-sidecar of this version"
+    )
     parser.add_argument(
         "--classic",
         action="store_true",
-        help="a container of the pod, for Kubernetes before 1.29; not for Jobs",
+        help="add an ordinary container, for Kubernetes before 1.29; not for Jobs",
     )
     parser.add_argument(
         "--secret-file",
@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=_written(f"({_NAME})(?:=(/[^:\\s]+))?", "SECRET or SECRET=/PATH"),
         action="append",
         default=[],
-        help="mount a Secret for the sidecar alone; default: /var/run/secrets/SECRET; may be repeated",
+        help="mount a Secret in the sidecar only; default of PATH: /var/run/secrets/SECRET; may be repeated",
     )
     parser.add_argument(
         "--secret-env",
@@ -50,18 +50,21 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=_written(f"([A-Za-z_][A-Za-z0-9_]*)=({_NAME}):([A-Za-z0-9._-]+)", "NAME=SECRET:KEY"),
         action="append",
         default=[],
-        help="a variable of the sidecar out of a Secret, read at the start; may be repeated",
+        help="set a variable of the sidecar from a Secret; may be repeated",
     )
     parser.add_argument(
-        "--listen", metavar="ADDRESS", type=_address, help="for the application, before the file's"
+        "--listen", metavar="ADDRESS", type=_address, help="address for the application; overrides the file"
     )
-    parser.add_argument("--admin-listen", metavar="ADDRESS", help="for probes; default: 0.0.0.0:9181")
-    parser.add_argument("--remove", action="store_true", help="take the sidecar out again")
-    parser.set_defaults(usage=parser.error)
+    parser.add_argument(
+        "--admin-listen", metavar="ADDRESS", help="address of the admin server; default: 0.0.0.0:9181"
+    )
+    parser.add_argument("--remove", action="store_true", help="remove the sidecar")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the manifest with the sidecar, or without it."""
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.errors import ManifestRefused
     from sidecar.kubernetes.container import IMAGE, Blanks
     from sidecar.kubernetes.inject import inject, remove, warnings
 
@@ -96,6 +99,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> str:
+    from pathlib import Path
+
     try:
         if arguments.file == "-":
             content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -114,6 +119,8 @@ def _read(arguments: argparse.Namespace) -> str:
 
 
 def _address(text: str) -> str:
+    from sidecar.core import addresses
+
     try:
         addresses.listen_loopback(text)
     except ValueError as error:

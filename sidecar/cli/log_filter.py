@@ -3,8 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
-LEVELS = ("debug", "info", "warning", "error")
+from sidecar.telemetry.words import Level
+
+LEVELS: tuple[str, ...] = get_args(Level)
+"""The most severe one last."""
 _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 
@@ -31,6 +35,15 @@ class LogFilter:
             and (not self.events or str(line.get("event")) in self.events)
             and (not self.level or line.get("level") in LEVELS[LEVELS.index(self.level) :])
         )
+
+
+def event_names() -> frozenset[str]:
+    """Return what `event` can be in a line of this version."""
+    from sidecar.telemetry import events, fleet_events
+
+    kinds = (kind for module in (events, fleet_events) for kind in vars(module).values())
+    named = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, events.Event))
+    return frozenset({"request", *(kind.name for kind in named if kind is not events.Event)})
 
 
 def statuses(text: str) -> tuple[range, ...]:

@@ -2,17 +2,20 @@
 
 import argparse
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from sidecar.cli.exits import EXIT_OK
-from sidecar.cli.log_filter import LEVELS, LogFilter, statuses
+from sidecar.telemetry.words import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
-MEANING = "read JSON log lines from standard input and print them for people; other lines pass as they are"
-EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --tenant acme --status 4xx,5xx"
+    from sidecar.cli.log_filter import LogFilter
+
+MEANING = "print JSON log lines for people, filtered; other lines pass as they are"
+EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --status 4xx,5xx"
 
 LONGEST_LINE = 65_536
 """Bytes; what is longer passes as it is."""
@@ -20,22 +23,34 @@ _BEGIN = b'{"ts":'
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take what to look for."""
-    parser.add_argument("--tenant", metavar="ID", default="", help="lines that tell of this tenant")
-    parser.add_argument("--route", metavar="NAME", default="", help="lines that tell of this route")
-    parser.add_argument("--request-id", metavar="ID", default="", help="lines that tell of this request")
+    """Take where the lines are, and what to look for."""
     parser.add_argument(
-        "--status", metavar="LIST", default="", help="answers with such as 404, 5xx or 400-499"
+        "file", metavar="FILE", nargs="?", default="-", help="log file; default: standard input"
+    )
+    parser.add_argument("--tenant", metavar="ID", default="", help="only lines about this tenant")
+    parser.add_argument("--route", metavar="NAME", default="", help="only lines about this route")
+    parser.add_argument("--request-id", metavar="ID", default="", help="only lines about this request")
+    parser.add_argument(
+        "--status", metavar="LIST", default="", help="only these statuses, such as 404,5xx or 400-499"
     )
     parser.add_argument(
-        "--event", metavar="LIST", default="", help="such as request, refused or token_fetch_failed"
+        "--event",
+        metavar="EVENTS",
+        default="",
+        help="only these events, such as request,refused,token_fetch_failed",
     )
-    parser.add_argument("--level", choices=LEVELS, default="", help="this level or a worse one")
-    parser.set_defaults(usage=parser.error)
+    parser.add_argument(
+        "--level",
+        type=_level,
+        choices=get_args(Level),
+        default="",
+        help="only this level and more severe ones",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Read to the end, or to Ctrl-C."""
+    from sidecar.cli.log_filter import LogFilter, statuses
     from sidecar.cli.terminal import Terminal
 
     try:
@@ -49,14 +64,46 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     except ValueError as error:
         arguments.usage(f"--status: {error}")
-    if sys.stdin.isatty():
-        print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
-    with suppress(KeyboardInterrupt):
-        _copy(sys.stdin.buffer, sys.stdout.buffer, wanted, colour=Terminal(sys.stdout).coloured)
+    _warn_of_unknown(wanted.events)
+    with _opened(arguments) as lines, suppress(KeyboardInterrupt):
+        _copy(lines, sys.stdout.buffer, wanted, colour=Terminal(sys.stdout).coloured)
     return EXIT_OK
 
 
-def _copy(source: BinaryIO, out: BinaryIO, wanted: LogFilter, *, colour: bool) -> None:
+def _level(text: str) -> str:
+    folded = text.lower()
+    return "warning" if folded == "warn" else folded
+
+
+def _warn_of_unknown(events: "frozenset[str]") -> None:
+    """Warn only: a newer sidecar, whose log this may be, has events that this one does not know."""
+    from sidecar.cli.log_filter import event_names
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.foreign_text import nearest
+
+    known = event_names() if events else frozenset()
+    for name in sorted(events - known):
+        meant = nearest(name, known)
+        proposal = f"did you mean {meant}?" if meant else "the table of events in README.md lists them"
+        print(harmless(f"sidecar: warning: unknown event {name!r}; {proposal}"), file=sys.stderr)
+
+
+def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]":
+    """Open the file, which may be a pipe: a person waits, and can end the wait."""
+    if arguments.file == "-":
+        if sys.stdin.isatty():
+            print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
+        return nullcontext(sys.stdin.buffer)
+    from pathlib import Path
+
+    try:
+        return Path(arguments.file).open("rb")
+    except OSError as error:
+        arguments.usage(f"cannot read {arguments.file}: {error.strerror}; check the path and its permissions")
+    raise AssertionError("usage exits")
+
+
+def _copy(source: BinaryIO, out: BinaryIO, wanted: "LogFilter", *, colour: bool) -> None:
     """Copy line by line, each as soon as it is there."""
     beginning = True
     while data := source.readline(LONGEST_LINE):

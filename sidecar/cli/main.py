@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import Protocol
 
-from sidecar import __version__
 from sidecar.cli import (
     bust,
     check,
+    completion,
     demo,
     dumps,
     explain,
     flags,
+    help,  # noqa: A004  named for its command
     inject,
     keygen,
     logs,
@@ -22,6 +23,7 @@ from sidecar.cli import (
     schema,
     status,
     validate,
+    version,
 )
 from sidecar.cli.exits import (
     EXIT_BUG,
@@ -31,24 +33,16 @@ from sidecar.cli.exits import (
     EXIT_OK,
     EXIT_UNREACHABLE,
 )
-from sidecar.cli.terminal import harmless
-from sidecar.core.errors import (
-    AdminRefused,
-    AdminUnreachable,
-    ConfigError,
-    LimitReached,
-    ListenError,
-    ManifestRefused,
-)
-from sidecar.system.limits import reached
+from sidecar.cli.parser import Parser, formatter
 
 
 class Command(Protocol):
     """What the module of a command has."""
 
     MEANING: str
-    """One line for `--help`."""
+    """What it is for, in one line."""
     EXAMPLE: str
+    """What a person could type, in one or more lines."""
 
     def add_flags(self, parser: argparse.ArgumentParser, /) -> None:
         """Tell the parser what the command takes."""
@@ -69,25 +63,33 @@ COMMANDS: Mapping[str, Command] = {
     "keygen": keygen,
     "schema": schema,
     "demo": demo,
+    "completion": completion,
+    "help": help,
+    "version": version,
 }
 
 _EPILOG = """\
-`sidecar COMMAND --help` tells more, with an example.
+example:
+  sidecar run sidecar.yaml
 
-exit codes: 0 fine, 1 it did not work, 2 usage, 69 cannot listen or reach, or a limit is too low, 70 a bug,
-78 configuration
+`sidecar COMMAND --help` shows the flags of a command and an example.
 
-One route without a file: SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT, SIDECAR_CLIENT_ID and
-SIDECAR_CLIENT_SECRET (or …_FILE for these two), SIDECAR_SCOPE, SIDECAR_AUDIENCE.
+exit codes: 0 success, 1 failure, 2 wrong usage, 69 cannot listen or connect,
+or a limit is too low, 70 a bug, 78 configuration, 130 interrupted
 
-SIDECAR_ALLOW_DUMPS=true permits core files and lets debuggers read this process; the default is neither.
+To run one route without a file, set SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT,
+SIDECAR_CLIENT_ID and SIDECAR_CLIENT_SECRET (or the latter two with _FILE), and
+optionally SIDECAR_SCOPE and SIDECAR_AUDIENCE.
+
+SIDECAR_ALLOW_DUMPS=true permits core files and debuggers; by default both are
+disabled because tokens and secrets are in memory.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own by default) and return its exit code."""
     _open_standard_descriptors()
-    arguments = _parser().parse_args(argv)
+    arguments = parser().read(sys.argv[1:] if argv is None else argv)
     try:
         dumps.forbid()
     except OSError as error:
@@ -97,22 +99,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
-    except ConfigError as error:
-        return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
-    except (AdminRefused, AdminUnreachable, LimitReached, ListenError, ManifestRefused) as error:
-        code = EXIT_FAILED if isinstance(error, AdminRefused | ManifestRefused) else EXIT_UNREACHABLE
-        return _complain(code, harmless(f"sidecar: {error}"))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
-        limit = reached(error)
-        return (
-            _complain(EXIT_UNREACHABLE, f"sidecar: {limit}") if limit else _complain(EXIT_BUG, *_bug(error))
-        )
+        return _failed(error, arguments)
     return code
+
+
+def _failed(error: Exception, arguments: argparse.Namespace) -> int:
+    from sidecar.cli.terminal import harmless
+    from sidecar.core.errors import (
+        AdminRefused,
+        AdminUnreachable,
+        ConfigError,
+        LimitReached,
+        ListenError,
+        ManifestRefused,
+    )
+    from sidecar.system.limits import reached
+
+    if isinstance(error, ConfigError):
+        return _complain(EXIT_CONFIGURATION, *flags.faults(error, arguments))
+    if isinstance(error, AdminRefused | ManifestRefused):
+        return _complain(EXIT_FAILED, harmless(f"sidecar: {error}"))
+    if isinstance(error, AdminUnreachable | LimitReached | ListenError):
+        return _complain(EXIT_UNREACHABLE, harmless(f"sidecar: {error}"))
+    if limit := reached(error):
+        return _complain(EXIT_UNREACHABLE, f"sidecar: {limit}")
+    return _complain(EXIT_BUG, *_bug(error))
 
 
 def _open_standard_descriptors() -> None:
@@ -129,28 +146,32 @@ def _open_standard_descriptors() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    program = Parser(
         prog="sidecar",
-        description="A localhost reverse proxy that injects, caches and heals bearer tokens.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    program.meaning = "A localhost reverse proxy that injects, caches and heals bearer tokens."
+    program.add_argument(
+        "--version", action="version", version=version.LINE, help="print the version and exit"
+    )
+    commands = program.add_subparsers(title="commands", metavar="COMMAND")
+    program.commands = commands.choices
     for name, command in COMMANDS.items():
         parts = commands.add_parser(
             name,
             help=command.MEANING,
-            description=command.MEANING,
-            epilog=f"example: {command.EXAMPLE}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="example:\n  " + command.EXAMPLE.replace("\n", "\n  "),
+            formatter_class=formatter,
             allow_abbrev=False,
         )
-        parts.set_defaults(execute=command.execute)
+        parts.meaning = command.MEANING
+        parts.set_defaults(execute=command.execute, usage=parts.error, parser=parts, program=program)
         command.add_flags(parts)
-    return parser
+    return program
 
 
 def _bug(error: Exception) -> list[str]:

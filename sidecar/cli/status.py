@@ -11,7 +11,7 @@ from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
 if TYPE_CHECKING:
     from sidecar.cli.terminal import Terminal
 
-MEANING = "show a running sidecar: who is out, its routes and tokens, and what happened of late"
+MEANING = "show a running sidecar: health, routes, tokens and recent events"
 EXAMPLE = "sidecar status --watch"
 EVERY = 2.0
 _LABELS = ("tenant", "service")
@@ -21,25 +21,24 @@ _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take whom to ask, and how to show it."""
     flags.add_admin(parser)
-    parser.add_argument("--tenant", metavar="ID", help="only this tenant's tokens")
+    parser.add_argument("--tenant", metavar="ID", help="show only tokens of this tenant")
     parser.add_argument(
-        "--service", metavar="ID", help="only tokens got with the credentials of this service"
+        "--service", metavar="ID", help="show only tokens obtained with the credentials of this service"
     )
     parser.add_argument(
         "--watch",
         metavar="SECONDS",
         nargs="?",
-        type=float,
+        type=flags.seconds(0.1, 3600),
         const=EVERY,
-        help="again and again, until Ctrl-C (2)",
+        help="refresh every SECONDS until Ctrl-C; default: 2",
     )
-    parser.add_argument("--json", action="store_true", help="for programs: what /status says")
+    parser.add_argument("--json", action="store_true", help="print the JSON of /status")
     parser.add_argument(
         "--healthcheck",
         action="store_true",
-        help="only an exit code: 0 while requests should come here, else 1; for HEALTHCHECK and exec probes",
+        help="print nothing; exit with 0 if the sidecar is ready, else 1; for HEALTHCHECK and exec probes",
     )
-    parser.set_defaults(usage=parser.error)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -49,8 +48,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.watch is None:
         _write("\n".join(_shown(arguments)) + "\n")
         return EXIT_OK
-    if not 0.1 <= arguments.watch <= 3600:
-        arguments.usage("--watch wants a number of seconds, 0.1 to 3600")
     try:
         _watch(arguments)
     except KeyboardInterrupt:

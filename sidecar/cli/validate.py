@@ -10,18 +10,33 @@ if TYPE_CHECKING:
     from sidecar.core.tenants import TenantRule
     from sidecar.fleet.settings import RedisSettings
 
-MEANING = "tell everything that is wrong with the configuration, or what it means; connect to nobody"
-EXAMPLE = "sidecar validate --config sidecar.yaml"
+MEANING = "check the configuration and print a summary; makes no connection"
+EXAMPLE = "sidecar validate sidecar.yaml\ncat sidecar.yaml | sidecar validate --no-secrets -"
 
-add_flags = flags.add_configuration
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Take a configuration."""
+    flags.add_configuration_file(parser)
+    parser.add_argument(
+        "--no-secrets",
+        action="store_true",
+        help="read no secret, key or certificate; the files and variables that hold them need not exist",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Sum up a configuration that can be used."""
     from sidecar.config.load import load
 
-    config = load(arguments.config, flags.environ(arguments))
+    config = load(
+        flags.configuration_file(arguments),
+        flags.environ(arguments),
+        attended=True,
+        secrets=not arguments.no_secrets,
+    )
     print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
+    if arguments.no_secrets:
+        print("secrets, keys and certificates: not read")
     if config.redis is not None:
         print(_redis(config.redis))
     if config.tenants is not None:

@@ -5,11 +5,11 @@ same as absent.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from sidecar.config.yaml_file import DEFAULT_PATH, Tree, file_value
+from sidecar.config.yaml_file import DEFAULT_PATH, Read, Tree, file_value
 from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
 
@@ -44,6 +44,8 @@ _ADMIN, _ADMIN_FILE = "SIDECAR_ADMIN_TOKEN", "SIDECAR_ADMIN_TOKEN_FILE"
 _TWINS = (*_ONE_ROUTE_TWINS, _KEY, _ADMIN)
 KEY_ID = "env"
 """The id of the encryption key from the environment."""
+_UNREAD = "A" * 43 + "="
+"""Also a key of 32 bytes in base64, and a bearer token."""
 
 
 def trimmed(environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -57,7 +59,25 @@ def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
     return [Fault(SOURCE, name, reason) for name in _ONE_ROUTE_NAMES if environ.get(name)]
 
 
-def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
+class Unread(Mapping[str, str]):
+    """Stands for the environment where secrets are not read: each variable has a value that passes every rule."""
+
+    def __getitem__(self, name: str) -> str:
+        return _UNREAD
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def unread(_name: str, _limit: int) -> str:
+    """Stand for the text of a file where secrets are not read."""
+    return _UNREAD
+
+
+def one_route(environ: Mapping[str, str], read: Read) -> tuple[Tree | None, list[Fault]]:
     """Make the tree of a file out of the variables, or say that there is nothing to make it of."""
     if not any(environ.get(name) for name in _ONE_ROUTE_NAMES):
         reason = f"nothing to do: give --config, SIDECAR_CONFIG, {DEFAULT_PATH} or SIDECAR_UPSTREAM"
@@ -66,7 +86,7 @@ def one_route(environ: Mapping[str, str]) -> tuple[Tree | None, list[Fault]]:
     client_id = environ.get("SIDECAR_CLIENT_ID", "")
     if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
         try:
-            client_id = file_value(file)
+            client_id = file_value(file, read)
         except ValueError as error:
             faults.append(Fault(SOURCE, "SIDECAR_CLIENT_ID_FILE", f"{file} {error}"))
             client_id = "unread"

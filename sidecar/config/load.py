@@ -14,25 +14,35 @@ from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
 from sidecar.config.yaml_text.places import Faulty, Place, line_of
 from sidecar.core.errors import ConfigError, Fault
+from sidecar.system import files
 
 __all__ = ["Config", "json_schema", "load", "sources"]
 
 
-def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], None] = lambda: None) -> Config:
+def load(
+    path: str | None,
+    environ: Mapping[str, str],
+    breathe: Callable[[], None] = lambda: None,
+    *,
+    attended: bool = False,
+    secrets: bool = True,
+) -> Config:
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
     The environment goes before the file. Without any file it alone must make one route. Raises ConfigError
     with everything that is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside
-    others pauses there.
+    others pauses there. `attended`: a person waits, so the file may be a pipe, or `-` for standard input. Without
+    `secrets` nothing is read of the files and variables that the configuration names: they need not exist.
     """
     environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)
-    source = str(place or environment.SOURCE)
+    source = yaml_file.name_of(place) if place else environment.SOURCE
+    read = files.text if secrets else environment.unread
     where: Place = 0
     if place is None:
-        tree, faults = environment.one_route(environ)
+        tree, faults = environment.one_route(environ, read)
     else:
-        written = yaml_file.read(place, breathe)
+        written = yaml_file.read(place, breathe, attended=attended)
         tree, where = written.tree, written.place
         faults = written.faults + environment.beside(place, environ)
     if tree is None:
@@ -42,18 +52,19 @@ def load(path: str | None, environ: Mapping[str, str], breathe: Callable[[], Non
         also, wrong = part(tree, environ)
         names |= also
         faults += wrong
-    examined = examine(File, tree, rules.checks(environ), breathe)
+    values = environ if secrets else environment.Unread()
+    examined = examine(File, tree, rules.checks(values, read), breathe)
     file, found = examined.root, examined.found
     if file is not None:
         unsound = Faulty([*(fault.path for fault in faults), *(at for at, _ in found), *examined.unsure])
-        for fault in islice(rules.cross_checks(file, environ, unsound), MOST_FAULTS):
+        for fault in islice(rules.cross_checks(file, unsound, values if secrets else None), MOST_FAULTS):
             breathe()
             found.append(fault)
     lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
     faults += [environment.blame(fault, names, environ) for fault in lined]
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source))
-    return schema.config(file, environ, breathe)
+    return schema.config(file, values, breathe, read)
 
 
 def _line(fault: Fault) -> int:

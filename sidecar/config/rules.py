@@ -25,18 +25,19 @@ from sidecar.config.types import (
     like,
     variable,
 )
-from sidecar.config.yaml_file import file_text, file_value
+from sidecar.config.yaml_file import Read, file_text, file_value
 from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.core.tenants import PLACE, canonical
 from sidecar.credentials.secret_json import check_pointer
 from sidecar.oauth.request_form import TOKEN_TYPES
-from sidecar.system.files import PEM_LIMIT, SECRET_LIMIT
+from sidecar.system import files
 
 
-def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
+def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
     """Return the rule behind each name in the schema. A file that several places name is read once."""
-    value, document = cache(file_value), cache(partial(file_text, limit=SECRET_LIMIT))
+    value = cache(partial(file_value, read=read))
+    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -54,7 +55,7 @@ def checks(environ: Mapping[str, str]) -> dict[str, Callable[[str], object]]:
         "name": partial(like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": cache(partial(file_text, limit=PEM_LIMIT)),
+        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read)),
         "secret_file": value,
         "document_file": document,
         "variable": partial(variable, environ),
@@ -101,8 +102,11 @@ def _bearer(text: str) -> None:
     like(r"[!-~]{16,4096}", "must hold 16 or more visible ASCII characters, without spaces", text)
 
 
-def cross_checks(file: File, environ: Mapping[str, str], faulty: Faulty) -> Iterator[Found]:
-    """Find what is wrong between entries, but for what only follows from a fault that was found before."""
+def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) -> Iterator[Found]:
+    """Find what is wrong between entries, but for what only follows from a fault that was found before.
+
+    `environ` is None where secrets are not read.
+    """
     known = {str(name): None for name in file.credentials}
     for name, token in file.tokens.items():
         if isinstance(token, TokenEntry):
@@ -110,7 +114,8 @@ def cross_checks(file: File, environ: Mapping[str, str], faulty: Faulty) -> Iter
             if token.credentials and token.credentials not in known and not faulty.at("credentials"):
                 yield f"{path}.credentials", unknown_entry(token.credentials, known)
             yield from _token_faults(path, token, file, faulty)
-    yield from _key_faults(file, environ, faulty)
+    if environ is not None:
+        yield from _key_faults(file, environ, faulty)
     yield from _secret_faults(file, faulty)
     if not faulty.within("tenant"):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)

@@ -16,6 +16,7 @@ from sidecar.config.settings import AdminSettings, Config, LogSettings
 from sidecar.config.tenants import Tenant, rule
 from sidecar.config.tokens import TokenEntry, token_request
 from sidecar.config.types import RESTART, BearerReference, Duration, Name, Share, Span, secret, text
+from sidecar.config.yaml_file import Read
 from sidecar.core.addresses import HOST
 from sidecar.proxy.tenants import for_tenant
 from sidecar.telemetry.words import Level
@@ -132,13 +133,13 @@ def json_schema() -> dict[str, object]:
     return head | msgspec.json.schema(File)
 
 
-def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None]) -> Config:
+def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None], read: Read) -> Config:
     """Return what is meant by the file. Everything has been checked. `breathe` is called at each entry."""
     redis = redis_settings(file.redis, environ) if file.redis and file.cache.mode != "local" else None
     tokens = {}
     for name, entry in file.tokens.items():
         breathe()
-        tokens[name] = token_request(name, entry, file.credentials[entry.credentials], environ)
+        tokens[name] = token_request(name, entry, file.credentials[entry.credentials], environ, read)
     tenants = rule(file.tenant)
     if tenants is not None and tenants.fixed:
         tokens = {name: for_tenant(token, tenants.default) for name, token in tokens.items()}

@@ -9,7 +9,7 @@ from msgspec import Meta
 from sidecar.config.credentials import Credentials, client, private_key
 from sidecar.config.decode import Node
 from sidecar.config.types import FIELD_NAME, PARAMETER, Name, Scope, SecretPath, Text, Tls, text, tls
-from sidecar.config.yaml_file import file_value
+from sidecar.config.yaml_file import Read, file_value
 from sidecar.core.errors import ConfigError, Fault
 from sidecar.core.secret import SecretFile
 from sidecar.oauth import signing_keys, subject_token, token
@@ -140,7 +140,7 @@ class TokenEntry(Node, frozen=True, kw_only=True):
 
 
 def token_request(
-    name: str, entry: TokenEntry, credentials: Credentials, environ: Mapping[str, str]
+    name: str, entry: TokenEntry, credentials: Credentials, environ: Mapping[str, str], read: Read
 ) -> token.TokenRequest:
     """Return the request. Raises ConfigError when a presented token, checked a moment ago, is gone."""
     key = credentials.private_key
@@ -161,21 +161,21 @@ def token_request(
         private_key=private_key(key, environ) if key else None,
         assertion_file=credentials.assertion_file or "",
         assertion_audience=entry.assertion_audience or "",
-        subject=_presented(entry.subject) if entry.subject else None,
-        actor=_presented(entry.actor) if entry.actor else None,
+        subject=_presented(entry.subject, read) if entry.subject else None,
+        actor=_presented(entry.actor, read) if entry.actor else None,
         requested_token_type=token_type(entry.requested_token_type or ""),
         assertion=_assertion(entry.assertion) if entry.assertion else None,
     )
 
 
-def _presented(entry: Presented) -> token.Presented:
+def _presented(entry: Presented, read: Read) -> token.Presented:
     kind = token_type(entry.type or "access_token")
     if entry.header:
         rule = _verification(entry.verify) if entry.verify else None
         return token.Presented(token.FromRequest(entry.header.lower().encode(), rule), "", kind)
     path = entry.file or ""
     try:
-        identity = subject_token.identity(file_value(path))
+        identity = subject_token.identity(file_value(path, read))
     except ValueError as error:
         raise ConfigError((Fault(path, "", str(error)),)) from None
     return token.Presented(SecretFile(path), identity, kind)

@@ -21,6 +21,10 @@ Tree = dict[str, Any]
 """YAML as loaded: checked nowhere yet."""
 
 
+Read = Callable[[str, int], str]
+"""Returns the text of a file of at most so many bytes. Raises OSError and ValueError."""
+
+
 def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     """Return where the file is, None if there is none. One that was named need not exist: that is a fault."""
     named = path or environ.get("SIDECAR_CONFIG")
@@ -41,11 +45,17 @@ class Written:
     """What is wrong with its form."""
 
 
-def read(place: Path, breathe: Callable[[], None]) -> Written:
+def name_of(place: Path) -> str:
+    """Return the name of the file in faults."""
+    return "standard input" if str(place) == files.STANDARD_INPUT else str(place)
+
+
+def read(place: Path, breathe: Callable[[], None], *, attended: bool = False) -> Written:
     """Return what the file says, be it good or bad."""
-    source = str(place)
+    source = name_of(place)
     try:
-        read = document.load(file_text(source, MAX_FILE_BYTES).encode(), breathe)
+        text = file_text(str(place), MAX_FILE_BYTES, files.awaited if attended else _lasting)
+        read = document.load(text.encode(), breathe)
     except ValueError as error:
         return Written(None, 0, [Fault(source, "", str(error))])
     except yaml.YAMLError as error:
@@ -66,6 +76,12 @@ def _twice(source: str, key: document.Twice) -> Fault:
     return Fault(source, key.path, f"given twice{first}: keep one", key.line)
 
 
+def _lasting(name: str, limit: int) -> str:
+    if name == files.STANDARD_INPUT:
+        raise ValueError("the sidecar reads it again after a change; write the configuration to a file")
+    return files.text(name, limit)
+
+
 def _yaml_fault(source: str, error: yaml.YAMLError) -> Fault:
     """Say where and why the text is no YAML, without quoting it: it may hold a misplaced secret."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
@@ -75,10 +91,10 @@ def _yaml_fault(source: str, error: yaml.YAMLError) -> Fault:
     return Fault(source, "", f"no YAML: {problem} (column {mark.column + 1})", mark.line + 1)
 
 
-def file_text(name: str, limit: int) -> str:
+def file_text(name: str, limit: int, read: Read = files.text) -> str:
     """Return the text of a file of at most `limit` bytes. Raises ValueError with the reason it cannot be used."""
     try:
-        text = files.text(name, limit)
+        text = read(name, limit)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}; check the path and who may read it") from None
     except ValueError as error:
@@ -88,9 +104,9 @@ def file_text(name: str, limit: int) -> str:
     return text
 
 
-def file_value(name: str) -> str:
+def file_value(name: str, read: Read = files.text) -> str:
     """Return the single value in a file: a secret, a token, a client id. Raises ValueError like `file_text`."""
-    text = file_text(name, files.SECRET_LIMIT)
+    text = file_text(name, files.SECRET_LIMIT, read)
     try:
         return foreign_text.value(text)
     except ValueError as error:

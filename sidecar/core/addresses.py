@@ -111,15 +111,17 @@ def listen_loopback(text: str) -> Address:
 
 
 def admin(text: str) -> str:
-    """Check where an admin server is asked, `http(s)://host[:port]` or `unix:/path`, and return it."""
-    if text.startswith("unix:"):
-        return str(listen(text))
+    """Read where an admin server is: `host:port`, `http(s)://host[:port]` or `unix:/path`. Return the latter two."""
     try:
+        if text.startswith("unix:"):
+            return str(listen(text))
+        if "://" not in text:
+            text = beside(text)
         url = _split(text)
     except ValueError:
         url = None
     if url is None or url.path not in {"", "/"} or url.query:
-        raise ValueError("write http://host:port, such as http://127.0.0.1:9181, or unix:/absolute/path")
+        raise ValueError("write host:port, such as 127.0.0.1:9181, http://host:port or unix:/absolute/path")
     return text.rstrip("/")
 
 

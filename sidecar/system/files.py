@@ -5,6 +5,8 @@ What a path leads to can change while the sidecar runs, by mistake or on purpose
 - opens without blocking, because a regular file can become a pipe between the look and the open;
 - reads at most as many bytes as its caller allows, and refuses a longer file instead of cutting it off.
 
+The one exception is `awaited`, for a command that a person waits for and can end.
+
 A file system that hangs blocks even so: on the event loop call these through `threads.beside`.
 """
 
@@ -18,6 +20,8 @@ from sidecar.core.foreign_text import decoded
 
 SECRET_LIMIT = 65_536
 """Bytes of a file that holds one secret or token."""
+STANDARD_INPUT = "-"
+"""How a command line names it."""
 PEM_LIMIT = 1 << 20
 """Bytes of a file with certificates: the bundle of all public authorities has a quarter of that."""
 
@@ -62,6 +66,13 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
 def text(path: str | os.PathLike[str], limit: int) -> str:
     """Return the text of a regular file of at most `limit` bytes. Raises OSError and ValueError."""
     return decoded(read(path, limit))
+
+
+def awaited(path: str, limit: int) -> str:
+    """Return the text of a file or a pipe, or of standard input (`-`), to its end. Raises OSError and ValueError."""
+    standard = path in {STANDARD_INPUT, "/dev/stdin"}  # the latter cannot be opened where it is a socket
+    with open(0 if standard else path, "rb", closefd=not standard) as file:
+        return decoded(content(file, limit))
 
 
 def probe(path: str) -> None:

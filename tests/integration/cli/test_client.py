@@ -54,6 +54,15 @@ async def test_b52_bust_names_labels_and_says_how_many_pods_heard_it(operator: O
     assert operator.state.busted == [frozenset({("tenant", "acme"), ("service", "ledger")})]
 
 
+async def test_o14_admin_takes_an_address(operator: Operator) -> None:
+    """`host:port`, as the sidecar writes it in its own log."""
+    address = operator.url.removeprefix("http://")
+    code, out, err = await operator.bust("--all", "--admin", address, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, out, err) == (0, "all: heard by 3 pods\n", "")
+    done = await command("status", f"--admin={address}", "--healthcheck")
+    assert (done.code, done.err) == (0, "")
+
+
 @pytest.mark.parametrize("way", ["flag", "variable"])
 async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path: Path, way: str) -> None:
     """A byte order mark and a line break at the end are no part of it."""
@@ -79,7 +88,7 @@ async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path
         (["--user", ""], "user wants 1 to 256 printable characters"),
         (["--all", "--token-file", "/nope"], "/nope: No such file or directory"),
         (["--all", "--token-file", __file__], "it holds a control character or a line break"),
-        (["--ten", "acme"], "unrecognized arguments"),
+        (["--ten", "acme"], "unknown flag --ten; did you mean --tenant?"),
     ],
 )
 async def test_b52_wrong_usage_asks_nobody(operator: Operator, arguments: list[str], reason: str) -> None:
@@ -98,13 +107,13 @@ async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1:9181", "http://[::1", "ftp://127.0.0.1", "http://", "http://x/y", "http://x?y"],
+    ["127.0.0.1", "http://[::1", "ftp://127.0.0.1", "http://", "http://x/y", "http://x?y"],
 )
 async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -> None:
     """Exit code 2 and how to write it."""
     code, out, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
     assert (code, out) == (2, "")
-    assert "write http://host:port, such as http://127.0.0.1:9181, or unix:/absolute/path" in err
+    assert "write host:port, such as 127.0.0.1:9181, http://host:port or unix:/absolute/path" in err
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.cli.log_filter import event_names
 from sidecar.cli.logs import LONGEST_LINE
 from sidecar.telemetry.console import columns
-from sidecar.telemetry.events import Refused
+from sidecar.telemetry.events import Event, Refused
 from sidecar.telemetry.fleet_events import StoreUp
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.sinks.log_lines import ConsoleLines, JsonLines
@@ -207,6 +209,68 @@ async def test_logs_of_a_running_sidecar(file: File, upstream: Upstream) -> None
     [line] = done.out.splitlines()
     assert line.split()[1:5] == ["info", "request", "200", "GET"]
     assert " /hello " in line
+
+
+async def test_o14_logs_reads_a_file(tmp_path: Path) -> None:
+    """By its path, or standard input as `-`."""
+    line = JsonLines().event(StoreUp(1.0), AT)
+    file = tmp_path / "sidecar.log"
+    file.write_bytes(line + b"other\n")
+    shown = ConsoleLines(colour=False).event(StoreUp(1.0), AT).decode() + "other\n"
+    assert await command("logs", str(file)) == (0, shown, "")
+    assert await command("logs", "--level=info", str(file), stdin=b"not this") == (0, shown, "")
+    assert await command("logs", "-", stdin=file.read_bytes()) == (0, shown, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("nowhere", "No such file or directory"), ("", "Is a directory"), ("file/x", "Not a directory")],
+)
+async def test_o14_logs_says_which_file_it_cannot_read(tmp_path: Path, name: str, reason: str) -> None:
+    """And why."""
+    (tmp_path / "file").touch()
+    file = tmp_path / name
+    done = await command("logs", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert f"sidecar logs: cannot read {file}: {reason}; check the path" in done.err
+
+
+@pytest.mark.parametrize(
+    ("events", "warnings"),
+    [
+        ("requset", ["unknown event 'requset'; did you mean request?"]),
+        (
+            "request, Refused,token_fetch",
+            [
+                "unknown event 'Refused'; did you mean refused?",
+                "unknown event 'token_fetch'; did you mean token_fetched?",
+            ],
+        ),
+        ("bust_aplied", ["unknown event 'bust_aplied'; did you mean bust_applied?"]),
+        ("quux", ["unknown event 'quux'; the table of events in README.md lists them"]),
+        ("refused,bust_applied,request", []),
+        (",", []),
+    ],
+)
+async def test_o14_logs_warns_of_unknown_events(events: str, warnings: list[str]) -> None:
+    """They are looked for all the same: a newer sidecar may have written the lines."""
+    done = await command("logs", "--event", events, stdin=b'{"ts":"","level":"info","event":"quux"}\n')
+    assert done.code == 0
+    assert done.err.splitlines() == [f"sidecar: warning: {warning}" for warning in warnings]
+    assert ("quux" in done.out) is (events in {"quux", ","})
+
+
+def test_o14_logs_knows_each_event() -> None:
+    """Those of requests and of the fleet, too."""
+    assert event_names() == {"request", *(event.name for event in Event.__subclasses__())}
+
+
+@pytest.mark.parametrize("level", ["WARNING", "Warn", "warn", "warning"])
+async def test_o14_logs_takes_a_level_as_people_write_it(level: str) -> None:
+    """In any case, and `warn`."""
+    told = JsonLines().event(REFUSED, AT) + JsonLines().event(StoreUp(1.0), AT)
+    done = await command("logs", "--level", level, stdin=told)
+    assert (done.code, [line.split()[2] for line in done.out.splitlines()]) == (0, ["refused"])
 
 
 async def test_logs_tells_wrong_usage() -> None:

@@ -118,3 +118,55 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             continue
         assert "\n" not in str(value)
         assert "\0" not in str(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("127.0.0.1:9181", "http://127.0.0.1:9181"),
+        ("localhost:9181", "http://localhost:9181"),
+        ("ledger-1.ledger.default.svc:9181", "http://ledger-1.ledger.default.svc:9181"),
+        ("[::1]:9181", "http://[::1]:9181"),
+        ("0.0.0.0:9181", "http://127.0.0.1:9181"),
+        ("[::]:80", "http://[::1]:80"),
+        ("http://127.0.0.1:9181/", "http://127.0.0.1:9181"),
+        ("https://sidecar.internal", "https://sidecar.internal"),
+        ("unix:/run/sidecar/admin.sock", "unix:/run/sidecar/admin.sock"),
+    ],
+)
+def test_o14_an_admin_server_is_read(text: str, url: str) -> None:
+    """As an address to listen on, or as a URL; where a server listens everywhere, it is on this machine."""
+    assert addresses.admin(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "localhost",
+            ":9181",
+            "9181",
+            "localhost:",
+            "localhost:0",
+            "localhost:65536",
+            "::1:9181",
+            "a b:1",
+            "a/b:1",
+        ),
+        *(
+            "http://",
+            "http://a:b",
+            "http://a/path",
+            "http://a?b",
+            "ftp://a:1",
+            "http://me@a:1",
+            "a:1/",
+            "unix:a",
+            "",
+        ),
+    ],
+)
+def test_o14_what_is_no_admin_server_is_refused(text: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(ValueError, match=r"^write host:port, such as "):
+        addresses.admin(text)

@@ -1,0 +1,1 @@
+"""What the command line takes, read from its parser, as completion scripts for bash, zsh and fish."""

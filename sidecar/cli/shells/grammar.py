@@ -1,0 +1,78 @@
+"""What the command line takes, read from its parser: commands, flags and places, with what can be written there."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.cli.parser import Parser
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What is written after a flag, or in a place."""
+
+    name: str
+    """As the help shows it."""
+    needed: bool
+    kind: Literal["word", "file", "text"]
+    words: tuple[str, ...]
+    """All that can be written there, of the kind `word`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag of a command."""
+
+    names: tuple[str, ...]
+    meaning: str
+    value: Value | None
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A positional argument of a command."""
+
+    value: Value
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, or with the name "" the program itself."""
+
+    name: str
+    meaning: str
+    flags: tuple[Flag, ...]
+    places: tuple[Place, ...]
+
+
+def grammar(program: Parser, words: Mapping[str, tuple[str, ...]]) -> tuple[Command, ...]:
+    """Return the program and its commands. `words` are what can be written as a value of that name."""
+    known = {"COMMAND": tuple(program.commands), **words}
+    parsers = {"": program, **program.commands}
+    return tuple(_command(name, parser, known) for name, parser in parsers.items())
+
+
+def _command(name: str, parser: Parser, words: Mapping[str, tuple[str, ...]]) -> Command:
+    flags, places = [], []
+    for action in parser.actions:
+        value = _value(action, words)
+        meaning = (action.help or "") % {"default": action.default}
+        if action.option_strings:
+            repeated = isinstance(action.default, list)
+            flags.append(Flag(tuple(action.option_strings), meaning, value, repeated))
+        elif value is not None:
+            places.append(Place(value, meaning))
+    return Command(name, parser.meaning, tuple(flags), tuple(places))
+
+
+def _value(action: argparse.Action, words: Mapping[str, tuple[str, ...]]) -> Value | None:
+    if action.nargs == 0:
+        return None
+    choices = tuple(map(str, action.choices or ()))
+    name = str(action.metavar or f"{{{','.join(choices)}}}")
+    choices = words.get(name) or choices or (tuple(name[1:-1].split(",")) if name.startswith("{") else ())
+    kind: Literal["word", "file", "text"] = "word" if choices else "file" if name == "FILE" else "text"
+    return Value(name, action.nargs != "?", kind, choices)
