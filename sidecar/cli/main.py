@@ -16,6 +16,7 @@ from sidecar.cli import (
     explain,
     flags,
     help,  # noqa: A004  named for its command
+    init,
     inject,
     keygen,
     logs,
@@ -52,6 +53,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "init": init,
     "run": run,
     "validate": validate,
     "check": check,
