@@ -291,14 +291,15 @@ class Proxy:
 
     def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         assert route.token is not None
-        if answer.status in route.refused_statuses:
+        said = read_refusal(answer, route) if may_refuse(answer.status, route) else None
+        if said is not None and said.verdict is Verdict.RENEW:
             self._tokens.cool_down(route.token, token)
             self._tell_second(route, token, record, "refused")
-        else:
-            self._tokens.healed(route.token)
-            self._tell_second(route, token, record, "healed")
-            if may_refuse(answer.status, route):
-                self._tell_relayed(read_refusal(answer, route), route, token, record)
+            return
+        self._tokens.healed(route.token)  # at a refusal of the request alone the token is good
+        self._tell_second(route, token, record, "healed")
+        if said is not None:
+            self._tell_relayed(said, route, token, record)
 
     def _tell_relayed(self, said: Refusal, route: Route, token: Token, record: RequestRecord) -> None:
         if said.reported:

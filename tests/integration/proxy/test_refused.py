@@ -184,12 +184,28 @@ async def test_o2_a_refusal_that_is_relayed_is_logged_and_counted(
     assert 'sidecar_refusals_total{decision="relay",http_route="api"} 1.0' in metrics
 
 
-async def test_o2_the_answer_to_a_second_send_is_reported_too(sidecar: Start, upstream: Upstream) -> None:
-    """The new token is accepted, and lacks a scope."""
-    upstream.script(refusal(), refusal(SCOPE, 403))
-    async with sidecar() as running:
-        assert (await running.get()).status == 403
-    assert [line["decision"] for line in running.events("refused")] == ["renew", "relay"]
+@pytest.mark.parametrize(
+    ("second", "route"),
+    [
+        (refusal(SCOPE, 403), {}),
+        (refusal(SCOPE, 401), {}),
+        (refusal(b'Basic realm="x"', 401), {}),
+        (refusal(SCOPE, 403), {"refused_statuses": [401, 403]}),
+        (refusal(b'Bearer error="invalid_request"', 401), {}),
+        (refusal(b"Bearer", 401), {"on_401": "strict"}),
+    ],
+)
+async def test_o2_a_second_answer_that_refuses_the_request_alone_is_reported_and_cools_nothing(
+    sidecar: Start, upstream: Upstream, second: Script, route: Mapping[str, object]
+) -> None:
+    """The new token is good: the next refusal is healed at once."""
+    upstream.script(refusal(), second, refusal())
+    api = {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "token": "api", **route}
+    async with sidecar(api) as running:
+        assert (await running.get()).status in (401, 403)
+        assert (await running.get()).status == 200
+    assert [line["decision"] for line in running.events("refused")] == ["renew", "relay", "renew"]
+    assert running.events("cooling_down") == []
 
 
 async def test_b25_parallel_refusals_are_one_renewal(
