@@ -112,11 +112,14 @@ class _Examination:
         """Report the key; return the one that was meant, "" where that cannot be told."""
         known = _fields(node)
         absent = [name for name in known if name not in values]
+        if joined := hints.joined(key, known):
+            self._fault(join(path, joined), hints.separate(joined))
+            return joined
         meant = hints.misspelt(key, absent)
         section, home = ("", "") if meant else _home(node, self._root, key)
         empty = next((name for name in known if name in values and values[name] is None), "")
-        shown = path if node.secretive and not meant else join(path, key)
-        self._fault(shown, hints.unknown_key(meant, home, empty, known))
+        shown = "" if node.secretive and not meant else hints.shown(key)
+        self._fault(join(path, shown) if shown else path, hints.unknown_key(meant, home, empty, known))
         unsure = [meant] if meant else [] if node is self._root else absent
         self._examined.unsure += [join(path, name) for name in (*unsure, section) if name]
         return meant

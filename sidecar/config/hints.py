@@ -16,7 +16,9 @@ _MOST_COMPARED = 200
 _LONGEST_NAME = 64
 _LENGTHS = 3
 """By how many characters a misspelt name is longer or shorter at most."""
-_NO_BLANK = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):[^\s/]")
+_WORD = re.compile(r"[\w.-]*")
+_JOINED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(: ?|=| )[^\s/]")
+"""A key and its value as one text, because there is no blank or no colon between them."""
 
 
 def misspelt(written: object, known: Iterable[str]) -> str:
@@ -44,12 +46,28 @@ def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
         return f"{wanted}, not a list: take the dashes off"
     if isinstance(value, dict) and "list" in wanted:
         return f"{wanted}, not a mapping: begin each entry with a dash"
-    unspaced = _NO_BLANK.match(value) if isinstance(value, str) else None
-    if unspaced is not None and unspaced[1] in keys:
-        return f"{wanted}; put a blank after `{unspaced[1]}:`"
+    if key := joined(value, keys):
+        return f"{wanted}; {separate(key)}"
     if value is None:
         return f"{wanted}; nothing is written here, or it is not indented"
     return f"{wanted}, such as [a, b]" if "list" in wanted else wanted
+
+
+def joined(value: object, keys: Collection[str]) -> str:
+    """Return the key with which the text begins that is a key and its value in one, "" where it is none."""
+    found = _JOINED.match(value) if isinstance(value, str) else None
+    return found[1] if found is not None and found[1] in keys else ""
+
+
+def shown(key: object) -> str:
+    """Return as much of an unknown key as is a word: what comes then may be a value, and so a secret."""
+    found = _WORD.match(str(key))
+    return found[0] if found is not None else ""
+
+
+def separate(key: str) -> str:
+    """Return how to separate a key from its value."""
+    return f"write a colon and a blank after `{key}`"
 
 
 def text_form(value: object) -> str:
