@@ -2,8 +2,9 @@
 
 `msgspec` stops at the first fault, so `examine` walks the structs itself and asks msgspec leaf by leaf. A
 leaf's `extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some
-of them look at files and at the environment. `noted` reads other notes in `extra`. A faulty field leaves its
-default (or "") behind, a faulty entry UNSET, so that what refers to other entries can still be checked.
+of them look at files and at the environment. `extra={"also": …}` has further words for those that a leaf takes;
+`noted` reads other notes. A faulty field leaves its default (or "") behind, a faulty entry UNSET, so that what
+refers to other entries can still be checked.
 """
 
 import dataclasses
@@ -180,6 +181,8 @@ class _Examination:
 
     def _leaf(self, kind: Kind, value: object, path: str) -> object:
         bare, metas, _ = _unwrap(kind)
+        if isinstance(value, str) and _origin(bare) is Literal:
+            value = _members(kind).get(value.strip().casefold(), value)
         text = "" if isinstance(value, dict | list | None) else str(value)
         try:
             for meta in metas:
@@ -220,6 +223,14 @@ def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
         bare, metas, _ = _unwrap(next(part for part in get_args(kind) if part is not type(None)))
         return bare, metas, True
     return kind, [], False
+
+
+@cache
+def _members(kind: Kind) -> Mapping[str, str]:
+    """Return what each spelling of a word means: its case does not matter, and `extra` may have other words for it."""
+    bare, metas, _ = _unwrap(kind)
+    also = {word: meant for meta in metas for word, meant in (meta.extra or {}).get("also", {}).items()}
+    return {**also, **{word.casefold(): word for word in get_args(bare)}}
 
 
 def _origin(kind: Kind) -> object:
