@@ -1,6 +1,7 @@
 """`sidecar validate`."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
@@ -21,6 +22,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from sidecar.config.load import load
 
     config = load(arguments.config, flags.environ(arguments))
+    for warning in config.warnings:
+        print(flags.warned(warning).strip(), file=sys.stderr)
     print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
     if config.redis is not None:
         print(_redis(config.redis))

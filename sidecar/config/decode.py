@@ -27,6 +27,9 @@ Found = tuple[str, str]
 Check = Callable[[str], object]
 """Raises ValueError with the reason why a text will not do."""
 
+Doubt = Callable[[str, str], str]
+"""Takes the name of a check, or "", and a text that passed it. Returns why it is probably a mistake, or ""."""
+
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every mapping in the file. The rules are about which keys are present, whatever they hold."""
@@ -61,15 +64,21 @@ class Examined(Generic[Root]):
     """Everything that is wrong."""
     unsure: list[str] = dataclasses.field(default_factory=list)
     """Paths of keys that are absent, perhaps because of a typing error that was found."""
+    doubtful: list[Found] = dataclasses.field(default_factory=list)
+    """What can be used, but is probably a mistake; MOST_FAULTS at most."""
 
 
 def examine(
-    root: type[Root], tree: dict[Any, object], checks: Mapping[str, Check], breathe: Callable[[], None]
+    root: type[Root],
+    tree: dict[Any, object],
+    checks: Mapping[str, Check],
+    doubt: Doubt,
+    breathe: Callable[[], None],
 ) -> Examined[Root]:
     """Compare the tree with the structs. `breathe` is called at each value."""
     examined = Examined[Root]()
     with suppress(_TooManyFaults):
-        examined.root = _Examination(root, examined, checks, breathe).node(root, tree, "")
+        examined.root = _Examination(root, examined, checks, doubt, breathe).node(root, tree, "")
     return examined
 
 
@@ -85,11 +94,13 @@ class _Examination:
         root: type[Node],
         examined: Examined[Any],
         checks: Mapping[str, Check],
+        doubt: Doubt,
         breathe: Callable[[], None],
     ) -> None:
         self._root = root
         self._examined = examined
         self._checks = checks
+        self._doubt = doubt
         self._breathe = breathe
 
     def node(self, node: type[Kept], values: dict[object, object], path: str) -> Kept:
@@ -180,20 +191,24 @@ class _Examination:
         return tuple(self._value(get_args(kind)[0], entry, f"{path}[{at}]") for at, entry in enumerate(value))
 
     def _leaf(self, kind: Kind, value: object, path: str) -> object:
-        bare, metas, _ = _unwrap(kind)
-        if isinstance(value, str) and _origin(bare) is Literal:
-            value = _members(kind).get(value.strip().casefold(), value)
-        text = "" if isinstance(value, dict | list | None) else str(value)
+        bare, metas, checks, words = _rules(kind)
+        if words and isinstance(value, str):
+            value = words.get(value.strip().casefold(), value)
+        text = (
+            value if isinstance(value, str) else "" if isinstance(value, dict | list | None) else str(value)
+        )
         try:
-            for meta in metas:
-                check = (meta.extra or {}).get("check")
-                if check and (text or isinstance(value, str)):
+            if text or isinstance(value, str):
+                for check in checks:
                     self._checks[check](text)
-            return msgspec.convert(value, kind)
+            read = msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            return self._fault(path, _reason(bare, metas, value, error))
+            return self._fault(path, hints.also_literal(_reason(bare, metas, value, error), text))
         except ValueError as error:
-            return self._fault(path, str(error))
+            return self._fault(path, hints.also_literal(str(error), text))
+        if isinstance(value, str) and (reason := self._doubt(checks[0] if checks else "", text)):
+            self._examined.doubtful += [(path, reason)] if len(self._examined.doubtful) < MOST_FAULTS else []
+        return read
 
 
 def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
@@ -226,11 +241,17 @@ def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
 
 
 @cache
-def _members(kind: Kind) -> Mapping[str, str]:
-    """Return what each spelling of a word means: its case does not matter, and `extra` may have other words for it."""
+def _rules(kind: Kind) -> tuple[Kind, list[Meta], tuple[str, ...], Mapping[str, str]]:
+    """Return what a leaf is, what was noted, its checks, and what each spelling of its words means.
+
+    The case of a word does not matter, and `extra` may have other words for it.
+    """
     bare, metas, _ = _unwrap(kind)
-    also = {word: meant for meta in metas for word, meant in (meta.extra or {}).get("also", {}).items()}
-    return {**also, **{word.casefold(): word for word in get_args(bare)}}
+    notes = [meta.extra or {} for meta in metas]
+    words = {word: meant for note in notes for word, meant in note.get("also", {}).items()}
+    if _origin(bare) is Literal:
+        words |= {word.casefold(): word for word in get_args(bare)}
+    return bare, metas, tuple(note["check"] for note in notes if "check" in note), words
 
 
 def _origin(kind: Kind) -> object:
