@@ -116,7 +116,7 @@ class _Examination:
     def _one_of(self, node: type[Node], values: Mapping[object, object], path: str) -> None:
         given = [key for key in node.one_of if key in values]
         if len(given) == 1 and values[given[0]] is None:
-            self._fault(join(path, given[0]), "nothing is written here")
+            self._fault(join(path, given[0]), "nothing is written here: write a value, or delete the key")
         elif len([key for key in given if values[key] is not None]) != 1:
             self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
 

@@ -214,8 +214,11 @@ def _comma(spot: _Spot) -> Reason | None:
         return None
     opening = {"}": "{", "]": "["}.get(closing[1], closing[1])
     if spot.began == spot.line:
-        return spot.line, f"a comma is missing before column {spot.column + 1}, or `{opening}` is not closed"
-    return spot.began, f"`{opening}` is not closed, or a comma is missing before line {spot.line}"
+        return (
+            spot.line,
+            f"a comma is missing, or `{opening}` is not closed: write it before column {spot.column + 1}",
+        )
+    return spot.began, f"`{opening}` is not closed, or a comma is missing: write it before line {spot.line}"
 
 
 def _last_open(spot: _Spot) -> Reason | None:
@@ -224,7 +227,7 @@ def _last_open(spot: _Spot) -> Reason | None:
         line = spot.lines[number]
         for opening, closing in ("[]", "{}"):
             if line.count(opening) > line.count(closing):
-                return number, f"`{opening}` is not closed"
+                return number, f"`{opening}` is not closed: write `{closing}`"
     return None
 
 
@@ -251,10 +254,10 @@ def _colon(spot: _Spot) -> Reason | None:
 def _unfinished_key(spot: _Spot, number: int) -> Reason:
     line = spot.lines.get(number, "")
     if re.match(_JOINED_DASH, line):
-        return number, "a blank is missing after the dash"
+        return number, "a blank is missing after the dash: write `- value`"
     if re.match(rf"{_KEY}:[^\s:]", line):
-        return number, "a blank is missing after the colon"
-    return number, "a colon and a blank are missing after the key"
+        return number, "a blank is missing after the colon: write `key: value`"
+    return number, "a colon and a blank are missing after the key: write `key: value`"
 
 
 def _dash(spot: _Spot) -> Reason | None:
@@ -286,7 +289,7 @@ def _indentation(spot: _Spot) -> Reason | None:
 
 def _misplaced(spot: _Spot) -> Reason | None:
     if "node content" in spot.problem:
-        return spot.line, f"a value is missing before column {spot.column + 1}"
+        return spot.line, f"a value is missing: write it before column {spot.column + 1}"
     if "expected key" in spot.problem:
         before = "a comma, a quote, or a blank after a colon"
         return spot.line, f"text that has no place at column {spot.column + 1}: write {before} before it"

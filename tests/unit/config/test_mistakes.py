@@ -139,11 +139,11 @@ FORMS: dict[str, tuple[str, list[str]]] = {
     ),
     "a key without a value": (
         but("{env: CLIENT_SECRET}", "{env: }"),
-        ["2: credentials.app.client_secret.env: nothing is written here"],
+        ["2: credentials.app.client_secret.env: nothing is written here: write a value, or delete the key"],
     ),
     "a client id without a value": (
         but("client_id: me", "client_id: "),
-        ["2: credentials.app.client_id: nothing is written here"],
+        ["2: credentials.app.client_id: nothing is written here: write a value, or delete the key"],
     ),
     "a template that is a mapping": (
         but("credentials: app", "credentials: app, audience: {tenant}"),
@@ -201,23 +201,29 @@ SYNTAX: dict[str, tuple[str, str]] = {
         "routes:\n  - name: a\n    upstream: https://a.test\n    - name: b\n",
         "4: a dash where a key is expected: indent all entries of a list alike",
     ),
-    "no colon after a section": ("log\n  level: info\n", "1: a colon and a blank are missing after the key"),
+    "no colon after a section": (
+        "log\n  level: info\n",
+        "1: a colon and a blank are missing after the key: write `key: value`",
+    ),
     "no colon after a key": (
         "log:\n  format: json\n  level info\n",
-        "3: a colon and a blank are missing after the key",
+        "3: a colon and a blank are missing after the key: write `key: value`",
     ),
-    "an equals sign": ("listen=127.0.0.1:1\n" + LOG, "1: a colon and a blank are missing after the key"),
+    "an equals sign": (
+        "listen=127.0.0.1:1\n" + LOG,
+        "1: a colon and a blank are missing after the key: write `key: value`",
+    ),
     "no blank after a colon": (
         "routes:\n  - name: a\n    upstream:https://a.test\n",
-        "3: a blank is missing after the colon",
+        "3: a blank is missing after the colon: write `key: value`",
     ),
     "no blank after the first colon": (
         "listen:127.0.0.1:1\n" + LOG,
-        "1: a blank is missing after the colon",
+        "1: a blank is missing after the colon: write `key: value`",
     ),
     "no blank after a dash": (
         "routes:\n  -name: a\n   upstream: https://a.test\n",
-        "2: a blank is missing after the dash",
+        "2: a blank is missing after the dash: write `- value`",
     ),
     "a colon in a value": ("listen: a: b\n", "1: a value with a colon and a blank in it: put it in quotes"),
     "a quote that is not closed": (
@@ -234,20 +240,20 @@ SYNTAX: dict[str, tuple[str, str]] = {
     ),
     "a bracket that is not closed": (
         "tokens:\n  t:\n    scope: [a, b\n    credentials: c\n",
-        "3: `[` is not closed, or a comma is missing before line 4",
+        "3: `[` is not closed, or a comma is missing: write it before line 4",
     ),
     "a brace that is not closed at the end": (
         GOOD.replace("token: orders}", "token: orders"),
-        "6: `{` is not closed",
+        "6: `{` is not closed: write `}`",
     ),
-    "a bracket at the end": ("log: {}\nroutes: [", "2: `[` is not closed"),
+    "a bracket at the end": ("log: {}\nroutes: [", "2: `[` is not closed: write `]`"),
     "a brace too many": (
         GOOD.replace("token: orders}", "token: orders}}"),
         "6: `}` closes nothing: delete it, or open it before",
     ),
     "no comma": (
         GOOD.replace("name: orders, ", "name: orders "),
-        "6: a comma is missing before column 27, or `{` is not closed",
+        "6: a comma is missing, or `{` is not closed: write it before column 27",
     ),
     "an at sign": ("log: {level: @info}\n", "1: a value begins with @: put it in quotes"),
     "a backtick": ("listen: `a`\n", "1: a value begins with `: put it in quotes"),
