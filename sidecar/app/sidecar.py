@@ -235,6 +235,7 @@ class Sidecar:
         await in_turns(self._close_pools(but=pools))
         await in_turns(left.pop() for _ in range(len(left)))
         self.journal.tell(Reloaded(routes=len(config.routes)))
+        self._telemetry.doubt(config.doubtful)
         self._run(self._warm_up(config.routes))
         self._run(self._drop_unneeded())
 

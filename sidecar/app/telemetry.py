@@ -8,15 +8,16 @@ from functools import partial
 
 from sidecar import __version__
 from sidecar.config.settings import Config
+from sidecar.core.errors import Fault
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Counters
-from sidecar.telemetry.events import SettingIgnored, Stopped
+from sidecar.telemetry.events import ConfigDoubtful, SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import FanOut, Listener
 from sidecar.telemetry.instruments import Family, PoolReadings, Readings
-from sidecar.telemetry.otel_env import read_otel, unusable
+from sidecar.telemetry.otel_env import Ignored, read_otel, unusable
 from sidecar.telemetry.request_counters import MeasuredRoute
 from sidecar.telemetry.sinks.log_lines import LogJournal, lines
 from sidecar.telemetry.sinks.log_writer import LogWriter
@@ -48,7 +49,8 @@ class Telemetry:
         self._logs = LogJournal(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
         self._logs.set_level(config.log.level, config.log.requests)
         otel = read_otel(os.environ)
-        self._ignored = otel.ignored
+        self._ignored = (*(Ignored(each.path, each.reason) for each in config.ignored), *otel.ignored)
+        self._doubtful = config.doubtful
         self._otlp: OtlpExporter | None = None
         if otel.signals:
             try:
@@ -87,8 +89,14 @@ class Telemetry:
         """Send metrics where they are to be sent, for ever."""
         for ignored in self._ignored:
             self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
+        self.doubt(self._doubtful)
         if self._otlp is not None:
             await self._otlp.run(lambda: self._families(readings()), self.journal)
+
+    def doubt(self, doubtful: Iterable[Fault]) -> None:
+        """Log the values of a configuration that are probably a mistake."""
+        for each in doubtful:
+            self.journal.tell(ConfigDoubtful(str(each)))
 
     async def watch_loop(self) -> None:
         """Look for ever how late the event loop is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidecar.core.errors import ConfigError
+    from sidecar.core.errors import ConfigError, Fault
 
 _VARIABLES = {
     "listen": "SIDECAR_LISTEN",
@@ -110,7 +110,16 @@ def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
         if getattr(arguments, flag, None) is not None
     }
     count = len(error.faults)
-    return [f"sidecar: {count} {'fault' if count == 1 else 'faults'} in the configuration"] + [
-        f"  {typed[fault.path]}: {fault.reason}" if fault.path in typed else f"  {fault}"
-        for fault in error.faults
-    ]
+    return (
+        [f"sidecar: {count} {'fault' if count == 1 else 'faults'} in the configuration"]
+        + [
+            f"  {typed[fault.path]}: {fault.reason}" if fault.path in typed else f"  {fault}"
+            for fault in error.faults
+        ]
+        + [warned(warning) for warning in error.warnings]
+    )
+
+
+def warned(warning: Fault) -> str:
+    """Return the line about what can be used, but is probably a mistake."""
+    return f"  warning: {warning}"

@@ -1,6 +1,7 @@
 """`sidecar validate`."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from sidecar.cli import flags
@@ -34,6 +35,8 @@ def execute(arguments: argparse.Namespace) -> int:
         attended=True,
         secrets=not arguments.no_secrets,
     )
+    for warning in config.warnings:
+        print(flags.warned(warning).strip(), file=sys.stderr)
     print(f"ok: listen {config.listen}, admin {config.admin.listen}, cache {config.cache.mode}")
     if arguments.no_secrets:
         print("secrets, keys and certificates: not read")

@@ -2,8 +2,9 @@
 
 `msgspec` stops at the first fault, so `examine` walks the structs itself and asks msgspec leaf by leaf. A
 leaf's `extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some
-of them look at files and at the environment. `noted` reads other notes in `extra`. A faulty field leaves its
-default (or "") behind, a faulty entry UNSET, so that what refers to other entries can still be checked.
+of them look at files and at the environment. `extra={"also": …}` has further words for those that a leaf takes;
+`noted` reads other notes. A faulty field leaves its default (or "") behind, a faulty entry UNSET, so that what
+refers to other entries can still be checked.
 """
 
 import dataclasses
@@ -25,6 +26,9 @@ Found = tuple[str, str]
 
 Check = Callable[[str], object]
 """Raises ValueError with the reason why a text will not do."""
+
+Doubt = Callable[[str, str], str]
+"""Takes the name of a check, or "", and a text that passed it. Returns why it is probably a mistake, or ""."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,15 +64,21 @@ class Examined(Generic[Root]):
     """Everything that is wrong."""
     unsure: list[str] = dataclasses.field(default_factory=list)
     """Paths of keys that are absent, perhaps because of a typing error that was found."""
+    doubtful: list[Found] = dataclasses.field(default_factory=list)
+    """What can be used, but is probably a mistake; MOST_FAULTS at most."""
 
 
 def examine(
-    root: type[Root], tree: dict[Any, object], checks: Mapping[str, Check], breathe: Callable[[], None]
+    root: type[Root],
+    tree: dict[Any, object],
+    checks: Mapping[str, Check],
+    doubt: Doubt,
+    breathe: Callable[[], None],
 ) -> Examined[Root]:
     """Compare the tree with the structs. `breathe` is called at each value."""
     examined = Examined[Root]()
     with suppress(_TooManyFaults):
-        examined.root = _Examination(root, examined, checks, breathe).node(root, tree, "")
+        examined.root = _Examination(root, examined, checks, doubt, breathe).node(root, tree, "")
     return examined
 
 
@@ -84,11 +94,13 @@ class _Examination:
         root: type[Node],
         examined: Examined[Any],
         checks: Mapping[str, Check],
+        doubt: Doubt,
         breathe: Callable[[], None],
     ) -> None:
         self._root = root
         self._examined = examined
         self._checks = checks
+        self._doubt = doubt
         self._breathe = breathe
 
     def node(self, node: type[Kept], values: dict[object, object], path: str) -> Kept:
@@ -104,7 +116,7 @@ class _Examination:
     def _one_of(self, node: type[Node], values: Mapping[object, object], path: str) -> None:
         given = [key for key in node.one_of if key in values]
         if len(given) == 1 and values[given[0]] is None:
-            self._fault(join(path, given[0]), "nothing is written here")
+            self._fault(join(path, given[0]), "nothing is written here: write a value, or delete the key")
         elif len([key for key in given if values[key] is not None]) != 1:
             self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
 
@@ -112,11 +124,14 @@ class _Examination:
         """Report the key; return the one that was meant, "" where that cannot be told."""
         known = _fields(node)
         absent = [name for name in known if name not in values]
+        if joined := hints.joined(key, known):
+            self._fault(join(path, joined), hints.separate(joined))
+            return joined
         meant = hints.misspelt(key, absent)
         section, home = ("", "") if meant else _home(node, self._root, key)
         empty = next((name for name in known if name in values and values[name] is None), "")
-        shown = path if node.secretive and not meant else join(path, key)
-        self._fault(shown, hints.unknown_key(meant, home, empty, known))
+        shown = "" if node.secretive and not meant else hints.shown(key)
+        self._fault(join(path, shown) if shown else path, hints.unknown_key(meant, home, empty, known))
         unsure = [meant] if meant else [] if node is self._root else absent
         self._examined.unsure += [join(path, name) for name in (*unsure, section) if name]
         return meant
@@ -176,18 +191,24 @@ class _Examination:
         return tuple(self._value(get_args(kind)[0], entry, f"{path}[{at}]") for at, entry in enumerate(value))
 
     def _leaf(self, kind: Kind, value: object, path: str) -> object:
-        bare, metas, _ = _unwrap(kind)
-        text = "" if isinstance(value, dict | list | None) else str(value)
+        bare, metas, checks, words = _rules(kind)
+        if words and isinstance(value, str):
+            value = words.get(value.strip().casefold(), value)
+        text = (
+            value if isinstance(value, str) else "" if isinstance(value, dict | list | None) else str(value)
+        )
         try:
-            for meta in metas:
-                check = (meta.extra or {}).get("check")
-                if check and (text or isinstance(value, str)):
+            if text or isinstance(value, str):
+                for check in checks:
                     self._checks[check](text)
-            return msgspec.convert(value, kind)
+            read = msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            return self._fault(path, _reason(bare, metas, value, error))
+            return self._fault(path, hints.also_literal(_reason(bare, metas, value, error), text))
         except ValueError as error:
-            return self._fault(path, str(error))
+            return self._fault(path, hints.also_literal(str(error), text))
+        if isinstance(value, str) and (reason := self._doubt(checks[0] if checks else "", text)):
+            self._examined.doubtful += [(path, reason)] if len(self._examined.doubtful) < MOST_FAULTS else []
+        return read
 
 
 def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
@@ -217,6 +238,20 @@ def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
         bare, metas, _ = _unwrap(next(part for part in get_args(kind) if part is not type(None)))
         return bare, metas, True
     return kind, [], False
+
+
+@cache
+def _rules(kind: Kind) -> tuple[Kind, list[Meta], tuple[str, ...], Mapping[str, str]]:
+    """Return what a leaf is, what was noted, its checks, and what each spelling of its words means.
+
+    The case of a word does not matter, and `extra` may have other words for it.
+    """
+    bare, metas, _ = _unwrap(kind)
+    notes = [meta.extra or {} for meta in metas]
+    words = {word: meant for note in notes for word, meant in note.get("also", {}).items()}
+    if _origin(bare) is Literal:
+        words |= {word.casefold(): word for word in get_args(bare)}
+    return bare, metas, tuple(note["check"] for note in notes if "check" in note), words
 
 
 def _origin(kind: Kind) -> object:

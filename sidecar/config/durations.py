@@ -29,8 +29,9 @@ def share(text: str) -> float:
 
     Raises ValueError.
     """
-    if text in {"all", "errors"}:
-        return float(text == "all")
+    word = text.casefold()
+    if word in {"all", "errors"}:
+        return float(word == "all")
     part = float(text[:-1]) / 100 if re.fullmatch(SHARE, text) else 0.0
     if not 0.0 < part <= 1.0:
         raise ValueError(f"{text[:40]!r} is no share: write all, errors, or a percentage such as 1% or 0.1%")

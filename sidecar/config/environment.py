@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+from sidecar.config import hints
 from sidecar.config.yaml_file import DEFAULT_PATH, Read, Tree, file_value
 from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
@@ -42,6 +43,27 @@ _ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _ONE_ROUTE
 _KEY, _KEY_FILE = "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE"
 _ADMIN, _ADMIN_FILE = "SIDECAR_ADMIN_TOKEN", "SIDECAR_ADMIN_TOKEN_FILE"
 _TWINS = (*_ONE_ROUTE_TWINS, _KEY, _ADMIN)
+_ALLOW_DUMPS = "SIDECAR_ALLOW_DUMPS"
+_KNOWN = frozenset(
+    (
+        "SIDECAR_CONFIG",
+        _ALLOW_DUMPS,
+        *SETTINGS.values(),
+        *_ONE_ROUTE_NAMES,
+        _KEY,
+        _KEY_FILE,
+        _ADMIN,
+        _ADMIN_FILE,
+    )
+)
+_WITHOUT_PREFIX = frozenset(("REDIS_URL", *SETTINGS.values()))
+_OURS = ("SIDECAR_", "M2M_CREDENTIAL_CACHE_")
+"""How names begin that no other program has."""
+_OF_KUBERNETES = re.compile(
+    r"SIDECAR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes sets in each pod for a Service whose name begins with `sidecar`."""
+_MOST_IGNORED = 20
 KEY_ID = "env"
 """The id of the encryption key from the environment."""
 _UNREAD = "A" * 43 + "="
@@ -103,6 +125,45 @@ def one_route(environ: Mapping[str, str], read: Read) -> tuple[Tree | None, list
         "tokens": {"default": token},
         "routes": [{"name": "default", "upstream": environ.get("SIDECAR_UPSTREAM", ""), "token": "default"}],
     }, faults
+
+
+def ignored(environ: Mapping[str, str], tree: Tree) -> tuple[Fault, ...]:
+    """Return the variables that have no effect, although their names are meant for the sidecar."""
+    unknown = [name for name in environ if name.upper().startswith(_OURS) and name not in _KNOWN]
+    unknown = [name for name in unknown if not (_OF_KUBERNETES.fullmatch(name) and _is_link(name, environ))]
+    named = set(_variables_in(tree)) if unknown else set()
+    faults = [Fault(SOURCE, name, _no_setting(name)) for name in sorted(unknown) if name not in named]
+    if environ.get(_ALLOW_DUMPS, "").lower() not in {"", "0", "1", "false", "true"}:
+        faults.append(Fault(SOURCE, _ALLOW_DUMPS, "has no effect: write true, or unset it"))
+    return tuple(faults[:_MOST_IGNORED])
+
+
+def _is_link(name: str, environ: Mapping[str, str]) -> bool:
+    """Return whether such a variable is Kubernetes's: an administrator might write a number into SIDECAR_PORT."""
+    return not name.endswith("PORT") or "_PORT_" in name or "SERVICE" in name or "://" in environ[name]
+
+
+def _no_setting(name: str) -> str:
+    prefix = next(each for each in _OURS if name.upper().startswith(each))
+    known = [each.removeprefix(prefix) for each in sorted(_KNOWN) if each.startswith(prefix)]
+    bare = name[len(prefix) :]
+    last = hints.misspelt(bare, known)
+    meant = bare if bare in _WITHOUT_PREFIX else prefix + last if last else ""
+    return "there is no such setting, so it has no effect; " + (
+        f"did you mean {meant}?" if meant else "unset it"
+    )
+
+
+def _variables_in(value: object) -> Iterator[str]:
+    """Yield the variables that the file names itself."""
+    if isinstance(value, dict):
+        if isinstance(value.get("env"), str):
+            yield value["env"]
+        for inside in value.values():
+            yield from _variables_in(inside)
+    elif isinstance(value, list):
+        for inside in value:
+            yield from _variables_in(inside)
 
 
 def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:

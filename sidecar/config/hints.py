@@ -14,9 +14,14 @@ _MOST_NAMES = 20
 _MOST_COMPARED = 200
 """Names that a misspelt one is compared with, which takes time."""
 _LONGEST_NAME = 64
-_LENGTHS = 3
+_LENGTHS = 4
 """By how many characters a misspelt name is longer or shorter at most."""
-_NO_BLANK = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):[^\s/]")
+_COMMAND = re.compile(r"\$\([A-Za-z_]\w*\)")
+_VARIABLE = re.compile(r"(?<![\w$])\$[A-Z_][A-Z0-9_]+(?!\w)")
+_ONE_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+_WORD = re.compile(r"[\w.-]*")
+_JOINED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(: ?|=| )[^\s/]")
+"""A key and its value as one text, because there is no blank or no colon between them."""
 
 
 def misspelt(written: object, known: Iterable[str]) -> str:
@@ -44,12 +49,28 @@ def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
         return f"{wanted}, not a list: take the dashes off"
     if isinstance(value, dict) and "list" in wanted:
         return f"{wanted}, not a mapping: begin each entry with a dash"
-    unspaced = _NO_BLANK.match(value) if isinstance(value, str) else None
-    if unspaced is not None and unspaced[1] in keys:
-        return f"{wanted}; put a blank after `{unspaced[1]}:`"
+    if key := joined(value, keys):
+        return f"{wanted}; {separate(key)}"
     if value is None:
         return f"{wanted}; nothing is written here, or it is not indented"
     return f"{wanted}, such as [a, b]" if "list" in wanted else wanted
+
+
+def joined(value: object, keys: Collection[str]) -> str:
+    """Return the key with which the text begins that is a key and its value in one, "" where it is none."""
+    found = _JOINED.match(value) if isinstance(value, str) else None
+    return found[1] if found is not None and found[1] in keys else ""
+
+
+def shown(key: object) -> str:
+    """Return as much of an unknown key as is a word: what comes then may be a value, and so a secret."""
+    found = _WORD.match(str(key))
+    return found[0] if found is not None else ""
+
+
+def separate(key: str) -> str:
+    """Return how to separate a key from its value."""
+    return f"write a colon and a blank after `{key}`"
 
 
 def text_form(value: object) -> str:
@@ -77,3 +98,32 @@ def unknown_key(meant: str, home: str, empty: str, known: Collection[str]) -> st
     if empty:
         return f"unknown key; if it belongs in {empty}, which is empty, indent it"
     return f"unknown key; known here: {', '.join(known)}"
+
+
+def unexpanded(text: str) -> str:
+    """Return the form of a variable or template that a program should have replaced, "" where there is none."""
+    if "$" not in text and "{{" not in text:
+        return ""
+    for opening, closing in (("${", "}"), ("{{", "}}")):
+        if closing in text.partition(opening)[2]:
+            return f"{opening}…{closing}"
+    if _COMMAND.search(text):
+        return "$(…)"
+    return "$NAME" if _VARIABLE.search(text) or _ONE_VARIABLE.fullmatch(text) else ""
+
+
+def is_unexpanded(secret: str) -> bool:
+    """Return whether the secret is such a variable or template and nothing else."""
+    opening = secret[:2] in {"${", "$(", "{{"} and secret[-1:] in {"}", ")"}
+    return bool(unexpanded(secret)) and (opening or _ONE_VARIABLE.fullmatch(secret) is not None)
+
+
+def literally(form: str) -> str:
+    """Return what to do about a variable or template that was not replaced."""
+    return f"{form} is taken literally, because the sidecar replaces no variables in values: write the value itself"
+
+
+def also_literal(reason: str, text: str) -> str:
+    """Return the reason of a fault, and where it comes from if that is a variable that was not replaced."""
+    form = unexpanded(text)
+    return f"{reason}; {literally(form)}" if form else reason

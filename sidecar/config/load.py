@@ -4,12 +4,13 @@
 must be right. Each section's module has its keys and the function that makes its settings of them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from sidecar.config import environment, rules, schema, yaml_file
-from sidecar.config.decode import MOST_FAULTS, examine
+from sidecar.config.decode import MOST_FAULTS, Found, examine
 from sidecar.config.schema import File, json_schema
 from sidecar.config.settings import Config
 from sidecar.config.yaml_text.places import Faulty, Place, line_of
@@ -46,25 +47,31 @@ def load(
         tree, where = written.tree, written.place
         faults = written.faults + environment.beside(place, environ)
     if tree is None:
-        raise ConfigError(tuple(faults))
+        raise ConfigError(tuple(faults), environment.ignored(environ, {}))
     names = environment.overlay(tree, environ) | ({} if place else environment.ONE_ROUTE)
     for part in (environment.operators, environment.fleet):
         also, wrong = part(tree, environ)
         names |= also
         faults += wrong
     values = environ if secrets else environment.Unread()
-    examined = examine(File, tree, rules.checks(values, read), breathe)
+    checks = rules.checks(values, read)
+    examined = examine(File, tree, checks, rules.doubt(values, checks), breathe)
     file, found = examined.root, examined.found
     if file is not None:
         unsound = Faulty([*(fault.path for fault in faults), *(at for at, _ in found), *examined.unsure])
         for fault in islice(rules.cross_checks(file, unsound, values if secrets else None), MOST_FAULTS):
             breathe()
             found.append(fault)
-    lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
-    faults += [environment.blame(fault, names, environ) for fault in lined]
+
+    def told(found: Iterable[Found]) -> list[Fault]:
+        lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
+        return [environment.blame(fault, names, environ) for fault in lined]
+
+    faults += told(found)
+    ignored, doubtful = environment.ignored(environ, tree), tuple(told(examined.doubtful))
     if file is None or faults:
-        raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source))
-    return schema.config(file, values, breathe, read)
+        raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source), ignored + doubtful)
+    return replace(schema.config(file, values, breathe, read), ignored=ignored, doubtful=doubtful)
 
 
 def _line(fault: Fault) -> int:

@@ -6,8 +6,8 @@ from functools import cache, partial
 
 from sidecar.config import durations, token_rules
 from sidecar.config.credentials import Credentials, private_key_fault
-from sidecar.config.decode import Found
-from sidecar.config.hints import unknown_entry
+from sidecar.config.decode import Doubt, Found
+from sidecar.config.hints import is_unexpanded, literally, unexpanded, unknown_entry
 from sidecar.config.redis import fleet_faults
 from sidecar.config.routes import route_faults
 from sidecar.config.schema import File
@@ -79,6 +79,20 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
         "bearer_file": lambda path: _bearer(value(path)),
         "bearer_variable": lambda name: _bearer(variable(environ, name)),
     }
+
+
+def doubt(environ: Mapping[str, str], checks: Mapping[str, Callable[[str], object]]) -> Doubt:
+    """Return what finds values that are probably a mistake. The checks have read the files."""
+
+    def doubtful(check: str, text: str) -> str:
+        if check == "variable" and is_unexpanded(environ.get(text, "")):
+            return f"the environment variable {text} holds a variable or template that was not replaced"
+        if check == "secret_file" and is_unexpanded(str(checks[check](text))):
+            return "the file holds a variable or template that was not replaced"
+        form = unexpanded(text)
+        return literally(form) if form else ""
+
+    return doubtful
 
 
 def _token_type(text: str) -> None:

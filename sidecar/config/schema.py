@@ -81,7 +81,9 @@ class Log(Node, frozen=True, kw_only=True):
     format: Annotated[
         Literal["json", "console"], RESTART, Meta(description="`json` for machines, `console` for people.")
     ] = "json"
-    level: Annotated[Level, Meta(description="Least level that is written.")] = "info"
+    level: Annotated[
+        Level, Meta(extra={"also": {"warn": "warning"}}, description="Least level that is written.")
+    ] = "info"
     requests: Annotated[
         Share,
         Meta(

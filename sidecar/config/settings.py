@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.cache.settings import CacheSettings
+from sidecar.core.errors import Fault
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
 from sidecar.credentials.model import CredentialSpec
@@ -55,3 +56,12 @@ class Config:
     drain_timeout: float = 25.0
     """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
     log: LogSettings = LogSettings()
+    ignored: tuple[Fault, ...] = ()
+    """Variables that have no effect, although their names are meant for the sidecar."""
+    doubtful: tuple[Fault, ...] = ()
+    """Values that can be used, but are probably a mistake."""
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """Both of these."""
+        return self.ignored + self.doubtful

@@ -1,6 +1,5 @@
 """The configuration file: where it is, and its YAML as one unchecked tree."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.config.yaml_text import document
+from sidecar.config.yaml_text import document, syntax
 from sidecar.config.yaml_text.places import Place, line_of
 from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
@@ -55,11 +54,13 @@ def read(place: Path, breathe: Callable[[], None], *, attended: bool = False) ->
     source = name_of(place)
     try:
         text = file_text(str(place), MAX_FILE_BYTES, files.awaited if attended else _lasting)
-        read = document.load(text.encode(), breathe)
     except ValueError as error:
         return Written(None, 0, [Fault(source, "", str(error))])
+    try:
+        read = document.load(text.encode(), breathe)
     except yaml.YAMLError as error:
-        return Written(None, 0, [_yaml_fault(source, error)])
+        line, reason = _syntax(text, error)
+        return Written(None, 0, [Fault(source, "", reason, line)])
     except document.Refused as error:
         return Written(None, 0, [Fault(source, error.path, str(error), error.line)])
     faults = [_twice(source, key) for key in read.twice]
@@ -82,13 +83,16 @@ def _lasting(name: str, limit: int) -> str:
     return files.text(name, limit)
 
 
-def _yaml_fault(source: str, error: yaml.YAMLError) -> Fault:
-    """Say where and why the text is no YAML, without quoting it: it may hold a misplaced secret."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return Fault(source, "", "no YAML: it holds characters that YAML does not allow")
-    mark = error.problem_mark
-    problem = re.sub(r"""(['"]).*\1""", "…", error.problem or "unreadable", flags=re.DOTALL)
-    return Fault(source, "", f"no YAML: {problem} (column {mark.column + 1})", mark.line + 1)
+def _syntax(text: str, error: yaml.YAMLError) -> syntax.Reason:
+    """Return where and why the text is no YAML."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        marks = (_mark(error.problem_mark), _mark(error.context_mark) if error.context_mark else None)
+        return syntax.explain(text, error.problem or "", error.context or "", *marks)
+    return syntax.odd_character(text) or (0, "no YAML")
+
+
+def _mark(mark: yaml.Mark) -> syntax.Mark:
+    return syntax.Mark(mark.index, mark.line, mark.column)
 
 
 def file_text(name: str, limit: int, read: Read = files.text) -> str:

@@ -29,9 +29,11 @@ class Fault:
 class ConfigError(SidecarError):
     """The configuration cannot be used; holds every fault found, not just the first."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[Fault, ...], warnings: tuple[Fault, ...] = ()) -> None:
+        """`warnings` are what could be used, but is probably a mistake."""
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
+        self.warnings = warnings
 
 
 class ListenError(SidecarError):

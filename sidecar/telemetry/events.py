@@ -171,12 +171,22 @@ class ExportUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class SettingIgnored(Event):
-    """One of OpenTelemetry's variables cannot be used."""
+    """A variable that has no effect: one of OpenTelemetry's that cannot be used, or a name that no setting has."""
 
     name: ClassVar[str] = "setting_ignored"
     level: ClassVar[Level] = "warning"
     variable: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDoubtful(Event):
+    """A value of the configuration in force is probably a mistake."""
+
+    name: ClassVar[str] = "config_doubtful"
+    level: ClassVar[Level] = "warning"
+    warning: str
+    """Where it is written, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import yaml
 
 from sidecar.config.yaml_text.places import LONGEST_KEY, Inside, Place, join
+from sidecar.config.yaml_text.syntax import ALIAS, SECOND_DOCUMENT, TYPE
 
 MAX_NODES = 100_000
 """Mappings, lists, keys and values; about 5,000 routes with all they can say."""
@@ -30,6 +31,9 @@ MAX_NUMBER = 64
 
 EQUAL_HASHES = sys.hash_info.modulus
 """Whole numbers that differ by this have the same hash, so a mapping with such keys takes quadratic time."""
+_ODD_KEY = (
+    "a key that is a mapping or a list: write text; a template such as {{ … }} has to be rendered first"
+)
 _LONG_KEY = "a key that is a number of more than 18 digits: put it in quotes"
 
 MAX_TWICE = 100
@@ -47,7 +51,7 @@ Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Refused(Exception):
-    """The text is YAML, but more of it, or of another kind, than a configuration may have."""
+    """The text is YAML as far as it was read, but more of it, or of another kind, than a configuration may have."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -186,7 +190,7 @@ class Builder:
                 case yaml.DocumentStartEvent():
                     self._documents += 1
                     if self._documents > 1:
-                        raise _fault(event, "expected a single document, and another one begins here")
+                        raise Refused(_line(event), SECOND_DOCUMENT)
 
     def _path(self) -> str:
         """Return the path of what is being read."""
@@ -235,12 +239,14 @@ class Builder:
         ):  # what its constructors raise for `!!bool x` and for a 13th month; their texts quote the value
             reason = "a number or a date that is impossible: put it in quotes"
             raise Refused(_line(event), reason) from None
+        except yaml.YAMLError:
+            raise Refused(_line(event), TYPE) from None
 
     def _start(self, event: yaml.CollectionStartEvent) -> None:
         line = _line(event)
         self._count(1, 0, 1, line)
         if event.tag not in _COLLECTIONS:
-            raise _fault(event, f"could not determine a constructor for the tag {event.tag!r}")
+            raise Refused(line, TYPE)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         kind = dict if isinstance(event, yaml.MappingStartEvent) else list
@@ -262,7 +268,7 @@ class Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
-            raise _fault(event, f"found undefined alias {event.anchor!r}")
+            raise Refused(_line(event), ALIAS)
         line, named = _line(event), self._anchors[event.anchor]
         if named is None:
             raise Refused(line, "an alias of the mapping or list that it is in: take it out")
@@ -288,7 +294,7 @@ class Builder:
             inside.inside[str(inside.key)[:LONGEST_KEY]] = (line, places) if places else line
             inside.keyed = False
         elif isinstance(value, dict | list | set):
-            raise Refused(line, "a key that is a mapping or a list: write text")
+            raise Refused(line, _ODD_KEY)
         elif isinstance(value, int) and abs(value) >= EQUAL_HASHES:
             raise Refused(line, _LONG_KEY)
         else:
@@ -324,8 +330,3 @@ class Builder:
 def _line(event: yaml.Event) -> int:
     assert event.start_mark is not None
     return event.start_mark.line + 1
-
-
-def _fault(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    mark: Any = event.start_mark  # libyaml's own, which the stubs do not know here
-    return yaml.MarkedYAMLError(None, None, problem, mark)

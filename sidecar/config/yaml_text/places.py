@@ -16,6 +16,8 @@ Place = int | tuple[int, Inside]
 """The line of a value; with the places inside it where it is a mapping or a list."""
 
 _INDEX = re.compile(r"\[(\d+)\]")
+_WORD_END = re.compile(r"[^\w.-]")
+"""Where a path ends that shows only the beginning of a key."""
 _END_OF_KEY = re.compile(r"[.\[]|$")
 
 
@@ -38,7 +40,11 @@ def line_of(place: Place, path: str) -> int:
     for end in reversed([match.start() for match in _END_OF_KEY.finditer(path)]):  # a key may have dots in it
         if path[:end] in inside:
             return line_of(inside[path[:end]], path[end:].removeprefix("."))
-    return line
+    longer = (
+        place for key, place in inside.items() if key.startswith(path) and _WORD_END.match(key, len(path))
+    )
+    found = next(longer, line)
+    return found[0] if isinstance(found, tuple) else found
 
 
 class Faulty:

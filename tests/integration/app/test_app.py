@@ -230,6 +230,20 @@ async def test_what_is_logged_changes_with_a_reload(
     assert len(relay.events("request")) == lines
 
 
+async def test_o13_a_doubtful_value_is_logged_and_in_force(
+    relay: Running, file: File, upstream: Upstream
+) -> None:
+    """After a reload too."""
+    doubtful = route(upstream, "doubtful", match={"prefix": "/$API"})
+    await reload(relay, file, routes=[route(upstream), doubtful])
+    assert (await relay.get(b"/$API")).status == 200
+    await relay.app.stop()
+    assert relay.events("request")[0]["route"] == "doubtful"
+    (told,) = relay.events("config_doubtful")
+    assert told["level"] == "warning"
+    assert "routes[1].match.prefix: $NAME is taken literally" in str(told["warning"])
+
+
 RESTART = {
     "listen": ("listen", "127.0.0.1:1"),
     "admin.listen": ("admin", {"listen": "127.0.0.1:1"}),

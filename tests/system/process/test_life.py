@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -39,6 +40,22 @@ async def test_a_variable_that_the_exporters_library_cannot_use_keeps_no_sidecar
         line = await process.logs("setting_ignored")
         assert await process.get() == (200, b"ok")
     assert line["variable"] in (variable, "OTEL_*")
+    assert b"canary" not in process.stdout
+
+
+async def test_o13_doubtful_settings_keep_no_sidecar_from_starting(file: File, upstream: Upstream) -> None:
+    """A variable that no setting has, and a value with a variable that was not replaced, are logged."""
+    document = {"routes": [route(upstream)], "credentials": {"app": {"client_id": "${CLIENT_ID}"}}}
+    environ = {"SIDECAR_UPSTERAM": "canary", "LOG_LEVEL": "INFO"}
+    async with serving(await spawn(file, document, environ=environ)) as process:
+        ignored = await process.logs("setting_ignored")
+        doubtful = await process.logs("config_doubtful")
+        assert await process.get() == (200, b"ok")
+    assert ignored["variable"] == "SIDECAR_UPSTERAM"
+    assert "did you mean SIDECAR_UPSTREAM?" in str(ignored["reason"])
+    assert re.search(
+        r"config\.yaml:\d+: credentials\.app\.client_id: \$\{…\} is taken", str(doubtful["warning"])
+    )
     assert b"canary" not in process.stdout
 
 

@@ -185,6 +185,26 @@ def test_validate_says_who_names_tenants(tmp_path: Path, tenant: str, said: str)
     assert done.stdout.splitlines()[1] == f"tenants: {said}"
 
 
+def test_o13_validate_prints_warnings_beside_the_result(tmp_path: Path) -> None:
+    """On standard error, and the exit code is 0; where there are faults, after them."""
+    path = tmp_path / "config.yaml"
+    path.write_text("routes: [{name: a, match: {prefix: /$API}, upstream: 'https://a.test'}]")
+    done = run("validate", "-c", str(path), SIDECAR_UPSTERAM="x")
+    ignored, doubtful = done.stderr.splitlines()
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "route a: /$API -> https://a.test, no token",
+    )
+    assert ignored.startswith("warning: environment: SIDECAR_UPSTERAM: there is no such setting")
+    assert doubtful.startswith(f"warning: {path}:1: routes[0].match.prefix: $NAME is taken literally")
+    bad = run("validate", SIDECAR_UPSTERAM="x")
+    assert bad.returncode == 78
+    assert [line.split(": ")[:2] for line in bad.stderr.splitlines()[1:]] == [
+        ["  environment", "nothing to do"],
+        ["  warning", "environment"],
+    ]
+
+
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_b85_a_bad_configuration_exits_78_with_every_fault(tmp_path: Path, command: str) -> None:
     """All faults are on stderr, one a line, with file, line and path."""

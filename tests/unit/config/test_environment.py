@@ -1,5 +1,6 @@
 """Environment variables: a route or a fleet of their own, or in place of what the file says."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,40 @@ def test_b85_a_bad_variable_is_told_by_its_name(environ: dict[str, str], path: s
     told = faults(None, environ)
     assert [(fault.source, fault.path) for fault in told] == [("environment", path)]
     assert reason in told[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "key", "meant"),
+    [
+        ("LOG_LEVEL", "INFO", "log.level", "info"),
+        ("LOG_LEVEL", "Debug", "log.level", "debug"),
+        ("LOG_LEVEL", "warn", "log.level", "warning"),
+        ("LOG_LEVEL", "WARN", "log.level", "warning"),
+        ("LOG_LEVEL", " error ", "log.level", "error"),
+        ("LOG_FORMAT", "JSON", "log.format", "json"),
+        ("LOG_FORMAT", "Console", "log.format", "console"),
+        ("LOG_REQUESTS", "ERRORS", "log.requests", 0.0),
+        ("M2M_CREDENTIAL_CACHE_MODE", "Local", "cache.mode", "local"),
+        (None, "WARN", "log.level", "warning"),
+        (None, "Console", "log.format", "console"),
+        (None, "ALL", "log.requests", 1.0),
+    ],
+)
+def test_o13_the_case_of_a_word_does_not_matter(
+    tmp_path: Path, name: str | None, given: str, key: str, meant: object
+) -> None:
+    """In the environment and in the file, and `warn` is a level."""
+    section, _, last = key.partition(".")
+    content = tree() if name else tree(**{section: {last: given}})
+    config = read(tmp_path, content, {name: given} if name else {})
+    assert attrgetter(key)(config) == meant
+
+
+@pytest.mark.parametrize("level", ["trace", "warns", "off", "20"])
+def test_o13_a_level_that_there_is_not_is_refused(level: str) -> None:
+    """With those that there are."""
+    (told,) = faults(None, ONE_ROUTE | {"LOG_LEVEL": level})
+    assert str(told) == "environment: LOG_LEVEL: must be one of: debug, info, warning, error"
 
 
 def test_an_explicit_local_mode_ignores_redis(tmp_path: Path) -> None:

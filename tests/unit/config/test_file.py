@@ -139,12 +139,12 @@ def test_a_file_is_a_source_whatever_it_holds(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
-        ("a: [", 2, "no YAML"),
-        ("a: *hunter2-canary", 1, "found undefined alias …"),
-        ("a: !!python/object:hunter2.canary {}", 1, "could not determine a constructor"),
-        ("a: 1\n---\nb: 2", 2, "no YAML"),
+        ("a: [", 1, "`[` is not closed"),
+        ("a: *hunter2-canary", 1, "there is no anchor of that name"),
+        ("a: !!python/object:hunter2.canary {}", 1, "a value begins with !"),
+        ("a: 1\n---\nb: 2", 2, "a second document"),
         ("a: 2024-13-45", 1, "put it in quotes"),
-        ("a: \x07", 0, "characters that YAML does not allow"),
+        ("a: 1\nb: \x07", 2, "U+0007, which YAML does not allow"),
         ("[" * 1_000, 1, "nested too deeply"),
         ("- " * 100_000, 1, "nested too deeply"),
         ("- a", 1, "write a mapping"),
