@@ -120,6 +120,6 @@ def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
     )
 
 
-def warned(warning: Fault) -> str:
+def warned(warning: "Fault") -> str:
     """Return the line about what can be used, but is probably a mistake."""
     return f"  warning: {warning}"

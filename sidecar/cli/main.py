@@ -33,6 +33,7 @@ from sidecar.cli.exits import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_UNREACHABLE,
+    MEANINGS,
 )
 from sidecar.cli.parser import Parser, formatter
 
@@ -70,15 +71,7 @@ COMMANDS: Mapping[str, Command] = {
     "version": version,
 }
 
-_EPILOG = """\
-example:
-  sidecar run sidecar.yaml
-
-`sidecar COMMAND --help` shows the flags of a command and an example.
-
-exit codes: 0 success, 1 failure, 2 wrong usage, 69 cannot listen or connect,
-or a limit is too low, 70 a bug, 78 configuration, 130 interrupted
-
+ENVIRONMENT = """\
 To run one route without a file, set SIDECAR_UPSTREAM, SIDECAR_TOKEN_ENDPOINT,
 SIDECAR_CLIENT_ID and SIDECAR_CLIENT_SECRET (or the latter two with _FILE), and
 optionally SIDECAR_SCOPE and SIDECAR_AUDIENCE.
@@ -86,6 +79,16 @@ optionally SIDECAR_SCOPE and SIDECAR_AUDIENCE.
 SIDECAR_ALLOW_DUMPS=true permits core files and debuggers; by default both are
 disabled because tokens and secrets are in memory.
 """
+_EPILOG = """\
+example:
+  sidecar run sidecar.yaml
+
+`sidecar COMMAND --help` shows the flags of a command and an example.
+
+exit codes:
+{codes}
+
+{environment}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,7 +155,10 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     program = Parser(
         prog="sidecar",
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(
+            codes="\n".join(f"  {code:<4}{meaning}" for code, meaning in MEANINGS.items()),
+            environment=ENVIRONMENT,
+        ),
         formatter_class=formatter,
         allow_abbrev=False,
     )

@@ -27,6 +27,7 @@ class Flag:
     names: tuple[str, ...]
     meaning: str
     value: Value | None
+    required: bool
     repeated: bool
 
 
@@ -62,7 +63,7 @@ def _command(name: str, parser: Parser, words: Mapping[str, tuple[str, ...]]) ->
         meaning = (action.help or "") % {"default": action.default}
         if action.option_strings:
             repeated = isinstance(action.default, list)
-            flags.append(Flag(tuple(action.option_strings), meaning, value, repeated))
+            flags.append(Flag(tuple(action.option_strings), meaning, value, action.required, repeated))
         elif value is not None:
             places.append(Place(value, meaning))
     return Command(name, parser.meaning, tuple(flags), tuple(places))

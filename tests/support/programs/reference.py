@@ -1,12 +1,13 @@
-"""`make reference`: write the parts of README.md that follow from the code, each between its two markers.
+"""`make reference`: write the manual page, and the parts of README.md that follow from the code, between markers.
 
-A test holds them in step.
+Tests hold them in step.
 """
 
 from textwrap import fill
 
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
+from tests.support.programs import manual
 
 README = ROOT / "README.md"
 WIDTH = 125
@@ -30,3 +31,4 @@ def acl() -> str:
 
 if __name__ == "__main__":
     README.write_text(readme())
+    manual.PAGE.write_text(manual.page())
