@@ -1,12 +1,13 @@
 """Sealing what lies in the store and signing what is told there: the home of the cryptography library."""
 
-import hashlib
 import hmac
+from binascii import hexlify
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sidecar.core.lru import Lru
@@ -33,7 +34,7 @@ class AesSeal:
         """`keys` by id, at least one, of 32 bytes each."""
         self._first = keys[0][0]
         self._keys = dict(keys)
-        self._macs = [hmac.new(_derive(key, b"message"), digestmod=hashlib.sha256) for _, key in keys]
+        self._macs = [HMAC(_derive(key, b"message"), SHA256()) for _, key in keys]
         self._ciphers: Lru[AESGCM] = Lru(MAX_CIPHERS)
         self._randomness = randomness
         self.fingerprint_key = _derive(keys[0][1], b"fingerprint")
@@ -66,7 +67,10 @@ class AesSeal:
         """Tell whether the MAC is one of ours; how long it takes says nothing of how close a wrong one is."""
         if len(mac) != MAC_LENGTH:
             return False
-        return any(hmac.compare_digest(_mac(keyed, message), mac) for keyed in self._macs)
+        for keyed in self._macs:  # noqa: SIM110  a generator costs a third more, and strangers decide how often
+            if hmac.compare_digest(_mac(keyed, message), mac):
+                return True
+        return False
 
     def _cipher(self, key_id: str, tenant: str) -> AESGCM:
         name = f"{key_id}:{tenant}"
@@ -124,7 +128,7 @@ def _derive(key: bytes, purpose: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"sidecar:" + purpose).derive(key)
 
 
-def _mac(keyed: hmac.HMAC, message: bytes) -> bytes:
-    mac = keyed.copy()
+def _mac(keyed: HMAC, message: bytes) -> bytes:
+    mac = keyed.copy()  # a copy takes half the time of the standard library's
     mac.update(message)
-    return mac.hexdigest().encode()
+    return hexlify(mac.finalize())

@@ -174,12 +174,13 @@ class RedisBus:
 
     async def _listen(self, subscription: Subscription) -> None:
         try:
-            for number in count(1):
-                channel, payload = await subscription.message()
-                for selector in self._receiver.hear(channel, payload, self._revocation_log.offset):
-                    self._write_down(selector)
-                if number % IN_A_ROW == 0:
-                    await asyncio.sleep(0)  # a flood must not keep the requests waiting
+            while True:
+                for number, (channel, payload) in enumerate(subscription.messages(), 1):
+                    for selector in self._receiver.hear(channel, payload, self._revocation_log.offset):
+                        self._write_down(selector)
+                    if number % IN_A_ROW == 0:
+                        await asyncio.sleep(0)  # a flood must not keep the requests waiting
+                await subscription.wait()
         finally:
             if self.up:
                 self._heard_until = self._clock.now() - subscription.gap

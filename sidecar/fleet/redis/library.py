@@ -4,6 +4,7 @@ redis-py takes OpenTelemetry along wherever it finds it, for metrics of its own 
 and 30 ms in every pod. Importlib takes a module that is None for one that is not there.
 """
 
+import asyncio
 import sys
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "Sentinel",
     "SentinelConnectionPool",
     "TimedOut",
+    "answered_error",
+    "stream",
 ]
 
 _UNUSED = "opentelemetry"
@@ -45,6 +48,7 @@ def _load() -> None:
 
 _load()
 
+from redis._parsers import BaseParser  # noqa: E402
 from redis.asyncio import Redis, RedisCluster, Sentinel  # noqa: E402  what is above comes first
 from redis.asyncio.cluster import ClusterNode  # noqa: E402
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection  # noqa: E402
@@ -64,3 +68,20 @@ from redis.exceptions import (  # noqa: E402
 )
 from redis.exceptions import ConnectionError as Disconnected  # noqa: E402
 from redis.exceptions import TimeoutError as TimedOut  # noqa: E402
+
+
+def answered_error(line: str) -> Exception:
+    """Return redis-py's exception for an error answer."""
+    error: Exception = BaseParser.parse_error(line)  # type: ignore[no-untyped-call]
+    return error
+
+
+def stream(connection: AbstractConnection) -> asyncio.StreamReader:
+    """Return what the connection reads from. Raise ConnectionError if it is not connected.
+
+    redis-py has no public name for it, and no public way to read more than one answer at a time.
+    """
+    reader = connection._reader  # noqa: SLF001
+    if reader is None:
+        raise Disconnected("Connection closed by server.")
+    return reader

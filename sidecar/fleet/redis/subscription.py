@@ -1,14 +1,20 @@
 """One subscription: a connection that is known to be alive, or is given up."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from sidecar.fleet.redis.connect import Client, disconnect
-from sidecar.fleet.redis.library import AbstractConnection, RedisCluster, ResponseError
+from sidecar.fleet.redis.library import (
+    AbstractConnection,
+    Disconnected,
+    RedisCluster,
+    answered_error,
+    stream,
+)
+from sidecar.fleet.redis.pushes import ERROR, PushParser
 from sidecar.fleet.redis.reasons import code
 from sidecar.fleet.redis.server_errors import STILL_PUBLISHES
 
@@ -18,6 +24,8 @@ SILENCE = 3.0
 
 LAST_LOOK = 0.25
 """Seconds a last ping has to be answered: where this process stood still itself, the silence is its own."""
+READ_SIZE = 65536
+"""Bytes taken at a time."""
 
 
 class Subscription:
@@ -26,8 +34,7 @@ class Subscription:
     Whatever ends it raises: errors of redis-py and the system, TimeoutError for silence. It is never mended,
     for only a new one makes its owner look what was missed between the two.
 
-    It reads the connection itself. On redis-py's way through PubSub, with a time-out for each read to ping between
-    them, a lone bust took 30 % longer to arrive.
+    redis-py connects, logs in and writes; what arrives from then on is read here, as much at a time as there is.
     """
 
     def __init__(self, client: Client, channels: Sequence[str], turn: int) -> None:
@@ -35,6 +42,7 @@ class Subscription:
         self._client = client
         self._channels = channels
         self._turn = turn
+        self._parser = PushParser()
         self._heard = self._complete = 0.0
         self._pings: deque[float] = deque()
         """When each ping was sent that has no answer yet; silence ends the subscription before there are many."""
@@ -47,8 +55,7 @@ class Subscription:
                 self._connection = await self._connect()
                 await self._connection.send_command("SUBSCRIBE", *self._channels)
                 heed_cancellation()
-                for _ in self._channels:
-                    await self._next(b"subscribe")
+                await self._confirmed()
         except BaseException:
             await disconnect(self._client)
             raise
@@ -72,10 +79,21 @@ class Subscription:
         """
         return asyncio.get_running_loop().time() - self._complete
 
-    async def message(self) -> tuple[str, bytes]:
-        """Wait for the next message; return its channel and payload."""
-        channel, payload = await self._next(b"message")
-        return channel.decode(errors="replace"), payload
+    def messages(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the channel and payload of each message that has arrived. It counts as heard once it was taken."""
+        for kind, channel, payload in self._parser.pushes():
+            if kind == b"message":
+                yield channel.decode(errors="replace"), payload
+            else:
+                self._note(kind, channel)
+
+    async def wait(self) -> None:
+        """Wait until more arrives, be it a part of a message. Call it when the messages were taken."""
+        data = await stream(self._connection).read(READ_SIZE)
+        if not data:
+            raise Disconnected("Connection closed by server.")
+        self._heard = asyncio.get_running_loop().time()
+        self._parser.feed(data)
 
     async def watch(self) -> None:
         """Ping for ever. Raises TimeoutError where nothing is heard."""
@@ -98,19 +116,25 @@ class Subscription:
             connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         return connection
 
-    async def _next(self, kind: bytes) -> tuple[bytes, bytes]:
+    async def _confirmed(self) -> None:
+        """Wait until the server has confirmed every channel."""
+        missing = len(self._channels)
         while True:
-            try:
-                heard = await self._connection.read_response(timeout=math.inf)
-            except ResponseError as error:
-                if not self._pings or code(error) not in STILL_PUBLISHES:
-                    raise
-                heard = [b"pong"]
-            self._heard = asyncio.get_running_loop().time()
-            if heard[0] == kind:
-                return heard[1], heard[2]
-            if heard[0] == b"pong" and self._pings:
-                self._complete = self._pings.popleft()
+            for kind, words, _ in self._parser.pushes():
+                self._note(kind, words)
+                missing -= kind == b"subscribe"
+                if not missing:
+                    return
+            await self.wait()
+
+    def _note(self, kind: bytes, words: bytes) -> None:
+        """Take the answer to a ping. Raise an error answer, unless it is one."""
+        if kind == ERROR:
+            error = answered_error(words.decode(errors="replace"))
+            if not self._pings or code(error) not in STILL_PUBLISHES:
+                raise error
+        if kind in {b"pong", ERROR} and self._pings:
+            self._complete = self._pings.popleft()
 
 
 def heed_cancellation() -> None:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from time import sleep, time
+from hashlib import sha256
+from time import sleep, thread_time, time
 
 import pytest
 from redis.asyncio import Redis
@@ -24,6 +25,10 @@ from tests.support.waiting import PATIENCE, awake, until
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
+FLOOD = "for _ = 1, tonumber(ARGV[3]) do redis.call('PUBLISH', ARGV[1], ARGV[2]) end"
+ROUNDS, A_ROUND = 10, 10_000
+HASHES = 30
+"""How many hashes a forged message may cost, some 12 µs; 15 are usual."""
 
 
 @pytest.fixture
@@ -215,6 +220,27 @@ async def test_b45_a_flood_keeps_nobody_waiting(fleet: MemberFleet) -> None:
         await asyncio.sleep(0)
         turns += 1
     assert turns > 9_000 / IN_A_ROW
+
+
+async def test_s11_a_flood_of_forged_messages_costs_a_pod_little(fleet: MemberFleet) -> None:
+    """Read from Redis, judged and counted, each costs as much CPU as a few hashes of it; all of them make one event."""
+    pod = await fleet.pod()
+    keep = (
+        b'{"v":1,"kind":"token","key":"m2m:x:token:0f","fp":"a1b2c3d4e5f6","gen":1,"from":"x","at":1,"mac":"'
+    )
+    forged = keep + b"0" * 64 + b'"}'
+    costs, hashes = [], []
+    for number in range(1, ROUNDS + 1):
+        before = thread_time()
+        await fleet.client.eval(FLOOD, 0, fleet.channel, forged, A_ROUND)
+        await until(lambda: pod.member.readings().rejected["forged"] == number * A_ROUND)  # noqa: B023
+        costs.append(thread_time() - before)
+        before = thread_time()
+        for _ in range(A_ROUND):
+            sha256(forged).hexdigest()
+        hashes.append(thread_time() - before)
+    assert min(costs) < HASHES * min(hashes), f"{min(costs) / min(hashes):.1f} hashes"
+    assert len(pod.journal.named("bust_rejected")) == 1
 
 
 async def test_b46_a_missed_bust_cannot_keep_a_dead_token(fleet: MemberFleet) -> None:
