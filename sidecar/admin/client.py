@@ -105,7 +105,7 @@ def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
 def _hint(error: OSError | HTTPException) -> str:
     if isinstance(error, ssl.SSLError):
         speaks = tls_faults.speaks_tls(error)
-        return f"TLS failed: {reason(error)}" if speaks else "it does not speak TLS; write http://"
+        return f"TLS failed: {reason(error)}" if speaks else "it does not answer in TLS; write http://"
     for kind, hint in _HINTS:
         if isinstance(error, kind):
             return hint

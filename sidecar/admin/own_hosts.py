@@ -23,11 +23,12 @@ def check(fields: Sequence[str], listen: str, hosts: Container[str]) -> None:
     if isinstance(address, UnixAddress):
         return
     if len(fields) != 1:
-        raise RequestRefused(400, "cannot show this without exactly one Host field; send one")
+        raise RequestRefused(400, "cannot serve a request without exactly one Host field; send one")
     host = host_named(fields[0].encode("ascii", "replace"))
     if not (_is_address(host) or is_loopback(host) or host == address.host or host in hosts):
         raise RequestRefused(
-            421, f"cannot show this as {host}; use an address or localhost, or add {host} to admin.hosts"
+            421,
+            f"cannot serve this page under the host {host}; use an address or localhost, or add {host} to admin.hosts",
         )
 
 

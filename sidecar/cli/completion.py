@@ -10,7 +10,11 @@ EXAMPLE = "source <(sidecar completion bash)"
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Take a shell."""
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the script says how to install it")
+    parser.add_argument(
+        "shell",
+        choices=("bash", "zsh", "fish"),
+        help="shell to complete in; the script explains how to install it",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def unknown_entry(written: str, known: Collection[str]) -> str:
 def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
     """Return what to write in place of a value of another form; `keys` are those that a mapping there has."""
     if isinstance(value, list) and "mapping" in wanted:
-        return f"{wanted}, not a list: take the dashes off"
+        return f"{wanted}, not a list: remove the dashes"
     if isinstance(value, dict) and "list" in wanted:
         return f"{wanted}, not a mapping: begin each entry with a dash"
     if key := joined(value, keys):

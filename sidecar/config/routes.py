@@ -59,7 +59,8 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Rewrite `Location` and `Content-Location` URLs of the upstream's own origin to paths on the "
-            "sidecar, without the base path and with the stripped prefix. Relative ones are relayed unchanged."
+            "sidecar, without the base path and with the stripped prefix. Rewrites paths without a host too. Other "
+            "relative references are relayed unchanged."
         ),
     ] = False
     on_401: Annotated[
@@ -79,7 +80,7 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     isolate: Annotated[
         Isolation,
         Meta(
-            description="Whose requests share a connection: `none` everybody's, `tenant` those of one tenant, "
+            description="Requests that may share a connection: `none` all, `tenant` those of one tenant, "
             "`caller` those with one caller's token."
         ),
     ] = "none"

@@ -41,7 +41,7 @@ def refuse_icon(sec_fetch_site: bytes | None, referer: bytes | None) -> None:
     """
     if sec_fetch_site is not None and referer is None:
         raise RequestRefused(
-            404, "a browser requests an icon for a page of the sidecar's own, which has none"
+            404, "this is a browser's icon request for an error page of the sidecar, which has no icon"
         )
 
 

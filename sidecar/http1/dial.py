@@ -30,7 +30,7 @@ _FOREIGN = {
     "wrong version number": _OTHER_PROTOCOL,
     "http request": _OTHER_PROTOCOL,
     "https proxy request": _OTHER_PROTOCOL,
-    "no application protocol": "takes no HTTP/1.1 over TLS, only other protocols, such as HTTP/2",
+    "no application protocol": "does not accept HTTP/1.1 over TLS, only other protocols, such as HTTP/2",
 }
 """What OpenSSL says (not always as a `reason`) where the other side uses another protocol, and what that means."""
 
@@ -95,7 +95,7 @@ class Dialler:
                 f"{where} did not accept a connection within {origin.connect_timeout:g} s"
             ) from None
         except NotTls as error:
-            raise MessageMalformed(f"{where} does not wait for TLS to begin: {error}") from None
+            raise MessageMalformed(f"{where} sent bytes before the TLS handshake: {error}") from None
         except ssl.SSLError as error:
             for text, meaning in _FOREIGN.items():
                 if text in str(error):

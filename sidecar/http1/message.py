@@ -229,7 +229,7 @@ def _read_block(request: Request, block: bytes) -> None:
 
 _USUAL_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _NOT_RELAYED = {
-    b"CONNECT": "CONNECT is not relayed: it asks for a tunnel, and the sidecar opens none; send the request itself",
+    b"CONNECT": "CONNECT is not relayed: the sidecar opens no tunnels; send the request itself",
     b"TRACE": "TRACE is not relayed: its answer would show the token that was sent; use another method",
 }
 _NO_REQUEST = "these bytes do not begin an HTTP/1.1 request"

@@ -23,13 +23,13 @@ _REFUSED = "the server refuses the client certificate"
 _WANTED = "the server requires a client certificate"
 _WEAK = "a key or signature of the server is too weak"
 _OTHERWISE = {
-    "BAD_SIGNATURE": "the handshake was altered on its way",
+    "BAD_SIGNATURE": "the handshake was altered in transit",
     "CA_KEY_TOO_SMALL": _WEAK,
     "CA_MD_TOO_WEAK": _WEAK,
     "DH_KEY_TOO_SMALL": _WEAK,
     "EE_KEY_TOO_SMALL": _WEAK,
     "HTTP_REQUEST": _NO_TLS,
-    "KEY_VALUES_MISMATCH": "key and certificate do not belong together",
+    "KEY_VALUES_MISMATCH": "key and certificate do not match",
     "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED": _WEAK,
     "NO_PROTOCOLS_AVAILABLE": _TOO_OLD,
     "PACKET_LENGTH_TOO_LONG": _NO_TLS,
@@ -45,7 +45,7 @@ _OTHERWISE = {
     "TLSV1_ALERT_ACCESS_DENIED": _REFUSED,
     "TLSV1_ALERT_DECRYPT_ERROR": _REFUSED,
     "TLSV1_ALERT_INSUFFICIENT_SECURITY": _WEAK,
-    "TLSV1_ALERT_INTERNAL_ERROR": "the server reports an error of its own",
+    "TLSV1_ALERT_INTERNAL_ERROR": "the server reports an internal error",
     "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "the server does not offer HTTP/1.1 (ALPN)",
     "TLSV1_ALERT_PROTOCOL_VERSION": _TOO_OLD,
     "TLSV1_ALERT_UNKNOWN_CA": "the server does not trust the authority of the client certificate",

@@ -279,7 +279,7 @@ def unread(families: Iterable[Family]) -> Iterator[str]:
     read = {family.instrument for family in families}
     for instrument in INSTRUMENTS:
         if instrument not in read:
-            yield f"{instrument.name}: no table of what is counted has it"
+            yield f"{instrument.name}: no table of counters contains it"
 
 
 def _misfits() -> Iterator[str]:
@@ -288,7 +288,7 @@ def _misfits() -> Iterator[str]:
         for instrument, outcomes in table.items():
             own = instrument.labels
             if own[: len(before)] != before or any(len(before) + len(each) != len(own) for each in outcomes):
-                yield f"{instrument.name}: its labels do not fit its table of what is counted"
+                yield f"{instrument.name}: its labels do not fit its table of counters"
 
 
 def _one(instrument: Instrument, value: float) -> Family:

@@ -52,7 +52,7 @@ REFUSALS = Instrument(
 RELAYED = Instrument(
     "sidecar.refusals.relayed",
     "counter",
-    "Answers that refused our token for a reason that no other token helps against.",
+    "Answers that refused the route's token for a reason that another token would not remove.",
     ("http.route", "tenant", "error"),
 )
 RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", ("http.route", "outcome"))

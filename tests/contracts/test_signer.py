@@ -123,7 +123,7 @@ async def test_b62_no_two_assertions_have_the_same_id() -> None:
             SigningKey(Secret("-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----")),
             "neither a JWK",
         ),
-        (SigningKey(Secret("{canary")), "no JSON"),
+        (SigningKey(Secret("{canary")), "is not JSON"),
         (SigningKey(Secret('{"kty": "canary"}')), "no private RSA, EC or OKP key"),
         (SigningKey(Secret('{"kty": "oct", "k": "Y2FuYXJ5"}')), "no private RSA, EC or OKP key"),
         (SigningKey(Secret('{"kty": "RSA", "d": "canary"}')), "no private RSA, EC or OKP key"),
@@ -161,7 +161,7 @@ def _public_jwk() -> str:
             lambda: SigningKey(Secret(pem("p256", BestAvailableEncryption(b"x"))), Secret("canary")),
             "passphrase is wrong",
         ),
-        (lambda: SigningKey(Secret(pem("p256")), certificate="canary"), "no certificate that we can read"),
+        (lambda: SigningKey(Secret(pem("p256")), certificate="canary"), "no readable certificate"),
         (
             lambda: SigningKey(
                 Secret(pem("p256")), certificate=certificate("rsa").public_bytes(Encoding.PEM).decode()
@@ -273,7 +273,7 @@ async def test_t8_a_certificate_is_read_in_the_same_way(tmp_path: Path, form: st
         (lambda: certificate_pem("rsa"), {}, "neither a JWK nor a PEM key"),
         (lambda: pem("p256")[:-40], {}, "neither a JWK nor a PEM key"),
         (lambda: pem("p256").replace("M", "!", 1), {}, "neither a JWK nor a PEM key"),
-        (lambda: "{canary", {}, "no JSON"),
+        (lambda: "{canary", {}, "is not JSON"),
         (lambda: "{}", {}, "no private RSA, EC or OKP key"),
         (lambda: pem("rsa-1024"), {}, "fewer than 2048 bits"),
         (lambda: pem("k256"), {}, "none of P-256"),
@@ -281,7 +281,7 @@ async def test_t8_a_certificate_is_read_in_the_same_way(tmp_path: Path, form: st
         (lambda: pem("p256", BestAvailableEncryption(b"x")), {}, "give its passphrase"),
         (lambda: pem("p256"), {"passphrase": {"env": "PASSPHRASE"}}, "take the passphrase out"),
         (lambda: pem("rsa", BestAvailableEncryption(b"x")), {"passphrase": {"env": "PASSPHRASE"}}, "is wrong"),
-        (lambda: pem("p256"), {"certificate_file": __file__}, "certificate_file holds no certificate"),
+        (lambda: pem("p256"), {"certificate_file": __file__}, "certificate_file holds no readable certificate"),
     ],
 )  # fmt: skip
 def test_t8_the_check_at_the_start_refuses_what_cannot_sign(

@@ -21,7 +21,7 @@ MAX_CAUSES = 8
 NO_ANSWER = "no answer in time"
 _CLOSED = "Connection closed by server"
 _PLAIN: tuple[tuple[type[BaseException], str], ...] = (
-    (InvalidResponse, "it does not speak the Redis protocol"),
+    (InvalidResponse, "it does not answer in the Redis protocol"),
     (TimeoutError, NO_ANSWER),
     (TimedOut, NO_ANSWER),
 )

@@ -58,7 +58,7 @@ def _jwk(text: str) -> dict[str, object] | None:
         return None
     jwk = parse_object(text) or parse_object(pem.with_breaks(text))
     if jwk is None:
-        raise ValueError("it looks like a JWK and is no JSON")
+        raise ValueError("it looks like a JWK but is not JSON")
     return jwk
 
 
@@ -82,7 +82,7 @@ def _from_pem(text: str, key: SigningKey) -> _Key:
         raise ValueError(reason) from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(
-            "it is neither a JWK nor a PEM key that we can read, or passphrase is wrong"
+            "it is neither a JWK nor a PEM key that the sidecar can read, or passphrase is wrong"
         ) from None
     if not isinstance(private, _Key):
         raise ValueError("it is no RSA, EC or EdDSA key")  # noqa: TRY004  what it holds is wrong
@@ -112,7 +112,7 @@ def _thumbprint(certificate: str, key: _Key) -> str:
         loaded = x509.load_pem_x509_certificate(pem.block(certificate, "CERTIFICATE"))
         named = _public(loaded.public_key())
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("certificate_file holds no certificate that we can read") from None
+        raise ValueError("certificate_file holds no readable certificate") from None
     if named != _public(key.public_key()):
         raise ValueError("certificate_file is another key's")
     return base64.urlsafe_b64encode(loaded.fingerprint(SHA256())).rstrip(b"=").decode()

@@ -17,11 +17,11 @@ _CLIENT: dict[ClientAuth, str] = {
 _HINTS = {
     "invalid_grant": "check subject, actor or assertion: issuer, audience and expiry",
     "invalid_request": "check what else the server requires: parameters, audience, resource",
-    "invalid_scope": "check scope: the client may have less than it asks for",
+    "invalid_scope": "check scope: the client may have fewer scopes than it requests",
     "invalid_target": "check resource and audience",
     "unauthorized_client": "allow the client this grant at the authorization server",
     "unsupported_grant_type": "check grant, and that token_endpoint is one",
-    "access_denied": "allow the client what it asks for at the authorization server",
+    "access_denied": "at the authorization server, allow what the client requests",
 }
 _EXCHANGE = (
     "no token was ever obtained for this entry, so the configuration counts as the cause: allow the client this grant "

@@ -122,7 +122,7 @@ async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -
         ("http://127.0.0.1:1", "nobody listens there; is the sidecar running, and is this its admin.listen?"),
         ("unix:/no/socket", "there is no such socket; is the sidecar running, and is this its admin.listen?"),
         ("http://nobody.invalid", "the name does not resolve"),
-        ("https://{address}", "it does not speak TLS; write http://"),
+        ("https://{address}", "it does not answer in TLS; write http://"),
     ],
 )
 async def test_b52_nobody_there_is_told_with_what_to_do(operator: Operator, url: str, hint: str) -> None:

@@ -125,8 +125,8 @@ async def test_r4_an_error_answer_is_shown_in_the_servers_words(answer: str, wor
     ("answer", "words"),
     [
         (b"", "it closed the connection"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it does not speak the Redis protocol"),
-        (b"220 mail.example.com ESMTP\r\n", "it does not speak the Redis protocol"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it does not answer in the Redis protocol"),
+        (b"220 mail.example.com ESMTP\r\n", "it does not answer in the Redis protocol"),
     ],
 )
 async def test_r4_what_is_no_answer_is_named_in_plain_words(answer: bytes, words: str) -> None:

@@ -175,7 +175,7 @@ SPEAKS = {
     "HTTP/2 without TLS": (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", False, MALFORMED, "http://"),
     "an SMTP greeting": (b"220 mx.example.net ESMTP\r\n", True, MALFORMED, "TLS"),
     "garbage": (b"\xde\xad\xbe\xef\x00\xff", False, MALFORMED, "TLS"),
-    "an alert: HTTP/2 only": (b"\x15\x03\x03\x00\x02\x02\x78", False, MALFORMED, "takes no HTTP/1.1"),
+    "an alert: HTTP/2 only": (b"\x15\x03\x03\x00\x02\x02\x78", False, MALFORMED, "does not accept HTTP/1.1"),
     "an alert: no common version": (b"\x15\x03\x03\x00\x02\x02\x46", False, UNREACHABLE, "TLS with"),
     "nothing": (b"", True, UNREACHABLE, "cannot connect"),
     "nothing after the client's hello": (b"", False, UNREACHABLE, "cannot connect"),

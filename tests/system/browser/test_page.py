@@ -69,7 +69,7 @@ async def test_o2_a_refusal_that_is_relayed_is_wrong_now_with_its_scope(
         assert (await running.get(b"/", b"X-Tenant-Id: globex")).status == 403
         await browser.says("#troubles .what", "Route api: the upstream refused token")
         await browser.says("#troubles .what", "of tenant globex")
-        await browser.says("#troubles .why", "403 insufficient_scope; needs scope orders:write")
+        await browser.says("#troubles .why", "403 insufficient_scope; requires scope orders:write")
         await running.clock.advance(121)
         await browser.says("#calm", "Nothing")
         await browser.kept_to_itself()

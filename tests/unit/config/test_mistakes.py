@@ -85,7 +85,7 @@ FORMS: dict[str, tuple[str, list[str]]] = {
     ),
     "a list for a mapping": (
         "credentials:\n  - name: app\n    client_id: me\n" + TOKENS + ROUTES,
-        ["1: credentials: write a mapping of names to entries, not a list: take the dashes off"],
+        ["1: credentials: write a mapping of names to entries, not a list: remove the dashes"],
     ),
     "a mapping for a list": (
         CREDENTIALS + TOKENS + "routes:\n  orders: {upstream: https://orders.test}\n",

@@ -261,9 +261,9 @@ def test_h3_any_token_is_a_method(method: bytes) -> None:
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        (b"CONNECT h:1 HTTP/1.1", "asks for a tunnel"),
-        (b"CONNECT / HTTP/1.0", "asks for a tunnel"),
-        (b"connect / HTTP/1.1", "asks for a tunnel"),
+        (b"CONNECT h:1 HTTP/1.1", "opens no tunnels"),
+        (b"CONNECT / HTTP/1.0", "opens no tunnels"),
+        (b"connect / HTTP/1.1", "opens no tunnels"),
         (b"TRACE / HTTP/1.1", "would show the token"),
         (b"Trace / HTTP/1.1", "would show the token"),
         (b"GE(T / HTTP/1.1", "must be a token"),
