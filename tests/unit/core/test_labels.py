@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sidecar.cache.revocations import Revocations
 from sidecar.core.labels import LABELS, Labels, describe, is_value, label, parse_selector
 from sidecar.oauth.token import TokenRequest
+from tests.support.object_size import deep_size
 
 ALICE: Labels = frozenset(
     {
@@ -123,16 +124,25 @@ def test_b45_what_there_is_no_room_for_is_never_forgiven(
 
 def test_b45_two_hundred_thousand_revocations_stay_bounded() -> None:
     """At most 100,000 are kept, in under 32 MiB; the last ones are known one by one."""
-    tracemalloc.start()
     revocations = Revocations()
     for number in range(200_000):
         revocations.add(frozenset({("jti", f"{number:032x}")}), at=float(number))
-    used, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert len(revocations) == 100_000
-    assert used < 32 * 2**20
+    assert deep_size(revocations) < 32 * 2**20
     assert revocations.cover(frozenset({("jti", f"{199_999:032x}")}), 199_999.0)
     assert not revocations.cover(frozenset({("jti", "other")}), 100_000.0)
+
+
+def test_b45_what_is_forgotten_leaves_nothing_anywhere() -> None:
+    """With a fiftieth of the room, a fiftieth of the memory, wherever the interpreter allocates it."""
+    tracemalloc.start()
+    revocations = Revocations(limit=2_000)
+    for number in range(20_000):
+        revocations.add(frozenset({("jti", f"{number:032x}")}), at=float(number))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(revocations) == 2_000
+    assert used < 32 * 2**20 / 50
 
 
 def test_b45_revocations_expire() -> None:
