@@ -4,8 +4,9 @@
 must be right. Each section's module has its keys and the function that makes its settings of them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -62,16 +63,17 @@ def load(
         for fault in islice(rules.cross_checks(file, unsound, values if secrets else None), MOST_FAULTS):
             breathe()
             found.append(fault)
-
-    def told(found: Iterable[Found]) -> list[Fault]:
-        lined = (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
-        return [environment.blame(fault, names, environ) for fault in lined]
-
-    faults += told(found)
-    ignored, doubtful = environment.ignored(environ, tree), tuple(told(examined.doubtful))
+    blame = partial(environment.blame, names=names, environ=environ)
+    faults += map(blame, _lined(source, where, found))
+    ignored = environment.ignored(environ, tree)
+    doubtful = tuple(map(blame, _lined(source, where, examined.doubtful)))
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source), ignored + doubtful)
     return replace(schema.config(file, values, breathe, read), ignored=ignored, doubtful=doubtful)
+
+
+def _lined(source: str, where: Place, found: Iterable[Found]) -> Iterator[Fault]:
+    return (Fault(source, at, reason, line_of(where, at)) for at, reason in found)
 
 
 def _line(fault: Fault) -> int:

@@ -50,7 +50,11 @@ _ONLY_BEARER = re.compile(rf"{_FILLER}{{0,4}}bearer{_FILLER}{{0,4}}")
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 """A form's names. Other text with an equals sign in it, such as a page of HTML, is no form."""
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}")
-_NAMED_TYPE = re.compile(r"(urn:ietf:params:oauth:token-type:)?[A-Za-z][A-Za-z0-9_-]{0,15}")
+_NAMED_TYPE = re.compile(
+    r"(?:urn:ietf:params:oauth:token-type:)?(?=[a-z0-9_-]{1,16}$)[a-z0-9_-]*"
+    r"(?:basic|bearer|digest|dpop|hoba|jwt|mac|n_a|negotiate|oauth|pop|saml|token)[a-z0-9_-]*",
+    re.IGNORECASE,
+)
 """Types that a message names; anything else may be a token in the wrong place."""
 _Members = Mapping[str, object]
 

@@ -168,16 +168,16 @@ async def test_r4_a_certificate_of_an_unknown_authority_is_named() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     for server_context, words in (
-        (context, "TLS: unable to get local issuer certificate"),
-        (None, "TLS: WRONG_VERSION_NUMBER"),
+        (context, "TLS failed: unable to get local issuer certificate: "),
+        (None, "TLS failed: "),
     ):
         async with answering(b"-ERR x\r\n", server_context) as settings:
-            assert (await trouble(replace(settings, tls=Tls())))[0] == words
+            assert (await trouble(replace(settings, tls=Tls())))[0].startswith(words)
 
 
 def expired() -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_message = "certificate has expired"
+    error.verify_message, error.verify_code = "certificate has expired", 10
     return error
 
 
@@ -190,7 +190,10 @@ def caused(error: Exception, cause: BaseException) -> Exception:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (caused(Disconnected("Error 1 connecting to r:6379."), expired()), "TLS: certificate has expired"),
+        (
+            caused(Disconnected("Error 1 connecting to r:6379."), expired()),
+            "TLS failed: certificate has expired: renew it, or the authority's in its chain",
+        ),
         (caused(Disconnected("reading"), ConnectionResetError(104, "x")), "Connection reset by peer"),
         (
             caused(Disconnected("Connection closed by server."), NoScriptError("No matching script")),

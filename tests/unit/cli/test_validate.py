@@ -81,7 +81,7 @@ def test_k7_validate_reads_a_pipe(tmp_path: Path) -> None:
     [
         (b"", "standard input: is empty"),
         (b"\n \n", "standard input: is empty"),
-        (b"a: [", "standard input:2: no YAML: "),
+        (b"a: [", "standard input:1: `[` is not closed"),
         (b"\xff\xff", "standard input: cannot be read: it is not UTF-8 text"),
         (b"routes: []", "standard input:1: routes: must hold at least one entry"),
         (b"a" * (1 << 20) + b"a", "standard input: cannot be read: it is larger than 1 MiB"),
