@@ -23,12 +23,10 @@ _HINTS = {
     "unsupported_grant_type": "check grant, and that token_endpoint is one",
     "access_denied": "at the authorization server, allow what the client requests",
 }
-_EXCHANGE = (
+_NEVER_OBTAINED = (
     "no token was ever obtained for this entry, so the configuration counts as the cause: allow the client this grant "
-    "at the authorization server, and check subject.type, requested_token_type, audience and parameters"
+    "at the authorization server, and check {keys}audience and parameters"
 )
-
-
 _USED = "jti_known"
 _ONCE = (
     "the assertion in {file} is sent with every token request until the file changes, and some servers accept it only "
@@ -52,7 +50,8 @@ def _of_code(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> s
     if refusal.code == "invalid_client":
         return "; ".join(filter(None, (_CLIENT[request.client_auth], assertions)))
     if is_of_configuration(request, refusal, proven=proven):
-        return _EXCHANGE
+        exchange = request.grant == "token_exchange"
+        return _NEVER_OBTAINED.format(keys="subject.type, requested_token_type, " if exchange else "")
     return assertions or _HINTS.get(refusal.code, "")
 
 
