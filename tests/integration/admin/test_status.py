@@ -56,7 +56,8 @@ ANSWERED, LOST, MALFORMED = OK, hang_up, closing(b"HTTP/1.1 banana\r\n\r\n")
         ([LOST, ANSWERED, ANSWERED], "up", 1),
         ([LOST, ANSWERED, LOST], "down", 2),
         ([LOST, refusal(b"", 503)], "up", 1),
-        ([LOST, MALFORMED], "up", 1),
+        ([ANSWERED, MALFORMED], "down", 1),
+        ([LOST, MALFORMED], "down", 0),
     ],
 )
 async def test_h6_the_last_request_tells_how_an_upstream_is(

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
+from sys import gettrace
 from time import sleep, thread_time, time
 
 import pytest
@@ -29,6 +30,8 @@ FLOOD = "for _ = 1, tonumber(ARGV[3]) do redis.call('PUBLISH', ARGV[1], ARGV[2])
 ROUNDS, A_ROUND = 10, 10_000
 HASHES = 30
 """How many hashes a forged message may cost, some 12 µs; 15 are usual."""
+TRACED = 4
+"""How many times as much Python may take while coverage counts its lines."""
 
 
 @pytest.fixture
@@ -239,7 +242,8 @@ async def test_s11_a_flood_of_forged_messages_costs_a_pod_little(fleet: MemberFl
         for _ in range(A_ROUND):
             sha256(forged).hexdigest()
         hashes.append(thread_time() - before)
-    assert min(costs) < HASHES * min(hashes), f"{min(costs) / min(hashes):.1f} hashes"
+    most = HASHES * (TRACED if gettrace() is not None else 1)
+    assert min(costs) < most * min(hashes), f"{min(costs) / min(hashes):.1f} hashes"
     assert len(pod.journal.named("bust_rejected")) == 1
 
 

@@ -127,6 +127,10 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "inject": ["-f", "/nonexistent", "--remove"],
     "keygen": [],
     "schema": [],
+    "completion": ["bash"],
+    "init": [],
+    "help": [],
+    "version": [],
 }
 """What each command is called with; most find that they cannot do it."""
 

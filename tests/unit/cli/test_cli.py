@@ -101,6 +101,7 @@ def test_o14_help_says_what_for_and_fits_and_has_an_example(
     assert [flag for flag in flags if not re.search(r"(  |\n +)\S", flag)] == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["version"], ["--help"], ["help"], ["run", "--help"], ["help", "run"]]
 )
