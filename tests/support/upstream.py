@@ -23,6 +23,7 @@ from tests.support.wire_client import (
 )
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 INVALID_TOKEN = b'Bearer realm="api", error="invalid_token"'
 
 
@@ -102,6 +103,18 @@ class Exchange:
 
 
 Script = bytes | Callable[[Exchange], Awaitable[None]]
+
+
+def says(data: bytes) -> Script:
+    """Read the request, send these bytes, and wait for more."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.send(data)
+        await exchange.peer_left()
+        exchange.close()
+
+    return script
 
 
 def closing(answer: bytes) -> Script:

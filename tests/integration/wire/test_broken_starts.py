@@ -6,22 +6,9 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.sidecar import Start
-from tests.support.upstream import Exchange, Script, Upstream
+from tests.support.upstream import HINTS, Exchange, Upstream, says
 
 Route = Mapping[str, object]
-HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-
-
-def says(data: bytes) -> Script:
-    """Read the request, send these bytes, and wait for more."""
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.read()
-        await exchange.send(data)
-        await exchange.peer_left()
-        exchange.close()
-
-    return script
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -10,7 +10,7 @@ import trustme
 
 from tests.support.clock import settle
 from tests.support.sidecar import Start
-from tests.support.upstream import Exchange, Script, Server, Upstream, closing, hang_up
+from tests.support.upstream import HINTS, Exchange, Script, Server, Upstream, closing, hang_up, says
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import LIMIT
 
@@ -18,19 +18,6 @@ Route = Mapping[str, object]
 UNREACHABLE = (502, "upstream_unreachable")
 MALFORMED = (502, "upstream_malformed")
 TIMEOUT = (504, "upstream_timeout")
-HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-
-
-def says(data: bytes) -> Script:
-    """Read the request, send these bytes, and wait for more."""
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.read()
-        await exchange.send(data)
-        await exchange.peer_left()
-        exchange.close()
-
-    return script
 
 
 def resets(data: bytes) -> Script:
