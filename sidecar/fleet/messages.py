@@ -90,11 +90,10 @@ def kind_of(bust: Bust) -> Literal["token", "credentials"]:
 
 
 class Inbox:
-    """Judges what arrives. Remembers, within bounds, what it took, so that it takes nothing twice."""
+    """Reads and judges what arrives. Remembers, within bounds, what it took, so that it takes nothing twice."""
 
     def __init__(self, *, channel: str, own: str, verify: Verify) -> None:
-        """`channel` is the one that counts, `own` the name this pod sends under."""
-        self._channel = channel
+        """`channel` is the one that the messages arrive on, `own` the name this pod sends under."""
         self._signed_for = _signed(channel, b"")
         self._own = own
         self._verify = verify
@@ -104,28 +103,8 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._generations) + len(self._ids)
 
-    def judge(self, channel: str, payload: bytes, now: int) -> ReceivedMessage | Rejection | None:
-        """Return what a message says, or why it does not count; None for one of our own.
-
-        `now` in milliseconds of the store's clock.
-        """
-        if channel != self._channel:
-            return "channel"
-        read = self._read(payload)
-        if not isinstance(read, ReceivedMessage):
-            return read
-        if read.sender == self._own:
-            return None
-        what = read.what
-        rejection = self._again(what) if isinstance(what, Bust) else self._untimely(what, now)
-        return rejection or read
-
-    def recall(self, payload: bytes) -> Revocation | None:
-        """Read a select that was stored, at whatever time and whosever it is; None for anything else."""
-        read = self._read(payload)
-        return read.what if isinstance(read, ReceivedMessage) and isinstance(read.what, Revocation) else None
-
-    def _read(self, payload: bytes) -> ReceivedMessage | Rejection:
+    def read(self, payload: bytes) -> ReceivedMessage | Rejection:
+        """Return what a signed message says, or why it does not count."""
         if len(payload) > MAX_SIZE:
             return "too_large"
         said, mac = _apart(payload)
@@ -137,6 +116,25 @@ class Inbox:
         if members.get("v") != 1 or members.get("kind") not in _KINDS:
             return "unknown"
         return _heard(members) or "malformed"
+
+    def judge(self, message: ReceivedMessage, now: int) -> Rejection | None:
+        """Return why a message does not count that was taken before, or is of another time; None if it counts.
+
+        `now` in milliseconds of the store's clock.
+        """
+        what = message.what
+        return self._again(what) if isinstance(what, Bust) else self._untimely(what, now)
+
+    def is_own(self, message: ReceivedMessage) -> bool:
+        """Return whether this pod sent the message: it did what it says before."""
+        return message.sender == self._own
+
+    def recall(self, payload: bytes) -> Revocation | None:
+        """Read a select that was stored, at whatever time and whosever it is; None for anything else."""
+        message = self.read(payload)
+        if isinstance(message, ReceivedMessage) and isinstance(message.what, Revocation):
+            return message.what
+        return None
 
     def _again(self, bust: Bust) -> Rejection | None:
         last = self._generations.get(bust.key)

@@ -98,17 +98,22 @@ class MessageReceiver:
         return self._evictions.evict_selected(selector, at)
 
     def _bust(self, payload: bytes, offset: ClockOffset) -> Sequence[Labels] | Rejection:
-        now = round(offset.earliest_there(self._clock.now()) * 1000)
-        heard = self._inbox.judge(self.bust_channel, payload, now)
-        if heard is None or isinstance(heard, str):
-            return heard or ()
-        self._tell_heard(heard, max(0, now - heard.at))
-        match heard.what:
+        message = self._inbox.read(payload)
+        if isinstance(message, str):
+            return message
+        if self._inbox.is_own(message):
+            return ()
+        now = round(offset.earliest_there(self._clock.now()) * 1000)  # not before: a flood ends above
+        rejection = self._inbox.judge(message, now)
+        if rejection is not None:
+            return rejection
+        self._tell_heard(message, max(0, now - message.at))
+        match message.what:
             case Bust(fingerprint=fingerprint) as bust:
-                self._applied(kind_of(bust), heard.sender, fingerprint, int(self._evictions.evict(bust)))
+                self._applied(kind_of(bust), message.sender, fingerprint, int(self._evictions.evict(bust)))
             case Revocation(selector) as revocation:
                 evicted = self.revoke(selector, self._moment(revocation, offset))
-                self._applied("select", heard.sender, "", evicted)
+                self._applied("select", message.sender, "", evicted)
         return ()
 
     def _fill(self, payload: bytes, _: ClockOffset) -> Sequence[Labels] | Rejection:

@@ -4,14 +4,16 @@ Which Redis a test runs on depends on nothing but the test: on 6.2, the oldest t
 wheel brings. What the code relies on in Redis runs on each version there is: see `PROGRAMS`.
 """
 
+import os
 import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,17 +71,30 @@ PROGRAMS: Mapping[str, Callable[[], str]] = {
 """The versions, and how to find each."""
 
 
+PORTS = range(10_000, 20_000)
+"""Below those that the system gives to connections, so that none takes the port of a server that is about to start."""
+SHARE = len(PORTS) // 10
+"""Ports for each worker: two never choose the same."""
+TO_BUS = 10_000
+"""From the port of a Cluster's node to that of its bus, which lies above `PORTS`."""
+
+
 def free_port(*, with_bus: bool = False) -> int:
-    """A port nobody has; a Cluster's node takes the one 10,000 above it too."""
+    """Return a port that is free, and for a Cluster's node with a free one for its bus."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")) % 10
     while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if not with_bus:
-                return port
-            with suppress(OSError, OverflowError):
-                bus.bind(("127.0.0.1", port + 10_000))
-                return port
+        port = PORTS[worker * SHARE + secrets.randbelow(SHARE)]
+        if _is_free(port) and (not with_bus or _is_free(port + TO_BUS)):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class RedisServer:

@@ -73,7 +73,9 @@ async def named(pair: Pair, tls: ssl.SSLContext | None = None) -> AsyncIterator[
 
 
 def settings(name: FaultProxy, tls: Tls | None = None) -> RedisSettings:
-    return RedisSettings(hosts=(("127.0.0.1", name.port),), key_prefix="p:", tls=tls)
+    return RedisSettings(
+        hosts=(("127.0.0.1", name.port),), key_prefix="p:", tls=tls, operation_timeout=AT_LEISURE
+    )
 
 
 async def cool_down(ours: StorePod) -> bool:
@@ -141,7 +143,7 @@ async def test_r2_a_pod_leaves_a_server_that_loads_the_new_primarys_data() -> No
 async def leave_while_it_loads(pair: Pair) -> None:
     with pair.second.client() as client:
         client.mset({f"k{number}": "x" * 500 for number in range(5000)})
-    async with named(pair) as name, pod(at_leisure(name)) as ours:
+    async with named(pair) as name, pod(settings(name)) as ours:
         await asyncio.gather(*(ours.claim(replace(REQUEST, tenant=f"t{number}")) for number in range(8)))
         pair.demote()
         with pair.first.client() as client:
@@ -150,10 +152,6 @@ async def leave_while_it_loads(pair: Pair) -> None:
         assert await bust(ours)
         assert ours.told() == []
         assert [outcome for _, outcome in ours.link.operations if outcome != "ok"] == []
-
-
-def at_leisure(name: FaultProxy) -> RedisSettings:
-    return replace(settings(name), operation_timeout=AT_LEISURE)
 
 
 async def test_r2_reads_in_a_pipeline_reach_it_too(pair: Pair) -> None:

@@ -123,6 +123,19 @@ def test_b42_what_comes_on_the_wrong_channel_is_refused(
     assert len(rig.revocations) == 0
 
 
+@pytest.mark.parametrize(
+    "channel", ["", "blue:m2m:fill", "blue:m2m:bust ", "other:m2m:bust", "blue:m2m:busts"]
+)
+def test_b42_messages_count_only_on_their_own_channel(rig: Rig, channel: str) -> None:
+    """A valid bust heard elsewhere is refused; where it belongs it still counts after that."""
+    bust = rig.message(Bust(KEY, "a1", 5))
+    rig.hear(channel, bust)
+    assert rig.journal.events == [BustRejected(channel, "channel", 1)]
+    assert rig.memory.busts == []
+    rig.hear(CHANNEL, bust)
+    assert rig.memory.busts == [Bust(KEY, "a1", 5)]
+
+
 def test_a_select_drops_what_is_held_and_keeps_out_what_was_fetched_before(rig: Rig) -> None:
     """Its moment comes from the store's clock, the latest it can have been here, but never later than now."""
     selector = parse_selector({"user": "alice"})
