@@ -11,7 +11,7 @@ both stand. Loopback only, about ten minutes.
 a wrong one lists the cells).
 
 Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench.json;
-`python -m tests.bench.readme` writes the table of the last run into README.md.
+`python -m tests.bench.page` writes the table of the last run into docs/explanation/benchmarks.md.
 
 To profile the sidecar, keep it under load and attach to the pid that is printed:
     python -m tests.bench --only sidecar --cells load/plain/200B/32 --rounds 1 --seconds 60
@@ -32,10 +32,10 @@ from tests.bench.cells import NAMES, matches
 from tests.bench.doubts import doubts
 from tests.bench.figures import Measurement, rows
 from tests.bench.machine import facts
+from tests.bench.page import caption
 from tests.bench.plan import Plan
 from tests.bench.processes import BenchmarkError
 from tests.bench.proxies import PROXIES
-from tests.bench.readme import caption
 from tests.bench.results import FILE, Results
 from tests.bench.table import table
 from tests.bench.targets import judge

@@ -24,16 +24,16 @@ class Figure:
     title: str
     decimals: int
     over_rounds: Callable[[Iterable[float]], float] = median
-    in_readme: bool = True
+    in_page: bool = True
 
 
 FIGURES = (
     Figure("cpu_us", "CPU per request, µs", 1),
     Figure("p99_ms", "99th percentile of latency, ms", 2),
-    Figure("p50_ms", "Median latency, ms", 2, in_readme=False),
-    Figure("per_second", "Requests per second", 0, in_readme=False),
+    Figure("p50_ms", "Median latency, ms", 2, in_page=False),
+    Figure("per_second", "Requests per second", 0, in_page=False),
     Figure("peak_mib", "Resident memory at its highest, MiB", 1),
-    Figure("after_mib", "Resident memory after the run, MiB", 1, in_readme=False),
+    Figure("after_mib", "Resident memory after the run, MiB", 1, in_page=False),
     Figure("mb_per_cpu_second", "1 GiB on one connection, MB per CPU second", 0),
     Figure("growth_mib", "Most growth of memory meanwhile, MiB", 1, over_rounds=max),
     Figure("ready_seconds", "From start to ready, s", 2),

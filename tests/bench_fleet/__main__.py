@@ -6,7 +6,7 @@ many in this process, each with its own connections: how the questions to Redis 
 Loopback only, all on whatever cores there are, about four minutes.
 
 Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench-fleet.json;
-`.venv/bin/python -m tests.bench_fleet.readme` writes the table of the last run into README.md.
+`.venv/bin/python -m tests.bench_fleet.page` writes the table of the last run into docs/explanation/fleet-benchmark.md.
 """
 
 import argparse

@@ -44,7 +44,6 @@ from tests.support.keys import pem_of_both
 from tests.support.programs import reference
 from tests.support.readme import README, blocks, table
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/README.md")
 NO_VARIABLES = {"CLOCK_BOOTTIME", *tls_faults._OTHERWISE}
 """Upper-case words in the code that name something else than an environment variable."""
 
@@ -282,28 +281,3 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Time for a reload": f"{LOAD_LIMIT:g} s",
         "Log lines waiting to be written": size(log_writer.CAPACITY),
     }
-
-
-def test_every_make_target_is_listed() -> None:
-    """The table for who changes the code is what the Makefile offers."""
-    targets = (ROOT / "Makefile").read_text().split(".PHONY:")[1].splitlines()[0].split()
-    told = re.findall(r"^\| `(make [a-z-]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert sorted(told) == sorted(f"make {name}" for name in targets)
-
-
-def anchors(page: Path) -> set[str]:
-    """What can stand behind the # of a link to the page."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(name: str) -> None:
-    """Every link of a page is to a file or a folder of the project, or to a heading of one."""
-    page = ROOT / name
-    broken = []
-    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
-        target = page.parent / path if path else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            broken.append((path, anchor))
-    assert broken == []

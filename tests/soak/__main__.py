@@ -6,7 +6,7 @@ meets must be as expected or explained by a fault of that moment (`outcomes`). T
 minute runs out, and nothing may be left of it (`verdict`).
 
 Exit code 1: a bad verdict. Everything measured is left in build/soak.json;
-`python -m tests.soak.readme` writes the verdict of the last run into README.md.
+`python -m tests.soak.page` writes the verdict of the last run into docs/explanation/soak.md.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from tests.soak.crowd import Crowd, Share
 from tests.soak.faults import Config, Saboteur
 from tests.soak.load import SHARES
 from tests.soak.outcomes import HELD_UP, Fault, Outcome, Tally
+from tests.soak.page import RESULT
 from tests.soak.processes import Server, Sidecar
-from tests.soak.readme import RESULT
 from tests.soak.verdict import EXIT_LIMIT, Results, Sample, block, checks, page
 
 PULSE = 0.2

@@ -170,7 +170,7 @@ def checks(results: Results) -> list[Check]:
 
 
 def block(results: Results, found: Sequence[Check]) -> str:
-    """The verdict as the README shows it."""
+    """The verdict as its page shows it."""
     tally = results.tally
     faults = Counter(fault.kind for fault in tally.faults)
     done = tally.ok.total()

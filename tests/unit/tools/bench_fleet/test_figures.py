@@ -3,10 +3,10 @@
 import pytest
 
 from tests import ROOT
-from tests.bench.readme import replaced
+from tests.bench.page import replaced
 from tests.bench_fleet.figures import Figure, table
+from tests.bench_fleet.page import MARK, PAGE
 from tests.bench_fleet.propagation import percentiles
-from tests.bench_fleet.readme import MARK
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 def test_our_page_has_its_marks() -> None:
     """The command finds where to write."""
-    page = (ROOT / "README.md").read_text()
+    page = (ROOT / PAGE).read_text()
     assert "\nnew\n" in replaced(page, "new\n", MARK)

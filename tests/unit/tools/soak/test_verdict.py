@@ -24,7 +24,7 @@ from tests.soak.outcomes import (
     Tally,
     explanation,
 )
-from tests.soak.readme import README, replaced
+from tests.soak.page import PAGE, replaced
 from tests.soak.verdict import TELLS, Ending, Results, Sample, block, checks, memory, page, slope
 
 IDLE = Sample(
@@ -228,7 +228,7 @@ def test_a_burst_at_the_end_is_not_a_climb() -> None:
     assert memory(samples(*[50.0] * 239, 60.0)).good
 
 
-def test_the_readme_gets_the_verdict_between_its_marks() -> None:
+def test_the_page_gets_the_verdict_between_its_marks() -> None:
     """Nothing else of the page changes."""
     found = results(tally=Tally(faults=[Fault(DOWN, 0.0), Fault(DOWN, 1.0)], ok=Counter({"upload": 1200})))
     verdict = block(found, checks(found))
@@ -236,7 +236,7 @@ def test_the_readme_gets_the_verdict_between_its_marks() -> None:
     assert replaced(before, verdict) == f"a\n<!-- soak -->\n{verdict}\n<!-- /soak -->\nb\n"
     assert "1,200 exchanges" in verdict
     assert f"{DOWN} 2 times" in verdict
-    assert verdict in replaced(README.read_text(), verdict)
+    assert verdict in replaced(PAGE.read_text(), verdict)
     with pytest.raises(ValueError, match="needs one"):
         replaced("no marks", verdict)
 

@@ -1,21 +1,21 @@
-"""The benchmark's table in the README."""
+"""The benchmark's table in its page."""
 
 import pytest
 
 from tests import ROOT
-from tests.bench.readme import replaced
+from tests.bench.page import PAGE, replaced
 
-PAGE = "before\n<!-- bench -->\nold | table\n<!-- bench -->\nafter\n"
+SAMPLE = "before\n<!-- bench -->\nold | table\n<!-- bench -->\nafter\n"
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
     """The page around stays, and a second time changes nothing more."""
-    page = replaced(PAGE, "new \\1\n")
+    page = replaced(SAMPLE, "new \\1\n")
     assert page == "before\n<!-- bench -->\nnew \\1\n<!-- bench -->\nafter\n"
     assert replaced(page, "new \\1\n") == page
 
 
-@pytest.mark.parametrize("page", ["no marks\n", "<!-- bench -->\nopen\n", PAGE + PAGE])
+@pytest.mark.parametrize("page", ["no marks\n", "<!-- bench -->\nopen\n", SAMPLE + SAMPLE])
 def test_a_page_without_its_marks_is_not_written(page: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(ValueError, match="<!-- bench -->"):
@@ -24,5 +24,5 @@ def test_a_page_without_its_marks_is_not_written(page: str) -> None:
 
 def test_our_page_has_its_marks() -> None:
     """The command finds where to write."""
-    page = (ROOT / "README.md").read_text()
+    page = (ROOT / PAGE).read_text()
     assert "\nnew\n" in replaced(page, "new\n")

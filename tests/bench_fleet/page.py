@@ -1,12 +1,12 @@
-"""Writes the last run's table into README.md: `python -m tests.bench_fleet.readme`."""
+"""Write the last run's table into the page of the benchmark: `python -m tests.bench_fleet.page`."""
 
 import sys
 from pathlib import Path
 
-from tests.bench.readme import replaced
+from tests.bench.page import replaced
 from tests.bench_fleet.figures import FILE, caption, read, table
 
-README = Path("README.md")
+PAGE = Path("docs/explanation/fleet-benchmark.md")
 MARK = "<!-- bench-fleet -->\n"
 
 
@@ -16,7 +16,7 @@ def main() -> int:
         return 2
     last = read()
     generated = f"{caption(last.facts)}\n\n{table(last.figures)}\n"
-    README.write_text(replaced(README.read_text(), generated, MARK))
+    PAGE.write_text(replaced(PAGE.read_text(), generated, MARK))
     return 0
 
 

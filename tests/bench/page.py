@@ -1,4 +1,4 @@
-"""Writes the last run's table into README.md: `python -m tests.bench.readme`."""
+"""Write the last run's table into the page of the benchmark: `python -m tests.bench.page`."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from tests.bench import results
 from tests.bench.figures import rows
 from tests.bench.table import table
 
-README = Path("README.md")
+PAGE = Path("docs/explanation/benchmarks.md")
 MARK = "<!-- bench -->\n"
 
 
@@ -23,7 +23,7 @@ def caption(facts: Mapping[str, str]) -> str:
 def replaced(text: str, generated: str, mark: str = MARK) -> str:
     """The page with what is between its two marks replaced. Raises `ValueError` if they are missing."""
     if text.count(mark) != 2:
-        raise ValueError(f"README.md needs {mark.strip()} twice, each on a line")
+        raise ValueError(f"the page needs {mark.strip()} twice, each on a line")
     before, _, after = text.split(mark)
     return mark.join((before, generated, after))
 
@@ -33,8 +33,8 @@ def main() -> int:
         print(f"bench: there is no {results.FILE}; run `make bench` first", file=sys.stderr)
         return 2
     last = results.read()
-    chosen = [row for row in rows(last.measurements) if row.figure.in_readme]
-    README.write_text(replaced(README.read_text(), f"{caption(last.facts)}\n\n{table(chosen)}\n"))
+    chosen = [row for row in rows(last.measurements) if row.figure.in_page]
+    PAGE.write_text(replaced(PAGE.read_text(), f"{caption(last.facts)}\n\n{table(chosen)}\n"))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Writes the last soak's verdict into README.md: `python -m tests.soak.readme`."""
+"""Write the last soak's verdict into its page: `python -m tests.soak.page`."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests import ROOT
 
 RESULT = Path("build/soak.json")
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/explanation/soak.md"
 MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->\n)", re.DOTALL)
 
 
@@ -16,7 +16,7 @@ def replaced(text: str, verdict: str) -> str:
     """The page with what is between its marks replaced. Raises ValueError if they are missing."""
     page, found = MARKED.subn(lambda _: f"{verdict}\n", text)
     if found != 1:
-        raise ValueError("README.md needs one <!-- soak --> and one <!-- /soak --> after it, each on a line")
+        raise ValueError("the page needs one <!-- soak --> and one <!-- /soak --> after it, each on a line")
     return page
 
 
@@ -25,7 +25,7 @@ def main() -> int:
         print(f"soak: there is no {RESULT}; run `make soak` first", file=sys.stderr)
         return 2
     verdict = json.loads(RESULT.read_text())["verdict"]
-    README.write_text(replaced(README.read_text(), verdict))
+    PAGE.write_text(replaced(PAGE.read_text(), verdict))
     return 0
 
 
