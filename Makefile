@@ -34,7 +34,7 @@ test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cl
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
 	@$(BIN)/python -m tests.system.chart
 
-reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of README.md follows from the code
+reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of docs/ follows from the code
 	@$(BIN)/python -m tests.support.programs.reference
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
@@ -88,7 +88,7 @@ shells:  ## installs Debian's zsh and fish where they are missing; the tests of 
 	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
 		apt-get install --quiet --quiet --yes --no-install-recommends bash zsh fish
 
-picture: $(VENV)/.with-test  ## makes the picture of the live page in the README anew
+picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture
 
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, SOURCE=where the code is

@@ -13,7 +13,7 @@ _RULES = {"upstream": "upstream", "token_endpoint": "token_endpoint", "client_id
 
 _HEAD = """\
 # Configuration of the credential sidecar.
-# Check it: sidecar validate FILE. All keys: sidecar schema, and README.md.
+# Check it: sidecar validate FILE. All keys: docs/reference/configuration.md.
 # Lines that begin with # and no blank are optional settings.
 
 # Address for the application. Only this pod can reach it.
@@ -46,7 +46,7 @@ redis:
 _CREDENTIALS = """\
 
 # Clients at the authorization server. A secret is in a file or an environment
-# variable, never here. AWS Secrets Manager, keys and certificates: README.md.
+# variable, never here. AWS, keys, certificates: docs/how-to/authenticate.md.
 credentials:
   example-client:
     client_id: %(client_id)s

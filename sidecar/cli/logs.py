@@ -84,7 +84,7 @@ def _warn_of_unknown(events: "frozenset[str]") -> None:
     known = event_names() if events else frozenset()
     for name in sorted(events - known):
         meant = nearest(name, known)
-        proposal = f"did you mean {meant}?" if meant else "the table of events in README.md lists them"
+        proposal = f"did you mean {meant}?" if meant else "docs/reference/log-events.md lists them"
         print(harmless(f"sidecar: warning: unknown event {name!r}; {proposal}"), file=sys.stderr)
 
 

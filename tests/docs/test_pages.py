@@ -2,9 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from sidecar.admin.events_stream import LiveEvents
+from sidecar.admin.ports import AdminState
+from sidecar.admin.server import pages
+from sidecar.config.restart import RESTART_KEYS
 from tests import ROOT
 from tests.support.pages import GENERATED, PAGES
 
@@ -38,6 +43,49 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_a_page_is_short_enough_to_be_read(name: str) -> None:
     """A page has one purpose."""
     assert len((ROOT / name).read_text().splitlines()) <= LONGEST
+
+
+def test_the_readme_is_short() -> None:
+    """A reader finds out in a minute whether to read on."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 220
+    assert len(text.encode()) <= 12 * 1024
+    assert [line for line in text.splitlines() if len(line) > 120] == []
+
+
+def test_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """After a new run of a benchmark, the comparison changes too."""
+    section = (ROOT / "README.md").read_text().split("## How it compares")[1].split("\n\n")[1]
+    figures = re.findall(r"\d[\d.,]*(?= (?:µs|MiB|s|requests)\b)", section)
+    pages = "".join(
+        (ROOT / f"docs/explanation/{name}.md").read_text() for name in ("benchmarks", "fleet-benchmark")
+    )
+    assert len(figures) == 7
+    assert [figure for figure in figures if not re.search(rf"\| +{re.escape(figure)} \|", pages)] == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """A page that no link leads to is not found."""
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", (ROOT / "README.md").read_text()))
+    read = {
+        name for name in PAGES if name.startswith(("docs/tutorial/", "docs/how-to/", "docs/explanation/"))
+    }
+    assert read - linked == set()
+
+
+def test_the_admin_paths_are_listed() -> None:
+    """The table of the page is what the admin server serves."""
+    state = cast(AdminState, None)  # asked for its paths only
+    page = (ROOT / "docs/how-to/run.md").read_text()
+    assert set(re.findall(r"^\| `(/[a-z]*)` \|", page, re.MULTILINE)) == set(pages(state, LiveEvents(state)))
+
+
+def test_every_key_that_needs_a_restart_is_listed() -> None:
+    """The sentence has each key that the schema marks so, and no other."""
+    sentence = (
+        (ROOT / "docs/how-to/run.md").read_text().split("**What needs a restart:**")[1].split("(a file")[0]
+    )
+    assert sorted(re.findall(r"`([^`]+)`", sentence)) == sorted(RESTART_KEYS)
 
 
 def test_every_make_target_is_listed() -> None:

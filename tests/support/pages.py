@@ -17,6 +17,7 @@ GENERATED = frozenset(
     for name in (
         "cli",
         "configuration",
+        "dialects",
         "environment",
         "errors",
         "glossary",
@@ -30,6 +31,17 @@ GENERATED = frozenset(
 """The pages that `make reference` writes. Others link to them by these names."""
 
 
+def fences(page: Path) -> list[tuple[str, str]]:
+    """Return the page's fenced code blocks, each with its language, in order."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
 def blocks(page: Path, language: str) -> list[str]:
-    """Return the page's fenced code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    """Return the page's code blocks of one language."""
+    return [text for found, text in fences(page) if found == language]
+
+
+def documented_rules() -> list[str]:
+    """Return the rules of `ACL SETUSER` for the sidecar's user in Redis, as users copy them."""
+    text = (ROOT / "docs/how-to/share-through-redis.md").read_text()
+    return text.split("`ACL SETUSER`")[1].split("```")[1].split()

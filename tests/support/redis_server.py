@@ -31,7 +31,7 @@ from tests.support.required import missing
 from tests.support.waiting import block_until
 
 USER, PASSWORD = "sidecar", "secret"
-"""Who is on each server besides the default user, and may do there what the README's ACL allows."""
+"""Who is on each server besides the default user, and may do there what the documented ACL allows."""
 PREFIX = "????????:"
 """A pattern of the key prefixes in which that user may do it."""
 Denied = Mapping[bytes, object]

@@ -40,7 +40,9 @@ end
 return wrong
 """
 """Tries every command of our scripts, on keys like ours that end with it, on a channel that has no subscriber."""
-_SETUSER = "compare the user with the ACL in the README: commands, keys (~) and channels (&)"
+_SETUSER = (
+    "compare the user with the ACL in docs/how-to/share-through-redis.md: commands, keys (~) and channels (&)"
+)
 _HINTS = {
     "CLUSTERDOWN": "the Cluster has nodes or slots missing: see CLUSTER INFO",
     "LOADING": "wait until it has loaded its data",
@@ -149,7 +151,7 @@ def _hint(error: str, why: str) -> str:
     if why.startswith(_DATABASE):
         return "give another database in redis.url: it has fewer"
     if why.startswith(_NO_SUCH_COMMAND):
-        return "rename no command of the ACL in the README, and disable none"
+        return "rename and disable no command of the ACL in docs/how-to/share-through-redis.md"
     return _HINTS.get(error, "")
 
 

@@ -1,6 +1,6 @@
 """What the sidecar's user must be allowed in Redis, by what the code sends there.
 
-The commands of the scripts are read from their texts, those that the adapter sends itself stand here. The README's
+The commands of the scripts are read from their texts, those that the adapter sends itself stand here. The documented
 `ACL SETUSER` line is written from `rules`, the tests run as a user with just these, and `sidecar check` tries each.
 """
 

@@ -1,31 +1,15 @@
 """What `/status` shows of a sidecar between real servers."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.readme import names, table
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import OK, Exchange, Script, Upstream, closing, hang_up, refusal
 
 TENANTS = {"header": "X-Tenant-Id"}
-
-
-async def test_every_field_is_listed(sidecar: Start) -> None:
-    """The README's table is what there is; a cell's later names begin like its first."""
-    told = []
-    for row in table("Status", "Field"):
-        first, *others = re.findall(r"[^` ]+", row["Field"])
-        told += [
-            first,
-            *(first.partition("[]")[0] + "[]" + name if name[0] == "." else name for name in others),
-        ]
-    async with sidecar() as running:
-        await running.get()
-        assert sorted(names(await running.status())) == sorted(told)
 
 
 async def test_a_route_counts_its_requests_and_errors(sidecar: Start, upstream: Upstream) -> None:

@@ -17,7 +17,7 @@ from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.commands import Done, command
 from tests.support.keys import pem
-from tests.support.readme import README
+from tests.support.pages import documented_rules
 from tests.support.redis_server import RedisServer, Sentinels
 from tests.support.sidecar import SECRET
 from tests.support.upstream import Exchange, Server, Upstream
@@ -286,9 +286,9 @@ def _serving(leaf: trustme.LeafCert) -> ssl.SSLContext:
 async def test_check_of_redis_says_who_we_are_and_what_we_may(
     checking: Checking, each_own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """The permissions in the README are enough; what is missing is named; nothing stays there."""
+    """The permissions on the page are enough; what is missing is named; nothing stays there."""
     client = each_own_redis.client()
-    rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
+    rules = documented_rules()
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "password").write_text("secret\n")
     redis = {
@@ -315,7 +315,7 @@ async def test_check_of_redis_says_who_we_are_and_what_we_may(
     assert client.keys("*") == []
     found = (await look("-zadd"))["redis keys"]
     assert (found["outcome"], "ZADD" in found["detail"]) == ("failed", True), found
-    assert "compare the user with the ACL in the README" in found["hint"]
+    assert "compare the user with the ACL in docs/how-to/share-through-redis.md" in found["hint"]
     (tmp_path / "password").write_text("wrong")
     found = (await look())["redis log in"]
     assert (found["outcome"], found["hint"]) == ("failed", "check redis.username and redis.password")

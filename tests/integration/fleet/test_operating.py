@@ -16,6 +16,7 @@ from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.environment import bare
 from tests.support.fleet_of_sidecars import ENVIRON, SidecarFleet, SidecarPod, at_leisure
+from tests.support.pages import documented_rules
 from tests.support.processes import get, redis_health
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import FleetOn
@@ -24,7 +25,6 @@ from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
 
 TOKEN = "an-operators-canary"
-README = (ROOT / "README.md").read_text()
 OF_THE_FLEET = {"redis", "cryptography"}
 
 
@@ -210,7 +210,7 @@ async def test_plaintext_is_warned_about(frail: SidecarFleet, own_redis: RedisSe
     assert [line["level"] for line in frail.pods[0].events("unencrypted")] == ["warning"]
 
 
-async def test_the_permissions_in_the_readme_are_enough(
+async def test_the_documented_permissions_are_enough(
     fleet_on: FleetOn,
     each_own_redis: RedisServer,
     token_file: Path,
@@ -218,7 +218,7 @@ async def test_the_permissions_in_the_readme_are_enough(
     authorization_server: AuthorizationServer,
 ) -> None:
     """A user with just these shares tokens, hears busts and sends them; Redis denies it nothing."""
-    rules = README.split("`ACL SETUSER`")[1].split("```")[1].split()
+    rules = documented_rules()
     with each_own_redis.client() as client:
         client.execute_command("ACL", "SETUSER", "documented", *rules)
     keys = [{"id": "k1", "key": {"env": "FLEET_KEY"}}]

@@ -141,7 +141,7 @@ async def test_r1_check_names_the_command_that_is_missing(user: User, command: s
     assert failed != []
     for finding in failed:
         assert command.partition("|")[0] in finding.detail.lower()
-        assert "ACL in the README" in finding.hint
+        assert "ACL in docs/how-to/share-through-redis.md" in finding.hint
 
 
 async def test_r1_check_names_all_that_is_missing(user: User) -> None:
@@ -158,7 +158,7 @@ async def test_r1_check_finds_keys_and_channels_that_are_missing(user: User, pat
     user.allow(pattern % user.prefix)
     failed = [finding for finding in await findings(user.settings) if finding.outcome == "failed"]
     assert failed != []
-    assert {"ACL in the README" in finding.hint for finding in failed} == {True}
+    assert {"ACL in docs/how-to/share-through-redis.md" in finding.hint for finding in failed} == {True}
 
 
 # What the log has of it

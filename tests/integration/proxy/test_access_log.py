@@ -84,7 +84,7 @@ async def test_where_a_token_came_from_is_told(sidecar: Start) -> None:
 async def test_what_is_refused_says_why(
     sidecar: Start, asking: bytes, expected: Mapping[str, object]
 ) -> None:
-    """With one of the words that the README lists; nothing was sent, and no token was needed."""
+    """With one of the documented words; nothing was sent, and no token was needed."""
     async with sidecar() as running:
         assert (await running.ask(asking)).status == expected["status"]
     (line,) = running.events("request")

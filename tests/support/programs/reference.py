@@ -1,4 +1,4 @@
-"""`make reference`: write the manual page, and the parts of README.md that follow from the code, between markers.
+"""`make reference`: write the manual page, and the generated parts of the how-to pages, between markers.
 
 Tests hold them in step.
 """
@@ -9,18 +9,18 @@ from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/how-to/share-through-redis.md"
 WIDTH = 125
 
 
-def readme() -> str:
+def page() -> str:
     """Return the page with these parts as they must be."""
-    page = README.read_text()
+    text = PAGE.read_text()
     for name, content in (("acl", acl()),):
-        before, _, rest = page.partition(f"<!-- {name} -->\n")
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- /{name} -->\n")
-        page = f"{before}<!-- {name} -->\n{content}<!-- /{name} -->\n{after}"
-    return page
+        text = f"{before}<!-- {name} -->\n{content}<!-- /{name} -->\n{after}"
+    return text
 
 
 def acl() -> str:
@@ -30,5 +30,5 @@ def acl() -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(readme())
+    PAGE.write_text(page())
     manual.PAGE.write_text(manual.page())

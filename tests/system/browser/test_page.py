@@ -10,7 +10,7 @@ from playwright.async_api import expect
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.browser import DESK, PHONE, Browser, Scheme, browsing
-from tests.support.readme import names
+from tests.support.json_fields import names
 from tests.support.sidecar import CANARY, Start
 from tests.support.status_sample import sample, showing
 from tests.support.upstream import FaultProxy, Upstream, refusal

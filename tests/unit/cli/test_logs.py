@@ -247,7 +247,7 @@ async def test_o14_logs_says_which_file_it_cannot_read(tmp_path: Path, name: str
             ],
         ),
         ("bust_aplied", ["unknown event 'bust_aplied'; did you mean bust_applied?"]),
-        ("quux", ["unknown event 'quux'; the table of events in README.md lists them"]),
+        ("quux", ["unknown event 'quux'; docs/reference/log-events.md lists them"]),
         ("refused,bust_applied,request", []),
         (",", []),
     ],

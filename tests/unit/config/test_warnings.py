@@ -1,5 +1,6 @@
 """What can be used, but is probably a mistake: it is a warning, and the sidecar starts."""
 
+import re
 import time
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 from sidecar.config import hints
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
+from tests import ROOT
 from tests.support.config_files import CANARY, ONE_ROUTE, read, tree, write
-from tests.support.readme import table
 
 LITERALLY = "is taken literally, because the sidecar replaces no variables in values: write the value itself"
 NO_SETTING = "there is no such setting, so it has no effect"
@@ -60,10 +61,11 @@ def test_o13_known_variables_and_foreign_ones_are_no_warning(tmp_path: Path) -> 
     assert [each.path for each in load(None, ONE_ROUTE | environ).ignored] == ["SIDECAR_MY_SECRET"]
 
 
-def test_o13_every_variable_of_the_readme_is_known() -> None:
+def test_o13_every_variable_of_the_code_is_known() -> None:
     """A new one cannot be forgotten."""
-    names = {row["Variable"].strip("`") for row in table("Environment variables", "Variable")}
-    environ = dict.fromkeys((name for name in names if name.startswith(("SIDECAR_", "M2M_"))), "x")
+    texts = [module.read_text() for module in (ROOT / "sidecar").rglob("*.py")]
+    names = {name for text in texts for name in re.findall(r'"((?:SIDECAR|M2M)_[A-Z_]*[A-Z])"', text)}
+    environ = dict.fromkeys(names, "x")
     with pytest.raises(ConfigError) as raised:
         load(None, environ | {"SIDECAR_CONFIG": ""})
     assert [str(each) for each in raised.value.warnings] == [

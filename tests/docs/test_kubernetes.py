@@ -1,4 +1,4 @@
-"""The five minutes in the README: each command is run, or what it would send to a cluster is looked at."""
+"""The tutorial about Kubernetes: each command is run, or what it would send to a cluster is checked."""
 
 import json
 import re
@@ -10,14 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import ROOT
+from tests.support.pages import blocks
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import KUBERNETES, Manifest, helm, of_kind, sidecar_of
 from tests.system.chart.kubernetes import VERSIONS, faults
 from tests.system.chart.policy import admitted, selects
 
-SECTION = re.split(r"\n##+ ", (CHART.parent / "README.md").read_text().split("\n## Kubernetes\n")[1])[0]
-SCRIPT = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE))
-COMMANDS = [shlex.split(line) for line in SCRIPT.replace("\\\n", " ").replace("|\n", "| ").splitlines()]
+
+def commands(script: str) -> list[list[str]]:
+    """Return the words of each command, a pipe of several lines as one."""
+    lines = script.replace("\\\n", " ").replace("|\n", "| ").splitlines()
+    return [words for line in lines if (words := shlex.split(line))]
+
+
+SCRIPT = "\n".join(blocks(ROOT / "docs/tutorial/kubernetes.md", "sh"))
+COMMANDS = commands(SCRIPT)
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -62,6 +70,8 @@ def test_the_api_server_adds_it(tmp_path: Path) -> None:
         "spec": {"containers": [{"name": "orders", "image": "example/orders:1"}]},
     }
     assert selects(of_kind("MutatingAdmissionPolicyBinding", manifests), pod)
+    probe = kubectl("run", "probe")
+    assert dict([probe[probe.index("-l") + 1].split("=")]) == labels
     after = admitted(of_kind("MutatingAdmissionPolicy", manifests), pod)
     assert faults(after, VERSIONS[-1]) == []
     check(after["spec"], manifests)
@@ -105,7 +115,7 @@ def check(spec: Manifest, manifests: list[Manifest]) -> None:
 
 
 def test_the_application_asks_where_the_sidecar_listens() -> None:
-    """The variable of the third step is a base URL of the route, and the log is that of the container."""
+    """The variable of the fourth step is a base URL of the route, and the log is that of the container."""
     (variable,) = kubectl("set", "env")[1:]
     route = yaml.safe_load(SCRIPT.split("<<'EOF'\n")[1].split("EOF\n")[0])["config"]["routes"][0]
     assert variable.partition("=")[2] == f"http://127.0.0.1:9180{route['match']['prefix']}"
@@ -113,14 +123,29 @@ def test_the_application_asks_where_the_sidecar_listens() -> None:
 
 
 def test_nothing_else_is_commanded() -> None:
-    """Each command of the section is one of those above, or needs no look."""
-    known = {"helm install", "docker push", "make image", "kubectl -n", "cat >"}
+    """Each command of the page is one of those above, or is harmless."""
+    known = {
+        "helm install",
+        "docker push",
+        "make image",
+        "kubectl -n",
+        "cat >",
+        "n=0",
+        "until [",
+        "sleep 0.2",
+        "done",
+    }
     outside = re.sub(r"^cat .*?^EOF\n", "", SCRIPT, flags=re.DOTALL | re.MULTILINE)
-    lines = [line for line in outside.replace("\\\n", " ").replace("|\n", "| ").splitlines() if line]
-    assert {" ".join(line.split()[:2]) for line in lines} <= known
+    assert {" ".join(words[:2]) for words in commands(outside)} <= known
 
 
-@pytest.mark.parametrize("verb", ["create", "patch", "get", "set", "rollout", "logs"])
+def test_the_readme_has_the_same_commands() -> None:
+    """In short: those for every supported version."""
+    [short] = [block for block in blocks(ROOT / "README.md", "sh") if "kubectl" in block]
+    assert [words for words in commands(short) if words not in COMMANDS] == []
+
+
+@pytest.mark.parametrize("verb", ["create", "patch", "get", "set", "rollout", "logs", "exec"])
 def test_every_kubectl_is_about_the_same_deployment(verb: str) -> None:
     """One name, one namespace."""
     [line] = [each for each in COMMANDS if each[:4] == ["kubectl", "-n", "shop", verb]]
