@@ -6,7 +6,7 @@ from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.cross_site import guard_admin
-from sidecar.core.errors import RequestRefused
+from sidecar.core.errors import NothingToBust, RequestRefused
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
@@ -34,7 +34,14 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
         selector = _chosen(await request.read())
     except ValueError as error:
         return problem(400, str(error))
-    pods = await state.bust(selector)
+    return await _outcome(state, selector)
+
+
+async def _outcome(state: AdminState, selector: Labels) -> web.Response:
+    try:
+        pods = await state.bust(selector)
+    except NothingToBust as error:
+        return problem(422, str(error))
     if isinstance(pods, BustFailure):
         return problem(503, _FAILED[pods.step].format(pods.error), **{"Retry-After": "2"})
     return document(200, {"select": describe(selector), "pods": pods})

@@ -40,4 +40,7 @@ class AdminState(Protocol):
         """Return what who busts must show; None where nobody may."""
 
     async def bust(self, selector: Labels) -> int | BustFailure:
-        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
+        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong.
+
+        Raises NothingToBust where no token can carry these labels.
+        """

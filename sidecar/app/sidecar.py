@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO
@@ -11,7 +12,7 @@ from sidecar import __version__
 from sidecar.admin import server
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
-from sidecar.app import descriptors
+from sidecar.app import descriptors, known_labels
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.listen import BoundServer, bind
 from sidecar.app.status import Parts, Status
@@ -330,7 +331,9 @@ class Sidecar:
             return None
 
     async def bust(self, selector: Labels) -> int | BustFailure:
-        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
+        """See AdminState."""
+        with suppress(OSError):  # no thread was free: a bust does not wait for that
+            await threads.beside("labels", partial(known_labels.check, self._config, selector))
         return await self._member.bust(selector)
 
 

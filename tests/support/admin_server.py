@@ -13,6 +13,7 @@ from sidecar.admin.ports import Readiness
 from sidecar.admin.server import LIFETIME, AdminServer
 from sidecar.app.listen import bind
 from sidecar.cache.refused_tokens import BustFailure
+from sidecar.core.errors import NothingToBust
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.support.journal import RecordingJournal
@@ -30,6 +31,8 @@ class State:
         self.text: Callable[[], Awaitable[bytes]] = self._text
         self.token: Secret | None = Secret(TOKEN)
         self.pods: int | BustFailure = 3
+        self.impossible = ""
+        """Why no token can carry the labels of a bust."""
         self.busted: list[Labels] = []
         self.names: set[str] = set()
 
@@ -56,6 +59,8 @@ class State:
         return self.token
 
     async def bust(self, chosen: Labels) -> int | BustFailure:
+        if self.impossible:
+            raise NothingToBust(self.impossible)
         self.busted.append(chosen)
         return self.pods
 

@@ -319,6 +319,18 @@ async def test_b52_what_names_no_set_busts_nothing(rig: Rig, body: bytes) -> Non
     assert rig.state.busted == []
 
 
+async def test_o8_a_bust_by_labels_that_no_token_can_carry_gets_422(rig: Rig) -> None:
+    """With the reason, to those who may bust only."""
+    rig.state.impossible = "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?"
+    head, told = await bust(rig, b'{"tenant": "acmee"}')
+    assert head.startswith(b"HTTP/1.1 422 ")
+    assert (told["status"], told["detail"]) == (422, rig.state.impossible)
+    head, told = await bust(rig, b'{"tenant": "acmee"}', authorization="Bearer wrong")
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert "acme" not in str(told)
+    assert (rig.state.busted, rig.journal.events) == ([], [])
+
+
 @pytest.mark.parametrize(
     "authorization",
     [

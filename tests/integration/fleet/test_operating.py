@@ -96,11 +96,42 @@ async def test_b52_what_does_not_carry_the_labels_stays(
 ) -> None:
     """Every label must be carried."""
     (pod,) = await started(frail, token_file)
-    for labels in (("--service", "other"), ("--tenant", "acme"), ("--service", "app", "--user", "alice")):
+    for labels in (("--jti", "other"), ("--user", "acme"), ("--service", "app", "--user", "alice")):
         assert (await bust(pod, token_file, *labels))[0] == 0
     assert await held(pod) == 1
     assert await pod.get() == 200
     assert len(authorization_server.issued) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (
+            ("--tenant", "acmee"),
+            "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?",
+        ),
+        (
+            ("--service", "ap", "--user", "alice"),
+            "cannot bust service=ap: the configuration has no such service; did you mean app?",
+        ),
+        (("--service", "api"), "cannot bust service=api: the configuration has no such service; use app, "),
+    ],
+)
+async def test_o8_a_bust_that_can_have_no_effect_is_refused(
+    frail: SidecarFleet, token_file: Path, labels: tuple[str, ...], reason: str
+) -> None:
+    """Exit code 1 and what was probably meant; nothing is published. A reload brings names that count at once."""
+    tenant = {"header": "X-Tenant-Id", "allow": ["acme"], "default": "acme"}
+    (pod,) = await frail.start(
+        admin={"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}, tenant=tenant
+    )
+    code, said = await bust(pod, token_file, *labels)
+    assert (code, said.partition(" answered ")[2].startswith(f"422: {reason}")) == (1, True), said
+    assert (await held(pod), frail.busts) == (1, [])
+    assert (await bust(pod, token_file, "--tenant", "acme"))[0] == 0
+    changed = frail.changed(tenant={**tenant, "allow": ["acme", "acmee"]})
+    await pod.app.reload(at_leisure(load(str(changed), ENVIRON)))
+    assert (await bust(pod, token_file, "--tenant", "acmee"))[0] == 0
 
 
 async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
