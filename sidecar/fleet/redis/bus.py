@@ -36,6 +36,8 @@ MOST_NODES = 1000
 """Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
 IN_A_ROW = 10
 """Messages that may be taken without a look at anything else."""
+LULL = 0.002
+"""Seconds to wait behind rejected messages, so that a flood of single ones comes together in a few reads."""
 MAX_WRITES = 100
 """Other programs' revocations being written down at a time; more than that are left to the other pods."""
 
@@ -175,11 +177,14 @@ class RedisBus:
     async def _listen(self, subscription: Subscription) -> None:
         try:
             while True:
+                rejected = self._receiver.rejections.total
                 for number, (channel, payload) in enumerate(subscription.messages(), 1):
                     for selector in self._receiver.hear(channel, payload, self._revocation_log.offset):
                         self._write_down(selector)
                     if number % IN_A_ROW == 0:
                         await asyncio.sleep(0)  # a flood must not keep the requests waiting
+                if self._receiver.rejections.total > rejected:
+                    await self._clock.sleep(LULL)
                 await subscription.wait()
         finally:
             if self.up:
