@@ -22,7 +22,7 @@ _FAILED: dict[BustStep, str] = {
 
 
 async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
-    """Answer how many pods were sent it, or why nothing was bust."""
+    """Answer how many tokens each pod dropped, or why nothing was bust."""
     objection = await _objection(state, request)
     if objection is not None:
         return objection
@@ -39,12 +39,21 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
 
 async def _outcome(state: AdminState, selector: Labels) -> web.Response:
     try:
-        pods = await state.bust(selector)
+        outcome = await state.bust(selector)
     except NothingToBust as error:
         return problem(422, str(error))
-    if isinstance(pods, BustFailure):
-        return problem(503, _FAILED[pods.step].format(pods.error), **{"Retry-After": "2"})
-    return document(200, {"select": describe(selector), "pods": pods})
+    if isinstance(outcome, BustFailure):
+        return problem(503, _FAILED[outcome.step].format(outcome.error), **{"Retry-After": "2"})
+    return document(
+        200,
+        {
+            "select": describe(selector),
+            "pods": outcome.pods,
+            "dropped": outcome.dropped,
+            "unanswered": outcome.unanswered,
+            "summary": outcome.summary,
+        },
+    )
 
 
 async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:

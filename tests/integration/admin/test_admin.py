@@ -280,13 +280,19 @@ async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
         ({"all": True}, set(), "all"),
     ],
 )
-async def test_b52_a_bust_names_a_set_and_tells_how_many_pods_heard_it(
+async def test_o8_a_bust_names_a_set_and_tells_what_each_pod_dropped(
     rig: Rig, body: dict[str, object], chosen: set[tuple[str, str]], select: str
 ) -> None:
     """Every label must be carried; no label at all takes an explicit `all`."""
     head, told = await bust(rig, json.dumps(body).encode())
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert told == {"select": select, "pods": 3}
+    assert told == {
+        "select": select,
+        "pods": 3,
+        "dropped": {"a": 2, "b": 0, "c": 1},
+        "unanswered": 0,
+        "summary": "3 pods answered: a dropped 2, b 0, c 1",
+    }
     assert rig.state.busted == [frozenset(chosen)]
 
 
@@ -374,7 +380,7 @@ async def test_b52_without_a_configured_token_nobody_busts(rig: Rig) -> None:
 
 async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
     """503: the other pods still have the tokens."""
-    rig.state.pods = BustFailure("publish", "TimeoutError")
+    rig.state.outcome = BustFailure("publish", "TimeoutError")
     head, told = await bust(rig, b'{"all": true}')
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in head
