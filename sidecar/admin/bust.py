@@ -6,7 +6,7 @@ from sidecar.admin.ports import AdminState
 from sidecar.admin.responses import document, problem
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.cross_site import guard_admin
-from sidecar.core.errors import RequestRefused
+from sidecar.core.errors import NothingToBust, RequestRefused
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.labels import Labels, describe, parse_selector
 from sidecar.core.secret import Secret
@@ -22,7 +22,7 @@ _FAILED: dict[BustStep, str] = {
 
 
 async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
-    """Answer how many pods were sent it, or why nothing was bust."""
+    """Answer how many tokens each pod dropped, or why nothing was bust."""
     objection = await _objection(state, request)
     if objection is not None:
         return objection
@@ -34,10 +34,26 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
         selector = _chosen(await request.read())
     except ValueError as error:
         return problem(400, str(error))
-    pods = await state.bust(selector)
-    if isinstance(pods, BustFailure):
-        return problem(503, _FAILED[pods.step].format(pods.error), **{"Retry-After": "2"})
-    return document(200, {"select": describe(selector), "pods": pods})
+    return await _outcome(state, selector)
+
+
+async def _outcome(state: AdminState, selector: Labels) -> web.Response:
+    try:
+        outcome = await state.bust(selector)
+    except NothingToBust as error:
+        return problem(422, str(error))
+    if isinstance(outcome, BustFailure):
+        return problem(503, _FAILED[outcome.step].format(outcome.error), **{"Retry-After": "2"})
+    return document(
+        200,
+        {
+            "select": describe(selector),
+            "pods": outcome.pods,
+            "dropped": outcome.dropped,
+            "unanswered": outcome.unanswered,
+            "summary": outcome.summary,
+        },
+    )
 
 
 async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:

@@ -45,7 +45,8 @@ def bust(admin: str, token: Secret, select: Mapping[str, object]) -> str:
     """
     fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
     answer = _told(admin, _ask(admin, "POST", "/bust", json.dumps(select), fields), "select", "pods")
-    return f"{answer['select']}: heard by {answer['pods']} {'pod' if answer['pods'] == 1 else 'pods'}"
+    summary = answer.get("summary", f"sent to {answer['pods']} pods")  # an older sidecar knows no more
+    return f"{answer['select']}: {summary}"
 
 
 def status(admin: str, labels: Mapping[str, str]) -> Members:

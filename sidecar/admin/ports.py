@@ -7,6 +7,7 @@ from typing import Protocol
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
+from sidecar.fleet.answers import SelectOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +40,8 @@ class AdminState(Protocol):
     async def operators_token(self) -> Secret | None:
         """Return what who busts must show; None where nobody may."""
 
-    async def bust(self, selector: Labels) -> int | BustFailure:
-        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
+    async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
+        """Drop all tokens the selector means, in every pod. Return what each pod dropped, or what went wrong.
+
+        Raises NothingToBust where no token can carry these labels.
+        """

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO
@@ -11,10 +12,10 @@ from sidecar import __version__
 from sidecar.admin import server
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
-from sidecar.app import descriptors
+from sidecar.app import descriptors, known_labels
 from sidecar.app.credentials import CredentialSources
 from sidecar.app.listen import BoundServer, bind
-from sidecar.app.status import Parts, Status
+from sidecar.app.status import Parts, Status, pod_name
 from sidecar.app.telemetry import Telemetry, pool_readings
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
@@ -29,6 +30,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import Secret
 from sidecar.credentials.sources.secret_files import fresh_secret
+from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
@@ -116,7 +118,7 @@ class Sidecar:
             memory_ttl=config.cache.memory_ttl,
             max_entries=config.cache.max_entries,
         )
-        self._member.join(cache)
+        self._member.join(cache, pod_name())
         return cache
 
     # Life
@@ -329,8 +331,10 @@ class Sidecar:
         except (OSError, ValueError):
             return None
 
-    async def bust(self, selector: Labels) -> int | BustFailure:
-        """Drop all tokens the selector means, in every pod. Return how many were sent it, or what went wrong."""
+    async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
+        """See AdminState."""
+        with suppress(OSError):  # no thread was free: a bust does not wait for that
+            await threads.beside("labels", partial(known_labels.check, self._config, selector))
         return await self._member.bust(selector)
 
 

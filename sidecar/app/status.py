@@ -75,7 +75,7 @@ class Status:
         now, config = self._clock.now(), parts.config
         return {
             "version": __version__,
-            "pod": socket.gethostname(),
+            "pod": pod_name(),
             "mode": config.cache.mode,
             "at": self._clock.wall(),
             "uptime": now - self._began,
@@ -139,6 +139,11 @@ class Status:
             "count": occurrence.count,
             "fields": event.values(),
         }
+
+
+def pod_name() -> str:
+    """Return what people call this pod: its host's name, which in Kubernetes is the pod's."""
+    return socket.gethostname()
 
 
 def _secrets(config: Config) -> dict[str, AwsSecretCredentials]:

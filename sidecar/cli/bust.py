@@ -11,7 +11,7 @@ from sidecar.cli.exits import EXIT_OK
 if TYPE_CHECKING:
     from sidecar.core.secret import Secret
 
-MEANING = "drop the tokens that carry all of these labels, in every pod"
+MEANING = "drop the tokens with all of these labels in every pod, and print how many"
 EXAMPLE = "sidecar bust --tenant acme --service ledger-client --token-file admin-token"
 
 _LABELS = {

@@ -52,6 +52,10 @@ class AdminUnreachable(SidecarError):
     """Nobody answers where a running sidecar's admin server should be."""
 
 
+class NothingToBust(SidecarError):
+    """No token can carry the labels of a bust, by the configuration of the pod that was sent it."""
+
+
 class ManifestRefused(SidecarError):
     """A Kubernetes manifest the sidecar cannot be added to, or taken out of; says in which documents, where and why."""
 

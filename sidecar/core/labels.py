@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from sidecar.core.tenants import canonical
+
 Labels = frozenset[tuple[str, str]]
 """What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles.
 
@@ -20,7 +22,15 @@ def parse_selector(labels: Mapping[str, object]) -> Labels:
             raise ValueError(f"{name!r} is no label; there are {', '.join(LABELS)}")
         if not isinstance(value, str) or not is_value(value):
             raise ValueError(f"{name} wants 1 to {MAX_VALUE} printable characters")
-    return frozenset((name, str(value)) for name, value in labels.items())
+    return frozenset((name, _in_one_form(name, str(value))) for name, value in labels.items())
+
+
+def _in_one_form(name: str, value: str) -> str:
+    """Return the value as tokens carry it: a tenant's UUID is in small letters there."""
+    try:
+        return canonical(value) if name == "tenant" else value
+    except ValueError:
+        return value
 
 
 def is_value(text: str) -> bool:

@@ -19,9 +19,12 @@ from sidecar.core.labels import Labels
 from sidecar.core.ports import Clock, Randomness
 from sidecar.core.secret import SecretRef
 from sidecar.credentials.sources.secret_files import read_secret
+from sidecar.fleet import messages
+from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.evictions import EveryCache
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.receiver import MessageReceiver
+from sidecar.fleet.redis.answers import SelectAnswers
 from sidecar.fleet.redis.bus import RedisBus
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.credential_store import RedisCredentialStore
@@ -44,8 +47,8 @@ REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
 
 OPERATIONS = (
-    "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep", "listeners", "look",
-    "probe", "publish", "revoke", "revoked",
+    "answer", "answers", "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep",
+    "listeners", "look", "probe", "publish", "revoke", "revoked",
 )  # fmt: skip
 """What Redis is asked; scripts by their names."""
 
@@ -118,7 +121,7 @@ class Member:
         self._shared.set_source(fetcher)
         return self._shared
 
-    def join(self, cache: TokenCache) -> None:
+    def join(self, cache: TokenCache, name: str) -> None:
         """See Membership. Comes after the first `source`."""
         assert self._shared is not None
         self._cache = cache
@@ -145,6 +148,14 @@ class Member:
                 clock=self._clock,
                 life=max(REVOKED_FOR, receiver.memory),
             ),
+            answers=SelectAnswers(
+                self._redis,
+                key_prefix=self._settings.key_prefix,
+                pod=self._pod,
+                name=messages.name(name) or self._pod,
+                seal=self._seal,
+                clock=self._clock,
+            ),
             evictions=evictions,
             store=self.fleet,
             seal=self._seal,
@@ -167,7 +178,7 @@ class Member:
             self._journal.tell(Unencrypted())
         await self._bus.run()
 
-    async def bust(self, selector: Labels) -> int | BustFailure:
+    async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
         """See Membership."""
         return await self._bus.publish(selector)
 

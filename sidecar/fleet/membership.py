@@ -12,6 +12,8 @@ from sidecar.cache.tokens import TokenCache
 from sidecar.core.health import Health
 from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
+from sidecar.fleet.answers import SelectOutcome
+from sidecar.fleet.evictions import EveryCache
 from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import NoCredentialStore, NoFleet
 from sidecar.oauth.ports import TokenSource
@@ -37,8 +39,8 @@ class Membership(Protocol):
     def source(self, fetcher: TokenSource) -> TokenSource:
         """Return what the cache loads from, given what fetches; asked again after each reload."""
 
-    def join(self, cache: TokenCache) -> None:
-        """Take this cache into the fleet: what is bust elsewhere is dropped from it."""
+    def join(self, cache: TokenCache, name: str) -> None:
+        """Take this cache into the fleet: what is bust elsewhere is dropped from it. `name` is the pod's for people."""
 
     async def open(self) -> None:
         """Get ready to be asked; whoever cannot be reached soon is not waited for."""
@@ -46,8 +48,8 @@ class Membership(Protocol):
     async def run(self) -> None:
         """Hear the others."""
 
-    async def bust(self, selector: Labels) -> int | BustFailure:
-        """Drop what the selector means, everywhere. Return the number of pods that were sent it, or what went wrong."""
+    async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
+        """Drop what the selector means, everywhere. Return what each pod dropped, or what went wrong."""
 
     def readings(self) -> FleetReadings | None:
         """Tell how store and bus are; None where there are none."""
@@ -79,9 +81,9 @@ class Standalone:
         """Fetch each token."""
         return fetcher
 
-    def join(self, cache: TokenCache) -> None:
+    def join(self, cache: TokenCache, name: str) -> None:
         """See Membership."""
-        self._cache = cache
+        self._cache, self._name = cache, name
 
     async def open(self) -> None:
         """Nobody is to be reached."""
@@ -89,13 +91,13 @@ class Standalone:
     async def run(self) -> None:
         """Nobody says anything."""
 
-    async def bust(self, selector: Labels) -> int:
+    async def bust(self, selector: Labels) -> SelectOutcome:
         """This pod is all there is."""
-        self.revocations.add(selector, self._clock.now())
-        self._cache.evict_revoked()
-        self.credentials.evict_revoked()
+        now = self._clock.now()
+        self.revocations.add(selector, now)
+        dropped = EveryCache(self._cache, self.credentials).evict_selected(selector, now)
         self._journal.tell(SelectSent(describe(selector), pods=1))
-        return 1
+        return SelectOutcome(1, {self._name: dropped})
 
     def readings(self) -> None:
         """Nothing to tell."""

@@ -80,8 +80,19 @@ def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign:
             members = {"kind": kind_of(what), "key": key, "fp": fingerprint, "gen": generation}
         case Revocation(selector, at, number):
             members = {"kind": "select", "labels": dict(selector), "id": number}
-    said = json.dumps({"v": 1, **members, "from": sender, "at": at}, separators=(",", ":")).encode()
-    return said[:-1] + _MAC + sign(_signed(channel, said)) + _END
+    return write_signed({"v": 1, **members, "from": sender, "at": at}, place=channel, sign=sign)
+
+
+def write_signed(members: Mapping[str, object], *, place: str, sign: Sign) -> bytes:
+    """Write a JSON object, signed for the channel that it is sent on or the key that it is kept under."""
+    said = json.dumps(members, separators=(",", ":")).encode()
+    return said[:-1] + _MAC + sign(_signed(place, said)) + _END
+
+
+def read_signed(payload: bytes, *, place: str, verify: Verify) -> Mapping[str, object] | None:
+    """Return the members of what was signed for this place, None for anything else."""
+    said, mac = _apart(payload)
+    return _members(said) if verify(_signed(place, said), mac) else None
 
 
 def kind_of(bust: Bust) -> Literal["token", "credentials"]:
@@ -189,7 +200,7 @@ def _members(text: bytes) -> dict[str, object] | None:
 
 def _heard(members: Mapping[str, object]) -> ReceivedMessage | None:
     """Build the message of signed members, None unless every one is what it should be."""
-    sender, at = _name(members.get("from")), _count(members.get("at"))
+    sender, at = name(members.get("from")), count(members.get("at"))
     if sender is None or at is None:
         return None
     what = _revocation(members, at) if members["kind"] == "select" else _bust(members)
@@ -197,7 +208,7 @@ def _heard(members: Mapping[str, object]) -> ReceivedMessage | None:
 
 
 def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:
-    labels, number = members.get("labels"), _name(members.get("id"))
+    labels, number = members.get("labels"), name(members.get("id"))
     if not isinstance(labels, dict) or number is None:
         return None
     try:
@@ -207,7 +218,7 @@ def _revocation(members: Mapping[str, object], at: int) -> Revocation | None:
 
 
 def _bust(members: Mapping[str, object]) -> Bust | None:
-    key, fingerprint, generation = members.get("key"), members.get("fp"), _count(members.get("gen"))
+    key, fingerprint, generation = members.get("key"), members.get("fp"), count(members.get("gen"))
     if not isinstance(key, str) or not isinstance(fingerprint, str) or generation is None:
         return None
     bust = Bust(key, fingerprint, generation)
@@ -215,11 +226,13 @@ def _bust(members: Mapping[str, object]) -> Bust | None:
     return bust if good else None
 
 
-def _name(value: object) -> str | None:
+def name(value: object) -> str | None:
+    """Return the value if it can be a pod's name or the id of a select."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
+    """Return the value if it is a whole number from 0 on that every JSON parser reads exactly."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value < _TOO_MANY else None

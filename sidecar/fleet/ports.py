@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sidecar.cache.refused_tokens import Bust, BustFailure
 from sidecar.core.labels import Labels
+from sidecar.fleet.answers import SelectOutcome
 
 
 class Evictions(Protocol):
@@ -48,8 +49,8 @@ class BustBus(Protocol):
     async def run(self) -> None:
         """Hear for ever, coming back by itself after every loss; hand what counts to Evictions and Fills."""
 
-    async def publish(self, selector: Labels) -> int | BustFailure:
-        """Revoke a set of tokens in every pod. Return the number of pods that were sent it, or what went wrong."""
+    async def publish(self, selector: Labels) -> SelectOutcome | BustFailure:
+        """Revoke a set of tokens in every pod. Return what each pod dropped, or what went wrong."""
 
 
 class Seal(Protocol):

@@ -1,4 +1,4 @@
-"""What becomes of a message: which channel it came on decides who reads it, and all it can do is evict."""
+"""What becomes of a message: its channel decides what reads it, and it evicts; a select is answered as well."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,6 +8,7 @@ from sidecar.cache.revocations import Revocations
 from sidecar.core.labels import Labels
 from sidecar.core.ports import Clock
 from sidecar.fleet import foreign_messages
+from sidecar.fleet.answers import Dropped
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL, Inbox, ReceivedMessage, Revocation, kind_of
 from sidecar.fleet.ports import Evictions, Fills, Seal
@@ -20,7 +21,9 @@ from sidecar.telemetry.words import BustKind, Rejection
 MARGIN = 60.0
 """Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""
 
-_Reader = Callable[[bytes, ClockOffset], Sequence[Labels] | Rejection]
+Owed = Labels | Dropped
+"""What is to be written down because of a message: another program's revocation, or the answer to a select."""
+_Reader = Callable[[bytes, ClockOffset], Sequence[Owed] | Rejection]
 
 
 class MessageReceiver:
@@ -63,13 +66,13 @@ class MessageReceiver:
         """What there is to listen to."""
         return tuple(self._readers)
 
-    def hear(self, channel: str, payload: bytes, offset: ClockOffset) -> Sequence[Labels]:
-        """Take a message, or reject it; return what it revoked that nobody else writes down.
+    def hear(self, channel: str, payload: bytes, offset: ClockOffset) -> Sequence[Owed]:
+        """Take a message, or reject it; return what is to be written down because of it.
 
         `offset` is that of the store's clock.
         """
         read = self._readers.get(channel)
-        heard: Sequence[Labels] | Rejection = "channel" if read is None else read(payload, offset)
+        heard: Sequence[Owed] | Rejection = "channel" if read is None else read(payload, offset)
         if isinstance(heard, str):
             self.rejections.add(channel, heard)
             return ()
@@ -97,7 +100,7 @@ class MessageReceiver:
         self._revocations.forget(self._clock.now() - self.memory)
         return self._evictions.evict_selected(selector, at)
 
-    def _bust(self, payload: bytes, offset: ClockOffset) -> Sequence[Labels] | Rejection:
+    def _bust(self, payload: bytes, offset: ClockOffset) -> Sequence[Owed] | Rejection:
         message = self._inbox.read(payload)
         if isinstance(message, str):
             return message
@@ -114,18 +117,17 @@ class MessageReceiver:
             case Revocation(selector) as revocation:
                 evicted = self.revoke(selector, self._moment(revocation, offset))
                 self._applied("select", message.sender, "", evicted)
+                return (Dropped(revocation.id, evicted),)
         return ()
 
-    def _fill(self, payload: bytes, _: ClockOffset) -> Sequence[Labels] | Rejection:
+    def _fill(self, payload: bytes, _: ClockOffset) -> Sequence[Owed] | Rejection:
         key = payload.decode(errors="replace")
         if not key.startswith(f"{self._prefix}tenant:") and not key.startswith(f"{self._prefix}m2m:"):
             return "channel"
         self._fills.filled(key.removeprefix(self._prefix))
         return ()
 
-    def _foreign(
-        self, foreign: ForeignChannel, payload: bytes, _: ClockOffset
-    ) -> Sequence[Labels] | Rejection:
+    def _foreign(self, foreign: ForeignChannel, payload: bytes, _: ClockOffset) -> Sequence[Owed] | Rejection:
         selectors = foreign_messages.read(foreign.dialect, payload)
         if isinstance(selectors, str):
             return selectors

@@ -24,6 +24,8 @@ class Rejections:
         self._clock = clock
         self._journal = journal
         self._due = float("-inf")
+        self.total = 0
+        """How many there were."""
         self._untold: Counter[tuple[str, Rejection]] = Counter()
         self._told: Counter[Rejection] = Counter()
 
@@ -37,6 +39,7 @@ class Rejections:
 
     def add(self, channel: str, reason: Rejection) -> None:
         """Count a message that came on this channel."""
+        self.total += 1
         self._untold[channel, reason] += 1
         if self._clock.now() >= self._due:
             self.tell()

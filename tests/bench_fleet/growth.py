@@ -125,9 +125,10 @@ async def _grown(fleet: MemberFleet, pods: Sequence[MemberPod], requests: Sequen
     busted, bust_calls = await commands(client), len(fetched) - cold_calls
     memory = (await client.info("memory"))["used_memory"]
     before_all, began = await commands(client), time.perf_counter()
-    await pods[0].bust()
+    bust_of_all = asyncio.ensure_future(pods[0].bust())  # it waits for the answers too
     await until(lambda: not any(pod.cache.held() for pod in pods))
     all_seconds = time.perf_counter() - began
+    await bust_of_all
     return Grown(
         pods=len(pods),
         keys=len(requests),

@@ -58,7 +58,7 @@ class Stage:
         assert route.token is not None
         assert settings.redis is not None
         self.request = route.token
-        self.onlooker = MemberPod(TokenServer(), settings.redis, ())
+        self.onlooker = MemberPod(TokenServer(), settings.redis, (), "onlooker")
         began = time.perf_counter()
 
         async def start() -> None:

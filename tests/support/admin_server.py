@@ -13,8 +13,10 @@ from sidecar.admin.ports import Readiness
 from sidecar.admin.server import LIFETIME, AdminServer
 from sidecar.app.listen import bind
 from sidecar.cache.refused_tokens import BustFailure
+from sidecar.core.errors import NothingToBust
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
+from sidecar.fleet.answers import SelectOutcome
 from tests.support.journal import RecordingJournal
 
 TOKEN = "an-operators-canary"
@@ -29,7 +31,9 @@ class State:
         self.shown: dict[str, object] = {"version": "1.2.3", "tokens": []}
         self.text: Callable[[], Awaitable[bytes]] = self._text
         self.token: Secret | None = Secret(TOKEN)
-        self.pods: int | BustFailure = 3
+        self.outcome: SelectOutcome | BustFailure = SelectOutcome(3, {"a": 2, "b": 0, "c": 1})
+        self.impossible = ""
+        """Why no token can carry the labels of a bust."""
         self.busted: list[Labels] = []
         self.names: set[str] = set()
 
@@ -55,9 +59,11 @@ class State:
     async def operators_token(self) -> Secret | None:
         return self.token
 
-    async def bust(self, chosen: Labels) -> int | BustFailure:
+    async def bust(self, chosen: Labels) -> SelectOutcome | BustFailure:
+        if self.impossible:
+            raise NothingToBust(self.impossible)
         self.busted.append(chosen)
-        return self.pods
+        return self.outcome
 
 
 class Rig:

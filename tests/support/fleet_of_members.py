@@ -21,6 +21,7 @@ from sidecar.cache.settings import CacheSettings
 from sidecar.cache.tokens import TokenCache
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.core.secret import Secret, fingerprint
+from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.member import Member
 from sidecar.fleet.ports import Seal
 from sidecar.fleet.seal import AesSeal, NoSeal
@@ -146,7 +147,11 @@ class MemberPod:
     """One member of the fleet around a cache."""
 
     def __init__(
-        self, server: "TokenServer", settings: RedisSettings, listen: Sequence[ForeignChannel]
+        self,
+        server: "TokenServer",
+        settings: RedisSettings,
+        listen: Sequence[ForeignChannel],
+        name: str,
     ) -> None:
         self.clock = clock = SystemClock()
         self.journal = RecordingJournal()
@@ -169,7 +174,7 @@ class MemberPod:
             randomness=randomness,
             journal=self.journal,
         )
-        self.member.join(self.cache)
+        self.member.join(self.cache, name)
         self._running = asyncio.create_task(self.member.run())
 
     @property
@@ -189,9 +194,14 @@ class MemberPod:
         """How many such questions Redis left unanswered."""
         return self.member.readings().store_operations.get((operation, "failed"), 0)
 
-    async def bust(self, **labels: object) -> int | BustFailure:
+    async def select(self, **labels: object) -> SelectOutcome | BustFailure:
         """What `sidecar bust` and `POST /bust` do."""
         return await self.member.bust(parse_selector(labels))
+
+    async def bust(self, **labels: object) -> int | BustFailure:
+        """The same; how many pods were sent it, or what went wrong."""
+        done = await self.select(**labels)
+        return done if isinstance(done, BustFailure) else done.pods
 
     async def token(self, request: TokenRequest) -> str:
         return (await self.cache.token(request)).secret.reveal()
@@ -218,8 +228,12 @@ class MemberPod:
     def evicted(self) -> int:
         return sum(event.evicted for event in self.told(BustApplied))
 
-    async def close(self) -> None:
+    def stop_hearing(self) -> None:
+        """End the subscription, and nothing else."""
         self._running.cancel()
+
+    async def close(self) -> None:
+        self.stop_hearing()
         with suppress(asyncio.CancelledError):
             await self._running
         await self.cache.close()
@@ -242,18 +256,27 @@ class MemberFleet:
         self._pods: list[MemberPod] = []
 
     async def pod(
-        self, *listen: ForeignChannel, port: int = 0, up: bool = True, operation_timeout: float = AT_LEISURE
+        self,
+        *listen: ForeignChannel,
+        port: int = 0,
+        up: bool = True,
+        operation_timeout: float = AT_LEISURE,
+        name: str = "",
+        settings: RedisSettings | None = None,
     ) -> MemberPod:
-        """Start one, on another port than the server's own if it is given, and wait until it hears the others."""
+        """Start one, on another port than the server's own if it is given, and wait until it hears the others.
+
+        `settings` are for those that reach the server by another way.
+        """
         settings = replace(
-            self.redis.settings(self.prefix),
+            settings or self.redis.settings(self.prefix),
             cluster=self._cluster,
             encryption_keys=self._keys,
             operation_timeout=operation_timeout,
         )
         if port:
             settings = replace(settings, hosts=(("127.0.0.1", port),))
-        pod = MemberPod(self.server, settings, listen)
+        pod = MemberPod(self.server, settings, listen, name or f"pod-{len(self._pods)}")
         self._pods.append(pod)
         if up:
             await until(lambda: pod.up)

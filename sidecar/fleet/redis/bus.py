@@ -2,12 +2,14 @@
 
 A message only ever evicts. It counts on its own channel and nowhere else, and what is missed while the link is down
 is made up for: the bus counts as up again only when the revocations of that time were read, and every token held was
-compared with the generation its key has now.
+compared with the generation its key has now. To a select of another pod it answers, in Redis, how many tokens it
+evicted.
 """
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from hashlib import sha256
 from itertools import count
 
@@ -16,9 +18,11 @@ from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.health import Pulse
 from sidecar.core.labels import Labels, describe
 from sidecar.core.ports import Clock, Randomness
+from sidecar.fleet.answers import Dropped, SelectOutcome, outcome
 from sidecar.fleet.messages import Revocation, encode
 from sidecar.fleet.ports import Evictions, Seal
 from sidecar.fleet.receiver import MessageReceiver
+from sidecar.fleet.redis.answers import SelectAnswers
 from sidecar.fleet.redis.connect import Client, disconnect
 from sidecar.fleet.redis.guarded_client import GuardedClient, Moved
 from sidecar.fleet.redis.library import RedisClusterException, RedisError
@@ -36,8 +40,31 @@ MOST_NODES = 1000
 """Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
 IN_A_ROW = 10
 """Messages that may be taken without a look at anything else."""
+LULL = 0.002
+"""Seconds to wait behind rejected messages, so that a flood of single ones comes together in a few reads."""
 MAX_WRITES = 100
 """Other programs' revocations being written down at a time; more than that are left to the other pods."""
+MAX_ANSWERS = 4
+"""Selects being answered at a time; more than that are not answered, because requests share the link to Redis."""
+
+
+class FewTasks:
+    """Tasks of which a few may be under way at a time; what is more is left undone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Start it, unless as many are under way as may be."""
+        if len(self._under_way) < self._most:
+            task = asyncio.get_running_loop().create_task(work())
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def finish(self) -> None:
+        """Wait until those under way have ended, however they end."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
 class RedisBus:
@@ -50,6 +77,7 @@ class RedisBus:
         redis: GuardedClient,
         receiver: MessageReceiver,
         revocation_log: RevocationLog,
+        answers: SelectAnswers,
         evictions: Evictions,
         store: TokenStore,
         seal: Seal,
@@ -63,6 +91,7 @@ class RedisBus:
         self._redis = redis
         self._receiver = receiver
         self._revocation_log = revocation_log
+        self._answers = answers
         self._evictions = evictions
         self._store = store
         self._seal = seal
@@ -71,7 +100,9 @@ class RedisBus:
         self._journal = journal
         self._pod = pod
         self._heard_until = -math.inf
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing, self._answering = FewTasks(MAX_WRITES), FewTasks(MAX_ANSWERS)
+        self._subscribed = False
+        """Whether Redis counts this pod among the listeners."""
         self.pulse = Pulse(clock.now())
         self.up = False
         """Whether the other pods' messages arrive, and none was missed."""
@@ -82,6 +113,7 @@ class RedisBus:
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
                 async with Subscription(self._client, self._receiver.channels, turn) as subscription:
+                    self._subscribed = True
                     await _together(
                         subscription.watch(),
                         self._redis.watch(),
@@ -94,32 +126,35 @@ class RedisBus:
                     pauses = self._pauses()
                 await self._lost(error)
             finally:
-                self.up = False
+                self.up = self._subscribed = False
             heed_cancellation()
             await self._clock.sleep(next(pauses))
 
-    async def publish(self, selector: Labels) -> int | BustFailure:
+    async def publish(self, selector: Labels) -> SelectOutcome | BustFailure:
         """See the port. In this pod it holds at once, whatever becomes of the message."""
-        self._receiver.revoke(selector, self._clock.now())
-        pods, failure = 0, None
-        if not await self._revocation_log.measure():
-            failure = BustFailure("publish", self._redis.trouble)
-        else:
-            at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now()) * 1000)
-            revocation = Revocation(selector, at, self._randomness.token_bytes(8).hex())
-            message = self._message(revocation, self._pod)
-            pods, failure = await self._revocation_log.publish(message, at, self._receiver.bust_channel)
+        own = self._answers.own(self._receiver.revoke(selector, self._clock.now()))
+        number = self._randomness.token_bytes(8).hex()
+        others, failure = await self._send(selector, number)
         if failure is None or failure.step == "record":
-            self._journal.tell(SelectSent(describe(selector), pods))
+            self._journal.tell(SelectSent(describe(selector), others + 1))
         if failure is None:
-            return pods
+            return outcome(others + 1, own, *await self._answers.read(number, others))
         self._journal.tell(BustFailed("select", describe(selector), "", failure.step, failure.error))
         return failure
+
+    async def _send(self, selector: Labels, number: str) -> tuple[int, BustFailure | None]:
+        """Return how many other pods were sent it, and what went wrong."""
+        if not await self._revocation_log.measure():
+            return 0, BustFailure("publish", self._redis.trouble)
+        at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now()) * 1000)
+        message = self._message(Revocation(selector, at, number), self._pod)
+        pods, failure = await self._revocation_log.publish(message, at, self._receiver.bust_channel)
+        return max(0, pods - self._subscribed), failure
 
     async def close(self) -> None:
         """Write down what is to be written, and end what is open."""
         self._receiver.rejections.tell()
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await asyncio.gather(self._writing.finish(), self._answering.finish())
         await disconnect(self._client)
 
     async def _lost(self, error: Exception) -> None:
@@ -175,30 +210,32 @@ class RedisBus:
     async def _listen(self, subscription: Subscription) -> None:
         try:
             while True:
+                rejected = self._receiver.rejections.total
                 for number, (channel, payload) in enumerate(subscription.messages(), 1):
-                    for selector in self._receiver.hear(channel, payload, self._revocation_log.offset):
-                        self._write_down(selector)
+                    for owed in self._receiver.hear(channel, payload, self._revocation_log.offset):
+                        if isinstance(owed, Dropped):
+                            self._answering.start(partial(self._answers.write, owed))
+                        else:
+                            self._writing.start(partial(self._write_down, owed))
                     if number % IN_A_ROW == 0:
                         await asyncio.sleep(0)  # a flood must not keep the requests waiting
+                if self._receiver.rejections.total > rejected:
+                    await self._clock.sleep(LULL)
                 await subscription.wait()
         finally:
             if self.up:
                 self._heard_until = self._clock.now() - subscription.gap
 
-    def _write_down(self, selector: Labels) -> None:
+    async def _write_down(self, selector: Labels) -> None:
         """Keep another program's revocation for the pods that do not hear it now.
 
         Whoever dropped a token because of it does that, and all of them write the very same: the moment is the
         end of the second, the id made of what was said, so that a thousand pods leave one entry, or two.
         """
-        if len(self._writing) >= MAX_WRITES:
-            return
         at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now())) * 1000
         number = sha256(describe(selector).encode()).hexdigest()[:16]
         message = self._message(Revocation(selector, at, number), "foreign")
-        writing = asyncio.get_running_loop().create_task(self._revocation_log.add(message, at))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
+        await self._revocation_log.add(message, at)
 
     def _message(self, revocation: Revocation, sender: str) -> bytes:
         channel = self._receiver.bust_channel

@@ -6,12 +6,12 @@ The commands of the scripts are read from their texts, those that the adapter se
 
 from collections.abc import Sequence
 
-from sidecar.fleet.redis import revocation_log, scripts
+from sidecar.fleet.redis import answers, revocation_log, scripts
 from sidecar.fleet.redis.scripts import Script
 
 SCRIPTS = tuple(
     value
-    for module in (scripts, revocation_log)
+    for module in (scripts, revocation_log, answers)
     for value in vars(module).values()
     if isinstance(value, Script)
 )

@@ -280,13 +280,19 @@ async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
         ({"all": True}, set(), "all"),
     ],
 )
-async def test_b52_a_bust_names_a_set_and_tells_how_many_pods_heard_it(
+async def test_o8_a_bust_names_a_set_and_tells_what_each_pod_dropped(
     rig: Rig, body: dict[str, object], chosen: set[tuple[str, str]], select: str
 ) -> None:
     """Every label must be carried; no label at all takes an explicit `all`."""
     head, told = await bust(rig, json.dumps(body).encode())
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert told == {"select": select, "pods": 3}
+    assert told == {
+        "select": select,
+        "pods": 3,
+        "dropped": {"a": 2, "b": 0, "c": 1},
+        "unanswered": 0,
+        "summary": "3 pods answered: a dropped 2, b 0, c 1",
+    }
     assert rig.state.busted == [frozenset(chosen)]
 
 
@@ -317,6 +323,18 @@ async def test_b52_what_names_no_set_busts_nothing(rig: Rig, body: bytes) -> Non
     assert head.startswith(b"HTTP/1.1 400 ")
     assert told["detail"]
     assert rig.state.busted == []
+
+
+async def test_o8_a_bust_by_labels_that_no_token_can_carry_gets_422(rig: Rig) -> None:
+    """With the reason, to those who may bust only."""
+    rig.state.impossible = "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?"
+    head, told = await bust(rig, b'{"tenant": "acmee"}')
+    assert head.startswith(b"HTTP/1.1 422 ")
+    assert (told["status"], told["detail"]) == (422, rig.state.impossible)
+    head, told = await bust(rig, b'{"tenant": "acmee"}', authorization="Bearer wrong")
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert "acme" not in str(told)
+    assert (rig.state.busted, rig.journal.events) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -362,7 +380,7 @@ async def test_b52_without_a_configured_token_nobody_busts(rig: Rig) -> None:
 
 async def test_b52_a_bust_nobody_else_heard_is_told(rig: Rig) -> None:
     """503: the other pods still have the tokens."""
-    rig.state.pods = BustFailure("publish", "TimeoutError")
+    rig.state.outcome = BustFailure("publish", "TimeoutError")
     head, told = await bust(rig, b'{"all": true}')
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in head

@@ -11,6 +11,7 @@ import pytest
 from sidecar.admin import server as admin
 from sidecar.admin.server import AdminServer
 from sidecar.app.listen import bind
+from sidecar.fleet.answers import SelectOutcome
 from tests.support.admin_server import TOKEN, State
 from tests.support.authorization_server import json_answer
 from tests.support.commands import command
@@ -45,12 +46,12 @@ async def operator() -> AsyncIterator[Operator]:
     await server.close()
 
 
-async def test_b52_bust_names_labels_and_says_how_many_pods_heard_it(operator: Operator) -> None:
+async def test_o8_bust_names_labels_and_says_what_each_pod_dropped(operator: Operator) -> None:
     """The token comes from the environment, as in the pod itself."""
     code, out, err = await operator.bust(
         "--tenant", "acme", "--service=ledger", "--admin", operator.url, SIDECAR_ADMIN_TOKEN=TOKEN
     )
-    assert (code, out, err) == (0, "tenant=acme service=ledger: heard by 3 pods\n", "")
+    assert (code, out, err) == (0, "tenant=acme service=ledger: 3 pods answered: a dropped 2, b 0, c 1\n", "")
     assert operator.state.busted == [frozenset({("tenant", "acme"), ("service", "ledger")})]
 
 
@@ -58,7 +59,7 @@ async def test_o14_admin_takes_an_address(operator: Operator) -> None:
     """`host:port`, as the sidecar writes it in its own log."""
     address = operator.url.removeprefix("http://")
     code, out, err = await operator.bust("--all", "--admin", address, SIDECAR_ADMIN_TOKEN=TOKEN)
-    assert (code, out, err) == (0, "all: heard by 3 pods\n", "")
+    assert (code, out, err) == (0, "all: 3 pods answered: a dropped 2, b 0, c 1\n", "")
     done = await command("status", f"--admin={address}", "--healthcheck")
     assert (done.code, done.err) == (0, "")
 
@@ -68,13 +69,13 @@ async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path
     """A byte order mark and a line break at the end are no part of it."""
     file = tmp_path / "token"
     file.write_text(f"\ufeff{TOKEN}\n")
-    operator.state.pods = 1
+    operator.state.outcome = SelectOutcome(1, {"a": 2})
     flag, environ = (
         (["--token-file", str(file)], {}) if way == "flag" else ([], {"SIDECAR_ADMIN_TOKEN_FILE": str(file)})
     )
     assert await operator.bust("--all", "--admin", operator.url, *flag, **environ) == (
         0,
-        "all: heard by 1 pod\n",
+        "all: 1 pod answered: a dropped 2\n",
         "",
     )
     assert operator.state.busted == [frozenset()]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -83,8 +84,11 @@ async def test_b52_a_bust_by_hand_reaches_every_pod(
     """All drop the token, none asks for it before it is needed, and then one fetches for all."""
     pods = await started(frail, token_file, 3)
     select = labels[0].strip("-") if len(labels) == 1 else "=".join(labels).strip("-")
+    code, said = await bust(pods[1], token_file, *labels)
+    one = rf"{re.escape(gethostname())} \([0-9a-f]{{16}}\)"  # they are on one machine
     # the fleet's own listener in the test subscribes too
-    assert await bust(pods[1], token_file, *labels) == (0, f"{select}: heard by 4 pods\n")
+    answered = rf"{select}: 3 of 4 pods answered: {one} dropped 1, {one} 1, {one} 1; 1 did not answer\n"
+    assert (code, re.fullmatch(answered, said) is not None) == (0, True), said
     await emptied(*pods)
     assert len(authorization_server.issued) == 1
     assert [await pod.get() for pod in pods] == [200] * 3
@@ -96,11 +100,42 @@ async def test_b52_what_does_not_carry_the_labels_stays(
 ) -> None:
     """Every label must be carried."""
     (pod,) = await started(frail, token_file)
-    for labels in (("--service", "other"), ("--tenant", "acme"), ("--service", "app", "--user", "alice")):
+    for labels in (("--jti", "other"), ("--user", "acme"), ("--service", "app", "--user", "alice")):
         assert (await bust(pod, token_file, *labels))[0] == 0
     assert await held(pod) == 1
     assert await pod.get() == 200
     assert len(authorization_server.issued) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (
+            ("--tenant", "acmee"),
+            "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?",
+        ),
+        (
+            ("--service", "ap", "--user", "alice"),
+            "cannot bust service=ap: the configuration has no such service; did you mean app?",
+        ),
+        (("--service", "api"), "cannot bust service=api: the configuration has no such service; use app, "),
+    ],
+)
+async def test_o8_a_bust_that_can_have_no_effect_is_refused(
+    frail: SidecarFleet, token_file: Path, labels: tuple[str, ...], reason: str
+) -> None:
+    """Exit code 1 and what was probably meant; nothing is published. A reload brings names that count at once."""
+    tenant = {"header": "X-Tenant-Id", "allow": ["acme"], "default": "acme"}
+    (pod,) = await frail.start(
+        admin={"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}, tenant=tenant
+    )
+    code, said = await bust(pod, token_file, *labels)
+    assert (code, said.partition(" answered ")[2].startswith(f"422: {reason}")) == (1, True), said
+    assert (await held(pod), frail.busts) == (1, [])
+    assert (await bust(pod, token_file, "--tenant", "acme"))[0] == 0
+    changed = frail.changed(tenant={**tenant, "allow": ["acme", "acmee"]})
+    await pod.app.reload(at_leisure(load(str(changed), ENVIRON)))
+    assert (await bust(pod, token_file, "--tenant", "acmee"))[0] == 0
 
 
 async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
@@ -237,7 +272,7 @@ async def test_the_documented_permissions_are_enough(
         assert await one.get() == 200
         await emptied(other)
         assert (await other.get(), upstream.tokens[-1]) == (200, "canary-token-2")
-        assert await bust(one, token_file, "--all") == (0, "all: heard by 2 pods\n")
+        assert (await bust(one, token_file, "--all"))[1].startswith("all: 2 pods answered: ")
         await fleet.stop()
         assert [pod.events("store_down") + pod.events("store_denied") for pod in fleet.pods] == [[], []]
     assert each_own_redis.denied() == []

@@ -18,8 +18,10 @@ from sidecar.core.backoff import Setback
 from sidecar.core.finding import Finding
 from sidecar.core.secret import Secret
 from sidecar.fleet import redis as package
+from sidecar.fleet.answers import Dropped
 from sidecar.fleet.redis import checks as examine
 from sidecar.fleet.redis import permissions
+from sidecar.fleet.redis.answers import SelectAnswers
 from sidecar.fleet.redis.checks import Examination
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.denial import denial
@@ -184,6 +186,9 @@ class PermittedPod:
         )
         self.store = RedisTokenStore(shelf)
         self.revoked = RevocationLog(self.link, key_prefix=user.prefix, clock=clock, life=60)
+        self.answers = SelectAnswers(
+            self.link, key_prefix=user.prefix, pod="a", name="a", seal=seal, clock=clock
+        )
         self.channel = f"{user.prefix}m2m:bust"
         self.now = clock.now()
         self._numbers = count(1)
@@ -193,6 +198,10 @@ class PermittedPod:
         """Another one each time."""
         name = f"t{next(self._numbers)}"
         return bearer(Secret(name, name), fetch_began=self.now, life=300, leeway=60)
+
+    async def read_answers(self) -> None:
+        await self.answers.write(Dropped("s", 1))
+        await self.answers.read("s", 1)
 
     @property
     def denied(self) -> list[StoreDenied]:
@@ -223,6 +232,9 @@ ACTS: list[tuple[str, str, Act]] = [
     ("generations", "~{%stenant:*", lambda pod: pod.store.generations([REQUEST.key])),
     ("revoked", "+type", lambda pod: pod.revoked.load(pod.now, lambda _: None)),
     ("revoke", "+zadd", lambda pod: pod.revoked.publish(b"m", 1, pod.channel)),
+    ("answer", "+zadd", lambda pod: pod.answers.write(Dropped("s", 1))),
+    ("answer", "~%sm2m:*", lambda pod: pod.answers.write(Dropped("s", 1))),
+    ("answers", "+zrange", lambda pod: pod.read_answers()),
     ("listeners", "+pubsub|numsub", lambda pod: pod.revoked.publish(b"m", 1, pod.channel)),
 ]
 

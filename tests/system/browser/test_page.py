@@ -123,7 +123,8 @@ async def test_b52_busts_take_the_admin_token_which_stays_in_the_pages_memory(
         await page.get_by_role("button", name="Bust tenant acme, service app").click()
         await page.get_by_label("Tenant acme, every service").check()
         await page.locator("#bust-now").click()
-        await browser.says("#outcome", "tenant=acme: heard by 1 pod.")
+        await browser.says("#outcome", "tenant=acme: 1 pod answered: ")
+        await browser.says("#outcome", " dropped 1.")
         assert await running.tokens() == []
         await page.get_by_role("button", name="Close").click()
         await browser.says("#no-tokens", "None")

@@ -162,3 +162,18 @@ def test_raising_the_floor_revokes_everything_before() -> None:
     revocations.raise_floor(5.0)
     assert revocations.cover(frozenset(), 5.0)
     assert not revocations.cover(frozenset(), 5.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("tenant", "7D9F6F43-8C3A-4A5F-9C1E-2F6F3A1B0C9D", "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"),
+        ("tenant", "ACME", "ACME"),
+        ("tenant", "no id", "no id"),
+        ("jti", "7D9F6F43-8C3A-4A5F-9C1E-2F6F3A1B0C9D", "7D9F6F43-8C3A-4A5F-9C1E-2F6F3A1B0C9D"),
+        ("user", "Alice", "Alice"),
+    ],
+)
+def test_o8_a_tenants_uuid_is_selected_in_either_case(name: str, value: str, meant: str) -> None:
+    """As requests name it in either case: tokens carry it in small letters. Other values stay as they are."""
+    assert parse_selector({name: value}) == {(name, meant)}

@@ -6,10 +6,11 @@ import pytest
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
-from sidecar.core.labels import Labels, parse_selector
+from sidecar.core.labels import parse_selector
+from sidecar.fleet.answers import Dropped
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import Revocation, encode
-from sidecar.fleet.receiver import MessageReceiver
+from sidecar.fleet.receiver import MessageReceiver, Owed
 from sidecar.fleet.seal import NoSeal
 from sidecar.fleet.settings import ForeignChannel
 from sidecar.telemetry.fleet_events import BustApplied, BustHeard, BustRejected
@@ -54,7 +55,7 @@ class Rig:
     def message(self, what: Bust | Revocation, sender: str = "other") -> bytes:
         return encode(what, channel=CHANNEL, sender=sender, at=self.now, sign=NoSeal().sign)
 
-    def hear(self, channel: str, payload: bytes, offset: ClockOffset = SURE) -> list[Labels]:
+    def hear(self, channel: str, payload: bytes, offset: ClockOffset = SURE) -> list[Owed]:
         return list(self.hearing.hear(channel, payload, offset))
 
 
@@ -213,3 +214,13 @@ def test_b45_every_way_to_revoke_is_bounded() -> None:
         rig.hearing.revoke(parse_selector({"jti": f"d{number}"}), rig.clock.now())
     assert len(rig.revocations) == 1_000
     assert json.loads(rig.message(Bust(KEY, "a1", 5)))["mac"] == ""
+
+
+def test_o8_a_select_of_another_pod_is_answered_once(rig: Rig) -> None:
+    """With its id and what it evicted here; not this pod's own, not a repeated one, and no bust of a token."""
+    alice = rig.message(Revocation(parse_selector({"user": "alice"}), rig.now, "x1"))
+    assert rig.hear(CHANNEL, alice) == [Dropped("x1", 1)]
+    assert rig.hear(CHANNEL, alice) == []
+    assert rig.hear(CHANNEL, rig.message(Revocation(parse_selector({}), rig.now, "x2"), sender="self")) == []
+    assert rig.hear(CHANNEL, rig.message(Bust(KEY, "a1", 5))) == []
+    assert rig.hear("blue:m2m:fill", f"blue:{KEY}".encode()) == []

@@ -1,0 +1,103 @@
+"""What pods answer to a select: how many tokens each of them dropped.
+
+    {"v":1,"kind":"dropped","pod":"ledger-7d9f6","dropped":2,"from":…,"mac":…}
+
+`pod` is its name for people, `from` the one that it sends under. The answers to one select are kept under a key that
+ends in its id, and `mac` signs that key in place of a channel, so that none counts as the answer to another one. No
+message asks for them: pods of older versions do not answer, and do not notice.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.fleet.messages import Sign, Verify, count, name, read_signed, write_signed
+
+MAX_SIZE = 512
+"""Bytes of an answer."""
+MOST_NAMED = 20
+"""Pods that the summary names; it adds up the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What this pod did because of a select."""
+
+    select: str
+    """The select's id."""
+    tokens: int
+    """How many tokens, and credentials of secret stores, were dropped from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one pod did because of a select."""
+
+    sender: str
+    """The name that the pod sends under; no two pods share it."""
+    pod: str
+    """The pod's name for people; pods on one machine may share it."""
+    tokens: int
+    """See Dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectOutcome:
+    """What became of a select."""
+
+    pods: int
+    """Pods that were sent it, this one too."""
+    dropped: Mapping[str, int]
+    """How many tokens each pod dropped that answered in time, this one too."""
+
+    @property
+    def unanswered(self) -> int:
+        """How many pods did not answer in time, as those of older versions never do."""
+        return self.pods - len(self.dropped)
+
+    @property
+    def summary(self) -> str:
+        """Say it for people: `2 of 3 pods answered: a dropped 2, b 0; 1 did not answer`."""
+        all_told = f"{len(self.dropped)} of {self.pods}" if self.unanswered else f"{self.pods}"
+        missing = f"; {self.unanswered} did not answer" if self.unanswered else ""
+        return f"{all_told} {'pod' if self.pods == 1 else 'pods'} answered: {self._numbers()}{missing}"
+
+    def _numbers(self) -> str:
+        by_number = sorted(self.dropped, key=lambda pod: (-self.dropped[pod], pod))
+        first, *more = sorted(by_number[:MOST_NAMED])
+        numbers = [f"{first} dropped {self.dropped[first]}", *(f"{pod} {self.dropped[pod]}" for pod in more)]
+        others = by_number[MOST_NAMED:]
+        if others:
+            numbers.append(f"{len(others)} more {sum(self.dropped[pod] for pod in others)}")
+        return ", ".join(numbers)
+
+
+def outcome(sent_to: int, *answers: Answer) -> SelectOutcome:
+    """Return what these pods, at least one, did of the number that were sent the select.
+
+    Pods of the same name are told apart by the name that they send under.
+    """
+    by_sender = {answer.sender: answer for answer in answers}
+    of_name = Counter(answer.pod for answer in by_sender.values())
+    dropped = {
+        answer.pod if of_name[answer.pod] == 1 else f"{answer.pod} ({answer.sender})": answer.tokens
+        for answer in by_sender.values()
+    }
+    return SelectOutcome(max(sent_to, len(dropped)), dropped)
+
+
+def encode(answer: Answer, *, key: str, sign: Sign) -> bytes:
+    """Write the answer that is kept under this key."""
+    members = {"v": 1, "kind": "dropped", "pod": answer.pod, "dropped": answer.tokens, "from": answer.sender}
+    return write_signed(members, place=key, sign=sign)
+
+
+def read(payload: bytes, *, key: str, verify: Verify) -> Answer | None:
+    """Return an answer that was kept under this key, None for anything else."""
+    members = read_signed(payload, place=key, verify=verify) if len(payload) <= MAX_SIZE else None
+    if members is None or members.get("v") != 1 or members.get("kind") != "dropped":
+        return None
+    sender, pod, tokens = name(members.get("from")), name(members.get("pod")), count(members.get("dropped"))
+    if sender is None or pod is None or tokens is None:
+        return None
+    return Answer(sender, pod, tokens)

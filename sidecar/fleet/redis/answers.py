@@ -1,0 +1,112 @@
+"""The answers to a select in Redis: a sorted set for each select, in the order in which they came.
+
+It calls only commands that the revocations call too, so that the permissions of older versions suffice. Where one is
+denied, the answers are missing and nothing else.
+"""
+
+from sidecar.core.ports import Clock
+from sidecar.fleet import answers
+from sidecar.fleet.answers import Answer, Dropped
+from sidecar.fleet.ports import Seal
+from sidecar.fleet.redis.guarded_client import GuardedClient
+from sidecar.fleet.redis.scripts import Script, milliseconds
+
+LIFE = 10.0
+"""Seconds for which the answers are kept after the last one."""
+MOST = 10_000
+"""Answers that are kept, and read."""
+PAGE = 500
+"""Answers read at a time."""
+FIRST_PAUSE = 0.005
+MAX_PAUSE = 0.05
+"""Seconds between two looks for answers, doubling."""
+IN_VAIN = 12
+"""Looks in a row without a new answer after which there will be none: half a second, or more where looks take long.
+Time in which this process stood still does not count, because the answers are looked for after it."""
+MOST_LOOKS = 40
+"""Looks in all: two seconds."""
+
+ANSWER = Script(
+    "answer",
+    """
+local clock = redis.call('TIME')
+local answer, life, most = unpack(ARGV)
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
+local place = redis.call('ZCARD', KEYS[1])
+if place < tonumber(most) then redis.call('ZADD', KEYS[1], 'NX', place, answer) end
+redis.call('PEXPIRE', KEYS[1], life)
+return {clock[1], clock[2]}
+""",
+)
+"""answer, how long it is kept (ms), how many are kept."""
+
+ANSWERS = Script(
+    "answers",
+    """
+local clock = redis.call('TIME')
+local from, count, longest = unpack(ARGV)
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {clock[1], clock[2], 0, {}} end
+local page = redis.call('ZRANGE', KEYS[1], from, from + count - 1)
+local answers = {}
+for _, answer in ipairs(page) do
+  if #answer <= tonumber(longest) then table.insert(answers, answer) end
+end
+return {clock[1], clock[2], #page, answers}
+""",
+)
+"""how many to pass over, how many to read, how long one may be (bytes) → how many were read, those that are not too
+long."""
+
+
+class SelectAnswers:
+    """Writes one pod's answers, and reads the others'."""
+
+    def __init__(
+        self, redis: GuardedClient, *, key_prefix: str, pod: str, name: str, seal: Seal, clock: Clock
+    ) -> None:
+        """`pod` is the name this pod sends under, `name` its name for people."""
+        self._redis = redis
+        self._prefix = key_prefix
+        self._pod = pod
+        self._name = name
+        self._seal = seal
+        self._clock = clock
+
+    def own(self, tokens: int) -> Answer:
+        """Return what this pod answers that dropped so many."""
+        return Answer(self._pod, self._name, tokens)
+
+    async def write(self, dropped: Dropped) -> None:
+        """Answer a select of another pod."""
+        key = self._key(dropped.select)
+        answer = answers.encode(self.own(dropped.tokens), key=key, sign=self._seal.sign)
+        await self._redis.run(ANSWER, [key], answer, milliseconds(LIFE), MOST)
+
+    async def read(self, select: str, others: int) -> list[Answer]:
+        """Return what other pods answer to this pod's select: so many of them, or those that do in time."""
+        key, place, in_vain, pause = self._key(select), 0, 0, FIRST_PAUSE
+        found: dict[str, Answer] = {}
+        for _ in range(MOST_LOOKS):
+            if len(found) >= others or in_vain >= IN_VAIN:
+                break
+            known = len(found)
+            passed_over, read = await self._look(key, place)
+            place += passed_over
+            found |= {answer.sender: answer for answer in read if answer.sender != self._pod}
+            in_vain = 0 if len(found) > known else in_vain + 1
+            if passed_over < PAGE and len(found) < others:
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, MAX_PAUSE)
+        return list(found.values())
+
+    async def _look(self, key: str, place: int) -> tuple[int, list[Answer]]:
+        """Return how many answers there are from that place on, a page at most, and those that count."""
+        reply = await self._redis.run(ANSWERS, [key], place, PAGE, answers.MAX_SIZE)
+        if reply is None:
+            return 0, []
+        number, page = reply
+        read = (answers.read(payload, key=key, verify=self._seal.verify) for payload in page)
+        return int(number), [answer for answer in read if answer is not None]
+
+    def _key(self, select: str) -> str:
+        return f"{self._prefix}m2m:dropped:{select}"
