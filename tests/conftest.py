@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Callable, Generator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,16 @@ LONGEST_FIRST = ("system", "integration", "contracts", "docs", "unit")
 """The tiers by how long their tests wait. One worker cannot take over what another has begun: short tests come last,
 so that all workers end together."""
 
-pytest_plugins = (
+SERVERS = (
     "tests.support.aws",
-    "tests.support.environment",
     "tests.support.otlp_receiver",
     "tests.support.redis_server",
     "tests.support.sidecar",
 )
+"""Modules with fixtures that the unit tests do without: each process would import them for a second of CPU time."""
+
+pytest_plugins = ("tests.support.environment",)
+pytest.register_assert_rewrite(*SERVERS)
 
 os.environ.setdefault(dumps.ALLOW, "true")  # commands that run in the tests' own process leave that as it is
 
@@ -50,16 +54,24 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def tier(item: pytest.Item) -> str:
+@cache
+def tier(path: Path) -> str:
     """Return the folder that the test lies in."""
-    return item.path.relative_to(TESTS).parts[0]
+    return path.relative_to(TESTS).parts[0]
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Load the fixtures of servers before the first module that may use them."""
+    if tier(module_path) != "unit":
+        for name in SERVERS:
+            parent.config.pluginmanager.import_plugin(name)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark each test by its tier."""
-    item.add_marker(tier(item))
+    item.add_marker(tier(item.path))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tiers in this order; within each the files' order stays."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(tier(item)))
+    items.sort(key=lambda item: LONGEST_FIRST.index(tier(item.path)))

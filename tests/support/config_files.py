@@ -56,7 +56,7 @@ def tree(**changes: object) -> dict[str, Any]:
 
 
 def write(path: Path, content: object) -> str:
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    path.write_text(content if isinstance(content, str) else yaml.dump(content, Dumper=yaml.CSafeDumper))
     return str(path)
 
 

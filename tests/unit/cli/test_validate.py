@@ -1,15 +1,10 @@
 """`sidecar validate`: where the configuration may come from, and what it does without secrets."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests import ROOT
-from tests.support.commands import command
-from tests.support.environment import bare
+from tests.support.in_process import typed
 
 GOOD = b"""
 routes:
@@ -48,32 +43,20 @@ routes:
 @pytest.mark.parametrize(
     "arguments", [("-c", "-"), ("-",), ("--config=-",), ("/dev/stdin",), ("-c", "/dev/stdin")]
 )
-async def test_o12_validate_reads_standard_input(arguments: tuple[str, ...]) -> None:
+def test_o12_validate_reads_standard_input(arguments: tuple[str, ...]) -> None:
     """However it is named, for `helm template … | sidecar validate -`."""
-    done = await command("validate", *arguments, stdin=GOOD)
+    done = typed("validate", *arguments, stdin=GOOD)
     assert done == (0, SUMMARY, "")
 
 
-async def test_o12_validate_reads_a_file_by_its_place(tmp_path: Path) -> None:
+def test_o12_validate_reads_a_file_by_its_place(tmp_path: Path) -> None:
     """`validate FILE` is `validate --config FILE`; both at once are one too many."""
     file = tmp_path / "sidecar.yaml"
     file.write_bytes(GOOD)
-    assert await command("validate", str(file)) == (0, SUMMARY, "")
-    done = await command("validate", str(file), "-c", str(file))
+    assert typed("validate", str(file)) == (0, SUMMARY, "")
+    done = typed("validate", str(file), "-c", str(file))
     assert done.code == 2
     assert done.err.endswith("sidecar validate: name the configuration once: as FILE or with --config FILE\n")
-
-
-def test_k7_validate_reads_a_pipe(tmp_path: Path) -> None:
-    """As the shell's `<(…)` gives one."""
-    file = tmp_path / "sidecar.yaml"
-    file.write_bytes(GOOD)
-    line = '"$0" -m sidecar validate -c <(cat "$1")'
-    shell = ["bash", "-c", line, sys.executable, str(file)]
-    done = subprocess.run(
-        shell, capture_output=True, text=True, env=bare({"PATH": os.defpath}), cwd=ROOT, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, SUMMARY, "")
 
 
 @pytest.mark.parametrize(
@@ -87,39 +70,24 @@ def test_k7_validate_reads_a_pipe(tmp_path: Path) -> None:
         (b"a" * (1 << 20) + b"a", "standard input: cannot be read: it is larger than 1 MiB"),
     ],
 )
-async def test_o12_faults_name_standard_input(stdin: bytes, fault: str) -> None:
+def test_o12_faults_name_standard_input(stdin: bytes, fault: str) -> None:
     """As they name a file."""
-    done = await command("validate", "-", stdin=stdin)
+    done = typed("validate", "-", stdin=stdin)
     assert (done.code, done.out) == (78, "")
     assert f"  {fault}" in done.err
 
 
-async def test_o12_run_refuses_standard_input() -> None:
-    """It reads its file again at each change, and standard input has an end."""
-    done = await command("run", "-c", "-", stdin=GOOD)
-    assert (done.code, done.out) == (78, "")
-    assert "standard input: cannot be read: the sidecar reads it again after a change; write" in done.err
-
-
-async def test_o12_explain_and_check_read_standard_input() -> None:
-    """The commands that a person waits for."""
-    assert (await command("explain", "-c", "-", "GET", "/ledger", stdin=GOOD)).code == 0
-    done = await command("check", "-", stdin=b"routes: [{name: a, upstream: 'http://127.0.0.1:1'}]")
-    assert done.code == 1
-    assert "connect" in done.out
-
-
-async def test_o12_no_secrets_reads_nothing_that_the_configuration_names() -> None:
+def test_o12_no_secrets_reads_nothing_that_the_configuration_names() -> None:
     """Each kind of reference: with the flag none is missing, without it each is."""
-    done = await command("validate", "-", "--no-secrets", stdin=REFERENCES.encode())
+    done = typed("validate", "-", "--no-secrets", stdin=REFERENCES.encode())
     assert (done.code, done.err) == (0, "")
     assert "secrets, keys and certificates: not read" in done.out.splitlines()
-    done = await command("validate", "-", stdin=REFERENCES.encode())
+    done = typed("validate", "-", stdin=REFERENCES.encode())
     assert done.code == 78
     assert done.err.count("/nowhere") + done.err.count("NOWHERE") + done.err.count("cannot be read") >= 14
 
 
-async def test_o12_no_secrets_finds_all_other_faults() -> None:
+def test_o12_no_secrets_finds_all_other_faults() -> None:
     """Also in the references themselves."""
     text = b"""
 admin: {token: {env: "not a name"}}
@@ -127,7 +95,7 @@ credentials: {app: {client_id: app, client_secret: hunter2}}
 tokens: {api: {token_endpoint: "http://auth.internal/token", credentials: app, scop: []}}
 routes: [{name: api, upstream: nowhere, token: other}]
 """
-    done = await command("validate", "-", "--no-secrets", stdin=text)
+    done = typed("validate", "-", "--no-secrets", stdin=text)
     assert done.code == 78
     paths = [line.split(": ")[1] for line in done.err.splitlines()[1:]]
     assert sorted(paths) == [
@@ -140,7 +108,7 @@ routes: [{name: api, upstream: nowhere, token: other}]
     ]
 
 
-async def test_o12_no_secrets_needs_none_for_the_one_route() -> None:
+def test_o12_no_secrets_needs_none_for_the_one_route() -> None:
     """The variables of the environment's route and fleet, and their twins."""
     environ = {
         "SIDECAR_UPSTREAM": "https://ledger.internal",
@@ -150,6 +118,6 @@ async def test_o12_no_secrets_needs_none_for_the_one_route() -> None:
         "SIDECAR_ENCRYPTION_KEY_FILE": "/nowhere/key",
         "SIDECAR_ADMIN_TOKEN_FILE": "/nowhere/admin",
     }
-    done = await command("validate", "--no-secrets", environ=environ)
+    done = typed("validate", "--no-secrets", environ=environ)
     assert (done.code, done.err) == (0, "")
-    assert (await command("validate", environ=environ)).code == 78
+    assert typed("validate", environ=environ).code == 78

@@ -13,7 +13,7 @@ from sidecar.config import rules
 from sidecar.config.load import load
 from sidecar.config.yaml_text import document
 from sidecar.core.errors import ConfigError
-from tests.support.heavy_files import HEAVY, MIB
+from tests.support.heavy_files import HEAD, HEAVY, MIB
 
 ENOUGH = 5.0
 """Seconds of CPU time: the costliest takes a tenth."""
@@ -78,7 +78,11 @@ def test_s2_a_file_of_a_mebibyte_is_loaded_or_refused_soon(tmp_path: Path, name:
         ("a: {<<: 1}", 1, "<< merges a mapping, or a list of mappings"),
         ("a: 1\nb: !!bool x", 2, "put it in quotes"),
         (HEAVY["routes that are all wrong"], 0, "perhaps more is wrong: correct these first"),
-        (HEAVY["routes of tokens there are not"], 4, "there is no such entry; there is: t"),
+        (
+            f"{HEAD}routes: [{{name: a, upstream: 'http://u', token: n}}]",
+            3,
+            "there is no such entry; there is: t",
+        ),
     ],
 )
 def test_s2_a_limit_is_told_with_its_line(tmp_path: Path, content: str, line: int, reason: str) -> None:

@@ -122,15 +122,15 @@ def test_b45_what_there_is_no_room_for_is_never_forgiven(
         assert revocations.cover(token, fetch_began)
 
 
-def test_b45_two_hundred_thousand_revocations_stay_bounded() -> None:
+def test_b45_more_than_a_hundred_thousand_revocations_stay_bounded() -> None:
     """At most 100,000 are kept, in under 32 MiB; the last ones are known one by one."""
     revocations = Revocations()
-    for number in range(200_000):
+    for number in range(110_000):
         revocations.add(frozenset({("jti", f"{number:032x}")}), at=float(number))
     assert len(revocations) == 100_000
     assert deep_size(revocations) < 32 * 2**20
-    assert revocations.cover(frozenset({("jti", f"{199_999:032x}")}), 199_999.0)
-    assert not revocations.cover(frozenset({("jti", "other")}), 100_000.0)
+    assert revocations.cover(frozenset({("jti", f"{109_999:032x}")}), 109_999.0)
+    assert not revocations.cover(frozenset({("jti", "other")}), 10_000.0)
 
 
 def test_b45_what_is_forgotten_leaves_nothing_anywhere() -> None:

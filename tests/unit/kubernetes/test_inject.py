@@ -37,7 +37,7 @@ def loaded(text: str) -> list[Tree]:
     if text.startswith(("{\n", '{"')):
         return [json.loads(text)]
     spaced = "\n".join(line if '"' in line else line.replace("\t", " ") for line in text.split("\n"))
-    documents = yaml.safe_load_all(spaced)
+    documents = yaml.load_all(spaced, Loader=yaml.CSafeLoader)
     return [json.loads(json.dumps(document)) for document in documents]
 
 
