@@ -138,7 +138,7 @@ class Sidecar:
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
-        self._run(self._status.run(self._counts))
+        self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
         self._run(self._warm_up(self._config.routes))
         self.journal.tell(
             Started(
@@ -297,7 +297,7 @@ class Sidecar:
         }
 
     def _counts(self) -> Mapping[str, Count]:
-        return counts(self._config.routes, self._telemetry.of_requests())
+        return counts(self._config.routes, self._telemetry.of_requests(), self._telemetry.first_errors())
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""

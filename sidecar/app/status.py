@@ -64,11 +64,14 @@ class Status:
         old, new = (_secrets(config) for config in (before, now))
         self._secret_store.configure(new, {service for service in new if old.get(service) == new[service]})
 
-    async def run(self, count: Callable[[], Mapping[str, Count]]) -> None:
+    async def run(
+        self, count: Callable[[], Mapping[str, Count]], forget_first_errors: Callable[[], None]
+    ) -> None:
         """Count the routes' traffic now and then, for ever."""
         while True:
             await self._clock.sleep(EVERY)
             self._traffic.close_window(count(), self._clock.now())
+            forget_first_errors()
 
     def read(self, parts: Parts, selector: Labels) -> Shown:
         """Tell all; of tokens, those that carry these labels."""
@@ -84,10 +87,7 @@ class Status:
             "tokens": [
                 self._token(token) for token in islice(parts.cache.status(now, selector), MOST_TOKENS)
             ],
-            "health": [
-                {"kind": kind, "name": name, **asdict(health), "since": self._dates.of(health.since)}
-                for kind, name, health in self._health(parts)
-            ],
+            "health": [self._health_of(kind, name, health) for kind, name, health in self._health(parts)],
             "events": [self._event(occurrence) for occurrence in self._recent_events],
         }
 
@@ -125,9 +125,16 @@ class Status:
 
     def _token(self, token: TokenStatus) -> Shown:
         shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
-        if token.problem_since is not None:
-            shown["problem_since"] = self._dates.of(token.problem_since)
+        for name in ("problem_since", "last_tried"):
+            shown[name] = self._date(shown[name])
         return shown
+
+    def _health_of(self, kind: str, name: str, health: Health) -> Shown:
+        dates = {"since": self._dates.of(health.since), "last_failure": self._date(health.last_failure)}
+        return {"kind": kind, "name": name, **asdict(health), **dates}
+
+    def _date(self, moment: float | None) -> float | None:
+        return self._dates.of(moment) if moment is not None else None
 
     def _event(self, occurrence: Occurrence) -> Shown:
         event = occurrence.event

@@ -37,7 +37,7 @@ def sample(text: str = "x") -> Shown:
         "routes": [_route(text)],
         "tokens": _tokens(text),
         "health": [
-            {"kind": kind, "name": text, "state": state, "since": 5.0, "why": text}
+            {"kind": kind, "name": text, "state": state, "since": 5.0, "why": text, "last_failure": 7.0}
             for kind, state in (("store", "down"), ("bus", "up"), ("upstream", "unknown"))
         ],
         "events": _events(text),
@@ -68,6 +68,7 @@ def _tokens(text: str) -> list[Shown]:
         "source": "store",
         "problem": "",
         "problem_since": None,
+        "last_tried": None,
         "error_description": "",
         "hint": "",
     }
@@ -76,6 +77,7 @@ def _tokens(text: str) -> list[Shown]:
         "source": "",
         "problem": text,
         "problem_since": 1.0,
+        "last_tried": 4.0,
         "error_description": text,
         "hint": text,
     }
