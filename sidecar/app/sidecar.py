@@ -284,13 +284,14 @@ class Sidecar:
 
     def status(self, selector: Labels) -> dict[str, object]:
         """Return what `/status` shows, and of tokens those that carry these labels."""
+        ready = self.ready()
         parts = Parts(
-            self._config, self._cache, self._fetching, self._member, self._pools, counts=self._counts()
+            self._config, self._cache, self._fetching, self._member, self._pools, self._counts(), ready
         )
         return {
             "listen": self.address,
             "started": self._warm,
-            "ready": asdict(self.ready()),
+            "ready": asdict(ready),
             "in_flight": self._listener.busy,
             "connections": len(self._listener.connections),
             **self._status.read(parts, selector),

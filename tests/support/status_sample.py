@@ -34,6 +34,7 @@ def sample(text: str = "x") -> Shown:
         "in_flight": 3,
         "connections": 4,
         "ready": {"ok": True, "degraded": True, "detail": text},
+        "findings": [_finding(text, gravity) for gravity in ("failing", "warning")],
         "routes": [_route(text)],
         "tokens": _tokens(text),
         "health": [
@@ -42,6 +43,12 @@ def sample(text: str = "x") -> Shown:
         ],
         "events": _events(text),
     }
+
+
+def _finding(text: str, gravity: str) -> Shown:
+    names: Shown = dict.fromkeys(("kind", "what", "cause", "effect", "action", "neighbour", "name"), text)
+    scope: Shown = {**dict.fromkeys(("route", "token", "service"), text), "tenants": [text]}
+    return {**names, **scope, "gravity": gravity, "since": 40.0, "last_tried": 90.0}
 
 
 def _route(text: str) -> Shown:

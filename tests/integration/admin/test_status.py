@@ -14,7 +14,7 @@ from tests.support.upstream import OK, Exchange, Script, Upstream, closing, hang
 TENANTS = {"header": "X-Tenant-Id"}
 
 
-async def test_every_field_is_listed(sidecar: Start) -> None:
+async def test_every_field_is_listed(sidecar: Start, upstream: Upstream) -> None:
     """The README's table is what there is; a cell's later names begin like its first."""
     told = []
     for row in table("Status", "Field"):
@@ -23,6 +23,7 @@ async def test_every_field_is_listed(sidecar: Start) -> None:
             first,
             *(first.partition("[]")[0] + "[]" + name if name[0] == "." else name for name in others),
         ]
+    upstream.script(refusal(b"", 503))
     async with sidecar() as running:
         await running.get()
         assert sorted(names(await running.status())) == sorted(told)
