@@ -13,7 +13,6 @@ from sidecar.telemetry.recent_events import Occurrence
 
 MOST_NAMED = 4
 """Tenants that a headline names."""
-_UNITS = ((172_800.0, 86_400.0, "d"), (6000.0, 3600.0, "h"), (100.0, 60.0, "min"), (0.0, 1.0, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +82,3 @@ def whose(tenants: Sequence[str]) -> str:
         named = MOST_NAMED - 1
         return f"tenants {', '.join(tenants[:named])} and {len(tenants) - named} more"
     return f"tenant{'s' * (len(tenants) > 1)} {', '.join(tenants)}" if tenants else ""
-
-
-def span(seconds: float) -> str:
-    """Write a duration in one unit."""
-    size, unit = next((size, unit) for least, size, unit in _UNITS if round(max(0.0, seconds)) >= least)
-    return f"{max(0.0, seconds) / size:.0f} {unit}"
-
-
-def rate(per_second: float) -> str:
-    """Write how often something happens."""
-    if per_second < 0.1:
-        return f"{per_second * 60:.1f}/min"
-    return f"{per_second:.{1 if per_second < 10 else 0}f}/s"

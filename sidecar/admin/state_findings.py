@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from sidecar.admin.live_finding import LiveFinding, Scope, Seen, rate, span, whose
+from sidecar.admin.amounts import rate, share, span
+from sidecar.admin.live_finding import LiveFinding, Scope, Seen, whose
 from sidecar.admin.neighbours import NEIGHBOURS
 from sidecar.cache.token_status import TokenStatus
 
@@ -92,7 +93,7 @@ def _unfetched(group: Sequence[TokenStatus]) -> LiveFinding:
         f"No token for {owner}" if missing else f"The token for {owner} cannot be renewed",
         text,
         "" if missing else f"it is in use for another {span(min(each.expires_in for each in group))}",
-        first.hint or "`sidecar check` requests this token and explains the refusal",
+        first.hint or "`sidecar check` requests this token and names the cause",
         min(each.problem_since for each in group if each.problem_since is not None),
         max(each.last_tried for each in group if each.last_tried is not None),
         scope,
@@ -120,7 +121,7 @@ def cooling(seen: Seen) -> Iterator[LiveFinding]:
 
 _BY_ERROR: Mapping[str, str] = {
     **dict.fromkeys(
-        ("token_refused", "token_unavailable"), "find out why there is no token: see `tokens` and the log"
+        ("token_refused", "token_unavailable"), "find out why there is no token: see the finding about it"
     ),
     **dict.fromkeys(
         ("upstream_unreachable", "upstream_timeout", "upstream_malformed"),
@@ -136,13 +137,12 @@ def routes(seen: Seen) -> Iterator[LiveFinding]:
     for name, reading in seen.routes:
         if not reading.error_rate:
             continue
-        share = reading.error_rate / reading.rate
         main = next(iter(reading.errors), "")
         errors = ", ".join(f"{error} ({number})" for error, number in reading.errors.items())
         yield LiveFinding(
             "route_failing",
-            "failing" if share >= SERIOUS else "warning",
-            f"Route {name}: {100 * share:.{1 if share < 0.1 else 0}f} % of its requests fail",
+            "failing" if reading.error_rate >= SERIOUS * reading.rate else "warning",
+            f"Route {name}: {share(reading.error_rate, reading.rate)} of its requests fail",
             f"{rate(reading.error_rate)}: {errors}",
             action=_BY_ERROR.get(
                 main, "read the upstream's own log; `sidecar logs --route` finds the requests"

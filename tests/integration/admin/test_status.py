@@ -118,6 +118,30 @@ async def test_o5_a_failure_that_goes_on_keeps_its_first_moment_and_shows_the_la
             await running.clock.advance(300)
 
 
+async def test_o5_a_route_fails_since_its_first_error(sidecar: Start, upstream: Upstream) -> None:
+    """Whenever it is read, and however many windows have passed; once it has been well for a minute it begins anew."""
+    async with sidecar() as running:
+        for _ in range(2):
+            await running.get()
+            await running.clock.advance(17)
+            began = running.clock.now()
+            for pause in (7, 9, 22, 14, 1):
+                upstream.script(refusal(b"", 503))
+                assert (await running.get()).status == 503
+                (finding,) = await running.rows("findings")
+                assert (finding["kind"], finding["route"], finding["gravity"]) == (
+                    "route_failing",
+                    "api",
+                    "failing",
+                )
+                assert number(finding["since"]) == pytest.approx(began, abs=0.5)
+                await running.clock.advance(pause)
+            for _ in range(8):
+                await running.clock.advance(15)
+                assert (await running.get()).status == 200
+            assert await running.rows("findings") == []
+
+
 async def test_a_token_is_told_with_its_life_and_where_it_is_from(
     sidecar: Start, authorization_server: AuthorizationServer
 ) -> None:

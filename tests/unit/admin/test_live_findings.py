@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.admin.event_findings import NOTABLE, RELAYED
-from sidecar.admin.live_finding import Line, LiveFinding, Scope, Seen, span, whose
+from sidecar.admin.live_finding import Line, LiveFinding, Scope, Seen, whose
 from sidecar.admin.neighbours import NEIGHBOURS, name
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Reading
@@ -418,18 +418,6 @@ def test_o7_equal_events_with_a_pause_between_are_one_finding() -> None:
     ]
     found = wrong_now(Seen(NOW, events=seen))
     assert [(each.cause, each.since) for each in found] == [("${A} {0} {x}", 700.0), ("b", 900.0)]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        *((-3.0, "0 s"), (0.4, "0 s"), (99.4, "99 s"), (99.6, "2 min"), (5999.0, "100 min"), (6000.0, "2 h")),
-        *((172_799.0, "48 h"), (172_800.0, "2 d"), (9e9, "104167 d")),
-    ],
-)
-def test_durations_are_in_one_unit(seconds: float, words: str) -> None:
-    """As on the page."""
-    assert span(seconds) == words
 
 
 # One name for each thing
