@@ -12,10 +12,13 @@ from operator import add, sub
 
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
+from sidecar.telemetry.request_counters import FirstErrors
 
 EVERY = 15.0
 """Seconds in a window."""
 WINDOWS = 60
+CALM = 60.0
+"""Seconds without an error after which a request that is answered ends a failure. Without requests it goes on."""
 
 
 _LABELS = ("http.route", "http.response.status_code", "error.type")
@@ -31,6 +34,8 @@ class Count:
     """How many were answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
     answers: Distribution = _NONE
     """Seconds from sending to the head of the upstream's answer."""
+    first_error: float | None = None
+    """The moment of the first error in the window under way; None without errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,27 @@ class Reading:
     """99 of 100 answers took at most so many seconds: the bound of a bucket; of the last one also for longer ones."""
     windows: tuple[Window, ...]
     """The oldest first; the last is under way."""
+    failing_since: float | None
+    """The moment of the first error of those that go on; None where none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Errors that go on."""
+
+    since: float
+    last: float
+    """The end of the last window with an error."""
 
 
 class _Sum:
     """A Count in the making."""
 
-    __slots__ = ("answers", "errors", "has_token", "requests", "seconds")
+    __slots__ = ("answers", "errors", "first_error", "has_token", "requests", "seconds")
 
     def __init__(self, *, has_token: bool) -> None:
         self.has_token = has_token
+        self.first_error: float | None = None
         self.requests = 0
         self.errors: Counter[str] = Counter()
         self.answers = _NONE.counts
@@ -80,18 +97,27 @@ class _Sum:
     def add(self, value: Distribution, status: str, error: str) -> None:
         number = sum(value.counts)
         self.requests += number
-        if number and (status.startswith("5") or (status == "401" and self.has_token)):
+        if number and self._is_error(status):
             self.errors[error or status] += number
+
+    def add_first_error(self, status: int, moment: float) -> None:
+        if self._is_error(str(status)) and (self.first_error is None or moment < self.first_error):
+            self.first_error = moment
+
+    def _is_error(self, status: str) -> bool:
+        return status.startswith("5") or (status == "401" and self.has_token)
 
     def add_answers(self, value: Distribution) -> None:
         self.answers = tuple(map(add, self.answers, value.counts))
         self.seconds += value.total
 
     def count(self) -> Count:
-        return Count(self.requests, self.errors, Distribution(self.answers, self.seconds))
+        return Count(self.requests, self.errors, Distribution(self.answers, self.seconds), self.first_error)
 
 
-def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, Count]:
+def counts(
+    routes: Iterable[Route], families: Iterable[Family], first_errors: FirstErrors
+) -> Mapping[str, Count]:
     """Sum the metrics of requests up by route; a send without an answer has no status."""
     sums = {route.name: _Sum(has_token=route.token is not None) for route in routes}
     for family in families:
@@ -105,6 +131,9 @@ def counts(routes: Iterable[Route], families: Iterable[Family]) -> Mapping[str, 
                 place.add(value, status, labels[error_at])
             elif instrument is CLIENT and status:
                 place.add_answers(value)
+    for (name, error_status), moment in first_errors.items():
+        if name in sums:
+            sums[name].add_first_error(error_status, moment)
     return {name: place.count() for name, place in sums.items()}
 
 
@@ -116,12 +145,19 @@ class RouteTraffic:
         self._base: Mapping[str, Count] = {}
         self._base_before: Mapping[str, Count] = {}
         self._windows: dict[str, deque[Window]] = {}
+        self._failures: dict[str, _Failure] = {}
 
     def close_window(self, counts: Mapping[str, Count], now: float) -> None:
         """End the window under way and begin the next; a route that is gone is forgotten."""
         kept = {name: self._windows.get(name) or deque(maxlen=WINDOWS - 1) for name in counts}
+        failures = {}
         for name, count in counts.items():
-            kept[name].append(_window(_between(self._base.get(name), count)))
+            window = _window(_between(self._base.get(name), count))
+            kept[name].append(window)
+            failure = _next(self._failures.get(name), window, count.first_error, now)
+            if failure is not None:
+                failures[name] = failure
+        self._failures = failures
         self._windows = kept
         self._base_before, self._base = self._base, counts
         self._before, self._began = self._began, now
@@ -132,6 +168,7 @@ class RouteTraffic:
         seconds = max(now - self._before, 1.0)
         under_way = _window(_between(self._base.get(name), count))
         window = _window(lately)
+        failure = _next(self._failures.get(name), under_way, count.first_error, now)
         return Reading(
             rate=window.requests / seconds,
             error_rate=window.errors / seconds,
@@ -139,7 +176,17 @@ class RouteTraffic:
             mean=window.mean if window.answers else None,
             p99=_p99(lately.answers.counts),
             windows=(*self._windows.get(name, ()), under_way),
+            failing_since=failure.since if failure is not None else None,
         )
+
+
+def _next(failure: _Failure | None, window: Window, first_error: float | None, now: float) -> _Failure | None:
+    """Return the failure that goes on after this window, given the one before it."""
+    if window.errors:
+        since = failure.since if failure is not None else first_error
+        return _Failure(since if since is not None else now, now)
+    over = failure is None or (window.requests and now - failure.last > CALM)
+    return None if over else failure
 
 
 def _between(base: Count | None, count: Count) -> Count:
@@ -148,7 +195,7 @@ def _between(base: Count | None, count: Count) -> Count:
         return count
     places = map(sub, count.answers.counts, base.answers.counts)
     answers = Distribution(tuple(places), count.answers.total - base.answers.total)
-    return Count(count.requests - base.requests, count.errors - base.errors, answers)
+    return Count(count.requests - base.requests, count.errors - base.errors, answers, count.first_error)
 
 
 def _window(count: Count) -> Window:

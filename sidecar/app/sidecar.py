@@ -140,7 +140,7 @@ class Sidecar:
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
-        self._run(self._status.run(self._counts))
+        self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
         self._run(self._warm_up(self._config.routes))
         self.journal.tell(
             Started(
@@ -286,20 +286,21 @@ class Sidecar:
 
     def status(self, selector: Labels) -> dict[str, object]:
         """Return what `/status` shows, and of tokens those that carry these labels."""
+        ready = self.ready()
         parts = Parts(
-            self._config, self._cache, self._fetching, self._member, self._pools, counts=self._counts()
+            self._config, self._cache, self._fetching, self._member, self._pools, self._counts(), ready
         )
         return {
             "listen": self.address,
             "started": self._warm,
-            "ready": asdict(self.ready()),
+            "ready": asdict(ready),
             "in_flight": self._listener.busy,
             "connections": len(self._listener.connections),
             **self._status.read(parts, selector),
         }
 
     def _counts(self) -> Mapping[str, Count]:
-        return counts(self._config.routes, self._telemetry.of_requests())
+        return counts(self._config.routes, self._telemetry.of_requests(), self._telemetry.first_errors())
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""

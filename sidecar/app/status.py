@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 
 from sidecar import __version__
-from sidecar.admin.route_traffic import EVERY, Count, RouteTraffic
+from sidecar.admin.live_finding import Line, LiveFinding, Seen
+from sidecar.admin.ports import Readiness
+from sidecar.admin.route_traffic import EVERY, Count, Reading, RouteTraffic
+from sidecar.admin.wrong_now import wrong_now
 from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.cache.token_status import TokenStatus
@@ -27,6 +30,7 @@ from sidecar.telemetry.sinks.dates import Dates
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""
 _OF_TOKENS = tuple(field.name for field in fields(TokenStatus))
+_OF_FINDINGS = tuple(field.name for field in fields(LiveFinding) if field.name != "scope")
 
 Shown = dict[str, object]
 
@@ -41,6 +45,7 @@ class Parts:
     member: Membership
     pools: Mapping[Origin, Pool]
     counts: Mapping[str, Count]
+    readiness: Readiness
 
 
 class Status:
@@ -64,15 +69,22 @@ class Status:
         old, new = (_secrets(config) for config in (before, now))
         self._secret_store.configure(new, {service for service in new if old.get(service) == new[service]})
 
-    async def run(self, count: Callable[[], Mapping[str, Count]]) -> None:
+    async def run(
+        self, count: Callable[[], Mapping[str, Count]], forget_first_errors: Callable[[], None]
+    ) -> None:
         """Count the routes' traffic now and then, for ever."""
         while True:
             await self._clock.sleep(EVERY)
             self._traffic.close_window(count(), self._clock.now())
+            forget_first_errors()
 
     def read(self, parts: Parts, selector: Labels) -> Shown:
         """Tell all; of tokens, those that carry these labels."""
         now, config = self._clock.now(), parts.config
+        readings = {
+            route.name: self._traffic.read(route.name, parts.counts[route.name], now)
+            for route in config.routes
+        }
         return {
             "version": __version__,
             "pod": pod_name(),
@@ -80,36 +92,37 @@ class Status:
             "at": self._clock.wall(),
             "uptime": now - self._began,
             "busts": config.admin.token is not None,
-            "routes": [self._route(route, parts.counts[route.name], now) for route in config.routes],
+            "findings": [self._finding(each) for each in wrong_now(self._seen(parts, readings, now))],
+            "routes": [
+                _route(route, parts.counts[route.name], readings[route.name]) for route in config.routes
+            ],
             "tokens": [
                 self._token(token) for token in islice(parts.cache.status(now, selector), MOST_TOKENS)
             ],
-            "health": [
-                {"kind": kind, "name": name, **asdict(health), "since": self._dates.of(health.since)}
-                for kind, name, health in self._health(parts)
-            ],
+            "health": [self._health_of(kind, name, health) for kind, name, health in self._health(parts)],
             "events": [self._event(occurrence) for occurrence in self._recent_events],
         }
 
-    def _route(self, route: Route, count: Count, now: float) -> Shown:
-        reading = self._traffic.read(route.name, count, now)
-        return {
-            "name": route.name,
-            "host": route.host,
-            "prefix": route.prefix,
-            "upstream": f"{_url(route.origin)}{route.base_path}",
-            "token": route.token.name if route.token else "",
-            "requests": count.requests,
-            "errors": count.errors.total(),
-            "rate": reading.rate,
-            "error_rate": reading.error_rate,
-            "errors_by": reading.errors,
-            "latency": reading.mean,
-            "latency_p99": reading.p99,
-            "windows": [
-                [window.requests, window.errors, round(window.mean, 6)] for window in reading.windows
-            ],
-        }
+    def _seen(self, parts: Parts, readings: Mapping[str, Reading], now: float) -> Seen:
+        """Return all of it, whatever is shown: what is wrong with another tenant's tokens is wrong too."""
+        return Seen(
+            now,
+            parts.readiness,
+            neighbours=tuple(self._health(parts)),
+            tokens=tuple(islice(parts.cache.status(now), MOST_TOKENS)),
+            routes=tuple(readings.items()),
+            events=tuple(self._recent_events),
+            wrong_clocks=tuple(parts.fetching.wrong_clocks()),
+            lines=tuple(
+                Line(_url(origin), pool.readings().waiting, origin.max_connections)
+                for origin, pool in parts.pools.items()
+            ),
+        )
+
+    def _finding(self, finding: LiveFinding) -> Shown:
+        dates = {"since": self._date(finding.since), "last_tried": self._date(finding.last_tried)}
+        shown = {name: getattr(finding, name) for name in _OF_FINDINGS}
+        return {**shown, **dates, **asdict(finding.scope)}
 
     def _health(self, parts: Parts) -> Iterator[tuple[str, str, Health]]:
         redis = parts.config.redis
@@ -125,9 +138,16 @@ class Status:
 
     def _token(self, token: TokenStatus) -> Shown:
         shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
-        if token.problem_since is not None:
-            shown["problem_since"] = self._dates.of(token.problem_since)
+        for name in ("problem_since", "last_tried"):
+            shown[name] = self._date(shown[name])
         return shown
+
+    def _health_of(self, kind: str, name: str, health: Health) -> Shown:
+        dates = {"since": self._dates.of(health.since), "last_failure": self._date(health.last_failure)}
+        return {"kind": kind, "name": name, **asdict(health), **dates}
+
+    def _date(self, moment: float | None) -> float | None:
+        return self._dates.of(moment) if moment is not None else None
 
     def _event(self, occurrence: Occurrence) -> Shown:
         event = occurrence.event
@@ -144,6 +164,24 @@ class Status:
 def pod_name() -> str:
     """Return what people call this pod: its host's name, which in Kubernetes is the pod's."""
     return socket.gethostname()
+
+
+def _route(route: Route, count: Count, reading: Reading) -> Shown:
+    return {
+        "name": route.name,
+        "host": route.host,
+        "prefix": route.prefix,
+        "upstream": f"{_url(route.origin)}{route.base_path}",
+        "token": route.token.name if route.token else "",
+        "requests": count.requests,
+        "errors": count.errors.total(),
+        "rate": reading.rate,
+        "error_rate": reading.error_rate,
+        "errors_by": reading.errors,
+        "latency": reading.mean,
+        "latency_p99": reading.p99,
+        "windows": [[window.requests, window.errors, round(window.mean, 6)] for window in reading.windows],
+    }
 
 
 def _secrets(config: Config) -> dict[str, AwsSecretCredentials]:

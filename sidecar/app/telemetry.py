@@ -18,7 +18,7 @@ from sidecar.telemetry.events import ConfigDoubtful, SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import FanOut, Listener
 from sidecar.telemetry.instruments import Family, PoolReadings, Readings
 from sidecar.telemetry.otel_env import Ignored, read_otel, unusable
-from sidecar.telemetry.request_counters import MeasuredRoute
+from sidecar.telemetry.request_counters import FirstErrors, MeasuredRoute
 from sidecar.telemetry.sinks.log_lines import LogJournal, lines
 from sidecar.telemetry.sinks.log_writer import LogWriter
 from sidecar.telemetry.sinks.otlp.exporter import OtlpExporter
@@ -80,6 +80,14 @@ class Telemetry:
     def of_requests(self) -> Iterable[Family]:
         """Read how long requests took, and their upstreams."""
         return self._metrics.of_requests()
+
+    def first_errors(self) -> FirstErrors:
+        """Return by route and status when the first error was, since they were last forgotten."""
+        return self._metrics.first_errors()
+
+    def forget_first_errors(self) -> None:
+        """Date the next error of each kind anew."""
+        self._metrics.forget_first_errors()
 
     async def text(self, readings: Readings) -> bytes:
         """Return everything measured as Prometheus text."""

@@ -14,7 +14,7 @@ from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
 from sidecar.oauth.fetcher import TokenFetcher
 from sidecar.oauth.http_client import HttpAuthorizationServer
 from sidecar.oauth.jwks import JwksVerifier
-from sidecar.oauth.observed import ObservedServers
+from sidecar.oauth.observed import ObservedServers, ServerClock
 from sidecar.oauth.ports import Signer, TokenSource, Verifier
 from sidecar.oauth.refusals.proven import ProvenEntries, ProvingSource
 from sidecar.oauth.token_response import host_of
@@ -77,6 +77,10 @@ class TokenFetching:
     def clock_skews(self) -> dict[tuple[str, int], float]:
         """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
         return self._server.clock_skews()
+
+    def wrong_clocks(self) -> Iterator[ServerClock]:
+        """Return the token endpoints' clocks that differ by more than servers accept."""
+        return self._server.wrong_clocks()
 
     def configure(self, config: Config) -> Iterator[None]:
         """Drop what this configuration does not need, in short steps."""

@@ -39,6 +39,8 @@ class TokenStatus:
     """Why the last fetch gave none, "" if it did."""
     problem_since: float | None
     """The moment when that began."""
+    last_tried: float | None
+    """The moment when the last fetch failed; None if it did not."""
     error_description: str = ""
     """The authorization server's own text about the problem, "" where it gave none."""
     hint: str = ""
@@ -131,6 +133,7 @@ def token_statuses(
                 cooling=cool_downs.left(held.request.key, now),
                 problem=known.why if known is not None else "",
                 problem_since=known.since if known is not None else None,
+                last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
             )
@@ -150,6 +153,7 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         cooling=cooling,
         problem=trouble.why,
         problem_since=trouble.since,
+        last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
     )

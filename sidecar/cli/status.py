@@ -11,7 +11,7 @@ from sidecar.cli.exits import EXIT_FAILED, EXIT_OK
 if TYPE_CHECKING:
     from sidecar.cli.terminal import Terminal
 
-MEANING = "show a running sidecar: health, routes, tokens and recent events"
+MEANING = "show a running sidecar: what is wrong now, neighbours, routes, tokens, events"
 EXAMPLE = "sidecar status --watch"
 EVERY = 2.0
 _LABELS = ("tenant", "service")

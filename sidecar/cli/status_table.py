@@ -1,4 +1,4 @@
-"""What `/status` tells, for people: who is out, what each route and token does, and what happened of late.
+"""What `/status` returns, for people: what is wrong now, then neighbours, routes, tokens and recent events.
 
 Members that are not there are left out, so that this command can ask an older or a newer sidecar too.
 """
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TypeGuard
 
+from sidecar.admin import neighbours
+from sidecar.admin.amounts import rate, share, span
 from sidecar.cli.terminal import Cell, Terminal, harmless
 from sidecar.telemetry.colours import Colour
 
@@ -17,14 +19,15 @@ MOST_EVENTS = 10
 _Members = Mapping[str, object]
 _COLOURS: Mapping[str, Colour] = {
     "up": "green", "down": "red", "unknown": "dim", "aging": "yellow", "missing": "red",
-    "warning": "yellow", "error": "red", "debug": "dim",
+    "failing": "red", "warning": "yellow", "error": "red", "debug": "dim",
 }  # fmt: skip
 _MOST = 1e15
-_UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "m"))
+_INDENT = "    "
+_NAMED = 4
+"""Tenants that a finding's headline names itself."""
 
-
-_HEALTH = ("", "of", "", "since")
-_ROUTE = ("route", "match", "token", "requests", "errors", "a second", "mean", "p99", "upstream")
+_HEALTH = ("", "of", "", "since", "last tried")
+_ROUTE = ("route", "match", "token", "requests", "errors", "mean", "p99", "upstream")
 _TOKEN = ("token", "tenant", "service", "state", "fp", "expires in", "source", "used")
 
 
@@ -43,6 +46,7 @@ def lines(shown: _Members, terminal: Terminal) -> Iterator[str]:
     if isinstance(ready, dict) and _text(ready, "detail"):
         how = Cell("degraded: ", "yellow") if ready.get("ok") else Cell("not ready: ", "red")
         yield terminal.line([how, Cell(_text(ready, "detail"))], [0, 0])
+    yield from ("", terminal.paint("bold", "what is wrong now"), *_findings(shown, terminal))
     for title, names, rows in (
         ("health", _HEALTH, [_health(one, shown) for one in _list(shown, "health")]),
         ("routes", _ROUTE, [_route(one) for one in _list(shown, "routes")]),
@@ -62,8 +66,41 @@ def _table(terminal: Terminal, names: Sequence[str], rows: Sequence[_Row]) -> It
         yield next(written)
     for line, row in zip(written, rows, strict=True):
         yield line
-        for part in wrap(row.note, max(20, terminal.width - 4)):
-            yield terminal.paint("red", f"    {part}")
+        for part in _wrapped(row.note, terminal):
+            yield terminal.paint("red", part)
+
+
+def _wrapped(text: str, terminal: Terminal) -> Sequence[str]:
+    return [f"{_INDENT}{part}" for part in wrap(text, max(20, terminal.width - len(_INDENT)))]
+
+
+def _findings(shown: _Members, terminal: Terminal) -> Iterator[str]:
+    if "findings" not in shown:
+        yield from wrap("this sidecar is too old to report it: see below", max(24, terminal.width))
+    elif not shown["findings"]:
+        yield terminal.line([Cell("nothing that this pod knows of", "green")], [0])
+    for one in _list(shown, "findings"):
+        gravity = _text(one, "gravity")
+        first, *others = wrap(f"{gravity}  {_text(one, 'what')}", max(24, terminal.width)) or [""]
+        yield terminal.paint(_COLOURS.get(gravity, ""), first[: len(gravity)]) + first[len(gravity) :]
+        yield from others
+        for text in _details(one, shown):
+            yield from _wrapped(text, terminal)
+
+
+def _details(one: _Members, shown: _Members) -> Iterator[str]:
+    """Yield what stands below a finding's headline; each is wrapped, none is cut."""
+    at, tenants = _number(shown, "at"), one.get("tenants")
+    since, tried = one.get("since"), one.get("last_tried")
+    when = [f"since {_clock(since)}, {_span(at - since)}"] if _is_number(since) else []
+    when += [f"last tried {_span(at - tried)} ago"] if _is_number(tried) else []
+    yield "; ".join(when)
+    for name in ("cause", "effect"):
+        yield _text(one, name)
+    if isinstance(tenants, list) and len(tenants) > _NAMED:
+        yield f"tenants: {', '.join(harmless(str(tenant)) for tenant in tenants)}"
+    if action := _text(one, "action"):
+        yield f"to do: {action}"
 
 
 def _head(shown: _Members) -> str:
@@ -78,25 +115,25 @@ def _head(shown: _Members) -> str:
 def _health(one: _Members, shown: _Members) -> _Row:
     state = _text(one, "state")
     since = _number(shown, "at") - _number(one, "since")
-    why = _text(one, "why") if state != "up" else ""
+    why, tried = _text(one, "why") if state != "up" else "", one.get("last_failure")
     cells = [
         Cell(state, _COLOURS.get(state, "")),
-        Cell(_text(one, "kind").replace("_", " ")),
+        Cell(neighbours.name(_text(one, "kind"))),
         Cell(_text(one, "name")),
         Cell(_span(since)),
+        Cell(f"{_span(_number(shown, 'at') - tried)} ago" if state == "down" and _is_number(tried) else ""),
     ]
     return _Row(cells, why)
 
 
 def _route(one: _Members) -> _Row:
-    errors = _number(one, "errors")
+    requests, errors = _number(one, "rate"), _number(one, "error_rate")
     cells = [
         Cell(_text(one, "name")),
         Cell(_text(one, "host") + _text(one, "prefix")),
         Cell(_text(one, "token") or "-"),
-        Cell(f"{_number(one, 'requests'):.0f}"),
-        Cell(f"{errors:.0f}", "red" if _number(one, "error_rate") else ""),
-        Cell(f"{_number(one, 'rate'):.1f}"),
+        Cell(rate(requests)),
+        Cell(share(errors, requests), "red" if errors else ""),
         Cell(_milliseconds(one.get("latency"))),
         Cell(_milliseconds(one.get("latency_p99"))),
         Cell(_text(one, "upstream")),
@@ -169,13 +206,7 @@ def _milliseconds(value: object) -> str:
 
 
 def _span(value: object) -> str:
-    """Seconds as people say them: `42 s`, `3 m`, `5 h`, `2 d`."""
-    if not _is_number(value):
-        return "-"
-    for size, unit in _UNITS:
-        if value >= size:
-            return f"{value / size:.0f} {unit}"
-    return f"{value:.0f} s"
+    return span(value) if _is_number(value) else "-"
 
 
 def _clock(value: object) -> str:

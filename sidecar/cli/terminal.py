@@ -7,8 +7,8 @@ from typing import Literal, TextIO
 
 from sidecar.telemetry.colours import Colour, painted
 
-_ELSEWHERE = 120
-"""Columns where there is no terminal to ask."""
+_UNKNOWN = 80
+"""Columns of a terminal that does not say how many it has."""
 _ENDLESS = 1_000_000
 
 
@@ -37,9 +37,9 @@ class Terminal:
         self.interactive = out.isatty()
         size = os.get_terminal_size(out.fileno()) if self.interactive else os.terminal_size((0, 0))
         columns = environ.get("COLUMNS", "")
-        self.width = int(columns) if columns.isdecimal() else size.columns
-        self.width = self.width or _ELSEWHERE
-        """In columns."""
+        told = int(columns) if columns.isdecimal() else size.columns
+        self.width = (told or _UNKNOWN) if self.interactive else _ENDLESS
+        """In columns; without a terminal nothing is cut."""
         self.height = size.lines or _ENDLESS
         self.coloured = self.interactive and not environ.get("NO_COLOR")
 

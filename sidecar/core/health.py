@@ -15,6 +15,8 @@ class Health:
     """A moment."""
     why: str = ""
     """What was wrong last, even if it is up again; "" if nothing ever was."""
+    last_failure: float | None = None
+    """The moment when that was; None if nothing ever was. While it is down: when it was last tried."""
 
 
 class Pulse:
@@ -31,9 +33,9 @@ class Pulse:
     def beat(self, now: float) -> None:
         """Note an answer."""
         if self.health.state != "up":
-            self.health = Health("up", now, self.health.why)
+            self.health = Health("up", now, self.health.why, self.health.last_failure)
 
     def miss(self, now: float, why: str) -> None:
         """Note that there was none."""
         since = self.health.since if self.health.state == "down" else now
-        self.health = Health("down", since, why)
+        self.health = Health("down", since, why, now)

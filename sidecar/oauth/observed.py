@@ -1,6 +1,7 @@
 """Whether authorization servers answer, noted host by host as they do or do not."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenUnavailable
@@ -9,11 +10,23 @@ from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
 from sidecar.oauth.ports import AuthorizationServer, Reply
-from sidecar.oauth.refusals.clock_skew import Exchange
+from sidecar.oauth.refusals.clock_skew import NOTABLE, Exchange
 from sidecar.oauth.token_response import host_of
 
 MOST_SERVERS = 100
 """Hosts remembered: those of the configuration, and those that they name in their metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerClock:
+    """What is known of a token endpoint's clock."""
+
+    host: str
+    port: int
+    skew: float
+    """Seconds by which it is ahead."""
+    differs_since: float | None
+    """The moment when a notable difference was first measured; None while there is none."""
 
 
 class ObservedServers:
@@ -26,7 +39,7 @@ class ObservedServers:
         self._server = server
         self._clock = clock
         self._pulses: Lru[tuple[str, Pulse]] = Lru(MOST_SERVERS)
-        self._skews: Lru[tuple[tuple[str, int], float]] = Lru(MOST_SERVERS)
+        self._clocks: Lru[ServerClock] = Lru(MOST_SERVERS)
         self._needed: Callable[[str], bool] = lambda _: True
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
@@ -35,8 +48,7 @@ class ObservedServers:
         reply = await self._noted(url, self._server.post(url, headers, form, tls))
         skew = Exchange(sent, self._clock.wall()).skew(reply.date)
         if skew is not None:
-            where = addresses.http(url)
-            self._skews.put(host_of(url), ((where.host, where.port), skew))
+            self._note_clock(url, skew)
         return reply
 
     async def get(self, url: str, tls: Tls) -> Reply:
@@ -49,7 +61,11 @@ class ObservedServers:
 
     def clock_skews(self) -> dict[tuple[str, int], float]:
         """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
-        return dict(self._skews)
+        return {(each.host, each.port): each.skew for each in self._clocks}
+
+    def wrong_clocks(self) -> Iterator[ServerClock]:
+        """Return the clocks that differ by more than servers accept."""
+        return (each for each in self._clocks if each.differs_since is not None)
 
     def configure(self, needed: Callable[[str], bool]) -> None:
         """Drop the hosts that are not needed, and note none from now on."""
@@ -70,6 +86,13 @@ class ObservedServers:
         else:
             self._pulse(url).beat(now)
         return reply
+
+    def _note_clock(self, url: str, skew: float) -> None:
+        known, where = self._clocks.peek(host_of(url)), addresses.http(url)
+        since = known.differs_since if known is not None else None
+        if since is None or abs(skew) <= NOTABLE:
+            since = self._clock.now() if abs(skew) > NOTABLE else None
+        self._clocks.put(host_of(url), ServerClock(where.host, where.port, skew, since))
 
     def _pulse(self, url: str) -> Pulse:
         host = host_of(url)

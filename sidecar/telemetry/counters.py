@@ -30,7 +30,7 @@ from sidecar.telemetry.instruments import (
     Instrument,
     Readings,
 )
-from sidecar.telemetry.request_counters import MeasuredRoute, RequestCounters
+from sidecar.telemetry.request_counters import FirstErrors, MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 from sidecar.telemetry.words import BustKind, BustStep, FetchFault, SecretFault
@@ -193,6 +193,14 @@ class Counters:
     def of_requests(self) -> Iterable[Family]:
         """Read only how long requests took, and their upstreams."""
         return self._requests.of_durations()
+
+    def first_errors(self) -> FirstErrors:
+        """Return by route and status when the first error was, since they were last forgotten."""
+        return self._requests.first_errors()
+
+    def forget_first_errors(self) -> None:
+        """Date the next error of each kind anew."""
+        self._requests.forget_first_errors()
 
     def _count_plain(self, event: Event) -> None:
         """Count what has nothing to do with any one route or token."""

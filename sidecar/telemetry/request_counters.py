@@ -5,7 +5,7 @@ lists, never from strangers: a method we do not know counts as `_OTHER`, and sta
 there are very many series.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.telemetry import instruments
@@ -21,6 +21,9 @@ _FORESEEN = ("GET", 200, "")
 
 _Key = tuple[str, str, int, str]
 """Route, method, status (0 for none) and our word for the error."""
+
+FirstErrors = Mapping[tuple[str, int], float]
+"""When the first request of a route was answered with a status of an error, since errors were last forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,15 @@ class _Lookups:
 class _Cell:
     """The requests of one route, method, status and error; and where those are counted that wanted a token."""
 
-    __slots__ = ("client", "lookups", "server")
+    __slots__ = ("client", "first_error", "lookups", "server")
 
     def __init__(self, lookups: dict[str, _Lookups]) -> None:
         self.server = Histogram()
         self.client = Histogram()
         self.lookups = lookups
         """By tenant."""
+        self.first_error: float | None = None
+        """When the first request was counted here since errors were forgotten, if its status is an error."""
 
 
 class RequestCounters:
@@ -67,6 +72,8 @@ class RequestCounters:
         self._tenants = tenants
         self._routes: dict[str, MeasuredRoute] = {}
         self._cells: dict[_Key, _Cell] = {}
+        self._found: dict[_Key, _Cell] = {}
+        """The cells that a request finds at once: all but those whose next request is the first error."""
         self._lookups: dict[str, dict[str, _Lookups]] = {}
 
     def configuring(self, routes: Iterable[MeasuredRoute]) -> Iterator[None]:
@@ -78,6 +85,7 @@ class RequestCounters:
         tokens = {route.token for route in self._routes.values() if route.token}
         self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
         self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
+        self._found = {}
         for key, cell in self._cells.items():
             cell.lookups = self._lookups_of(key[0])
         for name in tuple(self._routes):
@@ -91,7 +99,7 @@ class RequestCounters:
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request. Hot path: ≤ 1 µs."""
         key = (record.route, record.method, record.status, record.error)
-        cell = self._cells.get(key) or self._cell(key)
+        cell = self._found.get(key) or self._find(key, record.finished)
         cell.server.observe(record.finished - record.started)
         if record.upstream_seconds:
             if record.upstream_status == record.status and record.first is None:
@@ -106,6 +114,21 @@ class RequestCounters:
         else:
             lookups.misses += 1
             lookups.stored += record.token == "store"
+
+    def first_errors(self) -> FirstErrors:
+        """Return by route and status when the first error was, since they were last forgotten."""
+        found: dict[tuple[str, int], float] = {}
+        for (route, _, status, _), cell in self._cells.items():
+            if cell.first_error is not None:
+                found[route, status] = min(found.get((route, status), cell.first_error), cell.first_error)
+        return found
+
+    def forget_first_errors(self) -> None:
+        """Date the next error of each kind anew."""
+        for key, cell in self._cells.items():
+            if cell.first_error is not None:
+                cell.first_error = None
+                self._found.pop(key, None)
 
     def families(self, levels: tuple[str, ...]) -> Iterator[Family]:
         """Read all of it; `levels` are those of the cache."""
@@ -149,6 +172,16 @@ class RequestCounters:
 
     def _lookup(self, cell: _Cell, tenant: str) -> _Lookups:
         return cell.lookups.setdefault(self._tenants.label(tenant), _Lookups())
+
+    def _find(self, key: _Key, now: float) -> _Cell:
+        """Find the cell where requests with this key are counted, and date its first error."""
+        cell = self._cell(key)
+        status = key[2]
+        if cell.first_error is None and (status >= 500 or status == 401):
+            cell.first_error = now
+        if key in self._cells:
+            self._found[key] = cell
+        return cell
 
     def _cell(self, key: _Key) -> _Cell:
         """Find or make the cell where a request's labels, once bounded, belong."""

@@ -34,14 +34,21 @@ def sample(text: str = "x") -> Shown:
         "in_flight": 3,
         "connections": 4,
         "ready": {"ok": True, "degraded": True, "detail": text},
+        "findings": [_finding(text, gravity) for gravity in ("failing", "warning")],
         "routes": [_route(text)],
         "tokens": _tokens(text),
         "health": [
-            {"kind": kind, "name": text, "state": state, "since": 5.0, "why": text}
+            {"kind": kind, "name": text, "state": state, "since": 5.0, "why": text, "last_failure": 7.0}
             for kind, state in (("store", "down"), ("bus", "up"), ("upstream", "unknown"))
         ],
         "events": _events(text),
     }
+
+
+def _finding(text: str, gravity: str) -> Shown:
+    names: Shown = dict.fromkeys(("kind", "what", "cause", "effect", "action", "neighbour", "name"), text)
+    scope: Shown = {**dict.fromkeys(("route", "token", "service"), text), "tenants": [text]}
+    return {**names, **scope, "gravity": gravity, "since": 40.0, "last_tried": 90.0}
 
 
 def _route(text: str) -> Shown:
@@ -68,6 +75,7 @@ def _tokens(text: str) -> list[Shown]:
         "source": "store",
         "problem": "",
         "problem_since": None,
+        "last_tried": None,
         "error_description": "",
         "hint": "",
     }
@@ -76,6 +84,7 @@ def _tokens(text: str) -> list[Shown]:
         "source": "",
         "problem": text,
         "problem_since": 1.0,
+        "last_tried": 4.0,
         "error_description": text,
         "hint": text,
     }

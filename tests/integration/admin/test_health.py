@@ -1,6 +1,7 @@
 """How authorization servers and secret stores are said to be."""
 
 from collections.abc import Mapping
+from email.utils import formatdate
 
 import pytest
 
@@ -21,12 +22,18 @@ class Server:
 
     def __init__(self, *statuses: int) -> None:
         self._statuses = list(statuses)
+        self._date = ""
+
+    def answer(self, status: int, date: str) -> None:
+        """Answer once more, at this date."""
+        self._statuses.append(status)
+        self._date = date
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         status = self._statuses.pop(0)
         if not status:
             raise TokenUnavailable("no answer from auth.example.com", 0.0)
-        return Reply(status, "application/json", b"{}")
+        return Reply(status, "application/json", b"{}", date=self._date)
 
     async def get(self, url: str, tls: Tls) -> Reply:
         return await self.post(url, {}, "", tls)
@@ -66,6 +73,36 @@ async def test_servers_are_told_apart_by_host_and_bounded() -> None:
         await servers.get(f"https://user:secret@host-{number}/token?tenant=x", Tls())
     told = [host for host, _ in servers.health()]
     assert told == [f"host-{number}" for number in range(5, MOST_SERVERS + 5)]
+
+
+@pytest.mark.parametrize(
+    ("skews", "wrong"),
+    [
+        ((0,), None),
+        ((29,), None),
+        ((600,), 0),
+        ((-600,), 0),
+        ((0, 600, 600), 1),
+        ((600, 590, 610), 0),
+        ((600, -600), 0),
+        ((600, 0), None),
+        ((600, 0, 600), 2),
+    ],
+)
+async def test_o5_a_clock_differs_since_the_first_answer_that_shows_it(
+    skews: tuple[int, ...], wrong: int | None
+) -> None:
+    """Until one does not."""
+    clock, server, moments = FakeClock(), Server(), []
+    servers = ObservedServers(server, clock)
+    for skew in skews:
+        moments.append(clock.now())
+        server.answer(200, date=formatdate(clock.wall() + skew, usegmt=True))
+        await servers.post(URL, {}, "", Tls())
+        await clock.advance(5)
+    expected = [] if wrong is None else [moments[wrong]]
+    assert [each.differs_since for each in servers.wrong_clocks()] == expected
+    assert list(servers.clock_skews()) == [("auth.example.com", 443)]
 
 
 @pytest.mark.parametrize(

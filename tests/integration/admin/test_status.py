@@ -79,6 +79,52 @@ async def test_h6_a_state_is_dated_when_it_changes_not_when_it_is_read(
     assert since == pytest.approx(began, abs=0.005)
 
 
+async def test_o5_a_failure_that_goes_on_keeps_its_first_moment_and_shows_the_last(
+    sidecar: Start, upstream: Upstream
+) -> None:
+    """Nobody who asks moves either; an upstream without requests shows when it was last tried."""
+    upstream.script(OK, *[hang_up] * 6)
+    async with sidecar() as running:
+        await running.get()
+        assert (await upstream_health(running))["last_failure"] is None
+        await running.clock.advance(100)
+        began = running.clock.now()
+        for _ in range(3):
+            await running.clock.advance(20)
+            await running.ask(running.request(b"POST", b"/", b"Content-Length: 0"), "POST")
+        last = running.clock.now()
+        for _ in range(3):
+            row = await upstream_health(running)
+            assert row["state"] == "down"
+            assert number(row["since"]) == pytest.approx(began + 20, abs=1)
+            assert number(row["last_failure"]) == pytest.approx(last, abs=1)
+            await running.clock.advance(300)
+
+
+async def test_o5_a_route_fails_since_its_first_error(sidecar: Start, upstream: Upstream) -> None:
+    """Whenever it is read, and however many windows have passed; once it has been well for a minute it begins anew."""
+    async with sidecar() as running:
+        for _ in range(2):
+            await running.get()
+            await running.clock.advance(17)
+            began = running.clock.now()
+            for pause in (7, 9, 22, 14, 1):
+                upstream.script(refusal(b"", 503))
+                assert (await running.get()).status == 503
+                (finding,) = await running.rows("findings")
+                assert (finding["kind"], finding["route"], finding["gravity"]) == (
+                    "route_failing",
+                    "api",
+                    "failing",
+                )
+                assert number(finding["since"]) == pytest.approx(began, abs=0.5)
+                await running.clock.advance(pause)
+            for _ in range(8):
+                await running.clock.advance(15)
+                assert (await running.get()).status == 200
+            assert await running.rows("findings") == []
+
+
 async def test_a_token_is_told_with_its_life_and_where_it_is_from(
     sidecar: Start, authorization_server: AuthorizationServer
 ) -> None:

@@ -185,7 +185,8 @@ async def test_s3_status_dates_what_happened_before_the_step_too(
     assert events
     assert health
     moments = [each[when] for each in events for when in ("first", "last")]
-    moments += [token["problem_since"], *(each["since"] for each in health)]
+    moments += [token["problem_since"], token["last_tried"], *(each["since"] for each in health)]
+    moments += [each["last_failure"] for each in health if each["state"] == "down"]
     assert moments == [pytest.approx(right, abs=1)] * len(moments)
 
 

@@ -12,6 +12,7 @@ from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.commands import command, on_terminal
 from tests.support.processes import File, run, with_token
 from tests.support.upstream import Exchange, Upstream, closing
+from tests.support.waiting import until
 
 AT = 1_800_000_000.0
 SHOWN: dict[str, object] = {
@@ -21,6 +22,40 @@ SHOWN: dict[str, object] = {
     "at": AT,
     "uptime": 7300.0,
     "ready": {"ok": True, "degraded": True, "detail": "Redis is unavailable: no answer in time"},
+    "findings": [
+        {
+            "kind": "token_missing",
+            "gravity": "failing",
+            "what": "No token for tenants acme, b, c and 2 more, service app, token ledger",
+            "cause": "token endpoint auth.test answered 503",
+            "effect": "",
+            "action": "check the server",
+            "since": AT - 90,
+            "last_tried": AT - 3,
+            "neighbour": "",
+            "name": "",
+            "route": "",
+            "token": "ledger",
+            "service": "app",
+            "tenants": ["acme", "b", "c", "d", "e"],
+        },
+        {
+            "kind": "store_down",
+            "gravity": "warning",
+            "what": "Redis r:6379 is unavailable",
+            "cause": "no answer in time",
+            "effect": "requests go on",
+            "action": "",
+            "since": None,
+            "last_tried": None,
+            "neighbour": "store",
+            "name": "r:6379",
+            "route": "",
+            "token": "",
+            "service": "",
+            "tenants": [],
+        },
+    ],
     "routes": [
         {
             "name": "ledger",
@@ -65,7 +100,14 @@ SHOWN: dict[str, object] = {
         },
     ],
     "health": [
-        {"kind": "store", "name": "r:6379", "state": "down", "since": AT - 30, "why": "no answer in time"},
+        {
+            "kind": "store",
+            "name": "r:6379",
+            "state": "down",
+            "since": AT - 30,
+            "why": "no answer in time",
+            "last_failure": AT - 2,
+        },
         {"kind": "authorization_server", "name": "auth.test", "state": "up", "since": AT, "why": "once"},
     ],
     "events": [
@@ -100,7 +142,7 @@ async def admin() -> AsyncIterator[Admin]:
 
 
 async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
-    """Health, routes, tokens and events; why something is out or missing stands below it, whole."""
+    """What is wrong now comes first; why something is down or missing stands below it, whole."""
     done = await command("status", "--admin", admin.url)
     assert (done.code, done.err) == (0, "")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
@@ -108,26 +150,68 @@ async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
         "sidecar 1.2.3, on ledger-7d9f, cache distributed, up for 2 h, 08:00:00 UTC",
         "degraded: Redis is unavailable: no answer in time",
         "",
-        "health",
-        "of since",
-        "down store r:6379 30 s",
+        "what is wrong now",
+        "failing No token for tenants acme, b, c and 2 more, service app, token ledger",
+        "since 07:58:30, 90 s; last tried 3 s ago",
+        "token endpoint auth.test answered 503",
+        "tenants: acme, b, c, d, e",
+        "to do: check the server",
+        "warning Redis r:6379 is unavailable",
         "no answer in time",
-        "up authorization server auth.test 0 s",
+        "requests go on",
+        "",
+        "health",
+        "of since last tried",
+        "down Redis r:6379 30 s 2 s ago",
+        "no answer in time",
+        "up Authorization server auth.test 0 s",
         "",
         "routes",
-        "route match token requests errors a second mean p99 upstream",
-        "ledger /ledger ledger 1200 3 12.5 12.3 ms - https://ledger.test/api",
+        "route match token requests errors mean p99 upstream",
+        "ledger /ledger ledger 12/s 0.8 % 12.3 ms - https://ledger.test/api",
         "",
         "tokens",
         "token tenant service state fp expires in source used",
         "ledger acme app missing - - - -",
-        "for 2 m: token endpoint auth.test answered 503",
-        "ledger globex app fresh 0123456789ab 59 m store 4 s ago",
+        "for 90 s: token endpoint auth.test answered 503",
+        "ledger globex app fresh 0123456789ab 59 min store 4 s ago",
         "cooling down for 8 s",
         "",
         "lately",
         "07:59:55 7 times refused route=ledger fp=0123456789ab decision=renew",
     ]
+
+
+async def test_o7_where_nothing_is_wrong_status_says_so(admin: Admin) -> None:
+    """An older sidecar reports no findings, which is not the same."""
+    cases: tuple[tuple[dict[str, object], str], ...] = (
+        ({"findings": []}, "nothing that this pod knows of"),
+        ({}, "this sidecar is too old to report it: see below"),
+    )
+    for findings, line in cases:
+        admin.shown = {name: value for name, value in SHOWN.items() if name != "findings"} | findings
+        lines = (await command("status", "--admin", admin.url)).out.splitlines()
+        assert lines[lines.index("what is wrong now") + 1] == line
+
+
+@pytest.mark.parametrize("environ", [{}, {"COLUMNS": "40"}, {"COLUMNS": "0"}], ids=str)
+async def test_o7_nothing_is_cut_without_a_terminal(admin: Admin, environ: Mapping[str, str]) -> None:
+    """In a pipe or a file every name, reason and field is whole, and on one line, however long."""
+    texts = {
+        name: f"{name}-{'long ' * 100}end"
+        for name in ("name", "upstream", "what", "cause", "action", "error")
+    }
+    admin.shown = {
+        "routes": [{**texts, "prefix": "/"}],
+        "tokens": [{"token": texts["name"], "state": "missing", "problem": texts["cause"]}],
+        "findings": [{**texts, "gravity": "failing"}],
+        "health": [{"kind": "upstream", "name": texts["name"], "state": "down", "why": texts["cause"]}],
+        "events": [{"event": "failed", "fields": {"error": texts["error"]}}],
+    }
+    done = await command("status", "--admin", admin.url, environ=environ)
+    assert "…" not in done.out
+    times = {"name": 3, "upstream": 1, "what": 1, "cause": 3, "action": 1, "error": 1}
+    assert {name: done.out.count(text) for name, text in texts.items()} == times
 
 
 async def test_status_asks_for_the_tokens_of_a_tenant_and_a_service(admin: Admin) -> None:
@@ -177,6 +261,11 @@ async def test_status_shows_hostile_text_harmlessly(admin: Admin) -> None:
         "tokens": [{"token": evil, "state": evil, "problem": evil, "expires_in": evil, evil: evil}],
         "health": [{"kind": evil, "state": "down", "why": evil, "since": "x"}, evil, 3],
         "events": [{"event": evil, "last": 1e300, "count": evil, "fields": {evil: evil}}],
+        "findings": [
+            {"gravity": evil, "what": evil, "cause": evil, "since": evil, "tenants": [evil] * 9},
+            evil,
+            {},
+        ],
         "ready": {"detail": evil},
         evil: evil,
     }
@@ -190,12 +279,16 @@ async def test_status_reckons_with_no_number_that_is_none(admin: Admin) -> None:
     """Numbers as long as JSON lets them be, infinite ones and none at all."""
     for number in (10**400, -(10**400), float("inf"), float("nan")):
         row = dict.fromkeys(
-            ("requests", "errors", "rate", "latency", "expires_in", "since", "count", "last"), number
+            (
+                *("requests", "errors", "rate", "error_rate", "latency", "expires_in"),
+                *("since", "last_tried", "count", "last"),
+            ),
+            number,
         )
         admin.shown = {
             "uptime": number,
             "at": number,
-            **{of: [row] for of in ("routes", "tokens", "health", "events")},
+            **{of: [row] for of in ("findings", "routes", "tokens", "health", "events")},
         }
         done = await command("status", "--admin", admin.url)
         assert (done.code, done.err) == (0, "")
@@ -270,16 +363,51 @@ async def test_status_of_a_running_sidecar(
         healthy = await command("status", "--healthcheck", environ={"SIDECAR_ADMIN_LISTEN": f"unix:{where}"})
     assert (done.code, healthy) == (0, (0, "", ""))
     fp = process.events("token_fetched")[0]["fp"]
-    span, time = r"\d+ [smh]", r"[\d.]+(e-\d+)? ms"
+    span, time = r"\d+ (?:s|min|h)", r"[\d.]+(e-\d+)? ms"
     for line in (
         rf"sidecar {__version__}, on .+, cache local, up for {span}, [\d:]+ UTC",
-        rf"up +authorization server +127.0.0.1:{authorization_server.port} +{span}",
-        rf"up +upstream +{upstream.url} +{span}",
-        rf"api +/ +api +1 +0 +[\d.]+ +{time} +{time} +{upstream.url}",
+        rf"up +Authorization server +127.0.0.1:{authorization_server.port} +{span}",
+        rf"up +Upstream +{upstream.url} +{span}",
+        "nothing that this pod knows of",
+        rf"api +/ +api +[\d.]+/(?:s|min) +0 % +{time} +{time} +{upstream.url}",
         rf"api +- +app +fresh +{fp} +{span} +fetch +{span} ago",
         r"[\d:]+ +started +version=.+",
     ):
         assert re.search(f"^{line}$", done.out, re.MULTILINE), (line, done.out)
+
+
+async def test_o7_status_of_a_running_sidecar_begins_with_what_is_wrong(
+    file: File, upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
+) -> None:
+    """The same findings as the JSON of `/status`, in its order; when it is over, nothing."""
+    document = with_token(upstream, authorization_server, secret_file)
+    routes = document["routes"]
+    assert isinstance(routes, list)
+    more = {name: value for name, value in document.items() if name != "routes"}
+    refused = json_answer(400, {"error": "invalid_scope", "error_description": "no such scope"})
+    authorization_server.script(*[refused] * 20)
+    async with run(file, *routes, **more) as process:
+
+        async def answered() -> bool:
+            return (await process.get())[0] == 200
+
+        assert not await answered()
+        admin = f"http://{process.admin}"
+        shown = json.loads((await command("status", "--json", "--admin", admin)).out)["findings"]
+        lines = (await command("status", "--admin", admin)).out.splitlines()
+        authorization_server.scripts.clear()
+        await until(answered)
+        after = json.loads((await command("status", "--json", "--admin", admin)).out)["findings"]
+    assert [each["kind"] for each in shown] == ["token_missing", "route_failing"]
+    assert (shown[0]["service"], shown[0]["token"], shown[1]["route"]) == ("app", "api", "api")
+    begin, end = lines.index("what is wrong now"), lines.index("health")
+    section = lines[begin + 1 : end]
+    heads = [line for line in section if not line.startswith("    ")][:-1]
+    assert heads == [f"failing  {each['what']}" for each in shown]
+    assert {f"    {shown[0]['cause']}", *(f"    to do: {each['action']}" for each in shown)} <= set(section)
+    assert "invalid_scope" in shown[0]["cause"]
+    assert "no such scope" in shown[0]["cause"]
+    assert "token_missing" not in [each["kind"] for each in after]
 
 
 class Guarded(Admin):

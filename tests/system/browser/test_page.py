@@ -67,8 +67,7 @@ async def test_o2_a_refusal_that_is_relayed_is_wrong_now_with_its_scope(
         await browser.says("#calm", "Nothing")
         upstream.script(refusal(challenge, 403))
         assert (await running.get(b"/", b"X-Tenant-Id: globex")).status == 403
-        await browser.says("#troubles .what", "Route api: the upstream refused token")
-        await browser.says("#troubles .what", "of tenant globex")
+        await browser.says("#troubles .what", "Route api: the upstream refused the token of tenant globex")
         await browser.says("#troubles .why", "403 insufficient_scope; requires scope orders:write")
         await running.clock.advance(121)
         await browser.says("#calm", "Nothing")
@@ -208,8 +207,9 @@ async def test_a_filter_finds_a_tenant(sidecar: Start) -> None:
 # What strangers have a say in, and what any page must be: on a server that shows what the test says
 
 
-async def test_the_sample_has_every_field_there_is(sidecar: Start) -> None:
+async def test_the_sample_has_every_field_there_is(sidecar: Start, upstream: Upstream) -> None:
     """So that what follows is about the page as it will be."""
+    upstream.script(refusal(b"", 503))
     async with sidecar() as running:
         await running.get()
         assert sorted(names(sample())) == sorted(names(await running.status()))
@@ -329,33 +329,26 @@ async def test_nothing_moves_for_who_wants_that() -> None:
         assert moving[False] > 0
 
 
-async def test_an_event_that_nothing_has_ended_is_still_wrong() -> None:
-    """A file that cannot be used, until one can; a bug for ten minutes."""
-    times = {"level": "error", "first": 40.0, "last": 50.0, "count": 1}
-    events: list[dict[str, object]] = [
-        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at x.py:1"}},
-        {**times, "event": "failed", "fields": {"where": "exchange", "error": "KeyError at y.py:2"}},
-        {**times, "event": "reload_failed", "fields": {"error": "file: routes: is missing"}},
-        {**times, "event": "failed", "last": -9999.0, "fields": {"where": "long ago", "error": "E"}},
-    ]
-    ended = {**times, "event": "reloaded", "fields": {"routes": 1}}
-    whole = {**sample(), "health": [], "routes": [], "tokens": []}
-    for shown, troubles in (
-        (events, ["failed", "failed", "reload_failed"]),
-        ([ended, *events], ["failed", "failed"]),
-    ):
-        async with showing({**whole, "events": shown}) as server, browsing() as browser:
-            await browser.open(server.address)
-            texts = {
-                "failed": "A bug; please report it",
-                "reload_failed": "The new configuration cannot be used",
-            }
-            for _ in range(5):
-                await browser.event()
-            found = await browser.page.locator("#troubles .what").all_inner_texts()
-            assert len(found) == len(troubles)
-            assert all(texts[name] in "".join(found) for name in troubles)
-            await browser.says("#troubles .since", "since 00:00:40, 60 s")
+async def test_o7_the_page_shows_the_findings_of_status_and_nothing_of_its_own() -> None:
+    """In their order, with gravity, since when, last tried, cause, effect and what to do; without any it is calm."""
+    whole = sample()
+    findings = whole["findings"]
+    assert isinstance(findings, list)
+    bare = {**findings[1], "what": "y", "effect": "", "since": None, "last_tried": None}
+    async with showing({**whole, "findings": [*findings[:1], bare]}) as server, browsing() as browser:
+        await browser.open(server.address)
+        items = browser.page.locator("#troubles li")
+        assert await items.all_inner_texts() == [
+            "x\nsince 00:00:40, 60 s; last tried 10 s ago\nx\nX\nX",
+            "y\nx\nX",
+        ]
+        marks = [await each.locator(".mark").get_attribute("aria-label") for each in await items.all()]
+        assert marks == ["failing", "warning"]
+        await browser.kept_to_itself()
+    async with showing({**whole, "findings": []}) as server, browsing() as browser:
+        await browser.open(server.address)
+        await browser.says("#calm", "Nothing that this pod knows of.")
+        assert await browser.page.title() == "x · sidecar"
 
 
 async def test_two_hundred_tokens_are_asked_for_by_name() -> None:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from sidecar.admin.route_traffic import EVERY, WINDOWS, Count, RouteTraffic, Window, counts
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
@@ -44,10 +46,17 @@ def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
         (("ledger", "GET", "", "upstream_unreachable", "a", "1"), took(5.0)),
         (("plain", "GET", "401", "", "a", "1"), once),
     ]
-    found = counts([LEDGER, PLAIN], [Family(SERVER, tuple(server)), Family(CLIENT, tuple(client))])
+    firsts = {
+        ("ledger", 503): 7.0,
+        ("ledger", 401): 6.0,
+        ("ledger", 404): 1.0,
+        ("plain", 401): 2.0,
+        ("", 503): 3.0,
+    }
+    found = counts([LEDGER, PLAIN], [Family(SERVER, tuple(server)), Family(CLIENT, tuple(client))], firsts)
     errors = Counter({"503": 2, "401": 1, "token_unavailable": 1})
     assert found == {
-        "ledger": Count(8, errors, took(0.1, 0.1, 0.3)),
+        "ledger": Count(8, errors, took(0.1, 0.1, 0.3), 6.0),
         "plain": Count(1, answers=once),
     }
 
@@ -63,6 +72,36 @@ def test_rates_are_of_the_last_one_to_two_windows() -> None:
     assert (reading.rate, reading.error_rate) == (60 / (1.5 * EVERY), 3 / (1.5 * EVERY))
     assert reading.errors == {"503": 3}
     assert reading.windows == (Window(30, 15), Window(30, 0), Window(30, 3, 2, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("windows", "since"),
+    [
+        ([(3, 0)], None),
+        ([(3, 1)], 0),
+        ([(3, 3), (3, 3), (3, 3)], 0),
+        ([(3, 0), (3, 3), (3, 3)], 1),
+        ([(3, 3), (3, 0), (3, 3)], 0),  # one good window among bad ones is no end
+        ([(3, 3), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (1, 1)], 0),  # nor is a pause without requests
+        ([(3, 3), *[(0, 0)] * 200], 0),
+        ([(3, 3), *[(3, 0)] * 4], 0),
+        ([(3, 3), *[(3, 0)] * 5], None),
+        ([(3, 3), *[(0, 0)] * 8, (1, 0)], None),
+        ([(3, 3), *[(3, 0)] * 5, (3, 1), (3, 3)], 6),
+    ],
+)
+def test_o5_the_first_error_dates_a_routes_failure(windows: list[tuple[int, int]], since: int | None) -> None:
+    """It stays until a request is answered a minute after the last error, whoever reads meanwhile, and how often."""
+    traffic, requests, errors = RouteTraffic(0.0), 0, 0
+    for number, (more, bad) in enumerate(windows):
+        requests, errors, began = requests + more, errors + bad, number * EVERY
+        count = Count(requests, failed(errors), first_error=began + 3 if bad else None)
+        seen = {traffic.read("r", count, began + passed).failing_since for passed in (4.0, 5.0, EVERY - 1)}
+        assert len(seen) == 1
+        traffic.close_window({"r": count}, began + EVERY)
+    assert seen == {since * EVERY + 3 if since is not None else None}
+    traffic.close_window({}, len(windows) * EVERY)
+    assert traffic.read("r", Count(), len(windows) * EVERY).failing_since is None
 
 
 def test_latency_is_of_answers_only() -> None:

@@ -65,6 +65,21 @@ def test_a_trouble_is_dated_from_its_first_failure_and_ends_with_success() -> No
     assert table.told(100) == []
 
 
+def test_o5_the_first_failure_dates_a_problem_and_the_last_one_is_beside_it() -> None:
+    """While it goes on only the last moves, for a token in use as for a missing one; without failure there is none."""
+    table = Table()
+    table.keep(LEDGER, life=100)
+    assert [status.last_tried for status in table.told(40)] == [None]
+    for moment in (50, 60, 95):
+        table.troubles.note(LEDGER, "timed out", moment)
+        for now in (moment + 1, moment + 4, 100):
+            (status,) = table.told(now)
+            assert (status.problem_since, status.last_tried) == (50, moment)
+    table.troubles.end(LEDGER.key)
+    table.troubles.note(LEDGER, "timed out", 99)
+    assert [(status.problem_since, status.last_tried) for status in table.told(100)] == [(99, 99)]
+
+
 def test_t11_a_trouble_shows_the_servers_own_text() -> None:
     """Missing or still in use; the next failure's, if that has one, replaces it."""
     table = Table()

@@ -15,7 +15,8 @@ def test_the_last_question_counts_and_the_first_of_its_kind_dates_it() -> None:
     pulse.beat(4.0)
     pulse.beat(5.0)
     told.append(pulse.health)
-    assert told == [Health("unknown", 1.0), Health("down", 2.0, "timed out"), Health("up", 4.0, "timed out")]
+    down, up = Health("down", 2.0, "timed out", 3.0), Health("up", 4.0, "timed out", 3.0)
+    assert told == [Health("unknown", 1.0), down, up]
 
 
 @pytest.mark.parametrize(

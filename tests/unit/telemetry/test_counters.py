@@ -92,6 +92,26 @@ def of(found: dict[str, float], name: str) -> dict[str, float]:
     return {series: value for series, value in found.items() if series.startswith(name + "{")}
 
 
+def test_o5_the_first_error_of_a_route_is_dated_by_its_own_moment() -> None:
+    """By status, whatever else differs; once forgotten, the next one is. Other answers have no date."""
+    metrics = Counters("1", [LEDGER])
+    finish(metrics, status=404, seconds=1)
+    assert metrics.first_errors() == {}
+    for seconds in (2, 3):
+        finish(metrics, status=503, seconds=seconds, method="POST", error="token_unavailable")
+        finish(metrics, status=503, seconds=seconds - 0.5)
+        finish(metrics, status=401, seconds=seconds + 5)
+        assert metrics.first_errors() == {("ledger", 503): 101.5, ("ledger", 401): 107}
+    metrics.forget_first_errors()
+    assert metrics.first_errors() == {}
+    finish(metrics, status=200, seconds=8)
+    finish(metrics, status=503, seconds=9)
+    list(metrics.configuring([LEDGER], None))
+    finish(metrics, status=503, seconds=10)
+    finish(metrics, status=500, seconds=11, method="STRANGE")
+    assert metrics.first_errors() == {("ledger", 503): 109, ("ledger", 500): 111}
+
+
 async def test_every_series_of_what_is_configured_is_there_from_the_start_at_0() -> None:
     """A rate or an alert works before the first event."""
     found = await read(Counters("1.2.3", [LEDGER, PLAIN]))

@@ -1,0 +1,28 @@
+"""What is wrong now, the gravest first: `findings` of `/status`, which the page and `sidecar status` show."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from sidecar.admin import event_findings, state_findings
+from sidecar.admin.live_finding import LiveFinding, Seen
+from sidecar.admin.neighbours import Gravity
+
+RULES: Sequence[Callable[[Seen], Iterator[LiveFinding]]] = (
+    state_findings.readiness,
+    state_findings.neighbours,
+    state_findings.clocks,
+    state_findings.tokens,
+    state_findings.cooling,
+    event_findings.refusals,
+    state_findings.connections,
+    state_findings.routes,
+    event_findings.events,
+)
+"""Causes before what follows from them."""
+
+_ORDER: Sequence[Gravity] = ("failing", "warning")
+
+
+def wrong_now(seen: Seen) -> list[LiveFinding]:
+    """Return all findings; those of equal gravity in the order of the rules."""
+    found = [finding for rule in RULES for finding in rule(seen)]
+    return sorted(found, key=lambda finding: _ORDER.index(finding.gravity))
