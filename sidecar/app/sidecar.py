@@ -135,6 +135,7 @@ class Sidecar:
         self._proxy.table = _table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
+        self._run(self._proxy.unknown_tenants.run())
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))

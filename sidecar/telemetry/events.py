@@ -127,6 +127,19 @@ class Refused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownTenantNamed(Event):
+    """Requests name a tenant that the configuration does not serve. Emitted at once, then at most once a minute."""
+
+    name: ClassVar[str] = "unknown_tenant"
+    level: ClassVar[Level] = "warning"
+    route: str
+    tenant: str
+    """The name in most of the requests, bounded and without secrets."""
+    count: int
+    """Number of such requests since the last such event."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resent(Event):
     """What became of the second send of a refused request."""
 
