@@ -40,7 +40,7 @@ from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants, foreseeable
-from sidecar.system import threads
+from sidecar.system import causes, threads
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
@@ -260,7 +260,7 @@ class Sidecar:
         except ConfigError as error:
             self.journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
         except OSError as error:
-            reason = f"cannot read the configuration: {error.strerror or type(error).__name__}"
+            reason = f"cannot read the configuration: {error.strerror or causes.in_words(error)}"
             self.journal.tell(ReloadFailed(error=reason))
         except Exception as bug:  # noqa: BLE001  the next reload must still be possible
             self.journal.tell(Failed.of("reload", bug))

@@ -250,7 +250,7 @@ async def _in_thread(tls: Tls) -> ssl.SSLContext:
     try:
         return await threads.beside(str(tls), partial(_context, tls))
     except OSError as error:
-        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {error.strerror}", 0.0) from None
+        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {reason(error)}", 0.0) from None
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

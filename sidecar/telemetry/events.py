@@ -171,7 +171,7 @@ class ExportDown(Event):
     level: ClassVar[Level] = "warning"
     signal: Signal
     error: str
-    """`HTTP` and the status, or the kind of failure."""
+    """`HTTP` and the status, or why there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
