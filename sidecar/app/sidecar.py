@@ -44,6 +44,7 @@ from sidecar.system import causes, threads
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
+from sidecar.telemetry.words import NEIGHBOURS
 
 LOAD_LIMIT = 60.0
 """Seconds for reading and examining a configuration beside the event loop."""
@@ -273,10 +274,12 @@ class Sidecar:
             return Readiness(ok=False, detail="draining")
         readings, health = self._member.readings(), self._member.health()
         if readings is not None and not readings.store_up:
-            return Readiness(ok=True, degraded=True, detail=f"Redis is unavailable: {health['store'].why}")
+            return Readiness(
+                ok=True, degraded=True, detail=f"{NEIGHBOURS['store'].is_down()}: {health['store'].why}"
+            )
         if readings is not None and not readings.bus_up:
             why = health["bus"].why or "the connection is not ready yet"
-            return Readiness(ok=True, degraded=True, detail=f"busts of other pods do not arrive: {why}")
+            return Readiness(ok=True, degraded=True, detail=f"{NEIGHBOURS['bus'].is_down()}: {why}")
         return Readiness(ok=True)
 
     def started(self) -> bool:

@@ -23,6 +23,7 @@ from sidecar.proxy.routes import Route
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.recent_events import Occurrence, RecentEvents
 from sidecar.telemetry.sinks.dates import Dates
+from sidecar.telemetry.words import NEIGHBOURS
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""
@@ -119,7 +120,7 @@ class Status:
         for name, health in parts.fetching.health():
             yield "authorization_server", name, health
         if self._secret_store.health.state != "unknown":
-            yield "secret_store", "AWS Secrets Manager", self._secret_store.health
+            yield "secret_store", NEIGHBOURS["secret_store"].name, self._secret_store.health
         for origin, pool in parts.pools.items():
             yield "upstream", _url(origin), pool.health
 

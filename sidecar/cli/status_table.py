@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 from sidecar.cli.terminal import Cell, Terminal, harmless
 from sidecar.telemetry.colours import Colour
+from sidecar.telemetry.words import HEALTH_STATES, TOKEN_ORIGINS, neighbour
 
 MOST_EVENTS = 10
 
@@ -80,8 +81,8 @@ def _health(one: _Members, shown: _Members) -> _Row:
     since = _number(shown, "at") - _number(one, "since")
     why = _text(one, "why") if state != "up" else ""
     cells = [
-        Cell(state, _COLOURS.get(state, "")),
-        Cell(_text(one, "kind").replace("_", " ")),
+        Cell(HEALTH_STATES.get(state, state), _COLOURS.get(state, "")),
+        Cell(neighbour(_text(one, "kind"))),
         Cell(_text(one, "name")),
         Cell(_span(since)),
     ]
@@ -105,7 +106,7 @@ def _route(one: _Members) -> _Row:
 
 
 def _token(one: _Members, shown: _Members) -> _Row:
-    state = _text(one, "state")
+    state, source = _text(one, "state"), _text(one, "source") or "-"
     here = state != "missing"
     problem, description, hint = (_text(one, name) for name in ("problem", "error_description", "hint"))
     if problem and description:
@@ -124,7 +125,7 @@ def _token(one: _Members, shown: _Members) -> _Row:
         Cell(state, _COLOURS.get(state, "")),
         Cell(_text(one, "fp") or "-"),
         Cell(_span(one.get("expires_in")) if here else "-"),
-        Cell(_text(one, "source") or "-"),
+        Cell(TOKEN_ORIGINS.get(source, source)),
         Cell(f"{_span(one.get('last_used'))} ago" if here else "-"),
     ]
     return _Row(cells, problem)

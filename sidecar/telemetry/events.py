@@ -4,9 +4,9 @@ Never in any field: a token, a secret, a query string, a body.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from sidecar.telemetry.words import FetchFault, Level, Outcome, SecretFault, Signal
+from sidecar.telemetry.words import Decision, FetchFault, Level, Outcome, SecretFault, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Refused(Event):
     status: int
     error: str
     """The challenge's `error`, `other_scheme` when it had other schemes only, "" when it had none."""
-    decision: Literal["renew", "cooling", "relay"]
+    decision: Decision
     scope: str = ""
     """What the challenge says is needed."""
 

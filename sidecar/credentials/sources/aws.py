@@ -32,7 +32,7 @@ from sidecar.system import causes, response_heads, tls_faults
 from sidecar.system.client_tls import context_without_authorities
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
-from sidecar.telemetry.words import SecretFault
+from sidecar.telemetry.words import NEIGHBOURS, SecretFault
 
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0
@@ -319,7 +319,7 @@ class SecretSource:
         self, tenant: str, name: str, unread: _Unread, began: float
     ) -> TokenRefused | TokenUnavailable:
         detail = f" ({unread.detail})" if unread.detail else ""
-        error = f"secret {name}: {_HINTS[unread.fault]}{detail}"
+        error = f"secret {name} in {NEIGHBOURS['secret_store'].name}: {_HINTS[unread.fault]}{detail}"
         service, duration = self._spec.service, self._milliseconds(began)
         self._manager.journal.tell(SecretUnread(service, tenant, name, unread.fault, error, duration))
         return TokenRefused(error, "") if unread.fault in _REMEMBERED else TokenUnavailable(error, 0.0)
