@@ -27,7 +27,7 @@
 {{- fail "valkey.enabled: config.redis names another one" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "inject") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
-{{- fail (printf "mode: inject needs Kubernetes 1.36 or later, this is %s; take mode: none and `sidecar inject`" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "mode: inject requires Kubernetes 1.36 or later, this is %s; use mode: none and `sidecar inject`. `helm template` does not know your cluster: add --kube-version with its version" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,7 +1,6 @@
 """Asks the admin server of a running sidecar, on behalf of the command line."""
 
 import json
-import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
 from sidecar.core.tls import Tls
-from sidecar.system import response_heads, tls_faults
+from sidecar.system import causes, response_heads, tls_faults
 from sidecar.system.client_tls import client_context, reason
 
 TIME_LIMIT = 10.0
@@ -110,8 +109,7 @@ def _hint(error: OSError | HTTPException) -> str:
     for kind, hint in _HINTS:
         if isinstance(error, kind):
             return hint
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else type(error).__name__
+    return causes.in_words(error)
 
 
 def _connection(admin: str) -> HTTPConnection:

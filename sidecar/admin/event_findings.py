@@ -15,6 +15,7 @@ from sidecar.telemetry.events import (
     Reloaded,
     ReloadFailed,
     SettingIgnored,
+    UnknownTenantNamed,
 )
 from sidecar.telemetry.fleet_events import BustFailed, BustRejected, StoreDenied
 from sidecar.telemetry.recent_events import Occurrence
@@ -71,6 +72,12 @@ _WORDS: Mapping[type[Event], _Words] = {
         "Redis denies the sidecar's user what {operation} requires",
         "{error}",
         "grant the permission; `sidecar check` names it",
+    ),
+    UnknownTenantNamed: _Words(
+        "Route {route}: requests for the unknown tenant {tenant}",
+        "{count} since the last report",
+        "correct the client, or add the tenant to `tenant.allow`",
+        "these requests get 400",
     ),
     SettingIgnored: _Words("{variable} cannot be used", "{reason}", "correct or remove the variable"),
     ConfigDoubtful: _Words(

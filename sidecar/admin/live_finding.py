@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sidecar.admin.neighbours import Gravity
+from sidecar.admin.outages import Gravity
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Reading
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health
 from sidecar.oauth.observed import ServerClock
 from sidecar.telemetry.recent_events import Occurrence
+from sidecar.telemetry.words import NeighbourKind
 
 MOST_NAMED = 4
 """Tenants that a headline names."""
@@ -66,7 +67,7 @@ class Seen:
 
     now: float
     readiness: Readiness = Readiness(ok=True)  # noqa: RUF009  frozen
-    neighbours: Sequence[tuple[str, str, Health]] = ()
+    neighbours: Sequence[tuple[NeighbourKind, str, Health]] = ()
     """Kind, name and health."""
     tokens: Sequence[TokenStatus] = ()
     routes: Sequence[tuple[str, Reading]] = ()

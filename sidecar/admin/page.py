@@ -3,21 +3,31 @@
 import asyncio
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
 from aiohttp import web
 
 from sidecar.admin.responses import whole
+from sidecar.telemetry.words import glossary
 
 _PAGE = Path(__file__).with_name("page.html")
+_WORDS = b"const WORDS = {};"
+"""The place in the page's script where the glossary goes."""
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 async def page(_: web.BaseRequest) -> web.Response:
     """Answer with the page and a policy under which nothing else runs, loads or is sent anywhere."""
-    html = await asyncio.to_thread(_PAGE.read_bytes)
+    html = with_words(await asyncio.to_thread(_PAGE.read_bytes))
     return whole(200, html, "text/html; charset=utf-8", fields(html))
+
+
+def with_words(html: bytes) -> bytes:
+    """Return the page with the names of the glossary in its script."""
+    names = json.dumps(glossary()).replace("<", "\\u003c")
+    return html.replace(_WORDS, b"const WORDS = %b;" % names.encode())
 
 
 def fields(html: bytes) -> dict[str, str]:

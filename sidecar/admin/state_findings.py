@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sidecar.admin.amounts import rate, share, span
 from sidecar.admin.live_finding import LiveFinding, Scope, Seen, whose
-from sidecar.admin.neighbours import NEIGHBOURS
+from sidecar.admin.outages import OUTAGES
 from sidecar.cache.token_status import TokenStatus
+from sidecar.telemetry.words import NEIGHBOURS
 
 SERIOUS = 0.05
 """Share of a route's requests that fail, from which on it counts as failing."""
@@ -29,14 +30,14 @@ def neighbours(seen: Seen) -> Iterator[LiveFinding]:
     """Report those that are down."""
     for kind, name, health in seen.neighbours:
         if health.state == "down":
-            known = NEIGHBOURS[kind]
+            outage = OUTAGES[kind]
             yield LiveFinding(
                 f"{kind}_down",
-                known.gravity,
-                known.down.format(name=known.name, which=name),
+                outage.gravity,
+                _capital(NEIGHBOURS[kind].is_down(name)),
                 health.why,
-                known.effect,
-                known.action,
+                outage.effect,
+                outage.action,
                 health.since,
                 health.last_failure,
                 Scope(neighbour=kind, name=name),
@@ -50,7 +51,7 @@ def connections(seen: Seen) -> Iterator[LiveFinding]:
             yield LiveFinding(
                 "connections_exhausted",
                 "warning",
-                f"{NEIGHBOURS['upstream'].name} {line.upstream}: requests wait for a connection",
+                f"{_capital(NEIGHBOURS['upstream'].name)} {line.upstream}: requests wait for a connection",
                 f"{line.waiting} wait; all {line.limit} connections are busy",
                 action="find out why the upstream is slow, or raise `max_connections`",
                 scope=Scope(neighbour="upstream", name=line.upstream),
@@ -159,3 +160,7 @@ def _scope(group: Sequence[TokenStatus]) -> Scope:
 
 def _owner(scope: Scope) -> str:
     return ", ".join(filter(None, (whose(scope.tenants), f"service {scope.service}, token {scope.token}")))
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sidecar.admin import event_findings, state_findings
 from sidecar.admin.live_finding import LiveFinding, Seen
-from sidecar.admin.neighbours import Gravity
+from sidecar.admin.outages import Gravity
 
 RULES: Sequence[Callable[[Seen], Iterator[LiveFinding]]] = (
     state_findings.readiness,

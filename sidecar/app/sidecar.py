@@ -42,10 +42,11 @@ from sidecar.proxy.proxy import Proxy, Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants, foreseeable
-from sidecar.system import threads
+from sidecar.system import causes, threads
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
+from sidecar.telemetry.words import NEIGHBOURS
 
 LOAD_LIMIT = 60.0
 """Seconds for reading and examining a configuration beside the event loop."""
@@ -137,6 +138,7 @@ class Sidecar:
         self._proxy.table = _table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
+        self._run(self._proxy.unknown_tenants.run())
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
         self._run(self._telemetry.export(self._readings))
@@ -261,7 +263,7 @@ class Sidecar:
         except ConfigError as error:
             self.journal.tell(ReloadFailed(error="; ".join(map(str, error.faults))))
         except OSError as error:
-            reason = f"cannot read the configuration: {error.strerror or type(error).__name__}"
+            reason = f"cannot read the configuration: {error.strerror or causes.in_words(error)}"
             self.journal.tell(ReloadFailed(error=reason))
         except Exception as bug:  # noqa: BLE001  the next reload must still be possible
             self.journal.tell(Failed.of("reload", bug))
@@ -272,12 +274,11 @@ class Sidecar:
         """Tell whether requests should come here now."""
         if self._proxy.draining:
             return Readiness(ok=False, detail="draining")
-        readings, health = self._member.readings(), self._member.health()
-        if readings is not None and not readings.store_up:
-            return Readiness(ok=True, degraded=True, detail=f"Redis is unavailable: {health['store'].why}")
-        if readings is not None and not readings.bus_up:
-            why = health["bus"].why or "the connection is not ready yet"
-            return Readiness(ok=True, degraded=True, detail=f"busts of other pods do not arrive: {why}")
+        readings = self._member.readings()
+        down = [] if readings is None else readings.down
+        for kind in down:
+            why = self._member.health()[kind].why or "the connection is not ready yet"
+            return Readiness(ok=True, degraded=True, detail=f"{NEIGHBOURS[kind].is_down()}: {why}")
         return Readiness(ok=True)
 
     def started(self) -> bool:

@@ -26,6 +26,7 @@ from sidecar.proxy.routes import Route
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.recent_events import Occurrence, RecentEvents
 from sidecar.telemetry.sinks.dates import Dates
+from sidecar.telemetry.words import NEIGHBOURS, NeighbourKind
 
 MOST_TOKENS = 200
 """Tokens shown: the missing ones, then those used last."""
@@ -124,7 +125,7 @@ class Status:
         shown = {name: getattr(finding, name) for name in _OF_FINDINGS}
         return {**shown, **dates, **asdict(finding.scope)}
 
-    def _health(self, parts: Parts) -> Iterator[tuple[str, str, Health]]:
+    def _health(self, parts: Parts) -> Iterator[tuple[NeighbourKind, str, Health]]:
         redis = parts.config.redis
         for kind, health in parts.member.health().items():
             hosts = (f"{host}:{port}" for host, port in redis.hosts) if redis is not None else ()
@@ -132,7 +133,7 @@ class Status:
         for name, health in parts.fetching.health():
             yield "authorization_server", name, health
         if self._secret_store.health.state != "unknown":
-            yield "secret_store", "AWS Secrets Manager", self._secret_store.health
+            yield "secret_store", NEIGHBOURS["secret_store"].name, self._secret_store.health
         for origin, pool in parts.pools.items():
             yield "upstream", _url(origin), pool.health
 

@@ -286,7 +286,7 @@ class TokenCache(EvictableCache[HeldToken]):
         except RequestRefused:  # the clients' own doing, and no word on the key
             raise
         except Exception as bug:
-            self._journal.tell(Failed("loading a token", type(bug).__name__))
+            self._journal.tell(Failed.of("loading a token", bug))
             raise self._outage(request, TokenUnavailable("internal fault; see the log", 0.0)) from bug
         self._setbacks.clear(request.key)
         self._troubles.end(request.key)

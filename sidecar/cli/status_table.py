@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TypeGuard
 
-from sidecar.admin import neighbours
 from sidecar.admin.amounts import rate, share, span
 from sidecar.cli.terminal import Cell, Terminal, harmless
 from sidecar.telemetry.colours import Colour
+from sidecar.telemetry.words import HEALTH_STATES, TOKEN_ORIGINS, neighbour
 
 MOST_EVENTS = 10
 
@@ -117,8 +117,8 @@ def _health(one: _Members, shown: _Members) -> _Row:
     since = _number(shown, "at") - _number(one, "since")
     why, tried = _text(one, "why") if state != "up" else "", one.get("last_failure")
     cells = [
-        Cell(state, _COLOURS.get(state, "")),
-        Cell(neighbours.name(_text(one, "kind"))),
+        Cell(HEALTH_STATES.get(state, state), _COLOURS.get(state, "")),
+        Cell(neighbour(_text(one, "kind"))),
         Cell(_text(one, "name")),
         Cell(_span(since)),
         Cell(f"{_span(_number(shown, 'at') - tried)} ago" if state == "down" and _is_number(tried) else ""),
@@ -142,7 +142,7 @@ def _route(one: _Members) -> _Row:
 
 
 def _token(one: _Members, shown: _Members) -> _Row:
-    state = _text(one, "state")
+    state, source = _text(one, "state"), _text(one, "source") or "-"
     here = state != "missing"
     problem, description, hint = (_text(one, name) for name in ("problem", "error_description", "hint"))
     if problem and description:
@@ -161,7 +161,7 @@ def _token(one: _Members, shown: _Members) -> _Row:
         Cell(state, _COLOURS.get(state, "")),
         Cell(_text(one, "fp") or "-"),
         Cell(_span(one.get("expires_in")) if here else "-"),
-        Cell(_text(one, "source") or "-"),
+        Cell(TOKEN_ORIGINS.get(source, source)),
         Cell(f"{_span(one.get('last_used'))} ago" if here else "-"),
     ]
     return _Row(cells, problem)

@@ -68,6 +68,15 @@ class RequestRefused(SidecarError):
         self.status = status
 
 
+class UnknownTenant(RequestRefused):
+    """The request names a tenant that is not served: no id at all, or none of the list."""
+
+    def __init__(self, tenant: str, reason: str) -> None:
+        """`tenant` is the name as it may be logged."""
+        super().__init__(400, reason)
+        self.tenant = tenant
+
+
 class NoToken(SidecarError):
     """There is no token. The error's own text may be returned to applications; the rest is for operators only."""
 

@@ -15,6 +15,7 @@ from sidecar.core.errors import (
     RequestRefused,
     TokenRefused,
     TokenUnavailable,
+    UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -33,6 +34,7 @@ _REFUSED: dict[int, tuple[str, str]] = {
 }
 
 _FAILED: dict[type[Exception], tuple[int, str, str]] = {
+    UnknownTenant: (400, "unknown_tenant", "http_request_denied"),
     TokenRefused: (502, "token_refused", "proxy_internal_response"),
     TokenUnavailable: (503, "token_unavailable", "proxy_internal_response"),
     UpstreamUnreachable: (502, "upstream_unreachable", "destination_unavailable"),
@@ -59,11 +61,11 @@ class Problem(NamedTuple):
 def render(error: Exception, request_id: str) -> Problem:
     """Say in HTTP what went wrong. A MessageMalformed is the upstream's: the client's are RequestRefused."""
     detail = str(error)
-    if isinstance(error, RequestRefused):
+    if type(error) in _FAILED:
+        status, word, proxy_error = _FAILED[type(error)]
+    elif isinstance(error, RequestRefused):
         status = error.status
         word, proxy_error = _REFUSED[status]
-    elif type(error) in _FAILED:
-        status, word, proxy_error = _FAILED[type(error)]
     else:
         status, word, proxy_error, detail = 500, "internal_error", "proxy_internal_error", _BUG
     fields = [

@@ -1,4 +1,20 @@
-"""How much of something there is to have: so much at once, then so much a second (a token bucket)."""
+"""How much of something there is to have: so much at once, then so much a second (a token bucket).
+
+And how often something that strangers can cause is reported: the first time at once, then at most once a minute.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sidecar.core.ports import Clock
+
+EVERY = 60.0
+"""Seconds between two reports."""
+LEAST = 1.0
+"""Seconds to wait at least before the next look."""
+
+Kind = TypeVar("Kind")
 
 
 class RateLimit:
@@ -23,3 +39,42 @@ class RateLimit:
     def give_back(self) -> None:
         """Return one that was taken in vain."""
         self._left = min(self._burst, self._left + 1)
+
+
+class Digest(Generic[Kind]):
+    """Counts what strangers can cause, and reports it at most once in EVERY seconds: what most of it was, how much.
+
+    The caller bounds the kinds.
+    """
+
+    def __init__(self, clock: Clock, report: Callable[[Kind, int], None]) -> None:
+        """`report` takes the most frequent kind, and the number of all kinds since the last report."""
+        self._clock = clock
+        self._report = report
+        self._due = float("-inf")
+        self.unreported: Counter[Kind] = Counter()
+        """What was counted since the last report."""
+
+    def add(self, kind: Kind) -> None:
+        """Count one, and report it if a report is due."""
+        self.unreported[kind] += 1
+        if self._clock.now() >= self._due:
+            self.report()
+
+    def report(self) -> None:
+        """Report what was counted since the last report, if anything."""
+        if not self.unreported:
+            return
+        [(kind, _)] = self.unreported.most_common(1)
+        count = self.unreported.total()
+        self.unreported.clear()
+        self._due = self._clock.now() + EVERY
+        self._report(kind, count)
+
+    async def run(self) -> None:
+        """Report when it is due, whether more comes or not. Never return."""
+        while True:
+            left = self._due - self._clock.now()
+            await self._clock.sleep(max(left, LEAST) if self.unreported else EVERY)
+            if self._clock.now() >= self._due:
+                self.report()

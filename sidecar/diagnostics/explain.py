@@ -27,6 +27,7 @@ from sidecar.proxy.tenants import Tenants
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.words import ISSUER_METADATA
 
 _CHALLENGES = (
     ('401 with error="invalid_token"', 401, (Challenge("bearer", {"error": "invalid_token"}),)),
@@ -181,7 +182,7 @@ def _asked(config: Config, request: TokenRequest) -> TokenAsked:
         service=request.service,
         tenant=request.tenant,
         key=prefix + request.key,
-        endpoint=request.token_endpoint or f"as the metadata of {request.issuer} says",
+        endpoint=request.token_endpoint or f"from the {ISSUER_METADATA} of {request.issuer}",
         client_auth=request.client_auth,
         credentials=request.credentials,
         form=tuple((name, "<as configured>" if name in ours else value) for name, value in parse_qsl(form)),

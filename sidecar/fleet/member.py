@@ -41,7 +41,7 @@ from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.fleet_events import Unencrypted
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
-from sidecar.telemetry.words import Rejection
+from sidecar.telemetry.words import NeighbourKind, Rejection
 
 REVOKED_FOR = 3600.0
 """Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
@@ -190,7 +190,7 @@ class Member:
         rejected = {**counts, **{reason: 0 for reason in get_args(Rejection) if reason not in counts}}
         return FleetReadings(self._redis.up, asked, self._bus.up, dict(leases), rejected)
 
-    def health(self) -> Mapping[str, Health]:
+    def health(self) -> Mapping[NeighbourKind, Health]:
         """See Membership."""
         return {"store": self._redis.pulse.health, "bus": self._bus.pulse.health}
 

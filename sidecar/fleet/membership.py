@@ -20,6 +20,7 @@ from sidecar.oauth.ports import TokenSource
 from sidecar.telemetry.fleet_events import SelectSent
 from sidecar.telemetry.instruments import FleetReadings
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import NeighbourKind
 
 
 class Membership(Protocol):
@@ -54,7 +55,7 @@ class Membership(Protocol):
     def readings(self) -> FleetReadings | None:
         """Tell how store and bus are; None where there are none."""
 
-    def health(self) -> Mapping[str, Health]:
+    def health(self) -> Mapping[NeighbourKind, Health]:
         """Tell how `store` and `bus` are, since when and why; empty where there are none."""
 
     async def close(self) -> None:
@@ -102,7 +103,7 @@ class Standalone:
     def readings(self) -> None:
         """Nothing to tell."""
 
-    def health(self) -> Mapping[str, Health]:
+    def health(self) -> Mapping[NeighbourKind, Health]:
         """There are none."""
         return {}
 

@@ -5,6 +5,7 @@ from typing import Literal
 from sidecar.core.ports import Clock
 from sidecar.telemetry.fleet_events import StoreDown, StoreUp
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.words import NEIGHBOURS
 
 Side = Literal["store", "bus"]
 
@@ -17,16 +18,18 @@ class Outage:
         self._journal = journal
         self._lost: set[Side] = set()
         self._since = 0.0
+        self._first: Side = "store"
 
     def lost(self, side: Side, why: str) -> None:
         """Note that a side does not work."""
         if not self._lost:
             self._since = self._clock.now()
-            self._journal.tell(StoreDown(why))
+            self._first = side
+            self._journal.tell(StoreDown(why, NEIGHBOURS[side].name))
         self._lost.add(side)
 
     def back(self, side: Side) -> None:
         """Note that it does."""
         if self._lost == {side}:
-            self._journal.tell(StoreUp(self._clock.now() - self._since))
+            self._journal.tell(StoreUp(self._clock.now() - self._since, NEIGHBOURS[self._first].name))
         self._lost.discard(side)

@@ -13,6 +13,7 @@ from sidecar.oauth.ports import AuthorizationServer
 from sidecar.oauth.refusals import unreadable
 from sidecar.oauth.remote_document import RemoteDocuments
 from sidecar.oauth.token import TokenRequest
+from sidecar.telemetry.words import ISSUER_METADATA
 
 LIFE = 3600.0
 """Seconds an issuer's metadata is used without another look."""
@@ -48,7 +49,7 @@ class Discovery:
                 yield from (metadata.token_endpoint, metadata.mtls_token_endpoint, metadata.jwks_uri)
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
-        raise TokenRefused(f"the metadata of {issuer} names no {name} that we may use", "")
+        raise TokenRefused(f"the {ISSUER_METADATA} of {issuer} names no {name} that we may use", "")
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
         source = ascii([issuer, tls])  # what others take for this issuer need not be it
@@ -65,8 +66,8 @@ class Discovery:
             out = out or reply.status == 429 or reply.status >= 500
             why = why or (unreadable.why(reply) if reply.status == 200 else "")
         if out:
-            raise TokenUnavailable(f"{issuer} does not answer with its metadata", 0.0)
+            raise TokenUnavailable(f"the {ISSUER_METADATA} of {issuer} is unavailable", 0.0)
         cause = f" ({why})" if why else ""
         raise TokenRefused(
-            f"{issuer} publishes no metadata{cause}: check issuer, or write token_endpoint", ""
+            f"{issuer} publishes no {ISSUER_METADATA}{cause}: check issuer, or write token_endpoint", ""
         )

@@ -24,6 +24,7 @@ from sidecar.oauth.ports import Reply
 from sidecar.oauth.token_response import host_of
 from sidecar.system import threads
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
+from sidecar.telemetry.words import NEIGHBOURS, TOKEN_ENDPOINT
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
@@ -83,8 +84,8 @@ class HttpAuthorizationServer:
             hint = str(error)
         except (OSError, ValueError) as error:
             hint = _hint(error)
-        asked = "token endpoint " if method == "POST" else ""
-        raise TokenUnavailable(f"no answer from {asked}{host_of(url)}: {hint}", 0.0)
+        asked = TOKEN_ENDPOINT if method == "POST" else NEIGHBOURS["authorization_server"].name
+        raise TokenUnavailable(f"no answer from {asked} {host_of(url)}: {hint}", 0.0)
 
     async def _answer(self, method: str, url: str, fields: Mapping[str, str], body: bytes, tls: Tls) -> Reply:
         """Apart from `_ask`, or an error that is kept there would keep what this reads into with it."""
@@ -250,7 +251,7 @@ async def _in_thread(tls: Tls) -> ssl.SSLContext:
     try:
         return await threads.beside(str(tls), partial(_context, tls))
     except OSError as error:
-        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {error.strerror}", 0.0) from None
+        raise TokenUnavailable(f"cannot read {', '.join(tls.files)}: {reason(error)}", 0.0) from None
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

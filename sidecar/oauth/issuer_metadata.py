@@ -7,6 +7,7 @@ from sidecar.core import addresses
 from sidecar.core.errors import TokenRefused
 from sidecar.core.foreign_text import parse_object
 from sidecar.oauth.ports import Reply
+from sidecar.telemetry.words import ISSUER_METADATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def read(reply: Reply, issuer: str) -> Metadata | None:
         return None
     if members["issuer"] != issuer:
         raise TokenRefused(
-            f"the metadata of {issuer} is another issuer's: write issuer exactly as its server does", ""
+            f"the {ISSUER_METADATA} of {issuer} is another issuer's: write issuer exactly as its server does",
+            "",
         )
     endpoint = _place(members, "token_endpoint", issuer)
     aliases = members.get("mtls_endpoint_aliases")

@@ -9,6 +9,7 @@ from sidecar.oauth.jwt_rules import Jwk, Signed
 from sidecar.oauth.ports import AuthorizationServer, Discovery, Signatures
 from sidecar.oauth.remote_document import RemoteDocuments
 from sidecar.oauth.signing_keys import Verification
+from sidecar.telemetry.words import KEY_SET
 
 LIFE = 300.0
 """Seconds an issuer's keys are used without another look."""
@@ -64,5 +65,6 @@ class JwksVerifier:
         except (TokenUnavailable, TokenRefused):
             keys = None
         if keys is None:
-            raise TokenUnavailable(f"the keys of {rule.issuer} cannot be had: nobody can be believed", PAUSE)
+            why = f"the {KEY_SET} of {rule.issuer} is unavailable, so that callers' tokens cannot be verified"
+            raise TokenUnavailable(why, PAUSE)
         return keys

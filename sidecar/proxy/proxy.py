@@ -14,13 +14,19 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Literal
 
 from sidecar.core.cross_site import ICON, guard, refuse_icon
-from sidecar.core.errors import RequestRefused, SidecarError, TokenRefused, TokenUnavailable, UpstreamTimeout
+from sidecar.core.errors import (
+    RequestRefused,
+    SidecarError,
+    TokenRefused,
+    TokenUnavailable,
+    UnknownTenant,
+    UpstreamTimeout,
+)
 from sidecar.core.ports import Clock
-from sidecar.core.problem import Problem, render
+from sidecar.core.problem import render
 from sidecar.core.tenants import split_path
 from sidecar.http1.message import Request, Response
 from sidecar.http1.pool import Pool
@@ -29,6 +35,7 @@ from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
+from sidecar.proxy import own_answers
 from sidecar.proxy.challenge import Verdict
 from sidecar.proxy.locations import put_right
 from sidecar.proxy.ports import Callers, Tokens
@@ -38,6 +45,7 @@ from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
+from sidecar.proxy.unknown_tenants import UnknownTenants
 from sidecar.telemetry.events import Failed, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
@@ -112,6 +120,7 @@ class Proxy:
         self.table = table
         self.draining = False
         """Whether answers end their connections."""
+        self.unknown_tenants = UnknownTenants(clock, journal)
         self._tokens = tokens
         self._callers = callers
         self._journal = journal
@@ -145,8 +154,8 @@ class Proxy:
                     break
         except RequestRefused as refusal:  # no request could be made of what came
             record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
-            problem = _tell(refusal, record)
-            client.write(_head(problem, close=True) + problem.body)
+            problem = own_answers.problem_of(refusal, record)
+            client.write(own_answers.head(problem, close=True) + problem.body)
             self._finish(record)
         finally:
             client.finish()
@@ -314,37 +323,20 @@ class Proxy:
         """Answer with a problem of our own, or break off an answer that has begun."""
         if not isinstance(error, SidecarError):
             self._journal.tell(Failed.of("exchange", error))
+        if isinstance(error, UnknownTenant):
+            record.tenant = error.tenant
+            self.unknown_tenants.add(record.route, error.tenant)
         if relay.begun:
-            _note_problem(render(error, record.request_id), record)
+            own_answers.note(render(error, record.request_id), record)
             relay.cut()
             return False
         # Whoever sent what we refuse may have meant what follows it differently, too: no more of that connection.
         close = isinstance(error, RequestRefused) or self.draining or relay.must_close()
-        problem = _tell(error, record)
-        relay.answer_ourselves(_head(problem, close=close), problem.body)
+        problem = own_answers.problem_of(error, record)
+        relay.answer_ourselves(own_answers.head(problem, close=close), problem.body)
         return not close
 
 
 def _note(record: RequestRecord, token: Token, source: TokenOrigin) -> None:
     record.fp = token.fingerprint
     record.token = source
-
-
-def _tell(error: Exception, record: RequestRecord) -> Problem:
-    problem = render(error, record.request_id)
-    record.status = problem.status
-    _note_problem(problem, record)
-    return problem
-
-
-def _note_problem(problem: Problem, record: RequestRecord) -> None:
-    record.error, record.detail = problem.word, problem.cause
-
-
-def _head(problem: Problem, *, close: bool) -> bytes:
-    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
-    lines += [b"%b: %b" % field for field in problem.fields]
-    lines.append(b"Content-Length: %d" % len(problem.body))
-    if close:
-        lines.append(b"Connection: close")
-    return b"\r\n".join(lines) + b"\r\n\r\n"

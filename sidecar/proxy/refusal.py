@@ -8,7 +8,6 @@ the user, and nothing is reported.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from sidecar.http1.message import Response
 from sidecar.oauth.token import Token
@@ -16,6 +15,7 @@ from sidecar.proxy.challenge import Challenge, Verdict, bearer_error, judge, par
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.events import Refused
 from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.words import Decision
 
 OTHER_SCHEME = "other_scheme"
 """Stands for the error where an upstream requires another scheme than Bearer."""
@@ -57,7 +57,7 @@ def read_refusal(answer: Response, route: Route) -> Refusal:
 
 def refused_event(
     refusal: Refusal,
-    decision: Literal["renew", "cooling", "relay"],
+    decision: Decision,
     route: Route,
     token: Token,
     record: RequestRecord,

@@ -4,13 +4,12 @@ A name counts in the certificate's subjectAltName only (RFC 9525 section 2): Ope
 name where no subjectAltName is a DNS name. Every client of the sidecar has its context from here.
 """
 
-import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sidecar.core.tls import Tls, no_passphrase
-from sidecar.system import files, tls_faults
+from sidecar.system import causes, files, tls_faults
 
 
 class UnusableFiles(Exception):
@@ -51,10 +50,8 @@ def reason(error: Exception) -> str:
     """Return in a few words why files, a connection or TLS failed."""
     if isinstance(error, ssl.SSLError):
         return tls_faults.words(error) or "it is not a PEM file, or requires a passphrase"
-    if isinstance(error, OSError):
-        known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
-        return known or str(error) or type(error).__name__
-    return str(error) or type(error).__name__
+    known = causes.of_system(error) if isinstance(error, OSError) else ""
+    return known or str(error) or causes.in_words(error)
 
 
 def connection_reason(error: OSError) -> str:

@@ -67,14 +67,14 @@ def words(error: ssl.SSLError) -> str:
         found = error.verify_message.rstrip(".")
         meaning = _OF_CERTIFICATES.get(error.verify_code, "")
         return f"{found}: {meaning}" if meaning else found
-    name = error.reason or ""
+    name: str = getattr(error, "reason", None) or ""  # Python code that raises one may set none
     meaning = _OTHERWISE.get(name, "")
     return f"{meaning} ({name})" if meaning else name
 
 
 def speaks_tls(error: ssl.SSLError) -> bool:
     """Return whether the peer's answer was TLS, as far as the error tells."""
-    return _OTHERWISE.get(error.reason or "") != _NO_TLS
+    return _OTHERWISE.get(getattr(error, "reason", None) or "") != _NO_TLS
 
 
 def within(error: BaseException) -> ssl.SSLError | None:
@@ -84,11 +84,11 @@ def within(error: BaseException) -> ssl.SSLError | None:
         for each in errors:
             if isinstance(each, ssl.SSLError):
                 return each
-        errors = [inner for each in errors for inner in _inner(each)]
+        errors = [within for each in errors for within in inner(each)]
     return None
 
 
-def _inner(error: BaseException) -> Iterator[BaseException]:
+def inner(error: BaseException) -> Iterator[BaseException]:
     """Yield what an error says that it comes from: redis-py by its cause, urllib3 by arguments, boto by keywords."""
     named = getattr(error, "kwargs", {})
     more = named.values() if isinstance(named, dict) else ()

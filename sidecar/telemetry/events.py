@@ -4,9 +4,9 @@ Never in any field: a token, a secret, a query string, a body.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from sidecar.telemetry.words import FetchFault, Level, Outcome, SecretFault, Signal
+from sidecar.telemetry.words import Decision, FetchFault, Level, Outcome, SecretFault, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,22 @@ class Refused(Event):
     status: int
     error: str
     """The challenge's `error`, `other_scheme` when it had other schemes only, "" when it had none."""
-    decision: Literal["renew", "cooling", "relay"]
+    decision: Decision
     scope: str = ""
     """What the challenge says is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownTenantNamed(Event):
+    """Requests name a tenant that the configuration does not serve. Emitted at once, then at most once a minute."""
+
+    name: ClassVar[str] = "unknown_tenant"
+    level: ClassVar[Level] = "warning"
+    route: str
+    tenant: str
+    """The name in most of the requests, bounded and without secrets."""
+    count: int
+    """Number of such requests since the last such event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +171,7 @@ class ExportDown(Event):
     level: ClassVar[Level] = "warning"
     signal: Signal
     error: str
-    """`HTTP` and the status, or the kind of failure."""
+    """`HTTP` and the status, or why there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)

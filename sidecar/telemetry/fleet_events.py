@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sidecar.telemetry.events import Event
-from sidecar.telemetry.words import BustKind, BustStep, Level, Rejection
+from sidecar.telemetry.words import NEIGHBOURS, BustKind, BustStep, Level, Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ class StoreDown(Event):
     level: ClassVar[Level] = "warning"
     error: str
     """The server's words, or why there was no answer."""
+    neighbour: str = NEIGHBOURS["store"].name
+    """What failed first, by its name in the glossary: Redis, or busts of other pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class StoreUp(Event):
     name: ClassVar[str] = "store_up"
     seconds: float
     """How long it did not."""
+    neighbour: str = NEIGHBOURS["store"].name
+    """As in the `store_down` before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ Names are OpenTelemetry's, so that every exporter can derive its own from them.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from sidecar.telemetry.words import NeighbourKind
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER_METHOD = "_OTHER"
@@ -78,17 +80,17 @@ COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were
 CLOCK_SKEW = Instrument(
     "sidecar.token_endpoint.clock_skew",
     "gauge",
-    "Seconds by which a token endpoint's clock is ahead of this machine's; negative: behind it.",
+    "Seconds by which an authorization server's clock is ahead at its token endpoint; negative: behind.",
     _UPSTREAM,
     "s",
 )
 SECRET_READS = Instrument(
-    "sidecar.secret.reads", "counter", "Questions to a secret store, by what came of them.", ("outcome",)
+    "sidecar.secret.reads", "counter", "Requests to AWS Secrets Manager, by outcome.", ("outcome",)
 )
 
 # The fleet
 BUSTS_APPLIED = Instrument(
-    "sidecar.busts.applied", "counter", "Busts of others that dropped something here.", ("kind",)
+    "sidecar.busts.applied", "counter", "Busts of other pods that dropped tokens here.", ("kind",)
 )
 BUSTS_FAILED = Instrument(
     "sidecar.busts.failed",
@@ -100,13 +102,17 @@ BUSTS_REJECTED = Instrument(
     "sidecar.busts.rejected", "counter", "Messages that may not bust anything.", ("reason",)
 )
 LEASES = Instrument("sidecar.leases", "counter", "Who fetched for the fleet, and how it went.", ("outcome",))
-STORE_UP = Instrument("sidecar.store.up", "gauge", "1 while Redis is asked, 0 while it is left alone.")
+STORE_UP = Instrument("sidecar.store.up", "gauge", "1 while Redis is available, else 0.")
 STORE_OPERATIONS = Instrument(
-    "sidecar.store.operations", "counter", "Questions to Redis.", ("operation", "outcome")
+    "sidecar.store.operations", "counter", "Operations sent to Redis.", ("operation", "outcome")
 )
-BUS_UP = Instrument("sidecar.bus.up", "gauge", "1 while the other pods' busts can arrive.")
+BUS_UP = Instrument("sidecar.bus.up", "gauge", "1 while busts of other pods arrive, else 0.")
 BUS_LAG = Instrument(
-    "sidecar.bus.lag", "histogram", "From a bust's being told to its being obeyed here.", (), "s"
+    "sidecar.bus.lag",
+    "histogram",
+    "Delay of busts of other pods: from publishing to applying them here.",
+    (),
+    "s",
 )
 
 # Connections
@@ -115,7 +121,10 @@ UPSTREAM_CONNECTIONS = Instrument(
     "sidecar.upstream.connections", "gauge", "Connections to upstreams.", (*_UPSTREAM, "state")
 )
 UPSTREAM_WAITING = Instrument(
-    "sidecar.upstream.waiting", "gauge", "Requests that wait for a connection to be free.", _UPSTREAM
+    "sidecar.upstream.waiting",
+    "gauge",
+    "Requests that wait for a free connection to the upstream.",
+    _UPSTREAM,
 )
 
 # The process
@@ -175,6 +184,12 @@ class FleetReadings:
     """How many, by outcome."""
     rejected: Mapping[str, int]
     """How many messages, by reason."""
+
+    @property
+    def down(self) -> Sequence[NeighbourKind]:
+        """What of the two is unavailable."""
+        up: Mapping[NeighbourKind, bool] = {"store": self.store_up, "bus": self.bus_up}
+        return [kind for kind in up if not up[kind]]
 
 
 @dataclass(frozen=True, slots=True)

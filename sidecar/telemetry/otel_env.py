@@ -115,7 +115,7 @@ def read_otel(environ: Mapping[str, str]) -> OtelSettings:
 def unusable(error: Exception) -> Ignored:
     """Say which variable the library stumbled over, as far as it names one; never what is in it."""
     named = _VARIABLE.search(str(error))
-    why = f"OpenTelemetry's library cannot use it ({type(error).__name__}): nothing is exported"
+    why = "OpenTelemetry's library cannot use it: nothing is exported"
     return Ignored(named[0] if named is not None else "OTEL_*", why)
 
 

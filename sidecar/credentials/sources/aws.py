@@ -28,11 +28,11 @@ from sidecar.core.secret import Secret
 from sidecar.core.tenants import PLACE
 from sidecar.credentials.model import AwsSecretCredentials, Credentials
 from sidecar.credentials.secret_json import client_of
-from sidecar.system import response_heads, tls_faults
-from sidecar.system.client_tls import context_without_authorities, reason
+from sidecar.system import causes, response_heads, tls_faults
+from sidecar.system.client_tls import context_without_authorities
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.ports import Journal
-from sidecar.telemetry.words import SecretFault
+from sidecar.telemetry.words import NEIGHBOURS, SecretFault
 
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0
@@ -186,7 +186,7 @@ class SecretsManager:
                 try:
                     client = self._clients[region, endpoint] = _new_client(region, endpoint)
                 except _UNUSABLE as error:
-                    raise _Unread("unconfigured", type(error).__name__) from None
+                    raise _Unread("unconfigured", causes.in_words(error)) from None
             return client
 
 
@@ -319,7 +319,7 @@ class SecretSource:
         self, tenant: str, name: str, unread: _Unread, began: float
     ) -> TokenRefused | TokenUnavailable:
         detail = f" ({unread.detail})" if unread.detail else ""
-        error = f"secret {name}: {_HINTS[unread.fault]}{detail}"
+        error = f"secret {name} in {NEIGHBOURS['secret_store'].name}: {_HINTS[unread.fault]}{detail}"
         service, duration = self._spec.service, self._milliseconds(began)
         self._manager.journal.tell(SecretUnread(service, tenant, name, unread.fault, error, duration))
         return TokenRefused(error, "") if unread.fault in _REMEMBERED else TokenUnavailable(error, 0.0)
@@ -335,14 +335,12 @@ def _region_of(name: str) -> str:
 
 
 def _unread(error: Exception) -> _Unread:
-    """Tell what went wrong, quoting only AWS's own code, why TLS failed, or the kind of the error."""
+    """Tell what went wrong, quoting only AWS's own code, or the cause in our words."""
     if not isinstance(error, boto.ClientError):
-        tls = tls_faults.within(error)
-        if tls is not None:
-            return _Unread("unreachable", f"TLS failed: {reason(tls)}")
         fault: SecretFault = "unreachable"
-        fault = next((fault for kind, fault in _KINDS if isinstance(error, kind)), fault)
-        return _Unread(fault, type(error).__name__)
+        if tls_faults.within(error) is None:
+            fault = next((fault for kind, fault in _KINDS if isinstance(error, kind)), fault)
+        return _Unread(fault, causes.in_words(error))
     code = str(error.response.get("Error", {}).get("Code", ""))
     code = code if re.fullmatch(r"[A-Za-z.]{1,64}", code) else ""
     return _Unread(_CODES.get(code, "unreachable"), code or "no error code")

@@ -18,7 +18,7 @@ from sidecar.credentials.model import (
 )
 from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.secret_json import client_of
-from sidecar.system import files, threads
+from sidecar.system import causes, files, threads
 
 _Parse = Callable[[str], tuple[str, str]]
 _Signature = tuple[int, int, int, int]
@@ -88,7 +88,7 @@ class FileSource:
         try:
             held = await threads.beside(self._path, partial(self._load, self._held, newer_than))
         except OSError as error:
-            raise self._unavailable(error.strerror or type(error).__name__) from None
+            raise self._unavailable(error.strerror or causes.in_words(error)) from None
         except ValueError as error:
             raise self._unavailable(str(error)) from None
         self._held = held

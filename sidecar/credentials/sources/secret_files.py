@@ -5,7 +5,7 @@ from functools import partial
 from sidecar.core import foreign_text
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret, SecretFile, SecretRef
-from sidecar.system import files, threads
+from sidecar.system import causes, files, threads
 
 
 def read_secret(where: SecretRef) -> Secret:
@@ -39,7 +39,7 @@ class SecretReader:
         try:
             return await fresh_secret(where)
         except OSError as error:
-            reason = f"cannot read {where.path}: {error.strerror or type(error).__name__}"
+            reason = f"cannot read {where.path}: {error.strerror or causes.in_words(error)}"
             raise TokenUnavailable(reason, 0.0) from None
         except ValueError as error:
             raise TokenUnavailable(str(error), 0.0) from None

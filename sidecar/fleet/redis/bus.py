@@ -210,7 +210,7 @@ class RedisBus:
     async def _listen(self, subscription: Subscription) -> None:
         try:
             while True:
-                rejected = self._receiver.rejections.total
+                rejected = self._receiver.rejections.counts.total()
                 for number, (channel, payload) in enumerate(subscription.messages(), 1):
                     for owed in self._receiver.hear(channel, payload, self._revocation_log.offset):
                         if isinstance(owed, Dropped):
@@ -219,7 +219,7 @@ class RedisBus:
                             self._writing.start(partial(self._write_down, owed))
                     if number % IN_A_ROW == 0:
                         await asyncio.sleep(0)  # a flood must not keep the requests waiting
-                if self._receiver.rejections.total > rejected:
+                if self._receiver.rejections.counts.total() > rejected:
                     await self._clock.sleep(LULL)
                 await subscription.wait()
         finally:

@@ -15,9 +15,10 @@ from sidecar.fleet.redis.library import (
     RedisError,
     ResponseError,
 )
-from sidecar.fleet.redis.reasons import NO_ANSWER, code, reason
+from sidecar.fleet.redis.reasons import code, reason
 from sidecar.fleet.redis.revocation_log import listeners
 from sidecar.fleet.redis.subscription import Subscription
+from sidecar.system.causes import NO_ANSWER
 
 OLDEST = (6, 2)
 TRIAL = """

@@ -1,6 +1,5 @@
 """Why a question to Redis failed, for an operator: the server's words, or what happened to the connection."""
 
-import re
 from collections.abc import Iterator
 
 from sidecar.fleet.redis.library import (
@@ -14,19 +13,15 @@ from sidecar.fleet.redis.library import (
     TimedOut,
 )
 from sidecar.fleet.redis.server_errors import code_of, words
-from sidecar.system import client_tls, tls_faults
+from sidecar.system import causes, client_tls, tls_faults
+from sidecar.system.causes import MAX_CAUSES, NO_ANSWER
 
-MAX_CAUSES = 8
-"""Errors that are looked through for the cause of one."""
-NO_ANSWER = "no answer in time"
 _CLOSED = "Connection closed by server"
 _PLAIN: tuple[tuple[type[BaseException], str], ...] = (
     (InvalidResponse, "it does not answer in the Redis protocol"),
     (TimeoutError, NO_ANSWER),
     (TimedOut, NO_ANSWER),
 )
-_SEVERAL = re.compile(r"\[Errno (\d+)\]")
-"""In the text of the error that has no number of its own because several addresses failed."""
 
 
 class UnusableTls(Disconnected):
@@ -59,8 +54,8 @@ def reason(error: BaseException) -> str:
         if known:
             return known
     if isinstance(error, RedisError | RedisClusterException):
-        return words(str(error)) or type(error).__name__
-    return type(error).__name__  # a bug's text may quote anything
+        return words(str(error)) or causes.in_words(error)
+    return causes.in_words(error)  # a bug's text may quote anything
 
 
 def _known(error: BaseException) -> str:
@@ -76,8 +71,7 @@ def _known(error: BaseException) -> str:
 
 
 def _of_system(error: OSError) -> str:
-    several = _SEVERAL.search(str(error)) if error.errno is None else None
-    text = client_tls.connection_reason(OSError(int(several[1]), "") if several else error)
+    text = client_tls.connection_reason(error)
     return words(f"{error.filename}: {text}" if isinstance(error.filename, str) else text)
 
 

@@ -164,7 +164,7 @@ async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
         "of since last tried",
         "down Redis r:6379 30 s 2 s ago",
         "no answer in time",
-        "up Authorization server auth.test 0 s",
+        "up authorization server auth.test 0 s",
         "",
         "routes",
         "route match token requests errors mean p99 upstream",
@@ -174,7 +174,7 @@ async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
         "token tenant service state fp expires in source used",
         "ledger acme app missing - - - -",
         "for 90 s: token endpoint auth.test answered 503",
-        "ledger globex app fresh 0123456789ab 59 min store 4 s ago",
+        "ledger globex app fresh 0123456789ab 59 min Redis 4 s ago",
         "cooling down for 8 s",
         "",
         "lately",
@@ -366,8 +366,8 @@ async def test_status_of_a_running_sidecar(
     span, time = r"\d+ (?:s|min|h)", r"[\d.]+(e-\d+)? ms"
     for line in (
         rf"sidecar {__version__}, on .+, cache local, up for {span}, [\d:]+ UTC",
-        rf"up +Authorization server +127.0.0.1:{authorization_server.port} +{span}",
-        rf"up +Upstream +{upstream.url} +{span}",
+        rf"up +authorization server +127.0.0.1:{authorization_server.port} +{span}",
+        rf"up +upstream +{upstream.url} +{span}",
         "nothing that this pod knows of",
         rf"api +/ +api +[\d.]+/(?:s|min) +0 % +{time} +{time} +{upstream.url}",
         rf"api +- +app +fresh +{fp} +{span} +fetch +{span} ago",

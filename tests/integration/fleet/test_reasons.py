@@ -17,9 +17,10 @@ from sidecar.fleet.redis.checks import Examination
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.library import Disconnected, NoScriptError, RedisClusterException, TimedOut
-from sidecar.fleet.redis.reasons import NO_ANSWER, reason
+from sidecar.fleet.redis.reasons import reason
 from sidecar.fleet.redis.scripts import CLAIM, keys_of
 from sidecar.fleet.settings import RedisSettings, SentinelSettings
+from sidecar.system.causes import NO_ANSWER
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fleet_events import StoreDown
 from tests.support.journal import RecordingJournal
@@ -217,8 +218,8 @@ def caused(error: Exception, cause: BaseException) -> Exception:
             RedisClusterException("ERROR sending 'cluster slots': timed out"),
             "ERROR sending 'cluster slots': timed out",
         ),
-        (KeyError(CANARY), "KeyError"),
-        (ValueError(CANARY), "ValueError"),
+        (KeyError(CANARY), "unexpected error (KeyError)"),
+        (ValueError(CANARY), "unexpected error (ValueError)"),
     ],
 )
 def test_r4_the_cause_of_an_error_is_what_is_shown(error: Exception, words: str) -> None:

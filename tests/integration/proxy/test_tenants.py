@@ -35,6 +35,8 @@ async def authorization_server(upstream: Upstream) -> AsyncIterator[PerTenant]:
 
 
 Served = tuple[Start, PerTenant]
+Asked = tuple[tuple[bytes, ...], str]
+"""A request's target and fields, and the tenant that it names."""
 
 
 @pytest.fixture
@@ -85,35 +87,48 @@ async def test_the_log_names_the_tenant_of_a_request_that_got_no_token(served: S
 
 
 @pytest.mark.parametrize(
-    ("rule", "asking"),
+    ("rule", "asked"),
     [
-        (HEADER, (b"/",)),
-        (HEADER, (b"/", b"X-Tenant-Id:")),
-        (HEADER, (b"/", b"X-Tenant-Id: \t")),
-        (HEADER, (b"/", b"X-Tenant-Id: ../acme")),
-        (HEADER, (b"/", b"X-Tenant-Id: a/b")),
-        (HEADER, (b"/", b"X-Tenant-Id: a:b")),
-        (HEADER, (b"/", b"X-Tenant-Id: ..")),
-        (HEADER, (b"/", b"X-Tenant-Id: \xe9")),
-        (HEADER, (b"/", b"X-Tenant-Id: acme", b"X-Tenant-Id: globex")),
-        ({**HEADER, "allow": ["acme"]}, (b"/", b"X-Tenant-Id: globex")),
-        ({"path": True}, (b"/x",)),
-        ({"path": True}, (b"/t//x",)),
-        ({"path": True}, (b"/t/a:b/x",)),
-        ({"path": True}, (b"/t/%2e%2e/x",)),
-        ({"path": True}, (b"/t/a%2Fb/x",)),
-        ({"path": True, "allow": ["acme"]}, (b"/t/globex/x",)),
+        (HEADER, ((b"/",), "")),
+        (HEADER, ((b"/", b"X-Tenant-Id:"), "")),
+        (HEADER, ((b"/", b"X-Tenant-Id: \t"), "")),
+        (HEADER, ((b"/", b"X-Tenant-Id: ../acme"), "../acme")),
+        (HEADER, ((b"/", b"X-Tenant-Id: a/b"), "a/b")),
+        (HEADER, ((b"/", b"X-Tenant-Id: a:b"), "a:b")),
+        (HEADER, ((b"/", b"X-Tenant-Id: .."), "..")),
+        (HEADER, ((b"/", b"X-Tenant-Id: \xe9"), "\ufffd")),
+        (HEADER, ((b"/", b"X-Tenant-Id: acme", b"X-Tenant-Id: globex"), "acme, globex")),
+        ({**HEADER, "allow": ["acme"]}, ((b"/", b"X-Tenant-Id: globex"), "globex")),
+        ({"path": True}, ((b"/x",), "")),
+        ({"path": True}, ((b"/t//x",), "")),
+        ({"path": True}, ((b"/t/a:b/x",), "a:b")),
+        ({"path": True}, ((b"/t/%2e%2e/x",), "")),
+        ({"path": True}, ((b"/t/a%2Fb/x",), "a%2Fb")),
+        ({"path": True, "allow": ["acme"]}, ((b"/t/globex/x",), "globex")),
     ],
 )
 async def test_b67_who_names_nobody_gets_nothing(
-    served: Served, upstream: Upstream, aws: Aws, rule: dict[str, object], asking: tuple[bytes, ...]
+    served: Served, upstream: Upstream, aws: Aws, rule: dict[str, object], asked: Asked
 ) -> None:
-    """400, and neither the secret store nor the authorization server nor the upstream hears of it."""
+    """400, and neither the secret store nor the authorization server nor the upstream gets a request.
+
+    O6: the log has the name, no metric has.
+    """
     start, authorization_server = served
+    asking, tenant = asked
     secret = {"id": aws.name("{tenant}/x"), "region": "eu-west-1", "endpoint": aws.url}
     async with start(tenant=rule, credentials={"app": {"aws_secret": secret}}) as running:
         answer = await running.get(*asking)
-    assert (answer.status, json.loads(answer.body)["error"]) == (400, "bad_request")
+        metrics = await ask(running.app.admin_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        told = [row for row in await running.rows("events") if row["event"] == "unknown_tenant"]
+    word = "unknown_tenant" if tenant else "bad_request"
+    assert (answer.status, json.loads(answer.body)["error"]) == (400, word)
+    (line,) = running.events("request")
+    assert (line["error"], line["tenant"], line["token"]) == (word, tenant, "none")
+    names = [{"route": "api", "tenant": tenant, "count": 1}] if tenant else []
+    assert [row["fields"] for row in told] == names
+    assert b'error_type="%b"' % word.encode() in metrics.body
+    assert not tenant or b'"%b"' % tenant.encode() not in metrics.body
     assert (upstream.requests, aws.reads, authorization_server.requests) == ([], [], [])
 
 

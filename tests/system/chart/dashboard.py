@@ -113,7 +113,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Busts",
-            "Tokens bust here, busts that Redis did not publish or record, and what others' busts dropped.",
+            "Tokens bust here, busts that Redis did not publish or record, and what busts of other pods dropped.",
             "short",
             {
                 "sent {{token}}": "sum by (token) (increase(sidecar_busts_sent_total{$where}[$__rate_interval]))",
@@ -139,23 +139,23 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     ),
     "Fleet and secrets": (
         Panel(
-            "Redis and bus",
-            "Pods that do without the one or do not hear the other.",
+            "Redis and busts of other pods",
+            "Pods for which Redis is unavailable, and pods at which busts of other pods do not arrive.",
             "short",
             {
-                "without Redis": "sum(1 - sidecar_store_up{$where})",
-                "without the bus": "sum(1 - sidecar_bus_up{$where})",
+                "Redis is unavailable": "sum(1 - sidecar_store_up{$where})",
+                "busts of other pods do not arrive": "sum(1 - sidecar_bus_up{$where})",
             },
         ),
         Panel(
-            "Questions to Redis",
+            "Operations sent to Redis",
             "By what was asked and what came of it.",
             "ops",
             {"{{operation}} {{outcome}}": _rate("sidecar_store_operations_total", "operation, outcome")},
         ),
         Panel(
             "Delay of busts, p99",
-            "From a bust's being told to its being obeyed.",
+            "From publishing in one pod to applying in another.",
             "s",
             {"": _quantile(0.99, "sidecar_bus_lag_seconds", "")},
         ),
@@ -166,7 +166,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             {"{{outcome}}": _rate("sidecar_leases_total", "outcome")},
         ),
         Panel(
-            "Questions to AWS",
+            "Requests to AWS Secrets Manager",
             "By what came of them.",
             "ops",
             {"{{outcome}}": _rate("sidecar_secret_reads_total", "outcome")},

@@ -16,6 +16,7 @@ from tests.system.chart.helm import (
     MODES,
     SETUPS,
     HelmError,
+    helm,
     of_kind,
     pod_specs,
     render,
@@ -91,13 +92,27 @@ def test_a_configuration_is_needed(mode: str) -> None:
         rendered(None, f"mode={mode}")
 
 
-def test_an_old_cluster_cannot_inject() -> None:
-    """The message says what to do instead."""
-    with pytest.raises(
-        HelmError, match=r"mode: inject needs Kubernetes 1\.36 or later, this is v1\.35\.2; take"
-    ):
-        rendered(MINIMAL, "mode=inject", cluster="1.35.2")
-    assert rendered(MINIMAL, "mode=inject", cluster="1.36.0-eks-1")
+@pytest.mark.parametrize("cluster", ["1.29.0", "1.32.0", "1.35.2", "1.35.9-gke.100"])
+def test_an_old_cluster_cannot_inject(cluster: str) -> None:
+    """K7, C12: the message says what to do instead, and which flag `helm template` may lack."""
+    with pytest.raises(HelmError) as refused:
+        rendered(MINIMAL, "mode=inject", cluster=cluster)
+    assert f"mode: inject requires Kubernetes 1.36 or later, this is v{cluster}; use" in str(refused.value)
+    assert "add --kube-version" in str(refused.value)
+
+
+def test_k7_helm_renders_for_its_default_version_or_names_the_flag() -> None:
+    """Every mode, as it is typed at first; with the flag that the message names it works."""
+    typed = ("template", "r", str(CHART), "--values", str(MINIMAL))
+    image = "app.container.image=registry.example.com/app:1"
+    assert helm(*typed, "--set", "mode=none")
+    assert helm(*typed, "--set", "mode=app", "--set", image)
+    try:
+        assert helm(*typed, "--set", "mode=inject")  # a later Helm
+    except HelmError as refused:
+        assert "`helm template` does not know your cluster: add --kube-version" in str(refused)  # noqa: PT017
+    for cluster in ("1.36", "1.36.0-eks-1", "v1.37.2"):
+        assert helm(*typed, "--set", "mode=inject", "--kube-version", cluster)
 
 
 def test_a_cluster_without_native_sidecars_is_refused() -> None:

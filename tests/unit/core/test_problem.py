@@ -14,6 +14,7 @@ from sidecar.core.errors import (
     RequestRefused,
     TokenRefused,
     TokenUnavailable,
+    UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -32,6 +33,7 @@ from sidecar.core.problem import render
         (RequestRefused(417, "why"), 417, "unknown_expectation", "http_request_error"),
         (RequestRefused(421, "why"), 421, "foreign_host", "http_request_denied"),
         (RequestRefused(431, "why"), 431, "fields_too_large", "http_request_error"),
+        (UnknownTenant("acmee", "why"), 400, "unknown_tenant", "http_request_denied"),
         (TokenRefused("why", "invalid_scope"), 502, "token_refused", "proxy_internal_response"),
         (TokenUnavailable("why", 3), 503, "token_unavailable", "proxy_internal_response"),
         (UpstreamUnreachable("why"), 502, "upstream_unreachable", "destination_unavailable"),

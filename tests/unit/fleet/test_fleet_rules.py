@@ -52,10 +52,13 @@ class TestOutage:
         outage.lost("store", "Connection refused")
         await clock.advance(3.0)
         outage.back("bus")
-        assert journal.events == [StoreDown("no answer in time")]
+        assert journal.events == [StoreDown("no answer in time", "busts of other pods")]
         await clock.advance(2.0)
         outage.back("store")
-        assert journal.events == [StoreDown("no answer in time"), StoreUp(5.0)]
+        assert journal.events == [
+            StoreDown("no answer in time", "busts of other pods"),
+            StoreUp(5.0, "busts of other pods"),
+        ]
 
     @given(st.lists(st.tuples(st.sampled_from(["lost", "back"]), st.sampled_from(["store", "bus"]))))
     def test_one_line_each_way(self, notes: Sequence[tuple[str, Side]]) -> None:

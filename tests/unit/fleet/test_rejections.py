@@ -9,10 +9,11 @@ import pytest
 
 from sidecar.cache.refused_tokens import Bust
 from sidecar.cache.revocations import Revocations
+from sidecar.core.rate_limit import EVERY
 from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.fleet.messages import MAX_SIZE, encode
 from sidecar.fleet.receiver import MessageReceiver
-from sidecar.fleet.rejections import EVERY, Rejections
+from sidecar.fleet.rejections import Rejections
 from sidecar.fleet.seal import AesSeal
 from sidecar.telemetry.fleet_events import BustRejected
 from tests.support.clock import FakeClock

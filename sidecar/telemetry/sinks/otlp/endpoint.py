@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import requests
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 
-from sidecar.system import response_heads, tls_faults
+from sidecar.system import response_heads
+from sidecar.system.causes import in_words
 from sidecar.telemetry.words import Signal
 
 SERVICE = "credential-sidecar"
@@ -39,8 +40,7 @@ class Session(requests.Session):
             with response:
                 response.raw.read1(MOST_READ)
         except Exception as error:
-            tls = tls_faults.within(error)
-            self.last = type(error).__name__ if tls is None else f"TLS failed: {tls_faults.words(tls)}"
+            self.last = in_words(error)
             raise
         self.last = f"HTTP {response.status_code}"
         if 300 <= response.status_code < 400:

@@ -21,6 +21,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from sidecar.system.causes import in_words
 from sidecar.telemetry.instruments import SECONDS, Distribution, Family
 from sidecar.telemetry.sinks.otlp.endpoint import SERVICE, Report, Session
 
@@ -63,7 +64,7 @@ class MetricsPush:
             try:
                 sent = self._exporter.export(data) is MetricExportResult.SUCCESS
             except Exception as error:  # noqa: BLE001  whatever it is, the next export may go well
-                self._report("metrics", type(error).__name__)
+                self._report("metrics", in_words(error))
             else:
                 self._report("metrics", "" if sent else self._session.last or "nothing was sent")
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from sidecar.core.ports import Clock
+from sidecar.system.causes import in_words
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.otel_env import Batches
 from sidecar.telemetry.request_record import RequestRecord
@@ -44,7 +45,7 @@ class _Watched(SpanExporter):
         try:
             result = self._exporter.export(spans)
         except Exception as error:  # noqa: BLE001  whatever it is, the next export may go well
-            self._report("traces", type(error).__name__)
+            self._report("traces", in_words(error))
             return SpanExportResult.FAILURE
         sent = result is SpanExportResult.SUCCESS
         self._report("traces", "" if sent else self._session.last or "nothing was sent")

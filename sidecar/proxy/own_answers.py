@@ -1,0 +1,29 @@
+"""What a client gets where the sidecar answers itself, and what its access log says of that."""
+
+from http import HTTPStatus
+
+from sidecar.core.problem import Problem, render
+from sidecar.telemetry.request_record import RequestRecord
+
+
+def problem_of(error: Exception, record: RequestRecord) -> Problem:
+    """Return the answer to a request that failed so, and note it in the record."""
+    problem = render(error, record.request_id)
+    record.status = problem.status
+    note(problem, record)
+    return problem
+
+
+def note(problem: Problem, record: RequestRecord) -> None:
+    """Note in the record what went wrong, where the client cannot get this answer any more."""
+    record.error, record.detail = problem.word, problem.cause
+
+
+def head(problem: Problem, *, close: bool) -> bytes:
+    """Return the head of the answer."""
+    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
+    lines += [b"%b: %b" % field for field in problem.fields]
+    lines.append(b"Content-Length: %d" % len(problem.body))
+    if close:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
