@@ -10,7 +10,7 @@ from sidecar.core.labels import parse_selector
 from sidecar.fleet.answers import MAX_SIZE, Answer, Dropped, SelectOutcome, encode
 from sidecar.fleet.messages import Revocation
 from sidecar.fleet.messages import encode as message
-from sidecar.fleet.redis.answers import IN_VAIN, LIFE, MOST, MOST_LOOKS, PAGE, SelectAnswers
+from sidecar.fleet.redis.answers import ANSWERS, IN_VAIN, LIFE, MOST, MOST_LOOKS, PAGE, SelectAnswers
 from sidecar.fleet.redis.bus import FewTasks
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
@@ -302,3 +302,16 @@ async def test_o8_a_key_of_another_type_and_one_that_is_full(rig: Rig) -> None:
     await rig.fleet.client.zadd(rig.key, {f"junk-{number}": number for number in range(MOST)})
     await rig.answer("b")
     assert await rig.fleet.client.zcard(rig.key) == MOST + 1
+
+
+async def test_o8_an_answer_that_is_written_twice_keeps_its_place(rig: Rig) -> None:
+    """A command that is sent again moves no answer to where it was looked for already."""
+    await rig.answer("a", "b", "a")
+    by_score = [await rig.fleet.client.zcount(rig.key, score, score) for score in (0, 1)]
+    assert (by_score, await rig.fleet.client.zcard(rig.key)) == ([1, 1], 2)
+
+
+async def test_o8_what_is_too_long_to_be_an_answer_stays_in_redis(rig: Rig) -> None:
+    """It counts as read, and is not sent to the pod."""
+    await rig.fleet.client.zadd(rig.key, {b"x" * 1_000_000: -1, b"y" * MAX_SIZE: -2})
+    assert await rig.link.run(ANSWERS, [rig.key], 0, PAGE, MAX_SIZE) == [2, [b"y" * MAX_SIZE]]
