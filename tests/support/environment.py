@@ -19,8 +19,15 @@ def bare(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**measured, **(environ or {})}
 
 
-@pytest.fixture(autouse=True)
-def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep coverage out of the children of a test with the mark `unmeasured`."""
-    if request.node.get_closest_marker("unmeasured"):
-        monkeypatch.delenv(VARIABLE, raising=False)
+@pytest.fixture
+def without_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep coverage out of the children of a test."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test with the mark `unmeasured` that fixture, before its own: for six thousand others it would be work."""
+    if item.get_closest_marker("unmeasured"):
+        assert isinstance(item, pytest.Function)
+        if "without_coverage" not in item.fixturenames:
+            item.fixturenames.insert(0, "without_coverage")

@@ -23,7 +23,7 @@ from tests.support.wire_client import ask
 
 UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
 HEADER = {"header": "X-Tenant-Id"}
-MANY = 1000
+MANY = 200
 WORKERS = 8
 
 
@@ -231,16 +231,14 @@ async def test_b68_a_kept_connection_keeps_no_tenant(sidecar: Start, upstream: U
 async def test_b68_no_token_ever_crosses_from_one_tenant_to_another(
     sidecar: Start, upstream: Upstream, authorization_server: PerTenant
 ) -> None:
-    """A thousand tenants, eight workers, kept connections on which the tenant changes with every request."""
-    numbers = [(worker, number) for number in range(MANY) for worker in range(WORKERS)]
+    """Two hundred tenants, eight workers, kept connections on which the tenant changes with every request."""
 
     async def work(running: Running, worker: int) -> None:
         client = await running.connect()
-        for other, number in numbers:
-            if other == worker:
-                name = b"t%d" % ((number * 7 + worker) % MANY)
-                request = running.request(b"GET", b"/" + name, b"X-Tenant-Id: " + name)
-                assert (await client.ask(request)).status == 200
+        for number in range(MANY):
+            name = b"t%d" % ((number * 7 + worker) % MANY)
+            request = running.request(b"GET", b"/" + name, b"X-Tenant-Id: " + name)
+            assert (await client.ask(request)).status == 200
         await client.close()
 
     async with sidecar(tenant=HEADER) as running:
@@ -262,7 +260,10 @@ async def test_b84_inventing_tenants_wears_nobody_out(served: Served, upstream: 
             assert {answer.status == 429 for answer in answers if answer.values("Retry-After")} <= {True}
             return [answer.status for answer in answers]
 
-        assert set(await statuses(*(f"t{number}" for number in range(BURST)))) == {200}
+        async with await running.connect() as client:
+            for number in range(BURST):
+                request = running.request(b"GET", b"/", b"X-Tenant-Id: t%d" % number)
+                assert (await client.ask(request)).status == 200
         assert await statuses("late", "t7", "acme") == [429, 200, 200]
         await running.clock.advance(5 / RATE)
         later = await statuses(*(f"s{number}" for number in range(20)))
@@ -335,11 +336,13 @@ async def test_b84_renewals_are_not_rationed(reason: FetchReason) -> None:
     assert counting.count == 1
 
 
-async def test_b84_listed_tenants_are_not_rationed(served: Served) -> None:
+async def test_b84_listed_tenants_are_not_rationed() -> None:
     """The configuration has said how many there are."""
-    names = [f"t{number}" for number in range(BURST + 50)]
-    start, authorization_server = served
-    async with start(tenant={**HEADER, "allow": names}) as running:
-        for name in names:
-            assert (await running.get(b"/", b"X-Tenant-Id: " + name.encode())).status == 200
-    assert authorization_server.asked == names
+    names = frozenset(f"t{number}" for number in range(50))
+    counting = Counting()
+    ration = RateLimit(burst=2, rate=0)
+    rule = TenantRule(path=True, allow=names)
+    source = LimitedSource(counting, tenants=rule, rate_limit=ration, clock=FakeClock())
+    for name in names:
+        await source.token(TokenRequest("api", "app", "app", tenant=name), newer_than=0.0, reason="cold")
+    assert counting.count == len(names)

@@ -1,6 +1,7 @@
 """Faults that only follow from other faults are not reported: one mistake, one fault."""
 
 import copy
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_k4_a_misspelt_key_is_one_fault(tmp_path: Path) -> None:
         if not isinstance(last, str) or NAMES.fullmatch(path):
             continue
         holder[f"{last}s"] = holder.pop(last)
-        told = faults(write(tmp_path / "config.yaml", copied), SECRETS)
+        told = faults(write(tmp_path / "config.yaml", json.dumps(copied)), SECRETS)
         expected = (f"{path}s", f"unknown key; did you mean {last}?")
         if [(fault.path, fault.reason) for fault in told] != [expected]:
             wrong.append((path, [str(fault) for fault in told]))
@@ -146,7 +147,7 @@ def test_k4_a_value_of_another_form_is_one_fault(tmp_path: Path, value: object) 
         if isinstance(value, dict) and isinstance(holder[last], dict):
             continue
         holder[last] = value
-        told = faults(write(tmp_path / "config.yaml", copied), SECRETS)
+        told = faults(write(tmp_path / "config.yaml", json.dumps(copied)), SECRETS)
         if len(told) != 1 or not told[0].path.startswith(path):
             wrong.append((path, [str(fault) for fault in told]))
     assert wrong == []

@@ -181,7 +181,8 @@ def test_a_list_of_nothing_gets_its_own_nothing_back(value: str, above: bool, en
     text = POD + (keys + APP if above else APP + keys)
     text = text.removesuffix("\n").replace("\n", end or "\n") + end
     check(text, NATIVE)
-    check(text, CLASSIC)
+    if not value or "[" in value or "#" in value:  # for a classic container, one of each kind
+        check(text, CLASSIC)
 
 
 @pytest.mark.parametrize("empty", ["[]", "[ ]", "[  ]"])

@@ -102,7 +102,6 @@ NO_LIFE: list[object] = [
 AT_ODDS: list[object] = [None, True, False, float("nan"), "", "never", [], {"seconds": 60}]
 
 
-@pytest.mark.parametrize("expires_in", [*NO_LIFE, *AT_ODDS])
 @pytest.mark.parametrize(
     ("claims", "life"),
     [
@@ -122,12 +121,13 @@ AT_ODDS: list[object] = [None, True, False, float("nan"), "", "never", [], {"sec
         ({"iat": NOW}, DEFAULT_LIFE),
     ],
 )
-def test_t3_without_a_positive_expires_in_the_jwt_decides(
-    expires_in: object, claims: dict[str, object], life: float
-) -> None:
+def test_t3_without_a_positive_expires_in_the_jwt_decides(claims: dict[str, object], life: float) -> None:
     """A server that returns its own cached token may say 0; only the token itself can then be expired."""
-    body = {"access_token": jwt(claims), "token_type": "Bearer", "expires_in": expires_in}
-    assert judge(answer(body), host="auth.test", now=NOW).life == life
+    lives = []
+    for expires_in in (*NO_LIFE, *AT_ODDS):
+        body = {"access_token": jwt(claims), "token_type": "Bearer", "expires_in": expires_in}
+        lives.append((expires_in, judge(answer(body), host="auth.test", now=NOW).life))
+    assert [(expires_in, found) for expires_in, found in lives if found != life] == []
 
 
 @pytest.mark.parametrize("expires_in", NO_LIFE)

@@ -1,6 +1,7 @@
 """The rules at the head of core/target.py."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -15,6 +16,19 @@ def refusal(target: bytes) -> RequestRefused:
     with pytest.raises(RequestRefused) as caught:
         split(target)
     return caught.value
+
+
+def unrefused(targets: Iterable[bytes]) -> list[bytes]:
+    """Those that are not refused for a dot segment."""
+    found = []
+    for target in targets:
+        try:
+            split(target)
+        except RequestRefused as refused:
+            if refused.status == 400 and "dot segment" in str(refused):
+                continue
+        found.append(target)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -69,24 +83,26 @@ BOUNDS = [b"/", b"\\", b"%2f", b"%2F", b"%5c", b"%5C"]
 
 
 @pytest.mark.parametrize("dots", DOTS)
-@pytest.mark.parametrize("after", [b"", b"?x", b";x", b";x/b", *(bound + b"b" for bound in BOUNDS)])
-@pytest.mark.parametrize("before", BOUNDS)
-def test_dot_segments_are_refused(before: bytes, dots: bytes, after: bytes) -> None:
+def test_dot_segments_are_refused(dots: bytes) -> None:
     """A dot segment is refused however its dots and bounds are written, with parameters or at the end."""
-    for start in (b"/a", b"http://localhost/a"):
-        assert refusal(start + before + dots + after).status == 400
+    starts = [start + bound for start in (b"/a", b"http://localhost/a") for bound in BOUNDS]
+    ends = [b"", b"?x", b";x", b";x/b", *(bound + b"b" for bound in BOUNDS)]
+    assert unrefused(start + dots + end for start in starts for end in ends) == []
 
 
 ENCODED_ENDS = [b"%%%02x" % byte for byte in (*range(0x21), 0x7F, *b":/?#[]@!$&'()*+,;=\\")]
 
 
-@pytest.mark.parametrize("end", ENCODED_ENDS)
 @pytest.mark.parametrize("dots", DOTS)
-def test_s10_dots_before_an_encoded_delimiter_or_control_are_refused(dots: bytes, end: bytes) -> None:
+def test_s10_dots_before_an_encoded_delimiter_or_control_are_refused(dots: bytes) -> None:
     """Some server cuts the segment there once it has decoded it, with more behind it or without."""
-    for after in (b"", b"/", b"/admin", b"x/admin", end + b"/admin"):
-        for written in (end, end.upper()):
-            assert "dot segment" in str(refusal(b"/api/" + dots + written + after))
+    ends = [
+        written + after
+        for end in ENCODED_ENDS
+        for after in (b"", b"/", b"/admin", b"x/admin", end + b"/admin")
+        for written in (end, end.upper())
+    ]
+    assert unrefused(b"/api/" + dots + end for end in ends) == []
 
 
 INVALID_DOTS = [
