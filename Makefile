@@ -34,7 +34,7 @@ test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cl
 chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
 	@$(BIN)/python -m tests.system.chart
 
-reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of README.md follows from the code
+reference: $(VENV)/.with-test  ## writes docs/reference, docs/sidecar.1 and the generated parts of README.md
 	@$(BIN)/python -m tests.support.programs.reference
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does

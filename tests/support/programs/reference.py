@@ -1,14 +1,21 @@
-"""`make reference`: write the manual page, and the parts of README.md that follow from the code, between markers.
+"""`make reference`: write the manual page, docs/reference, and the generated parts of README.md between markers.
 
 Tests hold them in step.
 """
 
+from collections.abc import Callable, Mapping
 from textwrap import fill
 
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
+from tests.support.programs.pages import configuration
 
+FOLDER = ROOT / "docs/reference"
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration.md": configuration.text,
+}
+BY_HAND = frozenset({"glossary.md"})
 README = ROOT / "README.md"
 WIDTH = 125
 
@@ -32,3 +39,5 @@ def acl() -> str:
 if __name__ == "__main__":
     README.write_text(readme())
     manual.PAGE.write_text(manual.page())
+    for name, text in PAGES.items():
+        (FOLDER / name).write_text(text())

@@ -1,0 +1,34 @@
+"""The reference pages are what `make reference` writes, and they leave nothing out."""
+
+import pytest
+
+from tests.support.programs import reference
+from tests.support.programs.pages import configuration
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_a_reference_page_is_up_to_date(name: str) -> None:
+    """After a change of a key, flag, variable, metric, event, error or limit, run `make reference`."""
+    assert (reference.FOLDER / name).read_text() == reference.PAGES[name]()
+
+
+def test_each_page_of_the_folder_is_generated_or_known() -> None:
+    """A page whose source is gone is deleted."""
+    assert {path.name for path in reference.FOLDER.glob("*.md")} == {*reference.PAGES, *reference.BY_HAND}
+
+
+def test_an_optional_key_says_what_happens_if_it_is_unset() -> None:
+    """Unless it has a default, or another key takes its place."""
+    silent = [
+        key.path
+        for key in configuration.all_keys()
+        if key.default == "none" and "Unset:" not in key.meaning and "Set exactly one" not in key.meaning
+    ]
+    assert silent == []
+
+
+def test_a_key_inside_a_section_that_needs_a_restart_says_so() -> None:
+    """And no key that a reload can change."""
+    marked = {key.path for key in configuration.all_keys() if "Needs a restart." in key.meaning}
+    assert {"redis.tls.ca_file", "busts.listen[].dialect", "cache.mode", "log.format"} <= marked
+    assert marked.isdisjoint({"cache.leeway", "log.level", "routes[].name", "admin.token.file"})
