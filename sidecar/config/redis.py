@@ -21,6 +21,7 @@ from sidecar.config.types import (
 from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.fleet import settings
+from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL
 from sidecar.fleet.settings import Dialect
 
 
@@ -191,7 +192,7 @@ def _topology_faults(redis: Redis, url: addresses.RedisUrl) -> Iterator[Found]:
 
 
 def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:
-    own = {f"{redis.key_prefix}m2m:{name}": "the fleet's own" for name in ("bust", "fill")}
+    own = dict.fromkeys((redis.key_prefix + name for name in (BUST_CHANNEL, FILL_CHANNEL)), "the fleet's own")
     for index, entry in enumerate(busts.listen):
         if isinstance(entry, ForeignChannel):
             path = f"busts.listen[{index}]"

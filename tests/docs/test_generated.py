@@ -1,9 +1,14 @@
 """The reference pages are what `make reference` writes, and they leave nothing out."""
 
+import ast
+import re
+
 import pytest
 
+from sidecar.system import tls_faults
+from tests import ROOT
 from tests.support.programs import reference
-from tests.support.programs.pages import configuration
+from tests.support.programs.pages import configuration, environment
 
 
 @pytest.mark.parametrize("name", reference.PAGES)
@@ -32,3 +37,15 @@ def test_a_key_inside_a_section_that_needs_a_restart_says_so() -> None:
     marked = {key.path for key in configuration.all_keys() if "Needs a restart." in key.meaning}
     assert {"redis.tls.ca_file", "busts.listen[].dialect", "cache.mode", "log.format"} <= marked
     assert marked.isdisjoint({"cache.leeway", "log.level", "routes[].name", "admin.token.file"})
+
+
+NO_VARIABLES = {"CLOCK_BOOTTIME", *tls_faults._OTHERWISE}
+"""Upper-case words in the code that name something else than an environment variable."""
+
+
+def test_every_environment_variable_that_the_code_names_is_on_the_page() -> None:
+    """And no other."""
+    trees = [ast.parse(module.read_text()) for module in (ROOT / "sidecar").rglob("*.py")]
+    texts = {str(node.value) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    named = {text for text in texts if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", text)}
+    assert environment.names() == named - NO_VARIABLES

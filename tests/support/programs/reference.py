@@ -9,11 +9,15 @@ from textwrap import fill
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
-from tests.support.programs.pages import configuration
+from tests.support.programs.pages import cli, configuration, dialects, environment, redis_keys
 
 FOLDER = ROOT / "docs/reference"
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration.text,
+    "environment.md": environment.text,
+    "cli.md": cli.text,
+    "redis-keys.md": redis_keys.text,
+    "dialects.md": dialects.text,
 }
 BY_HAND = frozenset({"glossary.md"})
 README = ROOT / "README.md"
