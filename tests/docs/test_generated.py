@@ -6,9 +6,11 @@ import re
 import pytest
 
 from sidecar.system import tls_faults
+from sidecar.telemetry.events import Event
+from sidecar.telemetry.sinks.log_lines import RequestLine
 from tests import ROOT
 from tests.support.programs import reference
-from tests.support.programs.pages import configuration, environment
+from tests.support.programs.pages import configuration, docstrings, environment, log_events
 
 
 @pytest.mark.parametrize("name", reference.PAGES)
@@ -49,3 +51,21 @@ def test_every_environment_variable_that_the_code_names_is_on_the_page() -> None
     texts = {str(node.value) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     named = {text for text in texts if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", text)}
     assert environment.names() == named - NO_VARIABLES
+
+
+@pytest.mark.parametrize("event", log_events.EVENTS, ids=lambda event: event.name)
+def test_an_event_and_each_of_its_fields_has_a_meaning(event: type[Event]) -> None:
+    """Its docstring, the field's, or that of fields which several events have."""
+    assert docstrings.of_class(event)
+    assert [name for name, meaning in log_events.described(event).items() if not meaning] == []
+
+
+def test_each_field_of_a_request_has_a_meaning() -> None:
+    """In the order of the line."""
+    meanings = docstrings.of_fields(RequestLine)
+    assert [name for name in RequestLine.__struct_fields__ if not meanings[name]] == []
+
+
+def test_each_event_is_on_the_page() -> None:
+    """Also those of a module that the page does not know."""
+    assert {event.name for event in Event.__subclasses__()} == {event.name for event in log_events.EVENTS}

@@ -9,13 +9,23 @@ from textwrap import fill
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
-from tests.support.programs.pages import cli, configuration, dialects, environment, redis_keys
+from tests.support.programs.pages import (
+    cli,
+    configuration,
+    dialects,
+    environment,
+    log_events,
+    metrics,
+    redis_keys,
+)
 
 FOLDER = ROOT / "docs/reference"
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration.text,
     "environment.md": environment.text,
     "cli.md": cli.text,
+    "metrics.md": metrics.text,
+    "log-events.md": log_events.text,
     "redis-keys.md": redis_keys.text,
     "dialects.md": dialects.text,
 }

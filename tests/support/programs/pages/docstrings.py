@@ -3,12 +3,13 @@
 import ast
 import inspect
 from collections.abc import Iterable, Iterator
+from textwrap import dedent
 from types import ModuleType
 
 
 def of_fields(owner: type) -> dict[str, str]:
     """Return the docstring below each field of a class, "" for a field without one."""
-    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(owner))).body
+    (tree,) = ast.parse(dedent(inspect.getsource(owner))).body
     assert isinstance(tree, ast.ClassDef)
     return dict(_documented(tree.body))
 
