@@ -20,9 +20,10 @@ from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 
 MAX_CONNECTIONS = 64
-"""Live events not counted. Above it the oldest makes way: who only holds connections keeps no probe out."""
+"""Limit: admin connections, live pages not included (number). Beyond: the oldest connection is closed, so that no
+client can keep probes out."""
 LIFETIME = 10.0
-"""Seconds a connection has to send its request and take the answer."""
+"""Limit: time for a request to the admin server and its response (seconds). Beyond: the connection is closed."""
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -46,7 +46,7 @@ from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, S
 from sidecar.telemetry.instruments import Readings
 
 LOAD_LIMIT = 60.0
-"""Seconds for reading and examining a configuration beside the event loop."""
+"""Limit: time for a reload (seconds). Beyond: `reload_failed`."""
 QUIET = 0.25
 """Seconds without a request in flight after which a draining sidecar stops listening."""
 

@@ -25,7 +25,7 @@ from sidecar.telemetry.recent_events import Occurrence, RecentEvents
 from sidecar.telemetry.sinks.dates import Dates
 
 MOST_TOKENS = 200
-"""Tokens shown: the missing ones, then those used last."""
+"""Limit: tokens in `/status` (number). Beyond: missing tokens are shown first, then those used last."""
 _OF_TOKENS = tuple(field.name for field in fields(TokenStatus))
 
 Shown = dict[str, object]

@@ -51,7 +51,7 @@ Kind = Any
 
 
 MOST_FAULTS = 100
-"""Faults after which an examination ends: they fit on no screen, and each may have cost a file to read."""
+"""Limit: faults reported at once (number). Beyond: the check of the configuration ends."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -20,7 +20,8 @@ from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 64 * 1024
-"""Bytes of a foreign message; a tenant's event with all its payload has a few hundred."""
+"""A tenant's event with all its payload has a few hundred. Limit: message from another program (bytes). Beyond: the
+message is rejected and counted."""
 
 ROTATED = "tenant.credentials.rotated"
 _M2M_SECRET = re.compile(r"(?:.*/)?m2m/([^/]+)/credentials")

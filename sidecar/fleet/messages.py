@@ -22,7 +22,8 @@ from sidecar.core.lru import Lru
 from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 32 * 1024
-"""Bytes of a message: room for a select with every label, of the longest and oddest kind."""
+"""Room for a select with every label, of the longest and oddest kind. Limit: bust from another pod (bytes). Beyond:
+the message is rejected and counted."""
 WINDOW = 300_000
 """Milliseconds by which a select's `at` may be off, either way."""
 MAC_LENGTH = 64

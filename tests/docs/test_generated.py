@@ -5,12 +5,13 @@ import re
 
 import pytest
 
+from sidecar.core import problem
 from sidecar.system import tls_faults
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.sinks.log_lines import RequestLine
 from tests import ROOT
 from tests.support.programs import reference
-from tests.support.programs.pages import configuration, docstrings, environment, log_events
+from tests.support.programs.pages import configuration, docstrings, environment, limits, log_events
 
 
 @pytest.mark.parametrize("name", reference.PAGES)
@@ -69,3 +70,23 @@ def test_each_field_of_a_request_has_a_meaning() -> None:
 def test_each_event_is_on_the_page() -> None:
     """Also those of a module that the page does not know."""
     assert {event.name for event in Event.__subclasses__()} == {event.name for event in log_events.EVENTS}
+
+
+def test_limits_of_every_room_are_on_the_page() -> None:
+    """A limit in a room without a heading would be left out."""
+    left = {room for room in limits.rooms() - set(limits.ROOMS) if list(limits.of_room(room))}
+    assert left == set()
+
+
+@pytest.mark.parametrize("room", limits.ROOMS)
+def test_a_room_with_a_heading_has_limits(room: str) -> None:
+    """A docstring that is not read leaves an empty table."""
+    assert list(limits.of_room(room)) != []
+
+
+def test_every_word_of_an_error_has_a_meaning_and_an_action() -> None:
+    """In sentences."""
+    words = (*problem.REFUSED.values(), *problem.FAILED.values(), problem.INTERNAL)
+    assert [
+        each.word for each in words if not (each.meaning.endswith(".") and each.action.endswith("."))
+    ] == []

@@ -29,7 +29,7 @@ from sidecar.credentials.sources import aws
 from sidecar.fleet import foreign_messages, messages
 from sidecar.fleet.redis import subscription
 from sidecar.fleet.settings import RedisSettings
-from sidecar.http1 import arrived, body, connection, message, pool, request_body, server
+from sidecar.http1 import arrived, body, connection, limits, pool, request_body, server
 from sidecar.http1.limits import ServerLimits
 from sidecar.oauth import fetch_limit, http_client
 from sidecar.system import files, threads, tls_faults
@@ -219,8 +219,8 @@ def test_every_metric_is_listed_with_its_labels() -> None:
 def test_every_error_is_listed_with_its_status() -> None:
     """The table is what clients can be told by us."""
     told = {(row["Status"], *words(row["`error`"])) for row in table("Errors we answer", "Status")}
-    refused = {(str(status), word) for status, (word, _) in problem._REFUSED.items()}
-    failed = {(str(status), word) for status, word, _ in problem._FAILED.values()}
+    refused = {(str(each.status), each.word) for each in problem.REFUSED.values()}
+    failed = {(str(each.status), each.word) for each in problem.FAILED.values()}
     bug = problem.render(Exception(), "")
     assert told == refused | failed | {(str(bug.status), bug.word)}
 
@@ -233,10 +233,10 @@ def test_the_limits_are_those_of_the_code() -> None:
     """The numbers are the constants'."""
     clients = ServerLimits()
     assert {row["What"]: row["Limit"] for row in table("Limits", "What")} == {
-        "Head of a request or an answer": size(message.MAX_HEAD),
-        "Target of a request": size(message.MAX_LINE),
-        "Method of a request": f"{message.MAX_METHOD} bytes",
-        "Fields in a head": str(message.MAX_FIELDS),
+        "Head of a request or an answer": size(limits.MAX_HEAD),
+        "Target of a request": size(limits.MAX_LINE),
+        "Method of a request": f"{limits.MAX_METHOD} bytes",
+        "Fields in a head": str(limits.MAX_FIELDS),
         "Trailers": size(body._MAX_TRAILERS),
         "Body kept for the second send": size(request_body.REPLAY_LIMIT),
         "Bodies kept, together": size(request_body.ReplayBudget()._left),

@@ -20,7 +20,7 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Level
 
 LONGEST_LINE = 8192
-"""Bytes; container runtimes split lines at 16 KiB."""
+"""Container runtimes split lines at 16 KiB. Limit: one log line (bytes). Beyond: long values in it are cut."""
 
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}

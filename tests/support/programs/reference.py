@@ -14,6 +14,8 @@ from tests.support.programs.pages import (
     configuration,
     dialects,
     environment,
+    errors,
+    limits,
     log_events,
     metrics,
     redis_keys,
@@ -26,6 +28,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli.text,
     "metrics.md": metrics.text,
     "log-events.md": log_events.text,
+    "errors.md": errors.text,
+    "limits.md": limits.text,
     "redis-keys.md": redis_keys.text,
     "dialects.md": dialects.text,
 }
