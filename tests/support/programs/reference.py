@@ -19,6 +19,7 @@ from tests.support.programs.pages import (
     log_events,
     metrics,
     redis_keys,
+    status_api,
 )
 
 FOLDER = ROOT / "docs/reference"
@@ -28,6 +29,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli.text,
     "metrics.md": metrics.text,
     "log-events.md": log_events.text,
+    "status-api.md": status_api.text,
     "errors.md": errors.text,
     "limits.md": limits.text,
     "redis-keys.md": redis_keys.text,
