@@ -10,19 +10,28 @@ from sidecar.system import tls_faults
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.sinks.log_lines import RequestLine
 from tests import ROOT
-from tests.support.programs import reference
-from tests.support.programs.pages import configuration, docstrings, environment, limits, log_events
+from tests.support.programs.pages import (
+    configuration,
+    docstrings,
+    environment,
+    every_page,
+    limits,
+    log_events,
+)
 
 
-@pytest.mark.parametrize("name", reference.PAGES)
+@pytest.mark.parametrize("name", every_page.GENERATED)
 def test_a_reference_page_is_up_to_date(name: str) -> None:
     """After a change of a key, flag, variable, metric, event, error or limit, run `make reference`."""
-    assert (reference.FOLDER / name).read_text() == reference.PAGES[name]()
+    assert (every_page.FOLDER / name).read_text() == every_page.GENERATED[name]()
 
 
 def test_each_page_of_the_folder_is_generated_or_known() -> None:
     """A page whose source is gone is deleted."""
-    assert {path.name for path in reference.FOLDER.glob("*.md")} == {*reference.PAGES, *reference.BY_HAND}
+    assert {path.name for path in every_page.FOLDER.glob("*.md")} == {
+        *every_page.GENERATED,
+        *every_page.BY_HAND,
+    }
 
 
 def test_an_optional_key_says_what_happens_if_it_is_unset() -> None:

@@ -1,41 +1,15 @@
-"""`make reference`: write the manual page, docs/reference, and the generated parts of README.md between markers.
+"""`make reference`: write the manual page, and the parts of README.md that follow from the code, between markers.
 
 Tests hold them in step.
 """
 
-from collections.abc import Callable, Mapping
 from textwrap import fill
 
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
-from tests.support.programs.pages import (
-    cli,
-    configuration,
-    dialects,
-    environment,
-    errors,
-    limits,
-    log_events,
-    metrics,
-    redis_keys,
-    status_api,
-)
+from tests.support.programs.pages import every_page
 
-FOLDER = ROOT / "docs/reference"
-PAGES: Mapping[str, Callable[[], str]] = {
-    "configuration.md": configuration.text,
-    "environment.md": environment.text,
-    "cli.md": cli.text,
-    "metrics.md": metrics.text,
-    "log-events.md": log_events.text,
-    "status-api.md": status_api.text,
-    "errors.md": errors.text,
-    "limits.md": limits.text,
-    "redis-keys.md": redis_keys.text,
-    "dialects.md": dialects.text,
-}
-BY_HAND = frozenset({"glossary.md"})
 README = ROOT / "README.md"
 WIDTH = 125
 
@@ -59,5 +33,4 @@ def acl() -> str:
 if __name__ == "__main__":
     README.write_text(readme())
     manual.PAGE.write_text(manual.page())
-    for name, text in PAGES.items():
-        (FOLDER / name).write_text(text())
+    every_page.write()

@@ -1,6 +1,7 @@
 """The page of the configuration file, from the notes at the keys of the schema."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -12,11 +13,12 @@ from sidecar.config.restart import RESTART_KEYS
 from sidecar.config.schema import File
 from tests.support.programs.pages.markdown import code, codes, page, prose, sentence, table
 
-TOP = "Top level"
 INTRODUCTION = prose(
     """The file is YAML. `--config` names it, else `SIDECAR_CONFIG`, else `/etc/sidecar/config.yaml` is read.
     A flag overrides its [environment variable](environment.md), and a variable overrides the file. Unknown keys
     are errors.""",
+    """Each section below lists its keys; a key is written at the path of its section. `<name>` is a name that you
+    choose, `[]` an entry of a list.""",
     """`sidecar validate` reports all faults together, each with its line, path, cause and fix. `sidecar schema`
     prints a JSON Schema for editors. The case of words such as `info` or `local` does not matter.""",
     """The sidecar replaces no variables in the file: `${NAME}`, `$NAME` and `{{ … }}` are taken literally, with a
@@ -26,10 +28,10 @@ INTRODUCTION = prose(
     cannot be changed that way: the whole new file is refused, and the log has `reload_failed`.""",
 )
 SEE = {
-    "admin": "status-api.md",
-    "busts.listen[].dialect": "dialects.md",
-    "log": "log-events.md",
-    "redis": "redis-keys.md",
+    "admin": "[Status API](status-api.md)",
+    "busts.listen[].dialect": "[Dialects](dialects.md)",
+    "log": "[Log events](log-events.md)",
+    "redis": "[Redis keys](redis-keys.md)",
 }
 FORMS: Mapping[str, tuple[str, str]] = {
     "duration": ("duration", "A whole number and a unit, `ms`, `s`, `m` or `h`: `500ms`, `30s`"),
@@ -78,55 +80,74 @@ FORMS: Mapping[str, tuple[str, str]] = {
 
 
 class Key(NamedTuple):
-    """A key, or a section."""
+    """A key, which may hold a section of further keys."""
 
-    path: str
+    home: str
+    """Path of the section that it is in."""
+    name: str
+    inside: str
+    """Path of the section that it holds, "" for none."""
     type: str
     default: str
     meaning: str
 
+    @property
+    def path(self) -> str:
+        """Where it is in the file."""
+        return f"{self.home}.{self.name}" if self.home else self.name
+
 
 def text() -> str:
     """Return the page."""
-    sections: dict[str, list[Key]] = {TOP: []}
-    for field in fields(File):
-        rows = list(_rows(File, field, ""))
-        if len(rows) == 1:
-            sections[TOP] += rows
-        else:
-            sections[field.name] = rows
-    parts = [part for name, rows in sections.items() for part in (f"## {_title(name)}", _table(rows))]
+    sections: dict[str, list[Key]] = {"": []}
+    for key in all_keys():
+        sections[key.home].append(key)
+        if key.inside:
+            sections[key.inside] = []
+    holders = {key.inside: key for key in all_keys() if key.inside}
+    parts = [part for path, keys in sections.items() for part in _section(path, holders.get(path), keys)]
     types = table(("Type", "Written as"), [(name, form) for name, form in FORMS.values() if form])
     return page("Configuration", "`sidecar/config`", INTRODUCTION, "## Types", types, *parts)
 
 
 def all_keys() -> Iterator[Key]:
-    """Return every key and every section."""
+    """Return every key and every section, each section before what is in it."""
     for field in fields(File):
-        yield from _rows(File, field, "")
+        yield from _keys(File, field, "")
 
 
-def _title(section: str) -> str:
-    return section if section == TOP else code(section)
+def _section(path: str, holder: Key | None, keys: list[Key]) -> Iterator[str]:
+    if holder is None:
+        yield "## Top level"
+    else:
+        yield f"{'###' if holder.home else '##'} {code(path)}"
+        yield prose(holder.meaning)
+    yield table(("Key", "Type", "Default", "Meaning"), [(_shown(key), *key[3:]) for key in keys])
 
 
-def _table(rows: list[Key]) -> str:
-    return table(("Key", "Type", "Default", "Meaning"), [(code(row.path), *row[1:]) for row in rows])
+def _shown(key: Key) -> str:
+    anchor = re.sub(r"[^a-z0-9_-]", "", key.inside)
+    return f"[{code(key.name)}](#{anchor})" if key.inside else code(key.name)
 
 
-def _rows(owner: type[Node], field: FieldInfo, before: str) -> Iterator[Key]:
+def _keys(owner: type[Node], field: FieldInfo, home: str) -> Iterator[Key]:
     bare, metas, _ = unwrap(field.type)
-    path = f"{before}{field.name}"
-    inside, end = _entry(bare)
+    path = f"{home}.{field.name}" if home else field.name
+    held, end = _entry(bare)
     described = next(meta.description for meta in metas if meta.description is not None)
-    restart = "Needs a restart." if path.startswith(RESTART_KEYS) else ""
-    see = f"See [{SEE[path].removesuffix('.md')}]({SEE[path]})." if path in SEE else ""
+    restart = "Needs a restart." if _by_restart(path) else ""
+    see = f"See {SEE[path]}." if path in SEE else ""
     meaning = " ".join(filter(None, (sentence(described), _relations(owner, field.name), restart, see)))
-    section = isinstance(inside, type) and issubclass(inside, Node)
-    yield Key(path + (end if section else ""), _kind(bare, metas), _default(field, section=section), meaning)
+    section = isinstance(held, type) and issubclass(held, Node)
+    inside = f"{path}{end}" if section else ""
+    yield Key(home, field.name, inside, _kind(bare, metas), _default(field, section=section), meaning)
     if section:
-        for member in fields(inside):
-            yield from _rows(inside, member, f"{path}{end}.")
+        for member in fields(held):
+            yield from _keys(held, member, inside)
+
+
+def _by_restart(path: str) -> bool:
+    return any(re.match(rf"{re.escape(key)}(?![a-z_])", path) for key in RESTART_KEYS)
 
 
 def _entry(bare: Any) -> tuple[Any, str]:

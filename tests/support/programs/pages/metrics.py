@@ -25,7 +25,7 @@ def text() -> str:
         "Metrics",
         "`sidecar/telemetry/instruments.py`",
         INTRODUCTION,
-        "## Metrics",
+        "## Names",
         table(("Name", "Kind", "Labels", "Meaning"), rows),
         "## Labels",
         table(("Label", "Meaning"), [(code(label.replace(".", "_")), LABELS[label]) for label in _used()]),
