@@ -2,10 +2,13 @@
 
 import ast
 import re
+from typing import get_args
 
 import pytest
 
 from sidecar.core import problem
+from sidecar.fleet import foreign_messages
+from sidecar.fleet.settings import Dialect
 from sidecar.system import tls_faults
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.sinks.log_lines import RequestLine
@@ -99,3 +102,11 @@ def test_every_word_of_an_error_has_a_meaning_and_an_action() -> None:
     assert [
         each.word for each in words if not (each.meaning.endswith(".") and each.action.endswith("."))
     ] == []
+
+
+def test_o19_each_dialect_is_on_the_page_with_its_messages() -> None:
+    """Those that the configuration takes, and every kind that is read."""
+    page = every_page.GENERATED["dialects.md"]()
+    assert re.findall(r"^## `([^`]+)`$", page, re.MULTILINE) == list(get_args(Dialect))
+    listed = re.findall(r"^\| `([^`:]+):?", page, re.MULTILINE)
+    assert set(listed) == {*foreign_messages.GATEWAY_KINDS, foreign_messages.ROTATED}
