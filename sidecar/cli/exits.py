@@ -3,13 +3,13 @@
 EXIT_OK = 0
 """The command succeeded, or `run` stopped after SIGTERM or Ctrl-C."""
 EXIT_FAILED = 1
-"""A step of `check` failed; the request of `explain` would be refused; the admin server refused the command or is not
-ready; a manifest cannot be changed; a file cannot be written; a scene of the demo failed."""
+"""The command failed: a step of `check`, a scene of the demo, or a file or manifest that cannot be written.
+`explain`: the request would be refused. `status` and `bust`: the admin server refused, or is not ready."""
 EXIT_USAGE = 2
 """The command line has an unknown command, flag or value. The usage of the command is printed."""
 EXIT_UNREACHABLE = 69
-"""The address to listen on is in use or not local; the admin server is unreachable; or a limit of the system is too
-low, such as that of open files."""
+"""The address to listen on is in use or not local. Or the admin server is unreachable. Or a limit of the system is
+too low, such as that of open files."""
 EXIT_BUG = 70
 """The sidecar has a bug. Please report the printed lines."""
 EXIT_CONFIGURATION = 78

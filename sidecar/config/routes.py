@@ -70,8 +70,8 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         Name | None,
         Meta(
             description="Name of the entry in `tokens` to inject. Unset: the client's own `Authorization` is relayed."
-            " An upstream can use a token that it receives at every other upstream that accepts it, so "
-            "give upstreams that do not trust each other tokens with different audiences."
+            " An upstream can use its token at other upstreams that accept it. Give upstreams that do not"
+            " trust each other tokens with different audiences."
         ),
     ] = None
     strip_prefix: Annotated[bool, Meta(description="Remove the matched prefix from the relayed path.")] = (
@@ -80,9 +80,9 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     rewrite_location: Annotated[
         bool,
         Meta(
-            description="Rewrite `Location` and `Content-Location` URLs of the upstream's own origin, and paths "
-            "without a host, to paths on the sidecar: without the base path and with the stripped prefix."
-            " Other relative references are relayed unchanged."
+            description="Rewrite `Location` and `Content-Location` to paths on the sidecar, without the base path and"
+            " with the stripped prefix. Rewrites URLs of the upstream's own origin, and paths without a "
+            "host. Other relative references are relayed unchanged."
         ),
     ] = False
     on_401: Annotated[

@@ -47,8 +47,8 @@ REFUSED: dict[int, Word] = {
             401,
             "bad_subject",
             "http_request_denied",
-            "The route requires a caller's token, and the request has none, or one that is malformed, expired, not "
-            "verifiable or not accepted by the authorization server.",
+            "The route requires a caller's token. The request has none, or one that is malformed, "
+            "expired, not verifiable or not accepted by the authorization server.",
             "Send a valid token; `detail` names the fault of this one.",
         ),
         Word(
@@ -143,8 +143,8 @@ FAILED: dict[type[Exception], Word] = {
         502,
         "upstream_malformed",
         "http_protocol_error",
-        "The upstream's response is not valid HTTP/1.1, too large or incomplete, or the upstream uses another "
-        "protocol, such as TLS where `upstream` is an `http://` URL.",
+        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
+        " another protocol, such as TLS where `upstream` is an `http://` URL.",
         "Read `detail`, also in the log: it describes the response.",
     ),
 }

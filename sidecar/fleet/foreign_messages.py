@@ -6,9 +6,8 @@ memberships changed. The id of `role` is `email:team`. A `team` or `role` that i
 
 `lerian`: messages of tenant-manager, JSON objects (`event_type`, `tenant_id`, `payload`) on `tenant-events:{env}:`, a
 channel whose name ends in that colon. Only `tenant.credentials.rotated` has an effect; other event types are ignored.
-It busts the tokens of `tenant_id` that were obtained for the service in the path `payload.new_secret_path`,
-`…m2m/{service}/credentials`, or all tokens of the tenant if there is no such path. `service_name` is ignored: it is
-the application that holds the credentials.
+It busts tokens of `tenant_id`: those of the service in `payload.new_secret_path`, `…m2m/{service}/credentials`. Without
+such a path it busts all of them. `service_name` is ignored: it is the application that holds the credentials.
 """
 
 import re

@@ -228,8 +228,8 @@ LABELS: Mapping[str, str] = {
     "http.route": "Name of the route; empty if no route matched.",
     "http.request.method": f"Method of the request; `{OTHER_METHOD}` for an unusual one.",
     "http.response.status_code": "Status of the response; absent if there was none.",
-    "error.type": "Word of the error if the sidecar answered itself, or `client_gone` or `drained`; else the status "
-    "if it is an error: 500 or more of responses to clients, 400 or more of upstreams' responses.",
+    "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "
+    "it is an error: 500 or more of responses to clients, 400 or more of responses of upstreams.",
     "server.address": "Host of the upstream or of the token endpoint.",
     "server.port": "Its port.",
     "token": "Name of the entry in `tokens`.",

@@ -39,9 +39,9 @@ INTRODUCTION = prose(
     [configuration](configuration.md). Time limits may end up to half a second late. Bodies have no limit.""",
 )
 MEMORY = prose(
-    """Beyond the buffer for each direction of a connection, the sidecar holds at most what it read last (256 KiB),
-    and from a TLS upstream up to 512 KiB that are still encrypted. A thousand slow readers of fast TLS upstreams
-    therefore take up to 1 GiB.""",
+    """Beyond the buffer for each direction of a connection, the sidecar holds at most what it read last (256
+    KiB). From a TLS upstream it holds up to 512 KiB more that are still encrypted. A thousand slow
+    readers of fast TLS upstreams therefore take up to 1 GiB.""",
 )
 FILES = prose(
     """At start the sidecar raises its limit of open files to the hard limit (`ulimit -Hn`). Each client takes one

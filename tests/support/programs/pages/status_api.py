@@ -18,7 +18,7 @@ SECTIONS = {"routes[]": "Routes", "tokens[]": "Tokens", "health[]": "Health", "e
 INTRODUCTION = prose(
     """The admin server listens on [`admin.listen`](configuration.md#admin). No response contains a secret.""",
     """Probes and `/metrics` accept any `Host`. The other paths require an address, a loopback name or a name in
-    `admin.hosts`, so that no web page can read them by DNS rebinding; another name gets 421. On a Unix socket any
+    `admin.hosts`, so that no web page can read them by DNS rebinding. Another name gets 421. On a Unix socket any
     `Host` is accepted.""",
 )
 STATUS = prose(
