@@ -13,7 +13,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
+.PHONY: demo test unit test-all test-chart test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -36,6 +36,9 @@ chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the 
 
 reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of docs/ follows from the code
 	@$(BIN)/python -m tests.support.programs.reference
+
+docs: $(VENV)/.with-docs  ## the site, in build/docs; a warning is an error; SOURCE=where the code is
+	@SOURCE='$(SOURCE)' $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 
 demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo

@@ -13,7 +13,7 @@ from sidecar.core.secret import Secret
 from sidecar.telemetry.words import BustStep
 
 MAX_BODY = 16_384
-"""Bytes of a request's body."""
+"""Limit: body of a `POST` to the admin server (bytes). Beyond: 413."""
 _FAILED: dict[BustStep, str] = {
     "publish": "dropped in this pod only: Redis did not publish the bust ({}); try again",
     "record": "sent to the connected pods, but Redis did not record the bust ({}), so that pods which connect later"

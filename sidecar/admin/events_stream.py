@@ -17,8 +17,9 @@ from sidecar.core.labels import Labels
 EVERY = 1.0
 """Seconds between two events; the page takes five without any for lost contact."""
 MAX_SUBSCRIBERS = 8
+"""Limit: open live pages (number). Beyond: 503, and the page requests `/status` every other second."""
 PATIENCE = 10.0
-"""Seconds after which a subscriber that has taken nothing of what waits for it is cut off."""
+"""Limit: time for a live page to read an update (seconds). Beyond: its connection is closed."""
 _RETRY = b"retry: 2000\n\n"  # milliseconds
 _FIELDS = {**COMMON, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 

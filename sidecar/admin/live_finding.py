@@ -18,16 +18,20 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a finding is about; empty where it does not matter."""
+    """What a finding is about. A field that does not apply is empty."""
 
     neighbour: str = ""
-    """Its kind, as in `health`."""
+    """Kind of the neighbour, as in `health[].kind`; empty if the finding is about none."""
     name: str = ""
-    """Of the neighbour."""
+    """Name of the neighbour, as in `health[].name`."""
     route: str = ""
+    """Name of the route; empty if the finding is about none."""
     token: str = ""
+    """Name of the entry in `tokens`; empty if the finding is about none."""
     service: str = ""
+    """Service of the token's credentials."""
     tenants: tuple[str, ...] = ()
+    """Tenants that are affected; empty if the finding is about no tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +39,21 @@ class LiveFinding:
     """One thing that is wrong now."""
 
     kind: str
-    """The log's event, where there is one."""
+    """Kind of the [finding](../how-to/observe.md#findings); for one that is about an event, the event's name."""
     gravity: Gravity
+    """`failing`: requests fail. `warning`: they may fail soon."""
     what: str
-    """In a few words, with the scope."""
+    """Headline, with the scope."""
     cause: str
+    """Cause, in words."""
     effect: str = ""
-    """What the sidecar does meanwhile, "" where that is plain."""
+    """What the sidecar does meanwhile; empty if that is obvious."""
     action: str = ""
-    """What to do, "" where the cause says it."""
+    """What to do; empty if the cause contains it."""
     since: float | None = None
-    """The moment of the first failure; None where that is not known."""
+    """When the first failure was; it does not move while failures continue. Null if that is not known."""
     last_tried: float | None = None
-    """The moment of the last failure; None where nothing is tried."""
+    """When the last failure was; null if the sidecar does not try."""
     scope: Scope = field(default_factory=Scope)
 
 

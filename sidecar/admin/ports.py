@@ -12,11 +12,14 @@ from sidecar.fleet.answers import SelectOutcome
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether to send requests here; `degraded` serves, but something is missing, and `detail` says what."""
+    """Whether to send requests here."""
 
     ok: bool
+    """Whether requests should be sent to this pod."""
     degraded: bool = False
+    """Whether the pod serves, but without Redis or without busts from other pods."""
     detail: str = ""
+    """Reason for either; else empty."""
 
 
 class AdminState(Protocol):

@@ -20,9 +20,10 @@ from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 
 MAX_CONNECTIONS = 64
-"""Live events not counted. Above it the oldest makes way: who only holds connections keeps no probe out."""
+"""Limit: admin connections, live pages not included (number). Beyond: the oldest connection is closed, so that no
+client can keep probes out."""
 LIFETIME = 10.0
-"""Seconds a connection has to send its request and take the answer."""
+"""Limit: time for a request to the admin server and its response (seconds). Beyond: the connection is closed."""
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,6 +36,8 @@ class Page:
     """What is at a path."""
 
     answer: Answer
+    meaning: str
+    """What it returns, for the reference."""
     methods: tuple[str, ...] = _READ
     under_any_host: bool = False
     """Whether a page of any name may read it: probes and scrapes come by names that nobody configures."""
@@ -153,12 +156,26 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
         return whole(200, await state.metrics(), _METRICS)
 
     return {
-        "/": Page(page),
-        "/events": Page(live.answer, ("GET",)),
-        "/healthz": Page(health, under_any_host=True),
-        "/readyz": Page(ready, under_any_host=True),
-        "/startupz": Page(started, under_any_host=True),
-        "/status": Page(status),
-        "/metrics": Page(metrics, under_any_host=True),
-        "/bust": Page(partial(bust, state), ("POST",)),
+        "/": Page(page, "The live page, for a browser."),
+        "/events": Page(
+            live.answer, "What `/status` returns, every second, as server-sent events.", ("GET",)
+        ),
+        "/healthz": Page(health, "200 while the process answers.", under_any_host=True),
+        "/readyz": Page(
+            ready, "200 while requests should be sent here, 503 while the pod drains.", under_any_host=True
+        ),
+        "/startupz": Page(
+            started,
+            "200 once the sidecar has requested each token that depends on no request, 503 before.",
+            under_any_host=True,
+        ),
+        "/status": Page(status, "State of routes, tokens and neighbours, and recent events, as JSON."),
+        "/metrics": Page(
+            metrics, "[Metrics](metrics.md) in the Prometheus text format.", under_any_host=True
+        ),
+        "/bust": Page(
+            partial(bust, state),
+            "Drops the tokens that carry all labels in the body, in all pods. Requires `admin.token`.",
+            ("POST",),
+        ),
     }

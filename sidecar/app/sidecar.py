@@ -49,7 +49,7 @@ from sidecar.telemetry.instruments import Readings
 from sidecar.telemetry.words import NEIGHBOURS
 
 LOAD_LIMIT = 60.0
-"""Seconds for reading and examining a configuration beside the event loop."""
+"""Limit: time for a reload (seconds). Beyond: `reload_failed`."""
 QUIET = 0.25
 """Seconds without a request in flight after which a draining sidecar stops listening."""
 

@@ -29,7 +29,7 @@ from sidecar.telemetry.sinks.dates import Dates
 from sidecar.telemetry.words import NEIGHBOURS, NeighbourKind
 
 MOST_TOKENS = 200
-"""Tokens shown: the missing ones, then those used last."""
+"""Limit: tokens in `/status` (number). Beyond: missing tokens are shown first, then those used last."""
 _OF_TOKENS = tuple(field.name for field in fields(TokenStatus))
 _OF_FINDINGS = tuple(field.name for field in fields(LiveFinding) if field.name != "scope")
 
@@ -192,3 +192,41 @@ def _secrets(config: Config) -> dict[str, AwsSecretCredentials]:
 
 def _url(origin: Origin) -> str:
     return f"{origin.scheme}://{origin.authority.decode()}"
+
+
+FIELDS: Mapping[str, str] = {
+    "version": "Version of the sidecar.",
+    "pod": "Host name of the pod.",
+    "mode": "`cache.mode`: `local` or `distributed`.",
+    "listen": "Address for the application.",
+    "at": "When this was written.",
+    "uptime": "Seconds since the process started.",
+    "started": "Whether the sidecar has requested each token that depends on no request.",
+    "busts": "Whether `POST /bust` is enabled: `admin.token` is set.",
+    "in_flight": "Requests in flight.",
+    "connections": "Open client connections.",
+    "routes[].name": "Name of the route.",
+    "routes[].host": "`match.host`; empty for any.",
+    "routes[].prefix": "`match.prefix`.",
+    "routes[].upstream": "URL of the upstream.",
+    "routes[].token": "Name of the entry in `tokens`; empty if there is none.",
+    "routes[].requests": "Requests since the start.",
+    "routes[].errors": "Errors since the start: a 5xx, or a 401 although the route has a token.",
+    "routes[].rate": "Requests per second over the last 15 to 30 s.",
+    "routes[].error_rate": "Errors per second over the same time.",
+    "routes[].errors_by": "Errors of that time by status or [word](errors.md), the most frequent first.",
+    "routes[].latency": "Mean time in seconds to the head of the upstream's response, over the same time; null without "
+    "responses.",
+    "routes[].latency_p99": "Time that 99 of 100 of these did not exceed, as the bound of a bucket, at most 10; null "
+    "without responses.",
+    "routes[].windows": "The last 60 windows of 15 s, the current one last: requests, errors and mean latency.",
+    "health[].kind": "`store` and `bus` (Redis), `authorization_server`, `secret_store` or `upstream`.",
+    "health[].name": "Address or name of the neighbour.",
+    "events[].event": "Name of the [event](log-events.md); all but `request`, `token_fetched` and `secret_read`.",
+    "events[].level": "Level of the event.",
+    "events[].first": "When it happened first. The same event again within a minute is one entry.",
+    "events[].last": "When it happened last.",
+    "events[].count": "How often it happened.",
+    "events[].fields": "Fields of the last one.",
+}
+"""What the fields mean that are put together here; of the others, the docstrings say so."""

@@ -8,6 +8,7 @@ from math import inf
 from sidecar.core.labels import Labels
 
 MAX_REMEMBERED = 100_000
+"""Limit: busts by hand that are remembered (number). Beyond: tokens older than a forgotten bust are dropped."""
 _BETWEEN = "\n"  # in no value: it does not print
 
 

@@ -19,32 +19,36 @@ class TokenStatus:
     """One token. Durations in seconds."""
 
     token: str
-    """Its name in the configuration."""
+    """Name of the entry in `tokens`."""
     service: str
+    """Service of the credentials."""
     tenant: str
+    """Tenant; empty if there is none."""
     state: Literal["fresh", "aging", "missing"]
-    """`missing`: asked for, and not to be had."""
+    """`fresh`; `aging`: in use, and being renewed; `missing`: requested within ten minutes, but it cannot be
+    fetched."""
     fp: str
-    """"" where it is missing, as are the next four."""
+    """Fingerprint. Of a missing token, this and `source` are empty, and the next three are 0."""
     source: Literal["fetch", "store", ""]
-    """Where this pod had it from."""
+    """Where this pod got the token from: `fetch`, or `store` (Redis)."""
     age: float
-    """Since its fetch began."""
+    """Seconds since its fetch began."""
     expires_in: float
+    """Seconds until it expires."""
     last_used: float
-    """How long ago it was: noted once in a memory life, so by up to that much too long."""
+    """Seconds since its last use. It is noted once per `cache.memory_ttl`, so it may be too high by that."""
     cooling: float
-    """For how long refusals pass straight through to clients, because new tokens are refused too; else 0."""
+    """Seconds that the cool-down still lasts; 0: there is none."""
     problem: str
-    """Why the last fetch gave none, "" if it did."""
+    """Why the last fetch failed; empty if it did not."""
     problem_since: float | None
-    """The moment when that began."""
+    """When that began; null if there is no problem."""
     last_tried: float | None
-    """The moment when the last fetch failed; None if it did not."""
+    """When the last fetch failed; null if it did not."""
     error_description: str = ""
-    """The authorization server's own text about the problem, "" where it gave none."""
+    """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
-    """What to do about the problem, "" where that is not known."""
+    """What to do about the problem; empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sidecar.telemetry.fleet_events import BustFailed, BustSent
 from sidecar.telemetry.ports import Journal
 
 CALLER_LIMIT = 15.0
-"""Seconds a caller waits for a token."""
+"""Limit: time that a request waits for a token (seconds). Beyond: 503."""
 FLIGHT_LIMIT = 15.0
 """Seconds after which a flight is given up; a token request ends after 10 by itself."""
 MAX_FLIGHTS = 1000

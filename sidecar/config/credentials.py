@@ -33,64 +33,80 @@ from sidecar.oauth.signing_keys import Algorithm
 
 
 class AwsSecret(Node, frozen=True, kw_only=True):
-    """A secret in AWS Secrets Manager; who may read it is the ordinary AWS credential chain's business."""
+    """A secret in AWS Secrets Manager, read with credentials of the standard AWS credential chain."""
 
     id: Annotated[
         str,
         text("secret_id", SECRET_ID),
-        Meta(description="Name or ARN of the secret; `{service}` and `{tenant}` in it stand for those."),
+        Meta(
+            description="Name or ARN of the secret, which holds the JSON described at `file`, as text or binary. "
+            "`{service}` and `{tenant}` are replaced."
+        ),
     ]
     region: Annotated[
         str | None,
         text("region", REGION),
-        Meta(description="Absent: the one in the ARN, else the environment's."),
+        Meta(description="AWS region. Unset: the region in the ARN, else that of the environment."),
     ] = None
     endpoint: Annotated[
         str | None,
         text("secret_endpoint", "^https?://", format="uri"),
-        Meta(description="URL of the service where it is not the region's own; https, but for loopback."),
+        Meta(description="URL of AWS Secrets Manager. Unset: the region's own endpoint."),
     ] = None
     stage: Annotated[
         str,
         text("stage", STAGE),
-        Meta(description="Which version. While the secret rotates, only AWSCURRENT gives way to another."),
+        Meta(
+            description="Staging label of the version to read. With `AWSCURRENT`, a rejected version is replaced by "
+            "the next or previous one while the secret rotates."
+        ),
     ] = "AWSCURRENT"
     pointer: Annotated[
         str,
         text("pointer", "^(/.*)?$"),
-        Meta(description="JSON pointer (RFC 6901) to the object with id and secret. Absent: the whole."),
+        Meta(
+            description="JSON pointer (RFC 6901) to the object with id and secret. Empty: the whole document."
+        ),
     ] = ""
 
 
 class PrivateKey(Reference, frozen=True, kw_only=True):
-    """Where the key is that signs our assertions, and how the authorization server knows it."""
+    """Location of the key that signs client assertions, and how the authorization server identifies it."""
 
     instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
 
     file: Annotated[
         str | None,
         text("private_key_file", r"^[^\0]+$"),
-        Meta(description="File that holds the key: PEM, or a JWK."),
+        Meta(description="File that holds the key, PEM or JWK. The sidecar reads it for each signature."),
     ] = None
     env: Annotated[
         str | None,
         text("private_key_variable", ENVIRONMENT_NAME),
         Meta(description="Environment variable that holds the key."),
     ] = None
-    passphrase: Annotated[Reference | None, Meta(description="What an encrypted PEM is opened with.")] = None
+    passphrase: Annotated[
+        Reference | None, Meta(description="Passphrase of an encrypted PEM. Unset: the PEM is not encrypted.")
+    ] = None
     algorithm: Annotated[
         Algorithm | None,
-        Meta(description="Signature algorithm. Absent: the JWK's own, else the usual one for the key."),
+        Meta(
+            description="Signature algorithm. Unset: the one in the JWK, else the usual one for the key type."
+        ),
     ] = None
-    kid: Annotated[Text | None, Meta(description="Key id. Absent: the JWK's own.")] = None
+    kid: Annotated[
+        Text | None, Meta(description="Key id in the JWT header. Unset: the one in the JWK, if any.")
+    ] = None
     certificate_file: Annotated[
         DocumentPath | None,
-        Meta(description="The key's certificate (PEM), to be named by its thumbprint."),
+        Meta(
+            description="Certificate of the key (PEM); the JWT header carries its thumbprint. Unset: no thumbprint."
+        ),
     ] = None
 
 
 class Credentials(Node, frozen=True, kw_only=True):
-    """What authenticates us to the authorization server: a client id and secret, or JSON with both."""
+    """Credentials for an authorization server: a client id and secret, a private key, or JSON with id and secret."""
 
     one_of: ClassVar[tuple[str, ...]] = ("aws_secret", "file", "client_id")
     needs: ClassVar[Mapping[str, str]] = {
@@ -101,27 +117,41 @@ class Credentials(Node, frozen=True, kw_only=True):
     }
 
     client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
-    client_secret: Annotated[Reference | None, Meta(description="OAuth client secret.")] = None
+    client_secret: Annotated[
+        Reference | None,
+        Meta(description="OAuth client secret; a changed file is read again. Unset: there is no secret."),
+    ] = None
     private_key: Annotated[
-        PrivateKey | None, Meta(description="What signs our assertions, in place of a secret or beside one.")
+        PrivateKey | None,
+        Meta(description="Key that signs client assertions. Unset: the sidecar signs none."),
     ] = None
     assertion_file: Annotated[
         SecretPath | None,
-        Meta(description="File with an assertion somebody else keeps fresh, such as a projected token."),
+        Meta(
+            description="File with a client assertion that another program keeps fresh, such as a projected token. "
+            "Read for each token request with `client_assertion_file`. Unset: there is none."
+        ),
     ] = None
     file: Annotated[
         DocumentPath | None,
-        Meta(description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`)."),
+        Meta(
+            description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`); read again "
+            "when it changes."
+        ),
     ] = None
-    aws_secret: Annotated[
-        AwsSecret | None, Meta(description="Secret in AWS Secrets Manager with the same JSON.")
-    ] = None
+    aws_secret: Annotated[AwsSecret | None, Meta(description="Secret in AWS Secrets Manager.")] = None
     share: Annotated[
-        bool, Meta(description="Whether all pods share them, sealed, in Redis. `false`: each reads its own.")
+        bool,
+        Meta(
+            description="All pods share the secret, encrypted, in Redis. `false`: each pod reads it from AWS."
+        ),
     ] = True
     service: Annotated[
         Name | None,
-        Meta(description="Name of the service in cache keys and metrics. Default: the entry's name."),
+        Meta(
+            description="Name of the service in logs, status, Redis keys and busts, and `{service}` in a secret's "
+            "`id`. Unset: the entry's name."
+        ),
     ] = None
 
 

@@ -51,7 +51,7 @@ Kind = Any
 
 
 MOST_FAULTS = 100
-"""Faults after which an examination ends: they fit on no screen, and each may have cost a file to read."""
+"""Limit: faults reported at once (number). Beyond: the check of the configuration ends."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -155,7 +155,7 @@ class _Examination:
 
     def _value(self, kind: Kind, value: object, path: str) -> object:
         self._breathe()
-        bare, metas, optional = _unwrap(kind)
+        bare, metas, optional = unwrap(kind)
         if value is None and optional:
             return None
         if _origin(bare) is dict:
@@ -215,7 +215,7 @@ def noted(root: type[Node], note: str, path: str = "") -> tuple[str, ...]:
     """Return the paths of the keys with this note in their `extra`; what is inside such a key is not listed."""
     found: list[str] = []
     for name, field in _fields(root).items():
-        bare, metas, _ = _unwrap(field.type)
+        bare, metas, _ = unwrap(field.type)
         if any(note in (meta.extra or {}) for meta in metas):
             found.append(join(path, name))
         elif isinstance(bare, type) and issubclass(bare, Node):
@@ -229,13 +229,13 @@ def _fields(node: type[Node]) -> Mapping[str, FieldInfo]:
 
 
 @cache
-def _unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
+def unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
     """Take `Annotated` and `| None` off a type: what is left, what was noted, and whether None will do."""
     if _origin(kind) is Annotated:
-        bare, metas, optional = _unwrap(kind.__origin__)
+        bare, metas, optional = unwrap(kind.__origin__)
         return bare, [*metas, *(meta for meta in kind.__metadata__ if isinstance(meta, Meta))], optional
     if isinstance(kind, UnionType) or _origin(kind) is Union:
-        bare, metas, _ = _unwrap(next(part for part in get_args(kind) if part is not type(None)))
+        bare, metas, _ = unwrap(next(part for part in get_args(kind) if part is not type(None)))
         return bare, metas, True
     return kind, [], False
 
@@ -246,7 +246,7 @@ def _rules(kind: Kind) -> tuple[Kind, list[Meta], tuple[str, ...], Mapping[str, 
 
     The case of a word does not matter, and `extra` may have other words for it.
     """
-    bare, metas, _ = _unwrap(kind)
+    bare, metas, _ = unwrap(kind)
     notes = [meta.extra or {} for meta in metas]
     words = {word: meant for note in notes for word, meant in note.get("also", {}).items()}
     if _origin(bare) is Literal:
@@ -261,19 +261,19 @@ def _origin(kind: Kind) -> object:
 def _blank(field: FieldInfo) -> object:
     """Return what stands in for a field that is absent or faulty."""
     if field.required:
-        return () if _origin(_unwrap(field.type)[0]) is tuple else ""
+        return () if _origin(unwrap(field.type)[0]) is tuple else ""
     return field.default_factory() if callable(field.default_factory) else field.default
 
 
 def _inside(kind: Kind) -> Kind:
     """Return the type of a section, or of the entries of one."""
-    bare, _, _ = _unwrap(kind)
-    return _unwrap(get_args(bare)[-1 if _origin(bare) is dict else 0])[0] if get_args(bare) else bare
+    bare, _, _ = unwrap(kind)
+    return unwrap(get_args(bare)[-1 if _origin(bare) is dict else 0])[0] if get_args(bare) else bare
 
 
 def _foreign(kind: Kind, entry: object) -> bool:
     """Return whether the entry has none of the keys of its kind, but others."""
-    bare, _, _ = _unwrap(kind)
+    bare, _, _ = unwrap(kind)
     node = isinstance(bare, type) and issubclass(bare, Node)
     return node and isinstance(entry, dict) and bool(entry) and entry.keys().isdisjoint(_fields(bare))
 
@@ -284,7 +284,7 @@ def _home(node: type[Node], root: type[Node], key: object) -> tuple[str, str]:
     for name, field in _fields(node).items():
         inside = _inside(field.type)
         if isinstance(inside, type) and issubclass(inside, Node) and key in _fields(inside):
-            homes[name] = f"in an entry of {name}" if _origin(_unwrap(field.type)[0]) else f"in {name}"
+            homes[name] = f"in an entry of {name}" if _origin(unwrap(field.type)[0]) else f"in {name}"
     if len(homes) == 1:
         return next(iter(homes.items()))
     outside = not homes and node is not root and key in _fields(root)

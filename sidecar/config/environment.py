@@ -26,7 +26,7 @@ SETTINGS = {
     "log.level": "LOG_LEVEL",
     "log.requests": "LOG_REQUESTS",
 }
-"""Variables that go before the file's own value."""
+"""Variables that override a key of the file."""
 
 ONE_ROUTE = {
     "routes[0].upstream": "SIDECAR_UPSTREAM",
@@ -36,13 +36,33 @@ ONE_ROUTE = {
     "tokens.default.scope": "SIDECAR_SCOPE",
     "tokens.default.audience": "SIDECAR_AUDIENCE",
 }
-"""Variables that make one route, `/` to the upstream, where there is no file. The first four are needed."""
+"""Variables that define one route, `/` to the upstream, without a file. The first four are required."""
 
-_ONE_ROUTE_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
-_ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in _ONE_ROUTE_TWINS))
+OTHERS = {
+    "SIDECAR_CONFIG": "Path of the configuration file. Unset: `/etc/sidecar/config.yaml`.",
+    "SIDECAR_ADMIN_TOKEN": "Bearer token for busts; overrides `admin.token`. `sidecar bust` sends it.",
+    "SIDECAR_ADMIN_TOKEN_FILE": "File with that token. Set only one of the two.",
+    "REDIS_URL": "Overrides `redis.url`. May hold user name and password, which override `redis.username` and "
+    "`redis.password`. No effect if the cache mode is set to `local`.",
+    "SIDECAR_ENCRYPTION_KEY": "Encryption key of the fleet; overrides `redis.encryption_keys` with one key that has "
+    "the id `env`. No effect if the cache mode is set to `local`.",
+    "SIDECAR_ENCRYPTION_KEY_FILE": "File with that key. Set only one of the two.",
+    "SIDECAR_ALLOW_DUMPS": "`true` permits core files, and debuggers and profilers of the same user. Unset: both "
+    "are disabled, because tokens and secrets are in memory.",
+    "NO_COLOR": "Set to any value: the console log, `sidecar status` and the demo use no colours. Unset: colours "
+    "on a terminal.",
+    "AWS_REGION": "Region of a secret if `aws_secret.region`, the ARN, `AWS_DEFAULT_REGION` and the AWS profile "
+    "set none. The AWS SDK reads its other standard variables too.",
+    "REQUESTS_CA_BUNDLE": "File with the certificate authorities to trust for AWS, if `AWS_CA_BUNDLE` and the AWS "
+    "profile name none. Unset: the system's authorities.",
+}
+"""Meanings of the other variables, from which `docs/reference/environment.md` is generated."""
+
+ONE_ROUTE_TWINS = ("SIDECAR_CLIENT_ID", "SIDECAR_CLIENT_SECRET")
+_ONE_ROUTE_NAMES = (*ONE_ROUTE.values(), *(f"{name}_FILE" for name in ONE_ROUTE_TWINS))
 _KEY, _KEY_FILE = "SIDECAR_ENCRYPTION_KEY", "SIDECAR_ENCRYPTION_KEY_FILE"
 _ADMIN, _ADMIN_FILE = "SIDECAR_ADMIN_TOKEN", "SIDECAR_ADMIN_TOKEN_FILE"
-_TWINS = (*_ONE_ROUTE_TWINS, _KEY, _ADMIN)
+_TWINS = (*ONE_ROUTE_TWINS, _KEY, _ADMIN)
 _ALLOW_DUMPS = "SIDECAR_ALLOW_DUMPS"
 _KNOWN = frozenset(
     (
@@ -104,7 +124,7 @@ def one_route(environ: Mapping[str, str], read: Read) -> tuple[Tree | None, list
     if not any(environ.get(name) for name in _ONE_ROUTE_NAMES):
         reason = f"nothing to do: give --config, SIDECAR_CONFIG, {DEFAULT_PATH} or SIDECAR_UPSTREAM"
         return None, [Fault(SOURCE, "", reason)]
-    faults = [_twice(name) for name in _ONE_ROUTE_TWINS if environ.get(name) and environ.get(f"{name}_FILE")]
+    faults = [_twice(name) for name in ONE_ROUTE_TWINS if environ.get(name) and environ.get(f"{name}_FILE")]
     client_id = environ.get("SIDECAR_CLIENT_ID", "")
     if not client_id and (file := environ.get("SIDECAR_CLIENT_ID_FILE")):
         try:

@@ -21,28 +21,38 @@ from sidecar.config.types import (
 from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
 from sidecar.fleet import settings
+from sidecar.fleet.messages import BUST_CHANNEL, FILL_CHANNEL
 from sidecar.fleet.settings import Dialect
 
 
 class EncryptionKey(Node, frozen=True, kw_only=True):
     """A key shared by the whole fleet."""
 
-    id: Annotated[Name, Meta(description="Names the key in what it seals; the same in every pod.")]
-    key: Annotated[KeyReference, Meta(description="32 bytes in base64, as `sidecar keygen` makes them.")]
+    id: Annotated[
+        Name, Meta(description="Name of the key, the same in every pod. Encrypted values carry it.")
+    ]
+    key: Annotated[
+        KeyReference,
+        Meta(description="Location of the key: 32 bytes in base64, as `sidecar keygen` prints them."),
+    ]
 
 
 class Sentinel(Node, frozen=True, kw_only=True):
-    """How the Sentinels are asked for the server."""
+    """Sentinels that return the address of the Redis server."""
 
     needs: ClassVar[Mapping[str, str]] = {"username": "password"}
 
-    master: Annotated[Name, Meta(description="The name the Sentinels know the server by.")]
-    username: Annotated[Text | None, Meta(description="ACL user of the Sentinels themselves.")] = None
-    password: Annotated[Reference | None, Meta(description="Password of the Sentinels themselves.")] = None
+    master: Annotated[Name, Meta(description="Name under which the Sentinels monitor the server.")]
+    username: Annotated[
+        Text | None, Meta(description="ACL user for the Sentinels. Unset: the default user.")
+    ] = None
+    password: Annotated[
+        Reference | None, Meta(description="Password for the Sentinels. Unset: no authentication.")
+    ] = None
 
 
 class Redis(Node, frozen=True, kw_only=True):
-    """The store and the bus that the fleet shares."""
+    """Redis or Valkey that the fleet shares as token store and for busts."""
 
     needs: ClassVar[Mapping[str, str]] = {"username": "password"}
 
@@ -50,46 +60,55 @@ class Redis(Node, frozen=True, kw_only=True):
         str,
         text("redis", r"^\s*(rediss?|valkeys?|unix)://"),
         Meta(
-            description="`redis(s)://host[:port][,host…][/database]` or `unix:///path[?db=0]`, without a "
-            "password. Several hosts are Sentinels or nodes of a Cluster. `valkey(s)://` means the same as "
+            description="`redis(s)://host[:port][,host…][/database]` or `unix:///path[?db=0]`, without a password. "
+            "Several hosts are Sentinels or nodes of a Cluster. `valkey(s)://` means the same as "
             "`redis(s)://`."
         ),
     ]
     key_prefix: Annotated[
         str,
         text("key_prefix", KEY_PREFIX),
-        Meta(description="In front of every key and channel; the same in the whole fleet."),
+        Meta(description="Prefix of every key and channel, without braces; the same in the whole fleet."),
     ] = ""
-    username: Annotated[Text | None, Meta(description="ACL user.")] = None
-    password: Annotated[Reference | None, Meta(description="Password, of the ACL user or the server's.")] = (
-        None
-    )
-    tls: Annotated[Tls, Meta(description="How a rediss or valkeys server is verified.")] = Tls()
-    sentinel: Annotated[
-        Sentinel | None, Meta(description="The URL's hosts are Sentinels that know the server.")
+    username: Annotated[Text | None, Meta(description="ACL user. Unset: the default user.")] = None
+    password: Annotated[
+        Reference | None,
+        Meta(description="Password, read at each connection. Unset: no authentication."),
     ] = None
-    cluster: Annotated[bool, Meta(description="The URL's hosts are nodes of a Redis Cluster.")] = False
+    tls: Annotated[Tls, Meta(description="TLS to a `rediss` or `valkeys` server.")] = Tls()
+    sentinel: Annotated[
+        Sentinel | None,
+        Meta(description="The hosts in `url` are Sentinels (default port 26379). Unset: they are not."),
+    ] = None
+    cluster: Annotated[
+        bool,
+        Meta(description="The hosts in `url` are nodes of a Redis Cluster, which lists the other nodes."),
+    ] = False
     encryption: Annotated[
         Literal["aes-256-gcm", "none"],
-        Meta(description="`none`: tokens are readable in Redis, and whoever reaches it can bust."),
+        Meta(
+            description="Encryption of values and signature of busts. `none`: every client of Redis can read tokens "
+            "and bust them; use it in tests only."
+        ),
     ] = "aes-256-gcm"
     encryption_keys: Annotated[
-        tuple[EncryptionKey, ...], Meta(description="The first seals, all open: that is how keys rotate.")
+        tuple[EncryptionKey, ...],
+        Meta(description="Keys, for rotation: the first one encrypts, all of them decrypt."),
     ] = ()
 
 
 class ForeignChannel(Node, frozen=True, kw_only=True):
-    """A channel on which another program tells of dead tokens."""
+    """A Redis channel on which another program publishes revocations."""
 
-    channel: Annotated[Text, Meta(description="The Redis channel, as it is; no pattern.")]
-    dialect: Annotated[Dialect, Meta(description="How its messages are read.")]
+    channel: Annotated[Text, Meta(description="Name of the channel; patterns are not supported.")]
+    dialect: Annotated[Dialect, Meta(description="Format of the channel's messages.")]
 
 
 class Busts(Node, frozen=True, kw_only=True):
-    """Whose busts are heard besides the fleet's own."""
+    """Busts from other programs, in addition to those of the fleet."""
 
     listen: Annotated[
-        tuple[ForeignChannel, ...], Meta(description="Channels of other programs on the same Redis.")
+        tuple[ForeignChannel, ...], Meta(description="Channels of other programs on the same Redis server.")
     ] = ()
 
 
@@ -173,7 +192,7 @@ def _topology_faults(redis: Redis, url: addresses.RedisUrl) -> Iterator[Found]:
 
 
 def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:
-    own = {f"{redis.key_prefix}m2m:{name}": "the fleet's own" for name in ("bust", "fill")}
+    own = dict.fromkeys((redis.key_prefix + name for name in (BUST_CHANNEL, FILL_CHANNEL)), "the fleet's own")
     for index, entry in enumerate(busts.listen):
         if isinstance(entry, ForeignChannel):
             path = f"busts.listen[{index}]"

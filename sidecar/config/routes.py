@@ -20,27 +20,47 @@ from sidecar.proxy.routes import Isolation, On401, Route
 
 
 class Match(Node, frozen=True, kw_only=True):
-    """Which requests take the route: one with a host goes first, then the longest prefix wins."""
+    """Requests that take the route. Routes with a host are tried first; then the longest prefix wins."""
 
-    prefix: Annotated[str, text("prefix", "^/"), Meta(description="Path prefix, on segment bounds.")] = "/"
+    prefix: Annotated[
+        str,
+        text("prefix", "^/"),
+        Meta(
+            description="Path prefix, compared by whole segments: `/ledger` matches `/ledger/x` but not `/ledgers`."
+        ),
+    ] = "/"
     host: Annotated[
-        str | None, text("host", addresses.HOST), Meta(description="Host the client names. Absent: any.")
+        str | None,
+        text("host", addresses.HOST),
+        Meta(description="Host in the request, without a port. Unset: any accepted host."),
     ] = None
 
 
 class Timeouts(Node, frozen=True, kw_only=True):
-    """How long the upstream may take. `0s` is unlimited."""
+    """Time limits for the upstream. `0s`: no limit."""
 
-    connect: Annotated[Duration, Meta(description="For a connection, TLS included.")] = "5s"
-    idle: Annotated[Duration, Meta(description="Longest silence within one exchange.")] = "60s"
-    total: Annotated[Duration, Meta(description="For the whole exchange.")] = "0s"
+    connect: Annotated[
+        Duration,
+        Meta(
+            description="Longest time to connect, TLS included, or to wait for a free connection. `0s`: no limit."
+        ),
+    ] = "5s"
+    idle: Annotated[
+        Duration,
+        Meta(
+            description="Longest silence during a request; for a WebSocket, of both sides together. `0s`: no limit."
+        ),
+    ] = "60s"
+    total: Annotated[
+        Duration, Meta(description="Longest time for the whole request and response. `0s`: no limit.")
+    ] = "0s"
 
 
 class RouteEntry(Node, frozen=True, kw_only=True):
-    """One way through the sidecar."""
+    """One route from the application to an upstream."""
 
-    name: Annotated[Name, Meta(description="Names the route in logs and metrics.")]
-    match: Annotated[Match, Meta(description="Absent: every request.")] = Match()
+    name: Annotated[Name, Meta(description="Name of the route in logs, metrics and status.")]
+    match: Annotated[Match, Meta(description="Requests that take the route. Unset: every request.")] = Match()
     upstream: Annotated[
         str,
         text("upstream", "^https?://", format="uri"),
@@ -49,39 +69,52 @@ class RouteEntry(Node, frozen=True, kw_only=True):
     token: Annotated[
         Name | None,
         Meta(
-            description="Which entry of `tokens` to inject. Absent: the client's own credentials are "
-            "relayed. Routes may share a token; whoever receives it could use it at the others, so ask for "
-            "one token per audience where upstreams do not trust each other."
+            description="Name of the entry in `tokens` to inject. Unset: the client's own `Authorization` is relayed."
+            " An upstream can use its token at other upstreams that accept it. Give upstreams that do not"
+            " trust each other tokens with different audiences."
         ),
     ] = None
-    strip_prefix: Annotated[bool, Meta(description="Take the matched prefix off the relayed path.")] = False
+    strip_prefix: Annotated[bool, Meta(description="Remove the matched prefix from the relayed path.")] = (
+        False
+    )
     rewrite_location: Annotated[
         bool,
         Meta(
-            description="Rewrite `Location` and `Content-Location` URLs of the upstream's own origin to paths on the "
-            "sidecar, without the base path and with the stripped prefix. Rewrites paths without a host too. Other "
-            "relative references are relayed unchanged."
+            description="Rewrite `Location` and `Content-Location` to paths on the sidecar, without the base path and"
+            " with the stripped prefix. Rewrites URLs of the upstream's own origin, and paths without a "
+            "host. Other relative references are relayed unchanged."
         ),
     ] = False
     on_401: Annotated[
         On401,
         Meta(
-            description="When a refusal renews the token: `lenient` also without a Bearer error, `strict` "
-            'only at `error="invalid_token"`, `ignore` never.'
+            description='Refusals that renew the token. `strict`: only those with `error="invalid_token"`. `lenient`:'
+            " also those without an error. `ignore`: none."
         ),
     ] = "lenient"
     refused_statuses: Annotated[
         tuple[Annotated[int, Meta(ge=400, le=499)], ...],
-        Meta(min_length=1, description="Statuses that mean a refused token; some upstreams say 403 or 440."),
+        Meta(
+            min_length=1,
+            description="Statuses that mean a refused token. Some upstreams return 403 or 440 for it.",
+        ),
     ] = (401,)
-    timeouts: Annotated[Timeouts, Meta(description="How long the upstream may take.")] = Timeouts()
-    tls: Annotated[Tls, Meta(description="How an https upstream is verified.")] = Tls()
-    max_connections: Annotated[int, Meta(ge=1, le=65535, description="Connections to the upstream.")] = 1024
+    timeouts: Annotated[Timeouts, Meta(description="Time limits for the upstream.")] = Timeouts()
+    tls: Annotated[Tls, Meta(description="TLS to an `https` upstream.")] = Tls()
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65535,
+            description="Connections to the upstream; an open WebSocket takes one. As many requests may wait for a "
+            "free one. Routes with the same upstream and settings share them.",
+        ),
+    ] = 1024
     isolate: Annotated[
         Isolation,
         Meta(
-            description="Requests that may share a connection: `none` all, `tenant` those of one tenant, "
-            "`caller` those with one caller's token."
+            description="Requests that may share a connection to the upstream. `none`: all. `tenant`: those of the "
+            "same tenant. `caller`: those with the same caller's token."
         ),
     ] = "none"
 

@@ -23,45 +23,51 @@ from sidecar.telemetry.words import Level
 
 
 class Admin(Node, frozen=True, kw_only=True):
-    """The server for probes, metrics and status."""
+    """Admin server for probes, metrics, status and busts."""
 
     listen: Annotated[
         str,
         text("listen"),
         RESTART,
-        Meta(description="Address, `host:port` or `unix:/path`; the kubelet must reach it."),
+        Meta(description="Address of the admin server. The kubelet and Prometheus must be able to reach it."),
     ] = "0.0.0.0:9181"
     token: Annotated[
         BearerReference | None,
-        Meta(description="Bearer token that `POST /bust` asks for. Absent: nobody may bust that way."),
+        Meta(description="Bearer token that `POST /bust` requires. Unset: `POST /bust` is disabled."),
     ] = None
     hosts: Annotated[
         tuple[Annotated[str, text("host", HOST)], ...],
         Meta(
-            description="Host names under which the page, `/status`, `/events` and `/bust` answer, besides addresses, "
-            "`localhost` and the name in `listen`. Probes and `/metrics` answer under any.",
+            description="`Host` names, such as a Service's, accepted for the page, `/status`, `/events` and `/bust`. "
+            "Addresses, `localhost` and the name in `listen` are always accepted; probes and `/metrics` "
+            "accept any.",
         ),
     ] = ()
 
 
 class Cache(Node, frozen=True, kw_only=True):
-    """How long tokens are kept, and how many."""
+    """Lifetime and number of cached tokens."""
 
     mode: Annotated[
         Literal["local", "distributed"] | None,
         RESTART,
         Meta(
-            description="`local`: each sidecar caches for itself. `distributed`: all share Redis. Absent: "
-            "`distributed` where `redis.url` is given."
+            description="`local`: each sidecar has its own cache. `distributed`: all pods share Redis. Unset: "
+            "`distributed` if `redis.url` is set, else `local`."
         ),
     ] = None
     memory_ttl: Annotated[
-        Span, Meta(description="Longest stay in memory where a shared store is behind it.")
+        Span, Meta(description="Longest time a token stays in memory. No effect in `local` mode.")
     ] = "30s"
-    store_ttl: Annotated[Span, RESTART, Meta(description="Longest stay in the shared store.")] = "300s"
+    store_ttl: Annotated[
+        Span, RESTART, Meta(description="Longest time a token stays in Redis. No effect in `local` mode.")
+    ] = "300s"
     leeway: Annotated[
         Duration,
-        Meta(description="How long before its expiry a token is renewed behind; at most half its life."),
+        Meta(
+            description="Time before expiry at which a token is renewed in the background. At most 60 s and half the "
+            "token's lifetime."
+        ),
     ] = "60s"
     max_entries: Annotated[
         int,
@@ -69,26 +75,32 @@ class Cache(Node, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Tokens kept in memory, in 10 MiB or in as many KiB where that is more; the least "
-            "recently used goes first.",
+            description="Tokens kept in memory. Together they take at most 10 MiB, or this number of KiB if that is "
+            "more. Beyond it, the least recently used token is evicted.",
         ),
     ] = 10_000
 
 
 class Log(Node, frozen=True, kw_only=True):
-    """What is written to standard output."""
+    """Log on standard output."""
 
     format: Annotated[
-        Literal["json", "console"], RESTART, Meta(description="`json` for machines, `console` for people.")
+        Literal["json", "console"],
+        RESTART,
+        Meta(description="`json`: an object per line. `console`: columns for people."),
     ] = "json"
     level: Annotated[
-        Level, Meta(extra={"also": {"warn": "warning"}}, description="Least level that is written.")
+        Level,
+        Meta(
+            extra={"also": {"warn": "warning"}},
+            description="Lowest level that is written. `warn` means `warning`; access log lines have level `info`.",
+        ),
     ] = "info"
     requests: Annotated[
         Share,
         Meta(
-            description="Which successful requests are written: `all`, `errors` (none of them), or a share such "
-            "as `1%`. Errors, refusals and what was sent twice always are."
+            description="Successful requests that are written: `all`, `errors` (none), or a share such as `1%`. "
+            "Requests that failed, got a status of 400 or more, or were sent twice are always written."
         ),
     ] = "all"
 
@@ -100,33 +112,40 @@ class File(Node, frozen=True, kw_only=True):
         str,
         text("listen_loopback"),
         RESTART,
-        Meta(description="Loopback `host:port`, or `unix:/path`, for the clients."),
+        Meta(description="Address that the application connects to: loopback or a Unix socket only."),
     ] = "127.0.0.1:9180"
-    admin: Annotated[Admin, Meta(description="Probes, metrics and status.")] = Admin()
-    cache: Annotated[Cache, Meta(description="How long tokens are kept.")] = Cache()
+    admin: Annotated[Admin, Meta(description="Admin server: probes, metrics, status and busts.")] = Admin()
+    cache: Annotated[Cache, Meta(description="Lifetime and number of cached tokens.")] = Cache()
     redis: Annotated[
-        Redis | None, RESTART, Meta(description="What the fleet shares. Absent: each sidecar is on its own.")
+        Redis | None,
+        RESTART,
+        Meta(description="Redis or Valkey that all pods share. Unset: each sidecar works by itself."),
     ] = None
-    busts: Annotated[Busts, RESTART, Meta(description="Whose busts are heard.")] = Busts()
+    busts: Annotated[Busts, RESTART, Meta(description="Busts from other programs.")] = Busts()
     tenant: Annotated[
-        Tenant | None, Meta(description="Whom requests are for. Absent: there are no tenants.")
+        Tenant | None, Meta(description="How a request names its tenant. Unset: there are no tenants.")
     ] = None
-    credentials: Annotated[dict[Name, Credentials], Meta(description="What authenticates us, by name.")] = (
-        msgspec.field(default_factory=dict)
-    )
+    credentials: Annotated[
+        dict[Name, Credentials], Meta(description="Credentials for authorization servers, by name.")
+    ] = msgspec.field(default_factory=dict)
     tokens: Annotated[dict[Name, TokenEntry], Meta(description="Token requests, by name.")] = msgspec.field(
         default_factory=dict
     )
-    routes: Annotated[tuple[RouteEntry, ...], Meta(min_length=1, description="Ways through the sidecar.")]
+    routes: Annotated[
+        tuple[RouteEntry, ...], Meta(min_length=1, description="Routes from the application to upstreams.")
+    ]
     drain_min_delay: Annotated[
         Duration,
-        Meta(description="Least time to go on once asked to stop, for clients that only come after that."),
+        Meta(
+            description="Minimum time to keep serving after SIGTERM, so that an application that shuts down more "
+            "slowly can still send requests. `drain_timeout` still applies."
+        ),
     ] = "0s"
     drain_timeout: Annotated[
         Duration,
-        Meta(description="How long requests in flight may take once asked to stop. `0s` is unlimited."),
+        Meta(description="Longest time after SIGTERM until requests in flight are cut off. `0s`: no limit."),
     ] = "25s"
-    log: Annotated[Log, Meta(description="Logging to standard output.")] = Log()
+    log: Annotated[Log, Meta(description="Log on standard output.")] = Log()
 
 
 def json_schema() -> dict[str, object]:

@@ -25,30 +25,40 @@ OURS = (
 
 
 class Tenant(Node, frozen=True, kw_only=True):
-    """Whom a request is for. Each tenant has tokens, and maybe credentials and an authorization server, of its own."""
+    """How a request names its tenant. Each tenant has its own tokens, and may have its own credentials and servers."""
 
     header: Annotated[
         str | None,
         text("field_name", FIELD_NAME),
-        Meta(description="Header field that names the tenant; the upstream gets it too."),
+        Meta(
+            description="Header field that names the tenant. The upstream receives it too, but no field whose name "
+            "differs only in punctuation. Set at most one of this, `path` and `claim`. Unset: no header "
+            "field names it."
+        ),
     ] = None
     path: Annotated[
         bool,
         Meta(
-            description="The path names it: `/t/{tenant}/…`, which is taken off before the route is looked for."
+            description="The path names the tenant: `/t/{tenant}/…`. That prefix is removed before routes are "
+            "matched."
         ),
     ] = False
     claim: Annotated[
         Text | None,
-        Meta(description="Claim that names it, of the verified `subject` that each request brings."),
+        Meta(
+            description="Claim that names the tenant, in the verified `subject` token of each request. Unset: no "
+            "claim names it."
+        ),
     ] = None
     default: Annotated[
         TenantId | None,
-        Meta(description="Whom requests are for that name nobody. Absent: they are answered 400."),
+        Meta(description="Tenant for requests that name none. Unset: such requests get 400."),
     ] = None
     allow: Annotated[
         tuple[TenantId, ...],
-        Meta(description="The tenants there are; others are answered 400. Empty: anybody."),
+        Meta(
+            description="Known tenants; requests for others get 400. Empty: every valid tenant id is accepted."
+        ),
     ] = ()
 
 

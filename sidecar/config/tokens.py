@@ -19,30 +19,32 @@ from sidecar.oauth.token import ClientAuth, Grant
 
 Parameter = Annotated[str, text("parameter", PARAMETER)]
 TokenType = Annotated[str, text("token_type", r"^\S+$")]
-_TYPES = "`access_token`, `refresh_token`, `id_token`, `saml1`, `saml2`, `jwt`, or any URI"
+_TYPES = "`access_token`, `refresh_token`, `id_token`, `saml1`, `saml2`, `jwt` or a URI"
 
 
 class Verification(Node, frozen=True, kw_only=True):
-    """What a token that a request brings must be, before anybody is asked about it."""
+    """Rules that the sidecar applies to a caller's token before it sends it to an authorization server."""
 
     issuer: Annotated[
-        str, text("issuer", "^https?://", format="uri"), Meta(description="Its `iss`, to the letter.")
+        str,
+        text("issuer", "^https?://", format="uri"),
+        Meta(description="Required `iss` claim; compared exactly."),
     ]
-    audience: Annotated[Text, Meta(description="Its `aud`, or one of them.")]
+    audience: Annotated[Text, Meta(description="Required `aud` claim, or a member of it.")]
     jwks_uri: Annotated[
         str | None,
         text("token_endpoint", "^https?://", format="uri"),
-        Meta(description="URL of the issuer's public keys. Absent: as its metadata says."),
+        Meta(description="URL of the issuer's public keys. Unset: the one in the issuer's metadata."),
     ] = None
     algorithms: Annotated[
         tuple[Algorithm, ...],
-        Meta(min_length=1, description="Signature algorithms that count."),
+        Meta(min_length=1, description="Accepted signature algorithms."),
     ] = ("RS256",)
-    tls: Annotated[Tls, Meta(description="How whoever publishes the keys is verified.")] = Tls()
+    tls: Annotated[Tls, Meta(description="TLS to the server of the issuer's metadata and keys.")] = Tls()
 
 
 class Presented(Node, frozen=True, kw_only=True):
-    """A token that somebody else issued and that we present to get ours."""
+    """A token from another issuer that the sidecar sends to the authorization server."""
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "header")
     needs: ClassVar[Mapping[str, str]] = {"verify": "header"}
@@ -51,35 +53,42 @@ class Presented(Node, frozen=True, kw_only=True):
 
     file: Annotated[
         SecretPath | None,
-        Meta(description="File that holds the token and nothing else; read for each fetch."),
+        Meta(description="File that holds only the token; read for each token request."),
     ] = None
     header: Annotated[
         str | None,
         text("field_name", FIELD_NAME),
-        Meta(description="Header field in which each request brings it; the upstream does not get it."),
+        Meta(
+            description="Header field of each request that holds the token, with or without `Bearer`. The upstream "
+            "receives neither this field nor one whose name differs only in punctuation."
+        ),
     ] = None
-    type: Annotated[TokenType | None, Meta(description=f"What it is: {_TYPES}. Absent: `access_token`.")] = (
-        None
-    )
+    type: Annotated[
+        TokenType | None, Meta(description=f"Token type in an exchange: {_TYPES}. Unset: `access_token`.")
+    ] = None
     verify: Annotated[
         Verification | None,
-        Meta(description="What it must be. Absent: only the authorization server verifies it."),
+        Meta(
+            description="Verification by the sidecar. Unset: only the authorization server verifies the token."
+        ),
     ] = None
 
 
 class Assertion(Node, frozen=True, kw_only=True):
-    """A JWT that we sign with the credentials' private key and present as the grant (RFC 7523)."""
+    """A JWT that the sidecar signs with the credentials' private key and sends as the grant (RFC 7523)."""
 
-    issuer: Annotated[Text | None, Meta(description="Its `iss`. Absent: the client id.")] = None
-    subject: Annotated[Text | None, Meta(description="Its `sub`. Absent: the client id.")] = None
-    audience: Annotated[Text | None, Meta(description="Its `aud`. Absent: as `assertion_audience`.")] = None
-    claims: Annotated[dict[Parameter, Text], Meta(description="What it says besides.")] = msgspec.field(
-        default_factory=dict
+    issuer: Annotated[Text | None, Meta(description="`iss` of the assertion. Unset: the client id.")] = None
+    subject: Annotated[Text | None, Meta(description="`sub` of the assertion. Unset: the client id.")] = None
+    audience: Annotated[
+        Text | None, Meta(description="`aud` of the assertion. Unset: `assertion_audience`.")
+    ] = None
+    claims: Annotated[dict[Parameter, Text], Meta(description="Further claims of the assertion.")] = (
+        msgspec.field(default_factory=dict)
     )
 
 
 class TokenEntry(Node, frozen=True, kw_only=True):
-    """One token request: whom to ask, as whom, for what."""
+    """One token request: authorization server, credentials and parameters."""
 
     one_of: ClassVar[tuple[str, ...]] = ("token_endpoint", "issuer")
     needs: ClassVar[Mapping[str, str]] = {"actor": "subject"}
@@ -92,50 +101,73 @@ class TokenEntry(Node, frozen=True, kw_only=True):
         str | None,
         text("token_endpoint", "^https?://", format="uri"),
         Meta(
-            description="URL of the authorization server's token endpoint; https, but for loopback. "
-            "`{tenant}` in it stands for that."
+            description="URL of the token endpoint. `{tenant}` is replaced by the tenant; in the host only with "
+            "`tenant.allow`."
         ),
     ] = None
     issuer: Annotated[
         str | None,
         text("issuer", "^https?://", format="uri"),
         Meta(
-            description="The authorization server's issuer, whose metadata names the token endpoint. "
-            "`{tenant}` in it stands for that."
+            description="Issuer of the authorization server, compared exactly; its metadata names the token endpoint."
+            " `{tenant}` is replaced by the tenant."
         ),
     ] = None
-    tls: Annotated[Tls, Meta(description="How the authorization server is verified.")] = Tls()
+    tls: Annotated[Tls, Meta(description="TLS to the authorization server.")] = Tls()
     client_auth: Annotated[
         ClientAuth,
-        Meta(description="How we prove who we are."),
+        Meta(description="Client authentication at the token endpoint."),
     ] = "client_secret_basic"
     assertion_audience: Annotated[
         Text | None,
-        Meta(description="`aud` of what we sign. Absent: `issuer`, else `token_endpoint`."),
+        Meta(description="`aud` of signed assertions. Unset: `issuer`, else `token_endpoint`."),
     ] = None
-    credentials: Annotated[Name, Meta(description="Which entry of `credentials` to use.")]
-    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to ask for.")] = ()
+    credentials: Annotated[Name, Meta(description="Name of the entry in `credentials` to use.")]
+    scope: Annotated[tuple[Scope, ...], Meta(description="Scopes to request, one per entry.")] = ()
     audience: Annotated[
         str,
-        Meta(description="Audience to ask for, as some servers want it; `{tenant}` in it stands for that."),
+        Meta(
+            description="`audience` parameter, which some servers require. `{tenant}` is replaced by the tenant. "
+            "Empty: the parameter is not sent."
+        ),
     ] = ""
     resource: Annotated[
         tuple[Annotated[str, text("resource", format="uri")], ...],
-        Meta(description="Resource indicators to ask for (RFC 8707)."),
+        Meta(description="Resource indicators to request (RFC 8707)."),
     ] = ()
     parameters: Annotated[
-        dict[Parameter, str], Meta(description="What this server wants besides, in the form.")
+        dict[Parameter, str],
+        Meta(
+            description="Further form parameters that this server requires; those that the sidecar writes itself are "
+            "refused."
+        ),
     ] = msgspec.field(default_factory=dict)
     subject: Annotated[
         Presented | None,
-        Meta(description="The subject of an exchange, or the assertion of a jwt_bearer grant."),
+        Meta(
+            description="Subject token of a `token_exchange`, or assertion of a `jwt_bearer` grant. Unset: no such "
+            "token is sent."
+        ),
     ] = None
-    actor: Annotated[Presented | None, Meta(description="Who acts for the subject of an exchange.")] = None
+    actor: Annotated[
+        Presented | None,
+        Meta(
+            description="Actor token of a `token_exchange`: the party that acts for the subject. Unset: no actor "
+            "token is sent."
+        ),
+    ] = None
     requested_token_type: Annotated[
-        TokenType | None, Meta(description=f"What an exchange gives: {_TYPES}. Absent: the server's choice.")
+        TokenType | None,
+        Meta(
+            description=f"Token type that a `token_exchange` requests: {_TYPES}. Unset: the server chooses."
+        ),
     ] = None
     assertion: Annotated[
-        Assertion | None, Meta(description="An assertion of our own for a jwt_bearer grant.")
+        Assertion | None,
+        Meta(
+            description="Assertion that the sidecar signs for a `jwt_bearer` grant. Unset: `subject` holds the "
+            "assertion."
+        ),
     ] = None
 
 

@@ -46,27 +46,25 @@ Scope = Annotated[str, text("scope", SCOPE)]
 
 
 class Reference(Node, frozen=True, kw_only=True):
-    """Where a secret is: a file, or an environment variable. A secret is never written here itself."""
+    """Location of a secret: a file or an environment variable. Never write the secret itself here."""
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "env")
     secretive: ClassVar[bool] = True
     instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
 
-    file: Annotated[SecretPath | None, Meta(description="File that holds the secret and nothing else.")] = (
-        None
-    )
+    file: Annotated[SecretPath | None, Meta(description="File that holds only the secret.")] = None
     env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
 
 
 class KeyReference(Reference, frozen=True, kw_only=True):
-    """Where an encryption key is, 32 bytes in base64. A key is never written here itself."""
+    """Location of an encryption key, 32 bytes in base64. Never write the key itself here."""
 
     instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
 
     file: Annotated[
         str | None,
         text("key_file", r"^[^\0]+$"),
-        Meta(description="File that holds the key and nothing else."),
+        Meta(description="File that holds only the key. The sidecar reads it at start."),
     ] = None
     env: Annotated[
         str | None,
@@ -76,12 +74,14 @@ class KeyReference(Reference, frozen=True, kw_only=True):
 
 
 class BearerReference(Reference, frozen=True, kw_only=True):
-    """Where a bearer token is. It is never written here itself."""
+    """Location of a bearer token. Never write the token itself here."""
 
     file: Annotated[
         str | None,
         text("bearer_file", r"^[^\0]+$"),
-        Meta(description="File that holds the token and nothing else."),
+        Meta(
+            description="File that holds only the token, 16 to 4096 characters. The sidecar reads it at each request."
+        ),
     ] = None
     env: Annotated[
         str | None,
@@ -91,16 +91,21 @@ class BearerReference(Reference, frozen=True, kw_only=True):
 
 
 class Tls(Node, frozen=True, kw_only=True):
-    """How a server is verified, and how we present ourselves to it; rotated files are read again."""
+    """TLS towards a server: trusted authorities and the client certificate. Rotated files are read again."""
 
     needs: ClassVar[Mapping[str, str]] = {"key_file": "certificate_file"}
 
     ca_file: Annotated[
-        FilePath | None, Meta(description="Authorities to trust (PEM). Absent: the system's.")
+        FilePath | None,
+        Meta(description="Certificate authorities to trust (PEM). Unset: the system's authorities."),
     ] = None
-    certificate_file: Annotated[FilePath | None, Meta(description="Our certificate chain (PEM).")] = None
+    certificate_file: Annotated[
+        FilePath | None,
+        Meta(description="Client certificate chain (PEM). Unset: no client certificate is sent."),
+    ] = None
     key_file: Annotated[
-        FilePath | None, Meta(description="Its key (PEM). Absent: in `certificate_file`.")
+        FilePath | None,
+        Meta(description="Key of the client certificate (PEM). Unset: the key is in `certificate_file`."),
     ] = None
 
 

@@ -15,6 +15,7 @@ from sidecar.system import files
 
 DEFAULT_PATH = Path("/etc/sidecar/config.yaml")
 MAX_FILE_BYTES = 1 << 20
+"""Limit: configuration file (bytes). Beyond: exit code 78 at start, `reload_failed` at a reload."""
 
 Tree = dict[str, Any]
 """YAML as loaded: checked nowhere yet."""

@@ -1,4 +1,4 @@
-"""How those we depend on are, since when and why."""
+"""State of each neighbour that the sidecar depends on, since when and why."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,15 +8,16 @@ HealthState = Literal["up", "down", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one of them is; `unknown` until it was asked for the first time."""
+    """State of a neighbour. `since` is a moment."""
 
     state: HealthState
+    """`up`, `down`, or `unknown` until the first request."""
     since: float
-    """A moment."""
+    """When that state began."""
     why: str = ""
-    """What was wrong last, even if it is up again; "" if nothing ever was."""
+    """Last failure, even if the neighbour is up again; empty if there was none."""
     last_failure: float | None = None
-    """The moment when that was; None if nothing ever was. While it is down: when it was last tried."""
+    """When that was; null if there was none. While the neighbour is down: the last attempt."""
 
 
 class Pulse:

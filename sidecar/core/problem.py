@@ -20,27 +20,149 @@ from sidecar.core.errors import (
     UpstreamUnreachable,
 )
 
-_REFUSED: dict[int, tuple[str, str]] = {
-    400: ("bad_request", "http_request_error"),
-    401: ("bad_subject", "http_request_denied"),
-    403: ("cross_site", "http_request_denied"),
-    404: ("no_route", "destination_not_found"),
-    408: ("request_timeout", "http_request_error"),
-    414: ("target_too_long", "http_request_error"),
-    417: ("unknown_expectation", "http_request_error"),
-    421: ("foreign_host", "http_request_denied"),
-    429: ("too_many_identities", "http_request_denied"),
-    431: ("fields_too_large", "http_request_error"),
+
+class Word(NamedTuple):
+    """One kind of answer of our own. The reference of errors is generated from these."""
+
+    status: int
+    word: str
+    """`error` in the body and in the access log."""
+    proxy_error: str
+    """The type in Proxy-Status (RFC 9209 section 2.3)."""
+    meaning: str
+    action: str
+    """What to do about it."""
+
+
+REFUSED: dict[int, Word] = {
+    word.status: word
+    for word in (
+        Word(
+            400,
+            "bad_request",
+            "http_request_error",
+            "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
+            "Fix the client; `detail` names the fault.",
+        ),
+        Word(
+            401,
+            "bad_subject",
+            "http_request_denied",
+            "The route requires a caller's token. The request has none, or one that is malformed, "
+            "expired, not verifiable or not accepted by the authorization server.",
+            "Send a valid token; `detail` names the fault of this one.",
+        ),
+        Word(
+            403,
+            "cross_site",
+            "http_request_denied",
+            "A browser sent the request for a page of another site.",
+            "Nothing: such pages have no access.",
+        ),
+        Word(
+            404,
+            "no_route",
+            "destination_not_found",
+            "No route matches host and path, or a browser requested the icon of an error page.",
+            "Check `match` of the routes and the client's base URL.",
+        ),
+        Word(
+            408,
+            "request_timeout",
+            "http_request_error",
+            "The head of the request took longer than 10 s, or its body stopped arriving.",
+            "Check the client.",
+        ),
+        Word(
+            414,
+            "target_too_long",
+            "http_request_error",
+            "The request line is longer than 16 KiB.",
+            "Send the data in a body.",
+        ),
+        Word(
+            417,
+            "unknown_expectation",
+            "http_request_error",
+            "`Expect` is not `100-continue`.",
+            "Remove the field.",
+        ),
+        Word(
+            421,
+            "foreign_host",
+            "http_request_denied",
+            "`Host` is neither a loopback name, nor the listen address, nor a route's host.",
+            "Use `127.0.0.1`, or set `match.host` of the route.",
+        ),
+        Word(
+            429,
+            "too_many_identities",
+            "http_request_denied",
+            "The rate limit for new tenants, or for new subjects that are refused, is exceeded.",
+            "Retry after `Retry-After`. List the tenants in `tenant.allow`, or find the client that invents them.",
+        ),
+        Word(
+            431,
+            "fields_too_large",
+            "http_request_error",
+            "The head of the request is longer than 64 KiB or has more than 200 fields.",
+            "Send fewer fields, often cookies.",
+        ),
+    )
 }
 
-_FAILED: dict[type[Exception], tuple[int, str, str]] = {
-    UnknownTenant: (400, "unknown_tenant", "http_request_denied"),
-    TokenRefused: (502, "token_refused", "proxy_internal_response"),
-    TokenUnavailable: (503, "token_unavailable", "proxy_internal_response"),
-    UpstreamUnreachable: (502, "upstream_unreachable", "destination_unavailable"),
-    UpstreamTimeout: (504, "upstream_timeout", "http_response_timeout"),
-    MessageMalformed: (502, "upstream_malformed", "http_protocol_error"),
+FAILED: dict[type[Exception], Word] = {
+    UnknownTenant: Word(
+        400,
+        "unknown_tenant",
+        "http_request_denied",
+        "The request names a tenant that is not in `tenant.allow`, or is no id.",
+        "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
+    ),
+    TokenRefused: Word(
+        502,
+        "token_refused",
+        "proxy_internal_response",
+        "The authorization server refuses to issue a token, or there are no credentials.",
+        "Read `token_fetch_failed` in the log (client id, secret, scope, audience), or `secret_unread`.",
+    ),
+    TokenUnavailable: Word(
+        503,
+        "token_unavailable",
+        "proxy_internal_response",
+        "The authorization server, AWS or the file with the credentials is unavailable.",
+        "Retry after `Retry-After`. Read `token_fetch_failed` in the log.",
+    ),
+    UpstreamUnreachable: Word(
+        502,
+        "upstream_unreachable",
+        "destination_unavailable",
+        "The sidecar could not connect to the upstream, TLS failed, or the connection closed before a response.",
+        "Check the address, the certificate and the network policy.",
+    ),
+    UpstreamTimeout: Word(
+        504,
+        "upstream_timeout",
+        "http_response_timeout",
+        "The upstream exceeded one of the route's `timeouts`.",
+        "Check the upstream, or raise the limit.",
+    ),
+    MessageMalformed: Word(
+        502,
+        "upstream_malformed",
+        "http_protocol_error",
+        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
+        " another protocol, such as TLS where `upstream` is an `http://` URL.",
+        "Read `detail`, also in the log: it describes the response.",
+    ),
 }
+INTERNAL = Word(
+    500,
+    "internal_error",
+    "proxy_internal_error",
+    "The sidecar has a bug.",
+    "Report the `failed` event in the log.",
+)
 _OF_UPSTREAM = frozenset((UpstreamUnreachable, UpstreamTimeout, MessageMalformed))
 CONTENT_TYPE = "application/problem+json"
 _BUG = "the sidecar failed; its log has a `failed` event with the place"
@@ -61,18 +183,18 @@ class Problem(NamedTuple):
 def render(error: Exception, request_id: str) -> Problem:
     """Say in HTTP what went wrong. A MessageMalformed is the upstream's: the client's are RequestRefused."""
     detail = str(error)
-    if type(error) in _FAILED:
-        status, word, proxy_error = _FAILED[type(error)]
+    if type(error) in FAILED:
+        answer = FAILED[type(error)]
     elif isinstance(error, RequestRefused):
-        status = error.status
-        word, proxy_error = _REFUSED[status]
+        answer = REFUSED[error.status]
     else:
-        status, word, proxy_error, detail = 500, "internal_error", "proxy_internal_error", _BUG
+        answer, detail = INTERNAL, _BUG
+    status, word = answer.status, answer.word
     fields = [
         (b"Content-Type", CONTENT_TYPE.encode()),
         (b"Cache-Control", b"no-store"),
         (b"Referrer-Policy", b"no-referrer"),  # a browser that shows it requests an icon: see core.cross_site
-        (b"Proxy-Status", b"sidecar; error=%b" % proxy_error.encode()),
+        (b"Proxy-Status", b"sidecar; error=%b" % answer.proxy_error.encode()),
     ]
     if status == 401:
         fields.append((b"WWW-Authenticate", b"Bearer"))

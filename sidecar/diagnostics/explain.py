@@ -13,7 +13,8 @@ from sidecar.core.problem import render
 from sidecar.core.secret import Secret, SecretFile
 from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
 from sidecar.fleet.membership import membership
-from sidecar.http1.message import MAX_HEAD, Request, early_fault, parse_request
+from sidecar.http1.limits import MAX_HEAD
+from sidecar.http1.message import Request, early_fault, parse_request
 from sidecar.http1.next_hop import names_itself, relayed_request
 from sidecar.oauth import jwt_rules, request_form
 from sidecar.oauth.signing_keys import Verification

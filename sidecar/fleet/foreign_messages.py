@@ -1,12 +1,13 @@
-"""Other programs' invalidation messages, read as selectors. A channel speaks one dialect, and only there it counts.
+"""Invalidation messages of other programs, read as selectors. A channel has one dialect.
 
-`mcp-gateway`: the MCP gateway (mcp-context-forge) publishes `kind:id` as text on `mcpgw:auth:invalidate`. The kinds
-name its caches, so `team`, `teams` and `membership` carry a user's e-mail address: that user's memberships changed.
-`role` carries `email:team`. A `team` or `role` that is named itself is understood as well.
+`mcp-gateway`: messages of the MCP gateway (mcp-context-forge), `kind:id` as text on `mcpgw:auth:invalidate`. The
+kinds name the gateway's caches, so the id of `team`, `teams` and `membership` is the e-mail address of a user whose
+memberships changed. The id of `role` is `email:team`. A `team` or `role` that is named itself is understood too.
 
-`lerian`: tenant-manager publishes JSON envelopes (`event_type`, `tenant_id`, `payload`) on `tenant-events:{env}:`, a
-channel whose name ends in that colon. Of the many event types only `tenant.credentials.rotated` concerns us. Its
-`service_name` is the application that holds the credentials; the service they are for stands in the secret's path.
+`lerian`: messages of tenant-manager, JSON objects (`event_type`, `tenant_id`, `payload`) on `tenant-events:{env}:`, a
+channel whose name ends in that colon. Only `tenant.credentials.rotated` has an effect; other event types are ignored.
+It busts tokens of `tenant_id`: those of the service in `payload.new_secret_path`, `…m2m/{service}/credentials`. Without
+such a path it busts all of them. `service_name` is ignored: it is the application that holds the credentials.
 """
 
 import re
@@ -18,9 +19,10 @@ from sidecar.fleet.settings import Dialect
 from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 64 * 1024
-"""Bytes of a foreign message; a tenant's event with all its payload has a few hundred."""
+"""A tenant's event with all its payload has a few hundred. Limit: message from another program (bytes). Beyond: the
+message is rejected and counted."""
 
-_ROTATED = "tenant.credentials.rotated"
+ROTATED = "tenant.credentials.rotated"
 _M2M_SECRET = re.compile(r"(?:.*/)?m2m/([^/]+)/credentials")
 
 
@@ -38,16 +40,16 @@ def _mcp_gateway(text: str) -> tuple[Labels, ...] | Rejection:
     kind, colon, value = text.partition(":")
     if not colon:
         return "malformed"
-    if kind not in _GATEWAY:
+    if kind not in GATEWAY_KINDS:
         return "unknown"
-    selectors = [parse_selector({name: value}) for name in _GATEWAY[kind]]
+    selectors = [parse_selector({name: value}) for name in GATEWAY_KINDS[kind]]
     user, _, team = value.rpartition(":")
     if kind == "role" and user and team:
         selectors.append(parse_selector({"user": user, "team": team}))
     return tuple(selectors)
 
 
-_GATEWAY: Mapping[str, tuple[str, ...]] = {
+GATEWAY_KINDS: Mapping[str, tuple[str, ...]] = {
     "user": ("user",),
     "revoke": ("jti",),
     "team": ("user", "team"),
@@ -56,13 +58,14 @@ _GATEWAY: Mapping[str, tuple[str, ...]] = {
     "role": ("role",),
     "team_roles": ("team",),
 }
+"""The labels whose value is the id, by kind: a token is dropped if it carries one of them."""
 
 
 def _lerian(text: str) -> tuple[Labels, ...] | Rejection:
     event = parse_object(text)
     if event is None or not isinstance(event.get("event_type"), str):
         return "malformed"
-    if event["event_type"] != _ROTATED:
+    if event["event_type"] != ROTATED:
         return ()
     payload = event.get("payload")
     path = payload.get("new_secret_path") if isinstance(payload, dict) else None

@@ -22,7 +22,8 @@ from sidecar.core.lru import Lru
 from sidecar.telemetry.words import Rejection
 
 MAX_SIZE = 32 * 1024
-"""Bytes of a message: room for a select with every label, of the longest and oddest kind."""
+"""Room for a select with every label, of the longest and oddest kind. Limit: bust from another pod (bytes). Beyond:
+the message is rejected and counted."""
 WINDOW = 300_000
 """Milliseconds by which a select's `at` may be off, either way."""
 MAC_LENGTH = 64
@@ -31,8 +32,9 @@ MOST_KEYS = 10_000
 """Keys whose last generation is remembered, and ids of selects."""
 
 BUST_CHANNEL = "m2m:bust"
+"""Busts, signed unless `redis.encryption` is `none`. A pod that receives one drops the tokens that it names."""
 FILL_CHANNEL = "m2m:fill"
-"""Behind the fleet's prefix. A fill is told by the Redis key that was filled, unsigned: it makes others look."""
+"""Redis key of a token whose fetch just ended, unsigned. Pods that wait for that token read the key."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _FINGERPRINT = re.compile(r"[0-9A-Za-z._-]{0,64}")

@@ -46,7 +46,8 @@ class RedisSettings:
     encryption_keys: tuple[EncryptionKey, ...] = ()
     """The first seals, all open. None: values are plain and messages unsigned, as the operator wrote down."""
     operation_timeout: float = 0.1
-    """Seconds a request may lose to Redis, connecting included."""
+    """Limit: time for a Redis operation, connecting included (seconds). Beyond: the request continues without Redis;
+    three in a row count as `store_down`."""
 
 
 Dialect = Literal["mcp-gateway", "lerian"]

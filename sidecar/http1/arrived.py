@@ -15,7 +15,8 @@ from collections.abc import Callable
 from functools import partial
 
 MOST = 1024 * 1024
-"""Bytes that are read at most. They are handed on at once, also to a slow reader."""
+"""They are handed on at once, also to a slow reader. Limit: unread response of an upstream that closed its
+connection during an upload (bytes). Beyond: the response is cut off."""
 _BLOCK = 64 * 1024
 
 

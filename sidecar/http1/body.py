@@ -19,6 +19,7 @@ from sidecar.http1.message import judge_request
 
 _MAX_SIZE_LINE = 15 + 256
 _MAX_TRAILERS = 8 * 1024
+"""Limit: trailers (bytes). Beyond: 400; a response is cut off."""
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED = rb'"(?:[\t\x20!\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)

@@ -24,13 +24,15 @@ from sidecar.http1.headers import CHUNKED
 from sidecar.http1.next_hop import relayed_trailers
 
 HIGH_WATER = 64 * 1024
+"""Limit: buffer for each direction of a connection (bytes). Beyond: the sender is paused."""
 LOW_WATER = 16 * 1024
 LINGER = 2.0
-"""Seconds a peer has to take what was written last before its connection closes."""
+"""Limit: time between two parts of a body that is dropped after an early response (seconds). Beyond: the connection
+is closed."""
 LINGER_IN_ALL = 30.0
-"""Seconds a client may go on sending what is thrown away, if it is never silent for LINGER."""
+"""Limit: time for a body that is dropped after an early response (seconds). Beyond: the connection is closed."""
 LINGER_BYTES = 16 * 1024 * 1024
-"""Bytes of it that are read."""
+"""Limit: body that is dropped after an early response (bytes). Beyond: the connection is closed."""
 _JOINED = 16 * 1024  # below this, one copy is cheaper than one more buffer for the kernel
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 

@@ -35,11 +35,8 @@ from sidecar.http1.headers import (
     tokens,
     upgrades,
 )
+from sidecar.http1.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_METHOD
 
-MAX_HEAD = 64 * 1024
-MAX_LINE = 16 * 1024
-MAX_METHOD = 64
-MAX_FIELDS = 200
 REMEMBERED = 4096
 """Bytes of a head that a connection may keep to know it again."""
 _REST_OF_LINE = MAX_METHOD + len("  HTTP/1.1")

@@ -22,7 +22,8 @@ from sidecar.http1.upstream import UpstreamConnection
 from sidecar.telemetry.instruments import PoolReadings
 
 IDLE_TIMEOUT = 60.0
-"""Seconds after which an idle connection is closed; below the 60 to 75 s many upstreams and balancers allow."""
+"""Below the 60 to 75 s that many upstreams and balancers allow. Limit: time that an idle upstream connection is kept
+(seconds). Beyond: the connection is closed."""
 
 
 class IdleConnections:

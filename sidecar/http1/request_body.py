@@ -14,12 +14,16 @@ from sidecar.core.header_names import Hidden
 from sidecar.http1.connection import Connection
 
 REPLAY_LIMIT = 64 * 1024
+"""Limit: body of a request that is kept for a second send (bytes). Beyond: the body is not kept, so the request is
+sent once only."""
+REPLAY_BUDGET = 16 * 1024 * 1024
+"""Limit: all bodies of requests that are kept for a second send (bytes). Beyond: further bodies are not kept."""
 
 
 class ReplayBudget:
     """Bytes that all uploads of the process may keep together."""
 
-    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, limit: int = REPLAY_BUDGET) -> None:
         self._left = limit
 
     def take(self, size: int) -> bool:

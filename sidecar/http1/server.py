@@ -18,10 +18,12 @@ from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
 from sidecar.http1.body import UntilCloseBody, body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, LINGER_BYTES, LINGER_IN_ALL, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.limits import ServerLimits
-from sidecar.http1.message import MAX_HEAD, REMEMBERED, Request, early_fault, parse_request
+from sidecar.http1.limits import MAX_HEAD, ServerLimits
+from sidecar.http1.message import REMEMBERED, Request, early_fault, parse_request
 
 HALF_CLOSED = 5.0
+"""Limit: time until a response begins for a client that closed its half of the connection (seconds). Beyond: the
+connection is closed, and the client counts as gone."""
 
 
 class ClientState(Enum):

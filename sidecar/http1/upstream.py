@@ -26,7 +26,8 @@ from sidecar.http1.body import body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, Connection, Sink
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.foreign import check_beginning, cut_off, unasked
-from sidecar.http1.message import MAX_HEAD, REMEMBERED, Response, parse_response
+from sidecar.http1.limits import MAX_HEAD
+from sidecar.http1.message import REMEMBERED, Response, parse_response
 
 _MAX_INTERIM = 16
 

@@ -8,9 +8,11 @@ from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Token, TokenRequest
 
 BURST = 1000
-"""First tokens, for identities that clients name, that a sidecar fetches at once."""
+"""Limit: first token requests for unknown tenants, and for subjects that are refused, at once (number). Beyond:
+429."""
 RATE = 50.0
-"""A second, from then on."""
+"""Limit: first token requests for unknown tenants, and for subjects that are refused, per second (number). Beyond:
+429."""
 
 
 class LimitedSource:

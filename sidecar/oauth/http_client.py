@@ -28,12 +28,13 @@ from sidecar.telemetry.words import NEIGHBOURS, TOKEN_ENDPOINT
 
 CONNECT_LIMIT = 5.0
 TOTAL_LIMIT = 10.0
-"""Seconds from the start of a token request to the last byte of its answer."""
+"""Limit: time for a token request (seconds). Beyond: the authorization server counts as unavailable."""
 HEADS_LIMIT = 65_536
-"""Bytes of an answer's head and of all interim ones before it."""
+"""Limit: head of the response to a token request, interim responses included (bytes). Beyond: the same."""
 MAX_INTERIM = 16
+"""Limit: interim responses (1xx) to a token request (number). Beyond: the same."""
 SIZE_LIMIT = 65_536
-"""Bytes of an answer's body."""
+"""Limit: body of the response to a token request (bytes). Beyond: the same."""
 WIRE_LIMIT = 2 * SIZE_LIMIT
 """Bytes of that body with the framing of its chunks."""
 SLICE = 4096

@@ -19,11 +19,12 @@ from typing import BinaryIO
 from sidecar.core.foreign_text import decoded
 
 SECRET_LIMIT = 65_536
-"""Bytes of a file that holds one secret or token."""
+"""Limit: file with a secret, key, token or credentials (bytes). Beyond: exit code 78 at start, later 503."""
 STANDARD_INPUT = "-"
 """How a command line names it."""
 PEM_LIMIT = 1 << 20
-"""Bytes of a file with certificates: the bundle of all public authorities has a quarter of that."""
+"""The bundle of all public authorities has a quarter of that. Limit: file with certificates (bytes). Beyond: exit
+code 78 at start, later the server counts as unavailable."""
 
 _KINDS = {
     stat.S_IFDIR: "a directory",

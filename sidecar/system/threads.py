@@ -14,7 +14,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 READ_LIMIT = 5.0
-"""Seconds for reading files."""
+"""Limit: time to read a file (seconds). Beyond: its content counts as unavailable."""
 MOST_AT_ONCE = 4
 """Threads at a time for one name."""
 

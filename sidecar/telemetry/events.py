@@ -1,4 +1,6 @@
-"""What the sidecar tells its operators: one flat class per event, one field per log field.
+"""What the sidecar logs for its operators: one flat class per event, one field per log field.
+
+`docs/reference/log-events.md` is generated from the docstrings: of a class, of a field, or of a field in `FIELDS`.
 
 Never in any field: a token, a secret, a query string, a body.
 """
@@ -7,6 +9,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sidecar.telemetry.words import Decision, FetchFault, Level, Outcome, SecretFault, Signal
+
+FIELDS = {
+    "duration_ms": "Duration in milliseconds.",
+    "error": "Reason, in words.",
+    "fp": "Fingerprint of the token. It is made with a key that is new at each start.",
+    "kind": "What was dropped.",
+    "request_id": "Id of the request: its `X-Request-Id`, or an id of the sidecar's own.",
+    "route": "Name of the route.",
+    "service": "Service of the credentials.",
+    "tenant": "Tenant; empty if there is none.",
+    "token": "Name of the entry in `tokens`.",
+}
+"""Fields of several events, which mean the same in all of them unless the class says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +39,40 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):
-    """The listeners are up."""
+    """The sidecar listens on both addresses."""
 
     name: ClassVar[str] = "started"
     version: str
+    """Version of the sidecar."""
     listen: str
+    """Address for the application."""
     admin: str
+    """Address of the admin server."""
     routes: int
+    """Number of routes."""
     mode: str
+    """`cache.mode`: `local` or `distributed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFetched(Event):
-    """The authorization server gave a token."""
+    """The authorization server returned a token."""
 
     name: ClassVar[str] = "token_fetched"
     token: str
-    """The token's name in the configuration."""
     service: str
     tenant: str
     fp: str
     expires_in: float
+    """Seconds until the token expires."""
     duration_ms: float
     reason: str
-    """Why it was fetched: `cold`, `aging`, `refused` or `warm_up`."""
+    """Why it was fetched: `cold` (there was none), `aging` (it expires soon), `refused` or `warm_up` (at start)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFetchFailed(Event):
-    """The authorization server refused, or is out; `error` says which and what to do."""
+    """A token could not be fetched."""
 
     name: ClassVar[str] = "token_fetch_failed"
     level: ClassVar[Level] = "warning"
@@ -63,35 +83,37 @@ class TokenFetchFailed(Event):
     error: str
     duration_ms: float
     retry_after: float
+    """Seconds to wait that the authorization server requested; else 0."""
     error_description: str = ""
-    """The authorization server's own text, without secrets; "" where it gave none."""
+    """Text of the authorization server about the error, without secrets; empty if there is none."""
     hint: str = ""
-    """What to do, "" where that is not known."""
+    """What to do next; empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretRead(Event):
-    """A secret store gave credentials."""
+    """The sidecar read credentials from a secret store."""
 
     name: ClassVar[str] = "secret_read"
     service: str
     tenant: str
     secret: str
-    """Its name there."""
+    """Name of the secret in the store."""
     stage: str
-    """Which version it was: `AWSCURRENT`; another one where that was not accepted."""
+    """Staging label of the version: `AWSCURRENT`, or another one if that was not accepted."""
     duration_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class SecretUnread(Event):
-    """A secret store gave no credentials; `error` says what to do."""
+    """The sidecar could not read credentials from a secret store."""
 
     name: ClassVar[str] = "secret_unread"
     level: ClassVar[Level] = "warning"
     service: str
     tenant: str
     secret: str
+    """Name of the secret in the store."""
     reason: SecretFault
     error: str
     duration_ms: float
@@ -99,18 +121,20 @@ class SecretUnread(Event):
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
-    """An authorization server refused credentials and their source has others: the old ones are dropped."""
+    """An authorization server refused credentials, and their source now has others. The old ones are dropped."""
 
     name: ClassVar[str] = "credentials_rejected"
     level: ClassVar[Level] = "warning"
     service: str
     tenant: str
     fp: str
+    """Fingerprint of the refused credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """An upstream answered 401 (or another of the route's refused statuses) to a request with our token."""
+    """An upstream refused the sidecar's token: it returned 401, or another status in the route's
+    `refused_statuses`."""
 
     name: ClassVar[str] = "refused"
     level: ClassVar[Level] = "warning"
@@ -119,11 +143,12 @@ class Refused(Event):
     tenant: str
     fp: str
     status: int
+    """Status of the upstream's response."""
     error: str
-    """The challenge's `error`, `other_scheme` when it had other schemes only, "" when it had none."""
+    """Error in the challenge; `other_scheme` if the upstream requires other schemes only; empty if there is none."""
     decision: Decision
     scope: str = ""
-    """What the challenge says is needed."""
+    """Scope that the challenge requires; empty if it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +166,19 @@ class UnknownTenantNamed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Resent(Event):
-    """What became of the second send of a refused request."""
+    """The sidecar sent a refused request a second time."""
 
     name: ClassVar[str] = "resent"
     request_id: str
     route: str
     fp: str
-    """The second token; the refused one where there was no second."""
+    """Fingerprint of the second token, or of the refused one if there was no second."""
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class CoolingDown(Event):
-    """A fresh token was refused too: for `seconds` this key's refusals pass straight through."""
+    """A new token was refused too. Until the cool-down ends, the sidecar relays refusals to the clients."""
 
     name: ClassVar[str] = "cooling_down"
     level: ClassVar[Level] = "warning"
@@ -161,45 +186,50 @@ class CoolingDown(Event):
     service: str
     tenant: str
     seconds: float
+    """Length of the cool-down in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportDown(Event):
-    """The OTLP endpoint does not take what is sent; requests go on, and what is lost is counted."""
+    """The OTLP endpoint does not accept metrics or traces. Requests are not affected."""
 
     name: ClassVar[str] = "export_down"
     level: ClassVar[Level] = "warning"
     signal: Signal
+    """What is not accepted."""
     error: str
     """`HTTP` and the status, or why there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportUp(Event):
-    """The OTLP endpoint takes what is sent again."""
+    """The OTLP endpoint accepts metrics or traces again."""
 
     name: ClassVar[str] = "export_up"
     signal: Signal
+    """What is accepted again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingIgnored(Event):
-    """A variable that has no effect: one of OpenTelemetry's that cannot be used, or a name that no setting has."""
+    """At start: an environment variable has no effect, because no setting has its name or its value is unusable."""
 
     name: ClassVar[str] = "setting_ignored"
     level: ClassVar[Level] = "warning"
     variable: str
+    """Name of the variable."""
     reason: str
+    """Why it has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigDoubtful(Event):
-    """A value of the configuration in force is probably a mistake."""
+    """At start and after a reload: a value is probably a mistake, such as a `${NAME}` that nothing replaced."""
 
     name: ClassVar[str] = "config_doubtful"
     level: ClassVar[Level] = "warning"
     warning: str
-    """Where it is written, and why."""
+    """Place of the value in the configuration, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +238,12 @@ class Reloaded(Event):
 
     name: ClassVar[str] = "reloaded"
     routes: int
+    """Number of routes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
-    """The new configuration is unusable; the old one stays in force."""
+    """The new configuration is invalid or needs a restart. The old one stays in force."""
 
     name: ClassVar[str] = "reload_failed"
     level: ClassVar[Level] = "error"
@@ -221,40 +252,42 @@ class ReloadFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class OutOfDescriptors(Event):
-    """No file descriptor was left for new clients: they are closed at once. Emitted at most once a minute."""
+    """New client connections are closed at once because no file descriptor is free. Emitted at most once a minute."""
 
     name: ClassVar[str] = "out_of_descriptors"
     level: ClassVar[Level] = "warning"
     limit: int
-    """How many the process may have."""
+    """File descriptors that the process may have."""
     hint: str
-    """What to do."""
+    """What to do next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draining(Event):
-    """Asked to stop: everything is answered until nothing is in flight."""
+    """The sidecar received SIGTERM. It keeps serving until no request is in flight."""
 
     name: ClassVar[str] = "draining"
     connections: int
+    """Open client connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped(Event):
-    """The last line."""
+    """The sidecar stops; the last line."""
 
     name: ClassVar[str] = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """A bug: something raised that nobody expected. The process lives on."""
+    """An internal error. The process continues; please report the line."""
 
     name: ClassVar[str] = "failed"
     level: ClassVar[Level] = "error"
     where: str
+    """What the sidecar was doing."""
     error: str
-    """The exception's type and place; never its text, which may hold anything."""
+    """Type and place of the exception, never its text, which may contain a secret."""
 
     @classmethod
     def of(cls, where: str, exception: BaseException) -> "Failed":

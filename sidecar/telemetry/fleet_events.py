@@ -1,4 +1,4 @@
-"""What the sidecar tells of the fleet: busts, and the Redis that the pods share."""
+"""What the sidecar logs about the fleet: busts, and the Redis that the pods share. See `events`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from sidecar.telemetry.words import NEIGHBOURS, BustKind, BustStep, Level, Rejec
 
 @dataclass(frozen=True, slots=True)
 class BustSent(Event):
-    """This pod declared a token dead, and every connected pod was sent that."""
+    """This pod busted a refused token: it dropped the token and published the bust to all pods."""
 
     name: ClassVar[str] = "bust_sent"
     token: str
@@ -20,72 +20,74 @@ class BustSent(Event):
 
 @dataclass(frozen=True, slots=True)
 class BustFailed(Event):
-    """Redis did not publish a bust, so that it holds in this pod only; or published it and did not record it."""
+    """A bust may not have reached all pods."""
 
     name: ClassVar[str] = "bust_failed"
     level: ClassVar[Level] = "warning"
     kind: BustKind
     select: str
-    """The labels of what was bust, as `select_sent` writes them."""
+    """Labels of the tokens that were bust, as in `select_sent`."""
     fp: str
-    """The token or credentials, "" for a select."""
+    """Fingerprint of the token or credentials; empty for a select."""
     step: BustStep
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class SelectSent(Event):
-    """An operator declared every token dead that carries these labels, in every pod."""
+    """An operator busted all tokens with these labels, in all pods."""
 
     name: ClassVar[str] = "select_sent"
     select: str
-    """The labels as `tenant=acme service=ledger`, or `all`."""
+    """The labels, such as `tenant=acme service=ledger`, or `all`."""
     pods: int
-    """How many heard it, this one too."""
+    """Pods that received the bust, including this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BustApplied(Event):
-    """Somebody else declared tokens dead, or Redis knew of it, and this pod dropped what it held of them."""
+    """This pod dropped tokens because of a bust from another pod, an operator or another program."""
 
     name: ClassVar[str] = "bust_applied"
     kind: BustKind
     origin: str
-    """The pod that said so, or the other program's channel; "" for what was found out after a gap."""
+    """Pod that published the bust, or channel of the other program; empty for a gap."""
     fp: str
-    """The token, "" where it may be several."""
+    """Fingerprint of the token; empty if there may be several."""
     evicted: int
+    """Number of tokens dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class BustHeard(Event):
-    """Another pod told of dead tokens, whether this one held any or not."""
+    """This pod received a bust from another pod, whether it held such tokens or not."""
 
     name: ClassVar[str] = "bust_heard"
     level: ClassVar[Level] = "debug"
     kind: BustKind
     origin: str
-    """The pod that said so."""
+    """Pod that published the bust."""
     lag_ms: float
-    """How long that was ago, by Redis's clock: at least this."""
+    """Minimum time since then in milliseconds, by Redis's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class BustRejected(Event):
-    """Messages that may not bust anything: forged, altered, old, replayed or no messages at all."""
+    """Messages on a bust channel were rejected. Emitted for the first one, then at most once a minute."""
 
     name: ClassVar[str] = "bust_rejected"
     level: ClassVar[Level] = "warning"
     channel: str
+    """Channel of most of them."""
     reason: Rejection
-    """Of most of them, as is the channel."""
+    """Reason for most of them."""
     count: int
-    """How many since the last such event."""
+    """Number of messages since the last such event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unencrypted(Event):
-    """Redis gets tokens in the clear and anybody there can bust: `redis.encryption` is `none`."""
+    """At start: `redis.encryption` is `none`, so every client of Redis can read tokens and bust them."""
 
     name: ClassVar[str] = "unencrypted"
     level: ClassVar[Level] = "warning"
@@ -93,36 +95,37 @@ class Unencrypted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreDown(Event):
-    """Redis is unavailable, or does not let the pod subscribe: requests go on with memory and authorization server."""
+    """Redis is unavailable, or busts of other pods do not arrive. The sidecar continues without it."""
 
     name: ClassVar[str] = "store_down"
     level: ClassVar[Level] = "warning"
     error: str
-    """The server's words, or why there was no answer."""
+    """Error that Redis returned, or the reason why it did not answer."""
     neighbour: str = NEIGHBOURS["store"].name
-    """What failed first, by its name in the glossary: Redis, or busts of other pods."""
+    """What failed first: `Redis`, or `busts of other pods`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUp(Event):
-    """It does both again."""
+    """Redis answers, and busts of other pods arrive again."""
 
     name: ClassVar[str] = "store_up"
     seconds: float
-    """How long it did not."""
+    """Duration of the outage in seconds."""
     neighbour: str = NEIGHBOURS["store"].name
     """As in the `store_down` before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreDenied(Event):
-    """Redis denied a command, a key or a channel that an operation requires: its user lacks a permission.
+    """Redis denied a command, a key or a channel, because the ACL user lacks a permission.
 
-    Emitted once, until the operation succeeds again.
+    Emitted once, until the operation succeeds again. `sidecar check` names the permission.
     """
 
     name: ClassVar[str] = "store_denied"
     level: ClassVar[Level] = "error"
     operation: str
+    """Name of the operation."""
     error: str
-    """The server's words."""
+    """Error that Redis returned."""

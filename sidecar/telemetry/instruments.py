@@ -28,6 +28,7 @@ class Instrument:
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     description: str
+    """What is measured, and what the values of its own labels mean. `/metrics` and the reference show it."""
     labels: tuple[str, ...] = ()
     unit: Literal["", "s"] = ""
 
@@ -36,94 +37,149 @@ class Instrument:
 SERVER = Instrument(
     "http.server.request.duration",
     "histogram",
-    "From a request's head to the end of its answer.",
+    "Time from the head of a request to the end of its response.",
     _REQUEST,
     "s",
 )
 CLIENT = Instrument(
     "http.client.request.duration",
     "histogram",
-    "From sending to the head of the upstream's answer, or to the failure; each send by itself.",
+    "Time from sending a request to the head of the upstream's response, or to the failure. The two sends of a healed "
+    "request count separately.",
     _REQUEST + _UPSTREAM,
     "s",
 )
 ACTIVE = Instrument("http.server.active_requests", "gauge", "Requests in flight.")
 REFUSALS = Instrument(
-    "sidecar.refusals", "counter", "Answers that refused our token.", ("http.route", "decision")
+    "sidecar.refusals",
+    "counter",
+    "Responses that refused the sidecar's token, by decision: `renew` (fetch another token), `cooling` (relayed during "
+    "a cool-down) or `relay` (another token would not help).",
+    ("http.route", "decision"),
 )
 RELAYED = Instrument(
     "sidecar.refusals.relayed",
     "counter",
-    "Answers that refused the route's token for a reason that another token would not remove.",
+    "Responses that refused the sidecar's token for a reason that another token would not remove, by error: that of "
+    "the challenge, such as `insufficient_scope`; `other_scheme`: the upstream requires another scheme; `none`: no "
+    "error; `other`: rare errors.",
     ("http.route", "tenant", "error"),
 )
-RESENDS = Instrument("sidecar.resends", "counter", "Requests sent once more.", ("http.route", "outcome"))
+RESENDS = Instrument(
+    "sidecar.resends",
+    "counter",
+    "Second sends after a refusal, by outcome: `healed`, `refused` again, or `failed` (no new token, or no response).",
+    ("http.route", "outcome"),
+)
 
 # Tokens
 HITS = Instrument(
-    "m2m_credential_cache_hits", "counter", "Requests whose token was cached.", (*_TOKEN, "level")
+    "m2m_credential_cache_hits",
+    "counter",
+    "Requests whose token was cached, by level: in `memory`, or in Redis (`store`).",
+    (*_TOKEN, "level"),
 )
 MISSES = Instrument(
-    "m2m_credential_cache_misses", "counter", "Requests whose token was not cached.", (*_TOKEN, "level")
+    "m2m_credential_cache_misses",
+    "counter",
+    "Requests whose token was not cached, by level: not in `memory`, not in Redis (`store`).",
+    (*_TOKEN, "level"),
 )
 FETCH_ERRORS = Instrument(
-    "m2m_credential_fetch_errors", "counter", "Fetches that gave no token.", (*_TOKEN, "outcome")
+    "m2m_credential_fetch_errors",
+    "counter",
+    "Token fetches that failed, by outcome: `refused` by the authorization server, `unavailable`, or `bad_subject` (a "
+    "caller's token is not accepted).",
+    (*_TOKEN, "outcome"),
 )
 FETCH_DURATION = Instrument(
-    "m2m_credential_fetch_duration_seconds", "histogram", "Fetches, failed ones too.", _TOKEN, "s"
+    "m2m_credential_fetch_duration_seconds",
+    "histogram",
+    "Duration of token fetches, including failed ones.",
+    _TOKEN,
+    "s",
 )
-EXPIRY = Instrument("sidecar.token.expires_in", "gauge", "Seconds a cached token has left.", _TOKEN, "s")
+EXPIRY = Instrument(
+    "sidecar.token.expires_in",
+    "gauge",
+    "Time until a cached token expires; of several tokens, the one that expires first.",
+    _TOKEN,
+    "s",
+)
 BUSTS = Instrument(
-    "sidecar.busts.sent", "counter", "Tokens this pod declared dead, in all connected pods.", _TOKEN
+    "sidecar.busts.sent", "counter", "Busts of refused tokens that this pod published to all pods.", _TOKEN
 )
-COOL_DOWNS = Instrument("sidecar.cool_downs", "counter", "Fresh tokens that were refused too.", _TOKEN)
+COOL_DOWNS = Instrument(
+    "sidecar.cool_downs", "counter", "Cool-downs that began because a new token was refused too.", _TOKEN
+)
 CLOCK_SKEW = Instrument(
     "sidecar.token_endpoint.clock_skew",
     "gauge",
-    "Seconds by which an authorization server's clock is ahead at its token endpoint; negative: behind.",
+    "Difference between the clock of an authorization server's token endpoint, by the `Date` of its last response, and "
+    "this machine's. Positive: the endpoint's clock is ahead. 0: no measurable difference.",
     _UPSTREAM,
     "s",
 )
 SECRET_READS = Instrument(
-    "sidecar.secret.reads", "counter", "Requests to AWS Secrets Manager, by outcome.", ("outcome",)
+    "sidecar.secret.reads",
+    "counter",
+    "Reads from AWS Secrets Manager, by outcome: `ok`, or the `reason` of `secret_unread`.",
+    ("outcome",),
 )
 
 # The fleet
 BUSTS_APPLIED = Instrument(
-    "sidecar.busts.applied", "counter", "Busts of other pods that dropped tokens here.", ("kind",)
+    "sidecar.busts.applied", "counter", "Busts of other pods that dropped tokens in this pod.", ("kind",)
 )
 BUSTS_FAILED = Instrument(
     "sidecar.busts.failed",
     "counter",
-    "Busts that Redis did not publish to other pods, or published and did not record.",
+    "Busts that Redis did not publish to other pods (step `publish`), or published and did not record (`record`).",
     ("kind", "step"),
 )
 BUSTS_REJECTED = Instrument(
-    "sidecar.busts.rejected", "counter", "Messages that may not bust anything.", ("reason",)
+    "sidecar.busts.rejected",
+    "counter",
+    "Messages on a bust channel that were rejected, by the `reason` of `bust_rejected`.",
+    ("reason",),
 )
-LEASES = Instrument("sidecar.leases", "counter", "Who fetched for the fleet, and how it went.", ("outcome",))
-STORE_UP = Instrument("sidecar.store.up", "gauge", "1 while Redis is available, else 0.")
+LEASES = Instrument(
+    "sidecar.leases",
+    "counter",
+    "Fetches for the fleet, by outcome: `taken` by this pod, `awaited` from another pod, `lost` (the lease expired) or "
+    "`overtaken` by a bust.",
+    ("outcome",),
+)
+STORE_UP = Instrument(
+    "sidecar.store.up", "gauge", "1 while the sidecar uses Redis; 0 while it does not because Redis failed."
+)
 STORE_OPERATIONS = Instrument(
-    "sidecar.store.operations", "counter", "Operations sent to Redis.", ("operation", "outcome")
+    "sidecar.store.operations",
+    "counter",
+    "Redis operations, by outcome: `ok`, `failed`, or `skipped` while Redis is unavailable.",
+    ("operation", "outcome"),
 )
 BUS_UP = Instrument("sidecar.bus.up", "gauge", "1 while busts of other pods arrive, else 0.")
 BUS_LAG = Instrument(
     "sidecar.bus.lag",
     "histogram",
-    "Delay of busts of other pods: from publishing to applying them here.",
+    "Delay of busts of other pods: from publishing to applying them in this pod.",
     (),
     "s",
 )
 
 # Connections
-CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Client connections open.")
+CONNECTIONS = Instrument("sidecar.connections.open", "gauge", "Open client connections.")
 UPSTREAM_CONNECTIONS = Instrument(
-    "sidecar.upstream.connections", "gauge", "Connections to upstreams.", (*_UPSTREAM, "state")
+    "sidecar.upstream.connections",
+    "gauge",
+    "Connections to an upstream, by state: `active` (in use, or being opened) or `idle`.",
+    (*_UPSTREAM, "state"),
 )
 UPSTREAM_WAITING = Instrument(
     "sidecar.upstream.waiting",
     "gauge",
-    "Requests that wait for a free connection to the upstream.",
+    "Requests that wait for a free connection because all `max_connections` to the upstream are in use.",
     _UPSTREAM,
 )
 
@@ -131,29 +187,65 @@ UPSTREAM_WAITING = Instrument(
 LOOP_LAG = Instrument(
     "sidecar.event_loop.lag",
     "histogram",
-    "By how much the event loop is late; looked at twice a second.",
+    "Delay of the event loop, measured twice a second. Every request is delayed by as much.",
     (),
     "s",
 )
-TASKS = Instrument("sidecar.tasks", "gauge", "Tasks on the event loop, the scrape's own among them.")
-DROPPED = Instrument("sidecar.log.lines.dropped", "counter", "Log lines lost to a slow or broken sink.")
+TASKS = Instrument(
+    "sidecar.tasks", "gauge", "Tasks on the event loop: one per client connection, and a few more."
+)
+DROPPED = Instrument(
+    "sidecar.log.lines.dropped", "counter", "Log lines dropped because standard output is slow or broken."
+)
 EXPORTS = Instrument(
-    "sidecar.telemetry.exports", "counter", "What was sent to the OTLP endpoint.", ("signal", "outcome")
+    "sidecar.telemetry.exports",
+    "counter",
+    "Exports to the OTLP endpoint, by outcome: `ok` or `failed`.",
+    ("signal", "outcome"),
 )
 SPANS_DROPPED = Instrument(
-    "sidecar.telemetry.spans.dropped", "counter", "Spans lost because the OTLP endpoint is too slow."
+    "sidecar.telemetry.spans.dropped", "counter", "Spans dropped because the OTLP endpoint is too slow."
 )
-RELOADS = Instrument("sidecar.reloads", "counter", "New configurations.", ("outcome",))
-BUGS = Instrument("sidecar.bugs", "counter", "Faults of our own; each is a `failed` line in the log.")
+RELOADS = Instrument(
+    "sidecar.reloads",
+    "counter",
+    "Reloads of the configuration, by outcome: `ok`, or `failed` (the old configuration stays in force).",
+    ("outcome",),
+)
+BUGS = Instrument(
+    "sidecar.bugs", "counter", "Internal errors of the sidecar; each is a `failed` line in the log."
+)
 NO_DESCRIPTORS = Instrument(
     "sidecar.descriptors.exhausted",
     "counter",
-    "Minutes in which no file descriptor was left for new clients, so that they were closed at once.",
+    "Minutes in which new client connections were closed because no file descriptor was free; each is an "
+    "`out_of_descriptors` line in the log.",
 )
-BUILD = Instrument("sidecar.build.info", "gauge", "Always 1.", ("version",))
+BUILD = Instrument("sidecar.build.info", "gauge", "Always 1; the label has the version.", ("version",))
 
 INSTRUMENTS = tuple(value for value in tuple(vars().values()) if isinstance(value, Instrument))
 """All of them, in the order above."""
+
+LABELS: Mapping[str, str] = {
+    "http.route": "Name of the route; empty if no route matched.",
+    "http.request.method": f"Method of the request; `{OTHER_METHOD}` for an unusual one.",
+    "http.response.status_code": "Status of the response; absent if there was none.",
+    "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "
+    "it is an error: 500 or more of responses to clients, 400 or more of responses of upstreams.",
+    "server.address": "Host of the upstream or of the token endpoint.",
+    "server.port": "Its port.",
+    "token": "Name of the entry in `tokens`.",
+    "tenant": "Tenant, if the configuration has a `tenant` section. Configured tenants and the first others, up to "
+    "100, have a value of their own; all others share `_other`.",
+    "kind": "What was dropped: a `token`, `credentials`, all that a `select` names, or what a `gap` in messages hid.",
+    "operation": "Name of the Redis operation.",
+    "signal": "`metrics` or `traces`.",
+    "version": "Version of the sidecar.",
+    **dict.fromkeys(
+        ("decision", "error", "level", "outcome", "reason", "state", "step"), "See the meaning of the metric."
+    ),
+}
+"""What the labels mean."""
 
 
 @dataclass(frozen=True, slots=True)

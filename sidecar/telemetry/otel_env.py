@@ -10,6 +10,7 @@ from sidecar.telemetry.trace_context import Sampler, SamplerName
 from sidecar.telemetry.words import Signal
 
 PROTOCOL = "http/protobuf"
+_DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 _OF_SIGNAL = {
@@ -24,9 +25,30 @@ _OF_SIGNAL = {
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
     ),
 }
+MEANINGS: Mapping[str, str] = {
+    _ENDPOINT: "URL of the collector for metrics and traces, such as `http://collector:4318`. Unset: nothing is "
+    "exported, unless there is a URL for one of the two.",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "Complete URL for metrics; overrides the one for both.",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "Complete URL for traces; overrides the one for both.",
+    _PROTOCOL: f"Only `{PROTOCOL}` is supported; another value disables the export.",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "The same for metrics.",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "The same for traces.",
+    "OTEL_METRICS_EXPORTER": "`otlp`, or `none` to export no metrics. Unset: `otlp`.",
+    "OTEL_TRACES_EXPORTER": "`otlp`, or `none` to make no traces. Unset: `otlp`.",
+    "OTEL_SDK_DISABLED": "`true` disables the export of metrics and traces.",
+    "OTEL_SERVICE_NAME": "Name of the service in metrics and traces. Unset: `credential-sidecar`.",
+    "OTEL_RESOURCE_ATTRIBUTES": "Further resource attributes, `name=value,name=value`.",
+    "OTEL_METRIC_EXPORT_INTERVAL": "Milliseconds between two exports of metrics. Unset: 60000.",
+    "OTEL_TRACES_SAMPLER": "`always_on`, `always_off`, `traceidratio`, or one of these with the prefix "
+    f"`parentbased_`. Unset: `{_DEFAULT_SAMPLER}`.",
+    "OTEL_TRACES_SAMPLER_ARG": "Share of traces, 0 to 1, for samplers that end in `traceidratio`. Unset: 1.",
+    "OTEL_BSP_SCHEDULE_DELAY": "Milliseconds that a span waits for others. Unset: 5000.",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "Spans that may wait for export, at most 65536; further spans are dropped. Unset: 2048.",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "Spans in one export. Unset: 512.",
+}
+"""Meanings of the variables, from which `docs/reference/environment.md` is generated."""
 _VARIABLE = re.compile("OTEL_[A-Z_]+")
 _NUMBER = re.compile("[0-9]{1,10}")
-_DEFAULT_SAMPLER: SamplerName = "parentbased_always_on"
 
 
 @dataclass(frozen=True, slots=True)

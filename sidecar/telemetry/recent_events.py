@@ -8,7 +8,7 @@ from sidecar.core.ports import Clock
 from sidecar.telemetry.events import Event, SecretRead, TokenFetched
 
 LENGTH = 200
-"""Entries kept."""
+"""Limit: events in `/status` (number). Beyond: the oldest event is dropped."""
 APART = 60.0
 """Seconds of silence after which the same thing happens anew."""
 _ROUTINE = (SecretRead, TokenFetched)

@@ -3,7 +3,7 @@
 from sidecar.core.tenants import TenantRule
 
 MOST_TENANTS = 100
-"""Tenants told apart in metrics: those the configuration names, then those that come first."""
+"""Limit: tenants with a label of their own in metrics (number). Beyond: further tenants share `_other`."""
 OTHER = "_other"
 
 

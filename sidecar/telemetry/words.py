@@ -1,5 +1,7 @@
 """The words that the fields of events, and labels of metrics, take; and the glossary: what people read for each.
 
+The docstring of each type explains its words one by one.
+
 A machine's word is a contract. Its name for people is written once, below, and the log, `/status`, the commands, the
 page, metrics and alerts use that name and no other. A name stands in the middle of a sentence.
 """
@@ -9,21 +11,31 @@ from typing import Literal, NamedTuple
 
 Level = Literal["debug", "info", "warning", "error"]
 Signal = Literal["metrics", "traces"]
-"""What can be exported."""
+"""What is exported."""
 Outcome = Literal["healed", "refused", "failed"]
-"""Of a second send: accepted, refused too, or there was none or no answer to it."""
+"""`healed`: the second send was accepted. `refused`: it was refused too. `failed`: there was no new token, or no
+response."""
 BustStep = Literal["publish", "record"]
-"""What Redis did not do for a bust: send it to the pods, or keep it for those that are not connected."""
+"""`publish`: Redis did not publish the bust, so it holds in this pod only. `record`: Redis published it but did not
+record it, so pods that are not connected miss it."""
 BustKind = Literal["token", "credentials", "select", "gap"]
-"""What was dropped: one token, credentials, all that carry a label, or what had died while no message came."""
+"""`token`: one token. `credentials`: credentials from a secret store. `select`: all tokens that carry the labels.
+`gap`: tokens found to be revoked after messages were missed."""
 Decision = Literal["renew", "cooling", "relay"]
-"""What happens to a request whose token an upstream refused."""
+"""`renew`: fetch another token and send again. `cooling`: relay the refusal during a cool-down. `relay`: relay it
+because another token would not help."""
 Rejection = Literal["too_large", "malformed", "unknown", "channel", "unsigned", "forged", "old", "replayed"]
-"""Why a message may not bust anything."""
+"""`too_large`: above the limit. `malformed`: unreadable. `unknown`: a version or kind that this release does not
+know. `channel`: from a channel that is not configured, or made for another one. `unsigned`: without a signature.
+`forged`: with a wrong signature. `old`: older than one received before, or more than 5 minutes off Redis's clock.
+`replayed`: received before."""
 FetchFault = Literal["refused", "unavailable", "bad_subject"]
-"""Why a fetch gave no token: the authorization server refused, is unavailable, or does not accept a caller's token."""
+"""`refused`: the authorization server refused the request. `unavailable`: it did not answer, or with an error of
+its own. `bad_subject`: a caller's token is not accepted."""
 SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
-"""Why a secret gave no credentials."""
+"""`missing`: no such secret or version. `denied`: AWS denies reading or decrypting it. `malformed`: not the
+expected JSON. `throttled`: too many requests. `unreachable`: no answer within 6 s, or an error of AWS.
+`unconfigured`: no region, or no AWS credentials."""
 NeighbourKind = Literal["upstream", "authorization_server", "secret_store", "store", "bus"]
 """Of those whose health `/status` shows, as it writes them."""
 

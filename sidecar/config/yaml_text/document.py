@@ -20,12 +20,14 @@ from sidecar.config.yaml_text.places import LONGEST_KEY, Inside, Place, join
 from sidecar.config.yaml_text.syntax import ALIAS, SECOND_DOCUMENT, TYPE
 
 MAX_NODES = 100_000
-"""Mappings, lists, keys and values; about 5,000 routes with all they can say."""
+"""About 5,000 routes with all keys. Limit: keys and values in the configuration file, with aliases expanded (number).
+Beyond: the same."""
 MAX_DEPTH = 32
+"""Limit: levels of nesting in the configuration file (number). Beyond: the same."""
 MAX_SCALAR = 8192
-"""Characters of one key or value."""
+"""Limit: one key or value in the configuration file (characters). Beyond: the same."""
 MAX_CHARACTERS = 1 << 20
-"""Of all keys and values."""
+"""Limit: all keys and values in the configuration file, with aliases expanded (characters). Beyond: the same."""
 MAX_NUMBER = 64
 """Characters of a number or a date: YAML's base 60 takes quadratic time."""
 

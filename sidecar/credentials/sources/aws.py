@@ -39,9 +39,10 @@ READ_LIMIT = 2.0
 ATTEMPTS = 3
 """Of one question, spaced by boto's standard retries; throttling and outages are asked again."""
 TOTAL_LIMIT = 6.0
-"""Seconds a caller waits, questions for AWS credentials of our own included."""
+"""Limit: time to read a secret from AWS, with AWS credentials included (seconds). Beyond: AWS counts as
+unavailable."""
 SIZE_LIMIT = 1 << 20
-"""Bytes of an answer: a secret has 64 KiB at most, and JSON may write each of them as six."""
+"""Limit: response of AWS (bytes). Beyond: AWS counts as unavailable."""
 THREADS = 4
 
 CURRENT = "AWSCURRENT"

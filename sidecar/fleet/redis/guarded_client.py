@@ -29,7 +29,7 @@ from sidecar.fleet.redis.library import (
     ResponseError,
 )
 from sidecar.fleet.redis.reasons import code, reason
-from sidecar.fleet.redis.scripts import PROBE, Script
+from sidecar.fleet.redis.scripts import PROBE, PROBE_KEY, Script
 from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDenied
@@ -95,7 +95,7 @@ class GuardedClient:
         self._moved = asyncio.Event()
         self.answers = True
         """Whether the last question was answered, if only with an error."""
-        self._probe_key = f"{key_prefix}m2m:probe"
+        self._probe_key = f"{key_prefix}{PROBE_KEY}"
         self._operation_timeout = operation_timeout
         self._clock = clock
         self._randomness = randomness

@@ -15,6 +15,8 @@ from sidecar.fleet.redis.scripts import DENIABLE, Script, milliseconds
 from sidecar.fleet.redis.server_errors import words
 from sidecar.telemetry.words import BustStep
 
+REVOKED_KEY = "m2m:revoked"
+"""Sorted set of the last busts by hand and by other programs, signed, for pods that were not connected."""
 PAGE = 500
 """Messages read at a time: a page is well within the time of one question."""
 SLACK = 1.0
@@ -72,7 +74,7 @@ class RevocationLog:
     ) -> None:
         """`life` in seconds."""
         self._redis = redis
-        self._key = f"{key_prefix}m2m:revoked"
+        self._key = f"{key_prefix}{REVOKED_KEY}"
         self._clock = clock
         self._life = life
         self._most = most

@@ -39,9 +39,19 @@ class Script:
         return frozenset(command.lower() for command in _COMMAND.findall(self.text))
 
 
+COMPANIONS = {
+    "gen": "Generation: a number that each bust raises, so that a token fetched before it is not stored.",
+    "lease": "Pod that is fetching, so that the others wait for it.",
+    "fail": "Last failed fetch and the time of the next one, encrypted.",
+    "cool": "Cool-down: when it ends, how often it was prolonged, and the fingerprint of the refused token.",
+    "dead": "Fingerprint of the last busted token, and when the refused request was sent.",
+}
+"""What is under the keys beside the one of a token or of credentials, by their suffix, in the order of `_KEYS`."""
+
+
 def keys_of(key: str) -> tuple[str, ...]:
     """Return the key and its companions. The braces make a Cluster hash them as it does the key itself."""
-    return (key, *(f"{{{key}}}:{suffix}" for suffix in ("gen", "lease", "fail", "cool", "dead")))
+    return (key, *(f"{{{key}}}:{suffix}" for suffix in COMPANIONS))
 
 
 def milliseconds(seconds: float) -> int:
@@ -269,5 +279,7 @@ window in force (ms). The rule is that of `core.cooldown`."""
 
 HEALED = Script("healed", _PRELUDE + "return reply(redis.call('DEL', COOL))")
 
+PROBE_KEY = "m2m:probe"
+"""Empty; written for one second to find out whether the server accepts writes."""
 PROBE = Script("probe", "return redis.call('SET', KEYS[1], '', 'PX', 1000)")
 """A write, so that a replica, a full server or a user without rights counts as down and stays so."""

@@ -20,7 +20,8 @@ from sidecar.fleet.redis.server_errors import STILL_PUBLISHES
 
 PING_EVERY = 1.0
 SILENCE = 3.0
-"""Seconds without a word, not even a pong, after which the link counts as dead."""
+"""Limit: time without a message or pong from Redis (seconds). Beyond: the sidecar reconnects and checks for missed
+busts."""
 
 LAST_LOOK = 0.25
 """Seconds a last ping has to be answered: where this process stood still itself, the silence is its own."""

@@ -20,7 +20,7 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Level
 
 LONGEST_LINE = 8192
-"""Bytes; container runtimes split lines at 16 KiB."""
+"""Container runtimes split lines at 16 KiB. Limit: one log line (bytes). Beyond: long values in it are cut."""
 
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
@@ -71,26 +71,51 @@ def _went_wrong(record: RequestRecord) -> bool:
     return record.status >= 400 or record.error != "" or record.attempts > 1
 
 
-class _RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
+class RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
+    """The line of a finished request in the log."""
+
     ts: str
+    """Time when the request ended, in UTC."""
     level: str
+    """`info`; the console shows a 5xx as `warning`."""
     event: str
+    """`request`."""
     request_id: str
+    """Id of the request: its `X-Request-Id`, or an id of the sidecar's own. The sidecar does not add it to the
+    request."""
     trace_id: str
+    """Trace id in the client's `traceparent`; without one, that of the trace that the sidecar began, if it traces."""
     method: str
+    """Method as sent; empty if the head was refused."""
     route: str
+    """Name of the route; empty if none matched."""
     path: str
+    """Path as sent, without the query; empty if it was refused."""
     status: int
+    """Status returned to the client; 0 if the client left first."""
     duration_ms: float
+    """Milliseconds from the request's head to the end of its response."""
     upstream_ms: float
+    """Milliseconds from sending to the head of the response, or to the failure; both sends together."""
     attempts: int
+    """Number of times the request was sent to the upstream, including a send without a connection. 0: there was no
+    token."""
     token: str
+    """Where the token came from: `memory`, `store` (Redis), `fetch` (the request waited for it) or `none`."""
     fp: str
+    """Fingerprint of the token that was sent last."""
     tenant: str
+    """Tenant; empty if there is none."""
     bytes_in: int
+    """Bytes of the request's body; of a WebSocket, bytes from the client."""
     bytes_out: int
+    """Bytes of the response's body; of a WebSocket, bytes to the client."""
     error: str
+    """Word of the [error](errors.md); `client_gone`: the client left; `drained`: cut off at the end of the drain;
+    empty: no error."""
     detail: str = ""
+    """What the upstream did, if `error` is `upstream_unreachable`, `upstream_malformed` or `upstream_timeout`; else
+    absent."""
 
 
 class JsonLines:
@@ -102,7 +127,7 @@ class JsonLines:
 
     def request(self, record: RequestRecord, at: float) -> bytes:
         """Return the access log line."""
-        line = _RequestLine(
+        line = RequestLine(
             self._stamp.at(at),
             "info",
             "request",
@@ -130,7 +155,7 @@ class JsonLines:
         head = {"ts": self._stamp.at(at), "level": event.level, "event": event.name}
         return self._line(head | _values(event))
 
-    def _line(self, content: _RequestLine | dict[str, object]) -> bytes:
+    def _line(self, content: RequestLine | dict[str, object]) -> bytes:
         try:
             line = self._encode(content)
         except UnicodeEncodeError:  # lone surrogates
@@ -213,7 +238,7 @@ def _values(event: Event) -> dict[str, object]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _careful(content: _RequestLine | dict[str, object]) -> bytes:
+def _careful(content: RequestLine | dict[str, object]) -> bytes:
     values: dict[str, object] = content if isinstance(content, dict) else msgspec.to_builtins(content)
     line = _ascii(values, clean)
     if len(line) > LONGEST_LINE:

@@ -13,7 +13,7 @@ from threading import Lock, Thread
 PAUSE = 0.1
 """Seconds between the first line after a silence and the write that takes it and all that came since."""
 CAPACITY = 4 * 1024 * 1024
-"""Bytes held at most, those being written included; lines over it are dropped and counted."""
+"""Limit: log lines that wait to be written (bytes). Beyond: lines are dropped and counted."""
 
 
 class LogWriter:

@@ -1,4 +1,4 @@
-"""`make picture`: the README's picture of the live page, of a real sidecar after a quarter of an hour of its time."""
+"""`make picture`: the live page, light and dark, of a real sidecar after a quarter of an hour of its time."""
 
 import math
 import socket
@@ -16,7 +16,7 @@ from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.browser import browsing
+from tests.support.browser import Scheme, browsing
 from tests.support.clock import FakeClock
 from tests.support.processes import get
 from tests.support.randomness import FixedRandomness
@@ -24,10 +24,11 @@ from tests.support.sidecar import TickingClock
 from tests.support.upstream import Exchange, Script, Upstream
 from tests.support.wire_client import ask
 
-PICTURE = ROOT / ".github/page.png"
+FOLDER = ROOT / "docs/_static"
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZE = (1400, 990)
 LIMIT = 200_000
-"""Bytes of the picture."""
+"""Bytes of a picture."""
 OPERATOR = "the-token-of-the-operators"
 POD = "checkout-7d9c5b6f4-x2lqm"
 TENANTS = ("acme", "globex", "initech", "umbrella")
@@ -138,17 +139,24 @@ async def main() -> None:
         async with AuthorizationServer() as authorization, stage(Path(folder), authorization) as made:
             authorization.reply["expires_in"] = 1500
             await play(made, authorization)
-            async with browsing(size=SIZE) as browser:
-                await browser.open(made.app.admin_address)
-                await browser.page.locator("#unlock").click()
-                await browser.page.keyboard.type(OPERATOR)
-                await browser.page.keyboard.press("Enter")
-                await browser.page.locator("button.bust").first.wait_for()
-                await browser.kept_to_itself()
-                await browser.page.screenshot(path=PICTURE)
-    size = PICTURE.stat().st_size
+            for scheme in SCHEMES:
+                await take(made.app.admin_address, scheme)
+
+
+async def take(address: str, scheme: Scheme) -> None:
+    """Open the page in that colour scheme, unlock it, and keep a picture."""
+    picture = FOLDER / f"live-page-{scheme}.png"
+    async with browsing(size=SIZE, scheme=scheme) as browser:
+        await browser.open(address)
+        await browser.page.locator("#unlock").click()
+        await browser.page.keyboard.type(OPERATOR)
+        await browser.page.keyboard.press("Enter")
+        await browser.page.locator("button.bust").first.wait_for()
+        await browser.kept_to_itself()
+        await browser.page.screenshot(path=picture)
+    size = picture.stat().st_size
     assert size <= LIMIT, f"{size} bytes"
-    sys.stdout.write(f"{PICTURE.relative_to(ROOT)}: {size} bytes\n")
+    sys.stdout.write(f"{picture.relative_to(ROOT)}: {size} bytes\n")
 
 
 if __name__ == "__main__":

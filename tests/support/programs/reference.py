@@ -8,6 +8,7 @@ from textwrap import fill
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
+from tests.support.programs.pages import every_page
 
 PAGE = ROOT / "docs/how-to/share-through-redis.md"
 WIDTH = 125
@@ -32,3 +33,4 @@ def acl() -> str:
 if __name__ == "__main__":
     PAGE.write_text(page())
     manual.PAGE.write_text(manual.page())
+    every_page.write()

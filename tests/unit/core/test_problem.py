@@ -86,7 +86,7 @@ def test_the_statuses_we_refuse_with_are_those_that_have_a_word() -> None:
     modules = [ast.parse(text) for text in texts if "RequestRefused" in text]
     calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]
     raised = {ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "RequestRefused"}
-    assert raised == set(map(str, problem._REFUSED))
+    assert raised == set(map(str, problem.REFUSED))
 
 
 def test_only_an_unavailable_token_has_retry_after() -> None:

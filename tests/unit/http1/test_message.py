@@ -9,10 +9,8 @@ from sidecar.core.errors import MessageMalformed, RequestRefused
 from sidecar.core.header_names import hiding
 from sidecar.core.origin import Origin
 from sidecar.http1.headers import CHUNKED, UNTIL_CLOSE
+from sidecar.http1.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE
 from sidecar.http1.message import (
-    MAX_FIELDS,
-    MAX_HEAD,
-    MAX_LINE,
     early_fault,
     parse_request,
     parse_response,
