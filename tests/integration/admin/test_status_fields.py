@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.support.programs.pages import status_api
 from tests.support.sidecar import Start
+from tests.support.upstream import Upstream, refusal
 
 
 def paths(value: object, path: str = "") -> Iterator[str]:
@@ -17,8 +18,9 @@ def paths(value: object, path: str = "") -> Iterator[str]:
         yield path
 
 
-async def test_every_field_of_the_status_has_a_meaning(sidecar: Start) -> None:
-    """And no other field is listed."""
+async def test_every_field_of_the_status_has_a_meaning(sidecar: Start, upstream: Upstream) -> None:
+    """And no other field is listed. A route that fails is a finding."""
+    upstream.script(refusal(b"", 503))
     async with sidecar() as running:
         await running.get()
         shown = sorted(paths(await running.status()))
