@@ -1,5 +1,6 @@
 """The command as a function: as people type it, in the process of the test, which a start of Python would dwarf."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,13 +22,27 @@ class Done(NamedTuple):
 
 
 def typed(*arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> Done:
-    """Run `sidecar …` with a bare environment; bytes that are no UTF-8 are surrogates in what it prints."""
+    """Run `sidecar …` with a bare environment; whatever it prints, it is no secret.
+
+    Bytes that are no UTF-8 are surrogates there.
+    """
     with _environment(environ or {}), _standard_streams(stdin) as (out, err):
         try:
             code = main(arguments)
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
-        return Done(code, _written(out), _written(err))
+        done = Done(code, _written(out), _written(err))
+    assert "canary" not in done.out + done.err
+    return done
+
+
+async def typed_aside(*arguments: str, environ: Mapping[str, str] | None = None) -> Done:
+    """Do so in a thread, for a command with an event loop of its own, which servers of the test may answer meanwhile.
+
+    They share its standard output and its environment, so they may neither print nor look there until it ends. Not for
+    `sidecar check`, which at its time limit ends the process and whatever hangs in it.
+    """
+    return await asyncio.to_thread(typed, *arguments, environ=environ)
 
 
 def _written(stream: TextIOWrapper) -> str:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.commands import Done, command
+from tests.support.in_process import Done, typed_aside
 from tests.support.processes import File
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import Running, Start
@@ -54,11 +54,11 @@ class Rig:
 
     async def explain(self, url: str, *fields: str) -> Done:
         headers = [part for field in fields for part in ("-H", field)]
-        return await command("explain", "-c", str(self._config), *headers, "GET", url)
+        return await typed_aside("explain", "-c", str(self._config), *headers, "GET", url)
 
     async def told(self, url: str, *fields: str) -> dict[str, Any]:
         headers = [part for field in fields for part in ("-H", field)]
-        done = await command("explain", "-c", str(self._config), "--json", *headers, "GET", url)
+        done = await typed_aside("explain", "-c", str(self._config), "--json", *headers, "GET", url)
         told: dict[str, Any] = json.loads(done.out)
         assert (done.code, done.err) == (0 if told["answer"] is None else 1, "")
         return told
@@ -272,7 +272,7 @@ async def test_explain_believes_a_callers_token_without_asking_for_keys(file: Fi
     async def told(**claims: object) -> dict[str, Any]:
         token = jwt(**{"iss": "https://issuer.invalid", "aud": "us", "exp": 4e9, "tid": "acme", **claims})
         field = ("-H", f"Authorization: Bearer {token}")
-        done = await command(
+        done = await typed_aside(
             "explain", "-c", str(file.path), "--json", *field, "GET", "/", environ={"SECRET": "canary"}
         )
         found: dict[str, Any] = json.loads(done.out)
@@ -289,7 +289,7 @@ async def test_explain_knows_how_long_a_head_may_be(file: File) -> None:
     """431 beyond that, as the proxy answers."""
     file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')
     for size, code in ((32_000, 0), (66_000, 1)):
-        done = await command("explain", "-c", str(file.path), "-H", f"X-Long: {size * 'x'}", "GET", "/")
+        done = await typed_aside("explain", "-c", str(file.path), "-H", f"X-Long: {size * 'x'}", "GET", "/")
         assert (done.code, "431 fields_too_large" in done.out) == (code, code == 1)
 
 
@@ -297,14 +297,14 @@ async def test_explain_knows_how_long_a_head_may_be(file: File) -> None:
 async def test_h8_explain_says_what_becomes_of_a_redirect(file: File, rewrite: str) -> None:
     """Where the route rewrites locations."""
     file.put(f"routes: [{{name: a, upstream: 'http://127.0.0.1:1', rewrite_location: {rewrite}}}]".encode())
-    done = await command("explain", "-c", str(file.path), "GET", "/")
+    done = await typed_aside("explain", "-c", str(file.path), "GET", "/")
     assert (done.code, "Location to the upstream" in done.out) == (0, rewrite == "true")
 
 
 async def test_explain_ends_no_head_before_its_end(file: File) -> None:
     """An empty field, such as of a shell variable that is not set, would hide those behind it."""
     file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')
-    done = await command("explain", "-c", str(file.path), "-H", "", "-H", "X-Other: 1", "GET", "/")
+    done = await typed_aside("explain", "-c", str(file.path), "-H", "", "-H", "X-Other: 1", "GET", "/")
     assert (done.code, done.out) == (2, "")
     assert "one line each" in done.err
 
@@ -313,6 +313,6 @@ async def test_explain_ends_no_head_before_its_end(file: File) -> None:
 async def test_explain_wants_a_url_that_the_sidecar_could_be_asked_for(file: File, url: str) -> None:
     """Wrong usage, before anything is looked at."""
     file.put(b'routes: [{name: a, upstream: "http://127.0.0.1:1"}]')
-    done = await command("explain", "-c", str(file.path), "GET", url)
+    done = await typed_aside("explain", "-c", str(file.path), "GET", url)
     assert (done.code, done.out) == (2, "")
     assert "write the URL as http://host:port/path" in done.err
