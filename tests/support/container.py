@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.support.environment import unmeasured
 from tests.support.processes import PIPE, Child, Process, serving
 from tests.support.required import missing
 
@@ -75,6 +76,7 @@ def tree() -> Path:
             ["make", "--silent", "image-tree", f"VENV={sys.prefix}"],
             check=False,
             cwd=ROOT,
+            env=unmeasured(),
             capture_output=True,
             text=True,
         )

@@ -19,6 +19,11 @@ def bare(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**measured, **(environ or {})}
 
 
+def unmeasured() -> dict[str, str]:
+    """Return the environment of the tests without coverage's variable, for a tool that runs no code of the product."""
+    return {name: value for name, value in os.environ.items() if name != VARIABLE}
+
+
 @pytest.fixture
 def without_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep coverage out of the children of a test."""

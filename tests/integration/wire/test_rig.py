@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.environment import VARIABLE, bare
+from tests.support.environment import VARIABLE, bare, unmeasured
 from tests.support.redis_server import RedisServer, newer_redis
 from tests.support.upstream import OK, FaultProxy, Upstream, closing, early, hang_up
 from tests.support.waiting import awake
@@ -155,6 +155,7 @@ def test_a_child_is_measured_where_the_tests_are(monkeypatch: pytest.MonkeyPatch
     """Coverage's variable goes along with an environment of the child's own, and is not made up."""
     monkeypatch.setenv(VARIABLE, "config")
     assert bare({"A": "b"}) == {VARIABLE: "config", "A": "b"}
+    assert {**unmeasured(), VARIABLE: "config"} == os.environ
     monkeypatch.delenv(VARIABLE)
     assert bare({"A": "b"}) == {"A": "b"}
 

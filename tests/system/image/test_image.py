@@ -117,6 +117,7 @@ def test_the_tree_has_byte_code_once(tree: Path) -> None:
     assert any((tree / "bytecode").rglob("*.pyc"))
 
 
+@pytest.mark.unmeasured
 def test_the_bill_of_materials_lists_what_is_in_the_tree(tree: Path) -> None:
     """Every package with its version, and the sidecar as their root."""
     command = ["make", "--silent", "sbom", f"VENV={sys.prefix}", f"--assume-old={sys.prefix}/.with-test"]
