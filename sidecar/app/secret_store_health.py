@@ -2,33 +2,40 @@
 
 from collections.abc import Container
 
-from sidecar.core.health import Health, Pulse
+from sidecar.core.health import Health, Pulse, together
+from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread
 
+MOST_SERVICES = 1000
+"""Services whose secrets are remembered."""
 _SILENT = frozenset({"throttled", "unreachable"})
 _ANSWERED = frozenset({"missing", "denied", "malformed"})
 
 
 class SecretStoreHealth:
-    """Listens to the journal; that a secret is missing or denied is an answer."""
+    """Listens to the journal; that a secret is missing or denied is an answer.
+
+    Services may read from other regions: one that is answered does not move the date of another's failure.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pulse = Pulse(clock.now())
-        self._service = ""  # whose secret it was
+        self._unused = Pulse(clock.now()).health
+        self._pulses: Lru[Pulse] = Lru(MOST_SERVICES)
         self._services: Container[str] | None = None
 
     @property
     def health(self) -> Health:
         """`unknown` where none was ever asked."""
-        return self._pulse.health
+        return together([pulse.health for pulse in self._pulses] or [self._unused])
 
     def configure(self, services: Container[str], unchanged: Container[str]) -> None:
-        """Listen to what is told of these services' secrets; begin again unless the last one told of is unchanged."""
+        """Listen to what is told of these services' secrets; begin again with those that are not unchanged."""
         self._services = services
-        if self._service not in unchanged:
-            self._pulse = Pulse(self._clock.now())
+        for service, _ in self._pulses.entries():
+            if service not in unchanged:
+                self._pulses.pop(service)
 
     def tell(self, event: Event) -> None:
         """Note what the event says of it."""
@@ -36,8 +43,10 @@ class SecretStoreHealth:
             return
         if self._services is not None and event.service not in self._services:
             return  # a reload came while it was read
-        self._service = event.service
+        now = self._clock.now()
+        pulse = self._pulses.get(event.service) or Pulse(now)
+        self._pulses.put(event.service, pulse)
         if isinstance(event, SecretUnread) and event.reason in _SILENT:
-            self._pulse.miss(self._clock.now(), event.error)
+            pulse.miss(now, event.error)
         elif isinstance(event, SecretRead) or event.reason in _ANSWERED:
-            self._pulse.beat(self._clock.now())
+            pulse.beat(now)

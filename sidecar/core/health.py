@@ -1,6 +1,7 @@
 """State of each neighbour that the sidecar depends on, since when and why."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 HealthState = Literal["up", "down", "unknown"]
@@ -40,3 +41,13 @@ class Pulse:
         """Note that there was none."""
         since = self.health.since if self.health.state == "down" else now
         self.health = Health("down", since, why, now)
+
+
+def together(parts: Sequence[Health]) -> Health:
+    """Return how something is that has parts: down while one of them is, since the first of those failed."""
+    down = [part for part in parts if part.state == "down"]
+    if down:
+        tried = max((part.last_failure for part in down if part.last_failure is not None), default=None)
+        return replace(down[0], since=min(part.since for part in down), last_failure=tried)
+    known = [part for part in parts if part.state == "up"] or parts
+    return max(known, key=lambda part: part.since)

@@ -20,10 +20,13 @@ class Rejections:
         self._digest: Digest[tuple[str, Rejection]] = Digest(clock, self._emit)
         self.counts: Counter[Rejection] = Counter()
         """How many, by reason."""
+        self.total = 0
+        """How many in all."""
 
     def add(self, channel: str, reason: Rejection) -> None:
         """Count a message that came on this channel."""
         self.counts[reason] += 1
+        self.total += 1
         self._digest.add((channel, reason))
 
     def tell(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sidecar.core import addresses
 from sidecar.core.errors import TokenUnavailable
-from sidecar.core.health import Health, Pulse
+from sidecar.core.health import Health, Pulse, together
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.tls import Tls
@@ -15,6 +15,32 @@ from sidecar.oauth.token_response import host_of
 
 MOST_SERVERS = 100
 """Hosts remembered: those of the configuration, and those that they name in their metadata."""
+
+
+MEMORY = 600.0
+"""Seconds for which it counts how the metadata and keys of a host were, if they are not fetched again."""
+
+
+class _Server:
+    """One host: its token endpoint, and what it publishes (metadata and keys), which may fail by themselves."""
+
+    def __init__(self, host: str, now: float) -> None:
+        self.host = host
+        self._tokens = Pulse(now)
+        self._documents = Pulse(now)
+        self._fetched = now
+
+    def pulse(self, now: float, *, of_documents: bool) -> Pulse:
+        if not of_documents:
+            return self._tokens
+        self._fetched = now
+        return self._documents
+
+    def health(self, now: float) -> Health:
+        used = self._tokens.health.state != "unknown"
+        if used and now - self._fetched >= MEMORY:
+            return self._tokens.health
+        return together([self._tokens.health, self._documents.health])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +64,7 @@ class ObservedServers:
     def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
         self._server = server
         self._clock = clock
-        self._pulses: Lru[tuple[str, Pulse]] = Lru(MOST_SERVERS)
+        self._pulses: Lru[_Server] = Lru(MOST_SERVERS)
         self._clocks: Lru[ServerClock] = Lru(MOST_SERVERS)
         self._needed: Callable[[str], bool] = lambda _: True
 
@@ -53,11 +79,12 @@ class ObservedServers:
 
     async def get(self, url: str, tls: Tls) -> Reply:
         """See the port."""
-        return await self._noted(url, self._server.get(url, tls))
+        return await self._noted(url, self._server.get(url, tls), documents=True)
 
     def health(self) -> Iterator[tuple[str, Health]]:
         """Those that were asked, by their host."""
-        return ((host, pulse.health) for host, pulse in self._pulses)
+        now = self._clock.now()
+        return ((server.host, server.health(now)) for server in self._pulses)
 
     def clock_skews(self) -> dict[tuple[str, int], float]:
         """Return by how many seconds each token endpoint's clock is ahead, by its host and port."""
@@ -70,21 +97,21 @@ class ObservedServers:
     def configure(self, needed: Callable[[str], bool]) -> None:
         """Drop the hosts that are not needed, and note none from now on."""
         self._needed = needed
-        for host, _ in self._pulses:
-            if not needed(host):
-                self._pulses.pop(host)
+        for server in self._pulses:
+            if not needed(server.host):
+                self._pulses.pop(server.host)
 
-    async def _noted(self, url: str, asking: Awaitable[Reply]) -> Reply:
+    async def _noted(self, url: str, asking: Awaitable[Reply], *, documents: bool = False) -> Reply:
         try:
             reply = await asking
         except TokenUnavailable as error:
-            self._pulse(url).miss(self._clock.now(), str(error))
+            self._pulse(url, of_documents=documents).miss(self._clock.now(), str(error))
             raise
         now = self._clock.now()
         if reply.status == 429 or reply.status >= 500:
-            self._pulse(url).miss(now, f"answered {reply.status}")
+            self._pulse(url, of_documents=documents).miss(now, f"answered {reply.status}")
         else:
-            self._pulse(url).beat(now)
+            self._pulse(url, of_documents=documents).beat(now)
         return reply
 
     def _note_clock(self, url: str, skew: float) -> None:
@@ -94,11 +121,11 @@ class ObservedServers:
             since = self._clock.now() if abs(skew) > NOTABLE else None
         self._clocks.put(host_of(url), ServerClock(where.host, where.port, skew, since))
 
-    def _pulse(self, url: str) -> Pulse:
-        host = host_of(url)
+    def _pulse(self, url: str, *, of_documents: bool) -> Pulse:
+        host, now = host_of(url), self._clock.now()
         known = self._pulses.get(host)
         if known is None:
-            known = (host, Pulse(self._clock.now()))
+            known = _Server(host, now)
             if self._needed(host):  # else a reload came while it was asked
                 self._pulses.put(host, known)
-        return known[1]
+        return known.pulse(now, of_documents=of_documents)

@@ -8,7 +8,7 @@ import pytest
 from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
-from sidecar.oauth.observed import MOST_SERVERS, ObservedServers
+from sidecar.oauth.observed import MEMORY, MOST_SERVERS, ObservedServers
 from sidecar.oauth.ports import Reply
 from sidecar.telemetry.events import SecretRead, SecretUnread
 from sidecar.telemetry.words import SecretFault
@@ -64,6 +64,41 @@ async def test_what_an_authorization_server_answers_tells_how_it_is(
             assert status == 0
         ((host, health),) = servers.health()
         assert (host, health.state, health.why, health.since) == ("auth.example.com", state, why, clock.now())
+
+
+async def test_o5_a_document_that_is_served_moves_no_failure_of_the_token_endpoint() -> None:
+    """Keys that are fetched while tokens are not: it is down since the first token failed, until one is issued."""
+    clock = FakeClock()
+    servers = ObservedServers(Server(200, 503, 200, 503, 200, 503, 200, 200), clock)
+    await servers.get(URL, Tls())
+    await clock.advance(10)
+    began = clock.now()
+    for _ in range(3):
+        assert (await servers.post(URL, {}, "", Tls())).status == 503
+        await clock.advance(20)
+        assert (await servers.get(URL, Tls())).status == 200
+        ((_, health),) = servers.health()
+        assert (health.state, health.since, health.why) == ("down", began, "answered 503")
+    await servers.post(URL, {}, "", Tls())
+    ((_, health),) = servers.health()
+    assert (health.state, health.since) == ("up", clock.now())
+
+
+async def test_o5_documents_that_fail_are_not_hidden_by_tokens() -> None:
+    """Nor the other way round; if nobody needs them any more, they count no longer after a while."""
+    clock = FakeClock()
+    servers = ObservedServers(Server(0, 200, 200, 503, 200), clock)
+    began = clock.now()
+    with pytest.raises(TokenUnavailable):
+        await servers.get(URL, Tls())
+    await clock.advance(5)
+    await servers.post(URL, {}, "", Tls())
+    ((_, health),) = servers.health()
+    assert (health.state, health.since) == ("down", began)
+    await clock.advance(MEMORY)
+    await servers.post(URL, {}, "", Tls())
+    ((_, health),) = servers.health()
+    assert (health.state, health.since) == ("up", began + 5)
 
 
 async def test_servers_are_told_apart_by_host_and_bounded() -> None:
@@ -141,3 +176,19 @@ async def test_o1_health_of_a_secret_that_is_no_longer_configured_is_forgotten(
     assert health.health.state == state
     health.tell(SecretUnread("gone", "", "x", "unreachable", "why", 1.0))
     assert health.health.state == state
+
+
+async def test_o5_another_services_secret_moves_no_failure() -> None:
+    """Two regions, one of which is unreachable: down since its first failure."""
+    clock = FakeClock()
+    store = SecretStoreHealth(clock)
+    store.tell(SecretRead("b", "", "y", "AWSCURRENT", 1.0))
+    await clock.advance(5)
+    began = clock.now()
+    for _ in range(3):
+        store.tell(SecretUnread("a", "", "x", "unreachable", "why", 1.0))
+        store.tell(SecretRead("b", "", "y", "AWSCURRENT", 1.0))
+        assert (store.health.state, store.health.since) == ("down", began)
+        await clock.advance(30)
+    store.tell(SecretRead("a", "", "x", "AWSCURRENT", 1.0))
+    assert (store.health.state, store.health.since) == ("up", clock.now())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core.health import Health, Pulse
+from sidecar.core.health import Health, Pulse, together
 
 
 def test_the_last_question_counts_and_the_first_of_its_kind_dates_it() -> None:
@@ -41,3 +41,25 @@ def test_h6_the_last_note_counts_however_close_the_moments_are(
         else:
             pulse.miss(at, "lost")
     assert (pulse.health.state, pulse.health.since) == (state, since)
+
+
+UNKNOWN, UP, LATE = Health("unknown", 1.0), Health("up", 2.0, "once"), Health("up", 6.0, "lately")
+DOWN, LONG_DOWN = Health("down", 5.0, "answered 500"), Health("down", 3.0, "no answer in time")
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ([UNKNOWN, UNKNOWN], UNKNOWN),
+        ([UNKNOWN, UP], UP),
+        ([UP, LATE], LATE),
+        ([DOWN, UP], DOWN),
+        ([LATE, DOWN], DOWN),
+        ([UNKNOWN, DOWN], DOWN),
+        ([DOWN, LONG_DOWN], Health("down", 3.0, "answered 500")),
+        ([LONG_DOWN, DOWN], LONG_DOWN),
+    ],
+)
+def test_o5_it_is_down_since_the_first_part_of_it_failed(parts: list[Health], whole: Health) -> None:
+    """And up since all of it is, as far as it was used."""
+    assert together(parts) == whole
