@@ -64,7 +64,9 @@ async def with_pods(redis: RedisServer, sizes: Sequence[int]) -> tuple[list[Figu
             _all(grown, "hot_commands"),
             0,
         ),
-        Figure(group, "Bust received by the last pod, ms (one process reads them all)", _all(grown, "heard_ms")),
+        Figure(
+            group, "Bust received by the last pod, ms (one process reads them all)", _all(grown, "heard_ms")
+        ),
     ]
     return figures, {"sizes": [asdict(each) for each in grown]}
 
