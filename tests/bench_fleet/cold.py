@@ -22,10 +22,10 @@ async def measure(stage: Stage, group: str) -> tuple[list[Figure], dict[str, obj
     count = len(stage.sidecars) + 1
     figures = [
         Figure(group, f"Token calls while {count} processes start", [started], 1),
-        Figure(group, f"Token calls, nobody has a token, {REQUESTS} requests at once to each", [at_once], 1),
-        Figure(group, "Token calls, the same, and who fetches is killed (-9)", [killed], 2),
-        Figure(group, "Questions to Redis given up after 100 ms meanwhile", [await stage.unanswered()]),
-        Figure(group, "How long the others waited then, s", [seconds], decimals=1),
+        Figure(group, f"Token calls, cold start, {REQUESTS} requests at once to each", [at_once], 1),
+        Figure(group, "Token calls, the same, and the fetching pod is killed (-9)", [killed], 2),
+        Figure(group, "Redis operations that timed out (100 ms) meanwhile", [await stage.unanswered()]),
+        Figure(group, "Wait of the other pods then, s", [seconds], decimals=1),
         Figure(group, f"Start of {count} processes, s", [stage.start_seconds], decimals=1),
     ]
     return figures, {"seconds_after_kill": seconds}

@@ -49,22 +49,24 @@ async def with_pods(redis: RedisServer, sizes: Sequence[int]) -> tuple[list[Figu
     grown = [await _measure(redis, pods, 1) for pods in sizes]
     group = f"{_listed(sizes)} pods, one key"
     figures = [
-        Figure(group, "Token calls, nobody has a token", [each.cold_calls for each in grown], 1),
+        Figure(group, "Token calls, cold start", [each.cold_calls for each in grown], 1),
         Figure(group, "Token calls per bust", [each.bust_calls for each in grown], 1),
         Figure(
             group,
-            "Questions to Redis per pod, nobody has a token",
+            "Redis operations per pod, cold start",
             _per_pod(grown, "cold_questions"),
             decimals=2,
         ),
-        Figure(group, "Questions to Redis per bust and pod", _per_pod(grown, "bust_questions"), decimals=2),
+        Figure(group, "Redis operations per bust and pod", _per_pod(grown, "bust_questions"), decimals=2),
         Figure(
             group,
             f"Redis commands in {HOT:,} requests with the token in memory",
             _all(grown, "hot_commands"),
             0,
         ),
-        Figure(group, "Bust heard by the last pod, ms (one process reads them all)", _all(grown, "heard_ms")),
+        Figure(
+            group, "Bust received by the last pod, ms (one process reads them all)", _all(grown, "heard_ms")
+        ),
     ]
     return figures, {"sizes": [asdict(each) for each in grown]}
 
@@ -76,20 +78,20 @@ async def with_keys(redis: RedisServer, sizes: Sequence[int]) -> tuple[list[Figu
     figures = [
         Figure(
             group,
-            "Token calls per key, nobody has a token",
+            "Token calls per key, cold start",
             [each.cold_calls / each.keys for each in grown],
             1,
         ),
         Figure(group, "Token calls per bust", _all(grown, "bust_calls"), 1),
         Figure(
             group,
-            "Questions to Redis per key and pod, nobody has a token",
+            "Redis operations per key and pod, cold start",
             [each.cold_questions / each.keys / each.pods for each in grown],
             decimals=2,
         ),
-        Figure(group, "Questions to Redis per bust of one key", _all(grown, "bust_questions")),
-        Figure(group, "Questions to Redis for a bust of all keys", _all(grown, "all_questions")),
-        Figure(group, "Bust of all keys obeyed by the last pod, ms", _all(grown, "all_ms")),
+        Figure(group, "Redis operations per bust of one key", _all(grown, "bust_questions")),
+        Figure(group, "Redis operations for a bust of all keys", _all(grown, "all_questions")),
+        Figure(group, "Bust of all keys applied by the last pod, ms", _all(grown, "all_ms")),
         Figure(
             group,
             f"Redis commands in {HOT:,} requests with the token in memory",

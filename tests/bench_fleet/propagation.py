@@ -53,14 +53,14 @@ async def measure(stage: Stage, group: str, rounds: int) -> tuple[list[Figure], 
     mine, other = percentiles(chain(*ours)), percentiles(chain(*theirs))
     slow, bare_slow = (median(percentiles(each)[1] for each in every) for every in (ours, theirs))
     figures = [
-        Figure(group, f"Bust heard by {count} sidecars: p50 / p99 / most, ms", mine, decimals=1),
-        Figure(group, f"Message heard by {count} bare subscribers, the same, ms", other, decimals=1),
+        Figure(group, f"Bust received by {count} sidecars: p50 / p99 / maximum, ms", mine, decimals=1),
+        Figure(group, f"Message received by {count} bare subscribers, the same, ms", other, decimals=1),
         Figure(group, "p99 of a round, median: sidecars / bare, ms", [slow, bare_slow], decimals=1),
         Figure(group, "Ratio of these two", [slow / bare_slow], 2, decimals=2),
         Figure(group, "Token calls per bust", [calls / rounds], 1, decimals=2),
         Figure(
             group,
-            "Questions to Redis per bust and sidecar, the new token included",
+            "Redis operations per bust and sidecar, the new token included",
             [sum(questions) / rounds / count],
             decimals=2,
         ),

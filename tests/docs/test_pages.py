@@ -53,14 +53,19 @@ def test_the_readme_is_short() -> None:
     assert [line for line in text.splitlines() if len(line) > 120] == []
 
 
-def test_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
-    """After a new run of a benchmark, the comparison changes too."""
-    section = (ROOT / "README.md").read_text().split("## How it compares")[1].split("\n\n")[1]
-    figures = re.findall(r"\d[\d.,]*(?= (?:µs|MiB|s|requests)\b)", section)
+@pytest.mark.parametrize(
+    ("name", "heading", "count"),
+    [("README.md", "## How it compares", 7), ("docs/explanation/comparison.md", "## Figures", 8)],
+)
+def test_figures_are_those_of_the_benchmarks(name: str, heading: str, count: int) -> None:
+    """After a new run of a benchmark, the comparisons change too."""
+    section = (ROOT / name).read_text().split(heading)[1].split("\n\n")[1]
+    rows = section.split("\n", 2)[2]
+    figures = re.findall(r"\d[\d.,]*(?= (?:µs|ms|MiB|s|requests)\b)", rows)
     pages = "".join(
-        (ROOT / f"docs/explanation/{name}.md").read_text() for name in ("benchmarks", "fleet-benchmark")
+        (ROOT / f"docs/explanation/{page}.md").read_text() for page in ("benchmarks", "fleet-benchmark")
     )
-    assert len(figures) == 7
+    assert len(figures) == count
     assert [figure for figure in figures if not re.search(rf"\| +{re.escape(figure)} \|", pages)] == []
 
 

@@ -13,8 +13,8 @@ EXAMPLES = 20
 """Failures that are kept with their particulars."""
 
 DOWN = "upstream restarted"
-OUT = "token endpoint out"
-TOKENLESS = "token revoked while the endpoint is out"
+OUT = "token endpoint unavailable"
+TOKENLESS = "token revoked while the endpoint is unavailable"
 REVOKED = "token revoked"
 RELOAD = "reload"
 BAD_RELOAD = "reload of a bad file"

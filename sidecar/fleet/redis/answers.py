@@ -11,6 +11,8 @@ from sidecar.fleet.ports import Seal
 from sidecar.fleet.redis.guarded_client import GuardedClient
 from sidecar.fleet.redis.scripts import Script, milliseconds
 
+DROPPED_KEY = "m2m:dropped:{id}"
+"""Sorted set of signed answers to one bust by hand: how many tokens each pod dropped. It expires after ten seconds."""
 LIFE = 10.0
 """Seconds for which the answers are kept after the last one."""
 MOST = 10_000
@@ -109,4 +111,4 @@ class SelectAnswers:
         return int(number), [answer for answer in read if answer is not None]
 
     def _key(self, select: str) -> str:
-        return f"{self._prefix}m2m:dropped:{select}"
+        return self._prefix + DROPPED_KEY.format(id=select)

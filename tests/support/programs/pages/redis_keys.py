@@ -6,7 +6,7 @@ from types import ModuleType
 
 from sidecar.credentials.model import CredentialKey
 from sidecar.fleet import messages
-from sidecar.fleet.redis import revocation_log, scripts
+from sidecar.fleet.redis import answers, revocation_log, scripts
 from sidecar.fleet.redis.permissions import rules
 from tests.support.programs.pages import docstrings
 from tests.support.programs.pages.markdown import WIDTH, block, code, page, prose, table
@@ -68,6 +68,7 @@ def _keys() -> Iterator[tuple[str, str]]:
     yield credentials, "Credentials from AWS Secrets Manager, encrypted, if `share` is not `false`."
     yield f"tenant:{{tenant}}:{credentials}", "The same for a tenant."
     yield from _constants(revocation_log, "_KEY")
+    yield from _constants(answers, "_KEY")
     yield from _constants(scripts, "_KEY")
 
 
