@@ -29,7 +29,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "redis-keys.md": redis_keys.text,
     "dialects.md": dialects.text,
 }
-BY_HAND = frozenset({"glossary.md"})
+BY_HAND = frozenset({"glossary.md", "compatibility.md"})
 
 
 def write() -> None:
