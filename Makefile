@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test unit test-all test-chart test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
-	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
+	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
 
 unit: $(VENV)/.with-test  ## of these the ones without sockets
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit

@@ -96,9 +96,10 @@ async def sockets(tls: ssl.SSLContext | None) -> AsyncIterator[Sockets]:
 
 @pytest.fixture
 def open_route(sockets: Sockets, tls: ssl.SSLContext | None, tmp_path: Path) -> Route:
-    """A route for everything, without a token."""
+    """A route for everything, without a token; a busy machine may take its time for two hundred handshakes."""
     secure = {"tls": {"ca_file": str(tmp_path / "ca.pem")}} if tls else {}
-    return {"name": "sockets", "upstream": sockets.url, **secure}
+    patient = {"connect": f"{PATIENCE:.0f}s"}
+    return {"name": "sockets", "upstream": sockets.url, "timeouts": patient, **secure}
 
 
 @pytest.fixture

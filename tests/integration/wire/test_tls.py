@@ -11,7 +11,7 @@ from tests.support import bulk
 from tests.support.bulk import MIB
 from tests.support.processes import File, run
 
-WARM_UP, SIZE = 32 * MIB, 256 * MIB
+WARM_UP, SIZE = 32 * MIB, 128 * MIB
 FAULTS = 1024
 """Pages of 4 KiB: as much as is kept. Without that they are thousands or, as the blocks happen to lie, 100,000."""
 
