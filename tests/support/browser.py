@@ -2,8 +2,8 @@
 
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Literal
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from playwright.async_api import ConsoleMessage, Page, Request, async_playwright, expect
@@ -87,24 +87,48 @@ class Browser:
         assert await self.page.evaluate("window.violations") == []
 
 
+class Pages(Protocol):
+    """What `chromium_running` gives."""
+
+    def __call__(
+        self, *, size: tuple[int, int] = DESK, scheme: Scheme = "light", calm: bool = False
+    ) -> AbstractAsyncContextManager[Browser]:
+        """Open a page that shares nothing with the other ones; `calm` is who wants nothing to move."""
+
+
 @asynccontextmanager
-async def browsing(
-    *, size: tuple[int, int] = DESK, scheme: Scheme = "light", calm: bool = False
-) -> AsyncIterator[Browser]:
-    """A new browser without a past; `calm` is who wants nothing to move."""
+async def chromium_running() -> AsyncIterator[Pages]:
+    """Start Chromium, for as many pages as the test opens."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=[*ARGUMENTS])
-        context = await browser.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,
-            reduced_motion="reduce" if calm else "no-preference",
-            timezone_id="UTC",
-        )
-        await context.add_init_script(_WATCH)
-        page = await context.new_page()
-        expect.set_options(timeout=PATIENCE * 1000)
-        page.set_default_timeout(PATIENCE * 1000)
+        program = await playwright.chromium.launch(executable_path=chromium(), args=[*ARGUMENTS])
+
+        @asynccontextmanager
+        async def opened(
+            *, size: tuple[int, int] = DESK, scheme: Scheme = "light", calm: bool = False
+        ) -> AsyncIterator[Browser]:
+            context = await program.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme=scheme,
+                reduced_motion="reduce" if calm else "no-preference",
+                timezone_id="UTC",
+            )
+            await context.add_init_script(_WATCH)
+            page = await context.new_page()
+            expect.set_options(timeout=PATIENCE * 1000)
+            page.set_default_timeout(PATIENCE * 1000)
+            try:
+                yield Browser(page)
+            finally:
+                await context.close()
+
         try:
-            yield Browser(page)
+            yield opened
         finally:
-            await browser.close()
+            await program.close()
+
+
+@asynccontextmanager
+async def browsing(*, size: tuple[int, int] = DESK) -> AsyncIterator[Browser]:
+    """Start Chromium for one page."""
+    async with chromium_running() as opened, opened(size=size) as browser:
+        yield browser

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.browser import browsing
+from tests.support.browser import chromium_running
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream
@@ -42,7 +42,7 @@ async def test_a_bust_on_one_pods_page_is_seen_on_anothers_and_redis_is_missed_b
     one, other = await fleet.start(2, admin=admin, cache={"memory_ttl": "1ms"})
     for pod in (one, other):
         assert await pod.get() == 200
-    async with browsing() as browser, browsing() as another:
+    async with chromium_running() as opened, opened() as browser, opened() as another:
         await browser.open(one.app.admin_address)
         await another.open(other.app.admin_address)
         await browser.says("#tokens", "app")
