@@ -16,7 +16,7 @@ from sidecar.app.sidecar import Sidecar
 from sidecar.config.load import load
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.browser import Scheme, browsing
+from tests.support.browser import Scheme, chromium_running
 from tests.support.clock import FakeClock
 from tests.support.processes import get
 from tests.support.randomness import FixedRandomness
@@ -146,7 +146,7 @@ async def main() -> None:
 async def take(address: str, scheme: Scheme) -> None:
     """Open the page in that colour scheme, unlock it, and keep a picture."""
     picture = FOLDER / f"live-page-{scheme}.png"
-    async with browsing(size=SIZE, scheme=scheme) as browser:
+    async with chromium_running() as opened, opened(size=SIZE, scheme=scheme) as browser:
         await browser.open(address)
         await browser.page.locator("#unlock").click()
         await browser.page.keyboard.type(OPERATOR)
