@@ -29,7 +29,7 @@ from sidecar.fleet.redis.library import (
     ResponseError,
 )
 from sidecar.fleet.redis.reasons import code, reason
-from sidecar.fleet.redis.scripts import PROBE, PROBE_KEY, Script
+from sidecar.fleet.redis.scripts import BEFORE_WRITES, PROBE, PROBE_KEY, Script
 from sidecar.fleet.redis.server_errors import ELSEWHERE, Departures
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import StoreDenied
@@ -166,6 +166,9 @@ class GuardedClient:
             answer = denied.answer
         except Exception:  # noqa: BLE001  it is counted
             return None
+        else:
+            if not any(word in BEFORE_WRITES for word in answer[1][1:2]):
+                self._denied.discard(script.name)
         theirs, reply = answer
         if theirs is not None:
             self._offset = better(self._offset, measure(sent, self._clock.now(), theirs))
@@ -187,9 +190,11 @@ class GuardedClient:
     ) -> T | None:
         """Ask, unless Redis is to be left alone, and count what came of it. See `Script.urgent`."""
         try:
-            return await self._counted(operation, question, urgent)
+            answer = await self._counted(operation, question, urgent)
         except Exception:  # noqa: BLE001  it is counted
             return None
+        self._denied.discard(operation)
+        return answer
 
     async def watch(self) -> None:
         """Write now and then. Raise Moved when another server has become the primary and answers."""
@@ -234,7 +239,6 @@ class GuardedClient:
             self._failed(operation, error)
             raise
         self.operations[operation, "ok"] += 1
-        self._denied.discard(operation)
         self._breaker.succeeded()
         self._answered()
         return answer

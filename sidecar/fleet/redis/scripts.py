@@ -196,6 +196,9 @@ return reply(1)
 )
 """owner, setback or '', how long it is remembered in ms, channel."""
 
+BEFORE_WRITES = (b"cooling", b"known", b"behind")
+"""Replies of BUST when it had nothing to write: they do not show that its writes are permitted."""
+
 BUST = Script(
     "bust",
     _KEYS

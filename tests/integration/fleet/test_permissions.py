@@ -38,7 +38,7 @@ from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fleet_events import StoreDenied
 from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PASSWORD, RedisServer
-from tests.support.waiting import AT_LEISURE
+from tests.support.waiting import AT_LEISURE, until
 
 REQUEST = TokenRequest("api", "https://auth.test/token", "app", "ledger", tenant="acme")
 OF_A_CLUSTER = {"asking", "cluster|slots"}
@@ -210,8 +210,11 @@ class PermittedPod:
 
 @pytest.fixture
 async def pod(user: User) -> AsyncIterator[PermittedPod]:
+    user.allow()
     pod = PermittedPod(user)
-    assert await pod.revoked.measure()  # else the first bust assumes Redis's clock, and the second may lie before it
+    assert (
+        await pod.revoked.measure()
+    )  # else the first bust assumes Redis's clock, and the second may lie before it
     yield pod
     await pod.link.close()
 
@@ -254,6 +257,7 @@ async def test_r1_a_denial_is_reported_in_the_servers_words(
     assert re.search("can't|permission", event.error)
     assert not re.search(r"user_script|f_[0-9a-f]{40}|[0-9a-f]{40}", event.error)
     user.allow()
+    await until(lambda: pod.link.up)
     await act(pod)
     user.allow(missing)
     await act(pod)
