@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.browser import browsing
 from tests.support.processes import File, route, run
@@ -11,6 +13,8 @@ from tests.support.sidecar import Start
 from tests.support.upstream import Upstream
 from tests.support.waiting import until
 from tests.support.wire_client import ask
+
+pytestmark = pytest.mark.unmeasured
 
 UPGRADE = (
     b"Connection: Upgrade",

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.environment import bare
@@ -17,6 +19,7 @@ from tests.system.chart.pod import SECRET, RenderedPod
 PROBES = (b"/startupz", b"/healthz", b"/readyz")
 
 
+@pytest.mark.unmeasured
 async def test_the_default_values_start_the_sidecar_and_it_proxies(
     tmp_path: Path, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:

@@ -28,6 +28,8 @@ from tests.system.oidc.clients import (
 )
 from tests.system.oidc.server import Client, OidcServer
 
+pytestmark = pytest.mark.unmeasured
+
 ID = "gateway: 100% +/&"
 SECRET = "canary secret: 50% +/&=?#~"
 SIGNERS = ("RS256", "PS256", "ES256", "EdDSA")

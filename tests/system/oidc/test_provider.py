@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import jwt
+import pytest
 import trustme
 
 from sidecar.oauth.unverified_jwt import unverified
@@ -29,6 +30,8 @@ from tests.system.oidc.clients import (
     written,
 )
 from tests.system.oidc.server import Client, OidcServer
+
+pytestmark = pytest.mark.unmeasured
 
 ODD_ID = "the app: 100% +/& more"
 ODD_SECRET = "canary secret: 50% +/&=?#~"

@@ -30,6 +30,7 @@ from tests.support.wire_client import Client, ask
 # Starting
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("variable", ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_PYTHON_METER_PROVIDER"])
 async def test_a_variable_that_the_exporters_library_cannot_use_keeps_no_sidecar_from_starting(
     file: File, upstream: Upstream, variable: str
@@ -43,6 +44,7 @@ async def test_a_variable_that_the_exporters_library_cannot_use_keeps_no_sidecar
     assert b"canary" not in process.stdout
 
 
+@pytest.mark.unmeasured
 async def test_o13_doubtful_settings_keep_no_sidecar_from_starting(file: File, upstream: Upstream) -> None:
     """A variable that no setting has, and a value with a variable that was not replaced, are logged."""
     document = {"routes": [route(upstream)], "credentials": {"app": {"client_id": "${CLIENT_ID}"}}}
@@ -62,6 +64,7 @@ async def test_o13_doubtful_settings_keep_no_sidecar_from_starting(file: File, u
 # Reloading
 
 
+@pytest.mark.unmeasured
 async def test_b81_sighup_reloads(file: File, upstream: Upstream) -> None:
     """Also where the file is the same; the process lives on."""
     async with run(file, route(upstream)) as process:
@@ -130,6 +133,7 @@ async def test_b80_a_signal_ends_it_after_what_is_in_flight(
         assert await process.ends() == (0, "stopped")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("rate", [1000, 100])
 async def test_b80_nothing_fails_under_load_until_the_load_ends(
     file: File, upstream: Upstream, rate: int

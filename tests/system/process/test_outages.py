@@ -20,6 +20,8 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE, awake
 from tests.support.wire_client import ask
 
+pytestmark = pytest.mark.unmeasured
+
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
 AT_FULL_LENGTH = SECONDS >= 30
 PODS = 2
