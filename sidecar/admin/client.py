@@ -55,7 +55,7 @@ def status(admin: str, labels: Mapping[str, str]) -> Members:
 
 
 def ready(admin: str) -> bool:
-    """Tell whether requests should go to this sidecar. Raises AdminUnreachable."""
+    """Return whether requests should go to this sidecar. Raises AdminUnreachable."""
     return _ask(admin, "GET", "/readyz").status == 200
 
 

@@ -26,10 +26,10 @@ class AdminState(Protocol):
     """What the admin server asks of the sidecar. Nothing it shows may hold a secret."""
 
     def ready(self) -> Readiness:
-        """Tell whether requests should come here now."""
+        """Return whether requests should come here now."""
 
     def started(self) -> bool:
-        """Tell whether start-up is over."""
+        """Return whether start-up is over."""
 
     def status(self, selector: Labels) -> dict[str, object]:
         """Return what `/status` shows, of types that JSON knows; of tokens, those that carry these labels."""

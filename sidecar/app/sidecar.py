@@ -271,7 +271,7 @@ class Sidecar:
     # What the admin server asks
 
     def ready(self) -> Readiness:
-        """Tell whether requests should come here now."""
+        """Return whether requests should come here now."""
         if self._proxy.draining:
             return Readiness(ok=False, detail="draining")
         readings = self._member.readings()
@@ -282,7 +282,7 @@ class Sidecar:
         return Readiness(ok=True)
 
     def started(self) -> bool:
-        """Tell whether every token was asked for once, with or without success."""
+        """Return whether every token was asked for once, with or without success."""
         return self._warm
 
     def status(self, selector: Labels) -> dict[str, object]:

@@ -28,7 +28,7 @@ class CoolDowns:
         self._cooling: Lru[_Cooling] = Lru(limit)
 
     def cooling(self, key: str, now: float) -> bool:
-        """Tell whether a refusal passes straight through; after a window one caller, the probe, hears no."""
+        """Return whether a refusal passes straight through; after a window one caller, the probe, hears no."""
         state = self._cooling.get(key)
         if state is None:
             return False

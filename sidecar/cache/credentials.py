@@ -264,7 +264,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         return read
 
     def _is_usable(self, key: CredentialKey, found: Credentials, newer_than: float) -> bool:
-        """Tell whether these, held or stored, are what is asked for."""
+        """Return whether these, held or stored, are what is asked for."""
         rejected = self._rejected_of(key)
         return (
             newer_than < found.read_at

@@ -93,7 +93,7 @@ class RefusedTokens:
         return self._refused.get(key) is not None or self._heard.get(key) is not None
 
     def is_trustworthy(self, key: str, token: Token) -> bool:
-        """Tell whether nothing we know of speaks against the token."""
+        """Return whether nothing we know of speaks against the token."""
         if token.fetch_began <= self.floor(key):
             return False
         heard = self._heard.get(key)

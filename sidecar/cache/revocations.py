@@ -55,7 +55,7 @@ class Revocations:
             self._drop_oldest()
 
     def cover(self, labels: Labels, fetch_began: float) -> bool:
-        """Tell whether the token that carries these labels is dead."""
+        """Return whether the token that carries these labels is dead."""
         if fetch_began <= self._floor:
             return True
         if not self._moments:

@@ -131,7 +131,7 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def cooling(self, request: TokenRequest, now: float) -> bool:
-        """Tell whether this key's refusals pass straight through; after a window one caller is told False."""
+        """Return whether this key's refusals pass straight through; after a window one caller is told False."""
         return self._cool_downs.cooling(request.key, now)
 
     def cool_down(self, request: TokenRequest, token: Token) -> None:
@@ -328,7 +328,7 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def _is_trustworthy(self, request: TokenRequest, token: Token) -> bool:
-        """Tell whether no refusal, bust or select that we know of speaks against the token."""
+        """Return whether no refusal, bust or select that we know of speaks against the token."""
         revoked = self._revocations.cover(token.labels, token.fetch_began)
         return not revoked and self._refused.is_trustworthy(request.key, token)
 

@@ -25,7 +25,7 @@ class LogFilter:
     """This one or a worse one."""
 
     def fits(self, line: Mapping[str, object]) -> bool:
-        """Tell whether the line is one of those; one without the field in question is not."""
+        """Return whether the line is one of those; one without the field in question is not."""
         status = line.get("status")
         return (
             (not self.tenant or line.get("tenant") == self.tenant)

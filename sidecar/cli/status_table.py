@@ -197,7 +197,7 @@ def _number(one: _Members, name: str) -> float:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Tell whether it can be reckoned with; JSON knows numbers that no float can be."""
+    """Return whether it can be reckoned with; JSON knows numbers that no float can be."""
     return isinstance(value, int | float) and abs(value) < _MOST
 
 

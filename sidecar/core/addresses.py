@@ -135,7 +135,7 @@ def beside(listening: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
+    """Return whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

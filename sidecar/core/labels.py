@@ -34,7 +34,7 @@ def _in_one_form(name: str, value: str) -> str:
 
 
 def is_value(text: str) -> bool:
-    """Tell whether this can be a label's value: not empty, not long, nothing in it that does not print."""
+    """Return whether this can be a label's value: not empty, not long, nothing in it that does not print."""
     return 0 < len(text) <= MAX_VALUE and text.isprintable()
 
 

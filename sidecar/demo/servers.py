@@ -33,7 +33,7 @@ class AuthorizationServer:
         return [web.post("/token", self._token), web.post("/revoke-all", self._revoke_all)]
 
     def accepts(self, token: str) -> bool:
-        """Tell whether the token was issued and not revoked since."""
+        """Return whether the token was issued and not revoked since."""
         return token in self._valid
 
     def number(self, token: str) -> int:

@@ -14,7 +14,7 @@ class Evictions(Protocol):
     def evict(self, bust: Bust) -> bool:
         """Drop the token named by the bust, and only that one, now and if it is still on its way into memory.
 
-        Tell whether memory held it.
+        Return whether memory held it.
         """
 
     def evict_selected(self, selector: Labels, at: float) -> int:

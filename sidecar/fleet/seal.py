@@ -64,7 +64,7 @@ class AesSeal:
         return _mac(self._macs[0], message)
 
     def verify(self, message: bytes, mac: bytes) -> bool:
-        """Tell whether the MAC is one of ours; how long it takes says nothing of how close a wrong one is."""
+        """Return whether the MAC is one of ours; how long it takes says nothing of how close a wrong one is."""
         if len(mac) != MAC_LENGTH:
             return False
         for keyed in self._macs:  # noqa: SIM110  a generator costs a third more, and strangers decide how often

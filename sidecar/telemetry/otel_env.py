@@ -142,7 +142,7 @@ def unusable(error: Exception) -> Ignored:
 
 
 def _asked(reader: _Reader) -> bool:
-    """Tell whether somebody wants anything exported at all."""
+    """Return whether somebody wants anything exported at all."""
     endpoints = (_ENDPOINT, *(endpoint for _, endpoint, _ in _OF_SIGNAL.values()))
     return not reader.disabled and any(map(reader.text, endpoints))
 

@@ -52,7 +52,7 @@ class Sampler:
         self._bound = round(share * (_LOW_BITS + 1))
 
     def samples(self, trace_id: int, parent: Parent | None) -> bool:
-        """Tell whether this trace is recorded; `parent` is None for one that begins here."""
+        """Return whether this trace is recorded; `parent` is None for one that begins here."""
         if parent is not None and self._heeds_parent:
             return parent.sampled
         return trace_id & _LOW_BITS < self._bound

@@ -67,7 +67,7 @@ class LogJournal:
 
 
 def _went_wrong(record: RequestRecord) -> bool:
-    """Tell whether somebody may ask about this very request."""
+    """Return whether somebody may ask about this very request."""
     return record.status >= 400 or record.error != "" or record.attempts > 1
 
 
