@@ -1,7 +1,7 @@
-"""The admin server: probes, metrics, status, a live page and busts, for the kubelet, Prometheus and people in a hurry.
+"""The admin server: probes, metrics, status, a live page and busts, for the kubelet, Prometheus and operators.
 
-Whoever reaches the pod may read it, so nothing here is secret and nothing here may be worn out: a connection
-carries one request, lives a few seconds at most however slow its peer, and there are only so many; the few that watch
-live stay for as long as they keep up. Busting takes the operators' bearer token (RFC 6750), and where none is
-configured nobody may.
+Any client that reaches the pod may read it, so it shows no secret and bounds what clients can use. A connection carries
+one request and lives a few seconds at most however slow its peer, and their number is limited; the few live pages stay
+connected for as long as they keep up. Busting requires the operators' bearer token (RFC 6750); if none is configured,
+it is disabled.
 """

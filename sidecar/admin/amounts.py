@@ -1,16 +1,16 @@
-"""Durations, rates and shares as people read them, in the command line as in findings."""
+"""Durations, rates and shares in the form for people, in the command line as in findings."""
 
 _UNITS = ((172_800.0, 86_400.0, "d"), (6000.0, 3600.0, "h"), (100.0, 60.0, "min"), (0.0, 1.0, "s"))
 
 
 def span(seconds: float) -> str:
-    """Write a duration in one unit."""
+    """Return a duration in one unit."""
     size, unit = next((size, unit) for least, size, unit in _UNITS if round(max(0.0, seconds)) >= least)
     return f"{max(0.0, seconds) / size:.0f} {unit}"
 
 
 def rate(per_second: float) -> str:
-    """Write how often something happens."""
+    """Return a rate."""
     if not per_second:
         return "0/s"
     if per_second < 0.1:
@@ -19,7 +19,7 @@ def rate(per_second: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Write how many of a hundred; `-` where there are none at all."""
+    """Return a percentage; `-` of a total of zero."""
     if not whole:
         return "-"
     percent = 100 * part / whole

@@ -1,4 +1,4 @@
-"""`POST /bust`: an operator declares tokens dead."""
+"""`POST /bust`: an operator revokes tokens."""
 
 from aiohttp import web
 
@@ -57,7 +57,7 @@ async def _outcome(state: AdminState, selector: Labels) -> web.Response:
 
 
 async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:
-    """Answer who may not bust; None to who may."""
+    """Return the answer to a client that may not bust; None if it may."""
     fields = request.headers
     try:
         guard_admin(fields.get("Sec-Fetch-Site"), fields.get("Origin"), fields.get("Host", ""))
@@ -72,14 +72,14 @@ async def _objection(state: AdminState, request: web.BaseRequest) -> web.Respons
 
 
 def _shows(request: web.BaseRequest, token: Secret) -> bool:
-    """Tell in constant time whether the one Authorization field shows the token."""
+    """Return, in constant time, whether the request has one Authorization field with the token."""
     fields = request.headers.getall("Authorization", [])
     scheme, _, shown = fields[0].partition(" ") if len(fields) == 1 else ("", "", "")
     return shown.isascii() and Secret(shown.strip(" ")) == token and scheme.lower() == "bearer"
 
 
 def _chosen(body: bytes) -> Labels:
-    """Read `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
+    """Parse `{"tenant": "acme", …}` or `{"all": true}`. Raises ValueError."""
     members = parse_object(body)
     if not members:
         raise ValueError('write a JSON object: labels and their values, or {"all": true}')

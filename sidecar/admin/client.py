@@ -1,4 +1,4 @@
-"""Asks the admin server of a running sidecar, on behalf of the command line."""
+"""The client of a running sidecar's admin server, for the command line."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ TIME_LIMIT = 10.0
 SIZE_LIMIT = 16 << 20
 """Bytes of an answer that are read."""
 MOST_TOLD = 1000
-"""Characters of its own words that are repeated."""
+"""Characters of the server's own text that are repeated."""
 
 Members = dict[str, object]
 """A JSON object."""
@@ -34,28 +34,28 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (socket.gaierror, "the name does not resolve"),
     (HTTPException, "what answers there is not HTTP"),
 )
-"""What to look at by kind of error, narrower kinds first."""
+"""What to check by kind of error, narrower kinds first."""
 
 
 def bust(admin: str, token: Secret, select: Mapping[str, object]) -> str:
-    """Have every token busted that carries these labels; returns what was done, for people.
+    """Bust every token that carries these labels; return the result as text.
 
-    Raises AdminRefused, and AdminUnreachable where nobody answers at `admin`.
+    Raises AdminRefused, and AdminUnreachable if no server answers at `admin`.
     """
     fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
     answer = _told(admin, _ask(admin, "POST", "/bust", json.dumps(select), fields), "select", "pods")
-    summary = answer.get("summary", f"sent to {answer['pods']} pods")  # an older sidecar knows no more
+    summary = answer.get("summary", f"sent to {answer['pods']} pods")  # an older sidecar returns no more
     return f"{answer['select']}: {summary}"
 
 
 def status(admin: str, labels: Mapping[str, str]) -> Members:
-    """Return what `/status` shows, of tokens those that carry these labels. Raises like `bust`."""
+    """Return the content of `/status`; of tokens, those that carry these labels. Raises like `bust`."""
     query = f"?{urlencode(labels)}" if labels else ""
     return _told(admin, _ask(admin, "GET", f"/status{query}"), "routes", "tokens")
 
 
 def ready(admin: str) -> bool:
-    """Tell whether requests should go to this sidecar. Raises AdminUnreachable."""
+    """Return whether requests should go to this sidecar. Raises AdminUnreachable."""
     return _ask(admin, "GET", "/readyz").status == 200
 
 
@@ -71,7 +71,7 @@ def _ask(
 ) -> _Answer:
     """Send a request; where the name is none of the server's own (421), once more as `localhost`.
 
-    Its guard is against web pages, which cannot choose their Host.
+    The server's check of Host is against web pages, which cannot choose it.
     """
     answer = _exchange(admin, method, path, body, fields or {})
     if answer.status == HTTPStatus.MISDIRECTED_REQUEST:
@@ -92,7 +92,7 @@ def _exchange(admin: str, method: str, path: str, body: str | None, fields: Mapp
 
 
 def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
-    """Return the answer's members. Raises AdminRefused where it is none of ours."""
+    """Return the answer's members. Raises AdminRefused if it is not a sidecar's."""
     members = parse_object(answer.content) or {}
     if answer.status != 200:
         detail = str(members.get("detail", answer.reason))[:MOST_TOLD]
@@ -113,7 +113,7 @@ def _hint(error: OSError | HTTPException) -> str:
 
 
 def _connection(admin: str) -> HTTPConnection:
-    """`admin` is as `core.addresses.admin` returns it."""
+    """Return a connection to `admin`, which is as `core.addresses.admin` returns it."""
     response_heads.bound()
     if admin.startswith("unix:"):
         return _UnixConnection(admin.removeprefix("unix:"))

@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.admin.responses import problem
 
 Connections = dict["Connection", None]
-"""Those whose time is limited, the oldest first."""
+"""Connections whose time is limited, the oldest first."""
 
 
 class Connection(web.RequestHandler):
@@ -27,7 +27,7 @@ class Connection(web.RequestHandler):
             max_line_size=2048,
             max_field_size=8192,
             max_headers=64,
-            auto_decompress=False,  # it would read on until the content, whatever its length, is decoded
+            auto_decompress=False,  # it would read on until the content, of any length, is decoded
         )
         self._end = loop.call_later(lifetime, self.cut)
         self._others = others
@@ -44,16 +44,16 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what aiohttp could not parse without its page, which names the fault and the library."""
+        """Answer a request that aiohttp could not parse, without its page, which names the fault and the library."""
         return problem(status)
 
     def stay(self) -> None:
-        """Do not cut it off: whoever writes to it now sees to that."""
+        """Do not cut it off: the writer limits its time from now on."""
         self._end.cancel()
         self._others.pop(self, None)
 
     def untaken(self) -> int:
-        """Return how many bytes the peer has not taken: those in our buffer and in the kernel's."""
+        """Return how many bytes the peer has not read: those in our buffer and in the kernel's."""
         if self.transport is None:
             return 0
         return self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
@@ -69,7 +69,7 @@ def _in_kernel(peer: socket.socket) -> int:
     """Return how many bytes sent are not acknowledged; on a Unix socket, how many are not read."""
     try:
         answer = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, bytes(struct.calcsize("i")))
-    except OSError:  # a system that does not tell, or a connection that has ended
+    except OSError:  # unknown on this system, or the connection has ended
         return 0
     (count,) = struct.unpack("i", answer)
     return int(count)

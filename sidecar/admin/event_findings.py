@@ -1,4 +1,4 @@
-"""What is wrong now by the events of the last minutes: for a while after each, or until another one ends it."""
+"""What is wrong now by recent events: for a while after each, or until another one ends it."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ from sidecar.telemetry.fleet_events import BustFailed, BustRejected, StoreDenied
 from sidecar.telemetry.recent_events import Occurrence
 
 NOTABLE = 600.0
-"""Seconds for which an event that nothing ends counts as wrong."""
+"""Seconds for which an event without an ending event counts as wrong."""
 RELAYED = 120.0
-"""Seconds for which a refusal that went to a client does."""
+"""Seconds for which a refusal that was relayed to a client counts as wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What to say about an event, with its fields in braces."""
+    """Texts about an event, with its fields in braces."""
 
     what: str
     cause: str
@@ -98,7 +98,7 @@ _REFUSALS: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class _Group:
-    """The same thing, as often as it happened without an end between; the newest first."""
+    """Repetitions of an event without an end between them; the newest first."""
 
     occurrences: list[Occurrence] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class _Group:
 
 
 def events(seen: Seen) -> Iterator[LiveFinding]:
-    """Report what the log's events say is wrong, the newest first."""
+    """Return the findings that follow from events, the newest first."""
     lasts: dict[Hashable, float] = {}
     goes_on: dict[Hashable, _Group] = {}
     for occurrence in seen.events:
@@ -132,7 +132,7 @@ def events(seen: Seen) -> Iterator[LiveFinding]:
 
 
 def refusals(seen: Seen) -> Iterator[LiveFinding]:
-    """Report refusals that clients got because no other token would help; one finding for all tenants."""
+    """Return refusals that clients got because no other token would help; one finding for all tenants."""
     groups: dict[Hashable, _Group] = {}
     for occurrence in seen.events:
         event = occurrence.event
@@ -145,13 +145,13 @@ def refusals(seen: Seen) -> Iterator[LiveFinding]:
 
 
 def _recent(group: _Group | None, occurrence: Occurrence, now: float, within: float) -> bool:
-    """Return whether it is wrong now, or leads without a pause to what is."""
+    """Return whether the event is wrong now, or leads without a pause to one that is."""
     until = group.since if group is not None else now
     return until - occurrence.last < within
 
 
 def _finding(group: _Group, lasts: Mapping[Hashable, float]) -> LiveFinding:
-    """`lasts` is when each kind of event happened last, so that nothing is dated before what ended it."""
+    """Take `lasts`, when each kind of event happened last, so that nothing is dated before the event that ended it."""
     event = group.newest.event
     words = _WORDS[type(event)]
     what, cause, effect, action = _filled(words, event)

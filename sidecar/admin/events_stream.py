@@ -1,8 +1,8 @@
-"""Server-sent events for the page: what `/status` shows, again and again, for as long as somebody looks.
+"""Server-sent events for the page: the content of `/status`, repeatedly, while a page is open.
 
-A snapshot is made when a subscriber has taken the one before, so nothing queues up. A subscriber that takes nothing of
-it for too long is cut off, wherever the bytes wait: the kernel's buffers hold minutes of events. Those who look at the
-same share a snapshot, and when nobody does none is made.
+A snapshot is made when a subscriber has taken the one before, so nothing queues up. A subscriber that reads nothing of
+it for too long is cut off, in whichever buffer the bytes wait: the kernel's hold minutes of events. Subscribers with
+the same filter share a snapshot, and without subscribers none is made.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from sidecar.admin.responses import COMMON, encode, problem
 from sidecar.core.labels import Labels
 
 EVERY = 1.0
-"""Seconds between two events; the page takes five without any for lost contact."""
+"""Seconds between two events; the page counts five without any as lost contact."""
 MAX_SUBSCRIBERS = 8
 """Limit: open live pages (number). Beyond: 503, and the page requests `/status` every other second."""
 PATIENCE = 10.0
@@ -25,7 +25,7 @@ _FIELDS = {**COMMON, "Content-Type": "text/event-stream", "X-Accel-Buffering": "
 
 
 def asked_for(request: web.BaseRequest) -> Labels:
-    """Read `?tenant=acme&service=ledger`; whatever else is asked for is not looked at."""
+    """Parse `?tenant=acme&service=ledger`; other parameters are ignored."""
     return frozenset((name, request.query[name]) for name in ("tenant", "service") if request.query.get(name))
 
 
@@ -41,11 +41,11 @@ class LiveEvents:
         self._made: dict[Labels, tuple[float, bytes]] = {}
 
     def close(self) -> None:
-        """Let every subscriber go."""
+        """Disconnect every subscriber."""
         self._closed.set()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve one subscriber until either side has enough."""
+        """Serve one subscriber until either side ends."""
         if self._subscribers >= MAX_SUBSCRIBERS:
             return problem(503, f"{MAX_SUBSCRIBERS} pages are open already", **{"Retry-After": "5"})
         connection = request.protocol
@@ -115,14 +115,14 @@ class LiveEvents:
 
 
 class Progress:
-    """How long a reader has taken nothing of what waits for it."""
+    """How long a reader has read nothing of what waits for it."""
 
     def __init__(self, now: float) -> None:
         self._untaken = 0
         self._since = now
 
     def standstill(self, untaken: int, now: float) -> float:
-        """Note how many bytes wait for the reader; return for how many seconds it has taken none of them."""
+        """Note how many bytes wait for the reader; return for how many seconds it has read none of them."""
         if untaken < self._untaken or not untaken:
             self._since = now
         self._untaken = untaken

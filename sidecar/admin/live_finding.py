@@ -1,4 +1,4 @@
-"""One thing that is wrong now, what the sidecar knows when it looks for such things, and words for both."""
+"""Findings: one thing that is wrong now, and the state from which findings are derived."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,12 +64,12 @@ class Line:
     upstream: str
     waiting: int
     limit: int
-    """Of connections."""
+    """Number of connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the sidecar knows of itself and of its neighbours at one moment."""
+    """The sidecar's state and that of its neighbours at one moment."""
 
     now: float
     readiness: Readiness = Readiness(ok=True)  # noqa: RUF009  frozen
@@ -84,7 +84,7 @@ class Seen:
 
 
 def whose(tenants: Sequence[str]) -> str:
-    """Name one tenant, some, or the first of many."""
+    """Return the name of one tenant, of some, or of the first of many."""
     if len(tenants) > MOST_NAMED:
         named = MOST_NAMED - 1
         return f"tenants {', '.join(tenants[:named])} and {len(tenants) - named} more"

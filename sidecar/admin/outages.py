@@ -1,4 +1,4 @@
-"""What it means that a neighbour is down: a finding's gravity, effect and action, by kind as in `/status`."""
+"""Meaning of a neighbour's outage: a finding's gravity, effect and action, by kind as in `/status`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Gravity = Literal["failing", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What to write about one kind of neighbour that is down; its name is in the glossary."""
+    """Texts about one kind of neighbour that is down; its name is in the glossary."""
 
     gravity: Gravity
     action: str

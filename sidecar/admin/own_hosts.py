@@ -1,7 +1,7 @@
-"""Under which names the admin server shows its state.
+"""The names under which the admin server shows its state.
 
 A page in a browser can make any name lead here (DNS rebinding), but not change what the browser writes into Host. A
-Unix socket is out of a browser's reach.
+browser cannot reach a Unix socket.
 """
 
 from collections.abc import Container, Sequence

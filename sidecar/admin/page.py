@@ -1,4 +1,4 @@
-"""The live page: one HTML file, read when somebody asks for it, that may do nothing but what is written in it."""
+"""The live page: one HTML file, read at the first request, whose policy allows only its own scripts and styles."""
 
 import asyncio
 import base64
@@ -14,12 +14,12 @@ from sidecar.telemetry.words import glossary
 
 _PAGE = Path(__file__).with_name("page.html")
 _WORDS = b"const WORDS = {};"
-"""The place in the page's script where the glossary goes."""
+"""Placeholder of the glossary in the page's script."""
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 async def page(_: web.BaseRequest) -> web.Response:
-    """Answer with the page and a policy under which nothing else runs, loads or is sent anywhere."""
+    """Answer with the page and a policy under which no other script runs, loads or sends anything."""
     html = with_words(await asyncio.to_thread(_PAGE.read_bytes))
     return whole(200, html, "text/html; charset=utf-8", fields(html))
 
@@ -31,7 +31,7 @@ def with_words(html: bytes) -> bytes:
 
 
 def fields(html: bytes) -> dict[str, str]:
-    """Return what keeps a browser to this page: only the scripts and styles in it, known by their hashes."""
+    """Return the fields that limit a browser to this page: only its scripts and styles run, known by their hashes."""
     hashes = {bytes(kind): _hash(content) for kind, content in _INLINE.findall(html)}
     policy = (
         "default-src 'none'",

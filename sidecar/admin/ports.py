@@ -1,4 +1,4 @@
-"""What the admin server asks of the sidecar."""
+"""Port of the admin server to the sidecar."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sidecar.fleet.answers import SelectOutcome
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether to send requests here."""
+    """Whether to send requests to this pod."""
 
     ok: bool
     """Whether requests should be sent to this pod."""
@@ -23,16 +23,16 @@ class Readiness:
 
 
 class AdminState(Protocol):
-    """What the admin server asks of the sidecar. Nothing it shows may hold a secret."""
+    """State and actions that the admin server serves. None of it may hold a secret."""
 
     def ready(self) -> Readiness:
-        """Tell whether requests should come here now."""
+        """Return whether requests should be sent to this pod now."""
 
     def started(self) -> bool:
-        """Tell whether start-up is over."""
+        """Return whether start-up is over."""
 
     def status(self, selector: Labels) -> dict[str, object]:
-        """Return what `/status` shows, of types that JSON knows; of tokens, those that carry these labels."""
+        """Return the content of `/status` in JSON types; of tokens, those that carry these labels."""
 
     async def metrics(self) -> bytes:
         """Return Prometheus text, format 0.0.4."""
@@ -41,10 +41,10 @@ class AdminState(Protocol):
         """Return the names of `admin.hosts`, in lower case."""
 
     async def operators_token(self) -> Secret | None:
-        """Return what who busts must show; None where nobody may."""
+        """Return the bearer token for busts, or None if busting is disabled."""
 
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
         """Drop all tokens the selector means, in every pod. Return what each pod dropped, or what went wrong.
 
-        Raises NothingToBust where no token can carry these labels.
+        Raises NothingToBust if no token can carry these labels.
         """

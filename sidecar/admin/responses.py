@@ -1,4 +1,4 @@
-"""Whole answers, as everything here but the live events is given."""
+"""Whole answers, used for everything but the live events."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ JSON = "application/json"
 COMMON = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Server": "sidecar",  # or aiohttp names itself, Python and both versions
+    "Server": "sidecar",  # else aiohttp names itself, Python and both versions
 }
 """Fields of every answer."""
 
 
 def encode(document: Mapping[str, object]) -> bytes:
-    """Write JSON; what it does not know, a stray Secret above all, as its repr."""
+    """Encode as JSON; of an unknown type, above all a Secret, use the repr."""
     return json.dumps(document, default=repr, separators=(",", ":")).encode()
 
 
@@ -27,7 +27,7 @@ def document(status: int, body: Mapping[str, object], content_type: str = JSON) 
 
 
 def problem(status: int, detail: str = "", **fields: str) -> web.Response:
-    """Answer with an RFC 9457 problem, which says nothing of causes but our own `detail`."""
+    """Answer with an RFC 9457 problem, which names no causes but our own `detail`."""
     body = details(status, detail=detail) if detail else details(status)
     response = document(status, body, CONTENT_TYPE)
     response.headers.update(fields)

@@ -1,6 +1,6 @@
-"""How much each route has to do, of late and over the last quarter of an hour, from counters read now and then.
+"""Traffic of each route, current and over the last 15 minutes, from counters read at intervals.
 
-Nobody counts anything for this: whoever calls reads the metrics, every EVERY seconds and when somebody asks.
+This needs no counters of its own: the caller reads the metrics, every EVERY seconds and at each request for the status.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ EVERY = 15.0
 """Seconds in a window."""
 WINDOWS = 60
 CALM = 60.0
-"""Seconds without an error after which a request that is answered ends a failure. Without requests it goes on."""
+"""Seconds without an error after which an answered request ends a failure. Without requests the failure continues."""
 
 
 _LABELS = ("http.route", "http.response.status_code", "error.type")
@@ -27,11 +27,11 @@ _NONE = Distribution((0,) * (len(SECONDS) + 1), 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a route's counters say."""
+    """Counters of a route."""
 
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    """How many were answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
+    """Number answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
     answers: Distribution = _NONE
     """Seconds from sending to the head of the upstream's answer."""
     first_error: float | None = None
@@ -40,7 +40,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened in some seconds."""
+    """Traffic of one period."""
 
     requests: int = 0
     errors: int = 0
@@ -61,20 +61,20 @@ class Reading:
     error_rate: float
     """Errors a second."""
     errors: Mapping[str, int]
-    """What they were, the most frequent first."""
+    """Errors by kind, the most frequent first."""
     mean: float | None
     """Seconds to the head of an answer; None without answers."""
     p99: float | None
-    """99 of 100 answers took at most so many seconds: the bound of a bucket; of the last one also for longer ones."""
+    """Upper bound of 99 of 100 answers, from the buckets (seconds); in the last bucket longer ones are possible."""
     windows: tuple[Window, ...]
     """The oldest first; the last is under way."""
     failing_since: float | None
-    """The moment of the first error of those that go on; None where none does."""
+    """The moment of the first continuing error; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Errors that go on."""
+    """Errors that continue."""
 
     since: float
     last: float
@@ -82,7 +82,7 @@ class _Failure:
 
 
 class _Sum:
-    """A Count in the making."""
+    """A Count that is being summed."""
 
     __slots__ = ("answers", "errors", "first_error", "has_token", "requests", "seconds")
 
@@ -118,7 +118,7 @@ class _Sum:
 def counts(
     routes: Iterable[Route], families: Iterable[Family], first_errors: FirstErrors
 ) -> Mapping[str, Count]:
-    """Sum the metrics of requests up by route; a send without an answer has no status."""
+    """Sum the metrics of requests by route; a send without an answer has no status."""
     sums = {route.name: _Sum(has_token=route.token is not None) for route in routes}
     for family in families:
         instrument = family.instrument
@@ -148,7 +148,7 @@ class RouteTraffic:
         self._failures: dict[str, _Failure] = {}
 
     def close_window(self, counts: Mapping[str, Count], now: float) -> None:
-        """End the window under way and begin the next; a route that is gone is forgotten."""
+        """End the window under way and begin the next; drop routes that no longer exist."""
         kept = {name: self._windows.get(name) or deque(maxlen=WINDOWS - 1) for name in counts}
         failures = {}
         for name, count in counts.items():
@@ -163,7 +163,7 @@ class RouteTraffic:
         self._before, self._began = self._began, now
 
     def read(self, name: str, count: Count, now: float) -> Reading:
-        """Tell of a route whose counters say this now."""
+        """Return the traffic of a route with these counters."""
         lately = _between(self._base_before.get(name), count)
         seconds = max(now - self._before, 1.0)
         under_way = _window(_between(self._base.get(name), count))
@@ -181,7 +181,7 @@ class RouteTraffic:
 
 
 def _next(failure: _Failure | None, window: Window, first_error: float | None, now: float) -> _Failure | None:
-    """Return the failure that goes on after this window, given the one before it."""
+    """Return the failure that continues after this window, given the one before it."""
     if window.errors:
         since = failure.since if failure is not None else first_error
         return _Failure(since if since is not None else now, now)
@@ -190,7 +190,7 @@ def _next(failure: _Failure | None, window: Window, first_error: float | None, n
 
 
 def _between(base: Count | None, count: Count) -> Count:
-    """What was counted since; all of it if there are fewer now: then the counters began anew."""
+    """Return the difference of two counts; all of the later one if it is lower: then the counters were reset."""
     if base is None or base.requests > count.requests:
         return count
     places = map(sub, count.answers.counts, base.answers.counts)

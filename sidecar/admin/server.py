@@ -1,4 +1,4 @@
-"""Who listens, and which path is answered by whom."""
+"""The admin server's listener and the handler of each path."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,14 +33,14 @@ _READ = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is at a path."""
+    """One path."""
 
     answer: Answer
     meaning: str
-    """What it returns, for the reference."""
+    """Its content, for the reference."""
     methods: tuple[str, ...] = _READ
     under_any_host: bool = False
-    """Whether a page of any name may read it: probes and scrapes come by names that nobody configures."""
+    """Whether it is served under any Host: probes and scrapes use names that are not configured."""
 
 
 class BoundAddress(Protocol):
@@ -49,7 +49,7 @@ class BoundAddress(Protocol):
     address: str
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
 
 
 Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[BoundAddress]]
@@ -83,9 +83,9 @@ async def start(
     every: float = EVERY,
     patience: float = PATIENCE,
 ) -> AdminServer:
-    """Listen on `listen`; bugs met while answering are told to `journal`. Raises ListenError.
+    """Listen on `listen`; report bugs in handlers to `journal`. Raises ListenError.
 
-    `every` is how many seconds lie between two live events, `patience` how long one may take to be taken.
+    `every` is the number of seconds between two live events, `patience` the limit for reading one.
     """
     live = LiveEvents(state, every=every, patience=patience)
 
@@ -130,13 +130,13 @@ def _failed(request: web.BaseRequest, error: Exception, journal: Journal) -> web
     if isinstance(error, web.RequestPayloadError):
         return problem(400)
     if isinstance(error, ConnectionError):
-        return problem(408)  # to nobody: whoever asked has left, or took too long
+        return problem(408)  # unsent: the client disconnected, or was too slow
     journal.tell(Failed.of(f"admin {request.path}", error))
     return problem(500)
 
 
 def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
-    """All there is, by path."""
+    """Return all pages, by path."""
 
     async def health(_: web.BaseRequest) -> web.Response:
         return document(200, {"status": "ok"})

@@ -1,4 +1,4 @@
-"""What is wrong now by the state of neighbours, tokens and routes."""
+"""Findings from the state of neighbours, tokens and routes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +10,11 @@ from sidecar.cache.token_status import TokenStatus
 from sidecar.telemetry.words import NEIGHBOURS
 
 SERIOUS = 0.05
-"""Share of a route's requests that fail, from which on it counts as failing."""
+"""Share of a route's requests that must fail for the route to count as failing."""
 
 
 def readiness(seen: Seen) -> Iterator[LiveFinding]:
-    """Report that no requests should come here."""
+    """Report that no requests should be sent to this pod."""
     if not seen.readiness.ok:
         yield LiveFinding(
             "not_ready",
@@ -27,7 +27,7 @@ def readiness(seen: Seen) -> Iterator[LiveFinding]:
 
 
 def neighbours(seen: Seen) -> Iterator[LiveFinding]:
-    """Report those that are down."""
+    """Report neighbours that are down."""
     for kind, name, health in seen.neighbours:
         if health.state == "down":
             outage = OUTAGES[kind]

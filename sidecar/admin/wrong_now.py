@@ -1,4 +1,4 @@
-"""What is wrong now, the gravest first: `findings` of `/status`, which the page and `sidecar status` show."""
+"""Everything that is wrong now, the gravest first: `findings` of `/status`, on the page and in `sidecar status`."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,7 +17,7 @@ RULES: Sequence[Callable[[Seen], Iterator[LiveFinding]]] = (
     state_findings.routes,
     event_findings.events,
 )
-"""Causes before what follows from them."""
+"""Causes before their consequences."""
 
 _ORDER: Sequence[Gravity] = ("failing", "warning")
 

@@ -1,4 +1,4 @@
-"""Where the credentials of a configuration come from."""
+"""Sources of a configuration's credentials."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class CredentialSources:
-    """Makes sources. boto3, which is big, is loaded with the first secret in AWS."""
+    """Make sources. boto3, which is large, is loaded with the first secret in AWS."""
 
     def __init__(
         self, cache: CredentialCache, credential_store: CredentialStore, *, clock: Clock, journal: Journal
     ) -> None:
-        """`cache` and `credential_store` are the two levels for secrets from far away."""
+        """Take `cache` and `credential_store`, the two levels for remote secrets."""
         self._cache = cache
         self._credential_store = credential_store
         self._clock = clock
@@ -31,7 +31,7 @@ class CredentialSources:
         self._secrets_manager: SecretsManager | None = None
 
     def of(self, config: Config) -> Mapping[str, CredentialSource]:
-        """Return the source of each entry, by its name."""
+        """Return the source of each entry, by the entry's name."""
         return {name: self._source(spec) for name, spec in config.credentials.items()}
 
     def configure(self, config: Config) -> Iterator[None]:
@@ -48,7 +48,7 @@ class CredentialSources:
         yield from self._cache.configure(needed)
 
     def close(self) -> None:
-        """End what is open."""
+        """Close what is open."""
         if self._secrets_manager is not None:
             self._secrets_manager.close()
 

@@ -1,7 +1,7 @@
-"""How many file descriptors clients may use, and what is emitted when they are too few.
+"""How many file descriptors clients may use, and the event for a shortage of them.
 
 Clients that only connect could otherwise use up those that the admin port needs to answer the kubelet, and those of
-connections to upstreams, Redis and authorization servers. So some are kept back; of the rest, clients of the data port
+connections to upstreams, Redis and authorization servers. So some are reserved; of the rest, clients of the data port
 have two thirds, and connections to upstreams, which fewer clients need at the same moment, one third.
 """
 
@@ -17,7 +17,7 @@ from sidecar.telemetry.events import OutOfDescriptors
 from sidecar.telemetry.ports import Journal
 
 KEPT = 128
-"""For the admin port, Redis, authorization servers, AWS, files and the log; of a low limit, half of it."""
+"""Reserved for the admin port, Redis, authorization servers, AWS, files and the log; half of a low limit."""
 LOOK_EVERY = 1.0
 TELL_EVERY = 60.0
 
@@ -37,10 +37,10 @@ def for_clients(limits: ServerLimits, descriptors: int) -> ServerLimits:
 
 
 async def watch(clock: Clock, journal: Journal, refused: Callable[[], int]) -> None:
-    """Look for ever whether clients are closed for want of descriptors, and tell when so, once a minute at most.
+    """Check until cancelled whether clients are closed for lack of descriptors; emit an event, once a minute at most.
 
-    `refused` counts those that were closed because the others have all that is for clients. Without any descriptor
-    left, the event loop accepts new clients only to close them, silently.
+    `refused` counts those that were closed because other clients use all descriptors for clients. Without any
+    descriptor left, the event loop accepts new clients only to close them, silently.
     """
     seen = 0
     while True:

@@ -12,14 +12,14 @@ from sidecar.core.labels import Labels
 from sidecar.core.tenants import canonical
 
 MOST_COMPARED = 1000
-"""Names that are compared with an unknown one to find what was meant: some 50 µs each."""
+"""Names that are compared with an unknown one to find a similar name: some 50 µs each."""
 MOST_LISTED = 5
-"""Names that are listed where none of them is similar."""
+"""Names that are listed if none of them is similar."""
 _ELSEWHERE = "check the spelling, or send the bust to a pod whose configuration has it"
 
 
 def check(config: Config, selector: Labels) -> None:
-    """Raise NothingToBust where the configuration rules one of these labels out."""
+    """Raise NothingToBust if the configuration rules one of these labels out."""
     faults = list(_faults(config, dict(selector)))
     if faults:
         raise NothingToBust("; ".join(faults))
@@ -33,7 +33,7 @@ def _faults(config: Config, labels: dict[str, str]) -> Iterator[str]:
 
 
 def _tenant(config: Config, tenant: str) -> str:
-    """Return why no token is this tenant's and what to do, "" where one can be."""
+    """Return why no token can be this tenant's, and what to do; "" if one can."""
     rule = config.tenants
     if rule is None:
         known = {token.tenant for token in config.tokens.values()} - {""}
@@ -54,7 +54,7 @@ def _tenant(config: Config, tenant: str) -> str:
 
 
 def _service(config: Config, service: str) -> str:
-    """Return why no token is obtained with credentials of this service and what to do, "" where one can be."""
+    """Return why no token is obtained with credentials of this service, and what to do; "" if one can be."""
     known = {token.service for token in config.tokens.values()}
     if not known:
         return f"the configuration requests no tokens; {_ELSEWHERE}"
@@ -65,7 +65,7 @@ def _service(config: Config, service: str) -> str:
 
 
 def _other_names(config: Config, name: str) -> Iterator[str]:
-    """Name the service of what has this name and is no service."""
+    """Yield the services of entries that have this name, if it is itself no service."""
     for token in config.tokens.values():
         for kind, names in (
             ("token", [token.name]),

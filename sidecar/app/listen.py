@@ -18,12 +18,12 @@ class BoundServer:
 
     def __init__(self, server: asyncio.Server, address: Address) -> None:
         self.address = str(address)
-        """What is bound: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
+        """The bound address: `127.0.0.1:43121`, `[::1]:43121` or `unix:/path`."""
         self._server = server
         self._address = address
 
     def close(self) -> None:
-        """Take no more connections; those taken stay."""
+        """Accept no more connections; those accepted stay."""
         self._server.close()
         if isinstance(self._address, UnixAddress):
             Path(self._address.path).unlink(missing_ok=True)
@@ -53,7 +53,7 @@ async def bind(
 
 
 async def _refuse_to_take_over(address: UnixAddress) -> None:
-    """The event loop replaces a socket file without a look; only one that nobody answers on is left over."""
+    """Raise ListenError for a socket file on which a server answers; the event loop would replace it unchecked."""
     with suppress(FileNotFoundError, ConnectionRefusedError):
         async with asyncio.timeout(_PROBE_WAIT):
             _, writer = await asyncio.open_unix_connection(address.path)

@@ -11,7 +11,7 @@ _TENANT = "[A-Za-z0-9._-]+"
 
 
 class NamedServers:
-    """Those of some templates, for any tenant."""
+    """The servers of some templates, for any tenant."""
 
     def __init__(self, templates: Iterable[TokenRequest]) -> None:
         urls = {url for template in set(templates) for url in _urls(template) if url}
@@ -19,7 +19,7 @@ class NamedServers:
         self._hosts = _Texts(map(host_of, urls))
 
     def has_issuer(self, issuer: str) -> bool:
-        """Return whether this issuer is named."""
+        """Return whether the configuration names this issuer."""
         return issuer in self._issuers
 
     def has_host(self, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""How the process is set up for serving: descriptors, malloc, the cycle collector."""
+"""Settings of a serving process: descriptors, malloc, the cycle collector."""
 
 import gc
 import resource
@@ -7,16 +7,16 @@ from contextlib import suppress
 from sidecar.core.errors import LimitReached
 
 LEAST_DESCRIPTORS = 64
-"""Open files without which a sidecar with a few clients and neighbours cannot serve."""
+"""Number of open files below which a sidecar with a few clients and neighbours cannot serve."""
 
 
 def raise_descriptor_limit() -> None:
-    """Open as many sockets as we may: the soft limit is often 1024, which idle clients alone can fill.
+    """Raise the soft limit to the hard one: it is often 1024, which idle clients can use up.
 
-    Raises LimitReached where that is too few.
+    Raises LimitReached if that is too low.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # where the system has a lower one of its own
+    with suppress(OSError, ValueError):  # if the system has a lower one of its own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY and limit < LEAST_DESCRIPTORS:
@@ -31,7 +31,7 @@ _MAPPED = 1024 * 1024
 
 
 def keep_freed_memory() -> None:
-    """Let glibc use up to 4 MiB of freed memory again before it gives them back to the kernel.
+    """Let glibc reuse up to 4 MiB of freed memory before it returns it to the kernel.
 
     By itself it gives back all but a few hundred KiB. A large body passes through in blocks of that size, so each
     of them came on fresh pages: over TLS they took as long as all the rest. Other C libraries have no such call.
@@ -45,7 +45,7 @@ def keep_freed_memory() -> None:
 
 
 def spare_the_collector() -> None:
-    """Keep the cycle collector off the requests' time.
+    """Keep the cycle collector from delaying requests.
 
     What exists after the start lives as long as the process: freezing it takes it out of every collection. What
     a request makes is freed by reference counts; the few cycles (failed connections, mostly) can wait, but not for

@@ -1,4 +1,4 @@
-"""Notices that the configuration has changed, and outlives whatever is wrong with it."""
+"""Detect changes of the configuration, and survive any fault in it."""
 
 import asyncio
 import hashlib
@@ -10,7 +10,7 @@ from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 
 WATCH_EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 SOURCE_LIMIT = 1 << 20
 """Bytes of a source. The content of a longer one cannot be used, so it does not matter."""
 
@@ -20,7 +20,7 @@ Sources = Callable[[], tuple[Path, ...]]
 async def watch(
     sources: Sources, asked: asyncio.Event, seen: str, reload: Callable[[], Awaitable[None]], journal: Journal
 ) -> None:
-    """Reload, for ever, when asked to and when the files hold something else than what was `seen`."""
+    """Reload, until cancelled, at each request and when the content of the files differs from `seen`."""
     while True:
         try:
             async with asyncio.timeout(WATCH_EVERY):
@@ -46,7 +46,7 @@ async def _look(sources: Sources) -> str:
 
 
 def contents(paths: Iterable[Path]) -> str:
-    """Name what the files hold; a mounted file may be replaced without its time or size changing."""
+    """Return a name for the files' content; a mounted file may be replaced without its time or size changing."""
     digest = hashlib.sha256()
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Whether secret stores answer, noted from the events that tell of it."""
+"""Whether secret stores answer, derived from events."""
 
 from collections.abc import Container
 
@@ -14,9 +14,9 @@ _ANSWERED = frozenset({"missing", "denied", "malformed"})
 
 
 class SecretStoreHealth:
-    """Listens to the journal; that a secret is missing or denied is an answer.
+    """Receive events from the journal; a missing or denied secret counts as an answer.
 
-    Services may read from other regions: one that is answered does not move the date of another's failure.
+    Services may read from other regions: an answer to one does not change the date of another's failure.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -27,18 +27,18 @@ class SecretStoreHealth:
 
     @property
     def health(self) -> Health:
-        """`unknown` where none was ever asked."""
+        """Return the health, `unknown` if there was no request."""
         return together([pulse.health for pulse in self._pulses] or [self._unused])
 
     def configure(self, services: Container[str], unchanged: Container[str]) -> None:
-        """Listen to what is told of these services' secrets; begin again with those that are not unchanged."""
+        """Take events of these services' secrets; reset the state of those that have changed."""
         self._services = services
         for service, _ in self._pulses.entries():
             if service not in unchanged:
                 self._pulses.pop(service)
 
     def tell(self, event: Event) -> None:
-        """Note what the event says of it."""
+        """Note the result in the event."""
         if not isinstance(event, SecretRead | SecretUnread):
             return
         if self._services is not None and event.service not in self._services:

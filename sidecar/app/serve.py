@@ -17,8 +17,8 @@ async def serve(
 ) -> int:
     """Run a sidecar until SIGTERM or SIGINT; reload on SIGHUP and when the content of a source changes.
 
-    `load` calls what it is given every millisecond or so: there it rests while a sidecar runs beside it.
-    `hung_up` tells whether there was a SIGHUP before this took the signals: then it reloads once it has started. A
+    `load` calls its argument every millisecond or so, and pauses there while a sidecar runs beside it. `hung_up`
+    returns whether there was a SIGHUP before this function took over the signals: then it reloads after the start. A
     second SIGTERM or SIGINT ends the wait for what is in flight. Returns the exit code. Raises ConfigError or
     ListenError when it cannot start.
     """

@@ -66,7 +66,7 @@ class Sidecar:
         randomness: Randomness | None = None,
         quiet: float = QUIET,
     ) -> None:
-        """`output` is where the log goes: a file or a descriptor; `quiet` is in seconds, see QUIET."""
+        """Take `output`, a file or a descriptor for the log; and `quiet` in seconds, see QUIET."""
         self._config = config
         self._quiet = quiet
         self._clock = clock = clock or SystemClock()
@@ -104,7 +104,7 @@ class Sidecar:
         self._warm = False
         self._hurried = asyncio.Event()
         self.address = ""
-        """What the data plane is bound to, `127.0.0.1:9180` or `unix:/path`; "" before start."""
+        """The bound address of the data plane, `127.0.0.1:9180` or `unix:/path`; "" before start."""
         self.admin_address = ""
 
     def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
@@ -125,7 +125,7 @@ class Sidecar:
     # Life
 
     async def start(self) -> None:
-        """Listen, then warm up behind. Raises ListenError."""
+        """Listen, then warm up in the background. Raises ListenError."""
         most = self._listener.limits.max_connections
         self._bound = bound = await bind(self._config.listen, self._listener.connection, most)
         self.address = bound.address
@@ -155,13 +155,13 @@ class Sidecar:
         )
 
     def hurry(self) -> None:
-        """Make `stop` wait no longer for what is in flight."""
+        """Let `stop` wait no longer for what is in flight."""
         self._hurried.set()
 
     async def stop(self) -> None:
-        """Answer what is in flight and what still comes until nothing does, within the drain's limit; then end.
+        """Answer requests until none is in flight and none arrives, within the drain's limit; then end.
 
-        Nothing is refused before that: the application beside us may get its own signal later than we do.
+        No request is refused before that, because the application may get its own signal later than the sidecar.
         """
         self._proxy.draining = True
         self.journal.tell(Draining(connections=len(self._listener.connections)))
@@ -206,11 +206,11 @@ class Sidecar:
     # Configuration
 
     async def reload(self, config: Config) -> None:
-        """Put a new configuration in force for the requests to come; those in flight keep the old one.
+        """Put a new configuration in force for later requests; those in flight keep the old one.
 
-        What the new one can use is kept: tokens, connections, and what is known of them. The rest is dropped. Raises
-        ConfigError when it changes what only a restart can. Nothing has changed after that, or whatever else is raised
-        while the new one is put together.
+        Tokens, connections and their state are kept if the new one can use them. The rest is dropped. Raises
+        ConfigError if it changes a key that requires a restart. After any error the old configuration is still in
+        force.
         """
         faults = only_by_restart(self._config, config)
         if faults:
@@ -254,7 +254,7 @@ class Sidecar:
             yield
 
     async def try_reload(self, load: Callable[[], Config]) -> None:
-        """Reload; a configuration that cannot be used is told to the journal and changes nothing.
+        """Reload; report an invalid configuration to the journal and keep the old one.
 
         `load` is called in a thread.
         """
@@ -268,10 +268,10 @@ class Sidecar:
         except Exception as bug:  # noqa: BLE001  the next reload must still be possible
             self.journal.tell(Failed.of("reload", bug))
 
-    # What the admin server asks
+    # AdminState
 
     def ready(self) -> Readiness:
-        """Tell whether requests should come here now."""
+        """Return whether requests should be sent to this pod now."""
         if self._proxy.draining:
             return Readiness(ok=False, detail="draining")
         readings = self._member.readings()
@@ -282,11 +282,11 @@ class Sidecar:
         return Readiness(ok=True)
 
     def started(self) -> bool:
-        """Tell whether every token was asked for once, with or without success."""
+        """Return whether every token was requested once, with or without success."""
         return self._warm
 
     def status(self, selector: Labels) -> dict[str, object]:
-        """Return what `/status` shows, and of tokens those that carry these labels."""
+        """Return the content of `/status`; of tokens, those that carry these labels."""
         ready = self.ready()
         parts = Parts(
             self._config, self._cache, self._fetching, self._member, self._pools, self._counts(), ready
@@ -326,7 +326,7 @@ class Sidecar:
         return self._config.admin.hosts
 
     async def operators_token(self) -> Secret | None:
-        """Return what who busts must show; None where nobody may."""
+        """Return the bearer token for busts, or None if busting is disabled."""
         secret = self._config.admin.token
         try:
             return await fresh_secret(secret) if secret else None

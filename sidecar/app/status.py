@@ -1,4 +1,4 @@
-"""What `/status` and the page show: everything an operator asks first, and nothing that is secret."""
+"""Content of `/status` and of the page: what operators check first, without secrets."""
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ Shown = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Who knows something at the moment of asking."""
+    """The parts of the sidecar from which the status is read."""
 
     config: Config
     cache: TokenCache
@@ -50,7 +50,7 @@ class Parts:
 
 
 class Status:
-    """Remembers what is only told once, and asks the parts of the sidecar for the rest."""
+    """Keep the results of events, and read the rest from the parts of the sidecar."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -62,25 +62,25 @@ class Status:
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """Who wants to hear of events."""
+        """Return the listeners for events."""
         return (self._recent_events, self._secret_store)
 
     def configure(self, before: Config, now: Config) -> None:
-        """Drop the health of secret stores that this configuration does not name, or reads otherwise."""
+        """Drop the health of secret stores that this configuration does not name, or reads in another way."""
         old, new = (_secrets(config) for config in (before, now))
         self._secret_store.configure(new, {service for service in new if old.get(service) == new[service]})
 
     async def run(
         self, count: Callable[[], Mapping[str, Count]], forget_first_errors: Callable[[], None]
     ) -> None:
-        """Count the routes' traffic now and then, for ever."""
+        """Count the routes' traffic at intervals until cancelled."""
         while True:
             await self._clock.sleep(EVERY)
             self._traffic.close_window(count(), self._clock.now())
             forget_first_errors()
 
     def read(self, parts: Parts, selector: Labels) -> Shown:
-        """Tell all; of tokens, those that carry these labels."""
+        """Return the whole status; of tokens, those that carry these labels."""
         now, config = self._clock.now(), parts.config
         readings = {
             route.name: self._traffic.read(route.name, parts.counts[route.name], now)
@@ -105,7 +105,7 @@ class Status:
         }
 
     def _seen(self, parts: Parts, readings: Mapping[str, Reading], now: float) -> Seen:
-        """Return all of it, whatever is shown: what is wrong with another tenant's tokens is wrong too."""
+        """Return the unfiltered state, because failures of other tenants' tokens matter too."""
         return Seen(
             now,
             parts.readiness,
@@ -163,7 +163,7 @@ class Status:
 
 
 def pod_name() -> str:
-    """Return what people call this pod: its host's name, which in Kubernetes is the pod's."""
+    """Return the name of this pod for people: its host's name, which in Kubernetes is the pod's."""
     return socket.gethostname()
 
 
@@ -229,4 +229,4 @@ FIELDS: Mapping[str, str] = {
     "events[].count": "How often it happened.",
     "events[].fields": "Fields of the last one.",
 }
-"""What the fields mean that are put together here; of the others, the docstrings say so."""
+"""Meanings of the fields that are composed here; those of the others are in docstrings."""

@@ -1,4 +1,4 @@
-"""What is told of a sidecar while it runs, and to whom."""
+"""The log, the metrics and the traces of a running sidecar."""
 
 import os
 from collections import defaultdict
@@ -25,11 +25,11 @@ from sidecar.telemetry.sinks.otlp.exporter import OtlpExporter
 from sidecar.telemetry.sinks.prometheus import prometheus_text
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two measurements of the event loop's delay."""
 
 
 class Telemetry:
-    """The log and the metrics."""
+    """The log, the metrics and the traces."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class Telemetry:
         randomness: Randomness,
         listeners: tuple[Listener, ...] = (),
     ) -> None:
-        """`descriptor` is where the log goes; `listeners` hear of events too."""
+        """Take `descriptor`, which the log is written to, and `listeners`, which get events too."""
         self.instance = randomness.token_bytes(4).hex()
-        """Tells this process from others."""
+        """Identifies this process."""
         self._clock = clock
         self._output = LogWriter(descriptor)
         self._metrics = Counters(__version__, map(measured, config.routes), config.tenants)
@@ -55,21 +55,21 @@ class Telemetry:
         if otel.signals:
             try:
                 self._otlp = OtlpExporter(otel, clock=clock, environ=os.environ, instance=self.instance)
-            except Exception as error:  # noqa: BLE001  the library reads many more variables, and raises what it likes
+            except Exception as error:  # noqa: BLE001  the library reads many more variables, and raises anything
                 self._ignored += (unusable(error),)
         spans = self._otlp.spans if self._otlp is not None else None
         self.tracer = self._otlp.tracer if self._otlp is not None else None
-        """None while nothing is traced."""
+        """None if nothing is traced."""
         also = [spans] if spans is not None else []
         self.journal = FanOut(self._logs, self._metrics, *also, listeners=listeners)
 
     @property
     def lines_dropped(self) -> int:
-        """Log lines lost so far."""
+        """Return the number of lost log lines."""
         return self._output.dropped
 
     def configure(self, config: Config) -> Iterator[None]:
-        """Tell of what this configuration has, and as it says; in short steps, of which it needs all."""
+        """Apply the configuration's log level and its metrics' series; in short steps, all of which must be taken."""
         self._logs.set_level(config.log.level, config.log.requests)
         routes = []
         for route in config.routes:
@@ -78,23 +78,23 @@ class Telemetry:
         yield from self._metrics.configuring(routes, config.tenants)
 
     def of_requests(self) -> Iterable[Family]:
-        """Read how long requests took, and their upstreams."""
+        """Return the durations of requests, and their upstreams."""
         return self._metrics.of_requests()
 
     def first_errors(self) -> FirstErrors:
-        """Return by route and status when the first error was, since they were last forgotten."""
+        """Return by route and status when the first error was, since the last reset."""
         return self._metrics.first_errors()
 
     def forget_first_errors(self) -> None:
-        """Date the next error of each kind anew."""
+        """Reset the dates of first errors."""
         self._metrics.forget_first_errors()
 
     async def text(self, readings: Readings) -> bytes:
-        """Return everything measured as Prometheus text."""
+        """Return all metrics as Prometheus text."""
         return await prometheus_text(self._families(readings))
 
     async def export(self, readings: Callable[[], Readings]) -> None:
-        """Send metrics where they are to be sent, for ever."""
+        """Export metrics, if that is configured, until cancelled."""
         for ignored in self._ignored:
             self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
         self.doubt(self._doubtful)
@@ -107,14 +107,14 @@ class Telemetry:
             self.journal.tell(ConfigDoubtful(str(each)))
 
     async def watch_loop(self) -> None:
-        """Look for ever how late the event loop is."""
+        """Measure the event loop's delay until cancelled."""
         while True:
             due = self._clock.now() + LOOK_EVERY
             await self._clock.sleep(LOOK_EVERY)
             self._metrics.loop_was_late(max(0.0, self._clock.now() - due))
 
     async def close(self, readings: Callable[[], Readings]) -> None:
-        """Send and write what is still to be; takes two seconds at most."""
+        """Send and write what is still queued; takes two seconds at most."""
         if self._otlp is not None:
             await self._otlp.close(lambda: self._families(readings()))
         self.journal.tell(Stopped())
@@ -126,7 +126,7 @@ class Telemetry:
 
 
 def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolReadings]:
-    """Tell how the connections to each host and port are used, however many pools lead there."""
+    """Return the use of connections to each host and port, summed over all pools."""
     by_address: defaultdict[tuple[str, int], list[PoolReadings]] = defaultdict(list)
     for origin, pool in pools.items():
         by_address[origin.host, origin.port].append(pool.readings())
@@ -141,6 +141,6 @@ def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolRea
 
 
 def measured(route: Route) -> MeasuredRoute:
-    """Return what metrics say of a route."""
+    """Return the labels of a route's metrics."""
     token, tenant = (route.token.name, route.token.tenant) if route.token is not None else ("", "")
     return MeasuredRoute(route.name, route.origin.host, route.origin.port, token, tenant)

@@ -1,4 +1,4 @@
-"""What a sidecar fetches tokens with."""
+"""The parts with which a sidecar fetches tokens."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from sidecar.telemetry.ports import Journal
 
 
 class TokenFetching:
-    """Makes the source that asks authorization servers; connections and what was learnt outlive a reload."""
+    """Make the source that sends token requests; its connections and state outlive a reload."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class TokenFetching:
         self._signer: Signer | None = None
         self._verifier: Verifier | None = None
         self.callers = CallersByToken(clock, fingerprint_key=fingerprint_key)
-        """Who makes requests that bring a token of their own."""
+        """The callers of requests that bring their own token."""
 
     def source(self, config: Config) -> TokenSource:
         """Return the source for this configuration."""
@@ -71,7 +71,7 @@ class TokenFetching:
         return ProvingSource(source, self._proven)
 
     def health(self) -> Iterator[tuple[str, Health]]:
-        """Tell how the authorization servers are that were asked, by host."""
+        """Return the health of the authorization servers that got requests, by host."""
         return self._server.health()
 
     def clock_skews(self) -> dict[tuple[str, int], float]:
@@ -96,7 +96,7 @@ class TokenFetching:
         yield from self._credentials.configure(config)
 
     def close(self) -> None:
-        """End what is open."""
+        """Close what is open."""
         self._credentials.close()
 
     def _prepare_to_verify(self, config: Config) -> None:
@@ -108,7 +108,7 @@ class TokenFetching:
             self.callers.set_verifier(self._verifier)
 
     def _signer_for(self, config: Config) -> Signer | None:
-        """Return what signs assertions; PyJWT and cryptography are loaded with the first private key."""
+        """Return the signer of assertions; PyJWT and cryptography are loaded with the first private key."""
         if self._signer is None and any(token.private_key is not None for token in config.tokens.values()):
             from sidecar.oauth.jwt.signer import JwtSigner  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Long work that gives way: in turns on the event loop, with pauses in a thread beside it.
+"""Long work that yields to requests: in turns on the event loop, with pauses in a thread beside it.
 
 Python runs one thread at a time. A busy thread beside the event loop makes each callback of the loop wait for the
-interpreter again, and a request is several callbacks. So such a thread rests most of the time.
+interpreter again, and a request is several callbacks. So such a thread pauses most of the time.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import TypeVar
 TURN = 0.002
 """Seconds of the event loop after which other tasks run."""
 WORK = 0.001
-"""Seconds after which a thread rests."""
+"""Seconds after which a thread pauses."""
 REST = 0.002
 
 _Item = TypeVar("_Item")
@@ -35,17 +35,17 @@ async def in_turns(steps: Iterable[object]) -> None:
 
 
 class Pauses:
-    """Called often by a thread beside the event loop, rests now and then."""
+    """Called often by a thread beside the event loop; pauses it at intervals."""
 
     def __init__(self) -> None:
         self._due = time.perf_counter() + WORK
 
     def __call__(self) -> None:
-        """Return at once, or after REST seconds where so much work has been done since the last rest."""
+        """Return at once, or after REST seconds if enough work has been done since the last pause."""
         if time.perf_counter() >= self._due:
             time.sleep(REST)
             self._due = time.perf_counter() + WORK
 
 
 def without_pauses() -> None:
-    """Stand for Pauses where nothing runs beside the work."""
+    """Replace Pauses if nothing runs beside the work."""

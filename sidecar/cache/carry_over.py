@@ -1,4 +1,4 @@
-"""What of the tokens and their troubles a new configuration takes over."""
+"""Take over the tokens and failures that a new configuration still needs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ def carry_over(
     current: Current,
     now: float,
 ) -> Iterator[None]:
-    """Give what is needed its current name, and forget the rest, in short steps; tokens wait for `drop_unneeded`."""
+    """Give needed entries their current names, and drop the rest, in short steps; tokens wait for `drop_unneeded`."""
     for held in memory:
         request = current(held.request)
         since = min(held.unneeded_since, now) if request is None else inf
@@ -48,7 +48,7 @@ def carry_over(
 
 
 def drop_unneeded(memory: Lru[HeldToken], now: float) -> Iterator[None]:
-    """Drop the tokens that no request in flight may need any more, in short steps."""
+    """Drop the tokens that no request in flight may need any longer, in short steps."""
     for held in memory:
         if held.unneeded_since <= now - FAREWELL and memory.peek(held.key) is held:
             memory.pop(held.key)

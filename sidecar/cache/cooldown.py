@@ -1,4 +1,4 @@
-"""When an upstream refuses fresh tokens too: for a while its refusals pass through without a renewal."""
+"""Cool-downs: when an upstream refuses fresh tokens too, its refusals are relayed for a while without a renewal."""
 
 from dataclasses import dataclass, replace
 
@@ -7,9 +7,9 @@ from sidecar.core.lru import Lru
 
 MAX_WINDOW = 60.0
 PROBE_LIFE = 30.0
-"""Seconds after which a probe nobody reported on is given to another caller."""
+"""Seconds after which a probe without a result is given to another caller."""
 FORGOTTEN_AFTER = 120.0
-"""Seconds of peace after a window that make the next trouble a new one."""
+"""Seconds without a refusal after a window that make the next refusal the first of a new series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class _Cooling:
 
 
 class CoolDowns:
-    """Windows of at most `limit` keys. After one a single caller probes, which opens the next or ends it."""
+    """Windows of at most `limit` keys. After one a single caller probes, which opens the next window or ends them."""
 
     def __init__(self, limit: int) -> None:
         self._cooling: Lru[_Cooling] = Lru(limit)
 
     def cooling(self, key: str, now: float) -> bool:
-        """Tell whether a refusal passes straight through; after a window one caller, the probe, hears no."""
+        """Return whether a refusal is relayed without a renewal; after a window, False for one caller, the probe."""
         state = self._cooling.get(key)
         if state is None:
             return False
@@ -41,7 +41,7 @@ class CoolDowns:
         return False
 
     def left(self, key: str, now: float) -> float:
-        """Seconds to the end of the key's window; 0 without one."""
+        """Return the seconds to the end of the key's window; 0 without one."""
         state = self._cooling.peek(key)
         return max(0.0, state.until - now) if state is not None and not state.probing else 0.0
 
@@ -59,10 +59,10 @@ class CoolDowns:
         return seconds
 
     def learn(self, key: str, until: float, *, probing: bool = False) -> None:
-        """Take over the fleet's window; `probing` says that it is over and this pod tries again."""
+        """Adopt the fleet's window; `probing` means that it is over and this pod tries again."""
         state = self._cooling.get(key) or _Cooling(until, 1, "")
         self._cooling.put(key, replace(state, until=max(until, state.until), probing=probing))
 
     def healed(self, key: str) -> bool:
-        """A fresh token was accepted: forget all, and tell whether there was anything."""
+        """Note that a fresh token was accepted: drop the state, and return whether there was any."""
         return self._cooling.pop(key) is not None

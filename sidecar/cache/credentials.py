@@ -1,4 +1,4 @@
-"""CredentialCache: memory, then the flight, then the fleet's store, then the secret store they come from."""
+"""CredentialCache: memory, then the flight, then the fleet's store, then the secret store that is their source."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,13 +26,14 @@ WAIT_LIMIT = 10.0
 """Seconds a token request waits for its credentials."""
 MAX_FLIGHTS = 1000
 WINDOW = REFUSAL_LIFE
-"""Seconds in which the secret store is read once for others than refused credentials: as long as a refusal is
-remembered, so that each round of requests that follows finds the store read again."""
+"""Seconds in which the secret store is read at most once to replace refused credentials: as long as a refusal is
+remembered, so that each later round of requests reads the store again.
+"""
 _ALWAYS = float("-inf")
 
 
 class CachedSource:
-    """A source of credentials whose answers are kept."""
+    """A source of credentials whose results are cached."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class CachedSource:
         origin: str,
         store: CredentialStore,
     ) -> None:
-        """`origin` names the place `source` reads from; `store` is the second level."""
+        """Take `origin`, which names the place `source` reads from, and `store`, the second level."""
         self._cache = cache
         self._service = service
         self._origin = origin
@@ -58,13 +59,12 @@ class CachedSource:
         rejected: Credentials | None = None,
         worked: bool = False,
     ) -> Credentials:
-        """See the port. While the source is out, those held before are better than none."""
+        """Return the cached credentials. While the source is unavailable, previously read ones are returned."""
         if rejected is not None:
             return await self._cache.others(self, self._key(tenant), rejected, worked=worked)
         return await self._cache.read(self, self._key(tenant), newer_than)
 
     async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
-        """See the port."""
         await self._cache.substitute(self, self._key(tenant), refused, accepted)
 
     def _key(self, tenant: str) -> CredentialKey:
@@ -72,10 +72,10 @@ class CachedSource:
 
 
 class CredentialCache(EvictableCache[HeldCredentials]):
-    """What memory holds of a secret store that is far away, slow, and charges for each question. Bounded.
+    """Credentials from a secret store that is remote, slow, and charges for each request. Bounded.
 
-    Credentials are kept because they seldom change. A refusal by the authorization server is a reason to read the
-    secret store again, once a window; only if that has others are those held dropped, in every pod.
+    Credentials are cached because they seldom change. After a refusal by the authorization server the secret store is
+    read again, once a window; only if it has others are the cached ones dropped, in every pod.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         life: float,
         max_entries: int,
     ) -> None:
-        """Seconds: `memory_ttl` until the store is asked again, `life` until the secret store is."""
+        """Take seconds: `memory_ttl` until the store is read again, `life` until the secret store is."""
         super().__init__(Lru(max_entries), revocations)
         self.memory_ttl = memory_ttl
         self._clock = clock
@@ -103,7 +103,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         self._flights: SingleFlight[Credentials] = SingleFlight(clock, limit=MAX_FLIGHTS)
 
     def configure(self, needed: Callable[[CredentialKey], bool]) -> Iterator[None]:
-        """Drop what belongs to keys that are not needed, in short steps, and keep nothing of them from now on."""
+        """Drop what belongs to keys that are not needed, in short steps, and cache nothing of them from now on."""
         self._needed = needed
         for held in self._memory:
             if not needed(held.owner):
@@ -135,10 +135,10 @@ class CredentialCache(EvictableCache[HeldCredentials]):
     async def others(
         self, cached: CachedSource, key: CredentialKey, refused: Credentials, *, worked: bool
     ) -> Credentials:
-        """Return what to try in place of refused credentials: the same where there are no others.
+        """Return what to try in place of refused credentials: the same if there are no others.
 
-        Others that were read after the refused ones will do, whichever pod read them. Else the secret store is
-        read, once in a window however many requests were refused.
+        Others that were read after the refused ones are used, whichever pod read them. Else the secret store is read,
+        once in a window however many requests were refused.
         """
         held = self._memory.get(key.text)
         if held is not None and held.owner == key and self._replaces(key, held.credentials, refused):
@@ -158,14 +158,14 @@ class CredentialCache(EvictableCache[HeldCredentials]):
     async def substitute(
         self, cached: CachedSource, key: CredentialKey, refused: Credentials, accepted: Credentials
     ) -> None:
-        """Drop the refused credentials in every pod, and keep the others for all."""
+        """Drop the refused credentials in every pod, and store the others for all."""
         held = self._memory.get(key.text)
         if held is None or not held.credentials.same_as(accepted):
             await self._reject(cached, key, refused)
             await self._keep(cached, key, replace(accepted, interim=False), await cached.store.look(key))
 
     async def close(self) -> None:
-        """Give up every load under way."""
+        """Cancel every load under way."""
         await self._flights.close()
 
     async def _look_for_others(
@@ -195,16 +195,16 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         self._looks.put(name, Look(key, self._clock.now() + WINDOW, interim))
 
     def _forget_looks(self, key: CredentialKey, successor: Credentials) -> None:
-        """Let credentials that come into use be looked up again: an earlier refusal of them came before a change."""
+        """Allow another read for credentials that come into use: an earlier refusal of them preceded a change."""
         for worked in (False, True):
             self._looks.pop(self._look_name(key, successor, worked=worked))
 
     def _replaces(self, key: CredentialKey, found: Credentials, refused: Credentials) -> bool:
-        """Return whether these, held or stored, are others than the refused ones, and newer."""
+        """Return whether these, in memory or stored, are others than the refused ones, and newer."""
         return not found.same_as(refused) and self._is_usable(key, found, refused.read_at)
 
     def _just_read(self, found: Credentials, refused: Credentials) -> bool:
-        """Return whether another pod has read the secret store in this window, and found what was refused."""
+        """Return whether another pod has read the secret store in this window, and found the refused credentials."""
         return found.same_as(refused) and found.read_at > max(refused.read_at, self._clock.now() - WINDOW)
 
     async def _ask_source(
@@ -229,7 +229,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         await cached.store.keep(key, read, held.fingerprint, held.generation, life)
 
     async def _reject(self, cached: CachedSource, key: CredentialKey, rejected: Credentials) -> None:
-        """Drop credentials for which there are others, in every pod, and prefer those for a while."""
+        """Drop credentials that have been replaced, in every pod, and prefer the new ones for a while."""
         now = self._clock.now()
         last = self._rejected.get(key.place)
         if last is not None and last.credentials.same_as(rejected) and now < last.until:
@@ -264,7 +264,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         return read
 
     def _is_usable(self, key: CredentialKey, found: Credentials, newer_than: float) -> bool:
-        """Tell whether these, held or stored, are what is asked for."""
+        """Return whether these, in memory or stored, match the request."""
         rejected = self._rejected_of(key)
         return (
             newer_than < found.read_at
@@ -278,7 +278,7 @@ class CredentialCache(EvictableCache[HeldCredentials]):
         return last.credentials if last is not None and self._clock.now() < last.until else None
 
     def _spare(self, key: CredentialKey, stored: StoredCredentials) -> Credentials | None:
-        """Return what memory still has when the store has nothing, if no bust has come between."""
+        """Return the credentials still in memory if the store has none and no bust came meanwhile."""
         held = self._memory.get(key.text)
         if held is None or held.owner != key or stored.generation not in (None, held.generation):
             return None
@@ -313,7 +313,7 @@ def credential_cache(
     clock: Clock,
     journal: Journal,
 ) -> CredentialCache:
-    """Make the cache of what secret stores give."""
+    """Make the cache of credentials from secret stores."""
     return CredentialCache(
         revocations=revocations,
         clock=clock,

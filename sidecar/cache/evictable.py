@@ -1,4 +1,4 @@
-"""What is dropped from memory when other pods say so: the same for tokens and for credentials."""
+"""Eviction by busts of other pods: the same for tokens and for credentials."""
 
 from collections.abc import Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
@@ -10,7 +10,7 @@ from sidecar.core.lru import Lru
 
 
 class Entry(Protocol):
-    """Something held in memory, as busts see it."""
+    """An entry in memory, with what busts compare."""
 
     @property
     def key(self) -> str:
@@ -18,11 +18,11 @@ class Entry(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names the content."""
+        """The content's name in logs."""
 
     @property
     def labels(self) -> Labels:
-        """What it can be selected by."""
+        """The labels that select it."""
 
     @property
     def began(self) -> float:
@@ -30,21 +30,21 @@ class Entry(Protocol):
 
     @property
     def generation(self) -> int:
-        """Of its key, as it was stored."""
+        """Generation of its key when it was stored."""
 
 
 E = TypeVar("E", bound=Entry)
 
 
 class EvictableCache(Generic[E]):
-    """The memory of a cache. Implements Evictions: it drops, and publishes, stores and fetches nothing."""
+    """The memory of a cache. Implements Evictions: it drops entries, and publishes, stores and fetches nothing."""
 
     def __init__(self, memory: Lru[E], revocations: Revocations) -> None:
         self._memory = memory
         self._revocations = revocations
 
     def evict(self, bust: Bust) -> bool:
-        """Drop what the bust names, and only that; return whether it was held."""
+        """Drop the entry that the bust names, and only that; return whether it was in memory."""
         held = self._memory.get(bust.key)
         if held is None or held.fingerprint != bust.fingerprint:
             return False
@@ -52,11 +52,11 @@ class EvictableCache(Generic[E]):
         return True
 
     def evict_selected(self, selector: Labels, at: float) -> int:
-        """Drop everything that carries these labels and whose fetch began by `at`; return how many."""
+        """Drop everything that carries these labels and whose fetch began by `at`; return the number."""
         return self._drop(held.key for held in self._memory if held.began <= at and selector <= held.labels)
 
     def evict_revoked(self) -> int:
-        """Drop everything that a select has revoked by now; return how many."""
+        """Drop everything that a select has revoked so far; return the number."""
         return self._drop(
             held.key for held in self._memory if self._revocations.cover(held.labels, held.began)
         )
@@ -66,7 +66,7 @@ class EvictableCache(Generic[E]):
         return {held.key: held.generation for held in self._memory}
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """Drop everything held under another generation than these; return how many."""
+        """Drop everything whose generation differs from these; return the number."""
         return self._drop(key for key, held in self.held().items() if generations.get(key) != held)
 
     def _drop(self, keys: Iterable[str]) -> int:

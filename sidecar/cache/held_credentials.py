@@ -1,4 +1,4 @@
-"""What CredentialCache keeps of a key."""
+"""Entries of CredentialCache."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class HeldCredentials:
     fingerprint: str
     generation: int
     until: float
-    """When the store is to be asked again, or the credentials have grown old."""
+    """When the store must be read again, or the credentials are too old."""
 
     @property
     def key(self) -> str:
@@ -24,7 +24,7 @@ class HeldCredentials:
 
     @property
     def labels(self) -> Labels:
-        """What they can be selected by."""
+        """The labels that select them."""
         return self.owner.labels
 
     @property
@@ -40,15 +40,15 @@ class Rejected:
     owner: CredentialKey
     credentials: Credentials
     until: float
-    """When it is forgotten."""
+    """When the entry expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A reading of the secret store for others than refused credentials."""
+    """A read of the secret store, made to replace refused credentials."""
 
     owner: CredentialKey
     until: float
-    """When the next one is due."""
+    """When the next read is due."""
     interim: Credentials | None = None
-    """What it found that is not current, so that memory does not hold it."""
+    """Fingerprint of credentials that it found and that are not current, so memory does not hold them."""

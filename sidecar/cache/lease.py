@@ -7,29 +7,32 @@ from sidecar.core.backoff import Setback
 from sidecar.oauth.token import Token
 
 LEASE = 3.0
-"""Seconds a lease lives without being renewed: what a dead holder costs the fleet."""
+"""Seconds for which a lease is valid without renewal: the delay for the fleet when its holder dies."""
 RENEW_EVERY = 1.0
 
 
 class Lease(Enum):
-    """Who fetches."""
+    """Which pod fetches."""
 
     OURS = "ours"
     THEIRS = "theirs"
     NOBODYS = "nobodys"
-    """The store is down, or it had an answer and none was needed."""
+    """The store is unavailable, or it had a token and no lease was needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the store says to a pod in need of a token."""
+    """The store's reply to a pod that needs a token."""
 
     token: Token | None = None
-    """The stored token, its `generation` that of the key; whether it is good enough is the pod's to judge."""
+    """The stored token, its `generation` that of the key; the pod judges whether it is good enough."""
     lease: Lease = Lease.NOBODYS
     generation: int = 0
-    """Of the key, as the lease was given: the token about to be fetched belongs to it."""
+    """Generation of the key when the lease was given: the token about to be fetched belongs to it."""
     setback: Setback | None = None
-    """What another pod met last. While it is in force no lease is given; later it says what to count from."""
+    """The last failure of another pod.
+
+    While it is in force no lease is given; later, failures are counted on from it.
+    """
     remaining: float = 0.0
-    """Seconds to the end of the others' lease, unless they renew it."""
+    """Seconds to the end of another pod's lease, unless it is renewed."""

@@ -1,4 +1,4 @@
-"""A source of tokens for a whole fleet, the store's or one that a single pod fetches."""
+"""A source of tokens for a whole fleet: the store, or a fetch by a single pod."""
 
 import asyncio
 from collections import defaultdict
@@ -16,11 +16,11 @@ from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import FetchReason, Freshness, Token, TokenRequest
 
 POLL = (0.1, 0.5)
-"""Seconds after which a pod that waits for another's fetch looks again, told or not."""
+"""Seconds after which a pod that waits for another's fetch looks again, notified or not."""
 LEASE_OUTCOMES = ("taken", "awaited", "lost", "overtaken")
-"""Ours to fetch under; another pod's, waited for; ours, but it could not be kept; ours, but a bust came meanwhile."""
+"""`taken`: this pod had the lease. `awaited`: another had it. `lost`: it could not be kept. `overtaken`: by a bust."""
 OVERTAKEN = 3
-"""How many fetches busts may overtake before a flight gives up."""
+"""Number of fetches that busts may overtake before a flight fails."""
 
 
 def _nothing(_: TokenRequest) -> None:
@@ -28,12 +28,12 @@ def _nothing(_: TokenRequest) -> None:
 
 
 class LeasedSource:
-    """Wraps the source that fetches: looks into the store first, and fetches only under the fleet's lease.
+    """Wrap the source that fetches: read the store first, and fetch only under the fleet's lease.
 
-    The pods without the lease wait for what its holder stores. One that dies costs the fleet one lease time;
-    while the store is down each pod fetches for itself. A token this pod still has in memory, which only was to be
-    looked up again, spares the fetch: else every outage of the store, and every return of an empty one, would be
-    a burst on the token endpoint.
+    The pods without the lease wait for the token that its holder stores. If the holder dies, they wait one lease time.
+    While the store is unavailable each pod fetches for itself. A token that is still in memory, and was only due to be
+    looked up again, replaces the fetch. Otherwise every outage of the store, and every restart with an empty one, would
+    cause a burst of token requests.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LeasedSource:
         randomness: Randomness,
         spare: Callable[[TokenRequest], Token | None] = _nothing,
     ) -> None:
-        """`spare` tells what memory still has."""
+        """Take `spare`, which returns the token still in memory."""
         self._source = source
         self._store = store
         self._revocations = revocations
@@ -62,12 +62,12 @@ class LeasedSource:
         self._source = source
 
     def filled(self, key: str) -> None:
-        """Let those who wait for this key's fetch look again."""
+        """Wake the waiting flights, so that they look for this key again."""
         for ended in self._waiting.get(key, ()):
             ended.set()
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        """Return a token that does; see the port. The caller limits the time this may take."""
+        """Return a token as `TokenSource.token` does. The caller limits the time this may take."""
         owner = self._randomness.token_bytes(8).hex()
         ended = asyncio.Event()
         self._waiting[request.key].add(ended)
@@ -101,7 +101,7 @@ class LeasedSource:
                 self._raise_setback(claim)
                 self.leases["awaited"] += 1
                 await self._wait(ended, claim.remaining)
-            else:  # nobody to agree with
+            else:  # no pod to coordinate with
                 spare = self._spare_token(request, newer_than, reason)
                 return spare or await self._source.token(request, newer_than=newer_than, reason=reason)
         raise TokenUnavailable("tokens are declared dead faster than they are fetched", 1.0)
@@ -122,7 +122,7 @@ class LeasedSource:
             raise error
 
     async def _wait(self, ended: asyncio.Event, remaining: float) -> None:
-        """Wait until told that the other pod's lease has ended, at most to its end; look again now and then."""
+        """Wait until notified that the other pod's lease has ended, at most to its end; look again now and then."""
         seconds = min(self._randomness.uniform(*POLL), max(remaining, POLL[0]))
         message = asyncio.ensure_future(ended.wait())
         alarm = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -135,9 +135,9 @@ class LeasedSource:
     async def _fetch_for_all(
         self, request: TokenRequest, newer_than: float, reason: FetchReason, owner: str, claim: Claim
     ) -> Token | None:
-        """Fetch and store; None when a bust came meanwhile. Failing, share why, so that nobody else learns it."""
+        """Fetch and store; return None if a bust came meanwhile. Share a failure, so that no other pod repeats it."""
         spare = self._spare_token(request, newer_than, reason)
-        if spare is not None and spare.generation == claim.generation:  # no bust since: it only was not there
+        if spare is not None and spare.generation == claim.generation:  # no bust since: only absent
             return spare if await self._store.fill(request, spare, owner) else None
         try:
             async with self._lease_kept(request, owner):

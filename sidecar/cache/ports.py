@@ -1,4 +1,4 @@
-"""What the caches need of the fleet: its busts, and the second level of tokens and credentials."""
+"""Ports of the caches: the fleet's busts, and the second level of tokens and credentials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -14,31 +14,31 @@ Current = Callable[[TokenRequest], TokenRequest | None]
 
 
 class Fleet(Protocol):
-    """What the cache tells the other pods and hears from the state they share. Never raises.
+    """Reports to the other pods and the state that they share. Never raises.
 
-    While nobody can be reached, telling does nothing and this pod's own state decides.
+    While the fleet is unreachable, reports have no effect and this pod's own state decides.
     """
 
     @property
     def reachable(self) -> bool:
-        """Whether asking it makes sense now; while it does not, memory keeps tokens to their expiry."""
+        """Whether the store can be used now; while it cannot, memory keeps tokens to their expiry."""
 
     @property
     def settled(self) -> bool:
-        """Whether pods had no reason of late to fetch for themselves: they hold the same tokens."""
+        """Whether pods had no recent reason to fetch for themselves: they hold the same tokens."""
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
-        """Tell every pod that the token is no good: a request with it, sent at `sent_at`, was refused.
+        """Bust the token in every pod: a request with it, sent at `sent_at`, was refused.
 
         In one atomic step: unless the key cools down, or this very token was bust before, publish the message, delete
-        the stored token if it still is the refused one, and move the key's generation on. The first happens even if
-        the others are denied.
+        the stored token if it still is the refused one, and move the key's generation on. The message is published even
+        if Redis denies the other steps.
         """
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
         """The successor was refused too: open the fleet's next window, times `jitter` ≥ 1.
 
-        Return what is left of the window now in force, whoever opened it; 0 when nobody can be reached.
+        Return the seconds left of the window now in force, whichever pod opened it; 0 if the fleet is unreachable.
         """
 
     async def healed(self, request: TokenRequest) -> None:
@@ -48,51 +48,52 @@ class Fleet(Protocol):
 class TokenStore(Protocol):
     """The second level, shared by the fleet, and its leases; each call is one round trip. Never raises.
 
-    While it is down it has and keeps nothing. All times given and taken are this pod's own; whatever is
-    uncertain about how they relate to the store's is taken out of a token's life and newness.
+    While the store is unavailable, it returns and keeps nothing. All times are this pod's own; the uncertainty of the
+    store's clock is subtracted from a token's life and age.
     """
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
         """Look for a token or, if there is none, become the one pod that fetches it: one atomic step.
 
-        A stored token whose fingerprint is `passing_over` was looked at before and is as good as absent.
+        A stored token whose fingerprint is `passing_over` was rejected before and counts as absent.
         """
 
     async def extend(self, request: TokenRequest, owner: str) -> bool:
-        """Renew the lease; False when it is not ours any more. While the store is down it still is."""
+        """Renew the lease; return False if it is not ours any longer. While the store is unavailable it still is."""
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
-        """Keep the token, release the lease and wake who waits for it.
+        """Store the token, release the lease and wake the waiting pods.
 
-        False, and nothing kept, when a bust has moved the generation since `token.generation` was claimed.
+        Store nothing and return False if a bust has moved the generation since `token.generation` was claimed.
         """
 
     async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
-        """Release the lease, share why there is no token until `setback.until`, and wake who waits."""
+        """Release the lease, share why there is no token until `setback.until`, and wake the waiting pods."""
 
     async def release(self, request: TokenRequest, owner: str) -> None:
-        """Release the lease without a word about why, and wake who waits."""
+        """Release the lease without a reason, and wake the waiting pods."""
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
-        """Return the present generations of `TokenRequest.key`s, 0 where none is known; None while it is down."""
+        """Return the present generations of `TokenRequest.key`s, 0 if unknown; None while the store is unavailable."""
 
 
 class CredentialStore(Protocol):
     """The second level for credentials, shared by the fleet; each call is one round trip. Never raises.
 
-    While it is down it has and keeps nothing.
+    While it is unavailable, it returns and keeps nothing.
     """
 
     async def look(self, key: CredentialKey) -> StoredCredentials:
-        """Return what is stored, if it came from the same place."""
+        """Return the stored credentials if they came from the same place."""
 
     async def keep(
         self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
     ) -> None:
-        """Keep them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
+        """Store them for `life` seconds, unless a bust has moved the generation since `look` returned it."""
 
     async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> BustFailure | None:
-        """Publish the bust, delete the stored ones if they are those, and move the generation past this one.
+        """Publish the bust, delete the stored credentials if they are the bust ones, and move the generation past this
+        one.
 
         Return what went wrong.
         """

@@ -1,4 +1,4 @@
-"""Which tokens are known dead, and what may follow them."""
+"""Which tokens are known to be refused, and what may follow them."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from sidecar.telemetry.words import BustStep
 
 @dataclass(frozen=True, slots=True)
 class Bust:
-    """What a message says: this token is no good, in any pod."""
+    """A bust message: this token is refused, in every pod."""
 
     key: str
     """The token request's, without the fleet's prefix."""
@@ -20,12 +20,12 @@ class Bust:
 
 
 UNCERTAINTY = 0.2
-"""Seconds by which two readings of a stored moment may differ: it lies there on another clock."""
+"""Seconds by which two readings of a stored moment may differ, because it is kept by another clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class BustFailure:
-    """What went wrong with a bust. It holds in this pod all the same."""
+    """Why a bust failed. The token is dropped in this pod all the same."""
 
     step: BustStep
     """`publish`: no other pod was sent it. `record`: the connected pods were; Redis denied a write."""
@@ -35,25 +35,25 @@ class BustFailure:
 
 @dataclass(frozen=True, slots=True)
 class Busted:
-    """What became of telling the fleet."""
+    """Result of a bust in the fleet."""
 
     news: bool
-    """Whether this pod was the first to say so; False also where the key cools down, and nothing is bust."""
+    """Whether this pod was the first to report it; False also while the key cools down, and nothing is bust."""
     floor: float
     """After this a fetch must have begun for its token to succeed the refused one.
 
-    Earlier than the refused request was sent when another pod had told of that token before: then it was dead
-    already, and this refusal says nothing about tokens fetched since.
+    It is earlier than the refused request if another pod had bust that token before. Then this refusal proves nothing
+    about tokens fetched since.
     """
     cooling: float = 0.0
-    """Seconds for which the fleet lets this key's refusals pass; then nothing was bust."""
+    """Seconds for which the fleet relays this key's refusals; then nothing was bust."""
     probing: bool = False
     """Whether the fleet's window has just ended, and this pod is the one to try again."""
     failure: BustFailure | None = None
 
     @property
     def published(self) -> bool:
-        """Whether this pod had news and all there are were sent it."""
+        """Whether this was news and the message went to all pods that there are."""
         return self.news and (self.failure is None or self.failure.step == "record")
 
 
@@ -72,11 +72,11 @@ class _Heard:
 
 
 class RefusedTokens:
-    """For each of at most `limit` keys the token last found dead, and what may follow it.
+    """For each of at most `limit` keys the token last refused, and what may follow it.
 
-    A request with it, sent at a certain moment, was refused. A token fetched before that moment may have died
-    together with it, so neither the store nor a fetch already under way can bring one back. One fetched later
-    may follow it for everybody who still carried the dead one, however late their requests were sent.
+    A request with it, sent at a certain moment, was refused. A token fetched before that moment may have been revoked
+    together with it, so neither the store nor a fetch already under way can bring one back. A token fetched later may
+    replace it in all requests that still carried the refused one, however late they were sent.
     """
 
     def __init__(self, limit: int) -> None:
@@ -84,16 +84,16 @@ class RefusedTokens:
         self._heard: Lru[_Heard] = Lru(limit)
 
     def floor(self, key: str) -> float:
-        """Return the moment after which a token's fetch must have begun, -inf where nothing was ever refused."""
+        """Return the moment after which a token's fetch must have begun, -inf if none was ever refused."""
         refused = self._refused.get(key)
         return refused.floor if refused is not None else -math.inf
 
     def had_token(self, key: str) -> bool:
-        """Return whether a token of this key was bust, here or by another pod: then its request has worked before."""
+        """Return whether a token of this key was bust, in any pod: then requests with this entry have worked before."""
         return self._refused.get(key) is not None or self._heard.get(key) is not None
 
     def is_trustworthy(self, key: str, token: Token) -> bool:
-        """Tell whether nothing we know of speaks against the token."""
+        """Return whether no known refusal rules out the token."""
         if token.fetch_began <= self.floor(key):
             return False
         heard = self._heard.get(key)
@@ -107,9 +107,9 @@ class RefusedTokens:
         return -math.inf if self.is_trustworthy(key, token) else min(now, token.fetch_began + UNCERTAINTY)
 
     def mark(self, key: str, token: Token, sent_at: float) -> bool:
-        """Note that the token was refused in a request sent at `sent_at`; tell whether that is news of it.
+        """Note that the token was refused in a request sent at `sent_at`; return whether that is news.
 
-        It is news again of a token that the authorization server gave anew since.
+        It is news again if the authorization server has since issued the same token again.
         """
         last = self._refused.get(key)
         if last is not None and last.fingerprint == token.fingerprint and token.fetch_began <= last.floor:
@@ -119,15 +119,15 @@ class RefusedTokens:
         return True
 
     def settle(self, key: str, token: Token, floor: float) -> None:
-        """Note what the fleet says of a token just marked: another pod may have found it dead before."""
+        """Note the fleet's reply about a token just marked: another pod may have found it refused before."""
         last = self._refused.get(key)
         if last is not None and last.fingerprint == token.fingerprint:
             self._refused.put(key, replace(last, floor=max(floor, last.before)))
 
     def take_back(self, key: str) -> None:
-        """Forget the last refusal: the fleet lets this key's refusals pass."""
+        """Forget the last refusal: the fleet relays this key's refusals."""
         self._refused.pop(key)
 
     def hear(self, bust: Bust, now: float) -> None:
-        """Note another pod's bust: this token must not come into memory any more by a way it was already on."""
+        """Note another pod's bust: this token must not enter memory any longer, even if it is already being loaded."""
         self._heard.put(bust.key, _Heard(bust.fingerprint, now))

@@ -1,4 +1,4 @@
-"""Which tokens a bust means that names none: those that carry certain labels."""
+"""Busts by labels: which tokens they select."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ from sidecar.core.labels import Labels
 
 MAX_REMEMBERED = 100_000
 """Limit: busts by hand that are remembered (number). Beyond: tokens older than a forgotten bust are dropped."""
-_BETWEEN = "\n"  # in no value: it does not print
+_BETWEEN = "\n"  # no value contains it, because it does not print
 
 
 class Revocations:
-    """What was revoked of late: selectors, each with the moment up to which it makes tokens dead. Bounded.
+    """Recent busts by labels: selectors, each with the moment up to which it revokes tokens. Bounded.
 
-    What it has to forget for want of room is not lost: every token fetched before then counts as dead. That
-    costs some fetches too many, where forgetting would let a dead token live.
+    A selector that is evicted for lack of room still has effect: every token fetched before its moment counts as
+    revoked. That costs some unnecessary fetches, but never keeps a revoked token.
 
     A look-up takes no walk through 100,000 selectors. They come in a few shapes (which labels they name), and
     for each shape the token's own labels give those that could mean it: a dict look-up each.
     """
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
-        """`limit` is how many different selectors are kept, the last ones."""
+        """Keep at most `limit` different selectors, the last ones."""
         self._limit = limit
-        self._moments: OrderedDict[str, float] = OrderedDict()  # by text: a set takes twice the room
+        self._moments: OrderedDict[str, float] = OrderedDict()  # by text: a set is twice as large
         self._shapes: dict[tuple[str, ...], int] = {}
         self._floor = -inf
 
@@ -33,7 +33,7 @@ class Revocations:
         return len(self._moments)
 
     def add(self, selector: Labels, at: float) -> None:
-        """Every token that carries these labels and whose fetch began by `at` is dead."""
+        """Revoke every token that carries these labels and whose fetch began by `at`."""
         pairs = sorted(selector)
         text = _text(pairs)
         last = self._moments.get(text)
@@ -46,16 +46,16 @@ class Revocations:
             self.raise_floor(self._drop_oldest())
 
     def raise_floor(self, at: float) -> None:
-        """Every token whose fetch began by `at` is dead: what would tell more may be missing here."""
+        """Revoke every token whose fetch began by `at`: selectors of that time may be missing here."""
         self._floor = max(self._floor, at)
 
     def forget(self, before: float) -> None:
-        """Drop the selectors of moments before this: no token that old is left anywhere."""
+        """Drop the selectors of moments before this: no token that old is left in any pod."""
         while self._moments and next(iter(self._moments.values())) < before:
             self._drop_oldest()
 
     def cover(self, labels: Labels, fetch_began: float) -> bool:
-        """Tell whether the token that carries these labels is dead."""
+        """Return whether the token that carries these labels is revoked."""
         if fetch_began <= self._floor:
             return True
         if not self._moments:

@@ -12,7 +12,7 @@ class CacheSettings:
 
     mode: Literal["local", "distributed"] = "local"
     memory_ttl: float = 30.0
-    """Longest stay in memory where a store is behind it; without one, to the token's expiry."""
+    """Longest stay in memory if there is a store; without one, to the token's expiry."""
     store_ttl: float = 300.0
     leeway: float = MAX_LEEWAY
     max_entries: int = 10_000

@@ -20,8 +20,8 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """At most `limit` flights, one current for each key.
 
-    A flight belongs to nobody: it outlives the caller that began it, and its failure is everybody's who
-    waits for it, and no complaint of the event loop when nobody does.
+    A flight has no owner: it outlives the caller that began it. Its failure goes to every waiting caller; without one,
+    the event loop does not report it.
     """
 
     def __init__(self, clock: Clock, *, limit: int) -> None:
@@ -36,7 +36,7 @@ class SingleFlight(Generic[T]):
         return flight.task if flight is not None and flight.began > newer_than else None
 
     def start(self, key: str, work: Callable[[], Coroutine[None, None, T]]) -> asyncio.Task[T]:
-        """Begin the flight for `key`; an older one goes on for those who wait for it, and nobody joins it.
+        """Begin the flight for `key`; an older one continues for its callers, and no further caller joins it.
 
         Raises TokenUnavailable when too many flights are under way.
         """
@@ -50,7 +50,7 @@ class SingleFlight(Generic[T]):
         return task
 
     async def close(self) -> None:
-        """Cancel every flight and wait for their ends."""
+        """Cancel every flight and wait until all have ended."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -60,7 +60,7 @@ class SingleFlight(Generic[T]):
         try:
             return await work()
         finally:
-            if self._current.get(key) is flight:  # here, not in a callback: who comes next must start anew
+            if self._current.get(key) is flight:  # before the next caller, so not in a callback
                 del self._current[key]
 
     def _landed(self, task: asyncio.Task[T]) -> None:
@@ -96,6 +96,6 @@ async def within(clock: Clock, work: Coroutine[None, None, T], seconds: float) -
 
 
 def retrieve(task: asyncio.Task[T]) -> None:
-    """Look at the task's exception, so that the loop does not report it as never retrieved."""
+    """Retrieve the task's exception, so that the loop does not report it as never retrieved."""
     if not task.cancelled():
         task.exception()

@@ -10,7 +10,7 @@ from sidecar.oauth.token import Token, TokenRequest
 
 LEAST_BYTES = 10 << 20
 OBJECTS = 1024
-"""Bytes around the texts of an entry, roughly."""
+"""Approximate bytes of an entry besides its texts."""
 
 
 UNSETTLED_TTL = 0.5
@@ -24,12 +24,13 @@ class HeldToken:
     request: TokenRequest
     token: Token
     since: float
-    """When it was put here, or looked up last."""
+    """When it was stored here, or looked up last."""
     until: float
-    """When the store is to be asked again, while there is one."""
+    """When the store must be read again, while there is one."""
     no_check_before: float
-    """Before this nothing needs a second look: neither `until` has come nor does the token age. A token that expires
-    at a date always needs one: a step of the wall clock may bring that date near at any moment."""
+    """Until then the entry needs no check: neither `until` has come nor does the token age. A token that expires at a
+    date always needs a check, because a step of the wall clock may bring that date near at any moment.
+    """
     unneeded_since: float = math.inf
     """When the configuration ceased to need it, or no route of it made the request; infinity while it is needed."""
 
@@ -40,12 +41,12 @@ class HeldToken:
 
     @property
     def fingerprint(self) -> str:
-        """Names the token."""
+        """The token's name in logs."""
         return self.token.fingerprint
 
     @property
     def labels(self) -> Labels:
-        """What the token can be selected by."""
+        """The labels that select the token."""
         return self.token.labels
 
     @property
@@ -55,35 +56,35 @@ class HeldToken:
 
     @property
     def generation(self) -> int:
-        """Of the key, as the token's fetch began."""
+        """Generation of the key when the token's fetch began."""
         return self.token.generation
 
 
 def size(request: TokenRequest) -> int:
-    """Estimate how many bytes a request takes that is made for one tenant or caller."""
+    """Return the estimated bytes of a request that is made for one tenant or caller."""
     presented = (request.subject, request.actor)
     secrets = (token.where for token in presented if token is not None and isinstance(token.where, Secret))
     return OBJECTS + sum(len(secret.reveal()) for secret in secrets)
 
 
 def weight(held: HeldToken) -> int:
-    """Estimate how many bytes an entry takes; a token is there as text and as the field it is sent in."""
+    """Return the estimated bytes of an entry; it holds a token as text and as the field that is sent."""
     return size(held.request) + 2 * len(held.token.authorization)
 
 
 def memory(max_entries: int) -> Lru[HeldToken]:
-    """Make the table for tokens: so many, and in 10 MiB, or a KiB for each where that is more."""
+    """Make the table for tokens: this number, and 10 MiB, or a KiB for each if that is more."""
     return Lru(max_entries, most=max(LEAST_BYTES, max_entries * 1024), weigh=weight)
 
 
 def stay(memory_ttl: float, *, settled: bool) -> float:
-    """Return how many seconds memory keeps a token without asking; see UNSETTLED_TTL."""
+    """Return for how many seconds memory keeps a token without reading the store; see UNSETTLED_TTL."""
     return memory_ttl if settled else min(memory_ttl, UNSETTLED_TTL)
 
 
 def hold(
     request: TokenRequest, token: Token, since: float, until: float, unneeded_since: float = math.inf
 ) -> HeldToken:
-    """Make the entry that keeps `token` from `since` and looks again at `until`."""
+    """Make the entry that keeps `token` from `since` and reads the store again at `until`."""
     no_check_before = min(until, token.fresh_until) if token.exp == math.inf else -math.inf
     return HeldToken(request, token, since, until, no_check_before, unneeded_since)

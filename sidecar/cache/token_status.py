@@ -1,4 +1,4 @@
-"""What people are told of tokens: which are in memory, which are wanted and missing, and why. No secrets."""
+"""Status of tokens for operators: which are in memory, which are missing, and why. No secrets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from sidecar.core.lru import Lru
 from sidecar.oauth.token import Freshness, TokenRequest
 
 REMEMBERED = 600.0
-"""Seconds after which a failure nobody has met again is no news."""
+"""Seconds after which a failure that does not recur is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TokenStatus:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a key cannot be loaded. Its request holds no token of a caller's."""
+    """Why a key cannot be loaded. Its request holds no caller's token."""
 
     request: TokenRequest
     key: str
@@ -81,16 +81,16 @@ class Troubles:
         self._troubles.put(trouble.key, trouble)
 
     def rename(self, trouble: Trouble, request: TokenRequest) -> None:
-        """Show a failure under the request's new name."""
+        """Rename a failure to the request's new name."""
         if self._troubles.peek(trouble.key) is trouble:
             self._troubles.exchange(trouble.key, replace(trouble, request=request))
 
     def __iter__(self) -> Iterator[Trouble]:
-        """All of them."""
+        """Return all of them."""
         return iter(self._troubles)
 
     def end(self, key: str) -> None:
-        """Note one that did not."""
+        """Note a load that succeeded."""
         self._troubles.pop(key)
 
     def of(self, key: str) -> Trouble | None:
@@ -98,7 +98,7 @@ class Troubles:
         return self._troubles.peek(key)
 
     def recent(self, now: float) -> Iterator[Trouble]:
-        """What was met of late, the last first."""
+        """Return the recent failures, the last first."""
         return (trouble for trouble in reversed(self._troubles) if now - trouble.last < REMEMBERED)
 
 
@@ -111,7 +111,7 @@ def token_statuses(
     today: float,
     selector: Labels = frozenset(),
 ) -> Iterator[TokenStatus]:
-    """Tell of the tokens that carry these labels: the missing ones, then those in memory, the last used first.
+    """Return the status of tokens that carry these labels: missing ones, then those in memory, the last used first.
 
     `now` is the moment, `today` the date.
     """

@@ -1,4 +1,4 @@
-"""TokenCache: memory, then the flight, then the source; what follows a refusal; and what other pods say."""
+"""TokenCache: memory, then the flight, then the source; the handling of refusals and of other pods' busts."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
@@ -27,12 +27,12 @@ from sidecar.telemetry.ports import Journal
 CALLER_LIMIT = 15.0
 """Limit: time that a request waits for a token (seconds). Beyond: 503."""
 FLIGHT_LIMIT = 15.0
-"""Seconds after which a flight is given up; a token request ends after 10 by itself."""
+"""Seconds after which a flight is cancelled; a token request ends after 10 by itself."""
 MAX_FLIGHTS = 1000
 WARM_UP_SPREAD = 1.0
 """Seconds over which a starting pod spreads its first fetches, so that a roll-out is no burst."""
 OVERTAKEN = 3
-"""How many tokens of one load may be declared dead before they arrive."""
+"""How many tokens of one load may be bust before they arrive."""
 
 
 class TokenCache(EvictableCache[HeldToken]):
@@ -51,7 +51,7 @@ class TokenCache(EvictableCache[HeldToken]):
         memory_ttl: float = 30.0,
         max_entries: int = 10_000,
     ) -> None:
-        """`memory_ttl` in seconds: how long memory does without asking, while the fleet is reachable."""
+        """Take `memory_ttl` in seconds: how long memory serves without the store, while the fleet is reachable."""
         super().__init__(memory(max_entries), revocations)
         self._source = source
         self._fleet = fleet
@@ -69,7 +69,7 @@ class TokenCache(EvictableCache[HeldToken]):
         self._gaps = 0  # times that busts may have been missed
 
     def set_source(self, source: TokenSource, current: Current, *, memory_ttl: float) -> None:
-        """Load from another source from now on; flights under way stay."""
+        """Load from another source from now on; flights under way continue."""
         self._source, self._current, self._memory_ttl = source, current, memory_ttl
 
     def forget(self) -> Iterator[None]:
@@ -89,9 +89,9 @@ class TokenCache(EvictableCache[HeldToken]):
         return held.token if now < held.no_check_before else self._look_closer(held, now)
 
     async def token(self, request: TokenRequest) -> Token:
-        """Return a token, loading one if need be; callers share one load and wait ≤ 15 s.
+        """Return a token, loading one if necessary; callers share one load and wait ≤ 15 s.
 
-        Raises TokenUnavailable or TokenRefused, at once while a recent failure is the answer.
+        Raises TokenUnavailable or TokenRefused, at once while a recent failure applies.
         """
         token = self.peek(request, self._clock.now())
         if token is not None:
@@ -100,7 +100,7 @@ class TokenCache(EvictableCache[HeldToken]):
         try:
             return await wait(self._clock, self._join(request, reason, -inf), CALLER_LIMIT)
         except SidecarError:
-            token = self.peek(request, self._clock.now())  # one not yet expired is better than none
+            token = self.peek(request, self._clock.now())  # use one that has not yet expired
             if token is None:
                 raise
             return token
@@ -123,7 +123,7 @@ class TokenCache(EvictableCache[HeldToken]):
         else:
             flight = self._join(request, "refused", self._refused.floor(request.key))
         token = await wait(self._clock, flight, CALLER_LIMIT)
-        if token.fetch_began <= self._refused.floor(request.key):  # had before anybody knew of the refusal
+        if token.fetch_began <= self._refused.floor(request.key):  # obtained before the refusal was known
             raise TokenUnavailable("the token in the store is older than the refusal", 0.0)
         if token.secret == refused.secret:
             self.cool_down(request, token)
@@ -131,11 +131,11 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def cooling(self, request: TokenRequest, now: float) -> bool:
-        """Tell whether this key's refusals pass straight through; after a window one caller is told False."""
+        """Return whether this key's refusals are relayed without a renewal; after a window, False for one caller."""
         return self._cool_downs.cooling(request.key, now)
 
     def cool_down(self, request: TokenRequest, token: Token) -> None:
-        """Note that the second send was refused too; parallel ones of a round count once."""
+        """Note that the second send was refused too; parallel refusals of a round count once."""
         jitter = self._randomness.uniform(1.0, 1.25)
         seconds = self._cool_downs.refused(request.key, token.fingerprint, self._clock.now(), jitter)
         if seconds:
@@ -148,19 +148,19 @@ class TokenCache(EvictableCache[HeldToken]):
             self._tell(self._fleet.healed(request))
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
-        """Load what will be needed, each after a random moment; failures are only told to the journal."""
+        """Load what will be needed, each after a random moment; failures are only reported to the journal."""
         async with asyncio.TaskGroup() as group:
             for request in requests:
                 group.create_task(self._warm(request))
                 await asyncio.sleep(0)  # there may be thousands
 
     async def close(self) -> None:
-        """Give up every load under way; what is being told to the fleet is told."""
+        """Cancel every load under way; reports to the fleet that are under way are finished."""
         await self._flights.close()
         await asyncio.gather(*self._telling, return_exceptions=True)
 
     def status(self, now: float, selector: Labels = frozenset()) -> Iterator[TokenStatus]:
-        """Tell of the tokens that carry these labels, wanted ones that cannot be had first."""
+        """Return the status of tokens that carry these labels, missing ones first."""
         return token_statuses(
             self._memory,
             self._troubles,
@@ -171,23 +171,23 @@ class TokenCache(EvictableCache[HeldToken]):
         )
 
     def spare(self, request: TokenRequest) -> Token | None:
-        """Return what memory has, due to be looked up again or not; whether it will do is the caller's to judge."""
+        """Return the token in memory, due to be looked up again or not; the caller judges whether it is usable."""
         held = self._memory.get(request.key)
         return held.token if held is not None else None
 
-    # What the other pods say
+    # Busts of other pods
 
     def evict(self, bust: Bust) -> bool:
-        """Drop this token, and only it, also if it is still on its way here; return whether it was held."""
+        """Drop this token, and only it, also if it is still being loaded; return whether it was in memory."""
         self._refused.hear(bust, self._clock.now())
         return super().evict(bust)
 
     def evict_behind(self, generations: Mapping[str, int]) -> int:
-        """Drop every token held under another generation than these; return how many. See Evictions."""
+        """Drop every token whose generation differs from these; return the number. See Evictions."""
         self._gaps += 1
         return super().evict_behind(generations)
 
-    # What callers never see
+    # Internals
 
     def _look_closer(self, held: HeldToken, now: float) -> Token | None:
         request, token = held.request, held.token
@@ -199,7 +199,7 @@ class TokenCache(EvictableCache[HeldToken]):
         if now >= held.until:
             if self._fleet.reachable and not waiting:
                 return None
-            self._hold(request, token, now)  # nobody to ask: keep it for another round
+            self._hold(request, token, now)  # no store to read: keep it for another round
         if freshness is Freshness.AGING and not waiting:
             self._renew_behind(request)
         return token
@@ -211,7 +211,7 @@ class TokenCache(EvictableCache[HeldToken]):
         try:
             self._join(request, "aging", -inf)
         except TokenUnavailable:
-            return  # too many flights: a later peek finds room
+            return  # too many flights: a later peek starts one
 
     async def _warm(self, request: TokenRequest) -> None:
         await self._clock.sleep(self._randomness.uniform(0.0, WARM_UP_SPREAD))
@@ -254,7 +254,7 @@ class TokenCache(EvictableCache[HeldToken]):
         return await self._attempt(request, "refused")
 
     def _stand_down(self, request: TokenRequest, refused: Token, seconds: float) -> TokenUnavailable:
-        """Take back a refusal that the fleet lets pass: the newest token there is goes on being sent."""
+        """Withdraw a refusal that the fleet relays: the newest token there is continues to be sent."""
         now = self._clock.now()
         self._cool_downs.learn(request.key, now + seconds)
         self._refused.take_back(request.key)
@@ -268,13 +268,13 @@ class TokenCache(EvictableCache[HeldToken]):
             self._cool_downs.learn(request.key, self._clock.now() + seconds)
 
     def _tell(self, what: Coroutine[None, None, None]) -> None:
-        """Tell the fleet behind the request that knows; each takes no longer than a question to the store."""
+        """Report to the fleet in the background; each report takes no longer than one store operation."""
         telling = asyncio.get_running_loop().create_task(what)
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
     async def _attempt(self, request: TokenRequest, reason: FetchReason) -> Token:
-        """Load within the limit and remember what went wrong, so that not every caller tries anew."""
+        """Load within the limit and remember a failure, so that not every caller tries again."""
         try:
             token = await within(self._clock, self._load(request, reason), FLIGHT_LIMIT)
         except TokenRefused as error:
@@ -283,7 +283,7 @@ class TokenCache(EvictableCache[HeldToken]):
             raise self._setbacks.refused(request.key, error, self._clock.now()) from None
         except TokenUnavailable as error:
             raise self._outage(request, error) from None
-        except RequestRefused:  # the clients' own doing, and no word on the key
+        except RequestRefused:  # caused by the client, and no failure of the key
             raise
         except Exception as bug:
             self._journal.tell(Failed.of("loading a token", bug))
@@ -302,13 +302,14 @@ class TokenCache(EvictableCache[HeldToken]):
             self._troubles.note(current, str(error), self._clock.now(), error.description, error.hint)
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
-        """Look again in memory, then ask the source; keep only what no refusal has overtaken.
+        """Look in memory again, then load from the source; keep only a token that no refusal has overtaken.
 
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        What others declared dead meanwhile, or may have, unheard, is not given to those who joined since: the source
-        is asked again, for one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
+        A token that other pods bust meanwhile, or may have bust in a message that was missed, is not returned to
+        callers that joined since: the source must return one fetched later. In the end the upstream overrules a bust,
+        but nothing overrules a select.
         """
         passed = -inf
         held, now = self._memory.get(request.key), self._clock.now()
@@ -328,15 +329,15 @@ class TokenCache(EvictableCache[HeldToken]):
         return token
 
     def _is_trustworthy(self, request: TokenRequest, token: Token) -> bool:
-        """Tell whether no refusal, bust or select that we know of speaks against the token."""
+        """Return whether no known refusal, bust or select rules out the token."""
         revoked = self._revocations.cover(token.labels, token.fetch_began)
         return not revoked and self._refused.is_trustworthy(request.key, token)
 
     def _keep(self, request: TokenRequest, token: Token) -> None:
-        """Put the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
+        """Store the token in memory, unless a refusal came meanwhile or a flight begun later was quicker.
 
-        One that was due to be looked up gives way to the store's even if that is older: so the pods come to hold
-        the same token again when each had to fetch for itself.
+        A token that was due to be looked up is replaced by the store's even if that is older. So the pods hold the same
+        token again after each had to fetch for itself.
         """
         held, now = self._memory.get(request.key), self._clock.now()
         quicker = held is not None and now < held.until and held.token.fetch_began > token.fetch_began

@@ -1,1 +1,1 @@
-"""argv → exit code. A command is a module; what it needs it imports itself, so that `--version` answers at once."""
+"""argv → exit code. A command is a module that imports what it needs itself, so that `--version` answers at once."""

@@ -25,7 +25,7 @@ _LABELS = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take the labels, and where to ask."""
+    """Add the flags for labels and for the admin server."""
     for label, meaning in _LABELS.items():
         parser.add_argument(f"--{label}", metavar="ID", help=meaning)
     parser.add_argument("--all", action="store_true", help="all tokens, instead of labels")
@@ -38,7 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Ask a pod to bust."""
+    """Send a bust to a pod."""
     from sidecar.admin.client import bust
     from sidecar.cli.terminal import harmless
     from sidecar.core.labels import parse_selector
@@ -66,7 +66,7 @@ def _admin_token(arguments: argparse.Namespace) -> "Secret":
     place = f"the token's file {file}" if file else "SIDECAR_ADMIN_TOKEN"
     try:
         if file:
-            with Path(file).open("rb") as opened:  # a pipe, too: a person waits for it, and can end the wait
+            with Path(file).open("rb") as opened:  # a pipe, too, because the user can interrupt the wait
                 given = foreign_text.decoded(files.content(opened, files.SECRET_LIMIT))
         token = foreign_text.value(given) if file or given else ""
     except OSError as error:

@@ -23,7 +23,7 @@ _COLOURS: "dict[str, Colour]" = {"ok": "green", "failed": "red", "skipped": "dim
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take a configuration, and for whom to ask."""
+    """Add the flags for the configuration, and for the tenant."""
     flags.add_configuration_file(parser)
     parser.add_argument(
         "--tenant", metavar="ID", default="", help="tenant to fetch tokens for; default: tenant.default"
@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Check; exit code 1 where something failed."""
+    """Check; return exit code 1 if a step failed."""
     import asyncio
 
     from sidecar.config.load import load
@@ -61,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     runner = asyncio.Runner()
     code = runner.run(show(check(config, tenant, arguments.timeout)))
     if time.monotonic() - began >= arguments.timeout:
-        # A thread that hangs in a name server or a file cannot be ended, and would be waited for.
+        # A thread that hangs in a name server or a file cannot be ended, and the process would wait for it.
         sys.stdout.flush()
         os._exit(code)
     runner.close()

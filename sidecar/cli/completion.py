@@ -9,7 +9,7 @@ EXAMPLE = "source <(sidecar completion bash)"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take a shell."""
+    """Add the argument for the shell."""
     parser.add_argument(
         "shell",
         choices=("bash", "zsh", "fish"),

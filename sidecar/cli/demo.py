@@ -7,7 +7,7 @@ EXAMPLE = "sidecar demo"
 
 
 def add_flags(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no flags."""
 
 
 def execute(_: argparse.Namespace) -> int:

@@ -1,17 +1,17 @@
-"""Keep what this process holds in memory, tokens and secrets, from core files and from its user's other processes."""
+"""Keep tokens and secrets in this process's memory out of core files and away from other processes of its user."""
 
 import os
 import resource
 import sys
 
 ALLOW = "SIDECAR_ALLOW_DUMPS"
-"""The variable that lets debuggers and profilers in: `true`, or `1`."""
+"""The variable that allows debuggers and profilers: `true`, or `1`."""
 
 _PR_SET_DUMPABLE = 4  # prctl.h
 
 
 def forbid() -> None:
-    """Forbid them, unless the environment allows them. Raises OSError where the system refuses.
+    """Forbid dumps, unless the environment allows them. Raises OSError if the system refuses.
 
     A limit of 0 leaves no core file. A process that is not dumpable leaves none where the kernel pipes it into a
     program either, and its memory, environment and descriptors in /proc are the superuser's: see PR_SET_DUMPABLE in

@@ -17,7 +17,7 @@ sidecar explain -c sidecar.yaml -H 'X-Tenant-Id: acme' \\
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take a request as curl does."""
+    """Add the flags for a request, as curl has them."""
     parser.add_argument("method", metavar="METHOD", help="method of the request, such as GET")
     parser.add_argument("url", metavar="URL", help="URL that the application requests, or only its path")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Explain; exit code 1 where the request would be refused here."""
+    """Explain; return exit code 1 if the sidecar would refuse the request."""
     import asyncio
     import json
     from dataclasses import asdict
@@ -55,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
-    """Write the head that the application would send. Raises ValueError for what no head can be made of."""
+    """Return the head that the application would send. Raises ValueError if no head can be made."""
     import re
     from contextlib import suppress
 
@@ -69,7 +69,7 @@ def _head(method: str, url: str, fields: Sequence[str], listen: str) -> bytes:
             raise ValueError(
                 "write the URL as http://host:port/path, or only its path: the sidecar has no TLS"
             )
-        with suppress(RequestRefused):  # by the proxy's own parser; the proxy refuses what stays as it is
+        with suppress(RequestRefused):  # by the proxy's own parser; the proxy refuses the rest
             parts = split(url.encode("utf-8", "surrogateescape"))
             host, target = parts.authority.decode(), (parts.path + parts.query).decode()
     if not any(field.partition(":")[0].lower() == "host" for field in fields):

@@ -13,17 +13,17 @@ _VARIABLES = {
     "admin_listen": "SIDECAR_ADMIN_LISTEN",
     "log_format": "LOG_FORMAT",
 }
-"""A flag goes before its variable by being written over it."""
+"""A flag overrides its variable by replacing its value."""
 
 
 def add_configuration_file(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
-    """Take the configuration, by its place or by a flag, and overrule some of it."""
+    """Add the configuration, as an argument or a flag, and flags that override parts of it."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="the same as --config FILE")
     add_configuration(parser, piped=piped)
 
 
 def add_configuration(parser: argparse.ArgumentParser, *, piped: bool = True) -> None:
-    """Let the command say where its configuration is, and overrule some of it."""
+    """Add the flags for the configuration, and flags that override parts of it."""
     parser.add_argument(
         "-c",
         "--config",
@@ -50,7 +50,7 @@ def add_configuration(parser: argparse.ArgumentParser, *, piped: bool = True) ->
 
 
 def configuration_file(arguments: argparse.Namespace) -> str | None:
-    """Return the configuration file that is named, None where none is."""
+    """Return the named configuration file, None if none is named."""
     if arguments.file is not None and arguments.config is not None:
         arguments.usage("name the configuration once: as FILE or with --config FILE")
     named: str | None = arguments.config if arguments.file is None else arguments.file
@@ -58,7 +58,7 @@ def configuration_file(arguments: argparse.Namespace) -> str | None:
 
 
 def add_admin(parser: argparse.ArgumentParser) -> None:
-    """Let the command say which admin server it asks."""
+    """Add the flags for the admin server."""
     parser.add_argument(
         "--admin",
         metavar="ADDRESS",
@@ -97,13 +97,13 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
 
 
 def environ(arguments: argparse.Namespace) -> Mapping[str, str]:
-    """Return the environment with the flags written over it."""
+    """Return the environment, with values from flags in place of its own."""
     flags = {name: getattr(arguments, flag) for flag, name in _VARIABLES.items()}
     return {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
 
 
 def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
-    """Tell the faults; one in a flag names the flag, not the variable it is written over."""
+    """Return the faults; one in a flag names the flag instead of the variable."""
     typed = {
         name: f"--{flag.replace('_', '-')}"
         for flag, name in _VARIABLES.items()
@@ -121,5 +121,5 @@ def faults(error: "ConfigError", arguments: argparse.Namespace) -> list[str]:
 
 
 def warned(warning: "Fault") -> str:
-    """Return the line about what can be used, but is probably a mistake."""
+    """Return the line about values that can be used, but are probably a mistake."""
     return f"  warning: {warning}"

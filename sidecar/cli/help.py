@@ -10,7 +10,7 @@ EXAMPLE = "sidecar help status"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take a command."""
+    """Add the argument for a command."""
     parser.add_argument("command", metavar="COMMAND", nargs="?", help="default: list the commands")
 
 

@@ -82,7 +82,7 @@ log:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take what the file is to say, and where it is to be."""
+    """Add the flags for the file's content, and for its place."""
     parser.add_argument("--fleet", action="store_true", help="for pods that share their tokens through Redis")
     parser.add_argument(
         "--upstream",
@@ -134,7 +134,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _parts(arguments: argparse.Namespace) -> Iterator[str]:
-    """Write values as JSON, which is YAML too."""
+    """Return the values as JSON, which is YAML too."""
     import json
 
     yield _HEAD

@@ -18,7 +18,7 @@ _NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take the manifest and what the definition of the container leaves blank."""
+    """Add the flags for the manifest and for the blanks in the definition of the container."""
     parser.add_argument(
         "-f", "--file", metavar="FILE", required=True, help="manifest, or - for standard input"
     )
@@ -129,7 +129,7 @@ def _address(text: str) -> str:
 
 
 def _written(pattern: str, form: str) -> Callable[[str], str | tuple[str | None, ...]]:
-    """Read a flag of this form: its one part, or its parts."""
+    """Parse a flag of this form: its one part, or its parts."""
 
     def read(text: str) -> str | tuple[str | None, ...]:
         match = re.fullmatch(pattern, text, re.ASCII)

@@ -9,7 +9,7 @@ EXAMPLE = "(umask 077; sidecar keygen > fleet.key)"
 
 
 def add_flags(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no flags."""
 
 
 def execute(_: argparse.Namespace) -> int:

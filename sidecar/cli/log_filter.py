@@ -1,4 +1,4 @@
-"""Which log lines somebody wants to see."""
+"""Filters of log lines."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Every one that is given must fit; "" or empty fits all."""
+    """Each given filter must match; "" or empty matches all."""
 
     tenant: str = ""
     route: str = ""
@@ -22,10 +22,10 @@ class LogFilter:
     statuses: tuple[range, ...] = ()
     events: frozenset[str] = frozenset()
     level: str = ""
-    """This one or a worse one."""
+    """This level or a more severe one."""
 
     def fits(self, line: Mapping[str, object]) -> bool:
-        """Tell whether the line is one of those; one without the field in question is not."""
+        """Return whether the line matches; one without the field in question does not."""
         status = line.get("status")
         return (
             (not self.tenant or line.get("tenant") == self.tenant)
@@ -38,7 +38,7 @@ class LogFilter:
 
 
 def event_names() -> frozenset[str]:
-    """Return what `event` can be in a line of this version."""
+    """Return the values of `event` in lines of this version."""
     from sidecar.telemetry import events, fleet_events
 
     kinds = (kind for module in (events, fleet_events) for kind in vars(module).values())
@@ -47,7 +47,7 @@ def event_names() -> frozenset[str]:
 
 
 def statuses(text: str) -> tuple[range, ...]:
-    """Read `404`, `5xx`, `400-499`, or several of them with commas. Raises ValueError."""
+    """Parse `404`, `5xx`, `400-499`, or several of them with commas. Raises ValueError."""
     ranges = []
     for part in text.split(","):
         match = _STATUSES.fullmatch(part.strip())

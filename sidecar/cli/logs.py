@@ -18,12 +18,12 @@ MEANING = "print JSON log lines for people, filtered; other lines pass as they a
 EXAMPLE = "kubectl logs -f deploy/ledger -c sidecar | sidecar logs --status 4xx,5xx"
 
 LONGEST_LINE = 65_536
-"""Bytes; what is longer passes as it is."""
+"""Bytes; a longer line is printed unchanged."""
 _BEGIN = b'{"ts":'
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take where the lines are, and what to look for."""
+    """Add the flags for the place of the lines, and for the filters."""
     parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="log file; default: standard input"
     )
@@ -76,7 +76,7 @@ def _level(text: str) -> str:
 
 
 def _warn_of_unknown(events: "frozenset[str]") -> None:
-    """Warn only: a newer sidecar, whose log this may be, has events that this one does not know."""
+    """Warn only: the log may be a newer sidecar's, with events that this one does not have."""
     from sidecar.cli.log_filter import event_names
     from sidecar.cli.terminal import harmless
     from sidecar.core.foreign_text import nearest
@@ -89,7 +89,7 @@ def _warn_of_unknown(events: "frozenset[str]") -> None:
 
 
 def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]":
-    """Open the file, which may be a pipe: a person waits, and can end the wait."""
+    """Open the file, which may be a pipe, because the user can interrupt the wait."""
     if arguments.file == "-":
         if sys.stdin.isatty():
             print("sidecar: pipe log lines in here, or end with Ctrl-D", file=sys.stderr)
@@ -104,7 +104,7 @@ def _opened(arguments: argparse.Namespace) -> "AbstractContextManager[BinaryIO]"
 
 
 def _copy(source: BinaryIO, out: BinaryIO, wanted: "LogFilter", *, colour: bool) -> None:
-    """Copy line by line, each as soon as it is there."""
+    """Copy line by line, each as soon as it is complete."""
     beginning = True
     while data := source.readline(LONGEST_LINE):
         whole = beginning and data.endswith(b"\n")
@@ -120,7 +120,7 @@ def _copy(source: BinaryIO, out: BinaryIO, wanted: "LogFilter", *, colour: bool)
 
 
 def _read(data: bytes) -> "Mapping[str, object] | None":
-    """Return the fields of one of our lines, also behind the prefix that kubectl puts before it; None for others."""
+    """Return the fields of one of our lines, also after the prefix that kubectl adds; None for others."""
     from sidecar.core.foreign_text import parse_object
 
     begin = data.find(_BEGIN)

@@ -1,4 +1,4 @@
-"""argv → exit code. A command is a module; what it needs it imports itself, so that `--version` answers at once."""
+"""argv → exit code. A command is a module that imports what it needs itself, so that `--version` answers at once."""
 
 import argparse
 import os
@@ -39,18 +39,18 @@ from sidecar.cli.parser import Parser, formatter
 
 
 class Command(Protocol):
-    """What the module of a command has."""
+    """The interface of a command's module."""
 
     MEANING: str
-    """What it is for, in one line."""
+    """Its purpose, in one line."""
     EXAMPLE: str
-    """What a person could type, in one or more lines."""
+    """Examples, one or more lines."""
 
     def add_flags(self, parser: argparse.ArgumentParser, /) -> None:
-        """Tell the parser what the command takes."""
+        """Add the command's flags and arguments to the parser."""
 
     def execute(self, arguments: argparse.Namespace, /) -> int:
-        """Do it, and return the exit code. Raises SidecarError."""
+        """Run the command and return the exit code. Raises SidecarError."""
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except KeyboardInterrupt:
@@ -138,16 +138,14 @@ def _failed(error: Exception, arguments: argparse.Namespace) -> int:
 
 
 def _open_standard_descriptors() -> None:
-    """Open what we were started without, or the next file opened becomes our stdout and gets the log."""
+    """Open missing standard descriptors, or the next file opened becomes our stdout and gets the log."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  a descriptor, open for good
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, TextIOWrapper
-        ):  # whatever is told, the terminal's encoding is no reason to fail
+        if isinstance(stream, TextIOWrapper):  # the terminal's encoding is no reason to fail
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -183,7 +181,7 @@ def parser() -> Parser:
 
 
 def _bug(error: Exception) -> list[str]:
-    """Tell the type and the place of what nobody expected; not its text, which may hold anything."""
+    """Return the type and the place of an unexpected exception; not its text, which may hold anything."""
     import traceback
 
     places = "".join(traceback.format_tb(error.__traceback__)).rstrip()

@@ -9,11 +9,11 @@ from typing import NoReturn
 from sidecar.cli.exits import EXIT_USAGE
 
 WIDTH = 80
-"""Columns that no help exceeds, however wide the terminal."""
+"""Columns of the help at most, on any terminal."""
 
 
 def formatter(prog: str) -> argparse.HelpFormatter:
-    """Return what writes the help."""
+    """Return the formatter of the help."""
     from shutil import get_terminal_size
 
     width = min(get_terminal_size().columns, WIDTH) - 2
@@ -24,32 +24,32 @@ class Parser(argparse.ArgumentParser):
     """The parser of `sidecar`, or of one of its commands."""
 
     meaning = ""
-    """What it is for, in one line."""
+    """Its purpose, in one line."""
     commands: "Mapping[str, Parser]" = MappingProxyType({})
 
     def format_help(self) -> str:
-        """Return the help, which begins with what the command is for."""
+        """Return the help, which begins with the command's purpose."""
         return f"{self.meaning}\n\n{super().format_help()}"
 
     @property
     def actions(self) -> Sequence[argparse.Action]:
-        """What it takes, flags and places, in the order of the help."""
+        """Return its flags and arguments, in the order of the help."""
         return self._actions
 
     @property
     def flags(self) -> Mapping[str, argparse.Action]:
-        """What each spelling of each flag does."""
+        """Return the action of each spelling of each flag."""
         return self._option_string_actions
 
     def error(self, message: str) -> NoReturn:
-        """Exit with the usage of this command and what is wrong with it."""
+        """Print the usage of this command and the error, and exit."""
         from sidecar.cli.terminal import harmless
 
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"{self.prog}: {harmless(message)}\n")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return what the words say; exit with an error of the command that they name."""
+        """Parse the words; exit with an error of the command that they name."""
         self.refuse_unknown(words)
         arguments, left = self.parse_known_args(words)
         called: Parser = getattr(arguments, "parser", self)
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
-        """Find unknown commands and flags first: argparse reports what is missing because of them."""
+        """Find unknown commands and flags first, because argparse reports what is missing because of them."""
         for at, word in enumerate(words):
             if word == "--":
                 return
@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(self._left(name))
 
     def _left(self, word: str) -> str:
-        """Return what is wrong with a word that has no place."""
+        """Return the error of a word without a place."""
         if not word.startswith("-"):
             return f"unexpected argument {word!r}; `{self.prog} --help` shows the usage"
         if any(word in command.flags for command in self.commands.values()):
@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
         return self.unknown("flag", word, self.flags)
 
     def unknown(self, kind: str, word: str, known: Mapping[str, object]) -> str:
-        """Return what is wrong with a word that is not among the known ones, and which was probably meant."""
+        """Return the error of an unknown word, with the known one that was probably meant."""
         from sidecar.core.foreign_text import nearest
 
         meant = nearest(word, known)

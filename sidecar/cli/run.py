@@ -23,7 +23,7 @@ add_flags = partial(flags.add_configuration_file, piped=False)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Serve."""
+    """Run the sidecar."""
     with early_signals.remembered() as hung_up:
         return _serve(arguments, hung_up)
 

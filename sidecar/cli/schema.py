@@ -9,7 +9,7 @@ EXAMPLE = "sidecar schema > sidecar.schema.json"
 
 
 def add_flags(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no flags."""
 
 
 def execute(_: argparse.Namespace) -> int:

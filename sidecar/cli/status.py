@@ -19,7 +19,7 @@ _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take whom to ask, and how to show it."""
+    """Add the flags for the admin server, and for the output."""
     flags.add_admin(parser)
     parser.add_argument("--tenant", metavar="ID", help="show only tokens of this tenant")
     parser.add_argument(
@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Show it."""
+    """Show the status."""
     if arguments.healthcheck:
         return _healthcheck(arguments.admin)
     if arguments.watch is None:
@@ -67,7 +67,7 @@ def _healthcheck(admin: str) -> int:
 
 
 def _watch(arguments: argparse.Namespace) -> None:
-    """Show it again and again; a sidecar that is not there may come back."""
+    """Show it repeatedly; an unreachable sidecar may become reachable again."""
     from sidecar.cli.terminal import Terminal, harmless
     from sidecar.core.errors import AdminRefused, AdminUnreachable
 
@@ -84,7 +84,7 @@ def _watch(arguments: argparse.Namespace) -> None:
 
 
 def _screen(lines: list[str], terminal: "Terminal") -> str:
-    """Write over what is there, without a blink; what has no room below is left out."""
+    """Overwrite the screen without flicker; lines that do not fit are left out."""
     if not terminal.interactive:
         return "\n".join((*lines, "", ""))
     room = terminal.height - 1
@@ -93,7 +93,7 @@ def _screen(lines: list[str], terminal: "Terminal") -> str:
 
 
 def _shown(arguments: argparse.Namespace) -> list[str]:
-    """Ask, and write the answer. Raises AdminRefused, AdminUnreachable."""
+    """Request the status, and print it. Raises AdminRefused, AdminUnreachable."""
     import json
 
     from sidecar.admin.client import status

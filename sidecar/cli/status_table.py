@@ -1,6 +1,6 @@
 """What `/status` returns, for people: what is wrong now, then neighbours, routes, tokens and recent events.
 
-Members that are not there are left out, so that this command can ask an older or a newer sidecar too.
+Missing members are left out, so that this command works with an older or a newer sidecar too.
 """
 
 import time
@@ -24,7 +24,7 @@ _COLOURS: Mapping[str, Colour] = {
 _MOST = 1e15
 _INDENT = "    "
 _NAMED = 4
-"""Tenants that a finding's headline names itself."""
+"""Number of tenants that a finding's headline names itself."""
 
 _HEALTH = ("", "of", "", "since", "last tried")
 _ROUTE = ("route", "match", "token", "requests", "errors", "mean", "p99", "upstream")
@@ -33,14 +33,14 @@ _TOKEN = ("token", "tenant", "service", "state", "fp", "expires in", "source", "
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line of a table, and what must not be cut off, below it."""
+    """One line of a table, and below it the texts that must not be cut off."""
 
     cells: Sequence[Cell]
     note: str = ""
 
 
 def lines(shown: _Members, terminal: Terminal) -> Iterator[str]:
-    """Write it all."""
+    """Print all rows."""
     yield terminal.line([Cell(_head(shown), "bold")], [0])
     ready = shown.get("ready")
     if isinstance(ready, dict) and _text(ready, "detail"):
@@ -89,7 +89,7 @@ def _findings(shown: _Members, terminal: Terminal) -> Iterator[str]:
 
 
 def _details(one: _Members, shown: _Members) -> Iterator[str]:
-    """Yield what stands below a finding's headline; each is wrapped, none is cut."""
+    """Yield the lines below a finding's headline; each is wrapped, none is cut."""
     at, tenants = _number(shown, "at"), one.get("tenants")
     since, tried = one.get("since"), one.get("last_tried")
     when = [f"since {_clock(since)}, {_span(at - since)}"] if _is_number(since) else []
@@ -197,7 +197,7 @@ def _number(one: _Members, name: str) -> float:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Tell whether it can be reckoned with; JSON knows numbers that no float can be."""
+    """Return whether the value is a finite number; JSON allows numbers beyond any float."""
     return isinstance(value, int | float) and abs(value) < _MOST
 
 

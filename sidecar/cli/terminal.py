@@ -1,4 +1,4 @@
-"""Text for whoever sits before a terminal, or for the file that takes its place."""
+"""Text for a terminal, or for the file that replaces it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import Literal, TextIO
 from sidecar.telemetry.colours import Colour, painted
 
 _UNKNOWN = 80
-"""Columns of a terminal that does not say how many it has."""
+"""Columns of a terminal of unknown width."""
 _ENDLESS = 1_000_000
 
 
 def harmless(text: str) -> str:
-    """Write what does not print, escape sequences above all, as Python would: it came from strangers."""
+    """Escape characters that do not print, above all escape sequences, because clients may have sent them."""
     if text.isprintable():
         return text
     return "".join(
@@ -31,7 +31,7 @@ class Cell:
 
 
 class Terminal:
-    """What can be done with an output: colours only on a terminal, and not where NO_COLOR is set."""
+    """An output: colours only on a terminal, and not if NO_COLOR is set."""
 
     def __init__(self, out: TextIO, environ: Mapping[str, str] = os.environ) -> None:
         self.interactive = out.isatty()

@@ -16,7 +16,7 @@ EXAMPLE = "sidecar validate sidecar.yaml\ncat sidecar.yaml | sidecar validate --
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Take a configuration."""
+    """Add the flags for the configuration."""
     flags.add_configuration_file(parser)
     parser.add_argument(
         "--no-secrets",
@@ -26,7 +26,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Sum up a configuration that can be used."""
+    """Print a summary of a valid configuration."""
     from sidecar.config.load import load
 
     config = load(

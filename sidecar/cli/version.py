@@ -11,7 +11,7 @@ LINE = f"sidecar {__version__}"
 
 
 def add_flags(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no flags."""
 
 
 def execute(_: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""As whom to ask for tokens: the file's `credentials`."""
+"""Credentials for token requests: the file's `credentials`."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
@@ -156,7 +156,7 @@ class Credentials(Node, frozen=True, kw_only=True):
 
 
 def spec(name: str, entry: Credentials, environ: Mapping[str, str]) -> CredentialSpec:
-    """Return what is meant by an entry of `credentials`."""
+    """Return the settings of an entry of `credentials`."""
     if entry.aws_secret:
         return _aws_secret(entry.aws_secret, entry.service or name, share=entry.share)
     if entry.file:
@@ -193,7 +193,7 @@ def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.P
 
 
 def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
-    """Read the key as the signer does. Return the reason it cannot sign, "" where it can."""
+    """Read the key as the signer does. Return the reason it cannot sign, "" if it can."""
     from sidecar.credentials.sources.secret_files import read_secret  # noqa: PLC0415  brings asyncio
     from sidecar.oauth.jwt.private_keys import prepare  # noqa: PLC0415  brings PyJWT and cryptography
 
@@ -215,7 +215,7 @@ def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
 
 
 def client(entry: Credentials) -> str:
-    """Tell these credentials from others of the same name, which another deployment on the same Redis may have."""
+    """Return an id that separates these credentials from others of the same name on the same Redis."""
     aws = entry.aws_secret
     if aws is not None:
         return ascii(["aws", aws.id, aws.region, aws.endpoint, aws.stage, aws.pointer])

@@ -1,10 +1,10 @@
-"""What is wrong with a tree that should be these structs: everything, not just the first thing.
+"""Compare a tree with the structs of the schema, and report every fault, not just the first one.
 
-`msgspec` stops at the first fault, so `examine` walks the structs itself and asks msgspec leaf by leaf. A
-leaf's `extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some
-of them look at files and at the environment. `extra={"also": …}` has further words for those that a leaf takes;
-`noted` reads other notes. A faulty field leaves its default (or "") behind, a faulty entry UNSET, so that what
-refers to other entries can still be checked.
+`msgspec` stops at the first fault, so `examine` walks the structs itself and calls msgspec leaf by leaf. A leaf's
+`extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some of them look at
+files and at the environment. `extra={"also": …}` has further spellings of a leaf's words; `noted` reads other notes. A
+faulty field becomes its default (or ""), a faulty entry UNSET, so that references to other entries can still be
+checked.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from sidecar.config import hints
 from sidecar.config.yaml_text.places import join
 
 Found = tuple[str, str]
-"""A path in the tree and what is wrong there."""
+"""A path in the tree and the fault there."""
 
 Check = Callable[[str], object]
-"""Raises ValueError with the reason why a text will not do."""
+"""Raises ValueError with the reason why a text is invalid."""
 
 Doubt = Callable[[str, str], str]
 """Takes the name of a check, or "", and a text that passed it. Returns why it is probably a mistake, or ""."""
@@ -37,9 +37,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     one_of: ClassVar[tuple[str, ...]] = ()
     """Exactly one of these keys must be there."""
     needs: ClassVar[Mapping[str, str]] = {}
-    """A key that is only meaningful beside another one."""
+    """A key that requires another one beside it."""
     instead: ClassVar[str] = "write a mapping of keys to values"
-    """What to do when there is no mapping at all."""
+    """What to do if there is no mapping at all."""
     secretive: ClassVar[bool] = False
     """Whether a secret may be written here by mistake, even as a key."""
 
@@ -56,16 +56,16 @@ MOST_FAULTS = 100
 
 @dataclasses.dataclass(slots=True)
 class Examined(Generic[Root]):
-    """What an examination found."""
+    """The result of an examination."""
 
     root: Root | None = None
     """The tree as structs, which are sound only if nothing was found; None after MOST_FAULTS."""
     found: list[Found] = dataclasses.field(default_factory=list)
-    """Everything that is wrong."""
+    """All faults."""
     unsure: list[str] = dataclasses.field(default_factory=list)
     """Paths of keys that are absent, perhaps because of a typing error that was found."""
     doubtful: list[Found] = dataclasses.field(default_factory=list)
-    """What can be used, but is probably a mistake; MOST_FAULTS at most."""
+    """Values that can be used, but are probably a mistake; MOST_FAULTS at most."""
 
 
 def examine(
@@ -87,7 +87,7 @@ class _TooManyFaults(Exception):
 
 
 class _Examination:
-    """One walk over one tree. Each method returns what it read, or UNSET after noting a fault."""
+    """One walk over one tree. Each method returns the value, or UNSET after noting a fault."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class _Examination:
             self._fault(path, f"give exactly one of: {', '.join(node.one_of)}")
 
     def _unknown_key(self, node: type[Node], key: object, values: Mapping[object, object], path: str) -> str:
-        """Report the key; return the one that was meant, "" where that cannot be told."""
+        """Report the key; return the one that was probably meant, "" if there is none."""
         known = _fields(node)
         absent = [name for name in known if name not in values]
         if joined := hints.joined(key, known):
@@ -230,7 +230,7 @@ def _fields(node: type[Node]) -> Mapping[str, FieldInfo]:
 
 @cache
 def unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
-    """Take `Annotated` and `| None` off a type: what is left, what was noted, and whether None will do."""
+    """Remove `Annotated` and `| None` from a type: return the rest, the notes, and whether None is allowed."""
     if _origin(kind) is Annotated:
         bare, metas, optional = unwrap(kind.__origin__)
         return bare, [*metas, *(meta for meta in kind.__metadata__ if isinstance(meta, Meta))], optional
@@ -242,7 +242,7 @@ def unwrap(kind: Kind) -> tuple[Kind, list[Meta], bool]:
 
 @cache
 def _rules(kind: Kind) -> tuple[Kind, list[Meta], tuple[str, ...], Mapping[str, str]]:
-    """Return what a leaf is, what was noted, its checks, and what each spelling of its words means.
+    """Return the type of a leaf, its notes, its checks, and the meaning of each spelling of its words.
 
     The case of a word does not matter, and `extra` may have other words for it.
     """
@@ -259,7 +259,7 @@ def _origin(kind: Kind) -> object:
 
 
 def _blank(field: FieldInfo) -> object:
-    """Return what stands in for a field that is absent or faulty."""
+    """Return the stand-in for a field that is absent or faulty."""
     if field.required:
         return () if _origin(unwrap(field.type)[0]) is tuple else ""
     return field.default_factory() if callable(field.default_factory) else field.default
@@ -279,7 +279,7 @@ def _foreign(kind: Kind, entry: object) -> bool:
 
 
 def _home(node: type[Node], root: type[Node], key: object) -> tuple[str, str]:
-    """Return the one section in which there is such a key, and where that is, in words."""
+    """Return the one section that has such a key, and a description of its place."""
     homes = {}
     for name, field in _fields(node).items():
         inside = _inside(field.type)

@@ -1,4 +1,4 @@
-"""Durations and shares as people write them."""
+"""Durations and shares as users write them."""
 
 import re
 
@@ -9,7 +9,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Read `500ms`, `30s`, `5m` or `1h` as seconds; raises ValueError."""
+    """Return `500ms`, `30s`, `5m` or `1h` as seconds; raises ValueError."""
     if not re.fullmatch(DURATION, text):
         raise ValueError(f"{text[:40]!r} is no duration: write a whole number and ms, s, m or h, such as 30s")
     number, unit = re.findall(r"\d+|\D+", text)
@@ -17,7 +17,7 @@ def seconds(text: str) -> float:
 
 
 def span(text: str) -> float:
-    """Read a duration that must be longer than nothing, as seconds; raises ValueError."""
+    """Return a duration above zero as seconds; raises ValueError."""
     length = seconds(text)
     if not length:
         raise ValueError("must be longer than 0s")
@@ -25,7 +25,7 @@ def span(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """Read which successful requests are meant, as a share from 0 to 1: `all`, `errors` (none), `1%`, `0.1%`.
+    """Return the share of successful requests, from 0 to 1: `all`, `errors` (none), `1%`, `0.1%`.
 
     Raises ValueError.
     """

@@ -78,11 +78,11 @@ _KNOWN = frozenset(
 )
 _WITHOUT_PREFIX = frozenset(("REDIS_URL", *SETTINGS.values()))
 _OURS = ("SIDECAR_", "M2M_CREDENTIAL_CACHE_")
-"""How names begin that no other program has."""
+"""Prefixes of names that no other program uses."""
 _OF_KUBERNETES = re.compile(
     r"SIDECAR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)"
 )
-"""What Kubernetes sets in each pod for a Service whose name begins with `sidecar`."""
+"""Variables that Kubernetes sets in each pod for a Service whose name begins with `sidecar`."""
 _MOST_IGNORED = 20
 KEY_ID = "env"
 """The id of the encryption key from the environment."""
@@ -96,13 +96,13 @@ def trimmed(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
-    """Refuse the variables of the one route beside a file: which of the two was meant?"""
+    """Return a fault for each variable of the one route that is set beside a file, because only one can apply."""
     reason = f"makes a route of its own: unset it, or do without {place}"
     return [Fault(SOURCE, name, reason) for name in _ONE_ROUTE_NAMES if environ.get(name)]
 
 
 class Unread(Mapping[str, str]):
-    """Stands for the environment where secrets are not read: each variable has a value that passes every rule."""
+    """Replaces the environment when secrets are not read: each variable has a value that passes every rule."""
 
     def __getitem__(self, name: str) -> str:
         return _UNREAD
@@ -115,12 +115,12 @@ class Unread(Mapping[str, str]):
 
 
 def unread(_name: str, _limit: int) -> str:
-    """Stand for the text of a file where secrets are not read."""
+    """Return a stand-in for the text of a file when secrets are not read."""
     return _UNREAD
 
 
 def one_route(environ: Mapping[str, str], read: Read) -> tuple[Tree | None, list[Fault]]:
-    """Make the tree of a file out of the variables, or say that there is nothing to make it of."""
+    """Return the tree of a file made from the variables, and their faults; None if they define no route."""
     if not any(environ.get(name) for name in _ONE_ROUTE_NAMES):
         reason = f"nothing to do: give --config, SIDECAR_CONFIG, {DEFAULT_PATH} or SIDECAR_UPSTREAM"
         return None, [Fault(SOURCE, "", reason)]
@@ -159,7 +159,7 @@ def ignored(environ: Mapping[str, str], tree: Tree) -> tuple[Fault, ...]:
 
 
 def _is_link(name: str, environ: Mapping[str, str]) -> bool:
-    """Return whether such a variable is Kubernetes's: an administrator might write a number into SIDECAR_PORT."""
+    """Return whether Kubernetes may have set the variable: an administrator might write a number into SIDECAR_PORT."""
     return not name.endswith("PORT") or "_PORT_" in name or "SERVICE" in name or "://" in environ[name]
 
 
@@ -175,7 +175,7 @@ def _no_setting(name: str) -> str:
 
 
 def _variables_in(value: object) -> Iterator[str]:
-    """Yield the variables that the file names itself."""
+    """Yield the variables that the file itself names."""
     if isinstance(value, dict):
         if isinstance(value.get("env"), str):
             yield value["env"]
@@ -187,7 +187,7 @@ def _variables_in(value: object) -> Iterator[str]:
 
 
 def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
-    """Write the variables over the file's values; return which path now comes from which variable."""
+    """Write the variables over the file's values; return the variable of each path."""
     names = {}
     for path, name in SETTINGS.items():
         value = environ.get(name)
@@ -202,7 +202,7 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _as_duration(text: str) -> str:
-    """Write whole seconds as a duration; anything else (`5m` would become `5ms`) as none at all."""
+    """Return whole seconds as a duration; any other text (`5m` would become `5ms`) as an invalid one."""
     return f"{text}s" if text.isascii() and text.isdecimal() else "no whole seconds"
 
 
@@ -211,9 +211,9 @@ def _twice(name: str) -> Fault:
 
 
 def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Take user name and password, which REDIS_URL often holds, out of it and give them names of their own.
+    """Move user name and password, which REDIS_URL often holds, to separate variables.
 
-    Blanks and line ends around it, as a file leaves them, are none of it.
+    Blanks and line ends around the URL, which a file may add, do not count.
     """
     url = environ.get("REDIS_URL", "").strip()
     match = re.fullmatch(r"(\w+://)(.*)@([^@]*)", url, re.DOTALL)
@@ -229,7 +229,7 @@ def open_redis_url(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def operators(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
-    """Write the operators' token over the file's; return which path now comes from which variable."""
+    """Write the operators' token over the file's; return the variable of each path."""
     admin = {} if tree.get("admin") is None else tree["admin"]
     token, faults = _reference(_ADMIN, _ADMIN_FILE, environ)
     if token is None or not isinstance(admin, dict):
@@ -239,16 +239,16 @@ def operators(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], l
 
 
 def _reference(name: str, file: str, environ: Mapping[str, str]) -> tuple[dict[str, str] | None, list[Fault]]:
-    """Say where the variable or its twin puts a secret, None if there is neither."""
+    """Return the reference to a secret in the variable or its twin, None if there is neither."""
     if environ.get(name):
         return {"env": name}, [_twice(name)] if environ.get(file) else []
     return ({"file": environ[file]} if environ.get(file) else None), []
 
 
 def fleet(tree: Tree, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
-    """Write REDIS_URL and the encryption key over the file's; return which path now comes from which variable.
+    """Write REDIS_URL and the encryption key over the file's; return the variable of each path.
 
-    An explicit `local` says that the variables, common as they are, were not meant for us.
+    With an explicit `local` the variables are ignored, because other programs use the same names.
     """
     cache = tree.get("cache")
     local = isinstance(cache, dict) and cache.get("mode") == "local"
@@ -279,7 +279,7 @@ def _write_url(redis: Tree, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def blame(fault: Fault, names: Mapping[str, str], environ: Mapping[str, str]) -> Fault:
-    """Name the variable instead of the path where the value came from one."""
+    """Name the variable instead of the path if the value came from one."""
     for path, name in names.items():
         if fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")):
             given = f"{name}_FILE" if name in _TWINS and environ.get(f"{name}_FILE") else name

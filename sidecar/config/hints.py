@@ -1,6 +1,7 @@
-"""What a fault proposes: the key, name or form that was probably meant.
+"""Proposals in faults: the key, name or form that was probably meant.
 
-Only keys of the schema and names of entries are quoted. What was written is not: it may be a misplaced secret.
+Only keys of the schema and names of entries are quoted. The text in the file is not, because it may be a misplaced
+secret.
 """
 
 import re
@@ -12,10 +13,10 @@ from sidecar.core.foreign_text import nearest
 _MOST_NAMES = 20
 """Entries that a fault lists."""
 _MOST_COMPARED = 200
-"""Names that a misspelt one is compared with, which takes time."""
+"""Names with which a misspelt one is compared, because a comparison takes time."""
 _LONGEST_NAME = 64
 _LENGTHS = 4
-"""By how many characters a misspelt name is longer or shorter at most."""
+"""Greatest difference in length between a misspelt name and the meant one."""
 _COMMAND = re.compile(r"\$\([A-Za-z_]\w*\)")
 _VARIABLE = re.compile(r"(?<![\w$])\$[A-Z_][A-Z0-9_]+(?!\w)")
 _ONE_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
@@ -25,7 +26,7 @@ _JOINED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(: ?|=| )[^\s/]")
 
 
 def misspelt(written: object, known: Iterable[str]) -> str:
-    """Return the known word that was probably meant, "" where none is similar."""
+    """Return the known word that was probably meant, "" if none is similar."""
     word = str(written)[: _LONGEST_NAME + 1]
     if len(word) > _LONGEST_NAME:
         return ""
@@ -44,7 +45,7 @@ def unknown_entry(written: str, known: Collection[str]) -> str:
 
 
 def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
-    """Return what to write in place of a value of another form; `keys` are those that a mapping there has."""
+    """Return the form to write instead of another; `keys` are those that a mapping there has."""
     if isinstance(value, list) and "mapping" in wanted:
         return f"{wanted}, not a list: remove the dashes"
     if isinstance(value, dict) and "list" in wanted:
@@ -57,13 +58,13 @@ def form(wanted: str, value: object, keys: Collection[str] = ()) -> str:
 
 
 def joined(value: object, keys: Collection[str]) -> str:
-    """Return the key with which the text begins that is a key and its value in one, "" where it is none."""
+    """Return the key if the text is a key and its value in one, "" if it is not."""
     found = _JOINED.match(value) if isinstance(value, str) else None
     return found[1] if found is not None and found[1] in keys else ""
 
 
 def shown(key: object) -> str:
-    """Return as much of an unknown key as is a word: what comes then may be a value, and so a secret."""
+    """Return the part of an unknown key that is a word: the rest may be a value, and so a secret."""
     found = _WORD.match(str(key))
     return found[0] if found is not None else ""
 
@@ -74,7 +75,7 @@ def separate(key: str) -> str:
 
 
 def text_form(value: object) -> str:
-    """Return what to write in place of a value that is no text."""
+    """Return the form to write instead of a value that is no text."""
     if isinstance(value, dict):
         return "must be text, not a mapping: put it in quotes if it begins with a brace"
     if isinstance(value, list):
@@ -83,14 +84,14 @@ def text_form(value: object) -> str:
 
 
 def number_form(least: float | None, most: float | None) -> str:
-    """Return what to write in place of what is no whole number within these bounds."""
+    """Return the form to write instead of a value that is no whole number within these bounds."""
     if least is not None and most is not None:
         return f"write a whole number from {least:,} to {most:,}"
     return "write a whole number" + (f" of at least {least:,}" if least is not None else "")
 
 
 def unknown_key(meant: str, home: str, empty: str, known: Collection[str]) -> str:
-    """Return the fault of a key that is unknown: it is misspelt, belongs in `home`, or in what is `empty` beside it."""
+    """Return the fault of an unknown key: misspelt, or part of `home` or of the `empty` key beside it."""
     if meant:
         return f"unknown key; did you mean {meant}?"
     if home:
@@ -101,7 +102,7 @@ def unknown_key(meant: str, home: str, empty: str, known: Collection[str]) -> st
 
 
 def unexpanded(text: str) -> str:
-    """Return the form of a variable or template that a program should have replaced, "" where there is none."""
+    """Return the form of a variable or template that a program should have replaced, "" if there is none."""
     if "$" not in text and "{{" not in text:
         return ""
     for opening, closing in (("${", "}"), ("{{", "}}")):
@@ -119,7 +120,7 @@ def is_unexpanded(secret: str) -> bool:
 
 
 def literally(form: str) -> str:
-    """Return what to do about a variable or template that was not replaced."""
+    """Return the remedy for a variable or template that was not replaced."""
     return f"{form} is taken literally, because the sidecar replaces no variables in values: write the value itself"
 
 

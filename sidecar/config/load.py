@@ -1,7 +1,7 @@
 """YAML and environment → one frozen Config, or one ConfigError that lists every fault.
 
-`yaml_file` and `environment` give the tree as written, and `examine` holds it against `schema`. `rules` say what else
-must be right. Each section's module has its keys and the function that makes its settings of them.
+`yaml_file` and `environment` return the tree as written, and `examine` compares it with `schema`. `rules` has the
+further checks. Each section's module has its keys and the function that makes settings of them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -31,9 +31,9 @@ def load(
 ) -> Config:
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
-    The environment goes before the file. Without any file it alone must make one route. Raises ConfigError
-    with everything that is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside
-    others pauses there. `attended`: a person waits, so the file may be a pipe, or `-` for standard input. Without
+    The environment overrides the file. Without a file it must define one route. Raises ConfigError with everything that
+    is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside others pauses there. With
+    `attended`, for commands that can be interrupted, the file may be a pipe, or `-` for standard input. Without
     `secrets` nothing is read of the files and variables that the configuration names: they need not exist.
     """
     environ = environment.open_redis_url(environment.trimmed(environ))
@@ -87,9 +87,9 @@ def _first(faults: Collection[Fault], source: str) -> tuple[Fault, ...]:
 
 
 def sources(path: str | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files whose content decides the configuration, good or bad.
+    """Return the files whose content decides the configuration, valid or not.
 
-    Files of credentials and certificates are not among them: whoever uses those reads them again.
+    Files of credentials and certificates are not among them, because they are read again at each use.
     """
     environ = environment.trimmed(environ)
     place = yaml_file.place(path, environ)

@@ -1,4 +1,4 @@
-"""The file's `redis` and `busts`: what the fleet shares, and what keeps the sidecars from being one fleet."""
+"""The file's `redis` and `busts`: the shared store, and checks that the sidecars form one fleet."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
@@ -113,7 +113,7 @@ class Busts(Node, frozen=True, kw_only=True):
 
 
 def redis_settings(entry: Redis, environ: Mapping[str, str]) -> settings.RedisSettings:
-    """Return what is meant by the section `redis`."""
+    """Return the settings of the section `redis`."""
     url = addresses.redis(entry.url)
     port = 26379 if entry.sentinel else 6379
     return settings.RedisSettings(
@@ -137,14 +137,14 @@ def _sentinel(entry: Sentinel, environ: Mapping[str, str]) -> settings.SentinelS
 
 
 def bust_settings(entry: Busts) -> settings.BustSettings:
-    """Return what is meant by the section `busts`."""
+    """Return the settings of the section `busts`."""
     return settings.BustSettings(
         tuple(settings.ForeignChannel(channel.channel, channel.dialect) for channel in entry.listen)
     )
 
 
 def fleet_faults(mode: str | None, redis: Redis | None, busts: Busts, faulty: Faulty) -> Iterator[Found]:
-    """Find what keeps the sidecars from being one fleet; in an explicit local mode nothing does."""
+    """Return faults that keep the sidecars from forming one fleet; none in an explicit local mode."""
     if mode == "local":
         return
     if redis is not None:

@@ -1,4 +1,4 @@
-"""What takes a restart: the keys that the schema marks so."""
+"""Changes that require a restart: the keys that the schema marks so."""
 
 from operator import attrgetter
 
@@ -12,7 +12,7 @@ RESTART_KEYS = noted(File, "restart")
 
 
 def only_by_restart(old: Config, new: Config) -> tuple[Fault, ...]:
-    """Return what a reload cannot change, by its path in the configuration."""
+    """Return the values that a reload cannot change, by their path in the configuration."""
     return tuple(
         Fault("reload", path, "changing this takes a restart")
         for path, value in ((path, attrgetter(path)) for path in RESTART_KEYS)

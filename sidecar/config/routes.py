@@ -1,4 +1,4 @@
-"""The file's `routes`: the ways through the sidecar, and what must fit between them."""
+"""The file's `routes`: the routes through the sidecar, and the checks between them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated
@@ -125,7 +125,7 @@ def routes(
     tenants: TenantRule | None,
     breathe: Callable[[], None],
 ) -> Iterator[Route]:
-    """Return what is meant by the entries of `routes`."""
+    """Return the settings of the entries of `routes`."""
     for entry in entries:
         breathe()
         yield _route(entry, tokens, tenants)
@@ -162,7 +162,7 @@ def _hidden(token: TokenRequest | None, tenants: TenantRule | None) -> Hidden | 
 def route_faults(
     entries: tuple[RouteEntry, ...], tokens: Mapping[str, object], faulty: Faulty, *, tenants: bool
 ) -> Iterator[Found]:
-    """Find what is wrong between routes, and tokens that there are not."""
+    """Return faults between routes, and tokens that do not exist."""
     known = {str(name): None for name in tokens}
     names: dict[str, str] = {}
     matches: dict[tuple[str, str], str] = {}

@@ -1,4 +1,4 @@
-"""What makes a configuration right: the rule behind each kind of text, and what must fit between entries."""
+"""Rules of a valid configuration: the check of each kind of text, and the checks between entries."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ from sidecar.system import files
 
 
 def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
-    """Return the rule behind each name in the schema. A file that several places name is read once."""
+    """Return the rule of each name in the schema. A file that several places name is read once."""
     value = cache(partial(file_value, read=read))
     document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read))
     return {
@@ -82,7 +82,7 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
 
 
 def doubt(environ: Mapping[str, str], checks: Mapping[str, Callable[[str], object]]) -> Doubt:
-    """Return what finds values that are probably a mistake. The checks have read the files."""
+    """Return the rule that finds values that are probably a mistake. The checks have read the files."""
 
     def doubtful(check: str, text: str) -> str:
         if check == "variable" and is_unexpanded(environ.get(text, "")):
@@ -117,7 +117,7 @@ def _bearer(text: str) -> None:
 
 
 def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) -> Iterator[Found]:
-    """Find what is wrong between entries, but for what only follows from a fault that was found before.
+    """Return faults between entries, except those that only follow from an earlier fault.
 
     `environ` is None where secrets are not read.
     """
@@ -158,7 +158,7 @@ def _token_faults(path: str, token: TokenEntry, file: File, faulty: Faulty) -> I
 
 
 def _key_faults(file: File, environ: Mapping[str, str], faulty: Faulty) -> Iterator[Found]:
-    """Read each key with its passphrase and its certificate, all of which have been found."""
+    """Yield faults of each key with its passphrase and its certificate, all of which have been found."""
     fault = cache(partial(private_key_fault, environ))
     for name, entry in file.credentials.items():
         if isinstance(entry, Credentials):
@@ -168,7 +168,7 @@ def _key_faults(file: File, environ: Mapping[str, str], faulty: Faulty) -> Itera
 
 
 def _secret_faults(file: File, faulty: Faulty) -> Iterator[Found]:
-    """Secrets are kept by their service, so no two may have the same."""
+    """Yield faults of entries with the same service, because secrets are stored by service."""
     services: dict[str, str] = {}
     for name, entry in file.credentials.items():
         if isinstance(entry, Credentials):

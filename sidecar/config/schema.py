@@ -1,4 +1,4 @@
-"""The configuration file as it is written, and what is meant; large sections have a module of their own."""
+"""The configuration file as it is written, and its settings; large sections have a module of their own."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
@@ -155,7 +155,7 @@ def json_schema() -> dict[str, object]:
 
 
 def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None], read: Read) -> Config:
-    """Return what is meant by the file. Everything has been checked. `breathe` is called at each entry."""
+    """Return the settings of the file. Everything has been checked. `breathe` is called at each entry."""
     redis = redis_settings(file.redis, environ) if file.redis and file.cache.mode != "local" else None
     tokens = {}
     for name, entry in file.tokens.items():

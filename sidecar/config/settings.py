@@ -21,14 +21,14 @@ class AdminSettings:
 
     listen: str = "0.0.0.0:9181"
     token: SecretRef | None = None
-    """Who shows it may bust; without one nobody may."""
+    """Bearer token for busts; without one, busting is disabled."""
     hosts: frozenset[str] = frozenset()
     """Lower-case names under which it shows its state, besides addresses and loopback names."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What is written to standard output."""
+    """The log on standard output."""
 
     format: Literal["json", "console"] = "json"
     level: Level = "info"
@@ -38,7 +38,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a sidecar is told, at the paths of the file where a key takes a restart."""
+    """The whole configuration, at the paths of the file for keys that require a restart."""
 
     listen: str = "127.0.0.1:9180"
     admin: AdminSettings = AdminSettings()
@@ -49,12 +49,12 @@ class Config:
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict)
     tokens: Mapping[str, TokenRequest] = field(default_factory=dict)
     tenants: TenantRule | None = None
-    """None where there are none, or only one, whom `tokens` are for then."""
+    """None if there is no tenant, or only one, which `tokens` then belong to."""
     routes: tuple[Route, ...] = ()
     drain_min_delay: float = 0.0
-    """How long to go on listening, whether or not anybody asks, once we were asked to stop."""
+    """Minimum seconds to keep listening after SIGTERM, with or without requests."""
     drain_timeout: float = 25.0
-    """How long requests in flight may take once we were asked to stop; 0 for as long as they like."""
+    """Maximum seconds for requests in flight after SIGTERM; 0 for no limit."""
     log: LogSettings = LogSettings()
     ignored: tuple[Fault, ...] = ()
     """Variables that have no effect, although their names are meant for the sidecar."""
@@ -63,5 +63,5 @@ class Config:
 
     @property
     def warnings(self) -> tuple[Fault, ...]:
-        """Both of these."""
+        """Return both of these."""
         return self.ignored + self.doubtful

@@ -1,4 +1,4 @@
-"""The file's `tenant`: who names the tenant of a request, and what must fit to it elsewhere."""
+"""The file's `tenant`: which part of a request names its tenant, and the checks with other sections."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -21,7 +21,7 @@ OURS = (
     "authorization connection content-length cookie expect host keep-alive proxy-authorization proxy-connection "
     "te trailer transfer-encoding upgrade"
 )
-"""Fields that mean something else already."""
+"""Fields that already have another meaning."""
 
 
 class Tenant(Node, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Tenant(Node, frozen=True, kw_only=True):
 def tenant_faults(
     tenant: Tenant | None, tokens: dict[str, TokenEntry], credentials: dict[str, Credentials]
 ) -> Iterator[Found]:
-    """Find what is wrong with the section itself, and with templates that have no tenant."""
+    """Return faults of the section itself, and of templates without a tenant."""
     if tenant is not None:
         yield from _own_faults(tenant)
     for path, template in _templates(tokens, credentials):
@@ -78,7 +78,7 @@ def tenant_faults(
 
 
 def caller_faults(path: str, token: TokenEntry, tenant: Tenant) -> Iterator[Found]:
-    """Find what does not fit between who names the tenant and what each request brings for this token."""
+    """Return faults between the source of the tenant's name and the tokens that requests bring."""
     if tenant.claim:
         yield from _claim_faults(path, token)
     for key, presented in (("subject", token.subject), ("actor", token.actor)):
@@ -126,7 +126,7 @@ def _addresses(tokens: dict[str, TokenEntry]) -> Iterator[Found]:
 
 
 def rule(entry: Tenant | None) -> TenantRule | None:
-    """Return what is meant by the section, None where there is none."""
+    """Return the settings of the section, None if there is none."""
     if entry is None:
         return None
     return TenantRule(

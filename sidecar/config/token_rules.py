@@ -1,4 +1,4 @@
-"""What must fit together in a token request, and between it and its credentials."""
+"""Rules within a token request, and between it and its credentials."""
 
 from collections.abc import Iterator
 
@@ -16,21 +16,21 @@ _PROOF = {
     "private_key_jwt": ("private_key", "choose another client_auth"),
     "client_assertion_file": ("assertion_file", "choose another client_auth"),
 }
-"""What a method needs of the credentials, and what to do otherwise."""
+"""Credentials that a method requires, and what to do without them."""
 
 _TAKEN = frozenset(OURS.split()) - {"authorization"}
-"""Fields that bring something else."""
+"""Fields with another meaning."""
 _OF_GRANTS = {
     "subject": ("token_exchange", "jwt_bearer"),
     "actor": ("token_exchange",),
     "requested_token_type": ("token_exchange",),
     "assertion": ("jwt_bearer",),
 }
-"""Which grants a key belongs to."""
+"""Grants that allow a key."""
 
 
 def faults(path: str, token: TokenEntry, entry: Credentials | None, misread: set[str]) -> Iterator[Found]:
-    """Find what does not fit, but for keys that are `misread`; `entry` is None where the credentials are faulty."""
+    """Return faults, but not of keys that are `misread`; `entry` is None if the credentials are faulty."""
     if misread.isdisjoint({"grant", *_OF_GRANTS}):
         yield from _grant_faults(path, token)
         yield from _presented_faults(path, token)

@@ -1,4 +1,4 @@
-"""What to ask an authorization server for, and how: the file's `tokens`."""
+"""The file's `tokens`: which tokens to request from an authorization server, and how."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
@@ -174,7 +174,7 @@ class TokenEntry(Node, frozen=True, kw_only=True):
 def token_request(
     name: str, entry: TokenEntry, credentials: Credentials, environ: Mapping[str, str], read: Read
 ) -> token.TokenRequest:
-    """Return the request. Raises ConfigError when a presented token, checked a moment ago, is gone."""
+    """Return the request. Raises ConfigError if a presented token, which was checked before, no longer exists."""
     key = credentials.private_key
     return token.TokenRequest(
         name=name,

@@ -1,4 +1,4 @@
-"""What values are written as, and what is meant: names, durations, paths, and references to secrets."""
+"""Types of values as written, and their settings: names, durations, paths, and references to secrets."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 def text(check: str, pattern: str = "", **more: str) -> Meta:
-    """Mark a string that must pass the rule `check`; editors get the pattern, people the rule's words."""
+    """Mark a string that must pass the rule `check`; editors use the pattern, users read the rule's text."""
     return Meta(extra={"check": check}, extra_json_schema={"pattern": pattern, **more} if pattern else more)
 
 
@@ -39,7 +39,7 @@ Span = Annotated[str, text("span", durations.DURATION)]
 Share = Annotated[str, text("share", durations.SHARE)]
 FilePath = Annotated[str, text("file", r"^[^\0]+$")]
 DocumentPath = Annotated[str, text("document_file", r"^[^\0]+$")]
-"""Of JSON or PEM, as large as a secret; `SecretPath` is that of a single value."""
+"""A path of JSON or PEM, as large as a secret; `SecretPath` is that of a single value."""
 SecretPath = Annotated[str, text("secret_file", r"^[^\0]+$")]
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, text("scope", SCOPE)]
@@ -110,13 +110,13 @@ class Tls(Node, frozen=True, kw_only=True):
 
 
 def like(pattern: str, reason: str, text: str) -> None:
-    """Raise ValueError with the reason unless the whole text is like the pattern."""
+    """Raise ValueError with the reason unless the whole text matches the pattern."""
     if not re.fullmatch(pattern, text):
         raise ValueError(reason)
 
 
 def variable(environ: Mapping[str, str], name: str, *, multiline: bool = False) -> str:
-    """Return the value of an environment variable. Raises ValueError where it has none that can be used."""
+    """Return the value of an environment variable. Raises ValueError if it has no usable one."""
     like(ENVIRONMENT_NAME, "write the name of an environment variable, not the secret itself", name)
     given = environ.get(name, "")
     if not given.strip():
@@ -128,17 +128,17 @@ def variable(environ: Mapping[str, str], name: str, *, multiline: bool = False) 
 
 
 def reference(entry: Reference, environ: Mapping[str, str], *, multiline: bool = False) -> SecretRef:
-    """Return where the secret is, or what it is if it is in the environment."""
+    """Return the place of the secret, or its value if it is in the environment."""
     if entry.file:
         return SecretFile(entry.file, multiline)
     return Secret(variable(environ, entry.env or "", multiline=multiline))
 
 
 def secret(entry: Reference | None, environ: Mapping[str, str]) -> SecretRef | None:
-    """Return the same, None where nothing is written."""
+    """Return the same, None if the reference is absent."""
     return reference(entry, environ) if entry else None
 
 
 def tls(entry: Tls) -> core_tls.Tls:
-    """Return the same for core."""
+    """Return the settings for core."""
     return core_tls.Tls(entry.ca_file or "", entry.certificate_file or "", entry.key_file or "")

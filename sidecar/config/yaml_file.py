@@ -1,4 +1,4 @@
-"""The configuration file: where it is, and its YAML as one unchecked tree."""
+"""The configuration file: its place, and its YAML as one unchecked tree."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ MAX_FILE_BYTES = 1 << 20
 """Limit: configuration file (bytes). Beyond: exit code 78 at start, `reload_failed` at a reload."""
 
 Tree = dict[str, Any]
-"""YAML as loaded: checked nowhere yet."""
+"""YAML as loaded, not yet checked."""
 
 
 Read = Callable[[str, int], str]
-"""Returns the text of a file of at most so many bytes. Raises OSError and ValueError."""
+"""Returns the text of a file of at most that many bytes. Raises OSError and ValueError."""
 
 
 def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
-    """Return where the file is, None if there is none. One that was named need not exist: that is a fault."""
+    """Return the file's path, None if there is none. A named file that does not exist is a fault."""
     named = path or environ.get("SIDECAR_CONFIG")
     if named:
         return Path(named)
@@ -35,14 +35,14 @@ def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a file says."""
+    """Content of a file."""
 
     tree: Tree | None
     """None if it is no YAML mapping at all."""
     place: Place
-    """Where everything in the tree is written."""
+    """Places of all values in the tree."""
     faults: list[Fault]
-    """What is wrong with its form."""
+    """Faults of its form."""
 
 
 def name_of(place: Path) -> str:
@@ -51,7 +51,7 @@ def name_of(place: Path) -> str:
 
 
 def read(place: Path, breathe: Callable[[], None], *, attended: bool = False) -> Written:
-    """Return what the file says, be it good or bad."""
+    """Return the file's content, valid or not."""
     source = name_of(place)
     try:
         text = file_text(str(place), MAX_FILE_BYTES, files.awaited if attended else _lasting)

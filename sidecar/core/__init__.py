@@ -1,1 +1,1 @@
-"""Words that every room uses: errors, secrets, addresses, labels, an LRU. Pure, and standard library only."""
+"""Types that every room uses: errors, secrets, addresses, labels, an LRU. Pure, and standard library only."""

@@ -1,7 +1,7 @@
-"""Addresses we listen on and URLs we send to, read strictly: what is odd is refused, never repaired.
+"""Listen addresses and URLs, parsed strictly: an odd one is refused, never repaired.
 
-Every function raises ValueError with a message that says what to write instead. URLs are not repeated in
-messages: somebody may have put a password into one.
+Every function raises ValueError with a message that says what to write instead. URLs are not repeated in messages: one
+may contain a password.
 """
 
 import re
@@ -17,7 +17,7 @@ _DELIMITER = "%(?:2[1346-9a-cf]|3[abdf]|40|5[bcd])"
 _SLASH = r"[/\\]|%(?:2f|5c|u00(?:2f|5c)|c0%af|c1%9c|e0%80%af|e0%81%9c)"
 _DOT = r"\.|%(?:2e|u002e|c0%ae|e0%80%ae)"
 DOT_SEGMENT = rf"(?:{_SLASH})(?:{_CONTROL})*(?:{_DOT}){{1,2}}(?:{_SLASH}|;|{_DELIMITER}|{_CONTROL}|\Z)"
-"""Finds in a path, without regard to case, what some server may read as a dot segment.
+"""Finds in a path, in any case, whatever some server may read as a dot segment.
 
 The dots may be encoded, also as overlong UTF-8 and as `%u002e`, which are invalid, but decoded by some servers. They
 end at a slash, a backslash or `;`, or at any encoded delimiter (RFC 3986 section 2.2), blank or control, because
@@ -29,7 +29,7 @@ _LONGEST_UNIX_PATH = 107
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """Where a TCP listener binds; port 0 lets the system choose."""
+    """The address of a TCP listener; port 0 lets the system choose."""
 
     host: str
     """Without brackets for IPv6."""
@@ -41,7 +41,7 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """Where a Unix listener binds."""
+    """The path of a Unix listener."""
 
     path: str
 
@@ -54,7 +54,7 @@ Address = TcpAddress | UnixAddress
 
 @dataclass(frozen=True, slots=True)
 class UpstreamUrl:
-    """What an upstream's URL says: where to connect, and the path put before every relayed one."""
+    """The parts of an upstream's URL: host, port, and the path put before every relayed one."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -66,7 +66,7 @@ class UpstreamUrl:
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """What the URL of a request says: where to connect, and what to ask for there."""
+    """The parts of a request's URL: host, port, path and query."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -78,7 +78,7 @@ class HttpUrl:
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """What a Redis URL says: some hosts, or a socket."""
+    """The parts of a Redis URL: some hosts, or a socket."""
 
     tls: bool
     hosts: tuple[tuple[str, int], ...]
@@ -101,7 +101,7 @@ def listen(text: str) -> Address:
 
 
 def listen_loopback(text: str) -> Address:
-    """Read a listen address that only this pod can reach: whoever reaches it may use our tokens."""
+    """Parse a listen address that only this pod can reach: any client that reaches it may use our tokens."""
     address = listen(text)
     if isinstance(address, TcpAddress) and not is_loopback(address.host):
         raise ValueError(
@@ -111,7 +111,10 @@ def listen_loopback(text: str) -> Address:
 
 
 def admin(text: str) -> str:
-    """Read where an admin server is: `host:port`, `http(s)://host[:port]` or `unix:/path`. Return the latter two."""
+    """Parse the place of an admin server: `host:port`, `http(s)://host[:port]` or `unix:/path`.
+
+    Return the latter two.
+    """
     try:
         if text.startswith("unix:"):
             return str(listen(text))
@@ -126,16 +129,16 @@ def admin(text: str) -> str:
 
 
 def beside(listening: str) -> str:
-    """Return where the same pod asks an admin server that listens there."""
+    """Return the URL at which the same pod reaches an admin server with this listen address."""
     address = listen(listening)
     if isinstance(address, UnixAddress):
         return str(address)
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nobody listens there
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  it is not listened on
     return f"http://{TcpAddress(everywhere.get(address.host, address.host), address.port)}"
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
+    """Return whether a host, without brackets, can only be this machine (RFC 6761 section 6.3)."""
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -228,7 +231,7 @@ def resource(text: str) -> str:
 
 
 def host_to_match(text: str) -> str:
-    """Check a host name as the client will send it, without a port."""
+    """Check a host name in the form that clients send, without a port."""
     if not re.fullmatch(HOST, text):
         raise ValueError("write a host name without scheme and port, such as ledger.internal")
     return text

@@ -1,4 +1,4 @@
-"""How long to leave an authorization server alone after it failed us, per key."""
+"""Back-off per key: how long no request goes to an authorization server after a failure."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
 
 REFUSAL_LIFE = 5.0
-"""Seconds a refusal is remembered: it spares the server, and whoever fixes the cause waits no longer."""
+"""Seconds for which a refusal is remembered: it spares the server, and a fixed cause takes effect soon."""
 MAX_BACKOFF = 30.0
 
 
 def doubling(failures: int, most: float) -> float:
-    """Seconds to wait after that many failures in a row: 1, 2, 4 … `most`."""
+    """Return the seconds to wait after that many failures in a row: 1, 2, 4 … `most`."""
     return min(most, 2.0 ** min(failures - 1, 30))
 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """Why there is no token, and until when that is the answer (epoch seconds)."""
+    """Why there is no token, and until when that result is kept (epoch seconds)."""
 
     until: float
     failures: int
@@ -33,13 +33,13 @@ class Setback:
     """Whether a caller's token is the reason."""
 
     def error(self, now: float) -> TokenUnavailable | TokenRefused | None:
-        """Return the error to answer with instead of asking again, None when asking is allowed."""
+        """Return the error to raise without a request, None if a request is allowed."""
         if now >= self.until:
             return None
         return self.unavailable(now) if self.code is None else self._refused(self.code)
 
     def unavailable(self, now: float) -> TokenUnavailable:
-        """Return the outage with what is left of its window as `retry_after`."""
+        """Return the outage with the rest of its window as `retry_after`."""
         return TokenUnavailable(self.reason, self.until - now, description=self.description)
 
     def _refused(self, code: str) -> TokenRefused:
@@ -72,13 +72,13 @@ def refusal(error: TokenRefused, now: float) -> Setback:
 
 
 class Setbacks:
-    """What went wrong last, for each of at most `limit` keys."""
+    """The last failure of each of at most `limit` keys."""
 
     def __init__(self, limit: int) -> None:
         self._setbacks: Lru[Setback] = Lru(limit)
 
     def error(self, key: str, now: float) -> TokenUnavailable | TokenRefused | None:
-        """Return the error to answer with instead of asking again, None when asking is allowed."""
+        """Return the error to raise without a request, None if a request is allowed."""
         setback = self._setbacks.get(key)
         return setback.error(now) if setback is not None else None
 
@@ -94,5 +94,5 @@ class Setbacks:
         return error
 
     def clear(self, key: str) -> None:
-        """Forget: it worked."""
+        """Drop the failure after a success."""
         self._setbacks.pop(key)

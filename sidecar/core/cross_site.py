@@ -1,4 +1,4 @@
-"""Requests a web page makes are not the application's: any site open in a browser can reach loopback.
+"""Refuse requests of web pages, because any site that is open in a browser can reach loopback.
 
 Programs send neither of the two fields. A browser sends Sec-Fetch-Site with every request to a loopback
 address, and Origin with every request that could change something; a page can forge neither.
@@ -12,7 +12,7 @@ from sidecar.core.errors import RequestRefused
 from sidecar.core.origin import DEFAULT_PORTS, place, same_origin
 
 ICON = b"/favicon.ico"
-"""What a browser requests by itself for a page that names no icon, such as an error answer of the sidecar's own."""
+"""The path that a browser requests by itself for a page without an icon, such as an error answer of the sidecar's."""
 _OWN_SITE = frozenset((b"same-origin", b"none"))
 _HOST = re.compile(
     rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,255}))(?::([0-9]{0,5}))?"
@@ -56,8 +56,8 @@ def _is_loopback(origin: bytes) -> bool:
 def guard_admin(sec_fetch_site: str | None, origin: str | None, host: str) -> None:
     """Let a request that changes something pass unless a page not our own made it. Raises RequestRefused (403).
 
-    The admin server is reached by many names and from other machines, so its own page is known by an Origin that
-    names the very Host it is sent to.
+    The admin server has many names and clients on other machines, so its own page is recognised by an Origin that
+    equals the Host of the request.
     """
     if sec_fetch_site not in (None, "same-origin", "none"):
         raise RequestRefused(403, "a browser sent this for a page of another site (Sec-Fetch-Site)")

@@ -1,7 +1,7 @@
-"""Every error the sidecar raises, on one screen.
+"""Every error that the sidecar raises.
 
-Adapters translate their library's exceptions into these once; the edge (`core.problem`) maps each to a
-status once. A message says what happened, where, and what to do about it; it never holds a secret.
+Adapters translate their library's exceptions into these once; the edge (`core.problem`) maps each to a status once. A
+message names what failed, where, and the remedy; it never holds a secret.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ class SidecarError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the configuration: which source, which path in it, and why."""
+    """One fault in the configuration: its source, its path there, and the reason."""
 
     source: str
     path: str
     reason: str
     line: int = 0
-    """In the source, from 1; 0 where it has no lines."""
+    """Line in the source, from 1; 0 if the source has no lines."""
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}" if self.line else self.source
@@ -30,7 +30,7 @@ class ConfigError(SidecarError):
     """The configuration cannot be used; holds every fault found, not just the first."""
 
     def __init__(self, faults: tuple[Fault, ...], warnings: tuple[Fault, ...] = ()) -> None:
-        """`warnings` are what could be used, but is probably a mistake."""
+        """Take `warnings`: values that can be used, but are probably a mistake."""
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
         self.warnings = warnings
@@ -45,19 +45,22 @@ class LimitReached(SidecarError):
 
 
 class AdminRefused(SidecarError):
-    """A running sidecar's admin server did not do what it was asked."""
+    """The admin server of a running sidecar did not do what was requested."""
 
 
 class AdminUnreachable(SidecarError):
-    """Nobody answers where a running sidecar's admin server should be."""
+    """No server answers at the address of a running sidecar's admin server."""
 
 
 class NothingToBust(SidecarError):
-    """No token can carry the labels of a bust, by the configuration of the pod that was sent it."""
+    """No token can carry the labels of a bust, by the configuration of the pod that received it."""
 
 
 class ManifestRefused(SidecarError):
-    """A Kubernetes manifest the sidecar cannot be added to, or taken out of; says in which documents, where and why."""
+    """A Kubernetes manifest to which the sidecar cannot be added, or from which it cannot be removed.
+
+    The text names the documents, the place and the reason.
+    """
 
 
 class RequestRefused(SidecarError):
@@ -69,40 +72,43 @@ class RequestRefused(SidecarError):
 
 
 class UnknownTenant(RequestRefused):
-    """The request names a tenant that is not served: no id at all, or none of the list."""
+    """The request names a tenant that is not served: an invalid id, or one that is not in the list."""
 
     def __init__(self, tenant: str, reason: str) -> None:
-        """`tenant` is the name as it may be logged."""
+        """Take `tenant`, the name as it may be logged."""
         super().__init__(400, reason)
         self.tenant = tenant
 
 
 class NoToken(SidecarError):
-    """There is no token. The error's own text may be returned to applications; the rest is for operators only."""
+    """There is no token. Applications may see the error's own text; the rest is for operators only."""
 
     def __init__(self, reason: str, description: str, hint: str = "") -> None:
-        """`description` is the authorization server's own text, cleaned; "" where it gave none. `hint`: what to do."""
+        """Take `description`, the authorization server's own text, cleaned, or ""; and `hint`, what to do."""
         super().__init__(reason)
         self.description = description
         self.hint = hint
 
     @property
     def for_operators(self) -> str:
-        """What happened, with the server's own text."""
+        """Return the error with the server's own text."""
         return f'{self}: "{self.description}"' if self.description else str(self)
 
 
 class TokenUnavailable(NoToken):
-    """No token right now: the authorization server (or the credential source) is out. Try again later."""
+    """There is no token for now: the authorization server (or the credential source) is unavailable.
+
+    Try again later.
+    """
 
     def __init__(self, reason: str, retry_after: float, *, description: str = "") -> None:
-        """`retry_after` in seconds, from now."""
+        """Take `retry_after` in seconds, from now."""
         super().__init__(reason, description)
         self.retry_after = retry_after
 
 
 class TokenRefused(NoToken):
-    """The authorization server said no: asking again will not help until somebody changes something."""
+    """The authorization server refused the request: a retry will not help until a cause is fixed."""
 
     def __init__(
         self,
@@ -114,10 +120,10 @@ class TokenRefused(NoToken):
         description: str = "",
         hint: str = "",
     ) -> None:
-        """`code` is the OAuth error code (RFC 6749 section 5.2), "" where the server gave none.
+        """Take `code`, the OAuth error code (RFC 6749 section 5.2), "" if the server returned none.
 
-        `of_request` says that the server refused the request as a whole, its credentials included, rather than
-        giving an answer that cannot be used; `of_caller` that the token is the reason which a request to us brought.
+        `of_request`: the server refused the request as a whole, its credentials included, rather than giving an answer
+        that cannot be used. `of_caller`: the reason is the token that a request to us brought.
         """
         super().__init__(reason, description, hint)
         self.code = code

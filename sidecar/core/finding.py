@@ -1,4 +1,4 @@
-"""What a check is made of: steps, what each needs of others, and what was found."""
+"""Parts of a check: steps, their prerequisites, and their findings."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ Outcome = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a step found. Nothing in it is secret."""
+    """Result of a step. Nothing in it is secret."""
 
     detail: str
     outcome: Outcome = "ok"
     hint: str = ""
-    """What to do about it."""
+    """What to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to try."""
+    """One step of a check."""
 
     about: str
-    """What is tried, such as `ledger.example.com:443`."""
+    """Its object, such as `ledger.example.com:443`."""
     name: str
-    """What is done with it, such as `connect`."""
+    """Its action, such as `connect`."""
     work: Callable[[], Awaitable[Finding]]
     """May raise SidecarError."""
     needs: tuple["Step", ...] = ()
-    """What must have gone well before."""
+    """Steps that must have succeeded before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Text from outside, read in one way wherever it is from: a file, the environment, a secret store, a peer's answer.
+"""Text from outside, read in one way for each source: a file, the environment, a secret store, a peer's answer.
 
 A byte order mark, which editors and shells on Windows write, is no part of a text. A single value, such as a secret or
 a token, has no line break at its end either, which editors and `echo` write. A control character inside it is an error:
-no client secret and no token has one (RFC 6749 appendix A), so the text is another than was meant.
+no client secret and no token has one (RFC 6749 appendix A), so such a text is a mistake.
 """
 
 import json
@@ -14,9 +14,9 @@ _MARK = "\ufeff"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
-"""How Python stands for bytes of the environment that are not UTF-8, and JSON for half a character."""
+"""Python's stand-in for bytes of the environment that are not UTF-8, and JSON's for half a character."""
 _SIMILAR = 0.7
-"""Of the share of characters that two words have in common, in the same order: 1 for equal words."""
+"""Lowest share of characters that similar words have in common, in the same order: 1 for equal words."""
 _LONGEST_WORD = 64
 """Characters that are compared with known words, which takes quadratic time."""
 
@@ -63,7 +63,7 @@ def parse_object(text: str | bytes) -> dict[str, object] | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that was probably meant, "" where none is similar."""
+    """Return the known word that was probably meant, "" if none is similar."""
     folded = {each.casefold(): each for each in known}
     sought = word[:_LONGEST_WORD].casefold()
     found = get_close_matches(sought, folded, n=1, cutoff=_SIMILAR)

@@ -1,8 +1,9 @@
 """Header fields as they stand on the wire.
 
-Servers that hand fields on as variables (CGI, RFC 3875 section 4.1.18, and its descendants) write an underscore for
-a dash, and some of them for every character that is neither letter nor digit: to them `X_Tenant` and `X.Tenant` are
-`X-Tenant`. A field that means something to the sidecar must mean the same to them, so no such twin of it travels on.
+Servers that hand fields on as variables (CGI, RFC 3875 section 4.1.18, and its descendants) write an underscore for a
+dash, and some of them for every character that is neither letter nor digit: to them `X_Tenant` and `X.Tenant` are
+`X-Tenant`. A field with a meaning for the sidecar must have the same meaning for them, so no such twin of it is
+forwarded.
 """
 
 import re
@@ -20,22 +21,23 @@ def folded(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """What the upstream does not get of the fields that a route's requests are judged by."""
+    """The fields that the sidecar reads and does not forward to the upstream."""
 
     head: re.Pattern[bytes] | None
-    """Matches the field lines that do not travel on, each with the CRLF before it; None where there are none."""
+    """Matches the field lines that are not forwarded, each with the CRLF before it; None if there are none."""
     names: frozenset[bytes]
     """All these fields, in lower case: `Connection` cannot remove them."""
     trailers: frozenset[str]
-    """The same folded: none of them travels on as a trailer, which arrives after the request was judged."""
+    """The same folded: none of them is forwarded as a trailer, which arrives after the request was judged."""
 
     def from_trailers(self, lines: list[bytes]) -> list[bytes]:
-        """Return the trailing field lines that travel on."""
+        """Return the trailing field lines that are forwarded."""
         return [line for line in lines if folded_name(line) not in self.trailers]
 
 
 def hiding(consumed: Iterable[bytes], relayed: Iterable[bytes]) -> Hidden | None:
-    """Return what is hidden of the `consumed` fields and of those that are read here and `relayed`; None for neither.
+    """Return the fields to hide: the `consumed` ones, and twins of those that are read here and `relayed`; None for
+    none.
 
     In a head those are the consumed fields and their twins, and the twins of the relayed ones.
     """

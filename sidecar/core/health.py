@@ -22,9 +22,9 @@ class Health:
 
 
 class Pulse:
-    """Turns what becomes of single questions into a Health: the last one counts, the first of its kind dates it.
+    """Turn the results of single requests into a Health: the last one counts, the first of its kind dates it.
 
-    The last is the one noted last, however close the moments are: what becomes of a question is noted when it happens.
+    The last is the one noted last, however close the moments are, because each result is noted when it happens.
     """
 
     __slots__ = ("health",)
@@ -38,13 +38,13 @@ class Pulse:
             self.health = Health("up", now, self.health.why, self.health.last_failure)
 
     def miss(self, now: float, why: str) -> None:
-        """Note that there was none."""
+        """Note a failure."""
         since = self.health.since if self.health.state == "down" else now
         self.health = Health("down", since, why, now)
 
 
 def together(parts: Sequence[Health]) -> Health:
-    """Return how something is that has parts: down while one of them is, since the first of those failed."""
+    """Return the health of a whole with parts: down while one of them is, since the first of those failed."""
     down = [part for part in parts if part.state == "down"]
     if down:
         tried = max((part.last_failure for part in down if part.last_failure is not None), default=None)

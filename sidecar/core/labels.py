@@ -1,13 +1,13 @@
-"""What tokens and credentials carry to be selected by."""
+"""Labels of tokens and credentials, by which busts select them."""
 
 from collections.abc import Mapping
 
 from sidecar.core.tenants import canonical
 
 Labels = frozenset[tuple[str, str]]
-"""What a token can be selected by, as `("user", "alice")`. It may have several of one name: teams, roles.
+"""The labels of a token, such as `("user", "alice")`. It may have several of one name: teams, roles.
 
-As a selector: the labels a token must carry, every one of them exactly, to be meant. No labels: all tokens are.
+As a selector: the labels that a selected token must carry, every one exactly. No labels select all tokens.
 """
 
 LABELS = ("tenant", "service", "user", "jti", "team", "role")
@@ -26,7 +26,7 @@ def parse_selector(labels: Mapping[str, object]) -> Labels:
 
 
 def _in_one_form(name: str, value: str) -> str:
-    """Return the value as tokens carry it: a tenant's UUID is in small letters there."""
+    """Return the value as tokens carry it: a tenant's UUID in small letters."""
     try:
         return canonical(value) if name == "tenant" else value
     except ValueError:
@@ -34,12 +34,12 @@ def _in_one_form(name: str, value: str) -> str:
 
 
 def is_value(text: str) -> bool:
-    """Tell whether this can be a label's value: not empty, not long, nothing in it that does not print."""
+    """Return whether this can be a label's value: not empty, not long, nothing in it that does not print."""
     return 0 < len(text) <= MAX_VALUE and text.isprintable()
 
 
 def label(name: str, value: str) -> Labels:
-    """Make the label, none of a value that no selector could have."""
+    """Return the label as a set, which is empty for a value that no selector can have."""
     return frozenset({(name, value)}) if is_value(value) else frozenset()
 
 

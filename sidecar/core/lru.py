@@ -12,15 +12,15 @@ def _weightless(_: object) -> int:
 
 
 class Lru(Generic[V]):
-    """At most `limit` values by key, which weigh at most `most` together; the one used longest ago makes room.
+    """At most `limit` values by key, which weigh at most `most` together. Evicts the least recently used one.
 
-    The one put last stays, whatever it weighs.
+    The one put last stays, whatever its weight.
     """
 
     __slots__ = ("_limit", "_most", "_values", "_weigh", "_weight")
 
     def __init__(self, limit: int, *, most: int = 0, weigh: Callable[[V], int] = _weightless) -> None:
-        """A value always weighs the same."""
+        """Take `weigh`, which must always return the same for a value."""
         self._limit = limit
         self._most = most
         self._weigh = weigh
@@ -59,15 +59,15 @@ class Lru(Generic[V]):
         return value
 
     def entries(self) -> tuple[tuple[str, V], ...]:
-        """Keys and values, the one used longest ago first."""
+        """Return keys and values, the least recently used first."""
         return tuple(self._values.items())
 
     def __iter__(self) -> Iterator[V]:
-        """Values, the one used longest ago first."""
+        """Return the values, the least recently used first."""
         return iter(tuple(self._values.values()))
 
     def __reversed__(self) -> Iterator[V]:
-        """Values, the one used last first."""
+        """Return the values, the most recently used first."""
         return reversed(tuple(self._values.values()))
 
     def __len__(self) -> int:

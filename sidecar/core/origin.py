@@ -1,4 +1,4 @@
-"""Where requests are sent, and how URLs and header fields name it."""
+"""The destination of requests, and its form in URLs and header fields."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _AUTHORITY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port: what a pool of connections leads to, and all a token is ever sent to."""
+    """Scheme, host and port: the destination of a pool of connections, and the only one that gets the route's token."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -26,14 +26,14 @@ class Origin:
 
     @property
     def authority(self) -> bytes:
-        """The Host field for requests to it (RFC 9110 section 7.2), without a default port."""
+        """Return the Host field for requests to it (RFC 9110 section 7.2), without a default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return (host if self.port == default else f"{host}:{self.port}").encode()
 
     @property
     def serialized(self) -> bytes:
-        """The Origin field of its own pages (RFC 6454 section 6.2)."""
+        """Return the Origin field of its own pages (RFC 6454 section 6.2)."""
         return b"%b://%b" % (self.scheme.encode(), self.authority)
 
 

@@ -1,4 +1,4 @@
-"""The clock, randomness and secrets, passed in wherever a room needs them.
+"""The clock, randomness and secrets, passed in where a room needs them.
 
 Each room has its own `ports`. Tests give fakes that pass the same contract tests as the real thing.
 """
@@ -31,14 +31,14 @@ class Randomness(Protocol):
     """Unpredictable bytes, and jitter."""
 
     def token_bytes(self, count: int) -> bytes:
-        """`count` bytes fit for keys and nonces."""
+        """Return `count` bytes fit for keys and nonces."""
 
     def uniform(self, low: float, high: float) -> float:
-        """A number from `low` to `high`, for jitter only."""
+        """Return a number from `low` to `high`, for jitter only."""
 
 
 class SecretReader(Protocol):
-    """Reads what is replaced under us while we run."""
+    """Reads secrets that may be replaced while we run."""
 
     async def read(self, where: SecretRef) -> Secret:
-        """Return the secret as it is now. Raises TokenUnavailable when it cannot be read."""
+        """Return the current secret. Raises TokenUnavailable if it cannot be read."""

@@ -1,7 +1,7 @@
-"""What a client is told when the sidecar itself answers: problem details (RFC 9457), Proxy-Status (RFC 9209).
+"""Answers of the sidecar's own: problem details (RFC 9457), Proxy-Status (RFC 9209).
 
-Proxy-Status is what tells our 502 from one the upstream sent. Details are the errors' own messages, which
-never hold a secret; of an exception nobody foresaw nothing is repeated, for it may hold anything.
+Proxy-Status distinguishes our 502 from one of the upstream's. Details are the errors' own messages, which never hold a
+secret. Nothing of an unexpected exception is repeated, because it may hold anything.
 """
 
 import json
@@ -169,7 +169,7 @@ _BUG = "the sidecar failed; its log has a `failed` event with the place"
 
 
 class Problem(NamedTuple):
-    """An answer of our own. Framing fields are the server's business."""
+    """An answer of our own. The server adds the framing fields."""
 
     status: int
     fields: tuple[tuple[bytes, bytes], ...]
@@ -177,11 +177,11 @@ class Problem(NamedTuple):
     word: str
     """The access log's `error`, also a member of the body."""
     cause: str = ""
-    """Its `detail`: what an upstream did, in words, "" where it is no fault of the upstream's."""
+    """Its `detail`: the upstream's fault in words, "" if it is not the upstream's."""
 
 
 def render(error: Exception, request_id: str) -> Problem:
-    """Say in HTTP what went wrong. A MessageMalformed is the upstream's: the client's are RequestRefused."""
+    """Return the answer for an error. A MessageMalformed is the upstream's: the client's are RequestRefused."""
     detail = str(error)
     if type(error) in FAILED:
         answer = FAILED[type(error)]

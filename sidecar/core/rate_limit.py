@@ -1,6 +1,6 @@
-"""How much of something there is to have: so much at once, then so much a second (a token bucket).
+"""A rate limit: a number at once, then a number a second (a token bucket).
 
-And how often something that strangers can cause is reported: the first time at once, then at most once a minute.
+And a limit on reports of what any client can cause: the first at once, then at most one a minute.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from sidecar.core.ports import Clock
 EVERY = 60.0
 """Seconds between two reports."""
 LEAST = 1.0
-"""Seconds to wait at least before the next look."""
+"""Least number of seconds to wait before the next check."""
 
 Kind = TypeVar("Kind")
 
@@ -21,14 +21,14 @@ class RateLimit:
     """One bucket."""
 
     def __init__(self, *, burst: float, rate: float) -> None:
-        """`burst` can be had at once; `rate` a second comes back."""
+        """Take `burst`, the number available at once, and `rate`, the number added a second."""
         self._burst = burst
         self._rate = rate
         self._left = burst
         self._at = float("-inf")
 
     def take(self, now: float) -> bool:
-        """Take one, if there is one."""
+        """Take one if available; return whether it was."""
         self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         if self._left < 1:
@@ -37,12 +37,13 @@ class RateLimit:
         return True
 
     def give_back(self) -> None:
-        """Return one that was taken in vain."""
+        """Return one that was not used."""
         self._left = min(self._burst, self._left + 1)
 
 
 class Digest(Generic[Kind]):
-    """Counts what strangers can cause, and reports it at most once in EVERY seconds: what most of it was, how much.
+    """Count what any client can cause, and report it at most once in EVERY seconds: the most frequent kind, and the
+    number.
 
     The caller bounds the kinds.
     """
@@ -53,7 +54,7 @@ class Digest(Generic[Kind]):
         self._report = report
         self._due = float("-inf")
         self.unreported: Counter[Kind] = Counter()
-        """What was counted since the last report."""
+        """Counts since the last report, by kind."""
 
     def add(self, kind: Kind) -> None:
         """Count one, and report it if a report is due."""
@@ -72,7 +73,7 @@ class Digest(Generic[Kind]):
         self._report(kind, count)
 
     async def run(self) -> None:
-        """Report when it is due, whether more comes or not. Never return."""
+        """Report when it is due, whether more is counted or not. Never return."""
         while True:
             left = self._due - self._clock.now()
             await self._clock.sleep(max(left, LEAST) if self.unreported else EVERY)

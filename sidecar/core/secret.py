@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 
 def fingerprint(key: bytes, value: str) -> str:
-    """Name `value` without giving it away: 12 hex digits of HMAC-SHA-256 under `key`.
+    """Return a name of `value` that does not reveal it: 12 hex digits of HMAC-SHA-256 under `key`.
 
-    Keyed, so that nobody can test guesses of a weak secret against a log line.
+    It is keyed, so that guesses of a weak secret cannot be tested against a log line.
     """
     return keyed_hash(key, value)[:12]
 
 
 def keyed_hash(key: bytes, value: str) -> str:
-    """Stand for `value` where it must not appear: all 64 hex digits of HMAC-SHA-256 under `key`."""
+    """Return a stand-in for `value` where it must not appear: all 64 hex digits of HMAC-SHA-256 under `key`."""
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
@@ -24,12 +24,12 @@ class Secret:
     __slots__ = ("_value", "fingerprint")
 
     def __init__(self, value: str, fingerprint: str = "") -> None:
-        """`fingerprint` names the secret in logs; "" for secrets no log ever names."""
+        """Take `fingerprint`, the secret's name in logs; "" for secrets that no log names."""
         self._value = value
         self.fingerprint = fingerprint
 
     def reveal(self) -> str:
-        """Return the secret itself; call it only where it goes on the wire."""
+        """Return the secret itself; call it only where it is sent."""
         return self._value
 
     def __repr__(self) -> str:

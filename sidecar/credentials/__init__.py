@@ -1,1 +1,1 @@
-"""What authenticates the sidecar to an authorization server: which kinds there are, and what each needs."""
+"""Credentials that authenticate the sidecar to an authorization server: their kinds, and what each requires."""

@@ -1,4 +1,4 @@
-"""What authenticates us to an authorization server, and where the configuration says to find it."""
+"""Credentials for an authorization server, and their places in the configuration."""
 
 from dataclasses import dataclass
 
@@ -14,53 +14,53 @@ class Credentials:
     client_secret: Secret
     read_at: float
     interim: bool = False
-    """Whether their source has others as the current ones: worth a try while a secret rotates, no more."""
+    """Whether their source has others as the current ones: use these only while a secret rotates."""
 
     def same_as(self, others: "Credentials") -> bool:
-        """Return whether both say the same, whenever they were read."""
+        """Return whether both have the same content, whenever they were read."""
         return (self.client_id, self.client_secret) == (others.client_id, others.client_secret)
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialKey:
-    """Whose credentials, for what, and where they come from."""
+    """The tenant, the service and the source of credentials."""
 
     service: str
     tenant: str
-    """"" where there is none."""
+    """"" if there is none."""
     origin: str
-    """Names the place in the configuration's words; what came from another place is not the same."""
+    """The source's place in the configuration; credentials from another place are others."""
 
     @property
     def text(self) -> str:
-        """The cache key: `tenant:{tenant}:m2m:{service}:credentials`."""
+        """Return the cache key: `tenant:{tenant}:m2m:{service}:credentials`."""
         owner = f"tenant:{self.tenant}:" if self.tenant else ""
         return f"{owner}m2m:{self.service}:credentials"
 
     @property
     def place(self) -> str:
-        """Names the key and where its credentials come from."""
+        """Return the key with the source of its credentials."""
         return f"{self.text} {self.origin}"
 
     @property
     def labels(self) -> Labels:
-        """What the credentials can be selected by."""
+        """Return the labels that select the credentials."""
         tenant = {("tenant", self.tenant)} if self.tenant else set()
         return frozenset({("service", self.service), *tenant})
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCredentials:
-    """What the store says of a key."""
+    """The store's reply about a key."""
 
     credentials: Credentials | None = None
     generation: int | None = None
-    """Of the key, moved on by each bust; None while nobody can be asked."""
+    """Generation of the key, increased by each bust; None if the store is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixedCredentials:
-    """Both parts written into the configuration or the environment; they change only with it."""
+    """Both parts as values from the configuration or the environment; they change only with it."""
 
     client_id: str
     client_secret: Secret
@@ -68,7 +68,7 @@ class FixedCredentials:
 
 @dataclass(frozen=True, slots=True)
 class SecretFileCredentials:
-    """A client id in the configuration, its secret alone in a file (as a mounted secret's key)."""
+    """A client id in the configuration, and its secret in a file of its own (as a mounted secret's key)."""
 
     client_id: str
     client_secret_file: str
@@ -89,13 +89,13 @@ class AwsSecretCredentials:
     """The secret's name or ARN; `{service}` and `{tenant}` in it stand for those."""
     service: str
     region: str = ""
-    """"" for the one the ARN names, else for what the environment says."""
+    """"" for the one in the ARN, else for the environment's."""
     endpoint: str = ""
-    """URL of the service where it is not the region's own."""
+    """URL of the service if it is not the region's own."""
     stage: str = "AWSCURRENT"
-    """Which version."""
+    """Staging label of the version."""
     pointer: str = ""
-    """Where in the JSON the object with both parts is (RFC 6901)."""
+    """Place of the object with both parts in the JSON (RFC 6901)."""
     share: bool = True
     """Whether the fleet's store may keep them, sealed."""
 
@@ -106,6 +106,6 @@ class AwsSecretCredentials:
 
 
 LocalCredentials = FixedCredentials | SecretFileCredentials | FileCredentials
-"""What the pod has itself."""
+"""Credentials that the pod has itself."""
 CredentialSpec = LocalCredentials | AwsSecretCredentials
-"""Every way of giving credentials that the configuration knows."""
+"""Every kind of credentials that the configuration supports."""

@@ -1,4 +1,4 @@
-"""What gives credentials."""
+"""Sources of credentials."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from sidecar.credentials.model import Credentials
 
 
 class CredentialSource(Protocol):
-    """Where what authenticates us to the authorization server comes from."""
+    """A source of credentials for the authorization server."""
 
     async def read(
         self,
@@ -16,26 +16,26 @@ class CredentialSource(Protocol):
         rejected: Credentials | None = None,
         worked: bool = False,
     ) -> Credentials:
-        """Return the tenant's credentials, read again if those held were read at or before `newer_than`.
+        """Return the tenant's credentials, read again if the cached ones were read at or before `newer_than`.
 
-        Pass `-inf` for any that are held. `rejected` are those with which an authorization server has just refused
-        a request: return others if the source has any, the same if not, and drop the rejected ones only if its
-        current ones are others. `worked` says that such a request has got a token before, so that a version that
-        the source does not call current counts too; it comes back as `interim`. Raises TokenUnavailable when the
-        source cannot be read, and TokenRefused when it has nothing for us.
+        Pass `-inf` for any cached ones. `rejected` are those with which an authorization server has just refused a
+        request: return others if the source has any, the same if not, and drop the rejected ones only if its current
+        ones are others. `worked` means that such a request has obtained a token before, so that a version that the
+        source does not mark as current counts too; it is returned as `interim`. Raises TokenUnavailable if the source
+        cannot be read, and TokenRefused if it has no credentials for us.
         """
 
     async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
-        """Hold `accepted`, which were `interim`, in place of `refused`: the authorization server has chosen."""
+        """Cache `accepted`, which were `interim`, in place of `refused`: the authorization server accepted them."""
 
 
 class SecretStore(Protocol):
-    """Where credentials lie that are far away, in versions; each call reads it."""
+    """A remote store of credentials, in versions; each call reads it."""
 
     async def read(
         self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
     ) -> Credentials:
-        """Return the tenant's current credentials, or another version as `interim` where those are the `rejected` ones.
+        """Return the tenant's current credentials, or another version as `interim` if those are the `rejected` ones.
 
         Raises like `CredentialSource.read`.
         """

@@ -1,4 +1,4 @@
-"""What a secret's text says: a client id and its secret, in JSON."""
+"""Content of a secret's text: a client id and its secret, in JSON."""
 
 from sidecar.core import foreign_text
 
@@ -14,12 +14,12 @@ def client_of(text: str, pointer: str = "") -> tuple[str, str]:
         raise ValueError("it is not a JSON object")
     client = _at(whole, pointer)
     if not isinstance(client, dict):
-        raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  what the secret holds is wrong, not a type
+        raise ValueError(f"there is no JSON object at {pointer}")  # noqa: TRY004  the content is wrong, not a type
     return _member(client, "client_id", "clientId"), _member(client, "client_secret", "clientSecret")
 
 
 def check_pointer(text: str) -> None:
-    """Raise ValueError when this is no JSON pointer."""
+    """Raise ValueError if this is no JSON pointer."""
     tokens = text.split("/")
     if tokens[0] or any("~" in token.replace("~0", "").replace("~1", "") for token in tokens):
         raise ValueError(
@@ -28,7 +28,7 @@ def check_pointer(text: str) -> None:
 
 
 def _at(value: object, pointer: str) -> object:
-    """Follow the pointer; None where it leads nowhere."""
+    """Return the value at the pointer; None if there is none."""
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
@@ -41,7 +41,7 @@ def _at(value: object, pointer: str) -> object:
 def _member(members: dict[str, object], snake: str, camel: str) -> str:
     member = members.get(snake) or members.get(camel)
     if not isinstance(member, str):
-        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")  # noqa: TRY004  what the secret holds
+        raise ValueError(f"{snake} (or {camel}) is not a string, or empty")  # noqa: TRY004  the secret's content
     try:
         return foreign_text.value(member)
     except ValueError as error:

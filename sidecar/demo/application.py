@@ -19,8 +19,8 @@ async def send(
     through: Sidecar | None = None,
     told: tuple[str, ...] = ("request",),
 ) -> list[Line]:
-    """Send a request, through the stage's sidecar unless told otherwise, and show it; return the log lines that
-    tell of it, up to where the events `told` are.
+    """Send a request, by default through the stage's sidecar, and show it; return the log lines about it, up to the
+    events `told`.
 
     Raises Unexpected, also when the upstream saw anything else than what was expected.
     """
@@ -62,7 +62,7 @@ async def web_socket(stage: Stage, url: str) -> AsyncIterator[ClientWebSocketRes
 
 
 async def echo(stage: Stage, socket: ClientWebSocketResponse, text: str) -> str:
-    """Send a message and tell that it came back. Raises Unexpected."""
+    """Send a message and print that it came back. Raises Unexpected."""
     await socket.send_str(text)
     message = await socket.receive(stage.pace.patience)
     if message.data != text:
@@ -84,7 +84,7 @@ def expect_issued(stage: Stage, wanted: int) -> None:
 
 
 def of(lines: list[Line], event: str) -> Line:
-    """Return the first of these lines that tells of the event. Raises Unexpected."""
+    """Return the first of these lines about the event. Raises Unexpected."""
     for line in lines:
         if line["event"] == event:
             return line

@@ -1,5 +1,5 @@
-"""What ends the demo."""
+"""The error that ends the demo."""
 
 
 class Unexpected(Exception):
-    """What the demo was to show did not happen."""
+    """A scene did not have its expected effect."""

@@ -1,4 +1,4 @@
-"""What two sidecars do that share a Redis. Needs a stage with a fleet; otherwise as the other scenes."""
+"""Scenes with two sidecars that share a Redis. They need a stage with a fleet; otherwise as the other scenes."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from sidecar.demo.sidecars import Sidecar
 from sidecar.demo.stage import Stage
 
 _LOOK_EVERY = 0.02
-"""Seconds between two looks at what a sidecar says of itself."""
+"""Seconds between two reads of a sidecar's page."""
 
 
 async def _joined(stage: Stage, screen: Screen) -> None:
@@ -33,7 +33,7 @@ async def _joined(stage: Stage, screen: Screen) -> None:
     expect_issued(stage, number)
     look_at = "the same fp: Redis had it, and nobody asked the authorization server"
     screen.log(of(lines, "request"), look_at, second.name)
-    await _until(stage, second, "/startupz", started=True)  # else it may look for a token by itself
+    await _until(stage, second, "/startupz", started=True)  # else it may fetch a token by itself
 
 
 async def _told(stage: Stage, screen: Screen) -> None:
@@ -60,7 +60,7 @@ async def _told(stage: Stage, screen: Screen) -> None:
 
 
 async def _until(stage: Stage, sidecar: Sidecar, page: str, **says: bool) -> None:
-    """Wait until this page of the sidecar's admin server says so. Raises Unexpected."""
+    """Wait until this page of the sidecar's admin server has the text. Raises Unexpected."""
     try:
         async with asyncio.timeout(stage.pace.patience):
             while True:

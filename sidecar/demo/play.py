@@ -1,9 +1,8 @@
-"""What the sidecar does, shown on this machine: `sidecar demo`.
+"""A demonstration of the sidecar on this machine: `sidecar demo`.
 
-An authorization server that can revoke its tokens, an upstream that answers only to a valid one, real sidecars
-before it, and a real Redis where one is installed, all on this machine. The script says what it does, checks that
-it happened, and shows the log lines that tell of it. Tokens appear only as the fingerprints the sidecar's log
-names them by.
+An authorization server that can revoke its tokens, an upstream that answers only to a valid one, real sidecars before
+it, and a real Redis if one is installed, all on this machine. The script prints each action, checks its effect, and
+shows the log lines about it. Tokens appear only as their fingerprints, as in the sidecar's log.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
     redis = redis_server()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes it ignored
         for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, lest they leave a Redis behind
             loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
         if sys.stdin is None or not sys.stdin.isatty():

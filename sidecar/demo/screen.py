@@ -1,4 +1,4 @@
-"""What is printed: narration, commands and log lines, told apart by colour where there is colour."""
+"""Output of the demo: narration, commands and log lines, distinguished by colour if there is colour."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _SHOWN = {
     "store_up": ("seconds",),
     "request": ("path", "status", "attempts", "token", "fp", "error"),
 }
-"""Of each event the fields that matter here; other events are left out."""
+"""Fields of each event that matter here; other events are left out."""
 
 
 class Screen:
@@ -43,25 +43,26 @@ class Screen:
         self._gap()
 
     def say(self, *texts: str) -> None:
-        """Tell something."""
+        """Print narration."""
         self._gap()
         for text in texts:
             self._fold("  ", text)
 
     def commands(self, *commands: str) -> None:
-        """Show what to type."""
+        """Print commands to type."""
         for command in commands:
             self._write(f"  {command}")
 
     def did(self, what: str, came: str) -> None:
-        """Show what an application did, and what came of it."""
+        """Print an application's action, and its result."""
         self._gap()
         self._write(f"  {self._in('cyan', f'$ {what}')}")
         self._write(f"  {came}")
         self._gap()
 
     def log(self, line: Line, look_at: str = "", name: str = "") -> None:
-        """Show a log line, shortened to what matters, and what to see in it; leave out events that do not.
+        """Print a log line, shortened to the fields that matter, and an explanation; leave out events that do not
+        matter.
 
         `name` is that of its sidecar, where there are several.
         """
@@ -75,7 +76,7 @@ class Screen:
             self._fold("      ^ ", look_at, "yellow")
 
     def failed(self, reason: str) -> None:
-        """Say that the demo did not work."""
+        """Print that the demo failed."""
         self._gap()
         self._write(f"{self._in('red', 'The demo failed:')} {reason}")
 

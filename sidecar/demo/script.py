@@ -1,4 +1,4 @@
-"""The order of things: who is there, the scenes, and then whatever is tried by hand."""
+"""The order of the demo: the parts, the scenes, and then requests made by hand."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ async def perform(stage: Stage, screen: Screen) -> None:
 
 
 async def watch(stage: Stage, screen: Screen) -> None:
-    """Show the log of whatever is tried by hand, for ever. Raises Unexpected if a sidecar stops."""
+    """Show the log of requests made by hand, until the end. Raises Unexpected if a sidecar stops."""
     screen.title("It stays up; Ctrl-C ends it. The logs follow")
     await asyncio.gather(*(_follow(sidecar, screen) for sidecar in (stage.sidecar, *_fleet(stage))))
 

@@ -1,4 +1,4 @@
-"""The peers the demo's sidecars stand between."""
+"""The servers on both sides of the demo's sidecars."""
 
 import asyncio
 import secrets
@@ -12,28 +12,28 @@ from sidecar.core.secret import Secret
 
 CLIENT_ID = "demo"
 _REMEMBERED = 1000
-"""Tokens and calls remembered, for as long as somebody leaves the demo up."""
+"""Tokens and calls that are kept, however long the demo stays up."""
 
 
 class AuthorizationServer:
-    """Issues tokens to one client (RFC 6749 section 4.4) and can declare them all dead."""
+    """Issues tokens to one client (RFC 6749 section 4.4) and can revoke all of them."""
 
     def __init__(self) -> None:
         self.client_secret = Secret(secrets.token_urlsafe(24))
         self.life = 3600.0
-        """Seconds the tokens to come live."""
+        """Life of the next tokens in seconds."""
         self.delay = 0.0
-        """Seconds it thinks before it issues one."""
+        """Seconds of delay before it issues one."""
         self.issued = 0
         self._valid: deque[str] = deque(maxlen=_REMEMBERED)
         self._numbers: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
 
     def routes(self) -> list[web.RouteDef]:
-        """What it answers to; anybody may revoke, so that curl can."""
+        """Return its routes; every client may revoke, so that curl can."""
         return [web.post("/token", self._token), web.post("/revoke-all", self._revoke_all)]
 
     def accepts(self, token: str) -> bool:
-        """Tell whether the token was issued and not revoked since."""
+        """Return whether the token was issued and not revoked since."""
         return token in self._valid
 
     def number(self, token: str) -> int:
@@ -66,21 +66,21 @@ class Seen(NamedTuple):
     token: int
     """The token's number, 0 for none or a foreign one."""
     status: int
-    """What was answered."""
+    """Status of the answer."""
 
     def __str__(self) -> str:
         return f"token {self.token}: {self.status}"
 
 
 class Upstream:
-    """Answers to a valid token, a WebSocket with an echo; refuses everything else as RFC 6750 section 3 says."""
+    """Answer a valid token, and a WebSocket with an echo; refuse everything else as in RFC 6750 section 3."""
 
     def __init__(self, tokens: AuthorizationServer) -> None:
         self.seen: deque[Seen] = deque(maxlen=_REMEMBERED)
         self._tokens = tokens
 
     def routes(self) -> list[web.RouteDef]:
-        """What it answers to: everything."""
+        """Return its routes: every path."""
         return [web.route("*", "/{path:.*}", self._answer)]
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Sidecars, started and listened to."""
+"""Sidecars, their start and their logs."""
 
 import asyncio
 import json
@@ -21,11 +21,11 @@ class Running(Protocol):
 
     @property
     def address(self) -> str:
-        """Where applications reach it, `host:port`."""
+        """Return the address for applications, `host:port`."""
 
     @property
     def admin_address(self) -> str:
-        """Where its operators do."""
+        """Return the address for operators."""
 
     async def stop(self) -> None:
         """Finish what is in flight and stop, within a bound."""
@@ -52,7 +52,7 @@ class Start(Protocol):
 
 
 class Log:
-    """A sidecar's own log lines, as they come out of it."""
+    """A sidecar's own log lines, as they are written."""
 
     def __init__(self, reader: asyncio.StreamReader, patience: float) -> None:
         self._reader = reader
@@ -67,7 +67,7 @@ class Log:
         return line
 
     async def until(self, *events: str) -> list[Line]:
-        """Return the lines up to where each of these events was told, one named twice twice. Raises Unexpected."""
+        """Return the lines up to each of these events, an event named twice counted twice. Raises Unexpected."""
         missing = Counter(events)
         lines: list[Line] = []
         try:
@@ -89,7 +89,7 @@ class Sidecar:
     admin_url: str
     log: Log
     name: str = ""
-    """What tells it from the others of its fleet; "" for one that is alone."""
+    """Its name within its fleet; "" for a standalone one."""
 
 
 @asynccontextmanager

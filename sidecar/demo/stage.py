@@ -1,4 +1,4 @@
-"""Everything the demo consists of, started and stopped together."""
+"""All parts of the demo, started and stopped together."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -16,18 +16,18 @@ from sidecar.demo.sidecars import Sidecar, Start, started
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, in seconds."""
+    """Durations in seconds."""
 
     short_life: float = 6.0
-    """Life of the token that is to be renewed while we watch; half of it passes by waiting."""
+    """Life of the token that is to be renewed during the demo; half of it passes by waiting."""
     delay: float = 0.3
-    """What the authorization server takes for a token while many requests arrive."""
+    """Delay of the authorization server for a token while many requests arrive."""
     patience: float = 10.0
     """The longest wait for an answer or a log line."""
 
 
 class Site:
-    """A server that can go down and come back where it was."""
+    """A server that can go down and come back on the same port."""
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
@@ -35,7 +35,7 @@ class Site:
         self.url = ""
 
     async def up(self) -> None:
-        """Listen, on the port it had before if there was one. Raises Unexpected if somebody took that."""
+        """Listen, on the earlier port if there was one. Raises Unexpected if another program took that."""
         try:
             await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         except OSError as error:
@@ -68,7 +68,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the script plays on."""
+    """The parts that the script uses."""
 
     pace: Pace
     tokens: AuthorizationServer
@@ -79,7 +79,7 @@ class Stage:
     another_sidecar: Callable[[], AbstractAsyncContextManager[Sidecar]]
     """Starts one with nothing in memory."""
     fleet: Fleet | None
-    """None where there is no Redis."""
+    """None if there is no Redis."""
     application: ClientSession
 
 

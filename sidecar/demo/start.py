@@ -1,4 +1,4 @@
-"""How `sidecar demo` gets its sidecars."""
+"""The start of a sidecar for `sidecar demo`."""
 
 from sidecar.app.sidecar import Sidecar
 from sidecar.cache.settings import CacheSettings

@@ -1,1 +1,1 @@
-"""What a configuration would do: `sidecar check` tries it, `sidecar explain` shows it for one request."""
+"""Effects of a configuration: `sidecar check` tries it, `sidecar explain` shows it for one request."""

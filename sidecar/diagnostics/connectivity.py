@@ -1,4 +1,4 @@
-"""Whether somebody can be reached: the name, the connection and TLS, one after the other."""
+"""Whether a server is reachable: the name, the connection and TLS, one after the other."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from sidecar.system.client_tls import UnusableFiles, client_context, reason
 CONNECT_LIMIT = 5.0
 """Seconds for a connection, and for TLS on it."""
 SOON = 14
-"""Days before its end at which a certificate is worth a word."""
+"""Days before its end at which a certificate is reported."""
 _NEXT_ADDRESS_AFTER = 0.25
 _DAY = 86_400.0
 _HINTS = {
@@ -29,10 +29,10 @@ _HINTS = {
 
 
 class Place:
-    """A host and a port. Each step takes over from the one before."""
+    """A host and a port. Each step continues with the result of the one before."""
 
     def __init__(self, host: str, port: int, tls: Tls | None) -> None:
-        """`tls` is None where nobody speaks it."""
+        """Take `tls`, None if the server does not use it."""
         self._host = host
         self._port = port
         self._tls = tls
@@ -40,7 +40,7 @@ class Place:
         self._socket: socket.socket | None = None
 
     async def resolve(self) -> Finding:
-        """Look the name up."""
+        """Resolve the name."""
         loop = asyncio.get_running_loop()
         try:
             self._addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
@@ -65,7 +65,7 @@ class Place:
         return Finding(str(self._socket.getpeername()[0]))
 
     async def secure(self) -> Finding:
-        """Do what TLS does: verify the certificate, show ours."""
+        """Do the TLS handshake: verify the certificate, present ours."""
         assert self._tls is not None
         assert self._socket is not None
         try:
@@ -92,7 +92,7 @@ class Place:
         return found
 
     def close(self) -> None:
-        """End what is open."""
+        """Close what is open."""
         if self._socket is not None:
             self._socket.close()
 

@@ -1,4 +1,4 @@
-"""What the sidecar would do with a request, by asking the very rules that the proxy asks; nothing is sent."""
+"""What the sidecar would do with a request, by the same rules as the proxy; nothing is sent."""
 
 import json
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _Fields = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class RouteTried:
-    """One route, and why it is the request's or not."""
+    """One route, and why the request takes it or not."""
 
     name: str
     match: str
@@ -52,7 +52,7 @@ class RouteTried:
 
 @dataclass(frozen=True, slots=True)
 class TokenAsked:
-    """The token request; what is read or signed for it stands there as `<word>`."""
+    """The token request; a value that would be read or signed appears as `<word>`."""
 
     name: str
     service: str
@@ -69,45 +69,44 @@ class TokenAsked:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the upstream gets."""
+    """The request that the upstream gets."""
 
     upstream: str
     method: str
     target: str
-    """Without the query, which goes along as it is."""
+    """Path without the query, which is sent unchanged."""
     fields: _Fields
-    """Each field's name, and what becomes of it."""
+    """Each field's name, and what happens to it."""
     connections: str
-    """Whose requests share its connection; "" for everybody's."""
+    """Owner of its connection; "" for a shared one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What would be done; `answer` is a problem of our own where the request goes no further."""
+    """What would happen; `answer` is a problem of our own if the request is not sent."""
 
     routes: Sequence[RouteTried]
     route: str
     token: TokenAsked | None
     sent: Sent | None
     refusals: _Fields
-    """Each answer of the upstream's that tells of tokens, and what follows."""
+    """Each answer of the upstream's that affects tokens, and the effect."""
     answer: dict[str, object] | None
 
 
 class _WithoutKeys:
-    """Judges all of a caller's token but its signature: the keys for that would have to be asked for."""
+    """Check all of a caller's token but its signature, because that would require fetching keys."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     async def verify(self, token: str, rule: Verification) -> None:
-        """See the port."""
         jwt_rules.signed(token, rule)
         jwt_rules.judge(token, rule, self._clock.wall())
 
 
 async def explain(config: Config, head: bytes) -> Explanation:
-    """Tell what a request with this head would meet. Raises ConfigError when an encryption key cannot be read."""
+    """Return what a request with this head would cause. Raises ConfigError if an encryption key cannot be read."""
     clock = SystemClock()
     member = membership(
         config.redis,
@@ -149,7 +148,7 @@ def _tried(
     config: Config, route: Route, request: Request, tenants: Tenants | None, chosen: str
 ) -> RouteTried:
     def matches(variant: Route) -> bool:
-        """Try the route as if the others matched nothing; their hosts are let in all the same."""
+        """Try the route as if the others matched nothing; their hosts are admitted all the same."""
         others = [replace(other, prefix=_NOWHERE) for other in config.routes if other is not route]
         record = RequestRecord(0.0, "", "", "", "")
         with suppress(RequestRefused):
@@ -200,7 +199,7 @@ def _presented(presented: Presented | None) -> str:
 
 
 def _sent(request: Request, route: Route, target: bytes, brought: frozenset[bytes]) -> Sent:
-    """Write the head for the upstream, and see what has become of each field. Raises RequestRefused."""
+    """Make the head for the upstream, and note what happens to each field. Raises RequestRefused."""
     origin = route.origin
     authorization = b"Bearer <token>" if route.token is not None else None
     head = relayed_request(

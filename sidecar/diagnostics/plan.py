@@ -1,4 +1,4 @@
-"""Config → the steps that show whether everything it names is there and does what we need of it."""
+"""Config → the steps that show whether everything it names exists and works."""
 
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -28,11 +28,11 @@ from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
 
 REDIS_LIMIT = 5.0
-"""Seconds for a question to Redis."""
+"""Seconds for one Redis operation."""
 
 
 async def check(config: Config, tenant: str, limit: float) -> AsyncIterator[Checked]:
-    """Try all that a sidecar with this configuration will need, for this tenant; nothing is kept or shared.
+    """Try everything that a sidecar with this configuration needs, for this tenant; nothing is kept or shared.
 
     `limit` is in seconds, for all of it.
     """
@@ -83,12 +83,12 @@ class _Plan:
         return step
 
     def _add_once(self, step: Step) -> Step:
-        """Add it unless the same is tried already; return the one there is."""
+        """Add the step unless it exists already; return the existing one."""
         same = (known for known in self.steps if (known.about, known.name) == (step.about, step.name))
         return next(same, None) or self._add(step)
 
     def _reach(self, host: str, port: int, tls: Tls | None) -> Step:
-        """Return the last step of reaching a place, which several may want to."""
+        """Return the last step of reaching a place, which several other steps may need."""
         known = self._places.get((host, port, tls))
         if known is not None:
             return known
@@ -125,7 +125,7 @@ class _Plan:
         self._stack.push_async_callback(hear.close)
         needs = tuple(self._reach(host, port, settings.tls) for host, port in settings.hosts)
         if settings.sentinel is not None or settings.cluster:
-            needs = ()  # one of them will do
+            needs = ()  # one of them is enough
         prefix = settings.key_prefix
         logged_in = self._add(Step("redis", "log in", look.log_in, needs))
         self._add(Step("redis", "version", look.version, (logged_in,)))
@@ -203,7 +203,7 @@ async def _read(where: SecretFile) -> Finding:
 
 
 def _secret_files(config: Config) -> Iterator[tuple[str, SecretFile]]:
-    """What is read from files of its own; credentials are read by whoever sends them."""
+    """Return the secrets in files of their own; credentials are read by the step that sends them."""
     refs: list[tuple[str, SecretRef | None]] = [("admin.token", config.admin.token)]
     if config.redis is not None:
         refs.append(("redis.password", config.redis.password))

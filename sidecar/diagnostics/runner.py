@@ -1,4 +1,4 @@
-"""Runs the steps of a check: those that need nobody at once, the others as soon as they can, all within a time."""
+"""Run the steps of a check: those without prerequisites at once, the others as soon as possible, within a limit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,9 +11,9 @@ AT_ONCE = 16
 
 
 async def run(steps: Sequence[Step], limit: float) -> AsyncIterator[Checked]:
-    """Yield what each step found, in their order; what has not ended `limit` seconds from now has failed.
+    """Yield each step's finding, in their order; a step that has not ended `limit` seconds from now has failed.
 
-    A step comes after those it needs.
+    Each step comes after its prerequisites.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + limit

@@ -1,1 +1,1 @@
-"""What pods share and send to each other: tokens and credentials in Redis, leases, generations, busts."""
+"""Data that pods share and send to each other: tokens and credentials in Redis, leases, generations, busts."""

@@ -1,10 +1,10 @@
-"""What pods answer to a select: how many tokens each of them dropped.
+"""Answers of pods to a select: how many tokens each pod dropped.
 
     {"v":1,"kind":"dropped","pod":"ledger-7d9f6","dropped":2,"from":…,"mac":…}
 
-`pod` is its name for people, `from` the one that it sends under. The answers to one select are kept under a key that
-ends in its id, and `mac` signs that key in place of a channel, so that none counts as the answer to another one. No
-message asks for them: pods of older versions do not answer, and do not notice.
+`pod` is its name for people, `from` its id as a sender. The answers to one select are kept under a key that ends in its
+id, and `mac` signs that key in place of a channel, so that none counts as the answer to another one. No message
+requests them: pods of older versions do not answer, and are not affected.
 """
 
 from collections import Counter
@@ -16,12 +16,12 @@ from sidecar.fleet.messages import Sign, Verify, count, name, read_signed, write
 MAX_SIZE = 512
 """Bytes of an answer."""
 MOST_NAMED = 20
-"""Pods that the summary names; it adds up the others."""
+"""Pods that the summary names; it sums up the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What this pod did because of a select."""
+    """Effect of a select on this pod."""
 
     select: str
     """The select's id."""
@@ -31,10 +31,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one pod did because of a select."""
+    """Effect of a select on one pod."""
 
     sender: str
-    """The name that the pod sends under; no two pods share it."""
+    """The pod's id as a sender; no two pods share it."""
     pod: str
     """The pod's name for people; pods on one machine may share it."""
     tokens: int
@@ -43,21 +43,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SelectOutcome:
-    """What became of a select."""
+    """Result of a select."""
 
     pods: int
-    """Pods that were sent it, this one too."""
+    """Number of pods that received it, this one included."""
     dropped: Mapping[str, int]
-    """How many tokens each pod dropped that answered in time, this one too."""
+    """Number of tokens that each answering pod dropped, this one included."""
 
     @property
     def unanswered(self) -> int:
-        """How many pods did not answer in time, as those of older versions never do."""
+        """Return the number of pods that did not answer in time, as those of older versions never do."""
         return self.pods - len(self.dropped)
 
     @property
     def summary(self) -> str:
-        """Say it for people: `2 of 3 pods answered: a dropped 2, b 0; 1 did not answer`."""
+        """Return the summary for people: `2 of 3 pods answered: a dropped 2, b 0; 1 did not answer`."""
         all_told = f"{len(self.dropped)} of {self.pods}" if self.unanswered else f"{self.pods}"
         missing = f"; {self.unanswered} did not answer" if self.unanswered else ""
         return f"{all_told} {'pod' if self.pods == 1 else 'pods'} answered: {self._numbers()}{missing}"
@@ -73,9 +73,9 @@ class SelectOutcome:
 
 
 def outcome(sent_to: int, *answers: Answer) -> SelectOutcome:
-    """Return what these pods, at least one, did of the number that were sent the select.
+    """Return the result of a select that this number of pods received and that these, at least one, answered.
 
-    Pods of the same name are told apart by the name that they send under.
+    Pods of the same name are distinguished by their ids as senders.
     """
     by_sender = {answer.sender: answer for answer in answers}
     of_name = Counter(answer.pod for answer in by_sender.values())
@@ -87,13 +87,13 @@ def outcome(sent_to: int, *answers: Answer) -> SelectOutcome:
 
 
 def encode(answer: Answer, *, key: str, sign: Sign) -> bytes:
-    """Write the answer that is kept under this key."""
+    """Encode the answer that is kept under this key."""
     members = {"v": 1, "kind": "dropped", "pod": answer.pod, "dropped": answer.tokens, "from": answer.sender}
     return write_signed(members, place=key, sign=sign)
 
 
 def read(payload: bytes, *, key: str, verify: Verify) -> Answer | None:
-    """Return an answer that was kept under this key, None for anything else."""
+    """Decode an answer that was kept under this key; None for anything else."""
     members = read_signed(payload, place=key, verify=verify) if len(payload) <= MAX_SIZE else None
     if members is None or members.get("v") != 1 or members.get("kind") != "dropped":
         return None

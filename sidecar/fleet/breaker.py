@@ -1,17 +1,17 @@
-"""When to leave a store alone that does not answer.
+"""Circuit breaker: when to stop using a store that does not answer.
 
-| state  | a question succeeds | a question fails                      | the probe succeeds | the probe fails |
+| state  | operation succeeds  | operation fails                       | the probe succeeds | the probe fails |
 | ------ | ------------------- | ------------------------------------- | ------------------ | --------------- |
 | closed | forget failures     | the `LIMIT`th in a row opens          |                    |                 |
-| open   | (asked before)      | (asked before)                        | closed             | stays open      |
+| open   | (sent before)       | (sent before)                         | closed             | stays open      |
 
-While it is open nobody asks, so no request ever waits for a store that is down: a probe behind the requests
-finds out when it is back.
+While it is open no operation is sent, so no request waits for an unavailable store. A background probe detects when the
+store is available again.
 """
 
 LIMIT = 3
 SETTLING = 5.0
-"""Seconds without a failure after which the pods have met in the store again."""
+"""Seconds without a failure after which all pods count as having read the store again."""
 PROBE_EVERY = 1.0
 """Seconds between probes, times a jitter that keeps a fleet's probes apart."""
 
@@ -25,11 +25,11 @@ class Breaker:
         self._failed_at = float("-inf")
 
     def succeeded(self) -> None:
-        """Note that a question was answered."""
+        """Note a successful operation."""
         self._failures = 0
 
     def failed(self, now: float) -> bool:
-        """Note that one was not; tell whether that opens the breaker."""
+        """Note a failed operation; return whether it opens the breaker."""
         self._failures += 1
         self._failed_at = now
         if self.open or self._failures < LIMIT:
@@ -38,11 +38,11 @@ class Breaker:
         return True
 
     def close(self, now: float) -> None:
-        """Note that a probe was answered."""
+        """Note a successful probe."""
         self.open = False
         self._failures = 0
         self._failed_at = now
 
     def settled(self, now: float) -> bool:
-        """Return whether all questions of the last seconds were answered."""
+        """Return whether all operations of the last seconds succeeded."""
         return not self.open and now - self._failed_at >= SETTLING

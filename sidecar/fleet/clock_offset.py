@@ -1,9 +1,9 @@
-"""How far another machine's clock is from ours, and how sure we are of it."""
+"""Offset of another machine's clock from ours, with its uncertainty."""
 
 from dataclasses import dataclass
 
 DRIFT = 1e-4
-"""How much a second two clocks may part."""
+"""Seconds per second by which two clocks may diverge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class ClockOffset:
 
 
 def measure(sent: float, received: float, theirs: float) -> ClockOffset:
-    """Measure by one question: their clock said `theirs` at some moment between `sent` and `received`."""
+    """Measure by one request: their clock showed `theirs` at some moment between `sent` and `received`."""
     half = (received - sent) / 2
     return ClockOffset(theirs - sent - half, half, received)
 
 
 def better(known: ClockOffset | None, measured: ClockOffset) -> ClockOffset:
-    """Return the one to go by: the surer one, the new one as soon as the known one cannot be right any more."""
+    """Return the better offset: the more certain one, or the new one once the known one cannot be right any longer."""
     if known is None:
         return measured
     uncertainty = known.uncertainty + DRIFT * (measured.at - known.at)

@@ -1,4 +1,4 @@
-"""Several caches that hear the same messages."""
+"""Several caches that get the same messages."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from sidecar.fleet.ports import Evictions
 
 
 class EveryCache:
-    """Hands what the bus says to each of them, and adds up what they did."""
+    """Pass the bus's calls to each cache, and add up the results."""
 
     def __init__(self, *caches: Evictions) -> None:
         self._caches = caches

@@ -27,7 +27,7 @@ _M2M_SECRET = re.compile(r"(?:.*/)?m2m/([^/]+)/credentials")
 
 
 def read(dialect: Dialect, payload: bytes) -> tuple[Labels, ...] | Rejection:
-    """Return the selectors of what the message says is dead, none where that is nothing; or why it does not count."""
+    """Return the selectors of the tokens that a message revokes, none if it revokes none; or why it is rejected."""
     if len(payload) > MAX_SIZE:
         return "too_large"
     try:
@@ -58,7 +58,7 @@ GATEWAY_KINDS: Mapping[str, tuple[str, ...]] = {
     "role": ("role",),
     "team_roles": ("team",),
 }
-"""The labels whose value is the id, by kind: a token is dropped if it carries one of them."""
+"""Labels whose value is the id, by kind: a token is dropped if it carries one of them."""
 
 
 def _lerian(text: str) -> tuple[Labels, ...] | Rejection:

@@ -44,17 +44,17 @@ from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import NeighbourKind, Rejection
 
 REVOKED_FOR = 3600.0
-"""Seconds the fleet remembers what was revoked; a pod that was cut off for longer takes all it holds for dead."""
+"""Seconds for which the fleet remembers busts by labels; a pod disconnected for longer drops everything in memory."""
 
 OPERATIONS = (
     "answer", "answers", "bust", "claim", "cool_down", "extend", "fill", "generations", "give_up", "healed", "keep",
     "listeners", "look", "probe", "publish", "revoke", "revoked",
 )  # fmt: skip
-"""What Redis is asked; scripts by their names."""
+"""Redis operations; scripts by their names."""
 
 
 class Member:
-    """Implements Membership. Redis may be absent at any time, the start included."""
+    """Implements Membership. Redis may be unavailable at any time, the start included."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Member:
         randomness: Randomness,
         journal: Journal,
     ) -> None:
-        """Raises ConfigError when an encryption key cannot be read."""
+        """Raise ConfigError if an encryption key cannot be read."""
         self._settings = settings
         self._listen = busts.listen
         self._store_ttl = cache.store_ttl
@@ -108,7 +108,7 @@ class Member:
         )
 
     def source(self, fetcher: TokenSource) -> TokenSource:
-        """Fetch under the fleet's lease, and only what the store does not have."""
+        """Return a source that fetches under the fleet's lease, and only what the store does not have."""
         if self._shared is None:
             self._shared = LeasedSource(
                 source=fetcher,
@@ -122,7 +122,7 @@ class Member:
         return self._shared
 
     def join(self, cache: TokenCache, name: str) -> None:
-        """See Membership. Comes after the first `source`."""
+        """See Membership. Call it after the first `source`."""
         assert self._shared is not None
         self._cache = cache
         evictions = EveryCache(cache, self.credentials)
@@ -173,7 +173,7 @@ class Member:
         await self._redis.open()
 
     async def run(self) -> None:
-        """Hear the others for ever."""
+        """Receive the other pods' messages until cancelled."""
         if not self._settings.encryption_keys:
             self._journal.tell(Unencrypted())
         await self._bus.run()
@@ -195,7 +195,7 @@ class Member:
         return {"store": self._redis.pulse.health, "bus": self._bus.pulse.health}
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         await self.credentials.close()
         await self._bus.close()
         await self._redis.close()
@@ -212,7 +212,7 @@ def _seal(settings: RedisSettings, randomness: Randomness) -> Seal:
 
 
 def _key(path: str, where: SecretRef) -> bytes:
-    """Read a key that was there when the configuration was checked."""
+    """Return a key that existed when the configuration was checked."""
     try:
         return base64.b64decode(read_secret(where).reveal(), validate=True)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Whether a sidecar is on its own or one of a fleet, and what that means for its cache."""
+"""Whether a sidecar is standalone or a member of a fleet, and the consequences for its cache."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -24,46 +24,46 @@ from sidecar.telemetry.words import NeighbourKind
 
 
 class Membership(Protocol):
-    """What the rest of the sidecar has to do with its fleet. Nothing here raises."""
+    """Interface of a fleet for the rest of the sidecar. No method raises."""
 
     revocations: Revocations
     fingerprint_key: bytes
     credentials: CredentialCache
-    """What memory holds of secret stores; it hears the others too."""
+    """The memory of secret stores' credentials; it gets the bus's messages too."""
     credential_store: CredentialStore
     """The second level of the credentials that are shared."""
 
     @property
     def fleet(self) -> Fleet:
-        """What the cache tells the others."""
+        """Reports from the cache to the other pods."""
 
     def source(self, fetcher: TokenSource) -> TokenSource:
-        """Return what the cache loads from, given what fetches; asked again after each reload."""
+        """Return the cache's source, which wraps the one that fetches; called again after each reload."""
 
     def join(self, cache: TokenCache, name: str) -> None:
-        """Take this cache into the fleet: what is bust elsewhere is dropped from it. `name` is the pod's for people."""
+        """Connect this cache to the fleet's busts. `name` is the pod's for people."""
 
     async def open(self) -> None:
-        """Get ready to be asked; whoever cannot be reached soon is not waited for."""
+        """Connect; continue without a server that cannot be reached soon."""
 
     async def run(self) -> None:
-        """Hear the others."""
+        """Receive messages of other pods."""
 
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
-        """Drop what the selector means, everywhere. Return what each pod dropped, or what went wrong."""
+        """Drop the selected tokens in every pod. Return what each pod dropped, or what went wrong."""
 
     def readings(self) -> FleetReadings | None:
-        """Tell how store and bus are; None where there are none."""
+        """Return the readings of store and bus; None without them."""
 
     def health(self) -> Mapping[NeighbourKind, Health]:
-        """Tell how `store` and `bus` are, since when and why; empty where there are none."""
+        """Return the state of `store` and `bus`, since when and why; empty without them."""
 
     async def close(self) -> None:
-        """Leave."""
+        """Close all connections."""
 
 
 class Standalone:
-    """A sidecar on its own."""
+    """A sidecar without a fleet."""
 
     def __init__(
         self, cache: CacheSettings, *, clock: Clock, randomness: Randomness, journal: Journal
@@ -79,7 +79,7 @@ class Standalone:
         self._journal = journal
 
     def source(self, fetcher: TokenSource) -> TokenSource:
-        """Fetch each token."""
+        """Return the source that fetches each token."""
         return fetcher
 
     def join(self, cache: TokenCache, name: str) -> None:
@@ -87,13 +87,13 @@ class Standalone:
         self._cache, self._name = cache, name
 
     async def open(self) -> None:
-        """Nobody is to be reached."""
+        """Do nothing: there is no connection."""
 
     async def run(self) -> None:
-        """Nobody says anything."""
+        """Do nothing: there are no messages."""
 
     async def bust(self, selector: Labels) -> SelectOutcome:
-        """This pod is all there is."""
+        """Drop the tokens of this pod, which is the only one."""
         now = self._clock.now()
         self.revocations.add(selector, now)
         dropped = EveryCache(self._cache, self.credentials).evict_selected(selector, now)
@@ -101,14 +101,14 @@ class Standalone:
         return SelectOutcome(1, {self._name: dropped})
 
     def readings(self) -> None:
-        """Nothing to tell."""
+        """Return None: there are no readings."""
 
     def health(self) -> Mapping[NeighbourKind, Health]:
-        """There are none."""
+        """Return an empty mapping: there are no parts."""
         return {}
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel what is under way."""
         await self.credentials.close()
 
 
@@ -121,9 +121,9 @@ def membership(
     randomness: Randomness,
     journal: Journal,
 ) -> Membership:
-    """Make the one that the configuration asks for. Raises ConfigError when an encryption key cannot be read.
+    """Make the one that the configuration selects. Raises ConfigError if an encryption key cannot be read.
 
-    A sidecar on its own loads neither redis-py nor cryptography: it starts sooner and stays smaller without.
+    A standalone sidecar loads neither redis-py nor cryptography, so it starts sooner and stays smaller.
     """
     if redis is None:
         return Standalone(cache, clock=clock, randomness=randomness, journal=journal)

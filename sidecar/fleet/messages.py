@@ -1,12 +1,12 @@
-"""What pods tell each other: JSON, signed, on one channel; and which of it counts.
+"""Messages between pods: JSON, signed, on one channel; and which of them are accepted.
 
     {"v":1,"kind":"token","key":…,"fp":…,"gen":…,"from":…,"at":…,"mac":…}      `credentials` alike
     {"v":1,"kind":"select","labels":{"user":"alice"},"id":…,"from":…,"at":…,"mac":…}
 
-`from` is the pod, `at` milliseconds of the store's clock. `mac`, the last member, signs the channel, a line end and
-the message as it would be without it, byte for byte: no message can be altered, or carried over from another
-fleet's channel, and none is taken apart before it is known whose it is. An old one that somebody kept does no harm
-when it is published again: a bust's generation is past by then, and a select is good for five minutes, once.
+`from` is the pod, `at` milliseconds of the store's clock. `mac`, the last member, signs the channel, a line end and the
+message as it would be without it, byte for byte: no message can be altered, or copied from another fleet's channel, and
+none is parsed before its signature is verified. An old message has no effect if it is published again: a bust's
+generation is past by then, and a select is accepted once, within five minutes.
 """
 
 import json
@@ -25,7 +25,7 @@ MAX_SIZE = 32 * 1024
 """Room for a select with every label, of the longest and oddest kind. Limit: bust from another pod (bytes). Beyond:
 the message is rejected and counted."""
 WINDOW = 300_000
-"""Milliseconds by which a select's `at` may be off, either way."""
+"""Milliseconds by which a select's `at` may be off, in either direction."""
 MAC_LENGTH = 64
 """Bytes of a MAC, in hexadecimal."""
 MOST_KEYS = 10_000
@@ -43,9 +43,9 @@ _KINDS = ("token", "credentials", "select")  # no set: a kind may be anything, h
 _TOO_MANY = 2**53  # what every JSON parser still reads exactly
 _BEGINNING, _MAC, _END = b'{"', b',"mac":"', b'"}'
 _LONG = 512
-"""Bytes of a message that is not signed above which it is no longer parsed only to say what is wrong with it."""
+"""Bytes of an unsigned message above which it is no longer parsed only to report what is wrong with it."""
 _LOOK = 128
-"""Bytes of its beginning and of its end that are looked at instead."""
+"""Bytes of its beginning and of its end that are read instead."""
 _TAIL = len(_MAC) + MAC_LENGTH + len(_END)
 _parse = json.JSONDecoder().raw_decode  # json.loads guesses an encoding first
 
@@ -55,18 +55,18 @@ Verify = Callable[[bytes, bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Every token is dead that the selector means and whose fetch began by `at`."""
+    """Revokes every selected token whose fetch began by `at`."""
 
     selector: Labels
     at: int
     """Milliseconds of the store's clock."""
     id: str
-    """Of this select, which is not taken twice: random, or where many pods write the same, made of what it says."""
+    """Id of this select, which is accepted once: random, or derived from its content if many pods write the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
-    """A message that counts, and the pod it is from."""
+    """An accepted message, and the pod that sent it."""
 
     what: Bust | Revocation
     sender: str
@@ -75,7 +75,7 @@ class ReceivedMessage:
 
 
 def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign: Sign) -> bytes:
-    """Write the message `sender` publishes on `channel` at that time, signed for there."""
+    """Encode the message that `sender` publishes on `channel` at that time, signed for that channel."""
     members: dict[str, object]
     match what:
         case Bust(key, fingerprint, generation):
@@ -86,27 +86,27 @@ def encode(what: Bust | Revocation, *, channel: str, sender: str, at: int, sign:
 
 
 def write_signed(members: Mapping[str, object], *, place: str, sign: Sign) -> bytes:
-    """Write a JSON object, signed for the channel that it is sent on or the key that it is kept under."""
+    """Encode a JSON object, signed for the channel that it is sent on or the key that it is kept under."""
     said = json.dumps(members, separators=(",", ":")).encode()
     return said[:-1] + _MAC + sign(_signed(place, said)) + _END
 
 
 def read_signed(payload: bytes, *, place: str, verify: Verify) -> Mapping[str, object] | None:
-    """Return the members of what was signed for this place, None for anything else."""
+    """Return the members of an object signed for this place, None for anything else."""
     said, mac = _apart(payload)
     return _members(said) if verify(_signed(place, said), mac) else None
 
 
 def kind_of(bust: Bust) -> Literal["token", "credentials"]:
-    """Tell what the bust's key is the key of."""
+    """Return the kind of content that the bust's key names."""
     return "credentials" if bust.key.endswith(":credentials") else "token"
 
 
 class Inbox:
-    """Reads and judges what arrives. Remembers, within bounds, what it took, so that it takes nothing twice."""
+    """Decode and check received messages. It remembers accepted ones, within bounds, so that it accepts none twice."""
 
     def __init__(self, *, channel: str, own: str, verify: Verify) -> None:
-        """`channel` is the one that the messages arrive on, `own` the name this pod sends under."""
+        """Take `channel`, which the messages arrive on, and `own`, this pod's id as a sender."""
         self._signed_for = _signed(channel, b"")
         self._own = own
         self._verify = verify
@@ -117,7 +117,7 @@ class Inbox:
         return len(self._generations) + len(self._ids)
 
     def read(self, payload: bytes) -> ReceivedMessage | Rejection:
-        """Return what a signed message says, or why it does not count."""
+        """Return the content of a signed message, or the reason for its rejection."""
         if len(payload) > MAX_SIZE:
             return "too_large"
         said, mac = _apart(payload)
@@ -131,7 +131,7 @@ class Inbox:
         return _heard(members) or "malformed"
 
     def judge(self, message: ReceivedMessage, now: int) -> Rejection | None:
-        """Return why a message does not count that was taken before, or is of another time; None if it counts.
+        """Return the reason to reject a message that was accepted before, or is too old; None if there is none.
 
         `now` in milliseconds of the store's clock.
         """
@@ -139,11 +139,11 @@ class Inbox:
         return self._again(what) if isinstance(what, Bust) else self._untimely(what, now)
 
     def is_own(self, message: ReceivedMessage) -> bool:
-        """Return whether this pod sent the message: it did what it says before."""
+        """Return whether this pod sent the message, and so has already applied it."""
         return message.sender == self._own
 
     def recall(self, payload: bytes) -> Revocation | None:
-        """Read a select that was stored, at whatever time and whosever it is; None for anything else."""
+        """Decode a select that was stored, of any time and by any pod; None for anything else."""
         message = self.read(payload)
         if isinstance(message, ReceivedMessage) and isinstance(message.what, Revocation):
             return message.what
@@ -168,16 +168,15 @@ class Inbox:
 
 
 def _apart(payload: bytes) -> tuple[bytes, bytes]:
-    """Return the message as it was before it was signed, and its MAC, empty where it does not end in one."""
+    """Return the message as it was before it was signed, and its MAC, empty if it does not end in one."""
     place = payload.rfind(_MAC, -_TAIL) if payload.endswith(_END) else -1
     return (payload[:place] + b"}", payload[place + len(_MAC) : -len(_END)]) if place >= 0 else (payload, b"")
 
 
 def _flaw(payload: bytes, mac: bytes) -> Rejection:
-    """Return what is wrong with a message that is not signed as it should be.
+    """Return the fault of a message without a valid signature.
 
-    What looks like one of ours all over is not taken apart, and nothing long is: strangers may send any number of
-    those.
+    A message in our own form is not parsed, and a long one neither, because any client may send any number of those.
     """
     if len(mac) == MAC_LENGTH and payload.startswith(_BEGINNING):
         return "forged"
@@ -201,7 +200,7 @@ def _members(text: bytes) -> dict[str, object] | None:
 
 
 def _heard(members: Mapping[str, object]) -> ReceivedMessage | None:
-    """Build the message of signed members, None unless every one is what it should be."""
+    """Build the message from signed members, None unless every one is valid."""
     sender, at = name(members.get("from")), count(members.get("at"))
     if sender is None or at is None:
         return None

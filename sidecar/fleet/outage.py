@@ -1,4 +1,4 @@
-"""What an outage of the store is: one, however many ways it shows."""
+"""An outage of the store: one, however many symptoms it has."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Side = Literal["store", "bus"]
 
 
 class Outage:
-    """Begins when either side is lost and is over when both are there; each is told once."""
+    """Begins when either side is lost and ends when both work again; emits one event for each."""
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class Outage:
         self._lost.add(side)
 
     def back(self, side: Side) -> None:
-        """Note that it does."""
+        """Note that a side works again."""
         if self._lost == {side}:
             self._journal.tell(StoreUp(self._clock.now() - self._since, NEIGHBOURS[self._first].name))
         self._lost.discard(side)

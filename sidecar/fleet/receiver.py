@@ -1,4 +1,4 @@
-"""What becomes of a message: its channel decides what reads it, and it evicts; a select is answered as well."""
+"""The receiver of messages: the channel decides how one is read; tokens are evicted, and a select is answered."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,15 +19,15 @@ from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import BustKind, Rejection
 
 MARGIN = 60.0
-"""Seconds between the start of a fetch and the moment its token has been stored; it takes far less."""
+"""Seconds between the start of a fetch and the moment its token has been stored; it usually takes far less."""
 
 Owed = Labels | Dropped
-"""What is to be written down because of a message: another program's revocation, or the answer to a select."""
+"""The record to write because of a message: another program's revocation, or the answer to a select."""
 _Reader = Callable[[bytes, ClockOffset], Sequence[Owed] | Rejection]
 
 
 class MessageReceiver:
-    """Hears for one pod. Says nothing to anybody but its journal."""
+    """Receive for one pod. Its only output is to its journal."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class MessageReceiver:
         clock: Clock,
         journal: Journal,
     ) -> None:
-        """`pod` is the name this pod sends under, `listen` are the other programs' channels, `store_ttl` in seconds."""
+        """Take `pod`, this pod's id as a sender, `listen`, the other programs' channels, and `store_ttl` in seconds."""
         self._prefix = key_prefix
         self.bust_channel = key_prefix + BUST_CHANNEL
         self.memory = store_ttl + MARGIN
-        """Seconds for which a revocation is remembered: after them no stored token is left that it can mean."""
+        """Seconds for which a revocation is remembered: afterwards no stored token can be affected."""
         self._evictions = evictions
         self._fills = fills
         self._revocations = revocations
@@ -63,11 +63,11 @@ class MessageReceiver:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """What there is to listen to."""
+        """The channels to subscribe to."""
         return tuple(self._readers)
 
     def hear(self, channel: str, payload: bytes, offset: ClockOffset) -> Sequence[Owed]:
-        """Take a message, or reject it; return what is to be written down because of it.
+        """Apply a message, or reject it; return the record to write because of it.
 
         `offset` is that of the store's clock.
         """
@@ -79,23 +79,23 @@ class MessageReceiver:
         return heard
 
     def recall(self, payload: bytes, offset: ClockOffset) -> None:
-        """Take in a revocation from the past; `drop_missed` follows when there are no more."""
+        """Apply a revocation from the past; `drop_missed` follows after the last one."""
         revocation = self._inbox.recall(payload)
         if revocation is not None:
             self._revocations.add(revocation.selector, self._moment(revocation, offset))
 
     def drop_missed(self, generations: Mapping[str, int], unknown_until: float) -> None:
-        """Drop what was revoked or bust while nothing was heard.
+        """Drop what was revoked or bust while no messages arrived.
 
-        `generations` are those of today; whatever was fetched by `unknown_until` may have been revoked by what
-        nobody remembers any more, but nothing that is still to come.
+        `generations` are the current ones. Tokens fetched by `unknown_until` may have been revoked by a forgotten
+        revocation, but later ones cannot.
         """
         self._revocations.raise_floor(min(unknown_until, self._clock.now()))
         evicted = self._evictions.evict_revoked() + self._evictions.evict_behind(generations)
         self._applied("gap", "", "", evicted)
 
     def revoke(self, selector: Labels, at: float) -> int:
-        """Drop every token that the selector means and that was fetched by then, and those still to come."""
+        """Drop every selected token that was fetched by then, and those still being loaded."""
         self._revocations.add(selector, at)
         self._revocations.forget(self._clock.now() - self.memory)
         return self._evictions.evict_selected(selector, at)
@@ -106,7 +106,7 @@ class MessageReceiver:
             return message
         if self._inbox.is_own(message):
             return ()
-        now = round(offset.earliest_there(self._clock.now()) * 1000)  # not before: a flood ends above
+        now = round(offset.earliest_there(self._clock.now()) * 1000)  # only here, because a flood ends above
         rejection = self._inbox.judge(message, now)
         if rejection is not None:
             return rejection
@@ -137,7 +137,7 @@ class MessageReceiver:
         return [selector for selector, dropped in evicted.items() if dropped]
 
     def _moment(self, revocation: Revocation, offset: ClockOffset) -> float:
-        """On our clock, the latest it can have been; but nobody revokes what is not there yet."""
+        """Return the moment on our clock, the latest it can have been, but never a future one."""
         return min(offset.latest_here(revocation.at / 1000), self._clock.now())
 
     def _tell_heard(self, heard: ReceivedMessage, lag_ms: int) -> None:

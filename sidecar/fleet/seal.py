@@ -1,4 +1,4 @@
-"""Sealing what lies in the store and signing what is told there: the home of the cryptography library."""
+"""Sealing of stored values and signing of messages: the home of the cryptography library."""
 
 import hmac
 from binascii import hexlify
@@ -15,7 +15,7 @@ from sidecar.core.ports import Randomness
 from sidecar.fleet.messages import MAC_LENGTH
 
 MAX_CIPHERS = 4096
-"""Derived keys that are kept; another tenant's is derived anew in some 20 µs."""
+"""Derived keys that are kept; another tenant's is derived again in some 20 µs."""
 _VERSION = b"1"
 _FIELDS = 4
 """Of a value's clear part: version, key id, fingerprint, generation; each ends in a colon."""
@@ -26,12 +26,12 @@ _COMMON_KNOWLEDGE = b"sidecar: no encryption key"
 class AesSeal:
     """AES-256-GCM with a key per tenant, HMAC-SHA-256 over messages; all derived from the configured keys.
 
-    The first key seals and signs, every key opens and verifies. To rotate: add the new key behind the old one
-    in every pod, then in front, then remove the old one.
+    The first key seals and signs, every key opens and verifies. To rotate: add the new key after the old one in every
+    pod, then put it first, then remove the old one.
     """
 
     def __init__(self, keys: Sequence[tuple[str, bytes]], randomness: Randomness) -> None:
-        """`keys` by id, at least one, of 32 bytes each."""
+        """Take `keys` by id, at least one, of 32 bytes each."""
         self._first = keys[0][0]
         self._keys = dict(keys)
         self._macs = [HMAC(_derive(key, b"message"), SHA256()) for _, key in keys]
@@ -47,7 +47,7 @@ class AesSeal:
         return clear + nonce + cipher.encrypt(nonce, content, _bound(clear, key))
 
     def open(self, key: str, tenant: str, value: bytes) -> bytes | None:
-        """Return the content, None for what one of our keys did not seal for this very key and tenant."""
+        """Return the content, None for a value that our keys did not seal for this very key and tenant."""
         parts = _split(value)
         if parts is None:
             return None
@@ -56,7 +56,7 @@ class AesSeal:
             return None
         try:
             return self._cipher(key_id, tenant).decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(clear, key))
-        except (InvalidTag, ValueError):  # altered, moved, or too short to be anything
+        except (InvalidTag, ValueError):  # altered, moved, or too short
             return None
 
     def sign(self, message: bytes) -> bytes:
@@ -64,10 +64,10 @@ class AesSeal:
         return _mac(self._macs[0], message)
 
     def verify(self, message: bytes, mac: bytes) -> bool:
-        """Tell whether the MAC is one of ours; how long it takes says nothing of how close a wrong one is."""
+        """Return whether the MAC is one of ours; the time it takes does not depend on how close a wrong one is."""
         if len(mac) != MAC_LENGTH:
             return False
-        for keyed in self._macs:  # noqa: SIM110  a generator costs a third more, and strangers decide how often
+        for keyed in self._macs:  # noqa: SIM110  a generator costs a third more, and any client decides how often
             if hmac.compare_digest(_mac(keyed, message), mac):
                 return True
         return False
@@ -82,9 +82,9 @@ class AesSeal:
 
 
 class NoSeal:
-    """What `encryption: none` gets: values that anybody reads, messages that anybody writes.
+    """The seal of `encryption: none`: any client of Redis can read the values and write messages.
 
-    A value still names the key it lies under, so that one which strayed is a miss here too.
+    A value still names its key, so that a misplaced one is a miss here too.
     """
 
     fingerprint_key = _COMMON_KNOWLEDGE
@@ -106,12 +106,12 @@ class NoSeal:
         return b""
 
     def verify(self, message: bytes, mac: bytes) -> bool:
-        """Take any message without a MAC; one with a MAC comes from a fleet that has keys."""
+        """Accept any message without a MAC; one with a MAC comes from a fleet that has keys."""
         return not mac
 
 
 def _split(value: bytes) -> tuple[str, bytes, bytes] | None:
-    """Take a value apart: the id of its key, its clear part, the rest. None when it has not that form."""
+    """Split a value: the id of its key, its clear part, the rest. None if it has another form."""
     parts = value.split(b":", _FIELDS)
     if len(parts) <= _FIELDS or parts[0] != _VERSION:
         return None
@@ -120,7 +120,7 @@ def _split(value: bytes) -> tuple[str, bytes, bytes] | None:
 
 
 def _bound(clear: bytes, key: str) -> bytes:
-    """What is authenticated with the content; no two pairs give the same, for the clear part has four colons."""
+    """Return what is authenticated with the content; unambiguous, because the clear part has four colons."""
     return clear + key.encode()
 
 

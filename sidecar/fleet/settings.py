@@ -17,34 +17,34 @@ class EncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class SentinelSettings:
-    """Who is asked where the server is."""
+    """The Sentinels, which return the server's address."""
 
     master: str
-    """The name the Sentinels know it by."""
+    """The server's name in the Sentinels."""
     username: str = ""
     password: SecretRef | None = None
-    """What the Sentinels themselves ask for; not the server's own."""
+    """Credentials for the Sentinels themselves; not the server's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """Where the fleet's Redis is, how we prove ourselves there, and what protects our values."""
+    """The fleet's Redis: its place, our credentials, and the protection of our values."""
 
     hosts: tuple[tuple[str, int], ...] = ()
     """One server; the Sentinels, with `sentinel`; some nodes of it, with `cluster`. Names without brackets."""
     unix_path: str = ""
     """A socket in place of `hosts`."""
     tls: Tls | None = None
-    """None speaks plain TCP."""
+    """None for plain TCP."""
     database: int = 0
     username: str = ""
     password: SecretRef | None = None
     sentinel: SentinelSettings | None = None
     cluster: bool = False
     key_prefix: str = ""
-    """In front of every key and channel."""
+    """Beginning of every key and channel."""
     encryption_keys: tuple[EncryptionKey, ...] = ()
-    """The first seals, all open. None: values are plain and messages unsigned, as the operator wrote down."""
+    """The first seals, all open. None: values are plain and messages unsigned, as the operator configured."""
     operation_timeout: float = 0.1
     """Limit: time for a Redis operation, connecting included (seconds). Beyond: the request continues without Redis;
     three in a row count as `store_down`."""
@@ -55,7 +55,7 @@ Dialect = Literal["mcp-gateway", "lerian"]
 
 @dataclass(frozen=True, slots=True)
 class ForeignChannel:
-    """Where another program tells of dead tokens, and how its messages are read."""
+    """Channel on which another program publishes revocations, and the dialect of its messages."""
 
     channel: str
     dialect: Dialect
@@ -63,6 +63,6 @@ class ForeignChannel:
 
 @dataclass(frozen=True, slots=True)
 class BustSettings:
-    """Whose busts are heard besides the fleet's own."""
+    """Sources of busts besides the fleet itself."""
 
     listen: tuple[ForeignChannel, ...] = ()

@@ -1,4 +1,4 @@
-"""What a sidecar on its own has in place of a fleet."""
+"""Replacements for a fleet in a standalone sidecar."""
 
 from sidecar.cache.refused_tokens import Busted
 from sidecar.credentials.model import CredentialKey, Credentials, StoredCredentials
@@ -12,28 +12,28 @@ class NoFleet:
     settled = True
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
-        """Nobody knew of it before."""
+        """Return that it is news."""
         return Busted(news=True, floor=sent_at)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
-        """Nobody else cools down."""
+        """Return 0: there is no fleet with a window."""
         return 0.0
 
     async def healed(self, request: TokenRequest) -> None:
-        """Nobody else did."""
+        """Do nothing: there is no fleet."""
 
 
 class NoCredentialStore:
-    """The store of credentials that are not to be shared."""
+    """The store of credentials that are not shared."""
 
     async def look(self, key: CredentialKey) -> StoredCredentials:
-        """There are none."""
+        """Return that there are none."""
         return StoredCredentials()
 
     async def keep(
         self, key: CredentialKey, credentials: Credentials, fingerprint: str, generation: int, life: float
     ) -> None:
-        """Nobody else sees them."""
+        """Do nothing: they are not shared."""
 
     async def bust(self, key: CredentialKey, fingerprint: str, generation: int) -> None:
         """Return None: no other pod has them."""

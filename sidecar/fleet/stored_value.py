@@ -1,7 +1,7 @@
-"""What a stored value says, before it is sealed: JSON, its times on the store's clock in seconds.
+"""Content of a stored value before it is sealed: JSON, its times by the store's clock in seconds.
 
-On the way there and back every time is taken for the earliest it can have been, so that a token never lives
-longer, nor looks newer, than it is. The date in `exp` is the issuer's, and stays as it is.
+In both directions every time is converted to the earliest possible one, so that a token never lives longer, nor looks
+newer, than it is. The date in `exp` is the issuer's, and stays as it is.
 """
 
 import json
@@ -17,7 +17,7 @@ from sidecar.fleet.clock_offset import ClockOffset
 from sidecar.oauth.token import Token
 
 FAR_AWAY = 1e11
-"""Epoch seconds that no clock shows."""
+"""Epoch seconds beyond any valid time."""
 MAX_REASON = 1000
 """Characters of a shared setback's reason."""
 
@@ -38,7 +38,7 @@ def write_token(token: Token, offset: ClockOffset) -> bytes:
 
 
 def read_token(content: bytes, fingerprint: str, generation: int, offset: ClockOffset) -> Token | None:
-    """Decode a token, None for what is none."""
+    """Decode a token, None for anything else."""
     fields = _decode(content)
     times = [_number(fields.get(name)) for name in ("fetch_began", "fresh_until", "expires_at")]
     exp = _number(fields["exp"]) if "exp" in fields else math.inf
@@ -68,7 +68,7 @@ def read_token(content: bytes, fingerprint: str, generation: int, offset: ClockO
 
 
 def write_credentials(credentials: Credentials, origin: str, offset: ClockOffset) -> bytes:
-    """Encode the credentials, and where they come from."""
+    """Encode the credentials, and their source."""
     return _encode(
         {
             "client_id": credentials.client_id,
@@ -80,7 +80,7 @@ def write_credentials(credentials: Credentials, origin: str, offset: ClockOffset
 
 
 def read_credentials(content: bytes, origin: str, offset: ClockOffset) -> Credentials | None:
-    """Decode credentials, None for what are none, or come from elsewhere."""
+    """Decode credentials, None for anything else, or if they come from another source."""
     fields = _decode(content)
     client_id, secret = fields.get("client_id"), fields.get("client_secret")
     read_at = _number(fields.get("read_at"))
@@ -107,7 +107,7 @@ def write_setback(setback: Setback, offset: ClockOffset) -> bytes:
 
 
 def read_setback(content: bytes, offset: ClockOffset) -> Setback | None:
-    """Decode a setback, None for what is none."""
+    """Decode a setback, None for anything else."""
     fields = _decode(content)
     until, failures = _number(fields.get("until")), fields.get("failures")
     reason, code = fields.get("reason"), fields.get("code")
@@ -129,12 +129,12 @@ def _decode(content: bytes) -> Mapping[str, object]:
 
 
 def _text(value: object) -> str:
-    """A text for people; earlier versions store none."""
+    """Return a text for people; earlier versions store none."""
     return value[:MAX_REASON] if isinstance(value, str) else ""
 
 
 def _number(value: object) -> float:
-    """A moment in epoch seconds, NaN for anything else."""
+    """Return a moment in epoch seconds, NaN for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR_AWAY:
         return math.nan
     return float(value)

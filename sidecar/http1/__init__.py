@@ -2,8 +2,8 @@
 
 The modules, from pure to busy
 ------------------------------
-`fields`, `message`   which bytes are a head we accept, and what it means
-`onward`              how that head is written for the next hop
+`headers`, `message`  which bytes are a head we accept, and what it means
+`next_hop`            how that head is written for the next hop
 `foreign`             what an answer looks like that is not HTTP/1.x
 `body`                where a body ends
 `deadlines`           one coarse tick instead of a timer for each request
@@ -11,45 +11,45 @@ The modules, from pure to busy
 `connection`          what both sides share: read one message into a sink, write with back-pressure
 `server`, `upstream`  the client's side and the other; each begins with its table of states
 `tls`                 an upstream's connection that is encrypted
-`upload`              a request's body on its way up, kept for a second send while it is small
+`request_body`        a request's body on its way to the upstream, kept for a second send while it is small
 `tunnel`              a WebSocket, once both sides have agreed to one
 `dial`, `pool`        opening connections to an origin, and keeping them
-`relay`               one request and its answer, between a client and a pool: what `sidecar.proxy` tells to do
+`relay`               one request and its answer, between a client and a pool: as `sidecar.proxy` directs
 
-*The story* is `sidecar.proxy`: one task for each client connection, which decides what is sent where. Nothing in
-here decides that.
+*The story* is the task of `sidecar.proxy` that serves one client connection and decides what is sent where. Nothing in
+this room decides that.
 
 Framing
 -------
-A head is looked at when its empty line is here, never before, by a fresh llhttp parser that sees nothing
-else: it judges, and the lines it has passed are read by `fields`. So where a message ends is never up to a
-parser that remembers an earlier one, or that stops at an `Upgrade` or a CONNECT. A head with the very bytes of
-the one before it on its connection was judged with that one, and is not read again (a request's target may differ;
-that is for `core.target` to judge).
+A head is parsed once its empty line has arrived, never before. A fresh llhttp parser, which gets nothing else, accepts
+or refuses it; `headers` reads the lines that it accepted. So the end of a message never depends on a parser that
+remembers an earlier one, or that stops at an `Upgrade` or a CONNECT. A head with the very bytes of the one before it on
+its connection was checked with that one, and is not read again (a request's target may differ; `proxy.target` checks
+it).
 
-The length of a body has one source (rule 4 of `message`). What is doubtful is refused, answered once, and its
-connection closed, because whoever sent it may have meant the bytes behind it differently.
+The length of a body has one source (rule 4 of `message`). A doubtful message is refused and answered once, and its
+connection is closed, because its sender may have meant the bytes after it differently.
 
-A sized body is counted; a chunked one is decoded and written anew, in chunks of our own. An answer that lasts
+A sized body is counted; a chunked one is decoded and written again in chunks of our own. An answer that lasts
 until its connection ends goes out chunked (or, to HTTP/1.0, until the end). A body that breaks off is broken
 off for the other side too: by a reset, or a missing last chunk, never by what could pass for its end.
 
 Who owns the bytes
 ------------------
-1. What a transport reads belongs to its `Connection`, as what is *held*: a head in the making, the start of a
-   body nobody has asked for yet, a pipelined request. More than HIGH_WATER (64 KiB) held stops the reading.
+1. What a transport reads belongs to its `Connection`, as what is *held*: an incomplete head, the
+   start of a body that has no sink yet, a pipelined request. More than HIGH_WATER (64 KiB) held stops the reading.
 2. `pipe(sink)` hands on what is held, and from then on each read, in the same turn of the event loop. A sink
-   keeps nothing: it writes to its own transport at once. Only `upload` keeps a copy, of at most 64 KiB, paid
+   keeps nothing: it writes to its own transport at once. Only `request_body` keeps a copy, of at most 64 KiB, paid
    for from one budget.
-3. What was given to a transport is the transport's. Above HIGH_WATER it says so, and the connection that
-   feeds it (its *source*) stops reading until LOW_WATER (16 KiB): a slow reader slows its sender, and between
+3. Bytes given to a transport belong to the transport. Above HIGH_WATER it pauses its writer, and the connection
+   that feeds it (its *source*) stops reading until LOW_WATER (16 KiB): a slow reader slows its sender, and between
    the two lie at most HIGH_WATER, one read, and the kernel's own buffers. The exception is an upstream that has closed
    during an upload: what arrived of its answer is handed on at once, at most 1 MiB, because it cannot be read later.
-4. `tls` lends the event loop one buffer for all connections, and copies out of it before anybody else runs.
+4. `tls` lends the event loop one buffer for all connections, and copies out of it before any other code runs.
 
 Who may close what
 ------------------
-| who          | closes                    | when, and how                                              |
+| part         | closes                    | when, and how                                              |
 | ------------ | ------------------------- | ---------------------------------------------------------- |
 | the story    | the upstream's connection | gives it back to its pool, which keeps or closes it; in    |
 |              |                           | the middle of an exchange it is cut off with a reset       |
@@ -60,7 +60,7 @@ Who may close what
 |              | parting ones              | cut off, the oldest first, when there are too many         |
 | the listener | every client              | at the end of a drain                                      |
 
-The client's own leaving cancels its story, and with it the exchange. Nobody else closes anything. There are two
-ways: `close` is polite, behind what was written and within LINGER (2 s); `abort` is a TCP reset. A client that is still
-sending when it is answered is read on first, for LINGER_IN_ALL (30 s) and LINGER_BYTES (16 MiB) at most.
+When the client closes, its story is cancelled, and with it the exchange. No other part closes anything. There are two
+ways: `close` sends what was written first, within LINGER (2 s); `abort` is a TCP reset. A client that is still sending
+when it is answered is read on first, for LINGER_IN_ALL (30 s) and LINGER_BYTES (16 MiB) at most.
 """

@@ -1,4 +1,4 @@
-"""What has arrived on a connection and has not been read: before it is used again, and before a write on it failed.
+"""Unread bytes of a connection: those before it is used again, and those before a write on it failed.
 
 An upstream may answer a request's head and close while the body is still being sent. What reaches it after that is
 answered with a reset: our next write fails, and the event loop closes the connection without another read. Reading

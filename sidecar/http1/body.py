@@ -1,4 +1,4 @@
-"""Bodies: where one ends. A decoder is fed what arrives and tells content from what follows.
+"""Bodies: where they end. A decoder takes the bytes that arrive and separates content from what follows.
 
 Rule 1. A sized body is counted, never parsed: 1 GiB costs a subtraction a read.
 Rule 2. A chunk's size is 1 to 15 hex digits; extensions, of at most 256 bytes, follow the grammar of RFC 9112
@@ -33,13 +33,13 @@ class Body(Protocol):
     """The trailing field lines, once the body has ended."""
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes | None]:
-        """Return the content in `data`, and what follows the body's end: None while it goes on.
+        """Return the content in `data`, and what follows the body's end: None while the body goes on.
 
         Raises MessageMalformed.
         """
 
     def ends_with_connection(self) -> bool:
-        """Tell whether an end of the connection here is a proper end of the body."""
+        """Return whether an end of the connection here is a proper end of the body."""
 
 
 class SizedBody:
@@ -83,7 +83,7 @@ class UntilCloseBody:
 class ChunkedBody:
     """Chunks and trailers (RFC 9112 section 7.1).
 
-    `_left` tells where we are: bytes left of a chunk and its CRLF, or one of the two states below.
+    `_left` is the state: bytes left of a chunk and its CRLF, or one of the two constants below.
     """
 
     __slots__ = ("_held", "_left", "trailers")
@@ -127,7 +127,7 @@ class ChunkedBody:
         return end + 2
 
     def _read_chunk(self, data: bytes, at: int, content: list[bytes]) -> int | None:
-        """Read content up to the chunk's CRLF; the CRLF is held back until it is there whole."""
+        """Read content up to the chunk's CRLF; the CRLF is held back until it has arrived whole."""
         here = len(data) - at
         size = self._left - 2
         if here < size:

@@ -1,11 +1,11 @@
 """What both sides of an exchange share: one message read at a time into a sink, written with back-pressure.
 
-Bytes that arrive are *held* until somebody wants them: first as a head, then, once a sink is there, as a
-body. What follows a body (a pipelined request, say) is held again. More than HIGH_WATER held stops reading.
+Bytes that arrive are *held* until they are taken: first as a head, then, once there is a sink, as a body. What follows
+a body (a pipelined request, say) is held again. More than HIGH_WATER held stops reading.
 
-Back-pressure is a chain: when this connection's peer reads too slowly, the transport says so, and the
-connection whose body is being written here (its *source*) stops reading, so its own peer is slowed in turn.
-Between the two at most the transport's HIGH_WATER and one read lie in memory.
+Back-pressure is a chain: when this connection's peer reads too slowly, the transport pauses its writer, and the
+connection whose body is being written here (its *source*) stops reading, so its own peer is slowed in turn. Between the
+two at most the transport's HIGH_WATER and one read lie in memory.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Sink(Protocol):
 
     @property
     def write_paused(self) -> bool:
-        """Whether it has had enough for now."""
+        """Whether it takes no more for now."""
 
     def write_body(self, pieces: list[bytes]) -> None:
         """Take the next content."""
@@ -57,7 +57,7 @@ class Sink(Protocol):
         """The body is complete."""
 
     def break_body(self, error: SidecarError) -> None:
-        """The rest will never come."""
+        """The rest of the body will never arrive."""
 
 
 class Connection(ABC, asyncio.BaseProtocol):
@@ -116,7 +116,7 @@ class Connection(ABC, asyncio.BaseProtocol):
         elif isinstance(self._held, bytearray):
             self._held += data
         else:
-            self._held = bytearray(self._held) + data  # from now on appended to, not copied for each read
+            self._held = bytearray(self._held) + data  # later reads are appended to it, not copied
         self.bytes_held()
 
     @abstractmethod
@@ -140,7 +140,7 @@ class Connection(ABC, asyncio.BaseProtocol):
             self.deadline = self.deadlines.next_tick + self.idle_timeout
 
     def _read_on(self) -> None:
-        """Go on with what is not held yet, if the body has not ended."""
+        """Continue with bytes that are not held yet, if the body has not ended."""
         if self._sink is None:
             return
         self.deadline = self.deadlines.next_tick + self.idle_timeout
@@ -169,7 +169,7 @@ class Connection(ABC, asyncio.BaseProtocol):
     def _end(self, body: Body, sink: Sink) -> None:
         self._body = self._sink = None
         self.deadline = NEVER
-        self.resume_reading()  # whatever follows is held; and only a connection that is read is seen to end
+        self.resume_reading()  # what follows is held; the end of a connection shows only when it is read
         sink.end_body(body.trailers)
         self.body_ended()
 
@@ -185,7 +185,7 @@ class Connection(ABC, asyncio.BaseProtocol):
 
     @abstractmethod
     def deadline_passed(self) -> None:
-        """The deadline is over; set a new one or close."""
+        """The deadline has passed; set a new one or close."""
 
     def _input_ended(self) -> None:
         """The peer has sent its last byte while a body was piped."""
@@ -213,12 +213,12 @@ class Connection(ABC, asyncio.BaseProtocol):
         if self._sink is not None:
             self._break(MessageMalformed("the connection was lost in the middle of a body"))
         if self.source is not None:
-            self.source.resume_reading()  # nobody is slow any more: its sink takes everything, and may tell
+            self.source.resume_reading()  # no reader is slow any more: the sink takes everything and can say so
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
     def pause_reading(self) -> None:
-        """Read no more until told to; what has been read is kept."""
+        """Read no more until `resume_reading`; what has been read is kept."""
         if self._reading and not self.closed:
             self._reading = False
             self.transport.pause_reading()
@@ -230,14 +230,14 @@ class Connection(ABC, asyncio.BaseProtocol):
             self.transport.resume_reading()
 
     def read_to_the_end(self) -> None:
-        """Read on from now on, however slow the sink: what has arrived is about to be lost."""
+        """Read without a pause from now on, however slow the sink: unread bytes are about to be lost."""
         self.resume_reading()
         self._reading = False  # so that nothing can pause it
 
     # Writing
 
     def begin(self, head: bytes, length: int) -> None:
-        """Write a head whose body's length is told as `length`; it leaves with the first content, or by flush()."""
+        """Write a head for a body of this `length`; it leaves with the first content, or by flush()."""
         self._head = head
         self._out = length
         self.body_bytes = 0
@@ -279,7 +279,7 @@ class Connection(ABC, asyncio.BaseProtocol):
             self.write(head)
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport, unless the connection is gone."""
+        """Hand bytes to the transport, unless the connection is closed."""
         if not self.closed and not self.transport.is_closing():
             self.transport.write(data)
 
@@ -296,10 +296,10 @@ class Connection(ABC, asyncio.BaseProtocol):
             self._drained.set_result(None)
 
     def unread(self) -> int:
-        """Count the bytes that wait for a slow reader, 0 while the kernel takes all we have.
+        """Return the number of bytes that wait for a slow reader, 0 while the kernel takes all we have.
 
-        Those the kernel holds are counted too: there may be megabytes of them, and a slow but steady reader shows
-        there only. Whether it takes more is asked because the TLS layer counts as gone what it has handed to TCP.
+        Those the kernel holds are counted too: there may be megabytes of them, and a slow but steady reader shows there
+        only. The kernel's state is checked because the TLS layer counts as sent what it has handed to TCP.
         """
         descriptor = self._descriptor()
         if descriptor < 0 or (not self.transport.get_write_buffer_size() and _writable(descriptor)):
@@ -307,7 +307,7 @@ class Connection(ABC, asyncio.BaseProtocol):
         return self.unconfirmed()
 
     def unconfirmed(self) -> int:
-        """Count the bytes written that have not reached the peer's kernel, as far as ours knows."""
+        """Return the number of bytes written that have not reached the peer's kernel, as far as ours knows."""
         descriptor = self._descriptor()
         if descriptor < 0:
             return 0
@@ -319,13 +319,13 @@ class Connection(ABC, asyncio.BaseProtocol):
         return -1 if sock is None else int(sock.fileno())
 
     async def drained(self) -> None:
-        """Wait until the peer has read most of what was written, or is gone."""
+        """Wait until the peer has read most of what was written, or is disconnected."""
         if self.write_paused and not self.closed:
             self._drained = self._loop.create_future()
             await self._drained
 
     def end_output(self) -> None:
-        """Tell the peer that nothing more will come; over TLS that is the end of the connection."""
+        """Send the end of our output; over TLS that is the end of the connection."""
         if self.closed or self.transport.is_closing():
             return
         if self.transport.can_write_eof():

@@ -1,4 +1,4 @@
-"""Silence has limits: one coarse tick for all connections instead of a timer for each.
+"""Limits of silence: one coarse tick for all connections instead of a timer for each.
 
 A connection writes the moment at which it has been silent too long into its `deadline`: one attribute, no
 timer to make and cancel for each request. The tick finds those that have passed, at most two TICKs late.
@@ -23,34 +23,34 @@ class Watched(Protocol):
 
 
 class Deadlines:
-    """The tick, and the moment that deadlines are reckoned from."""
+    """The tick, and the moment from which deadlines are calculated."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._watched: set[Watched] = set()
         self.next_tick = clock.now() + TICK
-        """What deadlines are reckoned from: cheap to read, and never in the past, so that none is early."""
+        """The moment from which deadlines are calculated: cheap to read, and never in the past, so none is early."""
 
     def now(self) -> float:
-        """Return the moment itself, which takes longer."""
+        """Return the current moment, which takes longer."""
         return self._clock.now()
 
     def watch(self, connection: Watched) -> None:
-        """Begin to look at its deadline."""
+        """Begin to check its deadline."""
         self._watched.add(connection)
 
     def forget(self, connection: Watched) -> None:
-        """Stop looking at it."""
+        """Stop checking it."""
         self._watched.discard(connection)
 
     async def run(self) -> None:
-        """Tick for ever."""
+        """Tick until cancelled."""
         while True:
             await self._clock.sleep(TICK)
             self.tick()
 
     def tick(self) -> None:
-        """Tell every connection whose deadline has passed."""
+        """Notify every connection whose deadline has passed."""
         now = self._clock.now()
         self.next_tick = now + TICK
         for connection in [watched for watched in self._watched if watched.deadline <= now]:

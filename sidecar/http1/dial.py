@@ -1,8 +1,7 @@
 """Opening a connection to an origin: all addresses of its name, then TLS.
 
-TLS verifies the certificate chain and the host's name, always. The files behind it (an own authority, a
-client certificate) are looked at before each connection, so that a rotated certificate is used by the next
-one without a restart.
+TLS verifies the certificate chain and the host's name, always. Its files (an own authority, a client certificate) are
+checked before each connection, so that the next connection uses a rotated certificate without a restart.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ _FOREIGN = {
     "https proxy request": _OTHER_PROTOCOL,
     "no application protocol": "does not accept HTTP/1.1 over TLS, only other protocols, such as HTTP/2",
 }
-"""What OpenSSL says (not always as a `reason`) where the other side uses another protocol, and what that means."""
+"""OpenSSL's texts (not always as a `reason`) where the other side uses another protocol, and what they mean."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -57,7 +56,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Say which file it is that cannot be used."""
+    """Add the file that cannot be used to the error."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -76,7 +75,7 @@ async def open_socket(origin: Origin) -> socket.socket:
 
 
 class Dialler:
-    """Opens connections to one origin."""
+    """Open connections to one origin."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -126,7 +125,7 @@ class Dialler:
         return context
 
     def _read(self) -> tuple[ssl.SSLContext, Signature]:
-        """Return the context and what its files were like; waits for the disk."""
+        """Return the context and the state of its files; waits for the disk."""
         signature = _signature(self._origin.tls)
         if self._context is None or signature != self._signature:
             return _context(self._origin.tls), signature

@@ -1,4 +1,4 @@
-"""What bytes look like that are no HTTP/1.x answer, so that the log names the protocol and what to change.
+"""Recognise answers that are not HTTP/1.x, so that the log names the protocol and what to change.
 
 Nothing is quoted but a protocol's own name, because an upstream may send back what it was sent, token included.
 """
@@ -50,10 +50,10 @@ _KINDS = tuple(
 
 
 def check_beginning(held: bytes | bytearray, judged: int) -> None:
-    """Raise MessageMalformed where an answer's head, which has not ended yet, can no longer become a good one.
+    """Raise MessageMalformed if an incomplete answer's head can no longer become valid.
 
-    Without this, an upstream of another protocol would be waited for until it has been silent too long. The first
-    `judged` bytes have been judged before.
+    Without this, an upstream of another protocol would keep the request waiting until the idle time-out. The first
+    `judged` bytes have been checked before.
     """
     start = bytes(held[: len(_SAMPLE)])
     if not _ANSWER.match(start + _SAMPLE[len(start) :]) or NEVER_IN_HEAD.search(held, judged):

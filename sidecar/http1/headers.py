@@ -1,4 +1,4 @@
-"""Field lines: which of them travel on, and what they say about the message's end and the connection's.
+"""Field lines: which are forwarded, and what they mean for the end of the message and of the connection.
 
 `message` has the rules; those about lengths (4) and about fields kept or cut (5) are carried out here, the same
 for requests and answers.
@@ -10,9 +10,9 @@ from functools import lru_cache
 from sidecar.core.errors import MessageMalformed
 
 CHUNKED = -1
-"""A body's length that its chunks tell."""
+"""Length of a body whose end its chunks define."""
 UNTIL_CLOSE = -2
-"""A body's length that the end of the connection tells."""
+"""Length of a body that ends with the connection."""
 WEBSOCKET = b"websocket"
 """The one protocol a connection can be switched to."""
 
@@ -23,12 +23,12 @@ HOP_BY_HOP = frozenset(
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"authorization", b"expect"))
 """Fields a `Connection` option cannot remove: their absence would change what the message means."""
 Notes = dict[bytes, bytes]
-"""The values of the fields we look at, by lower-case name; several of one name are joined as a list."""
+"""The values of the fields that we read, by lower-case name; several of one name are joined as a list."""
 _ONCE = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _MAX_DIGITS = 18  # below 2**63, beyond which parsers begin to disagree
 
 
-@lru_cache(256)  # names are ours, or the configuration's
+@lru_cache(256)  # names come from us or from the configuration
 def field_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Match a field line of one of these names, the CRLF before it included: groups are name and value."""
     return re.compile(rb"\r\n(?i:(%b)):[ \t]*([^\r]*)" % b"|".join(map(re.escape, sorted(names))))
@@ -86,7 +86,7 @@ def _without(fields: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def length_of(notes: Notes, http10: bool) -> int | None:
-    """Return the body's length by rule 4, None when no field tells it. Raises MessageMalformed."""
+    """Return the body's length by rule 4, None if no field defines it. Raises MessageMalformed."""
     if b"transfer-encoding" in notes:
         if http10 or b"content-length" in notes or notes[b"transfer-encoding"].lower() != b"chunked":
             raise MessageMalformed(
@@ -102,7 +102,7 @@ def length_of(notes: Notes, http10: bool) -> int | None:
 
 
 def persists(notes: Notes, http10: bool) -> bool:
-    """Tell whether the connection can carry another message after this one (RFC 9112 section 9.3)."""
+    """Return whether the connection can carry another message after this one (RFC 9112 section 9.3)."""
     if b"connection" not in notes:
         return not http10
     connection = notes[b"connection"]
@@ -113,5 +113,5 @@ def persists(notes: Notes, http10: bool) -> bool:
 
 
 def upgrades(notes: Notes) -> bool:
-    """Tell whether `Connection` names `Upgrade`, without which the field means nothing (RFC 9110 section 7.8)."""
+    """Return whether `Connection` names `Upgrade`, without which the field means nothing (RFC 9110 section 7.8)."""
     return b"upgrade" in tokens(notes.get(b"connection", b""))

@@ -1,4 +1,4 @@
-"""What peers may send and hold at most.
+"""Limits on what peers may send and hold.
 
 `docs/reference/limits.md` is generated from docstrings like these, in all rooms.
 """

@@ -1,17 +1,17 @@
-"""Heads: which bytes are a message we accept, and what it means.
+"""Heads: which bytes are an acceptable message, and what it means.
 
-Rule 1. A head ends at its first empty line. Only then is it looked at, as a whole, by a fresh llhttp parser
-        that is fed nothing else: strict about line ends, names, values and obs-fold, without a memory. Only
-        the very bytes of the head before it are not judged again.
+Rule 1. A head ends at its first empty line. Only then does a fresh llhttp parser, which gets nothing else, check it as
+        a whole: strict about line ends, names, values and obs-fold, without state. Only the very bytes of the head
+        before it are not checked again.
 Rule 2. The version is HTTP/1.1 or HTTP/1.0; the request line has exactly two spaces.
-Rule 3. A request has exactly one Host. Its method is any token (RFC 9110 section 9.1) of at most MAX_METHOD
-        bytes but CONNECT, which asks for a tunnel, and TRACE, whose answer would show the token; both in any
-        case, because some servers ignore it. llhttp knows a list of methods; others it is shown as GET.
-Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in
-        HTTP/1.0, or one plain decimal Content-Length, never both (RFC 9112 section 6.3). A response to
-        HEAD, a 1xx, 204 and 304 have none. A response with neither lasts until its connection ends.
-Rule 5. Every other field keeps its name, value, order and duplicates: but for the hop-by-hop
-        ones, those `Connection` names (RFC 9110 section 7.6.1), and the client's Host.
+Rule 3. A request has exactly one Host. Its method is any token (RFC 9110 section 9.1) of at most MAX_METHOD bytes but
+        CONNECT, which requests a tunnel, and TRACE, whose answer would show the token; both in any case, because some
+        servers ignore it. llhttp knows a list of methods; it gets any other method as GET.
+Rule 4. The body's length has one source: `Transfer-Encoding: chunked`, spelled just so and never in HTTP/1.0, or one
+        plain decimal Content-Length, never both (RFC 9112 section 6.3). A response to HEAD, a 1xx, 204 and 304 have
+        none. A response with neither lasts until its connection ends.
+Rule 5. Every other field keeps its name, value, order and duplicates: but for the hop-by-hop ones, those `Connection`
+        names (RFC 9110 section 7.6.1), and the client's Host.
 """
 
 import re
@@ -38,7 +38,7 @@ from sidecar.http1.headers import (
 from sidecar.http1.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_METHOD
 
 REMEMBERED = 4096
-"""Bytes of a head that a connection may keep to know it again."""
+"""Bytes of a head that a connection may keep to recognise a repeated one."""
 _REST_OF_LINE = MAX_METHOD + len("  HTTP/1.1")
 _FEW_FIELDS = 4 * MAX_FIELDS  # a head below this is too short to hold more: `a:` and CRLF each
 
@@ -61,7 +61,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: [\t\x20-\x7e\x80
 
 
 class _NoCallbacks:
-    """llhttp only judges; reading the lines it has passed is ours."""
+    """llhttp only checks a head; the lines that it accepts are read here."""
 
 
 _NO_CALLBACKS = _NoCallbacks()
@@ -86,7 +86,7 @@ class Request:
     method: bytes
     target: bytes
     block: bytes
-    """All field lines as they came, each with the CRLF before it."""
+    """All field lines as received, each with the CRLF before it."""
     host: bytes
     http10: bool
     keep_alive: bool
@@ -96,7 +96,7 @@ class Request:
     """Those of them that are end-to-end."""
     notes: Notes
     asked: dict[bytes, bytes | None]
-    """What `value` found, for the next request with the same fields."""
+    """Results of `value`, for the next request with the same fields."""
 
     def value(self, name: bytes) -> bytes | None:
         """Return the value of a field (its name in lower case), several as a list; None where there is none."""
@@ -107,14 +107,14 @@ class Request:
 
 
 class Response:
-    """A response's head as accepted; nobody changes it."""
+    """A response's head as accepted; immutable."""
 
     __slots__ = ("fields", "head", "keep_alive", "length", "method", "status", "status_line")
 
     head: bytes
-    """All of it, as it came."""
+    """The head's bytes as received."""
     method: bytes
-    """What it answers."""
+    """Method of the request that it answers."""
     status: int
     status_line: bytes
     """Code, space and reason."""
@@ -123,7 +123,7 @@ class Response:
     length: int
     """Of the body: bytes, CHUNKED or UNTIL_CLOSE."""
     fields: bytes
-    """The end-to-end field lines as they came, each with the CRLF before it."""
+    """The end-to-end field lines as received, each with the CRLF before it."""
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of an end-to-end field."""
@@ -131,7 +131,7 @@ class Response:
 
 
 def judge_request(head: bytes) -> None:
-    """Have llhttp judge a whole request head. Raises MessageMalformed."""
+    """Let llhttp check a whole request head. Raises MessageMalformed."""
     _judge(httptools.HttpRequestParser(_NO_CALLBACKS), head)
 
 
@@ -145,7 +145,7 @@ def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, h
 
 
 def offers_websocket(request: Request) -> bool:
-    """Tell whether the client asks for a tunnel (RFC 6455 section 4.1); any other Upgrade is not taken up."""
+    """Return whether the client requests a tunnel (RFC 6455 section 4.1); any other Upgrade is ignored."""
     notes = request.notes
     return (
         b"upgrade" in notes
@@ -189,7 +189,7 @@ def parse_request(head: bytes, before: Request | None = None) -> Request:
 
 
 def _as_before(request: Request, before: Request) -> Request:
-    """Take over what was read and judged; only the target is new, and `core.target` is stricter there than llhttp."""
+    """Reuse what was read and checked; only the target is new, and `proxy.target` is stricter there than llhttp."""
     request.fields = before.fields
     request.notes = before.notes
     request.asked = before.asked
@@ -240,7 +240,7 @@ def _check_method(method: bytes) -> None:
 
 
 def _line_fault(head: bytes | bytearray) -> str:
-    """Say what is wrong with a request line."""
+    """Return what is wrong with a request line."""
     line = bytes(head).partition(b"\r\n")[0]
     if _BEGINNING.match(line) is None:
         return _METHOD_FAULT
@@ -264,10 +264,10 @@ def _without_later_fields(fields: bytes, notes: Notes) -> bytes:
 
 
 def early_fault(partial: bytes | bytearray, judged: int = 0) -> RequestRefused | None:
-    """Judge a request's head that has not ended yet: None while it may still become a good one.
+    """Return the fault of an incomplete request head, None while it may still become valid.
 
-    Without this, bytes that can never become a head (TLS, bare line feeds, HTTP/0.9) would be waited on. The
-    first `judged` bytes have been before.
+    Without this, bytes that can never become a head (TLS, bare line feeds, HTTP/0.9) would be waited on. The first
+    `judged` bytes have been checked before.
     """
     if partial == b"\r":
         return None
@@ -297,11 +297,11 @@ def _read_status_line(line: bytes) -> tuple[bool, int, bytes]:
 
 _known_status_line = lru_cache(256)(_read_status_line)  # an upstream has few
 _LONGEST_KNOWN = 128
-"""Bytes of a status line that is worth remembering: they come from strangers."""
+"""Longest status line that is remembered (bytes), because status lines come from peers that are not trusted."""
 
 
 def _switched(notes: Notes, http10: bool) -> int:
-    """Return the length of what follows a 101 (RFC 9110 section 15.2.2): it is the tunnel's, to the end."""
+    """Return the length of what follows a 101 (RFC 9110 section 15.2.2): it belongs to the tunnel, to the end."""
     if http10 or notes.get(b"upgrade", b"").lower() != WEBSOCKET or not upgrades(notes):
         raise MessageMalformed("the upstream switched to another protocol than WebSocket")
     return UNTIL_CLOSE
@@ -334,7 +334,7 @@ def parse_response(head: bytes, method: bytes, before: Response | None = None) -
     elif length and code < 200:
         raise MessageMalformed("an interim answer announces a body")
     elif length and code == 204:
-        keep_alive = False  # it says that a body follows, and may send one
+        keep_alive = False  # its fields announce a body, which may follow
     if code < 200 or code == 204:
         response.fields = _CONTENT_LENGTH.sub(b"", response.fields)
         length = 0 if code != 101 else _switched(notes, http10)

@@ -1,4 +1,4 @@
-"""Heads as the next hop gets them: what was read in `message`, with our own lines in place of the hop-by-hop ones."""
+"""Heads for the next hop: those that `message` read, with our own lines in place of the hop-by-hop ones."""
 
 from collections.abc import Iterable
 
@@ -68,7 +68,7 @@ def relayed_request(
 
 
 def names_itself(request: Request) -> bool:
-    """Return whether the Origin is the sidecar's own, as Host names it: the upstream knows itself by another name."""
+    """Return whether the Origin is the sidecar's own, as Host names it: the upstream has another name for itself."""
     return same_origin(request.notes.get(b"origin", b""), request.host, b"http")
 
 
@@ -89,7 +89,7 @@ def _without_trace(fields: bytes, notes: Notes, traceparent: bytes) -> bytes:
 
 
 def relayed_response(response: Response, request: Request, close: bool) -> tuple[bytes, int]:
-    """Write the answer's head for the client; also tell how its body's length is told there."""
+    """Return the answer's head for the client, and how the body's length is declared there."""
     length = response.length
     ours = b""
     if length < 0:

@@ -1,11 +1,11 @@
-"""The connections to one origin: used again newest first, never more than allowed.
+"""The connections to one origin: reused newest first, never more than allowed.
 
 An exchange borrows one, by `take` if one is idle, else by `connect`, and returns it with `give_back`, which closes
 what cannot carry another exchange. It has an owner, and gets no connection that another owner has used. When all are
 busy, exchanges wait in line; the line and the wait are bounded too, by the same numbers as connecting is.
 
-A connection that parts keeps nobody out: it makes room at once. Of those at most as many as may be open are given
-their time; one more, and the oldest is cut off.
+A parting connection takes no place: a new one may be opened at once. At most as many connections may part as may be
+open; beyond that, the oldest is cut off.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ IDLE_TIMEOUT = 60.0
 
 
 class IdleConnections:
-    """The connections of a pool at rest. Of one owner the newest is used first; of all the oldest makes way first.
+    """The idle connections of a pool. Of one owner the newest is used first; of all the oldest is evicted first.
 
-    Each has an owner, for whom alone it is used again. Those that are not isolated have the owner "" and are in a list
-    of their own, because nearly all are. No owner is remembered without an idle connection, so there are never more
-    owners than connections.
+    Each has an owner, and only that owner reuses it. Those that are not isolated have the owner "" and are in a list of
+    their own, because nearly all are. No owner is remembered without an idle connection, so there are never more owners
+    than connections.
     """
 
     __slots__ = ("_isolated", "_of", "_shared")
@@ -45,7 +45,7 @@ class IdleConnections:
         return len(self._shared) + len(self._isolated)
 
     def add(self, connection: UpstreamConnection) -> None:
-        """Take the connection as the newest. Hot path: ≤ 0.1 µs for a shared one."""
+        """Add the connection as the newest. Hot path: ≤ 0.1 µs for a shared one."""
         owner = connection.owner
         if not owner:
             self._shared.append(connection)
@@ -54,7 +54,7 @@ class IdleConnections:
         self._of.setdefault(owner, []).append(connection)
 
     def newest(self, owner: str) -> UpstreamConnection | None:
-        """Take out the newest of this owner, if there is one. Hot path: ≤ 0.1 µs for a shared one."""
+        """Remove and return this owner's newest, or None. Hot path: ≤ 0.1 µs for a shared one."""
         if not owner:
             return self._shared.pop() if self._shared else None
         own = self._of.get(owner)
@@ -65,7 +65,7 @@ class IdleConnections:
         return connection
 
     def oldest(self) -> UpstreamConnection | None:
-        """Take out the oldest of all, if there is one."""
+        """Remove and return the oldest of all, or None."""
         own = next(iter(self._isolated), None)
         if own is None or (self._shared and self._shared[0].deadline <= own.deadline):
             return self._shared.pop(0) if self._shared else None
@@ -73,7 +73,7 @@ class IdleConnections:
         return own
 
     def remove(self, connection: UpstreamConnection) -> None:
-        """Take out this one, if it is here."""
+        """Remove this one, if it is here."""
         if connection in self._isolated:
             del self._isolated[connection]
             own = self._of[connection.owner]
@@ -96,21 +96,21 @@ class Pool:
         self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
         self._idle = IdleConnections()
         self._open: set[UpstreamConnection] = set()
-        self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to
+        self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to part
         self._opening = 0
         self._line: deque[asyncio.Future[None]] = deque()
         self._called = 0
-        """Turns that have come and were not yet taken; until then nobody may go before them."""
+        """Turns that were given and not yet taken; until then no other request may go first."""
         self._closed = False
         self._pulse = Pulse(deadlines.now())
         self._silent = False
-        """Whether it took a connection and did not answer: then one more connection proves nothing."""
+        """Whether it accepted a connection and did not answer: then one more connection proves nothing."""
         self.in_doubt = True
-        """Whether an answer is news: `answered` is then to be called with it."""
+        """Whether an answer is news: then `answered` must be called with it."""
 
     @property
     def health(self) -> Health:
-        """Whether the upstream takes connections and answers on them, as far as anybody has tried."""
+        """Whether the upstream accepts connections and answers on them, as far as was tried."""
         return self._pulse.health
 
     def answered(self) -> None:
@@ -128,11 +128,11 @@ class Pool:
         self._pulse.miss(self._deadlines.now(), why)
 
     def take(self, owner: str = "") -> UpstreamConnection | None:
-        """Return an idle connection at once, if there is one and nobody waits for it."""
+        """Return an idle connection at once, if there is one and no request waits for it."""
         return None if self._line or self._called else self._newest_idle(owner)
 
     def _newest_idle(self, owner: str) -> UpstreamConnection | None:
-        """Return one on which nothing has arrived: bytes nobody asked for would be taken for an answer."""
+        """Return one on which nothing has arrived: unrequested bytes would be taken for an answer."""
         while (connection := self._idle.newest(owner)) is not None:
             if connection.closed or connection.transport.is_closing():
                 continue
@@ -156,7 +156,7 @@ class Pool:
         return await self._open_one(owner)
 
     def _make_room(self) -> bool:
-        """Tell whether one more may be opened; the oldest idle one makes way if need be."""
+        """Return whether one more may be opened; evict the oldest idle one if necessary."""
         if len(self._open) + self._opening >= self.origin.max_connections:
             oldest = self._idle.oldest()
             if oldest is not None:
@@ -180,7 +180,7 @@ class Pool:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self._called -= 1
-                    self._call_next()  # our turn came as we left: it is somebody else's now
+                    self._call_next()  # our turn came as we left: it goes to the next in line
                 elif turn in self._line:
                     self._line.remove(turn)
                 raise
@@ -189,9 +189,9 @@ class Pool:
             if connection is not None or self._make_room():
                 ours = 1 if connection is None else 0
                 if self._idle or len(self._open) + self._opening + ours < limit:
-                    self._call_next()  # somebody may have joined the line only because it was our turn
+                    self._call_next()  # another request may have joined the line only because it was our turn
                 return connection
-            join = self._line.appendleft  # it was gone before we could take it: our place stays the first
+            join = self._line.appendleft  # it was closed before we could take it: our place stays the first
 
     def _call_next(self) -> None:
         while self._line:
@@ -249,12 +249,12 @@ class Pool:
             self._call_next()
 
     def readings(self) -> PoolReadings:
-        """Tell how it is used."""
+        """Return how many connections are in use and idle, and how many requests wait for one."""
         idle = len(self._idle)
         return PoolReadings(len(self._open) - idle + self._opening, idle, len(self._line))
 
     def close(self) -> None:
-        """Close what is idle, and from now on what is given back."""
+        """Close what is idle, and from now on what is returned."""
         self._closed = True
         while (connection := self._idle.oldest()) is not None:
             connection.part()

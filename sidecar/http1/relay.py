@@ -1,6 +1,6 @@
 """One request between a client's connection and those of an upstream: sent once or twice, answered once.
 
-The story (`sidecar.proxy`) decides, and says so in this order:
+The story (`sidecar.proxy`) calls, in this order:
 
 1. `reach`, and where that finds no idle connection, `connect`; then `send`, which returns the answer's head;
 2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and 1 again;
@@ -28,7 +28,7 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 
 
 class Relay:
-    """See the head of this module. Whoever makes one calls `end` on it, however the exchange went."""
+    """See the head of this module. Its maker calls `end` on it, however the exchange went."""
 
     __slots__ = (
         "_budget",
@@ -58,18 +58,18 @@ class Relay:
         clock: Clock,
         trace: Trace | None = None,
     ) -> None:
-        """With a `trace` the upstream is told of a span of ours; without one of the client's, if of any."""
+        """Take the `trace` whose span goes to the upstream; without one, the client's own trace fields are relayed."""
         self.request = request
         self.hidden: Hidden | None = None
-        """What does not travel on of the request's fields."""
+        """Which of the request's fields are not forwarded."""
         self.begun = False
         """Whether a byte of the answer may have gone to the client."""
         self.sent_at = 0.0
         """When the request was last sent, or began to wait for a connection; 0 for neither."""
         self.upstream_seconds = 0.0
-        """From the sends to their answers' heads, or to what ended the wait for them; together."""
+        """Total time from each send to its answer's head, or to the end of the wait for it."""
         self.upstream_status = 0
-        """Of the last answer; 0 while there is none to the last send."""
+        """Status of the last answer; 0 while there is none to the last send."""
         self._client = client
         client.body_bytes = 0
         self._budget = budget
@@ -127,8 +127,8 @@ class Relay:
             except UpstreamUnreachable:
                 if not self._lost_before_use():
                     raise
-                # The upstream closed an idle connection in the very moment we used it. It has not answered a byte, and
-                # doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
+                # The upstream closed an idle connection at the moment of its reuse. No byte of an answer has arrived,
+                # and doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
                 self.drop()
                 connection = await self.connect()
                 answer = await self._ask(connection, head, idle_timeout)
@@ -190,14 +190,14 @@ class Relay:
     # Sending once more
 
     def hold_body(self) -> bool:
-        """Send no more of the body to the upstream that has answered; keep what still comes for the second send.
+        """Stop sending the body to the upstream that has answered; keep what still arrives for the second send.
 
-        False when that cannot be: then the request cannot be sent again.
+        Return False if that is impossible: then the request cannot be sent again.
         """
         return self._upload is None or self._upload.hold()
 
     def drop(self) -> None:
-        """Let go of the connection whose answer nobody will see; it is kept only if that answer is here whole."""
+        """Release the connection whose answer is not relayed; keep it only if that answer has arrived whole."""
         if self._upload is not None:
             self._upload.detach()
         self.sent_at, self.upstream_status = 0.0, 0
@@ -213,7 +213,7 @@ class Relay:
         return not self.request.keep_alive or self._client.reading_body
 
     def answer_at_once(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer if all of it is here, as it nearly always is; else do nothing and return False."""
+        """Relay the answer if all of it has arrived, as is nearly always the case; else do nothing and return False."""
         connection = self._connection
         assert connection is not None
         if response.length < 0:
@@ -227,7 +227,7 @@ class Relay:
         return True
 
     async def stream_answer(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer as it comes; return whether its end could be told without closing.
+        """Relay the answer as it arrives; return whether its end was sent without closing the connection.
 
         Raises what breaks the answer off: the client has then been cut off too, unless nothing has left for it.
         """
@@ -243,7 +243,7 @@ class Relay:
         return length != UNTIL_CLOSE
 
     async def tunnel(self, response: Response) -> None:
-        """Relay the upstream's consent to a WebSocket, then both ways to their ends. Raises what breaks it."""
+        """Relay the upstream's 101, then both directions to their ends. Raises what breaks the tunnel."""
         client, connection = self._client, self._connection
         assert connection is not None
         self.begun = True
@@ -269,14 +269,14 @@ class Relay:
         self._client.abort()
 
     def end(self) -> tuple[int, int]:
-        """Let go of everything; return how many bytes of bodies the client has sent and was sent."""
+        """Release everything; return how many bytes of bodies the client has sent and received."""
         client, upload = self._client, self._upload
         client.source = None
         if not self.upstream_status and self.sent_at:
             self.upstream_seconds += self._clock.now() - self.sent_at
         if self._connection is not None and self._pool is not None:
             self._pool.give_back(self._connection)
-        self._connection = self._upload = None  # either may hold the error that holds us
+        self._connection = self._upload = None  # either may hold the error that refers to this object
         if upload is None:
             return self._bytes_up, client.body_bytes
         upload.detach()

@@ -1,10 +1,10 @@
-"""A request's body on its way up, kept for a second send as long as it is small.
+"""A request's body on its way to the upstream, kept for a second send as long as it is small.
 
 The first REPLAY_LIMIT bytes are kept beside being sent. A body that outgrows them, or finds the process's
 budget spent, streams on without a copy and can no longer be sent again.
 
-Between a refusal and the second send there is no target: what the client sends meanwhile is kept, and past
-the limit the client is paused instead of giving up the copy that is about to be needed.
+Between a refusal and the second send there is no target: what the client sends meanwhile is kept. Beyond the limit the
+client is paused, so that the copy, which is about to be needed, stays.
 """
 
 from typing import Protocol
@@ -67,7 +67,7 @@ class Upload:
         self.ended = False
         """The client has sent all of it."""
         self.error: SidecarError | None = None
-        """Why the client never will."""
+        """Why the client will never send the rest."""
 
     @property
     def replayable(self) -> bool:
@@ -93,9 +93,10 @@ class Upload:
             self._client.resume_reading()
 
     def hold(self) -> bool:
-        """Send the target nothing more and keep what comes for the next one; False when there is no room for that.
+        """Send the target nothing more and keep what arrives for the next one; return False if there is no room for
+        that.
 
-        The room is taken at once: bytes that arrive later have nowhere else to go.
+        The room is reserved at once, because bytes that arrive later must be kept.
         """
         self.detach()
         if self.replayable and not self.ended and not self._reserve(REPLAY_LIMIT):

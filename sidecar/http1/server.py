@@ -2,12 +2,12 @@
 
 | state     | meaning                                     | bytes that arrive           | the client is silent     |
 | --------- | ------------------------------------------- | --------------------------- | ------------------------ |
-| WAITING   | the story wants the next request            | become a head, or a fault   | 408, or just closed      |
+| WAITING   | the story waits for the next request        | become a head, or a fault   | 408, or just closed      |
 | BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
-| LINGERING | answered before the request was all here    | are thrown away, for 30 s   | closed                   |
+| LINGERING | answered before the whole request arrived   | are thrown away, for 30 s   | closed                   |
 
-A client that closes its half may still wait for its answer, or be gone: a FIN does not tell. It gets an answer that
-begins within HALF_CLOSED seconds; after that it counts as gone, and the upstream is not kept busy for nobody.
+A client that closes its half may still wait for its answer, or be gone: a FIN does not show which. It gets an answer
+that begins within HALF_CLOSED seconds. After that it counts as disconnected, and its request is cancelled.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _WAITING, _BUSY, _LINGERING = ClientState  # naming an Enum's member costs a sea
 
 
 class ClientConnection(Connection):
-    """One client. The story runs as its task, and is cancelled when the client goes away."""
+    """One client. The story runs as its task, and is cancelled when the client disconnects."""
 
     __slots__ = (
         "_before",
@@ -69,7 +69,7 @@ class ClientConnection(Connection):
         self._scanned = self._write_backlog = 0
         self._task: asyncio.Task[None] | None = None
         self.dismissed = False
-        """Whether it was cut off because the sidecar ends."""
+        """Whether it was cut off because the sidecar stops."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -81,7 +81,7 @@ class ClientConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._listener.forget(self)
-        task, self._task = self._task, None  # a cancelled task keeps its exception, whose frames keep us
+        task, self._task = self._task, None  # a cancelled task keeps its exception, whose frames refer to us
         if self._waiter is not None:
             self._end_waiting()
         elif task is not None and self._state is _BUSY:
@@ -136,7 +136,7 @@ class ClientConnection(Connection):
         self._scanned = len(self._held)
 
     def _end_waiting(self) -> None:
-        """There will be no further request."""
+        """End the wait: there will be no further request."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -182,14 +182,14 @@ class ClientConnection(Connection):
         super()._break(RequestRefused(400, str(error)) if isinstance(error, MessageMalformed) else error)
 
     def broken(self, error: SidecarError) -> None:
-        """The body will never be complete: whoever it was piped into has been told, and answers for it."""
+        """The body will never be complete: the sink that it was piped into was notified and handles it."""
 
     def body_ended(self) -> None:
         if self._eof and self.source is None:
             self._doubt()
 
     def _doubt(self) -> None:
-        """The client has sent its last byte and waits for an answer, or is gone."""
+        """The client has sent its last byte and either waits for an answer or is disconnected."""
         self.deadline = self.deadlines.next_tick + HALF_CLOSED
 
     # Ends
@@ -238,7 +238,7 @@ class ClientConnection(Connection):
     def break_body(self, error: SidecarError) -> None:
         """An answer begun cannot be completed: the client must see that, not a clean end."""
         if not self._head:  # else nothing of it has left, and it can be taken back
-            self._state = _LINGERING  # the story hears of the error, not of a client that left
+            self._state = _LINGERING  # the story gets the error, not a disconnected client
             self.abort()
 
     def pause_writing(self) -> None:
@@ -281,11 +281,11 @@ class ClientConnection(Connection):
 
 
 Story = Callable[[ClientConnection], Coroutine[None, None, None]]
-"""What is done with one client, from its first request to its last."""
+"""The handler of one client, from its first request to its last."""
 
 
 class Listener:
-    """Everything the connections of one listen address have in common."""
+    """State that the connections of one listen address share."""
 
     def __init__(self, story: Story, deadlines: Deadlines, limits: ServerLimits) -> None:
         self.story = story
@@ -293,7 +293,7 @@ class Listener:
         self.limits = limits
         self.connections: set[ClientConnection] = set()
         self.requests = 0
-        """How many have begun."""
+        """How many requests have begun."""
         self.refused = 0
         """How many connections were closed because there were too many."""
         self._empty = asyncio.Event()

@@ -1,13 +1,13 @@
 """An upstream's connection over TLS: decrypted into one buffer that all of them share.
 
-Handed to us as `bytes`, each record (16 KiB at most) would be an object of its own, and a large answer several
-reads joined again. As a BufferedProtocol we lend the event loop a buffer, it decrypts as many records as fit,
-and we copy them out at once: between lending and copying no other connection can run, so one is enough.
+If each record arrived as `bytes`, it (16 KiB at most) would be an object of its own, and a large answer several reads
+joined again. As a BufferedProtocol we lend the event loop a buffer, it decrypts as many records as fit, and we copy
+them out at once: between lending and copying no other connection can run, so one is enough.
 
 What `arrived` reads is still encrypted here. When the event loop calls a TLS connection lost, its socket is closed
 already, so the bytes are read one layer below: `_Ciphertext` stands between TCP and the event loop's TLS. That needs
-TCP's transport, which the event loop shows only to those who begin TLS themselves, on a connection that is open. It
-stands there from a connection's first upload on, because the event loop reads faster straight into its own TLS.
+TCP's transport, which the event loop exposes only if we start TLS ourselves on an open connection. `_Ciphertext` is
+inserted at a connection's first upload, because the event loop reads faster straight into its own TLS.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from sidecar.http1.upstream import UpstreamConnection
 
 _PLAINTEXT = memoryview(bytearray(256 * 1024))
 _UNHURRIED = 24 * 3600.0
-"""Seconds the event loop gives an end of TLS; how long one may take is the connection's own to say."""
+"""Seconds that the event loop allows for the end of TLS; each connection sets its own time-out."""
 
 
 class TlsUpstreamConnection(UpstreamConnection, asyncio.BufferedProtocol):
@@ -45,11 +45,11 @@ class TlsUpstreamConnection(UpstreamConnection, asyncio.BufferedProtocol):
             self._below.set_protocol(cast(asyncio.BaseProtocol, _Ciphertext(self._below, self)))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the buffer."""
+        """Return the buffer."""
         return _PLAINTEXT
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was decrypted into it."""
+        """Take the decrypted bytes out of it."""
         self.data_received(bytes(_PLAINTEXT[:nbytes]))
 
 
@@ -99,7 +99,7 @@ class _Unasked(asyncio.Protocol):
     def __init__(self) -> None:
         self.data = b""
         self.error: Exception | None = None
-        """Why it is gone."""
+        """Why the connection was lost."""
 
     def data_received(self, data: bytes) -> None:
         self.data += data

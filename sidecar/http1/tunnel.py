@@ -1,11 +1,11 @@
-"""A WebSocket's bytes between a client and an upstream that have both left HTTP (RFC 6455 section 1.3).
+"""A WebSocket's bytes between a client and an upstream after both have left HTTP (RFC 6455 section 1.3).
 
 Two ways, independent of each other. Nothing is read into the bytes: frames, pings and the closing handshake
 are the peers' own.
 
 | a way is | until                     | then                                                           |
 | -------- | ------------------------- | -------------------------------------------------------------- |
-| open     | its source sends its last | the target's output is ended, behind all that was written      |
+| open     | its source sends its last | the target's output is ended after all that was written         |
 | ended    | the other way ends too    | the tunnel is over                                             |
 
 A loss, or a silence of both ways, breaks the tunnel: both peers are then cut off, and none of them can take
@@ -68,7 +68,9 @@ class Tunnel:
         """Carry bytes until both ways have ended. Raises what broke the tunnel."""
         client, upstream = self._client, self._upstream
         client.source, upstream.source = upstream, client
-        client.idle_timeout = upstream.idle_timeout = NEVER  # a silence of one of them is none of the tunnel
+        client.idle_timeout = upstream.idle_timeout = (
+            NEVER  # silence of one connection is not silence of the tunnel
+        )
         self._deadlines.watch(self)
         try:
             self.moved()
@@ -76,7 +78,7 @@ class Tunnel:
             client.switch(self._up)
             await self._over
         except BaseException:
-            upstream.abort()  # also when it has ended its way: it must not take this for the end of the other
+            upstream.abort()  # also when it has ended its direction: it must not take this for the end of the other one
             raise
         finally:
             self._deadlines.forget(self)
@@ -84,14 +86,14 @@ class Tunnel:
             client.idle_timeout = upstream.idle_timeout = self._idle_timeout
 
     def moved(self) -> None:
-        """Bytes went one way or the other."""
+        """Bytes went one direction or the other."""
         self._unread = 0
         self.deadline = self._deadlines.next_tick + self._idle_timeout
-        if self._upstream.closed:  # it ended its way, and then the connection: no use in reading on
+        if self._upstream.closed:  # it ended its direction, and then the connection: stop reading
             self._finish()
 
     def way_ended(self) -> None:
-        """One of the ways has ended."""
+        """One of the directions has ended."""
         if not (self._up.open or self._down.open) or not self._upstream.transport.can_write_eof():
             self._finish()
 
@@ -100,7 +102,7 @@ class Tunnel:
             self._over.set_result(None)
 
     def broken(self, error: SidecarError) -> None:
-        """One of the connections is gone."""
+        """One of the connections is lost."""
         if not self._over.done():
             self._over.set_exception(error)
 

@@ -2,12 +2,12 @@
 
 | state    | meaning                                | bytes that arrive           | the upstream closes      |
 | -------- | -------------------------------------- | --------------------------- | ------------------------ |
-| IDLE     | in its pool                            | nobody asked: close         | close                    |
+| IDLE     | in its pool                            | unexpected: close           | close                    |
 | AWAITING | the request is sent                    | become a head               | no answer, or half a head|
 | HELD     | the answer's head is with the story    | are held, within HIGH_WATER | remembered               |
 | PIPING   | the answer's body flows to the client  | go to the client            | the end, or truncation   |
-| DONE     | the answer is complete                 | nobody asked: close         | not used again           |
-| PARTING  | it closes, behind what was written     | are thrown away             | gone                     |
+| DONE     | the answer is complete                 | unexpected: close           | not used again           |
+| PARTING  | it closes after what was written       | are thrown away             | closed                   |
 
 Silence counts where it is the upstream's: AWAITING its answer to a request that is sent, or PIPING a body that the
 client takes, it raises UpstreamTimeout. In its pool a connection is closed after a while; PARTING it is cut off.
@@ -77,7 +77,7 @@ class UpstreamConnection(Connection):
     unread_arrivals: Callable[[], object]
 
     def __init__(self, deadlines: Deadlines, on_leaving: Callable[["UpstreamConnection"], None]) -> None:
-        """`on_leaving` is told when it begins to part, and when it is gone."""
+        """Call `on_leaving` when it begins to part, and when it is closed."""
         super().__init__(deadlines)
         self._on_leaving = on_leaving
         self._state = _IDLE
@@ -94,7 +94,7 @@ class UpstreamConnection(Connection):
         self.fault: SidecarError | None = None
         self._unread_before = 0
         self.owner = ""
-        """For whom it is used again; "" for all whose connections are not isolated."""
+        """The owner that may reuse it; "" for any request whose connections are not isolated."""
         self.used = False
         """Whether it has carried an exchange before."""
         self.asked = False
@@ -104,14 +104,14 @@ class UpstreamConnection(Connection):
         self.offered = False
         """Whether the upstream may switch to WebSocket."""
         self.waited_for = False
-        """Whether the client sends no body before the upstream has asked for it (`Expect: 100-continue`)."""
+        """Whether the client sends no body before the upstream asks for it (`Expect: 100-continue`)."""
 
     # Sending
 
     def send(
         self, head: bytes, method: bytes, body_length: int, interim: Callable[[Response], None]
     ) -> asyncio.Future[Response]:
-        """Begin an exchange; the future is the final answer's head. `interim` is told each 1xx answer.
+        """Begin an exchange; the future is the final answer's head. `interim` is called with each 1xx answer.
 
         The future raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, or what broke the request's body.
         """
@@ -212,7 +212,7 @@ class UpstreamConnection(Connection):
             answer.set_result(response)
 
     def whole_body(self) -> bytes | None:
-        """Return the answer's body if all of it is here, as it nearly always is; the answer is then complete."""
+        """Return the answer's body if all of it has arrived, as is nearly always so; the answer is then complete."""
         if self._state is _HELD and self._length == len(self._held):
             body, self._held = self._held, b""
             self._state = _DONE
@@ -263,7 +263,7 @@ class UpstreamConnection(Connection):
     def answering(self) -> bool:
         """Whether what has arrived can belong to an answer.
 
-        Not on a used connection to which the request could not be written: an upstream may give up an idle
+        It cannot on a used connection to which the request could not be written: an upstream may close an idle
         connection with a 408 of its own.
         """
         state = self._state
@@ -272,15 +272,15 @@ class UpstreamConnection(Connection):
     def _read_arrived(self, error: OSError) -> None:
         """Take the rest of what arrived before a write failed: it may be the answer.
 
-        The error of the write says whether the upstream had ended its output, which reading no longer can:
-        EPIPE if so, ECONNRESET if not.
+        The error of the write shows whether the upstream had ended its output, which reading no longer shows: EPIPE if
+        so, ECONNRESET if not.
         """
         self.read_to_the_end()
         if read_arrived(self.transport, self.data_received) and isinstance(error, BrokenPipeError):
             self.eof_received()
 
     def deadline_passed(self) -> None:
-        """Act on a silence: of the upstream when it is its turn; while the client has to act, wait on."""
+        """Act on a silence: fail if it is the upstream's turn; while the client has to act, wait on."""
         if self._state is _IDLE:
             self.part()
         elif self._state is _PARTING:
@@ -300,7 +300,7 @@ class UpstreamConnection(Connection):
     # Between exchanges
 
     def part(self) -> None:
-        """End for good: politely when all was said and read, else so that the upstream sees it was cut off."""
+        """End for good: with a close when everything was sent and read, else with a reset."""
         if self._state in (_IDLE, _DONE) and not self._sending and not self.transport.get_write_buffer_size():
             self.take_leave()
         elif self._state is not _PARTING:
@@ -310,7 +310,7 @@ class UpstreamConnection(Connection):
         self.fault = self._answer = self._end_of_answer = None
 
     def take_leave(self) -> None:
-        """Close behind what was written; a peer that has read it, but does not answer a TLS end, has LINGER seconds."""
+        """Close after what was written; a peer that has read it, but does not answer a TLS end, has LINGER seconds."""
         self._state = _PARTING
         self._sink = None
         self._watch_last_word()
@@ -322,7 +322,7 @@ class UpstreamConnection(Connection):
         self.deadline = self.deadlines.next_tick + (self.idle_timeout if self._unread_before else LINGER)
 
     def discard(self) -> None:
-        """Throw away an answer whose body nobody wants; if it has arrived whole, the connection stays good."""
+        """Throw away an answer whose body is not needed; if it has arrived whole, the connection stays usable."""
         if self._state is _HELD:
             try:
                 _, rest = body_of(self._length).feed(bytes(self._held))

@@ -1,4 +1,4 @@
-"""What is added to a pod: the chart's definition of the container, which lies beside this package, and its blanks."""
+"""The container that is added to a pod: the chart's definition, which lies beside this package, and its blanks."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -14,18 +14,18 @@ from sidecar.core import addresses
 
 IMAGE = f"credential-sidecar:{__version__}"
 DATA_LISTEN = "127.0.0.1:9180"
-"""Where the program listens if nobody says otherwise."""
+"""The program's default listen address."""
 
 SECRET_VOLUME = "sidecar-secret-"
-"""With a number behind it."""
+"""Prefix of a number."""
 
 Tree = dict[str, Any]
-"""YAML as it is loaded."""
+"""YAML as loaded."""
 
 
 @dataclass(frozen=True)
 class Blanks:
-    """What is filled in."""
+    """Values for the blanks."""
 
     config_map: str
     image: str = IMAGE
@@ -33,11 +33,11 @@ class Blanks:
     listen: str = ""
     """The address for the application, "" for the program's own default."""
     admin_listen: str = ""
-    """The same for probes and metrics, "" for the definition's."""
+    """The same for probes and metrics, "" for the definition's own."""
     secret_env: tuple[tuple[str, str, str], ...] = ()
     """Variable, Secret and key."""
     secret_files: tuple[tuple[str, str], ...] = ()
-    """Secret and where it is mounted."""
+    """Secret and its mount path."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Sidecar:
     container: Tree
     volumes: list[Tree]
     ports: Mapping[int, str]
-    """Those no other container of the pod can have, and what they are."""
+    """Ports that no other container of the pod can have, with a description."""
     on_network: bool
     """Whether the application reaches it over TCP."""
 
 
 @cache
 def definition() -> Tree:
-    """Return the one definition; not to be changed."""
+    """Return the one definition, which must not be changed."""
     tree: Tree = yaml.safe_load(
         files("sidecar.kubernetes").joinpath("container.yaml").read_text(encoding="utf-8")
     )
@@ -62,7 +62,7 @@ def definition() -> Tree:
 
 
 def fill(blanks: Blanks) -> Sidecar:
-    """Fill the definition's blanks in. Raises ValueError for an address the sidecar would not listen on."""
+    """Fill in the blanks of the definition. Raises ValueError for an address that the sidecar would not listen on."""
     tree = deepcopy(definition())
     container, volumes = tree["container"], tree["volumes"]
     listen = addresses.listen_loopback(blanks.listen or DATA_LISTEN)
@@ -92,7 +92,7 @@ def _env(blanks: Blanks) -> list[Tree]:
 
 
 def _port(address: str) -> int:
-    """Raises ValueError for an address that probes cannot reach."""
+    """Return the port. Raises ValueError for an address that probes cannot reach."""
     bound = addresses.listen(address)
     if not isinstance(bound, addresses.TcpAddress) or addresses.is_loopback(bound.host) or not bound.port:
         raise ValueError(f"the kubelet's probes do not reach {address}: write one such as 0.0.0.0:9181")

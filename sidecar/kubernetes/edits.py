@@ -1,9 +1,9 @@
-"""Adding to lists in a text, and taking out again exactly what was added: nothing that stands there is written anew.
+"""Add to lists in a text, and remove exactly what was added: existing text is never rewritten.
 
-What was there before can always be told from what was added, or taking it out could not give the original back:
+Added text can always be distinguished from the original, so that removing it restores the original:
 
-- in block style a list of ours alone has a key of ours alone, which goes too. A key that was there without a value
-  keeps a `#` behind it, which turns a null into a comment.
+- in block style a list with only our entries has a key of ours, which is removed too. A key that was there without a
+  value keeps a `#` behind it, which turns a null into a comment.
 - in flow style a list we made has a space inside each bracket; in one that was empty there is none.
 """
 
@@ -24,7 +24,7 @@ _KEPT_NOTHING = re.compile(r" #(?=[ \t]*(?:#|[\r\n]))")
 
 @dataclass(frozen=True)
 class Edit:
-    """Put `text` in place of what is from `start` to `end`."""
+    """Replace the text from `start` to `end` by `text`."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Edit:
 
 
 def applied(text: str, edits: Sequence[Edit]) -> str:
-    """Make all changes, in their order where they meet; one that an alias shares between places is made once."""
+    """Make all changes, in their order if they meet; one that an alias shares between places is made once."""
     parts, done = [], 0
     for edit in sorted(dict.fromkeys(edits), key=lambda edit: edit.start):
         parts += [text[done : edit.start], edit.text]
@@ -41,23 +41,23 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
 
 
 class _Indented(yaml.SafeDumper):
-    """Lists begin further to the right than their keys."""
+    """Lists are indented more than their keys."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)
 
 
 class Writer:
-    """Makes the edits of one text."""
+    """Make the edits of one text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = Lines(text)
 
-    # In
+    # Adding
 
     def add(self, pod: Pod, items: Mapping[str, Sequence[object]], last: str) -> Iterator[tuple[Node, Edit]]:
-        """Add to lists of a pod, at their beginning but for the `last` list; yields what changes, and how."""
+        """Add to lists of a pod, at their beginning, but to the `last` list at its end; yields each change."""
         for name, new in items.items():
             entry = pod.lists.get(name)
             if entry is None:
@@ -74,7 +74,7 @@ class Writer:
             yield pod.spec, self._new_keys(pod, missing)
 
     def _new_keys(self, pod: Pod, lists: Mapping[str, Sequence[object]]) -> Edit:
-        """Above the containers, and their comments: there is always something behind."""
+        """Insert new keys above the containers, and their comments, because text always follows there."""
         if pod.spec.flow:
             start = pod.spec.children[0].start
             keys = (f'"{name}": [ {_flow(items)} ], ' for name, items in lists.items())
@@ -123,7 +123,7 @@ class Writer:
         return self.lines.start_at(len(self.text)) == len(self.text)
 
     def _indented(self, pod: Pod) -> bool:
-        """Tell how the pod's own containers are written."""
+        """Return whether the lists of the pod's own containers are indented."""
         entry = pod.lists["containers"]
         if entry.meant.flow:
             return False
@@ -134,10 +134,10 @@ class Writer:
         written = yaml.dump(tree, Dumper=dumper, sort_keys=False, default_flow_style=False, width=1000)
         return "".join(f"{' ' * column}{line}{self.lines.line_break}" for line in written.splitlines())
 
-    # Out
+    # Removing
 
     def take(self, pod: Pod, name: str, ours: Sequence[Node]) -> Iterator[tuple[Node, Edit]]:
-        """Take entries out of a list of a pod; yields what changes, and how."""
+        """Remove entries from a list of a pod; yields each change."""
         entry = pod.lists[name]
         items = entry.meant.children
         marked = [item.meant in ours for item in items]
@@ -191,7 +191,7 @@ class Writer:
         return line
 
     def _without(self, start: int, last: Node) -> Edit:
-        """Take out whole lines, at the end of a text without a line break there the one before them."""
+        """Remove whole lines; at the end of a text without a line break, the break before them."""
         end = self.lines.behind(last)
         if end == len(self.text) and not self._ends_with_break():
             start -= len(self.lines.line_break)
@@ -206,7 +206,7 @@ def _into_flow(list_: Node, items: Sequence[object], *, at_the_end: bool) -> Edi
 
 
 def _flow(items: Sequence[Any]) -> str:
-    """JSON is YAML in flow style."""
+    """Return the entries in flow style, for which JSON is valid YAML."""
     return ", ".join(map(json.dumps, items))
 
 

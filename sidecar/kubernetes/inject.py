@@ -1,7 +1,7 @@
-"""Kubernetes YAML in, the same with the sidecar out: every other byte stays, and can be had back.
+"""Add the sidecar to Kubernetes YAML: every other byte stays, and the original can be restored.
 
-The text is never written anew. It is read into a tree that knows where everything stands, and what is added is put
-between; what is taken out is just that. So adding twice is adding once: what was there of ours is taken out first.
+The text is never rewritten. It is parsed into a tree with the position of each node, and the additions are inserted;
+removing takes out only these. Adding twice equals adding once, because an earlier addition is removed first.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
 
 
 def inject(manifest: str, blanks: Blanks) -> str:
-    """Return the manifest with the sidecar in each of its pods, as `blanks` has it; one that is there is replaced.
+    """Return the manifest with the sidecar, as `blanks` defines it, in each of its pods; an existing one is replaced.
 
     Raises ManifestRefused, and ValueError for an address in `blanks` that is none.
     """
@@ -32,7 +32,7 @@ def remove(manifest: str) -> str:
 
 
 def warnings(manifest: str) -> list[str]:
-    """Return what weakens the sidecar in pods that it can be added to. Raises ManifestRefused."""
+    """Return warnings about pods whose settings weaken the sidecar. Raises ManifestRefused."""
     return [
         f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with CAP_SYS_PTRACE"
         " can read the sidecar's memory; remove shareProcessNamespace"
@@ -89,7 +89,7 @@ def _named(root: Node) -> str:
         metadata = entry(root.meant, "metadata")
         name = text(metadata.meant, "name") if metadata else ""
         words = f"{text(root.meant, 'kind')} {name}".strip()
-    except Refused:  # it has a key twice, as we are about to tell
+    except Refused:  # it has a key twice, which is reported next
         words = ""
     return f" ({words})" if words else ""
 
@@ -103,7 +103,7 @@ def _add(pod: Pod, writer: Writer, sidecar: Sidecar, *, native: bool) -> Iterato
 
 
 def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
-    """Raise Refused where the sidecar cannot be in this pod."""
+    """Raise Refused if the sidecar cannot be in this pod."""
     if not native and pod.kind in {"Job", "CronJob"}:
         raise Refused(f"{pod.path}: a Job would never end beside a classic container: leave --classic out")
     if sidecar.on_network and is_true(pod.spec, "hostNetwork"):
@@ -150,7 +150,7 @@ def _take(pod: Pod, writer: Writer) -> Iterator[tuple[Node, Edit]]:
 
 
 def _is_ours(container: Node) -> bool:
-    """By its name, and by the configuration it mounts where the sidecar looks for it."""
+    """Return whether a container is ours, by its name and by the configuration that it mounts."""
     ours = definition()["container"]
     mount = ours["volumeMounts"][0]
     return text(container, "name") == ours["name"] and any(

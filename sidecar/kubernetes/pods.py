@@ -1,4 +1,4 @@
-"""Where a Kubernetes document describes pods, and what such a description has."""
+"""The pod specs of a Kubernetes document, and their parts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,36 +18,36 @@ _PATHS = {
 }
 KINDS = (*_PATHS, "List")
 LISTS = ("initContainers", "containers", "volumes")
-"""What of a pod the sidecar is added to."""
+"""Lists of a pod that the sidecar is added to."""
 
 
 class Refused(Exception):
-    """Something in a document does not let the sidecar in, or out; says where and why."""
+    """Part of a document does not allow adding or removing the sidecar; the text names the place and the reason."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A key of a mapping, and what it has."""
+    """A key of a mapping, and its value."""
 
     key: Node
     value: Node
 
     @property
     def meant(self) -> Node:
-        """The value, or what its alias stands for."""
+        """Return the value, or the target of its alias."""
         return self.value.meant
 
 
 @dataclass(frozen=True)
 class Pod:
-    """The spec of a pod, wherever in its document."""
+    """The spec of a pod, at any place in its document."""
 
     kind: str
     name: str
     path: str
     spec: Node
     lists: dict[str, Entry]
-    """Those of LISTS that it has, be they null."""
+    """Its keys of LISTS, even if null."""
 
     def items(self, name: str) -> list[Node]:
         """Return a list's entries. Raises Refused if it is something else."""
@@ -66,7 +66,7 @@ class Pod:
 
 
 def pods(root: Node) -> Iterator[Pod]:
-    """Find the pods of one document. Raises Refused where a workload has none."""
+    """Find the pods of one document. Raises Refused if a workload has none."""
     root = root.meant
     if text(root, "kind").endswith("List"):
         items = entry(root, "items")
@@ -95,7 +95,7 @@ def _pod(root: Node, place: str) -> Iterator[Pod]:
 
 
 def check_sharing(found: list[Pod], edited: list[Node]) -> None:
-    """Raise Refused where a change would also be one of something that is no pod of these: aliases share text."""
+    """Raise Refused if a change would also affect a place that is none of these pods, because aliases share text."""
     seen: Counter[tuple[str, int]] = Counter()
     for pod in found:
         seen["spec", id(pod.spec)] += 1

@@ -1,4 +1,4 @@
-"""YAML as a tree whose nodes know where they stand in the text; nothing is built, tagged or resolved but aliases."""
+"""YAML as a tree of nodes with their positions in the text; aliases are resolved, nothing else is."""
 
 import re
 from bisect import bisect_right
@@ -13,9 +13,9 @@ Kind = Literal["mapping", "sequence", "scalar", "alias"]
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
-"""Those that are not before a line's first character, where they would have to be refused."""
+"""Those not allowed before a line's first character, where they would have to be refused."""
 MAX_DEPTH = 200
-"""Collections in each other."""
+"""Greatest depth of nested collections."""
 _LONGEST_KEY = 1024
 """Characters of a key without `?` (YAML 1.1 section 9.1.2)."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -27,60 +27,60 @@ class Node:
 
     kind: Kind
     start: int
-    """Where its tag, anchor or first character is."""
+    """Position of its tag, anchor or first character."""
     inside: int
-    """Where a collection's first entry, or its closing bracket, may be."""
+    """Position where a collection's first entry, or its closing bracket, may begin."""
     end: int
-    """Behind its last character, comments not counted."""
+    """Position after its last character, comments not counted."""
     column: int
-    """Of `start` in its line."""
+    """Column of `start`."""
     flow: bool = False
     literal: bool = False
-    """A block scalar, which takes the line breaks behind it."""
+    """A block scalar, which includes the line breaks after it."""
     value: str = ""
     children: list["Node"] = field(default_factory=list)
     """A sequence's entries; a mapping's keys and values in turns."""
     target: "Node | None" = None
     parents: list["Node"] = field(default_factory=list)
-    """The collection it is written in, and those with an alias of it."""
+    """Its collection, and those with an alias of it."""
     _places: int = 0
 
     @property
     def meant(self) -> "Node":
-        """Itself, or what the alias stands for."""
+        """Return the node, or the target of the alias."""
         return self.target or self
 
     @property
     def null(self) -> bool:
-        """Nothing, or a plain null."""
+        """Return whether it is empty, or a plain null."""
         return self.kind == "scalar" and self.value in _NULLS and self.end - self.start == len(self.value)
 
     @property
     def places(self) -> int:
-        """In how many places of its document it is, by its own text and by aliases of it or of what it is in."""
+        """Return how often it appears in its document, by its own text and by aliases of it or of its collections."""
         if not self._places:
             self._places = sum(parent.places for parent in self.parents) or 1
         return self._places
 
     @property
     def ends_literally(self) -> bool:
-        """Whether a block scalar is the last of it: a line break behind it is its own."""
+        """Return whether a block scalar ends it: a line break after it is the scalar's own."""
         return self.children[-1].ends_literally if self.children else self.literal
 
     def pairs(self) -> Iterator[tuple["Node", "Node"]]:
-        """A mapping's keys and values."""
+        """Return a mapping's keys and values."""
         return zip(self.children[::2], self.children[1::2], strict=True)
 
 
 class Scanner(yaml.SafeLoader):
     """PyYAML's, but for its time, which grows with the square of the depth.
 
-    With each token it looks at everything that may turn out to be a key, one for each level. These are in the order in
-    which they stand in the text, so the first tells of the others.
+    With each token PyYAML's checks everything that may turn out to be a key, one for each level. These are in the order
+    of the text, so the first one decides for the others.
     """
 
     def stale_possible_simple_keys(self) -> None:
-        """Forget what can be no key any more: it is in another line, or too long."""
+        """Forget a candidate that can no longer be a key, because it is in another line, or too long."""
         while self.possible_simple_keys:
             level, key = next(iter(self.possible_simple_keys.items()))
             if key.line == self.line and self.index - key.index <= _LONGEST_KEY:
@@ -121,7 +121,7 @@ def documents(text: str) -> list[Node | None]:
 
 
 def _spaced(text: str) -> str:
-    """Put spaces in place of tabs where YAML allows these and PyYAML does not: nothing moves."""
+    """Replace tabs by spaces where YAML allows these and PyYAML does not: no position changes."""
     if text.lstrip("\ufeff \t\r\n").startswith("{"):  # JSON, indented with tabs or not
         return text.replace("\t", " ")
     return _TABS.sub(lambda match: " " * len(match[0]), text)
@@ -150,7 +150,7 @@ def _node(event: yaml.NodeEvent, anchors: dict[str, Node], text: str) -> Node:
 
 
 def _close(node: Node, event: yaml.Event) -> None:
-    """A block collection ends with its last entry: what PyYAML says is where the next token begins."""
+    """Set the end of a block collection to that of its last entry: PyYAML reports the start of the next token."""
     last = node.children[-1].end if node.children else node.inside
     node.end = _mark(event.end_mark).index if node.flow else last
 
@@ -167,7 +167,7 @@ def _mark(mark: _Mark | None) -> _Mark:
 
 
 class Lines:
-    """Where the lines of a text begin and end."""
+    """Beginnings and ends of the lines of a text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -176,11 +176,11 @@ class Lines:
         self.line_break = first[0] if first else "\n"
 
     def start(self, node: Node) -> int:
-        """Of the line in which a node begins."""
+        """Return the start of the line in which a node begins."""
         return self.start_at(node.start)
 
     def start_at(self, index: int) -> int:
-        """Of the line that has the character."""
+        """Return the start of the line with the character."""
         position = bisect_right(self.ends, index)
         return self.ends[position - 1] if position else 0
 
@@ -190,11 +190,11 @@ class Lines:
         return self.ends[position] if position < len(self.ends) else len(self.text)
 
     def behind(self, node: Node) -> int:
-        """Return the beginning of the line behind the node's last."""
+        """Return the beginning of the line after the node's last."""
         return node.end if node.end == self.start_at(node.end) else self.next(node.end)
 
     def above_comments(self, start: int, column: int) -> int:
-        """Return the beginning of a line or, where comments stand directly above it, as far to the right, of theirs."""
+        """Return the beginning of a line or, if comments directly above it are indented as far, of theirs."""
         while start:
             above = self.start_at(start - 1)
             if not re.compile(f" {{{column}}}#").match(self.text, above):

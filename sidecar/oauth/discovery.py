@@ -1,4 +1,4 @@
-"""Where an authorization server is asked for tokens: as configured, or as its issuer's metadata says."""
+"""The token endpoint of an authorization server: as configured, or from its issuer's metadata."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,21 +16,21 @@ from sidecar.oauth.token import TokenRequest
 from sidecar.telemetry.words import ISSUER_METADATA
 
 LIFE = 3600.0
-"""Seconds an issuer's metadata is used without another look."""
+"""Seconds for which an issuer's metadata is used before it is fetched again."""
 RETRY = 60.0
-"""Seconds the old metadata goes on being used after a look that failed."""
+"""Seconds for which the old metadata stays in use after a failed fetch."""
 MAX_ISSUERS = 1000
 
 
 class Discovery:
-    """Looks metadata up and keeps it. What was once known stays in use while the server cannot be asked."""
+    """Fetch metadata and keep it. Metadata once fetched stays in use while the server is unreachable."""
 
     def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
         self._server = server
         self._documents: RemoteDocuments[Metadata] = RemoteDocuments(clock, limit=MAX_ISSUERS, pause=RETRY)
 
     async def token_endpoint(self, request: TokenRequest) -> str:
-        """Return where this request goes. Raises TokenUnavailable or TokenRefused when nobody says."""
+        """Return the URL for this request. Raises TokenUnavailable or TokenRefused if it is not known."""
         if request.token_endpoint:
             return request.token_endpoint
         metadata = await self._metadata(request.issuer, request.tls)
@@ -43,7 +43,7 @@ class Discovery:
         return metadata.jwks_uri or self._missing(issuer, "jwks_uri")
 
     def places(self, issued: Callable[[str], bool]) -> Iterator[str]:
-        """Return the URLs in the metadata of those issuers, as far as it is known."""
+        """Return the URLs in the metadata of those issuers that have been fetched."""
         for metadata in self._documents.known():
             if issued(metadata.issuer):
                 yield from (metadata.token_endpoint, metadata.mtls_token_endpoint, metadata.jwks_uri)
@@ -52,11 +52,11 @@ class Discovery:
         raise TokenRefused(f"the {ISSUER_METADATA} of {issuer} names no {name} that we may use", "")
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
-        source = ascii([issuer, tls])  # what others take for this issuer need not be it
+        source = ascii([issuer, tls])  # with other TLS settings, another server may answer for this issuer
         return await self._documents.get(source, partial(self._find, issuer, tls), age=LIFE)
 
     async def _find(self, issuer: str, tls: Tls) -> Metadata:
-        """Ask at each place in turn."""
+        """Try each URL in turn."""
         out, why = False, ""
         for place in issuer_metadata.places(issuer):
             reply = await self._server.get(place, tls)

@@ -1,4 +1,4 @@
-"""A source that strangers cannot wear out."""
+"""A source with a rate limit for identities that clients may have invented."""
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
@@ -16,24 +16,24 @@ RATE = 50.0
 
 
 class LimitedSource:
-    """Wraps the source that fetches: a client that invents identities is answered 429 before it wears out others.
+    """Wrap the source that fetches: a client that invents identities gets 429 before it exhausts other parts.
 
-    Only the first token of a tenant or a subject that a client named is rationed, and only when it is fetched:
-    whoever is known, to the configuration or to the caches, does not notice. A subject for whom the
-    authorization server gave a token was not invented, and is not counted.
+    Only the first token of a tenant or a subject that a client named is rate-limited, and only when it is fetched.
+    Identities that the configuration or the caches know are not affected. A subject for which the authorization server
+    gave a token was not invented, and is not counted.
     """
 
     def __init__(
         self, source: TokenSource, *, tenants: TenantRule | None, rate_limit: RateLimit, clock: Clock
     ) -> None:
-        """`tenants` says who may have been invented, None that nobody names any; the rate limit outlives a reload."""
+        """Take `tenants`, which may be invented, or None if no client names one; the rate limit outlives a reload."""
         self._source = source
         self._tenants = tenants
         self._rate_limit = rate_limit
         self._clock = clock
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        """See the port. Raises RequestRefused (429) over the rate limit."""
+        """Return a token. Raises RequestRefused (429) over the rate limit."""
         stranger = self._tenants is not None and self._tenants.invented(request.tenant)
         if reason != "cold" or not (stranger or request.of_caller):
             return await self._source.token(request, newer_than=newer_than, reason=reason)

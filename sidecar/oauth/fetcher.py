@@ -24,11 +24,11 @@ from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.words import FetchFault
 
 _WORKED = frozenset[FetchReason]({"aging", "refused"})
-"""Why a token is fetched where there was one before."""
+"""Why a token is fetched that replaces another one."""
 
 
 class TokenFetcher:
-    """The source of tokens that asks authorization servers."""
+    """The source of tokens that sends requests to authorization servers."""
 
     def __init__(
         self,
@@ -62,9 +62,9 @@ class TokenFetcher:
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         """Fetch a token with credentials read after `newer_than`.
 
-        Servers have many words for a secret that was rotated, and say `invalid_client` of other faults too. So any
-        refusal makes the source of the credentials be read again, and only what it says decides: if it has others,
-        the request is sent once more with them. Raises TokenUnavailable or TokenRefused.
+        Servers use many error codes for a rotated secret, and return `invalid_client` for other faults too. So after
+        any refusal the source of the credentials is read again, and only its content decides: if it has others, the
+        request is sent once more with them. Raises TokenUnavailable or TokenRefused.
         """
         credentials = await self._read(request, newer_than)
         try:
@@ -85,7 +85,7 @@ class TokenFetcher:
     async def _others(
         self, request: TokenRequest, refused: Credentials, refusal: TokenRefused, reason: FetchReason
     ) -> Credentials | None:
-        """Return the credentials to try in place of refused ones, None where the refusal stands."""
+        """Return the credentials to try in place of refused ones, None if the refusal stands."""
         if not refusal.of_request or refusal.code in request_form.blaming_caller(request):
             return None
         source, now = self._credentials[request.credentials], self._clock.now()
@@ -153,7 +153,7 @@ class TokenFetcher:
         return token
 
     def _explained(self, request: TokenRequest, refusal: TokenRefused, skew: float | None) -> TokenRefused:
-        """Return the refusal with whose fault it is and what to do."""
+        """Return the refusal with its cause and the remedy."""
         proven = request.name in self._proven
         return TokenRefused(
             str(refusal),
@@ -182,7 +182,7 @@ class TokenFetcher:
         return Carried(proof, subject, actor)
 
     async def _present(self, presented: Presented) -> str:
-        """Return the token as it is now. Raises TokenUnavailable when its time is over: the next one may do."""
+        """Return the current token. Raises TokenUnavailable if it has expired: a rotated one may be valid."""
         assert not isinstance(presented.where, FromRequest)
         token = (await self._secrets.read(presented.where)).reveal()
         if subject_token.expiry(token) <= self._clock.wall():

@@ -1,4 +1,4 @@
-"""The client of authorization servers, on asyncio's streams; apart from the data plane's pool in every respect.
+"""The client of authorization servers, on asyncio's streams; it shares nothing with the data plane's pool.
 
 An answer is judged by the rules for upstreams' (`sidecar.http1`). Whatever is sent before its end is bounded: interim
 answers (1xx) in number, all heads together and the body in bytes, everything in time. A reader that is full stops
@@ -36,12 +36,12 @@ MAX_INTERIM = 16
 SIZE_LIMIT = 65_536
 """Limit: body of the response to a token request (bytes). Beyond: the same."""
 WIRE_LIMIT = 2 * SIZE_LIMIT
-"""Bytes of that body with the framing of its chunks."""
+"""Limit for that body together with the framing of its chunks (bytes)."""
 SLICE = 4096
 MAX_CONNECTIONS = 100
 
 _OURS = "User-Agent: credential-sidecar\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
-"""A small body may unpack to any size: `identity` asks for none that has to be."""
+"""Requests an unencoded body, because a small encoded one may unpack to any size."""
 _NO_ANSWER = "it closed the connection without an answer"
 _Streams = tuple["_Arrived", asyncio.StreamWriter]
 
@@ -51,14 +51,14 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "cannot connect; check address, port and network policy"),
     (ValueError, "the address cannot be used; check token_endpoint or issuer"),
 )
-"""What to look at by kind of error, narrower kinds first. Never the error's text: it may quote anything, save TLS's."""
+"""What to check by kind of error, narrower kinds first. The error's own text is never quoted, save TLS's."""
 
 
 class HttpAuthorizationServer:
-    """Asks for tokens and metadata: no redirects, no cookies, no proxies or netrc from the environment.
+    """Request tokens and metadata: no redirects, no cookies, no proxies or netrc from the environment.
 
-    Each request has a connection of its own. A kept one that the server just closed would fail a POST that
-    nobody may repeat blindly, and token requests are too rare to gain from keeping it.
+    Each request has a connection of its own. A kept one that the server just closed would fail a POST, which may not be
+    repeated blindly. Token requests are too rare to gain from keeping it.
     """
 
     def __init__(self, *, connect_limit: float = CONNECT_LIMIT, total_limit: float = TOTAL_LIMIT) -> None:
@@ -67,7 +67,7 @@ class HttpAuthorizationServer:
         self._total_limit = total_limit
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._system: ssl.SSLContext | None = None
-        """For the authorities that the system knows; loading them takes a while."""
+        """Context for the system's authorities; loading them takes a while."""
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
         """Send the form and return the answer, whatever its status. Raises TokenUnavailable without one."""
@@ -75,7 +75,7 @@ class HttpAuthorizationServer:
         return await self._ask("POST", url, fields, form.encode(), tls)
 
     async def get(self, url: str, tls: Tls) -> Reply:
-        """Ask for a document; otherwise like `post`."""
+        """Request a document; otherwise like `post`."""
         return await self._ask("GET", url, {"Accept": "application/json"}, b"", tls)
 
     async def _ask(self, method: str, url: str, fields: Mapping[str, str], body: bytes, tls: Tls) -> Reply:
@@ -89,7 +89,7 @@ class HttpAuthorizationServer:
         raise TokenUnavailable(f"no answer from {asked} {host_of(url)}: {hint}", 0.0)
 
     async def _answer(self, method: str, url: str, fields: Mapping[str, str], body: bytes, tls: Tls) -> Reply:
-        """Apart from `_ask`, or an error that is kept there would keep what this reads into with it."""
+        """Separate from `_ask`, because an error that is kept there would keep this frame's data too."""
         where = addresses.http(url)
         origin = Origin(where.scheme, where.host, where.port, tls)
         head = _head(f"{method} {where.target}", origin, fields)
@@ -100,7 +100,7 @@ class HttpAuthorizationServer:
 
     @asynccontextmanager
     async def _connected(self, origin: Origin) -> AsyncIterator[_Streams]:
-        """Connect; at the end the connection is gone at once, whatever its peer does."""
+        """Connect; at the end the connection is closed at once, whatever its peer does."""
         context = await self._context(origin.tls) if origin.scheme == "https" else None
         async with asyncio.timeout(self._connect_limit):
             reader, writer = await _connect(origin, context)
@@ -133,7 +133,7 @@ def _head(line: str, origin: Origin, fields: Mapping[str, str]) -> bytes:
 
 
 class _Arrived(asyncio.StreamReader):
-    """Has what arrived before the connection was lost: a StreamReader forgets that.
+    """Keep what arrived before the connection was lost: a StreamReader forgets that.
 
     A server that refuses a request before it has read the form closes its connection, and a reset follows the answer.
     """
@@ -141,7 +141,7 @@ class _Arrived(asyncio.StreamReader):
     lost = False
 
     def set_exception(self, exc: Exception) -> None:
-        """End behind what arrived where the connection was lost."""
+        """Mark the end of the stream where the connection was lost, after what arrived."""
         if isinstance(exc, ConnectionError):
             self.lost = True
             self.feed_eof()
@@ -203,7 +203,7 @@ async def _final(reader: _Arrived, held: bytearray, method: bytes) -> Response:
 
 
 async def _answer_head(reader: _Arrived, held: bytearray, most: int) -> bytes:
-    """Take a head of `most` bytes from `held` and the reader; bytes that begin none are not waited on."""
+    """Take a head of `most` bytes from `held` and the reader; fail at once on bytes that begin no head."""
     judged = 0
     while (end := held.find(b"\r\n\r\n", judged)) < 0 and len(held) <= most:
         if held:
@@ -230,7 +230,7 @@ async def _body(reader: _Arrived, held: bytearray, answer: Response) -> bytes:
         held.clear()
         if not data:
             if decoder.ends_with_connection() and not (reader.lost and answer.status < 400):
-                break  # of a refusal that was cut off, the status says enough
+                break  # the status of a refusal that was cut off is enough
             raise MessageMalformed("it broke off")
         wire += len(data)
         pieces, rest = decoder.feed(data)

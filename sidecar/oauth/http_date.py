@@ -1,6 +1,6 @@
 """The three forms of an HTTP date (RFC 9110 section 5.6.7).
 
-| form         | example                          | who still sends it               |
+| form         | example                          | still sent by                    |
 | ------------ | -------------------------------- | -------------------------------- |
 | IMF-fixdate  | `Sun, 06 Nov 1994 08:49:37 GMT`  | everything current               |
 | RFC 850 date | `Sunday, 06-Nov-94 08:49:37 GMT` | old servers and hardware         |

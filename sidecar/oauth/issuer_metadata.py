@@ -1,4 +1,4 @@
-"""What an authorization server says about itself, and where it says it (RFC 8414, OpenID Connect Discovery)."""
+"""An authorization server's metadata, and its URL (RFC 8414, OpenID Connect Discovery)."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,12 +12,12 @@ from sidecar.telemetry.words import ISSUER_METADATA
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Where a server is asked for what; "" where it does not say, or names a place that we may not use."""
+    """The endpoints of a server; "" where the metadata names none, or a place that must not be used."""
 
     issuer: str
     token_endpoint: str
     mtls_token_endpoint: str
-    """Where tokens are, for clients that authenticate themselves in TLS (RFC 8705 section 5)."""
+    """Token endpoint for clients that authenticate themselves in TLS (RFC 8705 section 5)."""
     jwks_uri: str
 
 
@@ -33,7 +33,7 @@ def places(issuer: str) -> tuple[str, str]:
 
 
 def read(reply: Reply, issuer: str) -> Metadata | None:
-    """Return what the answer says, None where it is no metadata at all.
+    """Return the metadata in the answer, None if it holds none.
 
     Raises TokenRefused when it is another issuer's (RFC 8414 section 3.3).
     """
@@ -56,7 +56,7 @@ def _members(reply: Reply) -> dict[str, object]:
 
 
 def _place(members: dict[str, object], name: str, issuer: str) -> str:
-    """Return the URL these name; "" for one that would send secrets, or bring keys, in the clear."""
+    """Return the URL of this member; "" for one that would send secrets, or fetch keys, without encryption."""
     url = members.get(name)
     if not isinstance(url, str) or (issuer.startswith("https:") and not url.startswith("https:")):
         return ""

@@ -1,4 +1,4 @@
-"""Believes a caller's token or not, by the keys that its issuer publishes."""
+"""Verification of callers' tokens with the keys that their issuer publishes."""
 
 from functools import partial
 
@@ -12,16 +12,16 @@ from sidecar.oauth.signing_keys import Verification
 from sidecar.telemetry.words import KEY_SET
 
 LIFE = 300.0
-"""Seconds an issuer's keys are used without another look."""
+"""Seconds for which an issuer's keys are used before they are fetched again."""
 PAUSE = 30.0
-"""Seconds between two looks, whatever unknown keys callers name, and after one that failed."""
+"""Seconds between two fetches, whatever unknown keys callers name, and after a failed one."""
 EARLY = 2
-"""Looks for an unknown key that need not wait for that, as long as looks succeed: a new key is found at once."""
+"""Fetches for an unknown key that skip this wait while fetches succeed: a new key is found at once."""
 MAX_ISSUERS = 100
 
 
 class JwksVerifier:
-    """Keeps keys; what was once known stays in use while the issuer cannot be asked."""
+    """Keep issuers' keys; those once fetched stay in use while the issuer is unreachable."""
 
     def __init__(
         self, server: AuthorizationServer, discovery: Discovery, signatures: Signatures, clock: Clock
@@ -35,13 +35,12 @@ class JwksVerifier:
         )
 
     async def verify(self, token: str, rule: Verification) -> None:
-        """See the port."""
         signed = jwt_rules.signed(token, rule)
         keys = await self._keys(rule, LIFE)
         if not self._good(token, signed, keys):
             newer = await self._keys(
                 rule, PAUSE, early=signed.names_none_of(keys)
-            )  # it may be another one by now
+            )  # it may have changed meanwhile
             if not self._good(token, signed, newer):
                 raise RequestRefused(401, "the caller's token is signed by nobody known here")
         jwt_rules.judge(token, rule, self._clock.wall())
@@ -51,7 +50,7 @@ class JwksVerifier:
         return any(self._signatures.good(token, jwk, signed.algorithm) for jwk in fitting)
 
     async def _keys(self, rule: Verification, age: float, *, early: bool = False) -> tuple[Jwk, ...]:
-        """Return the issuer's keys, looked at that many seconds ago at most, or as they were if it cannot be asked.
+        """Return the issuer's keys, fetched at most that many seconds ago, or older ones if it is unreachable.
 
         `early`: there is reason to think that they have changed since.
         """

@@ -1,4 +1,4 @@
-"""Whether a caller's token may be believed: its signature's algorithm and key, its issuer, audience and times.
+"""Whether a caller's token is valid: its signature's algorithm and key, its issuer, audience and times.
 
 Only algorithms that the configuration names count, and only keys of their kind: a token cannot choose to be checked
 with `none`, or with a public key as if that were a shared secret (RFC 8725 sections 2.1 and 3.1).
@@ -30,13 +30,13 @@ Jwk = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """How a token says that it is signed."""
+    """The algorithm and key that a token's header names."""
 
     algorithm: Algorithm
     kid: str | None
 
     def fits(self, jwk: Jwk) -> bool:
-        """Tell whether the key can be the one: by its kind, by what it is for, and by its id where both have one."""
+        """Return whether the key may be the signer's: by its kind, its use, and its id if both have one."""
         kind = _KINDS.get(self.algorithm) or _KINDS[self.algorithm[:2]]
         return (
             all(jwk.get(name) == value for name, value in kind.items())
@@ -46,12 +46,12 @@ class Signed:
         )
 
     def names_none_of(self, keys: Iterable[Jwk]) -> bool:
-        """Return whether the token names its key, and it is none of these."""
+        """Return whether the token names a key that is none of these."""
         return self.kid is not None and all(jwk.get("kid") != self.kid for jwk in keys)
 
 
 def signed(token: str, rule: Verification) -> Signed:
-    """Read the token's head (RFC 7515 section 4). Raises RequestRefused for an algorithm the rule does not name."""
+    """Read the token's header (RFC 7515 section 4). Raises RequestRefused for an algorithm the rule does not name."""
     head = segment(token.partition(".")[0])
     if head is None or "crit" in head:
         raise RequestRefused(401, "the caller's token is no JWT that can be verified here")
@@ -63,7 +63,7 @@ def signed(token: str, rule: Verification) -> Signed:
 
 
 def judge(token: str, rule: Verification, now: float) -> None:
-    """Raise RequestRefused when the claims of a token, whose signature is good, are not what they must be."""
+    """Raise RequestRefused if the claims of a token, whose signature is good, break the rule."""
     claims = unverified(token)
     if claims.get("iss") != rule.issuer:
         raise RequestRefused(401, "the caller's token is of another issuer")
@@ -78,7 +78,7 @@ def judge(token: str, rule: Verification, now: float) -> None:
 
 
 def keys(reply: Reply) -> tuple[Jwk, ...] | None:
-    """Return the keys of a JWK set (RFC 7517 section 5), None for what is none."""
+    """Return the keys of a JWK set (RFC 7517 section 5), None if it is no such set."""
     document = parse_object(reply.body) if reply.status == 200 else None
     keys = document.get("keys") if document is not None else None
     if not isinstance(keys, list):

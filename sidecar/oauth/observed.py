@@ -1,4 +1,4 @@
-"""Whether authorization servers answer, noted host by host as they do or do not."""
+"""Whether authorization servers answer, noted by host."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MOST_SERVERS = 100
 
 
 MEMORY = 600.0
-"""Seconds for which it counts how the metadata and keys of a host were, if they are not fetched again."""
+"""Seconds for which the last state of a host's metadata and keys counts, if they are not fetched again."""
 
 
 class _Server:
@@ -45,12 +45,12 @@ class _Server:
 
 @dataclass(frozen=True, slots=True)
 class ServerClock:
-    """What is known of a token endpoint's clock."""
+    """The state of a token endpoint's clock."""
 
     host: str
     port: int
     skew: float
-    """Seconds by which it is ahead."""
+    """Seconds by which the clock is ahead."""
     differs_since: float | None
     """The moment when a notable difference was first measured; None while there is none."""
 
@@ -58,7 +58,7 @@ class ServerClock:
 class ObservedServers:
     """Implements AuthorizationServer by another one, and notes per host whether it answers.
 
-    What it answers, a refusal too, is an answer; 429 and 5xx are none.
+    A refusal counts as an answer; 429 and 5xx do not.
     """
 
     def __init__(self, server: AuthorizationServer, clock: Clock) -> None:
@@ -69,7 +69,6 @@ class ObservedServers:
         self._needed: Callable[[str], bool] = lambda _: True
 
     async def post(self, url: str, headers: Mapping[str, str], form: str, tls: Tls) -> Reply:
-        """See the port."""
         sent = self._clock.wall()
         reply = await self._noted(url, self._server.post(url, headers, form, tls))
         skew = Exchange(sent, self._clock.wall()).skew(reply.date)
@@ -78,11 +77,10 @@ class ObservedServers:
         return reply
 
     async def get(self, url: str, tls: Tls) -> Reply:
-        """See the port."""
         return await self._noted(url, self._server.get(url, tls), documents=True)
 
     def health(self) -> Iterator[tuple[str, Health]]:
-        """Those that were asked, by their host."""
+        """The health of each server to which a request was sent, by host."""
         now = self._clock.now()
         return ((server.host, server.health(now)) for server in self._pulses)
 
@@ -126,6 +124,6 @@ class ObservedServers:
         known = self._pulses.get(host)
         if known is None:
             known = _Server(host, now)
-            if self._needed(host):  # else a reload came while it was asked
+            if self._needed(host):  # else a reload came during the request
                 self._pulses.put(host, known)
         return known.pulse(now, of_documents=of_documents)

@@ -1,4 +1,4 @@
-"""What the rest of the sidecar needs of OAuth, and OAuth of its peers."""
+"""Ports of OAuth: for the rest of the sidecar, and for its peers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Reply:
     date: str = ""
     """The Date field as sent, "" when absent."""
     content_encoding: str = ""
-    """Likewise Content-Encoding."""
+    """The Content-Encoding field as sent, "" when absent."""
 
 
 class AuthorizationServer(Protocol):
-    """One question to an authorization server; whatever is answered is returned, redirects included.
+    """One request to an authorization server; any answer is returned, redirects included.
 
     Raises TokenUnavailable when there is no answer within the limits.
     """
@@ -34,38 +34,38 @@ class AuthorizationServer(Protocol):
         """Send the encoded form."""
 
     async def get(self, url: str, tls: Tls) -> Reply:
-        """Ask for a document."""
+        """Request a document."""
 
 
 class Discovery(Protocol):
-    """Knows where token requests go."""
+    """The source of token endpoints' URLs."""
 
     async def token_endpoint(self, request: TokenRequest) -> str:
-        """Return the URL. Raises TokenUnavailable or TokenRefused when nobody says."""
+        """Return the URL. Raises TokenUnavailable or TokenRefused if it is not known."""
 
     async def jwks_uri(self, issuer: str, tls: Tls) -> str:
         """Return where an issuer's public keys are. Raises like `token_endpoint`."""
 
 
 class Signatures(Protocol):
-    """Checks signatures, and nothing else about a token."""
+    """Check signatures, and nothing else about a token."""
 
     def good(self, token: str, jwk: Mapping[str, object], algorithm: str) -> bool:
-        """Tell whether the holder of the key signed the token with this algorithm."""
+        """Return whether the holder of the key signed the token with this algorithm."""
 
 
 class Verifier(Protocol):
-    """Believes callers' tokens or not."""
+    """Verify callers' tokens."""
 
     async def verify(self, token: str, rule: Verification) -> None:
-        """Return if the token is what the rule wants.
+        """Return if the token meets the rule.
 
-        Raises RequestRefused (401) if it is not, TokenUnavailable when nobody can tell.
+        Raises RequestRefused (401) if it is not, TokenUnavailable if the issuer's keys are unavailable.
         """
 
 
 class Signer(Protocol):
-    """Makes the JWTs that prove who we are."""
+    """Make the JWTs that authenticate us."""
 
     async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
         """Return a JWT with these claims, an id of its own, and `life` seconds to live from now.
@@ -75,10 +75,10 @@ class Signer(Protocol):
 
 
 class TokenSource(Protocol):
-    """Whatever gives tokens; a cache is a source that wraps a source."""
+    """A source of tokens; a cache is a source that wraps another one."""
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        """Return a token whose fetch began after `newer_than`, got with credentials read after it too.
+        """Return a token whose fetch began after `newer_than`, obtained with credentials read after it too.
 
         Raises TokenUnavailable or TokenRefused.
         """

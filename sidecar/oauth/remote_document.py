@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Document(Generic[T]):
-    """Who fetches holds the lock; the others wait for what comes of it."""
+    """One document. The fetching task holds the lock; the others wait for its result."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     content: T | None = None
@@ -24,7 +24,7 @@ class _Document(Generic[T]):
     error: TokenUnavailable | None = None
     """Why the last fetch failed."""
     early: RateLimit = field(kw_only=True)
-    """Fetches for a good reason before the document is old."""
+    """Early fetches that are left before the document is old."""
 
 
 class RemoteDocuments(Generic[T]):
@@ -35,7 +35,7 @@ class RemoteDocuments(Generic[T]):
     ) -> None:
         """Seconds after a failed fetch: `pause` while an old document serves, `first_pause` while there is none.
 
-        `early` fetches of a document may happen before it is old, and one more in each `pause`.
+        At most `early` fetches of a document may happen before it is old, and one more in each `pause`.
         """
         self._clock = clock
         self._early = early
@@ -64,7 +64,7 @@ class RemoteDocuments(Generic[T]):
         raise TokenUnavailable(str(document.error), document.error.retry_after)
 
     def _is_due(self, document: _Document[T], age: float, early: float | None) -> bool:
-        """Return whether to fetch it now; `early` is when somebody called who thinks that it has changed."""
+        """Return whether to fetch it now; `early` is the time of the call that expects a change."""
         now = self._clock.now()
         if early is None or document.content is None or document.error is not None:
             return now - document.looked >= self._patience(document, age)

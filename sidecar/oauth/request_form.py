@@ -1,10 +1,10 @@
-"""What goes to a token endpoint: the form of each grant and how we authenticate, without any I/O.
+"""What the sidecar sends to a token endpoint: the form of each grant and how we authenticate, without any I/O.
 
 | grant              | what it sends besides scope, audience, resource and our own parameters                    |
 | ------------------ | ----------------------------------------------------------------------------------------- |
 | client_credentials | nothing (RFC 6749 section 4.4)                                                            |
 | token_exchange     | subject and actor with their types, and the type we want (RFC 8693 section 2.1)           |
-| jwt_bearer         | an assertion, somebody else's or one we signed (RFC 7523 section 2.1)                     |
+| jwt_bearer         | an assertion, from another issuer or signed by us (RFC 7523 section 2.1)                  |
 """
 
 import base64
@@ -17,7 +17,7 @@ from sidecar.oauth.token import Assertion, Grant, TokenRequest
 from sidecar.oauth.token_response import FORM_TYPE
 
 ASSERTION_LIFE = 60.0
-"""Seconds an assertion of ours lives: it is used at once, and worth little to whoever finds it."""
+"""Seconds an assertion of ours lives: it is used at once, and a stolen one is of little use."""
 
 GRANT_TYPES: Mapping[Grant, str] = {
     "client_credentials": "client_credentials",
@@ -36,7 +36,7 @@ PROTOCOL_PARAMETERS = frozenset(
         "actor_token_type", "requested_token_type",
     }
 )  # fmt: skip
-"""What the sidecar writes itself: no parameter of the operator's may take its place."""
+"""Parameters that the sidecar writes itself, and that no parameter of the operator's may replace."""
 
 _USED = "jti_known"
 """Ory Hydra's code for a JWT that it has seen before."""
@@ -45,15 +45,16 @@ _NOT_ACCEPTED: Mapping[Grant, frozenset[str]] = {
     "token_exchange": frozenset({"invalid_request", "invalid_grant", "invalid_token", _USED}),
     "jwt_bearer": frozenset({"invalid_grant", _USED}),
 }
-"""Error codes that speak of what is presented (RFC 8693 section 2.2.2, RFC 7523 section 3.1), those of servers that
-came before the RFC included."""
+"""Error codes about the presented token (RFC 8693 section 2.2.2, RFC 7523 section 3.1), those of servers that predate
+the RFC included.
+"""
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _Pairs = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What one token request carries that was read, or signed, for it alone."""
+    """The values that were read, or signed, for one token request."""
 
     client_assertion: str = field(default="", repr=False)
     subject: str = field(default="", repr=False)
@@ -92,12 +93,12 @@ def secrets_sent(credentials: Credentials, carried: Carried, headers: Mapping[st
 
 
 def client_claims(client_id: str, audience: str) -> dict[str, object]:
-    """Return what an assertion says that authenticates us (RFC 7523 section 3); the signer adds its life and id."""
+    """Return the claims of an assertion that authenticates us (RFC 7523 section 3); the signer adds its life and id."""
     return {"iss": client_id, "sub": client_id, "aud": audience}
 
 
 def grant_claims(assertion: Assertion, client_id: str, audience: str) -> dict[str, object]:
-    """Return what an assertion says that is our grant (RFC 7523 section 3)."""
+    """Return the claims of an assertion that is our grant (RFC 7523 section 3)."""
     return {
         **dict(assertion.claims),
         "iss": assertion.issuer or client_id,
@@ -112,7 +113,7 @@ def token_type(text: str) -> str:
 
 
 def token_types(request: TokenRequest) -> frozenset[str]:
-    """Return the `token_type`s, in lower case, of answers that are what was asked for.
+    """Return the `token_type`s, in lower case, of answers that fit the request.
 
     `N_A` says that the token issued is no access token (RFC 8693 section 2.2.1): fine where none was requested.
     """
@@ -121,7 +122,7 @@ def token_types(request: TokenRequest) -> frozenset[str]:
 
 
 def blaming_caller(request: TokenRequest) -> frozenset[str]:
-    """Return the error codes that speak of what a request to us brought, rather than of us."""
+    """Return the error codes about the token of a request to us, rather than about our own credentials."""
     if not request.of_caller:
         return frozenset()
     codes = _NOT_ACCEPTED[request.grant]
@@ -155,7 +156,7 @@ def _wanted(request: TokenRequest) -> _Pairs:
 
 def _client(request: TokenRequest, credentials: Credentials, carried: Carried) -> _Pairs:
     if request.client_auth == "client_secret_basic":
-        return  # all of it is in the header (RFC 6749 section 2.3.1)
+        return  # the header holds all of it (RFC 6749 section 2.3.1)
     yield "client_id", credentials.client_id
     match request.client_auth:
         case "client_secret_post":

@@ -1,4 +1,4 @@
-"""Keys: the private ones that sign our assertions, and whose signatures on callers' tokens count."""
+"""Keys: private ones that sign our assertions, and public ones that verify callers' tokens."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,16 +14,16 @@ Algorithm = Literal[
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """Where a key is, and by what the authorization server knows it. Read anew for each signature."""
+    """The place of a key, and its id for the authorization server. Read again for each signature."""
 
     where: SecretRef
     """PEM, encrypted or not, or a JWK (RFC 7517)."""
     passphrase: SecretRef | None = None
     algorithm: Algorithm | None = None
-    """None: what the JWK says, else RS256, ES256, ES384, ES512 or EdDSA, as suits the key."""
+    """None: the JWK's algorithm, else RS256, ES256, ES384, ES512 or EdDSA, as suits the key."""
     kid: str = ""
     certificate_file: str = ""
-    """The key's certificate (PEM), whose thumbprint names the key to servers that know it by that."""
+    """The key's certificate (PEM), whose thumbprint identifies the key to some servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a caller's token must be to be believed."""
+    """The conditions that a caller's token must meet."""
 
     issuer: str
     audience: str
     jwks_uri: str = ""
-    """"" for where the issuer's metadata says."""
+    """"" to take it from the issuer's metadata."""
     algorithms: tuple[Algorithm, ...] = ("RS256",)
     tls: Tls = Tls()
-    """How whoever publishes the keys is verified."""
+    """How the server that publishes the keys is verified."""

@@ -1,10 +1,10 @@
-"""What we learn from a token that somebody else issued and we present: whose it is, and until when.
+"""Identity, expiry and labels of a token that another issuer made and that we present.
 
-A token that a request brings is looked at before anybody is asked about it: a request without one, with two, with
-something that cannot be one, or with one that has expired is answered 401. So is one whose token the authorization
-server does not accept.
+A token that a request brings is checked before any request to the authorization server. A request without one, with
+two, with an impossible one, or with an expired one gets 401. So is one whose token the authorization server does not
+accept.
 
-Read without verification, for the authorization server judges it: nothing here lets anybody in.
+The token is read without verification, because the authorization server judges it: nothing here grants access.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _LABEL_OF = {
 
 
 def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
-    """Return the token in a request's field, of the type `kind`. Raises RequestRefused (401) for what is none."""
+    """Return the token in a request's field, of the type `kind`. Raises RequestRefused (401) if it is invalid."""
     name = header.decode()
     match = _FIELD.fullmatch(field) if field is not None else None
     if match is None:
@@ -48,7 +48,7 @@ def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
 
 
 def blamed(refusal: TokenRefused) -> RequestRefused | TokenRefused:
-    """Return what the client is told: that its own token is no good where that is why there is none (401)."""
+    """Return the client's error: 401 if its own token is the reason why there is none."""
     if not refusal.of_caller:
         return refusal
     reason = f"the authorization server does not accept the token of this caller ({refusal.code})"
@@ -56,10 +56,10 @@ def blamed(refusal: TokenRefused) -> RequestRefused | TokenRefused:
 
 
 def identity(token: str) -> str:
-    """Tell whose the token is: the same for each that one issuer gives one subject for one audience.
+    """Return the token's identity: the same for each that one issuer gives one subject for one audience.
 
-    So a projected token that the kubelet rotates goes on naming the same cache entry, in every pod of a
-    deployment, while another deployment's names another one. An opaque token is nobody's but its own.
+    So a projected token that the kubelet rotates keeps its cache entry, in every pod of a deployment, while another
+    deployment's has another one. An opaque token has an identity of its own.
     """
     claims = unverified(token)
     issuer, subject = claims.get("iss"), claims.get("sub")
@@ -69,13 +69,13 @@ def identity(token: str) -> str:
 
 
 def expiry(token: str) -> float:
-    """Tell when the token expires (epoch seconds); infinity where it does not say."""
+    """Return when the token expires (epoch seconds); infinity if it has no such claim."""
     moment = number(unverified(token).get("exp"))
     return math.inf if moment is None else moment
 
 
 def labels(token: str) -> Labels:
-    """Tell by what a token that we get for this one can be selected: its user, its id, teams and roles."""
+    """Return the labels that select a token obtained for this one: its user, its id, teams and roles."""
     selectable: set[tuple[str, str]] = set()
     for name, value in _values(token):
         if len(selectable) < MAX_LABELS:

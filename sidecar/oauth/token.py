@@ -1,7 +1,7 @@
-"""What we ask of a token endpoint, and what we get.
+"""Token requests and tokens.
 
 Times are moments of the injected `Clock`, dates are those of its wall clock. A token is *fresh* until its leeway
-begins, *aging* until it expires, then *stale*: use it; use it and renew behind; do not use it.
+begins, *aging* until it expires, then *stale*: use it; use it and renew it in the background; do not use it.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ ClientAuth = Literal[
 ]
 Grant = Literal["client_credentials", "token_exchange", "jwt_bearer"]
 FetchReason = Literal["cold", "aging", "refused", "warm_up"]
-"""Why a token is fetched; told to the journal."""
+"""Why a token is fetched; part of the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromRequest:
-    """Each request to us brings it, in a header field that goes no further."""
+    """The token of each request to us, in a header field that is not forwarded."""
 
     header: bytes
     """Lower case."""
@@ -44,12 +44,12 @@ class FromRequest:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A token that somebody else issued and that we present to get ours; read anew for each fetch."""
+    """A token from another issuer that we present to get ours; read again for each fetch."""
 
     where: SecretRef | FromRequest
-    """`FromRequest` only in templates: a token is asked for once a request has brought it."""
+    """`FromRequest` only in templates: a token is requested once a request has brought it."""
     identity: str
-    """Whose it is: with another's we would get another token. "" in templates."""
+    """The token's identity: with another one we would get another token. "" in templates."""
     type: str
     """A URI (RFC 8693 section 3)."""
 
@@ -65,7 +65,7 @@ class Assertion:
     audience: str = ""
     """"" for the audience of our other assertions."""
     claims: tuple[tuple[str, str], ...] = ()
-    """What it says besides."""
+    """Its further claims."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +73,28 @@ class TokenRequest:
     """Everything that decides which token we get. Requests that differ in any input have different keys."""
 
     name: str
-    """The token's name in the configuration; labels logs and metrics."""
+    """The token's name in the configuration; a label of logs and metrics."""
     credentials: str
     """The name of the credentials that authenticate us."""
     service: str
     """Validated id used in both cache keys; by default the credentials' name."""
     token_endpoint: str = ""
     issuer: str = ""
-    """Where there is no `token_endpoint`: whose metadata names it."""
+    """The issuer whose metadata names the token endpoint, if there is no `token_endpoint`."""
     tls: Tls = Tls()
     client: str = ""
-    """What the configuration says the credentials are, or where: others of the same name are others."""
+    """The configured value or place of the credentials: others of the same name are others."""
     grant: Grant = "client_credentials"
     client_auth: ClientAuth = "client_secret_basic"
     scope: tuple[str, ...] = ()
     audience: str = ""
     resource: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
-    """What this authorization server wants besides."""
+    """Further parameters for this authorization server."""
     private_key: PrivateKey | None = None
-    """What signs our assertions."""
+    """The key that signs our assertions."""
     assertion_file: str = ""
-    """Where somebody else puts the assertions that authenticate us."""
+    """The place of assertions by another issuer that authenticate us."""
     assertion_audience: str = ""
     """"" for the issuer, or the token endpoint where none is given."""
     subject: Presented | None = None
@@ -102,7 +102,7 @@ class TokenRequest:
     requested_token_type: str = ""
     """A URI (RFC 8693 section 3), "" for the server's choice."""
     assertion: Assertion | None = None
-    """What a jwt_bearer grant without a subject presents."""
+    """The grant of a jwt_bearer request without a subject."""
     tenant: str = ""
     """Validated tenant id, "" where there is none."""
 
@@ -129,7 +129,7 @@ class TokenRequest:
 
     @property
     def of_caller(self) -> bool:
-        """Whether a request to us brought what this one presents: it stands for that caller alone."""
+        """Whether a request to us brought what this one presents: it belongs to that caller only."""
         presented = (self.subject, self.actor)
         return any(isinstance(token.where, Secret) for token in presented if token is not None)
 
@@ -152,7 +152,7 @@ class TokenRequest:
 
     @property
     def labels(self) -> Labels:
-        """What every token of this request can be selected by."""
+        """The labels that select every token of this request."""
         tenant = {("tenant", self.tenant)} if self.tenant else set()
         return frozenset({("service", self.service), *tenant})
 
@@ -183,15 +183,15 @@ class Token:
     """The field value ready for the wire, `Bearer …`, built once."""
     labels: Labels = frozenset()
     source: Literal["fetch", "store"] = "fetch"
-    """Where this pod had it from."""
+    """Where this pod got it: `fetch` or `store`."""
     generation: int = 0
-    """Of its key in the fleet's store as the fetch began; every bust moves it on. 0 where nobody knows."""
+    """Generation of its key in the fleet's store as the fetch began; every bust increments it. 0 if not known."""
     exp: float = math.inf
-    """The date at which it expires, whatever its life was taken for at the fetch; infinity where there is none."""
+    """The date at which it expires, whatever life the fetch assumed; infinity if there is none."""
 
     @property
     def fingerprint(self) -> str:
-        """Names the token in logs."""
+        """The token's name in logs."""
         return self.secret.fingerprint
 
     def left(self, now: float, today: float) -> float:

@@ -1,6 +1,6 @@
 """How a token endpoint's answer is judged (RFC 6749), without any I/O.
 
-`expires_in` as met in the wild:
+`expires_in` as servers send it:
 
 | value                                                   | life of the token                                     |
 | ------------------------------------------------------- | ----------------------------------------------------- |
@@ -35,10 +35,10 @@ from sidecar.oauth.unverified_jwt import number, unverified
 FORM_TYPE = "application/x-www-form-urlencoded"
 INVALID_CLIENT = "invalid_client"
 DEFAULT_LIFE = 300.0
-"""Seconds, for a token that does not say how long it lives."""
+"""Seconds, for a token without a stated life."""
 MAX_LIFE = 86_400.0
 MAX_RETRY_AFTER = 60.0
-"""Seconds; a server that asks for more is asked again earlier."""
+"""Seconds; a longer life is cut to this, so that the token is requested again earlier."""
 
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _FIELD_SAFE = re.compile(r"[\x21-\x7e]+")
@@ -66,9 +66,9 @@ class Grant:
     access_token: str
     life: float
     jti: str = ""
-    """A JWT's id (RFC 7519 section 4.1.7), unverified; "" where it has none."""
+    """A JWT's id (RFC 7519 section 4.1.7), unverified; "" if it has none."""
     exp: float = math.inf
-    """The date that `life` was reckoned from; infinity where the server gave the life itself, or nothing did."""
+    """The date from which `life` was calculated; infinity if the server gave the life itself, or nothing did."""
 
 
 def host_of(url: str) -> str:
@@ -86,12 +86,12 @@ def judge(
     of_others: frozenset[str] = frozenset(),
     sent: tuple[str, ...] = (),
 ) -> Grant:
-    """Tell what `host` answered: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
+    """Judge the answer of `host`: a grant, a refusal or an outage (RFC 6749 sections 5.1 and 5.2).
 
-    `now` is the date on which the request was sent: a life counted from there never ends too late. `types`
-    are the token types that will do, `of_others` the error codes that are no word on our credentials, even with a
-    401. Raises TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code
-    or token type; their `description` is the server's own text without the secrets in `sent`.
+    `now` is the date on which the request was sent: a life counted from there never ends too late. `types` are the
+    acceptable token types, `of_others` the error codes that do not concern our credentials, even with a 401. Raises
+    TokenRefused or TokenUnavailable, whose messages hold nothing of the body but a well-formed error code or token
+    type; their `description` is the server's own text without the secrets in `sent`.
     """
     members = _members(reply)
     code = _error_code(members)
@@ -220,7 +220,7 @@ def _text(reply: Reply) -> str:
 
 
 def _texts(reply: Reply) -> _Members:
-    """Return what a reply without parameters says in plain text."""
+    """Return the plain text of a reply without parameters."""
     plain = reply.content_type.partition(";")[0].strip().lower() == "text/plain"
     return {"message": reply.body.decode(errors="replace")} if plain else {}
 

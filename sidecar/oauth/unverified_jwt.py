@@ -1,4 +1,4 @@
-"""What a JWT says, unverified: a hint about its life and its name, good for nothing else."""
+"""The claims of a JWT, unverified: a hint about its life and its name, not proof of anything."""
 
 import base64
 import math
@@ -17,7 +17,7 @@ def unverified(token: str) -> Mapping[str, object]:
 
 
 def segment(encoded: str) -> dict[str, object] | None:
-    """Return what a part of the token says (RFC 7515 section 2: base64url without padding); None for no object."""
+    """Return the content of a part of the token (RFC 7515 section 2: base64url without padding); None for no object."""
     try:
         return parse_object(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except ValueError:
@@ -25,7 +25,7 @@ def segment(encoded: str) -> dict[str, object] | None:
 
 
 def number(value: object) -> float | None:
-    """Read a number as met in the wild, strings of one included; None for anything else."""
+    """Return a number as servers send it, also as a string; None for anything else."""
     if isinstance(value, str):
         return float(value) if _NUMBER.fullmatch(value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Requests that bring a token of their caller's: each caller gets a token request of its own."""
+"""Requests that carry the caller's own token: each caller gets its own token request."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,25 +15,25 @@ from sidecar.proxy.routes import Route, with_token
 from sidecar.proxy.tenants import Tenants, claimed
 
 MAX_KNOWN = 4096
-"""Callers kept ready."""
+"""Callers kept in memory."""
 MAX_BYTES = 4 << 20
-"""What they take, with the tokens that they brought."""
+"""Memory that they take, their tokens included."""
 BELIEVED = 60.0
-"""Seconds until a token is verified again: its issuer may have withdrawn the key."""
+"""Seconds until a token is verified again, because its issuer may have withdrawn the key."""
 
 _Value = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownCaller:
-    """A caller's own route, made of `base`, which a reload replaces."""
+    """A caller's own route, made from `base`, which a reload replaces."""
 
     base: Route
     route: Route
     until: float
-    """The moment at which what it brings is verified again."""
+    """The moment at which the caller's token is verified again."""
     exp: float
-    """The date at which what it brings expires."""
+    """The date at which the caller's token expires."""
 
 
 def _weight(known: _KnownCaller) -> int:
@@ -41,27 +41,26 @@ def _weight(known: _KnownCaller) -> int:
 
 
 class CallersByToken:
-    """Knows callers by a keyed hash of what they bring: that is all that any key is ever made of. Bounded."""
+    """Identify callers by a keyed hash of the token they send; every key is made of that hash. Bounded."""
 
     def __init__(self, clock: Clock, *, fingerprint_key: bytes) -> None:
-        """`fingerprint_key` is the fleet's, so that a caller is the same in every pod."""
+        """Take the fleet's `fingerprint_key`, so that a caller has the same hash in every pod."""
         self._clock = clock
         self._key = fingerprint_key
         self._known: Lru[_KnownCaller] = Lru(MAX_KNOWN, most=MAX_BYTES, weigh=_weight)
         self._verifier: Verifier | None = None
 
     def set_verifier(self, verifier: Verifier) -> None:
-        """Have this one verify what is to be verified; without one nothing may be."""
+        """Set the verifier of callers' tokens. Without one, no token that must be verified is accepted."""
         self._verifier = verifier
 
     def forget(self) -> Iterator[None]:
-        """Drop all callers and what they brought, in short steps: a reload has made other routes."""
+        """Drop all callers and their tokens, in short steps, because a reload has made new routes."""
         for key, _ in self._known.entries():
             self._known.pop(key)
             yield
 
     async def route(self, route: Route, value: _Value, tenants: Tenants | None) -> Route:
-        """See the port."""
         template = route.token
         assert template is not None
         fields = [value(header) for header in sorted(template.brought)]
@@ -83,7 +82,7 @@ class CallersByToken:
         actor, exp_of_actor = await self._filled(template.actor, value)
         if tenants is not None and tenants.claim:
             assert subject is not None
-            assert isinstance(subject.where, Secret)  # the configuration sees to it, and that it was verified
+            assert isinstance(subject.where, Secret)  # the configuration and the verifier ensure it
             named = claimed(subject.where.reveal(), tenants.claim)
             template = tenants.route(route, template, named).token or template
         own = with_token(route, replace(template, subject=subject, actor=actor))

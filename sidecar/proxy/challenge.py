@@ -1,4 +1,4 @@
-"""Challenges: what an upstream says about credentials it did not like, and whether our token is to blame.
+"""Challenges: how an upstream refuses credentials, and whether our token is the cause.
 
 | the upstream's answer to a request that carried our token                    | verdict                     |
 | ---------------------------------------------------------------------------- | --------------------------- |
@@ -30,7 +30,7 @@ Rule 5. Parameters continue the last challenge, also one of the field before (se
 Rule 6. The error is the value of `error` without the signs around it, else that of `error*` (RFC 8187), else a word,
         name or value that is an error which no other token helps against.
 Rule 7. Time is linear in the size, and both are bounded. Fields over a bound are a Bearer challenge whose error is
-        `too_long`: what is not read cannot be ruled out.
+        `too_long`, because the unread part may contain one.
 """
 
 import re
@@ -41,7 +41,7 @@ from enum import Enum
 from sidecar.proxy.routes import On401
 
 MAX_BYTES = 64 * 1024
-"""Of all the fields together: as many as an answer's head may have."""
+"""Total size of all the fields: as much as an answer's head may hold."""
 MAX_SEPARATORS = 4096
 """Blanks, commas, quotes and the like in all the fields together: each costs time, a long token68 does not."""
 
@@ -97,7 +97,7 @@ class Verdict(Enum):
     """What to do with an upstream's answer."""
 
     RELAY = "relay"
-    """It is the client's."""
+    """Relay it: the answer is for the client."""
     RENEW = "renew"
     """The token was refused: get another."""
 
@@ -134,7 +134,7 @@ def bearer_error(challenges: Iterable[Challenge]) -> str:
 def judge(
     status: int, challenges: tuple[Challenge, ...], *, on_401: On401, refused_statuses: frozenset[int]
 ) -> Verdict:
-    """Decide by the table at the head of this module."""
+    """Return the verdict, by the table at the head of this module."""
     if on_401 == "ignore" or status not in refused_statuses:
         return Verdict.RELAY
     error = bearer_error(challenges)
@@ -147,7 +147,7 @@ def judge(
 
 
 def _error(challenge: Challenge) -> str:
-    """Return what the challenge says is wrong, "" for nothing (rule 6)."""
+    """Return the error that the challenge names, "" for none (rule 6)."""
     params = challenge.params
     said = params.get("error") or params.get("error*", "").rpartition("'")[2]
     if said := said.strip(_AROUND_ERRORS):
@@ -156,7 +156,7 @@ def _error(challenge: Challenge) -> str:
 
 
 def _of_the_request(word: str) -> str:
-    """Return the error which no other token helps against that the word is, "" if it is none."""
+    """Return the error if the word is one that no other token helps against, else ""."""
     error = word.strip(_AROUND_ERRORS).lower().replace("-", "_")
     return error if error in _OF_THE_REQUEST else ""
 
@@ -197,7 +197,7 @@ def _by_grammar(value: bytes) -> list[Challenge] | None:
 
 
 def _read_leniently(value: bytes, found: list[Challenge]) -> None:
-    """Add what a field that breaks the grammar says to the challenges found so far."""
+    """Add what can be read from a field that breaks the grammar to the challenges found so far."""
     at, first, bearer = 0, True, None
     while (part := _PART.search(value, at)) is not None:
         at = part.end()
@@ -249,9 +249,9 @@ def _lenient_value(value: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _opens_another(value: bytes, text: bytes, end: int) -> bool:
-    """Return whether the quote at `end`, which should close `text`, rather opens the value of another parameter.
+    """Return whether the quote at `end` opens the value of another parameter instead of closing `text`.
 
-    So it does where `text` ends in ` name=`, unless what it opens is closed twice: that is a quotation in the text.
+    It does where `text` ends in ` name=`, unless what it opens is closed twice: that is a quotation in the text.
     """
     ends_word = value[end + 1 : end + 2] in b' \t,;"'
     if ends_word or _PARAMETER_LAST.search(text) is None:

@@ -1,10 +1,11 @@
-"""Redirects to the upstream's own origin, put right so that a client that follows them stays behind the sidecar.
+"""Redirects to the upstream's own origin, rewritten so that a client that follows them still goes through the sidecar.
 
 An upstream writes URLs with its own address, its base path, and without the prefix that was taken off. In `Location`
 and `Content-Location` a URL of the route's origin, with its address or as a path alone, becomes the path at which the
-client finds the same resource. It is relative to the URL that the client used, because only the client knows that.
+client finds the same resource. It is relative to the URL that the client used, because the sidecar does not know that
+URL.
 
-Untouched stay references relative to a path, other origins, paths outside the base path, paths alone that begin with
+Not changed are references relative to a path, other origins, paths outside the base path, paths alone that begin with
 the prefix already, and paths that would take another route: there the sidecar would send the client to another
 upstream.
 """
@@ -29,9 +30,9 @@ _DOT_SEGMENT = re.compile(DOT_SEGMENT.encode(), re.IGNORECASE)
 
 
 def put_right(answer: Response, request: Request, route: Route, router: Router, *, by_path: bool) -> Response:
-    """Return the answer with its locations as the client of this request finds them; see the head of this module.
+    """Return the answer with its locations rewritten for the client; see the head of this module.
 
-    `by_path` tells whether the path names the tenant.
+    `by_path`: whether the path names the tenant.
     """
     if _LOCATION.search(answer.fields) is None:
         return answer
@@ -57,7 +58,7 @@ def put_right(answer: Response, request: Request, route: Route, router: Router, 
 
 
 def client_path(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
-    """Return the path to which the route would give this URL, and the URL's query and fragment; None for no such."""
+    """Return the client's path for this URL, and the URL's query and fragment; None if it is not on the route."""
     found = _of_origin(location, route)
     if found is None:
         return None
@@ -72,12 +73,12 @@ def client_path(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
 
 
 def _of_origin(location: bytes, route: Route) -> tuple[bytes, bytes] | None:
-    """Return a URL's path, and its query and fragment, if the URL is of the route's origin."""
+    """Return a URL's path, query and fragment, or None if the URL has another origin than the route."""
     alone = _PATH_ALONE.fullmatch(location)
     if alone is not None:
         known = route.strip_prefix and _is_under(
             alone[1], route.prefix.encode()
-        )  # an upstream that was told of it
+        )  # an upstream that was sent the prefix
         return None if known else (alone[1], alone[2] or b"")
     match = _URL.fullmatch(location)
     if match is None:

@@ -1,4 +1,4 @@
-"""Which token requests a configuration can make: what is kept for others is dropped when it takes force."""
+"""Token requests that a configuration can make. When it takes effect, entries of any other request are dropped."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ class Needs:
 
 
 def _outline(request: TokenRequest) -> TokenRequest:
-    """Return what all tenants' and callers' requests of a template have in common."""
+    """Return the part that all tenants' and callers' requests of a template share."""
     return replace(_of_any_caller(request), tenant="", token_endpoint="", issuer="", audience="")
 
 
@@ -53,7 +53,7 @@ def _of_any_caller(request: TokenRequest) -> TokenRequest:
 
 
 def _by_anybody(presented: Presented | None) -> Presented | None:
-    """Return what is presented, whoever brings it; what a file holds, the configuration names itself."""
+    """Return the presented token without its bearer; the configuration itself names what a file holds."""
     if presented is None or isinstance(presented.where, SecretFile):
         return presented
     return replace(presented, where=_ANY_CALLER, identity="")

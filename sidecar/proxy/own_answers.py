@@ -1,4 +1,4 @@
-"""What a client gets where the sidecar answers itself, and what its access log says of that."""
+"""Answers that the sidecar gives itself, and their entries in the access log."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from sidecar.telemetry.request_record import RequestRecord
 
 
 def problem_of(error: Exception, record: RequestRecord) -> Problem:
-    """Return the answer to a request that failed so, and note it in the record."""
+    """Return the answer to a request that failed with this error, and note it in the record."""
     problem = render(error, record.request_id)
     record.status = problem.status
     note(problem, record)
@@ -15,7 +15,7 @@ def problem_of(error: Exception, record: RequestRecord) -> Problem:
 
 
 def note(problem: Problem, record: RequestRecord) -> None:
-    """Note in the record what went wrong, where the client cannot get this answer any more."""
+    """Note the error in the record when the client can no longer get this answer."""
     record.error, record.detail = problem.word, problem.cause
 
 

@@ -1,4 +1,4 @@
-"""What the proxy needs: tokens, and the identity of callers."""
+"""Ports of the proxy: tokens, and the identity of callers."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,35 +9,35 @@ from sidecar.proxy.tenants import Tenants
 
 
 class Callers(Protocol):
-    """Who makes a request, where its token is got with one that it brings."""
+    """The caller of a request, where the route's token is obtained with the caller's token."""
 
     async def route(
         self, route: Route, value: Callable[[bytes], bytes | None], tenants: Tenants | None
     ) -> Route:
-        """Return the route as it is for this caller; `value` gives the request's fields, names in lower case.
+        """Return the route for this caller; `value` returns the request's fields, by lower-case name.
 
-        `tenants` are asked where what the caller brings names the tenant. Raises RequestRefused: 401 when the caller
-        cannot be one, 400 when its tenant cannot.
+        Where the caller's token names the tenant, the route comes from `tenants`. Raises RequestRefused: 401 for an
+        invalid token, 400 for an invalid tenant.
         """
 
 
 class Tokens(Protocol):
-    """Tokens for requests, and what becomes of them: what the story asks of the cache."""
+    """Tokens for requests, and reports of how upstreams judged them. The cache implements it."""
 
     def peek(self, request: TokenRequest, now: float) -> Token | None:
-        """Return a usable token from memory, if there is one. Hot path: never suspends."""
+        """Return a usable token from memory, or None. Hot path: never suspends."""
 
     async def token(self, request: TokenRequest) -> Token:
         """Return a token. Raises TokenUnavailable or TokenRefused."""
 
     async def renew(self, request: TokenRequest, refused: Token, sent_at: float) -> Token:
-        """Return another one than was refused, fetched after `sent_at`. Raises like `token`."""
+        """Return another token than the refused one, fetched after `sent_at`. Raises like `token`."""
 
     def cooling(self, request: TokenRequest, now: float) -> bool:
-        """Tell whether refusals pass straight through for now."""
+        """Return whether refusals are currently relayed without a renewal."""
 
     def cool_down(self, request: TokenRequest, token: Token) -> None:
-        """The second send was refused too."""
+        """Note that the second send was refused too."""
 
     def healed(self, request: TokenRequest) -> None:
-        """The second send was accepted."""
+        """Note that the second send was accepted."""

@@ -1,13 +1,13 @@
-"""The story of a request: match, token, send, and if the token is refused, renew and send once more; relay.
+"""Handle a request: match, token, send, and if the token is refused, renew and send once more; relay.
 
 Rule 1. Nothing goes upstream without the route's token; no token, no request.
 Rule 2. A request is sent twice at most, the second time with another token and the same bytes.
-Rule 3. Nothing is sent again once a byte of the answer has gone to the client, or when the body is too big
-        to have been kept.
+Rule 3. Nothing is sent again once a byte of the answer has gone to the client, or when the body is too big to have been
+        kept.
 Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
-Rule 5. An answer that breaks off is broken off for the client too.
+Rule 5. When the upstream breaks off an answer, the sidecar breaks it off for the client too.
 
-The 401 is the truth: nothing else says that a token is dead.
+Only a 401 shows that a token no longer works.
 """
 
 import asyncio
@@ -59,12 +59,12 @@ class Table:
 
     router: Router
     pools: Mapping[str, Pool]
-    """The connections each route leads to, by its name."""
+    """The connections of each route, by the route's name."""
     tenants: Tenants | None = None
-    """None where nobody names any."""
+    """None if requests cannot name a tenant."""
 
     def match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
-        """Return the request's route, with its tenant's token, and what its upstream is asked for.
+        """Return the request's route, with its tenant's token, and the target for its upstream.
 
         A tenant that the caller's token names is known later, when that has been verified.
         Raises RequestRefused.
@@ -102,7 +102,7 @@ class Table:
 
 
 class Proxy:
-    """Serves clients."""
+    """Serve clients."""
 
     def __init__(
         self,
@@ -116,10 +116,13 @@ class Proxy:
         instance: str,
         tracer: Tracer | None = None,
     ) -> None:
-        """`instance` begins the ids of requests that bring none of their own. Nothing is traced without a `tracer`."""
+        """Take `instance` as the beginning of request ids that the sidecar creates.
+
+        Nothing is traced without a `tracer`.
+        """
         self.table = table
         self.draining = False
-        """Whether answers end their connections."""
+        """Whether answers close their connections."""
         self.unknown_tenants = UnknownTenants(clock, journal)
         self._tokens = tokens
         self._callers = callers
@@ -132,7 +135,7 @@ class Proxy:
         self._behind: set[asyncio.Task[Token]] = set()
 
     async def serve(self, client: ClientConnection) -> None:
-        """Tell the story of each request of one client."""
+        """Handle each request of one client."""
         try:
             while (request := await client.next_request()) is not None:
                 record = self._record(request)
@@ -142,7 +145,7 @@ class Proxy:
                 except asyncio.CancelledError:
                     record.error = "drained" if client.dismissed else "client_gone"
                     raise
-                except Exception as error:  # noqa: BLE001  one request's bug must not take the others down
+                except Exception as error:  # noqa: BLE001  a bug in one request must not stop the others
                     reusable = self._fail(error, relay, record)
                 finally:
                     record.bytes_in, record.bytes_out = relay.end()
@@ -152,7 +155,7 @@ class Proxy:
                     self._finish(record)
                 if not reusable:
                     break
-        except RequestRefused as refusal:  # no request could be made of what came
+        except RequestRefused as refusal:  # the bytes were no request
             record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
             problem = own_answers.problem_of(refusal, record)
             client.write(own_answers.head(problem, close=True) + problem.body)
@@ -180,7 +183,7 @@ class Proxy:
         self._journal.request_finished(record)
 
     def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
-        """Answer one request within its route's time; whether the connection can carry another."""
+        """Answer one request within its route's time; return whether the connection can carry another."""
         route, target = self.table.match(relay.request, record)
         story = self._story(route, target, relay, record)
         return self._within(route.total_timeout, story) if route.total_timeout else story
@@ -253,7 +256,7 @@ class Proxy:
     async def _still_good(
         self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord
     ) -> Token | None:
-        """Return the token to send now that a connection is open: while that took its time, this one may have died."""
+        """Return the token to send once a connection is open: meanwhile the first one may have expired or been bust."""
         if wanted is None:
             return None
         latest = self._tokens.peek(wanted, self._clock.now()) or await self._wait_for_token(wanted, record)
@@ -288,7 +291,7 @@ class Proxy:
             return None
 
     def _renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
-        """Renew for the requests to come; this one cannot be sent again."""
+        """Renew in the background for later requests; this one cannot be sent again."""
         renewal = asyncio.get_running_loop().create_task(self._tokens.renew(wanted, refused, sent_at))
         self._behind.add(renewal)
         renewal.add_done_callback(self._renewed)
@@ -296,7 +299,7 @@ class Proxy:
     def _renewed(self, renewal: asyncio.Task[Token]) -> None:
         self._behind.discard(renewal)
         if not renewal.cancelled():
-            renewal.exception()  # whatever it was has been told to the journal where it happened
+            renewal.exception()  # the failure was reported to the journal where it happened
 
     def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         assert route.token is not None
@@ -305,7 +308,7 @@ class Proxy:
             self._tokens.cool_down(route.token, token)
             self._tell_second(route, token, record, "refused")
             return
-        self._tokens.healed(route.token)  # at a refusal of the request alone the token is good
+        self._tokens.healed(route.token)  # where only the request was refused, the token is good
         self._tell_second(route, token, record, "healed")
         if said is not None:
             self._tell_relayed(said, route, token, record)
@@ -330,7 +333,7 @@ class Proxy:
             own_answers.note(render(error, record.request_id), record)
             relay.cut()
             return False
-        # Whoever sent what we refuse may have meant what follows it differently, too: no more of that connection.
+        # The client that sent what we refuse may have meant the following bytes differently, so close the connection.
         close = isinstance(error, RequestRefused) or self.draining or relay.must_close()
         problem = own_answers.problem_of(error, record)
         relay.answer_ourselves(own_answers.head(problem, close=close), problem.body)

@@ -1,8 +1,8 @@
-"""What an upstream's answer says about our token, and the event that reports it.
+"""How an upstream's answer judges our token, and the event that reports it.
 
-An answer of 401, or of another of the route's `refused_statuses`, is judged by the table of `challenge`. A 403 is read
-too: where it names a Bearer error, it refuses the token for this request. Where it names none, the application refused
-the user, and nothing is reported.
+An answer with status 401, or another of the route's `refused_statuses`, is judged by the table of `challenge`. A 403 is
+read too: where it names a Bearer error, it refuses the token for this request. Where it names none, the application
+refused the user, and nothing is reported.
 """
 
 import re
@@ -18,32 +18,32 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Decision
 
 OTHER_SCHEME = "other_scheme"
-"""Stands for the error where an upstream requires another scheme than Bearer."""
+"""Logged in place of the error if an upstream requires another scheme than Bearer."""
 _SCOPES = re.compile(r"[!#-\[\]-~]{1,100}(?: [!#-\[\]-~]{1,100}){0,9}")
 """RFC 6749 section 3.3, bounded: this is logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that may refuse the token, as it was read."""
+    """An answer that may refuse the token, parsed."""
 
     status: int
     verdict: Verdict
     error: str
     """That of the challenge, OTHER_SCHEME where it has other schemes only, "" for none."""
     scope: str
-    """What the challenge says is needed, "" for nothing or something odd."""
+    """The scope that the challenge requires, "" if it names none or an invalid one."""
     reported: bool
-    """Whether it is worth an event; an answer that refuses no token is not."""
+    """Whether to emit an event; an answer that refuses no token gets none."""
 
 
 def may_refuse(status: int, route: Route) -> bool:
-    """Return whether an answer with this status is to be read."""
+    """Return whether an answer with this status must be read."""
     return status in route.refused_statuses or status == 403
 
 
 def read_refusal(answer: Response, route: Route) -> Refusal:
-    """Return what the answer says about the token that was sent."""
+    """Return how the answer judges the token that was sent."""
     challenges = parse(answer.values(b"www-authenticate"))
     statuses = route.refused_statuses
     verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
@@ -62,7 +62,7 @@ def refused_event(
     token: Token,
     record: RequestRecord,
 ) -> Refused:
-    """Return what is logged and counted."""
+    """Return the event for the log and the metrics."""
     return Refused(
         request_id=record.request_id,
         route=route.name,

@@ -1,4 +1,4 @@
-"""By what a request is known: in our log, in the client's, and in traces."""
+"""Identifiers of a request in our log, in the client's log and in traces."""
 
 import re
 
@@ -8,11 +8,11 @@ _REQUEST_ID = re.compile(rb"[0-9A-Za-z._:/+=@-]{1,128}")
 
 
 def request_id(field: bytes) -> str:
-    """Return the client's X-Request-Id, "" when it is one that no log should hold."""
+    """Return the client's X-Request-Id, "" if it is not fit for a log."""
     return field.decode() if _REQUEST_ID.fullmatch(field) else ""
 
 
 def trace_id(traceparent: bytes) -> str:
-    """Return the trace's id of a W3C `traceparent`, "" when it is no valid one."""
+    """Return the trace id of a W3C `traceparent`, "" if that is invalid."""
     parent = read(traceparent)
     return parent.trace_id.decode() if parent is not None else ""

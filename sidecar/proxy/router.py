@@ -1,8 +1,8 @@
-"""Which requests are let in, which route they take, and what the upstream is asked for.
+"""Which requests are admitted, which route they take, and the target for the upstream.
 
-A page in a browser can make any name lead to a loopback address (DNS rebinding), but not change what the
-browser writes into Host. So over TCP only hosts that are ours are let in: loopback names and literals,
-the listen address, and the hosts routes are configured for. A Unix socket is out of a browser's reach.
+A page in a browser can make any name lead to a loopback address (DNS rebinding), but not change what the browser writes
+into Host. So over TCP only the sidecar's own hosts are admitted: loopback names and literals, the listen address, and
+the hosts routes are configured for. A browser cannot reach a Unix socket.
 """
 
 from collections import defaultdict
@@ -40,7 +40,7 @@ class Router:
         self._of_host = {host: _longest_first(its) for host, its in by_host.items()}
 
     def admit(self, host: bytes) -> str:
-        """Return the host a Host field (or absolute-form's authority) names: lower case, no port or brackets.
+        """Return the host of a Host field (or of an absolute-form's authority) in lower case, without port or brackets.
 
         Raises RequestRefused: 400 when it is not a valid uri-host with optional port (RFC 9110 section 7.2),
         421 when it is none of ours.
@@ -67,7 +67,7 @@ class Router:
 
 
 def upstream_target(route: Route, target: Target) -> bytes:
-    """Return the origin-form to send: the upstream's base path, what is left of the path, the query."""
+    """Return the origin-form to send: the upstream's base path, the rest of the path, the query."""
     path = target.path
     if route.strip_prefix and route.prefix != "/":
         path = path[len(route.prefix) :]

@@ -1,4 +1,4 @@
-"""What the configuration says of one way through the sidecar."""
+"""A route as configured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ Isolation = Literal["none", "tenant", "caller"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way through the sidecar. Time-outs in seconds, 0 for none."""
+    """One route through the sidecar. Time-outs in seconds, 0 for none."""
 
     name: str
     origin: Origin
@@ -28,22 +28,22 @@ class Route:
     rewrite_location: bool = False
     """Whether redirects to the origin lead the client back to the sidecar."""
     token: TokenRequest | None = None
-    """None relays the client's own credentials untouched."""
+    """None relays the client's own credentials unchanged."""
     hidden: Hidden | None = None
-    """What the upstream does not get of the client's fields; None: it gets all."""
+    """The client's fields that the upstream does not get; None: it gets all."""
     on_401: On401 = "lenient"
     refused_statuses: frozenset[int] = frozenset({401})
     idle_timeout: float = 60.0
     """Longest silence of the upstream (or of a sending client) within one exchange."""
     total_timeout: float = 0.0
     isolate: Isolation = "none"
-    """Who has connections of their own."""
+    """Which callers have their own connections."""
     owner: str = ""
-    """Of the connections that it uses; "" for those that all share."""
+    """Owner of the connections that it uses; "" for the shared ones."""
 
 
 def with_token(route: Route, token: TokenRequest) -> Route:
-    """Return the route with the token of one tenant or caller, and with connections of its own where it has any."""
+    """Return the route with the token of one tenant or caller, and with its own connections if it has any."""
     presented = (each.identity for each in (token.subject, token.actor) if each is not None)
     owners: Mapping[Isolation, tuple[str, ...]] = {
         "none": (),

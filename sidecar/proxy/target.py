@@ -1,16 +1,15 @@
-"""Request targets: what a client may ask for, and which of its bytes the upstream gets.
+"""Request targets: which ones a client may request, and which of its bytes the upstream gets.
 
-Rule 1. A target is in origin-form (`/path?query`) or in absolute-form with the scheme http (RFC 9112 section
-        3.2). Authority-form and asterisk-form are refused, `OPTIONS *` too: it asks about a server, and the
-        sidecar stands before many.
+Rule 1. A target is in origin-form (`/path?query`) or in absolute-form with the scheme http (RFC 9112 section 3.2).
+        Authority-form and asterisk-form are refused, `OPTIONS *` too: it concerns a whole server, and the sidecar has
+        many upstreams.
 Rule 2. It consists of visible ASCII without `#`: no controls, no space, no 8-bit bytes, no fragment.
 Rule 3. The absolute-form has an authority without userinfo; it replaces Host. An empty path is `/`.
-Rule 4. No segment of the path is a dot segment, in whatever way a next hop might come to read one: dots plain
-        or percent-encoded once, in overlong UTF-8 and `%u002e` too, between slashes or backslashes, these
-        plain or encoded too, with or without
-        `;parameters` behind the dots (servlet containers drop those first), before any encoded delimiter
-        (`%3b`, `%23`, `%3f`), and beside encoded blanks and controls (some servers cut a segment there). Else
-        a client could leave the route's prefix, or the upstream's base path, with our token in its hand.
+Rule 4. No segment of the path is a dot segment, in whatever way a next hop might come to read one: dots plain or
+        percent-encoded once, in overlong UTF-8 and `%u002e` too, between slashes or backslashes, these plain or encoded
+        too, with or without `;parameters` after the dots (servlet containers drop those first), before any encoded
+        delimiter (`%3b`, `%23`, `%3f`), and beside encoded blanks and controls (some servers cut a segment there). Else
+        a client could send our token outside the route's prefix, or outside the upstream's base path.
 Rule 5. Everything else keeps its bytes: empty segments, parameters, case, odd and double percent-encodings.
 """
 
@@ -23,7 +22,7 @@ from sidecar.core.errors import RequestRefused
 _PATH = rb'/[!"$->@-~]*'
 _QUERY = rb'\?[!"$-~]*'
 _ORDINARY = re.compile(rb'(/[!"$&-\-/->@-~]*)(%b)?' % _QUERY)
-"""Origin-form without a dot or a percent sign in its path: nearly all requests, judged in one step."""
+"""Origin-form without a dot or a percent sign in its path: matches nearly all requests in one step."""
 _ORIGIN_FORM = re.compile(rb"(%b)(%b)?" % (_PATH, _QUERY))
 _ABSOLUTE_FORM = re.compile(rb'(?i:http)://([!"$-.0->A-~]+)(%b)?(%b)?' % (_PATH, _QUERY))
 _VISIBLE = re.compile(rb"[!-~]+")
@@ -38,11 +37,11 @@ class Target(NamedTuple):
     query: bytes
     """With its question mark; empty when there was none."""
     authority: bytes
-    """What the absolute-form named, to be used in place of Host (RFC 9112 section 3.2.2); else empty."""
+    """The authority of the absolute-form, used in place of Host (RFC 9112 section 3.2.2); empty if there was none."""
 
 
 def split(target: bytes) -> Target:
-    """Take a request target apart. Raises RequestRefused (400); see the rules at the head of this module."""
+    """Split a request target. Raises RequestRefused (400); see the rules at the head of this module."""
     match = _ORDINARY.fullmatch(target)
     if match is not None:
         return Target(match[1], match[2] or b"", b"")
@@ -60,7 +59,7 @@ def split(target: bytes) -> Target:
 
 
 def _fault(target: bytes) -> str:
-    """Say why a target is in neither form."""
+    """Return why a target is in neither form."""
     if not _VISIBLE.fullmatch(target):
         return "the target is empty or holds a space, control or 8-bit byte: percent-encode it"
     if b"#" in target:

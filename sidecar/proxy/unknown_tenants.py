@@ -1,6 +1,6 @@
 """Tenants that requests name and the configuration does not serve: counted by name, at most one event a minute.
 
-Any client can invent names, so how many are kept apart is bounded, and none is a label of a metric.
+Any client can invent names, so the number counted by name is bounded, and no name is a label of a metric.
 """
 
 import re
@@ -14,12 +14,12 @@ from sidecar.telemetry.ports import Journal
 LONGEST = 64
 """Characters of a name that are shown; a tenant's id has no more."""
 MOST = 100
-"""Names kept apart between two events; the others share OTHER."""
+"""Names counted separately between two events; the others share OTHER."""
 OTHER = "_other"
 _READ = 200
 """Bytes of a name that are read."""
 _LAST_WORD = re.compile(r"[\w~+=%.-]*$")
-"""Where a name was cut, a part of a token might no longer look like one."""
+"""A token that was cut at this limit might no longer look like one."""
 
 
 def shown(named: bytes) -> str:
@@ -30,16 +30,16 @@ def shown(named: bytes) -> str:
 
 
 class UnknownTenants:
-    """Emits an event for the first request at once, and for all that follow one a minute."""
+    """Emit an event for the first request at once, and for all later ones one a minute."""
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
         self._journal = journal
         self._digest: Digest[tuple[str, str]] = Digest(clock, self._emit)
         self.run = self._digest.run
-        """Emits each event when it is due."""
+        """Emit each event when it is due."""
 
     def add(self, route: str, tenant: str) -> None:
-        """Count a request for this tenant; `route` is the one that it matched."""
+        """Count a request for this tenant on the matched `route`."""
         kinds = self._digest.unreported
         known = (route, tenant) in kinds or len(kinds) < MOST
         self._digest.add((route, tenant) if known else (route, OTHER))

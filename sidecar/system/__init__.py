@@ -1,1 +1,1 @@
-"""The machine beneath: its clock and randomness, its files, its threads."""
+"""The machine: its clock and randomness, its files, its threads."""

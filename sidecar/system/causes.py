@@ -1,7 +1,7 @@
-"""Why something failed, in words: the one place where an exception becomes a cause for the log, `/status` and checks.
+"""Causes of failures in words: the one place where an exception becomes a text for the log, `/status` and checks.
 
-The words are the system's, OpenSSL's or those below. Of a library's own text nothing is quoted, for it may hold
-anything. The name of a class is a cause for nobody; it is shown only where nothing else is known, to be searched for.
+The words are the system's, OpenSSL's or those below. A library's own text is never quoted, because it may hold
+anything. The name of a class helps no operator; it is shown only if nothing else is known, as a search term.
 """
 
 import os
@@ -13,7 +13,7 @@ from sidecar.system import tls_faults
 
 NO_ANSWER = "no answer in time"
 MAX_CAUSES = 16
-"""Errors that are looked through for the cause of one."""
+"""Number of nested errors that are searched for the cause of one."""
 _NO_CONNECTION = "cannot connect"
 _BROKE_OFF = "the connection was lost before the answer was complete"
 _WORDS = {
@@ -58,7 +58,7 @@ _WORDS = {
 }
 """By the names of classes, so that libraries need not be loaded."""
 _SEVERAL = re.compile(r"\[Errno (\d+)\]")
-"""In the text of the error that has no number of its own because several addresses failed."""
+"""In the text of an error without a number of its own because several addresses failed."""
 
 
 def in_words(error: BaseException) -> str:
@@ -92,7 +92,7 @@ def _of_class(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what it says that it comes from, the outermost first."""
+    """Yield the error and its causes, the outermost first."""
     errors = [error]
     for _ in range(MAX_CAUSES):
         if not errors:

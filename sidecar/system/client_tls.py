@@ -1,4 +1,4 @@
-"""TLS towards a server: its certificate chain and name are verified, always, and the files behind that are bounded.
+"""TLS towards a server: its certificate chain and name are always verified, and the files for that are bounded.
 
 A name counts in the certificate's subjectAltName only (RFC 9525 section 2): OpenSSL otherwise reads it from the common
 name where no subjectAltName is a DNS name. Every client of the sidecar has its context from here.
@@ -16,14 +16,17 @@ class UnusableFiles(Exception):
     """Files that TLS needs cannot be used."""
 
     def __init__(self, paths: str, cause: OSError | ValueError) -> None:
-        """`paths` names the files."""
+        """Take `paths`, the names of the files."""
         super().__init__(paths)
         self.paths = paths
         self.cause = cause
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
-    """Read the files now, since they rotate, and return the context. Waits for the disk. Raises UnusableFiles."""
+    """Return a context from the files as they are now, because they rotate.
+
+    Waits for the disk. Raises UnusableFiles.
+    """
     for path in tls.files:
         with _naming(path):
             files.probe(path)
@@ -55,7 +58,7 @@ def reason(error: Exception) -> str:
 
 
 def connection_reason(error: OSError) -> str:
-    """Return in a few words why a connection failed, and that it was TLS where it was."""
+    """Return in a few words why a connection failed, and whether TLS failed."""
     return f"TLS: {reason(error)}" if isinstance(error, ssl.SSLError) else reason(error)
 
 

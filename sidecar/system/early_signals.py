@@ -1,4 +1,4 @@
-"""Signals that come while a server starts, before there is an event loop to take them."""
+"""Signals that arrive while a server starts, before there is an event loop to handle them."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 def take() -> None:
-    """Let SIGTERM end the process with success; pass SIGHUP over, because nothing has been read yet."""
+    """Let SIGTERM end the process with success; ignore SIGHUP, because nothing has been read yet."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager
 def remembered() -> Iterator[Callable[[], bool]]:
-    """Do as `take` does, but remember SIGHUP: what is being read now may be out of date.
+    """Do as `take` does, but remember SIGHUP: the configuration being read may be outdated.
 
     Yields a function that returns whether there was one. The event loop replaces the handlers with its own.
     """

@@ -1,11 +1,11 @@
 """The one place that reads files from outside: configuration, secrets, keys, certificates, tokens.
 
-What a path leads to can change while the sidecar runs, by mistake or on purpose. So a reader here
+A path's target can change while the sidecar runs, by mistake or on purpose. So a reader here
 - reads regular files only: a named pipe or a device may block, or never end;
-- opens without blocking, because a regular file can become a pipe between the look and the open;
+- opens without blocking, because a regular file can become a pipe between the check and the open;
 - reads at most as many bytes as its caller allows, and refuses a longer file instead of cutting it off.
 
-The one exception is `awaited`, for a command that a person waits for and can end.
+The one exception is `awaited`, for a command that its user can interrupt.
 
 A file system that hangs blocks even so: on the event loop call these through `threads.beside`.
 """
@@ -21,7 +21,7 @@ from sidecar.core.foreign_text import decoded
 SECRET_LIMIT = 65_536
 """Limit: file with a secret, key, token or credentials (bytes). Beyond: exit code 78 at start, later 503."""
 STANDARD_INPUT = "-"
-"""How a command line names it."""
+"""Name of standard input on the command line."""
 PEM_LIMIT = 1 << 20
 """The bundle of all public authorities has a quarter of that. Limit: file with certificates (bytes). Beyond: exit
 code 78 at start, later the server counts as unavailable."""
@@ -37,7 +37,7 @@ _KINDS = {
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a regular file. Raises OSError, and ValueError with the reason where the path leads to anything else."""
+    """Open a regular file. Raises OSError, and ValueError with the reason if the path leads to anything else."""
     _refuse_irregular(os.stat(path))  # noqa: PTH116  opening some devices has effects of its own
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -46,7 +46,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def content(file: BinaryIO, limit: int) -> bytes:
-    """Return the whole of an open file. Raises ValueError where it is longer than `limit` bytes, or would block.
+    """Return the whole of an open file. Raises ValueError if it is longer than `limit` bytes, or would block.
 
     Some of the kernel's files are regular and yet wait for content: its log, the pipes of its tracing.
     """
@@ -71,13 +71,13 @@ def text(path: str | os.PathLike[str], limit: int) -> str:
 
 def awaited(path: str, limit: int) -> str:
     """Return the text of a file or a pipe, or of standard input (`-`), to its end. Raises OSError and ValueError."""
-    standard = path in {STANDARD_INPUT, "/dev/stdin"}  # the latter cannot be opened where it is a socket
+    standard = path in {STANDARD_INPUT, "/dev/stdin"}  # standard input cannot be opened if it is a socket
     with open(0 if standard else path, "rb", closefd=not standard) as file:
         return decoded(content(file, limit))
 
 
 def probe(path: str) -> None:
-    """Read a PEM file that a library reads next and by itself, for that one has no limits.
+    """Read a PEM file before a library reads it by itself, because the library has no limits.
 
     Raises OSError and ValueError.
     """

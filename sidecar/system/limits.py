@@ -1,4 +1,4 @@
-"""Limits that the system sets for a process, told from bugs."""
+"""Limits that the system sets for a process, distinguished from bugs."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def reached(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Return the error and what it was raised for."""
+    """Return the error and its causes."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -31,7 +31,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _one_is_free() -> bool:
-    """Return whether a file can be opened: without one, Python finds no module."""
+    """Return whether a file can be opened: without a free descriptor, Python finds no module."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

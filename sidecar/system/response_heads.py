@@ -1,7 +1,7 @@
-"""A bound on the heads of answers that the standard library reads, for boto3 and requests too, which stand on it.
+"""A bound on the heads of answers that the standard library reads, for boto3 and requests too, which use it.
 
 `http.client` reads on for as long as a server sends `100 Continue`, and a time-out is only one for each read. The
-thread that waits for such an answer never ends, even if nobody waits for the thread any more.
+thread that waits for such an answer never ends, even if its result is no longer needed.
 """
 
 import io
@@ -12,16 +12,16 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 MOST = 128 << 10
 """Bytes that are read until the final answer's head has ended."""
 READS = 2
-"""How many times as long as the time-out of a single read the heads may take together."""
+"""Limit for all heads together, as a multiple of the time-out of a single read."""
 
 
 def bound() -> None:
-    """Bound the heads of all answers in this process that `http.client` reads from now on."""
+    """Bound the heads of all answers that `http.client` reads in this process from now on."""
     HTTPConnection.response_class = _Response
 
 
 class _Heads(io.RawIOBase):
-    """What a server sends; raises HTTPException for heads that are too long, TimeoutError for slow ones."""
+    """The bytes that a server sends; raises HTTPException for heads that are too long, TimeoutError for slow ones."""
 
     def __init__(self, raw: io.RawIOBase, seconds: float | None) -> None:
         self._raw = raw
@@ -32,7 +32,7 @@ class _Heads(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # what BufferedReader lends
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # the buffer of BufferedReader
         count = self._raw.readinto(buffer)
         if not self.over:
             self._left -= count or 0

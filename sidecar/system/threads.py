@@ -1,8 +1,8 @@
 """Blocking work beside the event loop.
 
-Reading a file may take for ever, where its file system hangs. So each piece of work has a thread of its own, for which
-neither its caller (beyond a limit) nor the end of the process waits, and each name has few of them, so that hanging
-threads cannot pile up.
+Reading a file may never end if its file system hangs. So each piece of work has a thread of its own, for which neither
+its caller (beyond a limit) nor the end of the process waits. Each name has few of them, so that hanging threads cannot
+accumulate.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
         try:
             found = work()
             outcome = lambda: done.set_result(found)  # noqa: E731
-        except Exception as error:  # noqa: BLE001  it is raised where the result is awaited
+        except Exception as error:  # noqa: BLE001  raised where the result is awaited
             caught = error
             outcome = lambda: done.set_exception(caught)  # noqa: E731
-        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop has been closed: no caller waits any longer
             loop.call_soon_threadsafe(finish, outcome)
 
     try:

@@ -1,4 +1,4 @@
-"""Why TLS fails, in words: OpenSSL's own, by which the cause can be searched for, and what they mean here."""
+"""Why TLS fails: OpenSSL's own text, as a search term, and its meaning here."""
 
 import ssl
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _OF_CERTIFICATES = {
     64: "addresses count in its subjectAltName only",
     79: "a certificate in the chain is not an authority's",
 }
-"""What X509_V_ERR_… codes mean; OpenSSL's text comes first. A code that says it all is not listed."""
+"""Meanings of X509_V_ERR_… codes; OpenSSL's text comes first. A code whose text is sufficient is not listed."""
 _NO_TLS = "the server's answer is not TLS; check the port"
 _TOO_OLD = "the server does not offer TLS 1.2 or later"
 _REFUSED = "the server refuses the client certificate"
@@ -58,11 +58,11 @@ _OTHERWISE = {
 }
 """By the names that Python gives OpenSSL's reasons."""
 _DEPTH = 8
-"""Errors within errors that are looked into."""
+"""Number of nested errors that are searched."""
 
 
 def words(error: ssl.SSLError) -> str:
-    """Return why TLS failed; "" if OpenSSL gives no reason. Nothing of the peer's is quoted."""
+    """Return why TLS failed; "" if OpenSSL gives no reason. Nothing from the peer is quoted."""
     if isinstance(error, ssl.SSLCertVerificationError):
         found = error.verify_message.rstrip(".")
         meaning = _OF_CERTIFICATES.get(error.verify_code, "")
@@ -73,12 +73,12 @@ def words(error: ssl.SSLError) -> str:
 
 
 def speaks_tls(error: ssl.SSLError) -> bool:
-    """Return whether the peer's answer was TLS, as far as the error tells."""
+    """Return whether the peer's answer was TLS, as far as the error shows."""
     return _OTHERWISE.get(getattr(error, "reason", None) or "") != _NO_TLS
 
 
 def within(error: BaseException) -> ssl.SSLError | None:
-    """Return the error of TLS that an error of a library is about, None where it is about something else."""
+    """Return the TLS error that caused an error of a library, None if another one did."""
     errors = [error]
     for _ in range(_DEPTH):
         for each in errors:
@@ -89,7 +89,7 @@ def within(error: BaseException) -> ssl.SSLError | None:
 
 
 def inner(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error says that it comes from: redis-py by its cause, urllib3 by arguments, boto by keywords."""
+    """Yield an error's causes: redis-py has them as cause, urllib3 in arguments, boto in keywords."""
     named = getattr(error, "kwargs", {})
     more = named.values() if isinstance(named, dict) else ()
     for each in (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args, *more):

@@ -1,1 +1,1 @@
-"""What happened: events, counters, the request record, spans. The rules are here; `sinks` writes and sends."""
+"""Telemetry: events, counters, the request record, spans. The rules are here; `sinks` writes and sends."""

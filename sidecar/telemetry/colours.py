@@ -8,5 +8,5 @@ _CODES: Mapping[Colour, int] = {"bold": 1, "dim": 2, "red": 31, "green": 32, "ye
 
 
 def painted(colour: Colour, text: str) -> str:
-    """Write the text in a colour (ECMA-48 section 8.3.117, SGR)."""
+    """Return the text in a colour (ECMA-48 section 8.3.117, SGR)."""
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

@@ -1,7 +1,7 @@
-"""Log lines for people: time, level, what, then the rest as `name=value`.
+"""Log lines for people: time, level, event, then the rest as `name=value`.
 
-Paths and methods come from strangers, and a line that is read again may hold anything. Whatever it is, a line stays
-one line of printable ASCII.
+Paths and methods come from clients, and a line that is read again may hold anything. In each case the output is one
+line of printable ASCII.
 """
 
 import json
@@ -25,11 +25,11 @@ _REQUEST = {
     "detail": "detail",
     "request_id": "id",
 }
-"""What is told of a request behind status, method, time and path, and what it is called there."""
+"""Fields of a request after status, method, time and path, and their names in the line."""
 
 
 def columns(line: Mapping[str, object], *, colour: bool) -> str:
-    """Write a log line's fields, as `log.format: json` has them; what has nothing to say is left out."""
+    """Return a log line's fields, as `log.format: json` has them; empty ones are left out."""
     name, level = str(line.get("event", "")), str(line.get("level", ""))
     rest: Mapping[str, object] = {key: value for key, value in line.items() if key not in _HEAD}
     parts = []
@@ -62,12 +62,12 @@ def cut(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Put U+FFFD for lone surrogates, which no JSON reader need accept."""
+    """Replace lone surrogates by U+FFFD, because JSON readers may refuse them."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def quoted(text: str) -> str:
-    """Return the text as it is, or as a JSON string where it could be taken for something else."""
+    """Return the text, or a JSON string if the text could be taken for something else."""
     if text and text.isascii() and text.isprintable() and " " not in text and '"' not in text:
         return text
     return json.dumps(clean(text)).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What is counted, as plain integers; whoever exports it reads them when asked."""
+"""Counters as plain integers; exporters read them."""
 
 from collections.abc import Container, Iterable, Iterator
 from itertools import product
@@ -48,7 +48,7 @@ _ERRORS = frozenset(
         "use_dpop_nonce",
     )
 )
-"""Errors of challenges that are told apart; upstreams may send any."""
+"""Number of errors of challenges that are counted separately; upstreams may send any."""
 _TOKEN: _Labels = ("token", "tenant")
 _ROUTE: _Labels = ("http.route",)
 _BY_TOKEN: dict[Instrument, tuple[_Labels, ...]] = {
@@ -82,7 +82,7 @@ _EVERYTHING = Readings(
     fleet=FleetReadings(store_up=True, store_operations={}, bus_up=True, leases={}, rejected={}),
     exports=ExportReadings(exports={}, spans_dropped=0),
 )
-"""Readings of a sidecar that has all there is."""
+"""Readings of a sidecar with every part."""
 
 
 class Counters:
@@ -108,7 +108,7 @@ class Counters:
         self.configure(routes, tenants)
 
     def configure(self, routes: Iterable[MeasuredRoute], tenants: TenantRule | None = None) -> None:
-        """Give what is configured its series, at 0; forget those of what no longer is."""
+        """Create the series of what is configured, at 0; drop those of what is no longer configured."""
         for _ in self.configuring(routes, tenants):
             pass
 
@@ -158,11 +158,11 @@ class Counters:
         self._requests.request_finished(record)
 
     def loop_was_late(self, seconds: float) -> None:
-        """Count by how much the event loop was late."""
+        """Record how late the event loop was."""
         self._loop_lag.observe(seconds)
 
     def tell(self, event: Event) -> None:
-        """Count the event, if it is one that is counted."""
+        """Count the event, if it has a counter."""
         match event:
             case TokenFetched() | TokenFetchFailed():
                 self._fetched(event)
@@ -180,7 +180,7 @@ class Counters:
                 self._count_plain(event)
 
     def families(self, readings: Readings) -> tuple[Family, ...]:
-        """Read everything, at one moment."""
+        """Return all series, read at one moment."""
         fleet = readings.fleet
         return (
             *self._requests.families(("memory", "store") if fleet else ("memory",)),
@@ -191,19 +191,19 @@ class Counters:
         )
 
     def of_requests(self) -> Iterable[Family]:
-        """Read only how long requests took, and their upstreams."""
+        """Return only the durations of requests, and their upstreams."""
         return self._requests.of_durations()
 
     def first_errors(self) -> FirstErrors:
-        """Return by route and status when the first error was, since they were last forgotten."""
+        """Return by route and status when the first error was, since the last reset."""
         return self._requests.first_errors()
 
     def forget_first_errors(self) -> None:
-        """Date the next error of each kind anew."""
+        """Reset the dates of first errors."""
         self._requests.forget_first_errors()
 
     def _count_plain(self, event: Event) -> None:
-        """Count what has nothing to do with any one route or token."""
+        """Count an event that concerns no single route or token."""
         match event:
             case SecretRead():
                 self._count(instruments.SECRET_READS, "ok")
@@ -283,7 +283,7 @@ class Counters:
 
 
 def unread(families: Iterable[Family]) -> Iterator[str]:
-    """Name the instruments that are in no table: to count one of them would fail, and the request with it."""
+    """Return the instruments that are in no table: counting one of them would fail, and the request with it."""
     read = {family.instrument for family in families}
     for instrument in INSTRUMENTS:
         if instrument not in read:
@@ -291,7 +291,7 @@ def unread(families: Iterable[Family]) -> Iterator[str]:
 
 
 def _misfits() -> Iterator[str]:
-    """Name the instruments in the wrong table, or with outcomes that are not theirs."""
+    """Return the instruments in the wrong table, or with outcomes of another one."""
     for before, table in ((_TOKEN, _BY_TOKEN), (_ROUTE, _BY_ROUTE), ((), _FIXED), ((), _OF_THE_FLEET)):
         for instrument, outcomes in table.items():
             own = instrument.labels

@@ -1,4 +1,4 @@
-"""Several journals told as one."""
+"""Several journals behind one interface."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,14 +9,14 @@ from sidecar.telemetry.request_record import RequestRecord
 
 
 class Listener(Protocol):
-    """Half a journal, for whom requests are nothing to know of: they cost nothing then."""
+    """Receives events but not finished requests, which cost nothing then."""
 
     def tell(self, event: Event) -> None:
-        """Hear of an event."""
+        """Handle an event."""
 
 
 class FanOut:
-    """Tells each of its journals, in order, then who only listens to events."""
+    """Pass on to each of its journals, in order, then to the listeners, which get only events."""
 
     def __init__(self, *journals: Journal, listeners: tuple[Listener, ...] = ()) -> None:
         self._tell: tuple[Callable[[Event], None], ...] = tuple(
@@ -27,11 +27,11 @@ class FanOut:
         )
 
     def tell(self, event: Event) -> None:
-        """Tell all of the event."""
+        """Pass the event to all."""
         for tell in self._tell:
             tell(event)
 
     def request_finished(self, record: RequestRecord) -> None:
-        """Tell all of the request."""
+        """Pass the request to all journals."""
         for finished in self._finished:
             finished(record)

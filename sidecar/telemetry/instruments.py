@@ -1,4 +1,4 @@
-"""Everything measured, on one page, and the shape in which it is read.
+"""All instruments, and the form in which their series are read.
 
 Names are OpenTelemetry's, so that every exporter can derive its own from them.
 """
@@ -12,7 +12,7 @@ from sidecar.telemetry.words import NeighbourKind
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER_METHOD = "_OTHER"
-"""Any that is not known: clients could invent as many as they like."""
+"""Label of any unknown method, because clients could invent any number of methods."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds of the buckets, inclusive, as OpenTelemetry's HTTP conventions advise."""
 
@@ -23,7 +23,7 @@ _TOKEN = ("token", "tenant")
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One thing measured."""
+    """One instrument."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -224,7 +224,7 @@ NO_DESCRIPTORS = Instrument(
 BUILD = Instrument("sidecar.build.info", "gauge", "Always 1; the label has the version.", ("version",))
 
 INSTRUMENTS = tuple(value for value in tuple(vars().values()) if isinstance(value, Instrument))
-"""All of them, in the order above."""
+"""All instruments, in the order above."""
 
 LABELS: Mapping[str, str] = {
     "http.route": "Name of the route; empty if no route matched.",
@@ -245,12 +245,12 @@ LABELS: Mapping[str, str] = {
         ("decision", "error", "level", "outcome", "reason", "state", "step"), "See the meaning of the metric."
     ),
 }
-"""What the labels mean."""
+"""Names of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A histogram as it was read: how many values fell under each of SECONDS, then over all of them."""
+    """A histogram as read: how many values fell under each of SECONDS, then the number of all."""
 
     counts: tuple[int, ...]
     total: float
@@ -258,7 +258,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An instrument and its series as they were read: label values and the value."""
+    """An instrument and its series as read: label values and the value."""
 
     instrument: Instrument
     series: tuple[tuple[tuple[str, ...], float | Distribution], ...]
@@ -266,59 +266,59 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class FleetReadings:
-    """What the store and the bus know of themselves."""
+    """Readings of the store and the bus."""
 
     store_up: bool
     store_operations: Mapping[tuple[str, str], int]
-    """How many, by operation and outcome; both from short fixed lists."""
+    """Number by operation and outcome; both from short fixed lists."""
     bus_up: bool
     leases: Mapping[str, int]
-    """How many, by outcome."""
+    """Number by outcome."""
     rejected: Mapping[str, int]
-    """How many messages, by reason."""
+    """Number of messages by reason."""
 
     @property
     def down(self) -> Sequence[NeighbourKind]:
-        """What of the two is unavailable."""
+        """The parts of the two that are unavailable."""
         up: Mapping[NeighbourKind, bool] = {"store": self.store_up, "bus": self.bus_up}
         return [kind for kind in up if not up[kind]]
 
 
 @dataclass(frozen=True, slots=True)
 class PoolReadings:
-    """How the connections to one upstream are used."""
+    """Use of the connections to one upstream."""
 
     active: int
     idle: int
     waiting: int
-    """Requests in line."""
+    """Requests that wait for a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReadings:
-    """What became of telemetry on its way to the OTLP endpoint."""
+    """Results of exports to the OTLP endpoint."""
 
     exports: Mapping[tuple[str, str], int]
-    """How many, by signal (`metrics`, `traces`) and outcome (`ok`, `failed`)."""
+    """Number by signal (`metrics`, `traces`) and outcome (`ok`, `failed`)."""
     spans_dropped: int
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What others know and the exporter wants."""
+    """Gauges read at scrape time."""
 
     requests_in_flight: int
     connections_open: int
     tasks: int
     log_lines_dropped: int
     token_expires_in: Mapping[tuple[str, str], float]
-    """Seconds, by token name and tenant; the soonest where there are several tokens."""
+    """Seconds, by token name and tenant; the earliest if there are several tokens."""
     pools: Mapping[tuple[str, int], PoolReadings]
     """By the upstream's host and port."""
     fleet: FleetReadings | None = None
-    """None for a sidecar on its own."""
+    """None without a fleet."""
     exports: ExportReadings | None = None
-    """None where nothing is sent to an OTLP endpoint."""
+    """None if nothing is sent to an OTLP endpoint."""
     clock_skews: Mapping[tuple[str, int], float] = field(default_factory=dict)
     """Seconds, by the token endpoint's host and port."""
 
@@ -343,5 +343,5 @@ class Histogram:
         return any(self._counts)
 
     def read(self) -> Distribution:
-        """Return it as it is now."""
+        """Return its current values."""
         return Distribution(tuple(self._counts), self._total)

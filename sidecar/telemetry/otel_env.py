@@ -1,4 +1,4 @@
-"""OpenTelemetry's standard variables, as far as they are ours to read; the exporter reads its own."""
+"""OpenTelemetry's standard variables that the sidecar reads; the exporter reads its own."""
 
 import re
 from collections.abc import Mapping
@@ -64,19 +64,19 @@ class Batches:
     """How spans are sent."""
 
     queue: int
-    """Spans that may wait; more are dropped."""
+    """Spans that may wait; further ones are dropped."""
     size: int
     """Spans in one request."""
     delay_ms: int
-    """How long they wait for others."""
+    """Seconds for which a span waits for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtelSettings:
-    """What is exported."""
+    """Settings of the export."""
 
     signals: frozenset[Signal]
-    """Empty: nothing is."""
+    """Signals to export; empty: none."""
     interval: float
     """Seconds between two exports of metrics."""
     sampler: Sampler
@@ -90,7 +90,7 @@ class _Reader:
     ignored: list[Ignored] = field(default_factory=list)
 
     def text(self, name: str) -> str:
-        """Return the value; an empty variable is as good as none."""
+        """Return the value; an empty variable counts as unset."""
         return self.environ.get(name, "").strip()
 
     def positive(self, name: str, default: int, most: int = 2**31) -> int:
@@ -101,7 +101,7 @@ class _Reader:
         return default
 
     def number(self, name: str, default: float) -> float:
-        """Return NaN for what is none."""
+        """Return the number, NaN for any other text."""
         try:
             return float(self.text(name) or default)
         except ValueError:
@@ -116,7 +116,7 @@ class _Reader:
 
 
 def read_otel(environ: Mapping[str, str]) -> OtelSettings:
-    """Read the variables. As the specification wants, one that cannot be used is ignored, and told of."""
+    """Read the variables. As the specification requires, an unusable one is ignored and reported."""
     reader = _Reader(environ)
     signals: set[Signal] = {signal for signal in get_args(Signal) if _is_on(reader, signal)}
     _look_at_the_exporters_own(reader)
@@ -135,14 +135,14 @@ def read_otel(environ: Mapping[str, str]) -> OtelSettings:
 
 
 def unusable(error: Exception) -> Ignored:
-    """Say which variable the library stumbled over, as far as it names one; never what is in it."""
+    """Return which variable the library could not use, if it names one; never the value."""
     named = _VARIABLE.search(str(error))
     why = "OpenTelemetry's library cannot use it: nothing is exported"
     return Ignored(named[0] if named is not None else "OTEL_*", why)
 
 
 def _asked(reader: _Reader) -> bool:
-    """Tell whether somebody wants anything exported at all."""
+    """Return whether any export is requested."""
     endpoints = (_ENDPOINT, *(endpoint for _, endpoint, _ in _OF_SIGNAL.values()))
     return not reader.disabled and any(map(reader.text, endpoints))
 
@@ -163,7 +163,7 @@ def _is_on(reader: _Reader, signal: Signal) -> bool:
 
 
 def _look_at_the_exporters_own(reader: _Reader) -> None:
-    """Tell of those for which it takes its default without a word."""
+    """Add those that the exporter silently replaces by its default."""
     for of in ("OTLP_", "OTLP_METRICS_", "OTLP_TRACES_"):
         timeout, compression = f"OTEL_EXPORTER_{of}TIMEOUT", f"OTEL_EXPORTER_{of}COMPRESSION"
         if isnan(reader.number(timeout, 10.0)):

@@ -7,7 +7,7 @@ from sidecar.telemetry.request_record import RequestRecord
 
 
 class Journal(Protocol):
-    """Where events and finished requests are told: logs and metrics. Never blocks, never raises."""
+    """Logs and metrics of events and finished requests. Never blocks, never raises."""
 
     def tell(self, event: Event) -> None:
         """Log the event and count it."""

@@ -1,4 +1,4 @@
-"""What happened of late, for whoever opens the page at night: events, and since when they go on."""
+"""Recent events for the live page, with the time when they began."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sidecar.telemetry.events import Event, SecretRead, TokenFetched
 LENGTH = 200
 """Limit: events in `/status` (number). Beyond: the oldest event is dropped."""
 APART = 60.0
-"""Seconds of silence after which the same thing happens anew."""
+"""Seconds of silence after which the same event starts a new entry."""
 _ROUTINE = (SecretRead, TokenFetched)
 _DIFFERS = frozenset(
     {
@@ -18,12 +18,12 @@ _DIFFERS = frozenset(
         *("error_description", "hint"),
     }
 )
-"""Fields in which two events that are the same thing to people may differ."""
+"""Fields in which two events may differ and still count as the same for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """Something that happened `count` times from the moment `first` to `last`; `event` is the last."""
+    """An event that happened `count` times from the moment `first` to `last`; `event` is the last."""
 
     event: Event
     first: float
@@ -32,7 +32,7 @@ class Occurrence:
 
 
 class RecentEvents:
-    """Listens to the journal. The same thing again is one entry that counts, so that a flood hides nothing else."""
+    """Collect events from the journal. A repeated event is one entry with a count, so that a flood hides no other."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class RecentEvents:
         self._number = 0
 
     def tell(self, event: Event) -> None:
-        """Keep the event, unless it is everyday business."""
+        """Keep the event, unless it is a routine one."""
         if isinstance(event, _ROUTINE) or event.level == "debug":
             return
         now = self._clock.now()
@@ -57,7 +57,7 @@ class RecentEvents:
             self._entries.put(place, Occurrence(event, known.first, now, known.count + 1))
 
     def __iter__(self) -> Iterator[Occurrence]:
-        """What happened last comes first."""
+        """Return the entries, the last first."""
         return reversed(self._entries)
 
 

@@ -1,8 +1,8 @@
-"""What is counted of each request.
+"""Counters of requests.
 
-One costs a dict look-up or two and two bisections. Label values come from the configuration or from short fixed
-lists, never from strangers: a method we do not know counts as `_OTHER`, and statuses fall back to their class once
-there are very many series.
+One costs a dict look-up or two and two bisections. Label values come from the configuration or from short fixed lists,
+never from clients: an unknown method counts as `_OTHER`, and statuses fall back to their class once there are very many
+series.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,34 +14,34 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
 
 MOST_SERIES = 2000
-"""Series of request durations kept apart by method, status and error."""
+"""Series of request durations that are separate by method, status and error."""
 
 _FORESEEN = ("GET", 200, "")
-"""Of every route there is this series from the start."""
+"""Series that each route has from the start."""
 
 _Key = tuple[str, str, int, str]
 """Route, method, status (0 for none) and our word for the error."""
 
 FirstErrors = Mapping[tuple[str, int], float]
-"""When the first request of a route was answered with a status of an error, since errors were last forgotten."""
+"""When the first request of a route got an error status, since the last reset."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRoute:
-    """What metrics say of a route."""
+    """Labels of a route's metrics."""
 
     name: str
     host: str
-    """The upstream's, as `port` is."""
+    """Host of the upstream; `port` is its port."""
     port: int
     token: str = ""
-    """The name of its token, "" where it has none."""
+    """Name of the route's token, "" if it has none."""
     tenant: str = ""
-    """Of that token, "" where there is none."""
+    """Service of that token, "" if there is none."""
 
 
 class _Lookups:
-    """How often a token was, and was not, in memory; and how often the store had it then."""
+    """Number of times a token was, and was not, in memory; and how often the store had it then."""
 
     __slots__ = ("hits", "misses", "stored")
 
@@ -52,7 +52,7 @@ class _Lookups:
 
 
 class _Cell:
-    """The requests of one route, method, status and error; and where those are counted that wanted a token."""
+    """Counts of one route, method, status and error, and of the look-ups of requests that need a token."""
 
     __slots__ = ("client", "first_error", "lookups", "server")
 
@@ -60,13 +60,13 @@ class _Cell:
         self.server = Histogram()
         self.client = Histogram()
         self.lookups = lookups
-        """By tenant."""
+        """Look-ups by tenant."""
         self.first_error: float | None = None
-        """When the first request was counted here since errors were forgotten, if its status is an error."""
+        """When the first request was counted here since the last reset, if its status is an error."""
 
 
 class RequestCounters:
-    """Durations, and where tokens came from."""
+    """Durations, and sources of tokens."""
 
     def __init__(self, tenants: TenantLabels) -> None:
         self._tenants = tenants
@@ -77,9 +77,9 @@ class RequestCounters:
         self._lookups: dict[str, dict[str, _Lookups]] = {}
 
     def configuring(self, routes: Iterable[MeasuredRoute]) -> Iterator[None]:
-        """Give what is configured its series, at 0; forget those of what no longer is. In short steps.
+        """Create the series of what is configured, at 0; drop those of what is no longer configured. In short steps.
 
-        What has to do with tokens is for `foresee`.
+        `foresee` creates those of tokens.
         """
         self._routes = {route.name: route for route in routes}
         tokens = {route.token for route in self._routes.values() if route.token}
@@ -93,7 +93,7 @@ class RequestCounters:
             yield
 
     def foresee(self, token: str, tenant: str) -> None:
-        """Give the tenant's look-ups of this token their series, at 0."""
+        """Create the series of the tenant's look-ups of this token, at 0."""
         self._lookups[token].setdefault(tenant, _Lookups())
 
     def request_finished(self, record: RequestRecord) -> None:
@@ -116,7 +116,7 @@ class RequestCounters:
             lookups.stored += record.token == "store"
 
     def first_errors(self) -> FirstErrors:
-        """Return by route and status when the first error was, since they were last forgotten."""
+        """Return by route and status when the first error was, since the last reset."""
         found: dict[tuple[str, int], float] = {}
         for (route, _, status, _), cell in self._cells.items():
             if cell.first_error is not None:
@@ -124,19 +124,19 @@ class RequestCounters:
         return found
 
     def forget_first_errors(self) -> None:
-        """Date the next error of each kind anew."""
+        """Reset the dates of first errors."""
         for key, cell in self._cells.items():
             if cell.first_error is not None:
                 cell.first_error = None
                 self._found.pop(key, None)
 
     def families(self, levels: tuple[str, ...]) -> Iterator[Family]:
-        """Read all of it; `levels` are those of the cache."""
+        """Return all series; `levels` are those of the cache."""
         yield from self.of_durations()
         yield from self._of_lookups(levels)
 
     def of_durations(self) -> Iterator[Family]:
-        """Read how long requests took, and their upstreams."""
+        """Return the durations of requests, and their upstreams."""
         yield Family(
             instruments.SERVER,
             tuple(
@@ -155,7 +155,7 @@ class RequestCounters:
         )
 
     def _count_sends(self, record: RequestRecord) -> None:
-        """Count each send with what its own answer was, which is not always the one the client got."""
+        """Count each send with the status of its own answer, which is not always the one the client got."""
         last = record.upstream_seconds
         if record.first is not None:
             last -= record.first.seconds
@@ -174,7 +174,7 @@ class RequestCounters:
         return cell.lookups.setdefault(self._tenants.label(tenant), _Lookups())
 
     def _find(self, key: _Key, now: float) -> _Cell:
-        """Find the cell where requests with this key are counted, and date its first error."""
+        """Return the cell for requests with this key, and date its first error."""
         cell = self._cell(key)
         status = key[2]
         if cell.first_error is None and (status >= 500 or status == 401):
@@ -184,7 +184,7 @@ class RequestCounters:
         return cell
 
     def _cell(self, key: _Key) -> _Cell:
-        """Find or make the cell where a request's labels, once bounded, belong."""
+        """Find or make the cell of a request's labels, once bounded."""
         name, method, status, error = key
         bounded = (
             name if name in self._routes else "",
@@ -213,7 +213,7 @@ class RequestCounters:
 
 
 def _labels(key: _Key, errors_from: int) -> tuple[str, str, str, str]:
-    """Return what the conventions want; a status that is an error, to a server or to a client, is its own type."""
+    """Return the labels of the conventions; a status that is an error, to a server or to a client, is its own type."""
     route, method, status, error = key
     text = str(status) if status else ""
     return route, method, text, error or (text if status >= errors_from else "")

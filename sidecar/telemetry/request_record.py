@@ -1,4 +1,4 @@
-"""What becomes of one request, for those who tell of it."""
+"""The record of one request, for log, metrics and spans."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from sidecar.telemetry.tracing import Trace
 
 TokenOrigin = Literal["memory", "store", "fetch", "none"]
-"""Where a request's token came from."""
+"""Source of a request's token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,12 @@ class Send:
 
     at: float
     seconds: float
-    """To the head of the answer."""
+    """Seconds to the head of the answer."""
     status: int
 
 
 class RequestRecord:
-    """What one request's log line, metrics and spans are made of, filled as the story goes.
+    """The data of one request's log line, metrics and spans, filled in while the request is handled.
 
     A plain slotted class, not a frozen dataclass: one is made for each request on the hot path.
     """
@@ -54,31 +54,31 @@ class RequestRecord:
         self.finished = started
         self.method = method
         self.path = path
-        """Without its query."""
+        """Path without the query."""
         self.request_id = request_id
         self.trace_id = trace_id
-        """Of the trace it belongs to, "" for none."""
+        """Id of its trace, "" for none."""
         self.trace: Trace | None = None
-        """None while nothing is traced."""
+        """None if the request is not traced."""
         self.route = ""
         self.status = 0
-        """What the client was answered; 0 when it went away first."""
+        """Status of the client's answer; 0 if the client disconnected first."""
         self.attempts = 0
-        """How often the request was sent upstream."""
+        """Number of times the request was sent upstream."""
         self.token: TokenOrigin = "none"
         self.fp = ""
         self.tenant = ""
         self.sent_at = 0.0
         """When it was last sent, or began to wait for a connection; 0 for neither."""
         self.upstream_seconds = 0.0
-        """From each send to its answer's head, or its failure; of both sends together."""
+        """Seconds from each send to its answer's head, or its failure; both sends together."""
         self.upstream_status = 0
-        """What the upstream answered last; 0 without an answer."""
+        """Status of the upstream's last answer; 0 without an answer."""
         self.first: Send | None = None
-        """The send that was refused, where there was a second one."""
+        """The send that was refused, if there was a second one."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.error = ""
-        """A short word of our own (`upstream_unreachable`), "" when all went well."""
+        """A short word of our own (`upstream_unreachable`), "" without an error."""
         self.detail = ""
-        """What the upstream did, in words, where `error` is a fault of its."""
+        """What the upstream did, in words, if `error` is its fault."""

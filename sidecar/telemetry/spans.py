@@ -1,4 +1,4 @@
-"""What the spans of a request are: pure functions of what is known when it is over."""
+"""The spans of a request: pure functions of its record."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Span:
     attributes: Attributes
     failed: bool = False
     remote: bool = False
-    """Whether the parent is somebody else's."""
+    """Whether the parent is another program's."""
     state: bytes = b""
 
 
@@ -38,7 +38,7 @@ def of_request(record: RequestRecord, trace: Trace) -> Iterator[Span]:
     """Yield the request's own span, then those of its sends and waits."""
     yield _of_whole(record, trace)
     for resend, (hop, send) in enumerate(zip(trace.hops, _sends(record), strict=False)):
-        if send.at:  # else it came to nothing before anything was sent
+        if send.at:  # else it failed before anything was sent
             yield _of_send(record, trace, hop, send, resend)
     for wait in trace.waits:
         yield Span(
@@ -86,7 +86,7 @@ def _of_whole(record: RequestRecord, trace: Trace) -> Span:
 
 
 def _method(record: RequestRecord) -> tuple[str, Attributes]:
-    """Return what a span is called after its method, and the method's attributes."""
+    """Return the span's name by its method, and the method's attributes."""
     if record.method in METHODS:
         return record.method, {"http.request.method": record.method}
     original = record.method[:LONGEST_TEXT]
@@ -94,7 +94,7 @@ def _method(record: RequestRecord) -> tuple[str, Attributes]:
 
 
 def _sends(record: RequestRecord) -> Iterator[Send]:
-    """Yield what became of each send; the last one may have failed."""
+    """Yield the span of each send; the last one may have failed."""
     seconds = record.upstream_seconds
     if record.first is not None:
         yield record.first
@@ -132,9 +132,9 @@ def _of_send(record: RequestRecord, trace: Trace, hop: Hop, send: Send, resend: 
 
 
 def of_event(event: Event, now: float, tracer: Tracer) -> Span | None:
-    """Return the span of a question to an authorization server or a secret store, None for any other event.
+    """Return the span of a request to an authorization server or a secret store, None for any other event.
 
-    It belongs to the request that waits for the answer. What nobody waits for is a trace of its own.
+    It belongs to the request that waits for the answer. Without such a request it is a trace of its own.
     """
     if not isinstance(event, TokenFetched | TokenFetchFailed | SecretRead | SecretUnread):
         return None
@@ -177,5 +177,5 @@ def _of_event(event: TokenFetched | TokenFetchFailed | SecretRead | SecretUnread
 
 
 def _present(attributes: Attributes) -> Attributes:
-    """Leave out what is not known."""
+    """Leave out unknown values."""
     return {name: value for name, value in attributes.items() if value}

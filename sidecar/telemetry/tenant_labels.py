@@ -1,4 +1,4 @@
-"""Which tenants have series of their own; the others share one, since clients name tenants as they like."""
+"""Which tenants have their own series; the others share one, because clients choose the names."""
 
 from sidecar.core.tenants import TenantRule
 
@@ -8,15 +8,15 @@ OTHER = "_other"
 
 
 class TenantLabels:
-    """Bounds the label `tenant`. Without tenants it is empty."""
+    """Bound the values of the label `tenant`. Without tenants it is empty."""
 
     def __init__(self) -> None:
         self._named: set[str] = set()
         self.foreseen: tuple[str, ...] = ()
-        """Labels that have series before anybody asks."""
+        """Labels that have series before the first request."""
 
     def configure(self, rule: TenantRule | None) -> None:
-        """Give those that the rule names their places; None where no request names any."""
+        """Reserve labels for the tenants that the rule names; None if requests name none."""
         if rule is None:
             self.foreseen = ()
             return
@@ -27,7 +27,7 @@ class TenantLabels:
         self.foreseen = known if closed else (*known, OTHER)
 
     def label(self, tenant: str) -> str:
-        """Return the tenant, or what it shares with others."""
+        """Return the tenant's label, or the one that it shares with others."""
         if tenant and tenant not in self._named:
             if len(self._named) >= MOST_TENANTS:
                 return OTHER

@@ -1,4 +1,4 @@
-"""A request's place in a distributed trace, as the W3C Trace Context tells it; and whether it is traced."""
+"""A request's place in a distributed trace, by the W3C Trace Context; and whether it is traced."""
 
 import re
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class Parent:
     trace_id: bytes
     """32 hexadecimal digits in lower case."""
     span_id: bytes
-    """16 of them."""
+    """16 hexadecimal digits in lower case."""
     sampled: bool
 
 
 def read(traceparent: bytes) -> Parent | None:
-    """Return what a `traceparent` says; None when it is not a valid one (W3C Trace Context section 3.2)."""
+    """Return the content of a `traceparent`; None if it is invalid (W3C Trace Context section 3.2)."""
     match = _TRACE_PARENT.fullmatch(traceparent)
     if match is None or (match[5] is not None and match[1] == b"00"):
         return None
@@ -40,19 +40,19 @@ def read(traceparent: bytes) -> Parent | None:
 
 
 class Sampler:
-    """Decides as OpenTelemetry's samplers of these names do, at a hundredth of their cost."""
+    """Decide as OpenTelemetry's samplers of these names do, at a hundredth of their cost."""
 
     __slots__ = ("_bound", "_heeds_parent")
 
     def __init__(self, name: SamplerName, ratio: float = 1.0) -> None:
-        """`ratio` is the share of traces, from 0 to 1, for the samplers by trace id."""
+        """Take `ratio`, the share of traces, from 0 to 1, for the samplers by trace id."""
         self._heeds_parent = name.startswith("parentbased_")
         root = name.removeprefix("parentbased_")
         share = {"always_on": 1.0, "always_off": 0.0}.get(root, ratio)
         self._bound = round(share * (_LOW_BITS + 1))
 
     def samples(self, trace_id: int, parent: Parent | None) -> bool:
-        """Tell whether this trace is recorded; `parent` is None for one that begins here."""
+        """Return whether this trace is recorded; `parent` is None for one that begins here."""
         if parent is not None and self._heeds_parent:
             return parent.sampled
         return trace_id & _LOW_BITS < self._bound

@@ -1,7 +1,7 @@
-"""The spans of a request, as far as the story has to know of them.
+"""The trace of a request while it is handled.
 
-Whether a request is sampled is decided first: what is not costs two ids and a header field. Of what is, only ids and
-times are noted while the story goes; whoever is told of the finished request makes spans of them.
+Whether a request is sampled is decided first: without sampling it costs two ids and a header field. With it, only ids
+and times are noted while the request is handled; the journal makes spans of the finished request.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from sidecar.core.origin import Origin
 from sidecar.telemetry.trace_context import Parent, Sampler, read
 
 Bits = Callable[[int], int]
-"""Returns that many random bits; no secret hangs on them."""
+"""Returns that many random bits; no secret depends on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Trace:
         self.trace_id = trace_id
         """32 hexadecimal digits."""
         self.parent = parent
-        """None where the trace begins here."""
+        """None if the trace begins here."""
         self.sampled = sampled
         self.state = state
         """The client's `tracestate`, empty without one."""
         self.span_id = new_id(bits, 64) if sampled else 0
-        """Of the request as a whole."""
+        """Span id of the request as a whole."""
         self.hops: list[Hop] = []
         self.waits: list[Wait] = []
 
@@ -65,7 +65,7 @@ class Trace:
 
     @contextmanager
     def waiting(self, now: Callable[[], float]) -> Iterator[None]:
-        """Note a wait; whatever is fetched because of it is under it in the trace."""
+        """Note a wait; requests to other servers that it causes are under it in the trace."""
         span_id = new_id(self._bits, 64)
         began = now()
         before = CAUSE.set(Cause(self.trace_id, span_id, self.sampled))
@@ -79,7 +79,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The span because of which something is done that outlives it, or that others share."""
+    """The span that caused work which outlives it, or which others share."""
 
     trace_id: bytes
     span_id: int
@@ -91,7 +91,7 @@ CAUSE: ContextVar[Cause | None] = ContextVar("cause", default=None)
 
 
 class Tracer:
-    """Gives each request its place in a trace."""
+    """Give each request its place in a trace."""
 
     def __init__(self, sampler: Sampler, bits: Bits) -> None:
         self.sampler = sampler

@@ -1,9 +1,9 @@
-"""The words that the fields of events, and labels of metrics, take; and the glossary: what people read for each.
+"""Values of the events' fields and of the metrics' labels, and the glossary: the name for people of each.
 
 The docstring of each type explains its words one by one.
 
-A machine's word is a contract. Its name for people is written once, below, and the log, `/status`, the commands, the
-page, metrics and alerts use that name and no other. A name stands in the middle of a sentence.
+A value is a contract. Its name for people is written once, below, and the log, `/status`, the commands, the page,
+metrics and alerts use only that name. A name can stand in the middle of a sentence.
 """
 
 from collections.abc import Mapping
@@ -41,21 +41,21 @@ NeighbourKind = Literal["upstream", "authorization_server", "secret_store", "sto
 
 
 class Neighbour(NamedTuple):
-    """What people read about one kind of neighbour. No dataclass: each command loads this module."""
+    """Names for one kind of neighbour. No dataclass, because each command loads this module."""
 
     name: str
     down: str = "{name} {which} is unavailable"
-    """Of one that is down; `which` tells it from others of its kind."""
+    """Name of one that is down; `which` distinguishes it from others of its kind."""
     up: str = "{name} {which} is available again"
     others: tuple[str, ...] = ()
-    """Words for the same that stand nowhere, so that it has one name."""
+    """Synonyms, which must not appear anywhere, so that it has one name."""
 
     def is_down(self, which: str = "") -> str:
-        """Return that it is down, as a part of a sentence."""
+        """Return the clause that it is down."""
         return " ".join(self.down.format(name=self.name, which=which).split())
 
     def is_up(self, which: str = "") -> str:
-        """Return that it is up again, as a part of a sentence."""
+        """Return the clause that it is up again."""
         return " ".join(self.up.format(name=self.name, which=which).split())
 
 
@@ -79,7 +79,7 @@ NEIGHBOURS: Mapping[NeighbourKind, Neighbour] = {
     ),
 }
 TOKEN_ENDPOINT = "token endpoint"
-"""Of an authorization server, as the two below are; its health is the server's."""
+"""Name of an authorization server, as in the two below; its health is the server's."""
 ISSUER_METADATA = "issuer metadata"
 KEY_SET = "key set"
 OTLP_ENDPOINT = "OTLP endpoint"
@@ -128,7 +128,7 @@ BUST_KINDS: Mapping[str, str] = {
 
 
 def neighbour(kind: str) -> str:
-    """Return the name of a kind, which may be a newer sidecar's."""
+    """Return the name of a kind, which a newer sidecar may have sent."""
     return next((known.name for word, known in NEIGHBOURS.items() if word == kind), kind.replace("_", " "))
 
 

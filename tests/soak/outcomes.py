@@ -53,7 +53,7 @@ class Rule:
     kinds: frozenset[str] = frozenset()
 
     def explains(self, outcome: Outcome, fault: Fault) -> bool:
-        """Tell whether this fault, of this rule's kind, is why."""
+        """Return whether this fault, of this rule's kind, is why."""
         return (
             fault.kind == self.fault
             and fault.began <= outcome.ended <= fault.ended + self.grace

@@ -1,1 +1,1 @@
-"""What the command line takes, read from its parser, as completion scripts for bash, zsh and fish."""
+"""Completion scripts for bash, zsh and fish, made from the command line's parser."""

@@ -47,7 +47,7 @@ def _flag(flag: Flag) -> str:
 
 
 def _offered(value: Value) -> str:
-    """Return what completes a value: files, words, or nothing."""
+    """Return the completions of a value: files, words, or nothing."""
     kinds = {"file": "-F", "word": f"-f -a {_quoted(' '.join(value.words))}", "text": "-f"}
     return kinds[value.kind]
 

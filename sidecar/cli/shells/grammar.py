@@ -1,4 +1,4 @@
-"""What the command line takes, read from its parser: commands, flags and places, with what can be written there."""
+"""The command line, read from its parser: commands, flags and arguments, with their possible values."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from sidecar.cli.parser import Parser
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is written after a flag, or in a place."""
+    """The value of a flag or of an argument."""
 
     name: str
-    """As the help shows it."""
+    """Its name in the help."""
     needed: bool
     kind: Literal["word", "file", "text"]
     words: tuple[str, ...]
-    """All that can be written there, of the kind `word`."""
+    """All possible values, of the kind `word`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Command:
 
 
 def grammar(program: Parser, words: Mapping[str, tuple[str, ...]]) -> tuple[Command, ...]:
-    """Return the program and its commands. `words` are what can be written as a value of that name."""
+    """Return the program and its commands. `words` are the possible values of each name."""
     known = {"COMMAND": tuple(program.commands), **words}
     parsers = {"": program, **program.commands}
     return tuple(_command(name, parser, known) for name, parser in parsers.items())

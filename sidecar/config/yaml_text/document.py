@@ -1,8 +1,8 @@
 """YAML → plain values with their lines, in time and memory that the limits below bound.
 
-A short file can stand for a large tree: an alias repeats what its anchor names, a merge key copies it, and either can
-repeat aliases. What comes after (the examination, the rules) walks the tree as if each alias were written out. So
-nodes and characters are counted that way, and the text is refused at the node that exceeds a limit, with its line.
+A short file can mean a large tree: an alias repeats what its anchor names, a merge key copies it, and either can repeat
+aliases. The later steps (the examination, the rules) walk the tree as if each alias were written out. So nodes and
+characters are counted that way, and the text is refused at the node that exceeds a limit, with its line.
 
 libyaml parses, and this module builds the values from its events itself, because PyYAML's composer and constructor
 cost ten times as much and have no limits. All work between two events is short, so that a thread which does this
@@ -41,7 +41,7 @@ _LONG_KEY = "a key that is a number of more than 18 digits: put it in quotes"
 MAX_TWICE = 100
 """Keys given twice that are noted."""
 CHUNK = 4096
-"""Bytes that libyaml is given at a time."""
+"""Bytes passed to libyaml at a time."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXTS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:value")
@@ -49,11 +49,11 @@ _NUMBERS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "times
 _COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", None)
 
 Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's own parser, which is slower by far, where PyYAML was built without libyaml."""
+"""PyYAML's own parser, which is much slower, if PyYAML was built without libyaml."""
 
 
 class Refused(Exception):
-    """The text is YAML as far as it was read, but more of it, or of another kind, than a configuration may have."""
+    """The text is YAML as far as it was read, but exceeds a limit, or has a kind that a configuration may not have."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -71,7 +71,7 @@ class Twice(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What a text says."""
+    """Content of a text."""
 
     value: object
     place: Place
@@ -79,7 +79,7 @@ class Document(NamedTuple):
 
 
 class _Events(Protocol):
-    """What is used of PyYAML's loaders, both of them."""
+    """The methods that we use of PyYAML's loaders."""
 
     def get_event(self) -> yaml.Event | None: ...
 
@@ -90,7 +90,7 @@ class _Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Anchored:
-    """What an anchor names, and what it costs to repeat it."""
+    """The node of an anchor, and the cost of repeating it."""
 
     value: object
     inside: Inside | None
@@ -137,7 +137,7 @@ def load(content: bytes, breathe: Callable[[], None]) -> Document:
 
 
 def _refuse_tag_directives(content: bytes) -> None:
-    """Configurations need none, and libyaml compares each with all before it."""
+    """Refuse tag directives: configurations need none, and libyaml compares each with all before it."""
     at = 0 if content.startswith(b"%TAG") else content.find(b"\n%TAG") + 1
     if at or content.startswith(b"%TAG"):
         raise Refused(content.count(b"\n", 0, at) + 1, "a %TAG directive: take it out")
@@ -238,7 +238,7 @@ class Builder:
             AttributeError,
             LookupError,
             ValueError,
-        ):  # what its constructors raise for `!!bool x` and for a 13th month; their texts quote the value
+        ):  # raised by its constructors for `!!bool x` and for a 13th month; their texts quote the value
             reason = "a number or a date that is impossible: put it in quotes"
             raise Refused(_line(event), reason) from None
         except yaml.YAMLError:
@@ -278,7 +278,7 @@ class Builder:
         self._add(named.value, named.inside, line, named.height)
 
     def _add(self, value: object, places: Inside | None, line: int, height: int) -> None:
-        """Put a value where it belongs; `height` is how deep it nests in itself."""
+        """Put a value in its place; `height` is how deep it nests in itself."""
         if not self._open:
             self._root = Document(value, (line, places) if places else line, self._root.twice)
             return

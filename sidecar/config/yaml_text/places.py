@@ -48,16 +48,16 @@ def line_of(place: Place, path: str) -> int:
 
 
 class Faulty:
-    """The paths at which something is wrong, for rules that would only report what follows from it."""
+    """The paths of faults, for rules that would only report their consequences."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._at = frozenset(paths)
         self._around = {path[: end.start()] for path in self._at for end in _END_OF_KEY.finditer(path)}
 
     def at(self, *paths: str) -> bool:
-        """Return whether something is wrong at one of these paths itself."""
+        """Return whether there is a fault at one of these paths itself."""
         return not self._at.isdisjoint(paths)
 
     def within(self, *paths: str) -> bool:
-        """Return whether something is wrong at one of these paths, or inside it."""
+        """Return whether there is a fault at one of these paths, or inside it."""
         return not self._around.isdisjoint(paths)

@@ -1,7 +1,7 @@
-"""Why a text is no YAML, in words about the text: what is wrong on which line, and what to write.
+"""Why a text is no YAML: the fault, its line, and what to write.
 
-libyaml reports where its grammar ended, often lines after the mistake. So the rules below look at the lines around;
-each knows one mistake, and the first that finds it decides. Nothing of the text is quoted but single characters that
+libyaml reports where its grammar ended, often lines after the mistake. So the rules below read the lines around it.
+Each rule detects one mistake, and the first match decides. Nothing of the text is quoted but single characters that
 YAML reserves, because anything else may be a misplaced secret.
 """
 
@@ -20,15 +20,15 @@ _SIGNS = {
     "tag": TYPE,
     "block scalar": "a value begins with | or >: put it in quotes",
 }
-"""Words of the parser for the signs that YAML reserves."""
+"""The parser's names for the signs that YAML reserves."""
 
 BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
 _BEFORE, _AFTER = 16_384, 4_096
-"""Characters before and after the problem that are looked at."""
+"""Characters before and after the problem that are read."""
 _LONGEST_LINE = 400
 _LINES_OF_A_VALUE = 20
-"""Lines over which a quote that is not closed is looked for."""
+"""Lines in which a quote without an end is searched."""
 _ODD = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TABBED = re.compile(r"^ *\t", re.MULTILINE)
 _MOST_TABBED = 1000
@@ -39,7 +39,7 @@ _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>)(?: |$)")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where the parser was. Lines and columns count from 0."""
+    """Position of the parser. Lines and columns count from 0."""
 
     index: int
     line: int
@@ -61,7 +61,7 @@ class _Spot:
     column: int
     """From 0."""
     began: int
-    """The line of what was being read."""
+    """The line where the value that was being read begins."""
     began_column: int
     lines: dict[int, str]
     tabbed: int
@@ -80,7 +80,7 @@ class _Spot:
         return self.text[: self.column]
 
     def previous(self) -> int:
-        """Return the last line before that is neither empty nor a comment; 0 where there is none."""
+        """Return the last line before that is neither empty nor a comment; 0 if there is none."""
         number = self.line - 1
         while number in self.lines and not re.match(r"\s*[^\s#]", self.lines[number]):
             number -= 1
@@ -97,8 +97,8 @@ def odd_character(text: str) -> Reason | None:
 
 
 def explain(text: str, problem: str, context: str, at: Mark, began: Mark | None) -> Reason:
-    """Return what is wrong with a text that the parser stopped reading at a mark."""
-    if not text.endswith("\n") and at.index >= len(text):  # for the parser this mark is on a line of its own
+    """Return the fault in a text that the parser stopped reading at a mark."""
+    if not text.endswith("\n") and at.index >= len(text):  # the parser counts this mark as a line
         text, at = f"{text}\n", replace(at, index=len(text) + 1)
     tabbed = sum(1 for _, _ in zip(_TABBED.finditer(text), range(_MOST_TABBED), strict=False))
     begin = began or at
@@ -174,7 +174,7 @@ def _quoted(spot: _Spot) -> Reason | None:
 
 
 def _open_quote(spot: _Spot) -> Reason | None:
-    """Find a quote that ended only at the next one, lines later."""
+    """Find a quote that ended only at the next quote, lines later."""
     for number in range(spot.line - 1, max(spot.began, spot.line - _LINES_OF_A_VALUE) - 1, -1):
         line = spot.lines.get(number, "")
         value = re.search(r"""[:,\[{-] *(["'])(.*)$""", line)
@@ -222,7 +222,7 @@ def _comma(spot: _Spot) -> Reason | None:
 
 
 def _last_open(spot: _Spot) -> Reason | None:
-    """Find the line of the last bracket that is not closed, where the text ends inside of one."""
+    """Find the line of the last open bracket, if the text ends inside of one."""
     for number in sorted(spot.lines, reverse=True):
         line = spot.lines[number]
         for opening, closing in ("[]", "{}"):

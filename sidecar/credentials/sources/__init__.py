@@ -1,1 +1,1 @@
-"""Where credentials come from: files, the environment, AWS Secrets Manager."""
+"""Sources of credentials: files, the environment, AWS Secrets Manager."""

@@ -37,7 +37,7 @@ from sidecar.telemetry.words import NEIGHBOURS, SecretFault
 CONNECT_LIMIT = 1.0
 READ_LIMIT = 2.0
 ATTEMPTS = 3
-"""Of one question, spaced by boto's standard retries; throttling and outages are asked again."""
+"""Attempts of one request, spaced by boto's standard retries; throttling and outages are retried."""
 TOTAL_LIMIT = 6.0
 """Limit: time to read a secret from AWS, with AWS credentials included (seconds). Beyond: AWS counts as
 unavailable."""
@@ -47,8 +47,9 @@ THREADS = 4
 
 CURRENT = "AWSCURRENT"
 IN_ROTATION = ("AWSPENDING", "AWSPREVIOUS")
-"""What to look at when the current version has just been rejected: the authorization server may have been told
-of the next one already, or not yet of this one."""
+"""Versions to read when the current one has just been rejected: the authorization server may have the next one
+already, or not yet have this one.
+"""
 
 _MISSING = (
     """ResourceNotFoundException InvalidRequestException InvalidParameterException ValidationException"""
@@ -71,9 +72,9 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], SecretFault],
     (boto.CredentialRetrievalError, "unconfigured"),
     ((OSError, ValueError, LookupError), "unconfigured"),
 )
-"""Errors of boto's own; all others mean that no answer came."""
+"""Errors of boto's own; all others mean that no answer arrived."""
 _UNUSABLE = (boto.BotoCoreError, OSError, ValueError, LookupError)
-"""What the credential chain raises, files and answers that it lets through unread included."""
+"""Errors of the credential chain, those from files and answers that it does not check included."""
 _SLICE = 65_536
 _HINTS: Mapping[SecretFault, str] = {
     "missing": "there is no such secret or version: check aws_secret.id, region and stage",
@@ -86,24 +87,24 @@ _HINTS: Mapping[SecretFault, str] = {
     "the environment",
 }
 _REMEMBERED = frozenset[SecretFault]({"missing", "denied", "malformed"})
-"""Faults that somebody must mend: refusals. The others pass: outages."""
+"""Faults that an operator must fix are refusals. The others pass, and are outages."""
 
 
 class _Client(Protocol):
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> Mapping[str, object]:  # noqa: N803
-        """Boto's."""
+        """As in boto."""
 
 
 class _Raw(Protocol):
     def read1(self, amount: int) -> bytes:
-        """Urllib3's: what is there, at most that much."""
+        """As in urllib3: return the available bytes, at most that many."""
 
     def close(self) -> None:
-        """Urllib3's."""
+        """As in urllib3."""
 
 
 class _Unread(Exception):
-    """Why there are no credentials; `detail` is fit for the log."""
+    """Why there are no credentials; `detail` may be logged."""
 
     def __init__(self, fault: SecretFault, detail: str = "") -> None:
         super().__init__()
@@ -122,7 +123,7 @@ class _Found:
 
 
 class _Threads:
-    """A few threads that no hung question keeps the process waiting for: it may end when it likes."""
+    """A few threads for which the process does not wait at its end, even if a request hangs."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -130,13 +131,13 @@ class _Threads:
             threading.Thread(target=self._run, name=f"secrets-{number}", daemon=True).start()
 
     def submit(self, question: Callable[[], _Found]) -> Future[_Found]:
-        """Answer in one of the threads; a question that was cancelled before its turn is passed over."""
+        """Run the request in one of the threads; skip one that was cancelled before its turn."""
         future: Future[_Found] = Future()
         self._work.put(partial(_answer, future, question))
         return future
 
     def close(self) -> None:
-        """End each thread after its question."""
+        """End each thread after its request."""
         for _ in range(THREADS):
             self._work.put(None)
 
@@ -150,15 +151,15 @@ def _answer(future: Future[_Found], question: Callable[[], _Found]) -> None:
         return
     try:
         future.set_result(question())
-    except Exception as error:  # noqa: BLE001  whoever waits for it raises it
+    except Exception as error:  # noqa: BLE001  raised where the result is awaited
         future.set_exception(error)
 
 
 class SecretsManager:
-    """What all sources of a process share: the threads, and a client for each region and endpoint."""
+    """The shared parts of all sources: the threads, and a client for each region and endpoint."""
 
     def __init__(self, clock: Clock, journal: Journal, *, total_limit: float = TOTAL_LIMIT) -> None:
-        """`total_limit` in seconds: how long a caller waits."""
+        """Take `total_limit` in seconds: how long a caller waits."""
         self.clock = clock
         self.journal = journal
         self._total_limit = total_limit
@@ -167,21 +168,21 @@ class SecretsManager:
         self._clients: dict[tuple[str, str], _Client] = {}
 
     def source(self, spec: AwsSecretCredentials) -> "SecretSource":
-        """Return what reads the secret."""
+        """Return the source that reads the secret."""
         return SecretSource(self, spec)
 
     async def ask(self, region: str, endpoint: str, question: Callable[[_Client], _Found]) -> _Found:
-        """Ask in a thread, within the limit. Raises whatever `question` does, and TimeoutError."""
+        """Run `question` in a thread, within the limit. Raises its errors, and TimeoutError."""
         future = self._threads.submit(lambda: question(self._client(region, endpoint)))
         async with asyncio.timeout(self._total_limit):
             return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Begin nothing more; questions under way end within their own limits."""
+        """Start no further request; those under way end within their own limits."""
         self._threads.close()
 
     def _client(self, region: str, endpoint: str) -> _Client:
-        with self._lock:  # making one is not safe in several threads, using one is
+        with self._lock:  # making one is not thread-safe, using one is
             client = self._clients.get((region, endpoint))
             if client is None:
                 try:
@@ -201,7 +202,7 @@ def _new_client(region: str, endpoint: str) -> _Client:
         user_agent_extra="credential-sidecar",
     )
     core = botocore.session.get_session()
-    core.set_default_client_config(config)  # for STS, which the chain may ask for credentials of our own
+    core.set_default_client_config(config)  # for STS, from which the chain may fetch our own credentials
     authorities = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
     core.register("before-send", partial(_send, authorities))
     session = boto3.session.Session(botocore_session=core)
@@ -214,15 +215,15 @@ def _new_client(region: str, endpoint: str) -> _Client:
 
 
 class _Whole(io.BytesIO):
-    """An answer's body that has been read."""
+    """The body of an answer that has been read."""
 
     def stream(self) -> Iterator[bytes]:
-        """Boto's, of a body that is still to be read."""
+        """As in boto, of a body that has not been read."""
         return iter((self.getvalue(),))
 
 
 class _Session(URLLib3Session):  # type: ignore[misc]  # boto has no types
-    """Boto's, but for its context of TLS, which accepts a name from a certificate's common name."""
+    """As in boto, but with another TLS context: boto's accepts a name from a certificate's common name."""
 
     def _get_ssl_context(self) -> object:
         return context_without_authorities()
@@ -263,7 +264,7 @@ def _read(raw: _Raw) -> bytes:
 
 
 class SecretSource:
-    """One secret, or one for each tenant. Asks AWS at each read: what is held is another's business."""
+    """One secret, or one for each tenant. Each read is a request to AWS; the cache is in another module."""
 
     def __init__(self, manager: SecretsManager, spec: AwsSecretCredentials) -> None:
         self._manager = manager
@@ -273,7 +274,7 @@ class SecretSource:
     async def read(
         self, tenant: str, *, newer_than: float, rejected: Credentials | None = None
     ) -> Credentials:
-        """See the port. While the secret rotates, a version other than the rejected one is looked for."""
+        """Return the credentials. While the secret rotates, look for a version other than the rejected one."""
         began = self._manager.clock.now()
         name = self._spec.id.replace("{service}", self._spec.service).replace(PLACE, tenant)
         question = partial(self._ask, name, rejected)
@@ -290,7 +291,7 @@ class SecretSource:
         return Credentials(version.client_id, version.client_secret, began, interim)
 
     def _ask(self, name: str, rejected: Credentials | None, client: _Client) -> _Found:
-        """Runs in a thread."""
+        """Read the secret; runs in a thread."""
         version = self._version(client, name, self._spec.stage)
         if rejected is None or version.is_not(rejected) or self._spec.stage != CURRENT:
             return version
@@ -330,13 +331,13 @@ class SecretSource:
 
 
 def _region_of(name: str) -> str:
-    """Return the region an ARN names, "" for a plain name."""
+    """Return the region in an ARN, "" for a plain name."""
     parts = name.split(":")
     return parts[3] if parts[0] == "arn" and len(parts) > 3 else ""
 
 
 def _unread(error: Exception) -> _Unread:
-    """Tell what went wrong, quoting only AWS's own code, or the cause in our words."""
+    """Return the fault, with AWS's own error code, or the cause in our words, and no other quote."""
     if not isinstance(error, boto.ClientError):
         fault: SecretFault = "unreachable"
         if tls_faults.within(error) is None:

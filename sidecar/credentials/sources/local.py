@@ -25,7 +25,7 @@ _Signature = tuple[int, int, int, int]
 
 
 def source_of(spec: LocalCredentials, clock: Clock) -> CredentialSource:
-    """Return what reads the credentials that the configuration describes."""
+    """Return the source of the credentials that the configuration describes."""
     match spec:
         case FixedCredentials():
             return FixedSource(spec, clock)
@@ -36,7 +36,7 @@ def source_of(spec: LocalCredentials, clock: Clock) -> CredentialSource:
 
 
 class FixedSource:
-    """Credentials that only a new configuration changes: what is held is always what the source says."""
+    """Credentials that only a new configuration changes: the cached ones always equal the source's."""
 
     def __init__(self, spec: FixedCredentials, clock: Clock) -> None:
         self._spec = spec
@@ -64,13 +64,13 @@ class _ReadFile:
 
 
 class FileSource:
-    """Credentials in a file, read again when it changed and whenever newer ones are demanded.
+    """Credentials in a file, read again when it changed and when newer ones are required.
 
-    A mounted secret is replaced by swapping a symbolic link; `stat` follows it, so inode and time tell.
+    A mounted secret is replaced by swapping a symbolic link; `stat` follows it, so inode and time show the change.
     """
 
     def __init__(self, path: str, parse: _Parse, clock: Clock) -> None:
-        """`parse` turns the file's text into client id and secret; its ValueError says what is wrong."""
+        """Take `parse`, which returns client id and secret from the file's text; its ValueError names the fault."""
         self._path = path
         self._parse = parse
         self._clock = clock
@@ -84,7 +84,7 @@ class FileSource:
         rejected: Credentials | None = None,
         worked: bool = False,
     ) -> Credentials:
-        """Return the file's credentials. Raises TokenUnavailable when it cannot be read or understood."""
+        """Return the file's credentials. Raises TokenUnavailable if it cannot be read or parsed."""
         try:
             held = await threads.beside(self._path, partial(self._load, self._held, newer_than))
         except OSError as error:

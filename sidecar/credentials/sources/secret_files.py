@@ -1,4 +1,4 @@
-"""Secrets where the configuration says they are."""
+"""Secrets at the places that the configuration names."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from sidecar.system import causes, files, threads
 
 
 def read_secret(where: SecretRef) -> Secret:
-    """Return the secret, from its file as that is now; waits for the disk.
+    """Return the secret, read from its file now; waits for the disk.
 
     Raises OSError, or ValueError with the reason when the file holds no secret.
     """
@@ -23,17 +23,17 @@ def read_secret(where: SecretRef) -> Secret:
 
 
 async def fresh_secret(where: SecretRef) -> Secret:
-    """Return the same without waiting for the disk. Raises what `read_secret` does."""
+    """Return the same without waiting for the disk. Raises like `read_secret`."""
     if not isinstance(where, SecretFile):
         return where
     return await threads.beside(where.path, partial(read_secret, where))
 
 
 class SecretReader:
-    """Reads what a token request needs at the moment it is made."""
+    """Read the secrets of a token request when it is made."""
 
     async def read(self, where: SecretRef) -> Secret:
-        """Return the secret as it is now. Raises TokenUnavailable when it cannot be read."""
+        """Return the current secret. Raises TokenUnavailable if it cannot be read."""
         if not isinstance(where, SecretFile):
             return where
         try:

@@ -1,7 +1,7 @@
 """The answers to a select in Redis: a sorted set for each select, in the order in which they came.
 
-It calls only commands that the revocations call too, so that the permissions of older versions suffice. Where one is
-denied, the answers are missing and nothing else.
+It calls only commands that the revocations call too, so that the permissions of older versions suffice. If one is
+denied, only the answers are missing.
 """
 
 from sidecar.core.ports import Clock
@@ -21,12 +21,13 @@ PAGE = 500
 """Answers read at a time."""
 FIRST_PAUSE = 0.005
 MAX_PAUSE = 0.05
-"""Seconds between two looks for answers, doubling."""
+"""Seconds between two reads of answers, doubling."""
 IN_VAIN = 12
-"""Looks in a row without a new answer after which there will be none: half a second, or more where looks take long.
-Time in which this process stood still does not count, because the answers are looked for after it."""
+"""Reads in a row without a new answer after which none is expected: half a second, or more if reads take long. Time in
+which this process stood still does not count, because the answers are read after it.
+"""
 MOST_LOOKS = 40
-"""Looks in all: two seconds."""
+"""Reads in all: two seconds."""
 
 ANSWER = Script(
     "answer",
@@ -56,17 +57,16 @@ end
 return {clock[1], clock[2], #page, answers}
 """,
 )
-"""how many to pass over, how many to read, how long one may be (bytes) → how many were read, those that are not too
-long."""
+"""how many to skip, how many to read, how long one may be (bytes) → how many were read, those that are not too long."""
 
 
 class SelectAnswers:
-    """Writes one pod's answers, and reads the others'."""
+    """Write one pod's answers, and read those of others."""
 
     def __init__(
         self, redis: GuardedClient, *, key_prefix: str, pod: str, name: str, seal: Seal, clock: Clock
     ) -> None:
-        """`pod` is the name this pod sends under, `name` its name for people."""
+        """Take `pod`, this pod's id as a sender, and `name`, its name for people."""
         self._redis = redis
         self._prefix = key_prefix
         self._pod = pod
@@ -75,17 +75,17 @@ class SelectAnswers:
         self._clock = clock
 
     def own(self, tokens: int) -> Answer:
-        """Return what this pod answers that dropped so many."""
+        """Return this pod's answer with that number of dropped entries."""
         return Answer(self._pod, self._name, tokens)
 
     async def write(self, dropped: Dropped) -> None:
-        """Answer a select of another pod."""
+        """Write the answer to a select of another pod."""
         key = self._key(dropped.select)
         answer = answers.encode(self.own(dropped.tokens), key=key, sign=self._seal.sign)
         await self._redis.run(ANSWER, [key], answer, milliseconds(LIFE), MOST)
 
     async def read(self, select: str, others: int) -> list[Answer]:
-        """Return what other pods answer to this pod's select: so many of them, or those that do in time."""
+        """Return the answers of other pods to this pod's select: at most that many, those that arrive in time."""
         key, place, in_vain, pause = self._key(select), 0, 0, FIRST_PAUSE
         found: dict[str, Answer] = {}
         for _ in range(MOST_LOOKS):
@@ -102,7 +102,7 @@ class SelectAnswers:
         return list(found.values())
 
     async def _look(self, key: str, place: int) -> tuple[int, list[Answer]]:
-        """Return how many answers there are from that place on, a page at most, and those that count."""
+        """Return how many answers there are from that position on, a page at most, and the valid ones."""
         reply = await self._redis.run(ANSWERS, [key], place, PAGE, answers.MAX_SIZE)
         if reply is None:
             return 0, []

@@ -1,8 +1,8 @@
-"""Hears the other pods and other programs, and tells them of what operators revoke.
+"""Receive messages of other pods and programs, and publish what operators revoke.
 
-A message only ever evicts. It counts on its own channel and nowhere else, and what is missed while the link is down
-is made up for: the bus counts as up again only when the revocations of that time were read, and every token held was
-compared with the generation its key has now. To a select of another pod it answers, in Redis, how many tokens it
+A message only evicts. It is accepted only on its own channel. Messages that are missed while the link is down are
+recovered: the bus counts as up again only after the revocations of that time were read, and every token in memory was
+compared with the current generation of its key. To a select of another pod it answers, in Redis, how many tokens it
 evicted.
 """
 
@@ -37,33 +37,33 @@ FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
 """Seconds between two attempts to subscribe: doubling, jittered; there is no last attempt."""
 MOST_NODES = 1000
-"""Where a pod begins to go round a Cluster's nodes: anywhere, so that pods spread over them."""
+"""First node of a Cluster to try: a random one, so that pods spread over the nodes."""
 IN_A_ROW = 10
-"""Messages that may be taken without a look at anything else."""
+"""Messages that are handled before other tasks run."""
 LULL = 0.002
-"""Seconds to wait behind rejected messages, so that a flood of single ones comes together in a few reads."""
+"""Seconds to wait after rejected messages, so that a flood of single ones arrives in a few reads."""
 MAX_WRITES = 100
-"""Other programs' revocations being written down at a time; more than that are left to the other pods."""
+"""Number of other programs' revocations being recorded at a time; further ones are left to the other pods."""
 MAX_ANSWERS = 4
-"""Selects being answered at a time; more than that are not answered, because requests share the link to Redis."""
+"""Number of selects being answered at a time; further ones are not, because requests share the link to Redis."""
 
 
 class FewTasks:
-    """Tasks of which a few may be under way at a time; what is more is left undone."""
+    """A limited number of tasks; further ones are not started."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._under_way: set[asyncio.Task[None]] = set()
 
     def start(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Start it, unless as many are under way as may be."""
+        """Start it, unless the limit is reached."""
         if len(self._under_way) < self._most:
             task = asyncio.get_running_loop().create_task(work())
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
     async def finish(self) -> None:
-        """Wait until those under way have ended, however they end."""
+        """Wait until the running tasks have ended, with or without an error."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
@@ -86,7 +86,7 @@ class RedisBus:
         journal: Journal,
         pod: str,
     ) -> None:
-        """`client` is the bus's own; `pod` is who our messages are from."""
+        """Take `client`, the bus's own, and `pod`, the id that our messages are from."""
         self._client = client
         self._redis = redis
         self._receiver = receiver
@@ -102,13 +102,12 @@ class RedisBus:
         self._heard_until = -math.inf
         self._writing, self._answering = FewTasks(MAX_WRITES), FewTasks(MAX_ANSWERS)
         self._subscribed = False
-        """Whether Redis counts this pod among the listeners."""
+        """Whether Redis counts this pod among the subscribers."""
         self.pulse = Pulse(clock.now())
         self.up = False
         """Whether the other pods' messages arrive, and none was missed."""
 
     async def run(self) -> None:
-        """See the port."""
         pauses = self._pauses()
         for turn in count(int(self._randomness.uniform(0, MOST_NODES))):
             try:
@@ -121,7 +120,7 @@ class RedisBus:
                         self._catch_up(),
                         self._listen(subscription),
                     )
-            except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
+            except Exception as error:  # noqa: BLE001  the next attempt may succeed after any error
                 if self.up:
                     pauses = self._pauses()
                 await self._lost(error)
@@ -131,7 +130,7 @@ class RedisBus:
             await self._clock.sleep(next(pauses))
 
     async def publish(self, selector: Labels) -> SelectOutcome | BustFailure:
-        """See the port. In this pod it holds at once, whatever becomes of the message."""
+        """Publish the select. It applies in this pod at once, even if publishing fails."""
         own = self._answers.own(self._receiver.revoke(selector, self._clock.now()))
         number = self._randomness.token_bytes(8).hex()
         others, failure = await self._send(selector, number)
@@ -143,7 +142,7 @@ class RedisBus:
         return failure
 
     async def _send(self, selector: Labels, number: str) -> tuple[int, BustFailure | None]:
-        """Return how many other pods were sent it, and what went wrong."""
+        """Return how many other pods received it, and what went wrong."""
         if not await self._revocation_log.measure():
             return 0, BustFailure("publish", self._redis.trouble)
         at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now()) * 1000)
@@ -152,15 +151,15 @@ class RedisBus:
         return max(0, pods - self._subscribed), failure
 
     async def close(self) -> None:
-        """Write down what is to be written, and end what is open."""
+        """Write the pending records, and close the connections."""
         self._receiver.rejections.tell()
         await asyncio.gather(self._writing.finish(), self._answering.finish())
         await disconnect(self._client)
 
     async def _lost(self, error: Exception) -> None:
-        """Find out whether the store is lost too. That a connection ends is no outage, that none can be had is one."""
+        """Check whether the store is lost too: a closed connection is no outage, but failing to open another one is."""
         if isinstance(error, Moved):
-            self._heard_until = -math.inf  # when the last server stopped receiving messages is unknown
+            self._heard_until = -math.inf  # it is unknown when the last server stopped receiving
             return
         why = reason(error)
         self.pulse.miss(self._clock.now(), why)
@@ -178,10 +177,10 @@ class RedisBus:
             pause = min(2 * pause, MAX_PAUSE)
 
     async def _catch_up(self) -> None:
-        """Learn what was revoked and bust since we last heard everything; until that is known, ask again.
+        """Load what was revoked and bust since the last complete state; retry until that succeeds.
 
-        What is heard meanwhile counts: a Cluster that has lost some of its nodes may have no answer for long, and
-        the others' busts arrive all the same.
+        Messages that arrive meanwhile are applied: a Cluster that has lost some of its nodes may not answer for long,
+        but other pods' busts still arrive.
         """
         pauses = self._pauses()
         while not await self._know_what_was_missed():
@@ -218,7 +217,7 @@ class RedisBus:
                         else:
                             self._writing.start(partial(self._write_down, owed))
                     if number % IN_A_ROW == 0:
-                        await asyncio.sleep(0)  # a flood must not keep the requests waiting
+                        await asyncio.sleep(0)  # a flood must not delay the requests
                 if self._receiver.rejections.counts.total() > rejected:
                     await self._clock.sleep(LULL)
                 await subscription.wait()
@@ -227,10 +226,10 @@ class RedisBus:
                 self._heard_until = self._clock.now() - subscription.gap
 
     async def _write_down(self, selector: Labels) -> None:
-        """Keep another program's revocation for the pods that do not hear it now.
+        """Record another program's revocation for the pods that are not connected now.
 
-        Whoever dropped a token because of it does that, and all of them write the very same: the moment is the
-        end of the second, the id made of what was said, so that a thousand pods leave one entry, or two.
+        Every pod that dropped a token because of it does so, and all of them write the same entry: the moment is the
+        end of the second, and the id is derived from the content. So a thousand pods leave one entry, or two.
         """
         at = math.ceil(self._revocation_log.offset.latest_there(self._clock.now())) * 1000
         number = sha256(describe(selector).encode()).hexdigest()[:16]
@@ -243,9 +242,9 @@ class RedisBus:
 
 
 async def _together(*coroutines: Coroutine[object, object, None]) -> None:
-    """Run them until one fails, and raise what it raised.
+    """Run them until one fails, and raise its error.
 
-    Whoever is cancelled in the turn in which one fails ends cancelled; a TaskGroup would forget it.
+    A caller that is cancelled in the turn in which one fails ends cancelled; a TaskGroup would lose the cancellation.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:

@@ -1,4 +1,4 @@
-"""Whether a Redis will do for a fleet: who we are there, what it is, and what we may do."""
+"""Checks whether a Redis is suitable for a fleet: login, version, and permissions."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -60,14 +60,14 @@ _NO_SCRIPT = "0" * 40
 
 
 class Examination:
-    """One look at a Redis. Nothing raises."""
+    """One examination of a Redis. No method raises."""
 
     def __init__(self, client: Client) -> None:
-        """The client becomes ours."""
+        """Take ownership of the client."""
         self._client = client
 
     async def log_in(self) -> Finding:
-        """Connect, show user and password, and get an answer."""
+        """Connect, authenticate, and get an answer."""
 
         async def ping() -> Finding:
             await self._client.initialize()
@@ -77,7 +77,7 @@ class Examination:
         return await _judged(ping)
 
     async def version(self) -> Finding:
-        """Ask what it is; HELLO needs no permission."""
+        """Fetch the version; HELLO needs no permission."""
 
         async def hello() -> Finding:
             any_node = isinstance(self._client, RedisCluster) and self._client.get_random_node()
@@ -96,7 +96,7 @@ class Examination:
         return await _judged(hello)
 
     async def keys(self, key: str, channel: str) -> Finding:
-        """Try every command that we will need, on this key and its companions."""
+        """Try every command that the sidecar needs, on this key and its companions."""
 
         async def attempt() -> Finding:
             keys = (key, f"{{{key}}}:gen")
@@ -115,7 +115,7 @@ class Examination:
         return await _judged(attempt)
 
     async def channels(self, channels: Sequence[str]) -> Finding:
-        """Count each channel's subscribers and become one, as the bus does."""
+        """Count each channel's subscribers and subscribe, as the bus does."""
 
         async def subscribe() -> Finding:
             await self._client.initialize()
@@ -127,7 +127,7 @@ class Examination:
         return await _judged(subscribe)
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         await disconnect(self._client)
 
 

@@ -1,10 +1,9 @@
 """Clients of the fleet's Redis as configured: one server, one that Sentinels name, or a Cluster.
 
-redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here an
-attempt is one and short; what follows a failure is the breaker's and the bus's to say. RESP2 and no word about
-the library, so that connecting takes no more than AUTH, SELECT and CLIENT SETNAME. TLS is the sidecar's own: redis-py
-would read the files on the event loop, for ever where one has become a pipe, and accept a name from a certificate's
-common name.
+redis-py's own time-outs (5 s) and retries (10, with growing pauses) are for programs that can wait. Here there is one
+short attempt; the breaker and the bus decide what follows a failure. RESP2 without library info, so that connecting
+takes no more than AUTH, SELECT and CLIENT SETNAME. TLS is the sidecar's own: redis-py would read the files on the event
+loop, without end if one has become a pipe, and accept a name from a certificate's common name.
 """
 
 import asyncio
@@ -52,7 +51,7 @@ class _Options(TypedDict, total=False):
 
 
 class Passwords(CredentialProvider):
-    """A user and a password that are read anew for each connection: a mounted secret is replaced in place."""
+    """A user and a password that are read again for each connection, because a mounted secret is replaced in place."""
 
     def __init__(self, username: str, password: SecretRef) -> None:
         self._username = username
@@ -60,7 +59,7 @@ class Passwords(CredentialProvider):
         self._shown = ""
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Return what AUTH sends. Raises OSError or ValueError when the file cannot be read."""
+        """Return the arguments of AUTH. Raises OSError or ValueError if the file cannot be read."""
         self._shown = read_secret(self._password).reveal()
         return (self._username, self._shown) if self._username else (self._shown,)
 
@@ -78,7 +77,7 @@ class Passwords(CredentialProvider):
 def connect(settings: RedisSettings, *, timeout: float, name: str = "sidecar") -> Client:
     """Make a client that connects when first used; `timeout` in seconds for each step.
 
-    Its connections have the name where the server allows it, so that CLIENT LIST says whose they are.
+    Its connections have the name if the server allows it, so that CLIENT LIST shows which pod they belong to.
     """
     client = _client(settings, timeout)
     _make_connections_ours(client, name, settings.tls)
@@ -86,7 +85,7 @@ def connect(settings: RedisSettings, *, timeout: float, name: str = "sidecar") -
 
 
 def _make_connections_ours(client: Client, name: str, tls: Tls | None) -> None:
-    """Have every connection to come do what redis-py's do not."""
+    """Make every later connection behave as the sidecar needs, not as redis-py does."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager
         later = nodes.connection_kwargs
@@ -110,8 +109,8 @@ def _ours(kind: type[_Connection], name: str, tls: Tls | None) -> type[_Connecti
 def _named(kind: type[_Connection], name: str) -> type[_Connection]:
     """Return the kind of connection that has a name, whose errors do not quote the password, and that logs in.
 
-    redis-py keeps one open, and uses it, on which the password could not be sent because its file is gone. With its
-    own `client_name` none comes about where CLIENT SETNAME is denied.
+    redis-py keeps and uses a connection on which the password could not be sent because its file is missing. With its
+    own `client_name` no connection is made if CLIENT SETNAME is denied.
     """
 
     async def log_in(self: AbstractConnection, check_health: bool = True) -> None:
@@ -130,7 +129,7 @@ def _named(kind: type[_Connection], name: str) -> type[_Connection]:
 
 
 def _verified(kind: type[_Connection], tls: Tls) -> type[_Connection]:
-    """Return the kind of connection that reads the files of TLS before it connects, by whichever method."""
+    """Return the kind of connection that reads the files of TLS before it connects, by any method."""
 
     async def connect(self: AbstractConnection, **how: bool) -> None:
         if not self.is_connected:
@@ -161,7 +160,7 @@ def _client(settings: RedisSettings, timeout: float) -> Client:
 
 
 async def disconnect(client: Client) -> None:
-    """End every connection, whatever state they are in; the client connects anew when it is used again."""
+    """Close every connection, in any state; the client connects again when it is used again."""
     closing: list[Awaitable[None]] = [client.aclose()]
     if isinstance(client, RedisCluster):  # closes nothing by itself once a node has failed it
         nodes = client.nodes_manager
@@ -172,7 +171,7 @@ async def disconnect(client: Client) -> None:
 
 
 async def retire(client: Redis) -> None:
-    """End every connection, those in use when their command has its answer; the client is not used any more."""
+    """Close every connection, those in use when their command has its answer; the client is not used any more."""
     pools = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels
@@ -184,15 +183,15 @@ async def retire(client: Redis) -> None:
 
 
 class _Commands:
-    """Where a command has its keys: all that is asked of a Cluster by key is a script, whose keys redis-py finds
-    by itself, or a GET.
+    """Positions of a command's keys: all operations on a Cluster's keys are scripts, whose keys redis-py finds by
+    itself, or GETs.
 
-    redis-py would ask the first node it knows for a table of all commands whenever it connects, and could not
-    connect at all while just that node is dead.
+    redis-py would fetch a table of all commands from the first known node whenever it connects, and could not connect
+    at all while that node is down.
     """
 
     async def initialize(self, node: ClusterNode | None = None) -> None:
-        """Ask nobody."""
+        """Do nothing: no table is needed."""
 
     async def get_keys(self, *command: str) -> tuple[str, ...]:
         """Return the key of a GET."""

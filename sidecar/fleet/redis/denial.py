@@ -8,11 +8,11 @@ from sidecar.fleet.redis.server_errors import words
 _IN_A_SCRIPT = re.compile(
     r"The user executing the script can't|can't publish to the channel|ACL failure in script|\bNOPERM\b"
 )
-"""How Redis 6.2, Redis 7 and Valkey report within EVAL what a user may not do; the code before it is ERR or NOPERM."""
+"""How Redis 6.2, Redis 7 and Valkey report a missing permission within EVAL; the code before it is ERR or NOPERM."""
 
 
 def denial(error: Exception) -> str | None:
-    """Return the server's words for what its user may not do, without script and line; None for another error."""
+    """Return the server's text about the denial, without script and line; None for another error."""
     if not isinstance(error, ResponseError):
         return None
     text = str(error)

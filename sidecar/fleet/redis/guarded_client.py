@@ -1,8 +1,8 @@
-"""Questions to the fleet's Redis: each answered within its time, or not at all; left alone while it is down.
+"""Operations on the fleet's Redis: each ends within its time-out, and none is sent while Redis is unavailable.
 
-A server that is not the primary any more keeps its connections, and answers an error to every write on them. So the
-link leaves such a server: it connects again, by which the name is resolved or the Sentinels are asked again, and sends
-the question once more there. A script whose first write is denied has done nothing that counts.
+A server that is no longer the primary keeps its connections, and returns an error to every write on them. So the link
+leaves such a server: it connects again, which resolves the name or queries the Sentinels again, and sends the operation
+once more there. A script whose first write is denied has had no effect.
 """
 
 import asyncio
@@ -36,23 +36,23 @@ from sidecar.telemetry.fleet_events import StoreDenied
 from sidecar.telemetry.ports import Journal
 
 STEPS = 20
-"""Parts in which an operation's time-out is waited for. Only time in which Redis could be heard is its silence:
-however long a turn of the event loop takes, on a busy machine or behind a busy loop, it counts as one part at most."""
+"""Parts in which an operation's time-out is waited for. Only time in which an answer could be read counts: however long
+a turn of the event loop takes, on a busy machine or behind a busy loop, it counts as one part at most."""
 LAST_TURNS = 5
-"""Of the loop, after the last part: what arrived in it is read before anybody is judged."""
+"""Turns of the loop after the last part: what arrived in them is read before the operation fails."""
 OPENING = 1.0
-"""Seconds a starting pod takes to connect before it asks for what it will need."""
+"""Seconds for which a starting pod may connect before its first operation."""
 CLIENT_TIMEOUT = 10
-"""For redis-py itself, in operation time-outs; longer, so that it is we who give up."""
+"""Time-out of redis-py itself, in operation time-outs; longer, so that ours ends first."""
 MAX_QUESTIONS = 16
-"""At a time, and as many connections; the others wait within their own limit."""
+"""Operations at a time, and as many connections; the others wait within their own limit."""
 WRITE_EVERY = 30.0
-"""Seconds, times a jitter, between writes of a pod that otherwise may only read for hours: a replica answers reads."""
+"""Seconds, times a jitter, between writes of a pod that otherwise only reads, because a replica answers reads."""
 
 Reply = Sequence[Any]
 """What a script returned: bytes, integers, lists of them."""
 Answer = tuple[float | None, Reply]
-"""The server's time, None where its user may not ask for it, and the rest of a script's reply."""
+"""The server's time, None if its user may not fetch it, and the rest of a script's reply."""
 T = TypeVar("T")
 
 
@@ -64,16 +64,16 @@ class Denied(ResponseError):
     """The server ran a script and denied one of its commands."""
 
     def __init__(self, denial: str, answer: Answer) -> None:
-        """`denial` is what the server said, `answer` the script's reply all the same."""
+        """Take `denial`, the server's text, and `answer`, the script's reply all the same."""
         super().__init__(denial)
         self.answer = answer
 
 
 class GuardedClient:
-    """One client with its breaker. Nothing here raises; None says that there is no answer.
+    """One client with its breaker. No method raises; None stands for no answer.
 
-    A Cluster has one breaker for all its nodes: while one of them is dead, a pod that wants several of its keys in
-    a row leaves the others alone too, until a probe is answered a second later.
+    A Cluster has one breaker for all its nodes: while one of them is down, a pod that reads several of its keys in a
+    row stops using the others too, until a probe succeeds a second later.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class GuardedClient:
         self._arriving = False
         self._moved = asyncio.Event()
         self.answers = True
-        """Whether the last question was answered, if only with an error."""
+        """Whether the last operation was answered, if only with an error."""
         self._probe_key = f"{key_prefix}{PROBE_KEY}"
         self._operation_timeout = operation_timeout
         self._clock = clock
@@ -102,7 +102,7 @@ class GuardedClient:
         self._journal = journal
         self._breaker = Breaker()
         self.outage = Outage(clock, journal)
-        """Where the bus, too, says how it is."""
+        """The outage state, which the bus updates too."""
         self._places = asyncio.Semaphore(MAX_QUESTIONS)
         self._probing: asyncio.Task[None] | None = None
         self._offset: ClockOffset | None = None
@@ -110,28 +110,30 @@ class GuardedClient:
         self._denied: set[str] = set()
         """Operations whose denial has been reported."""
         self.operations: Counter[tuple[str, str]] = Counter()
-        """How many questions were asked, by name and outcome."""
+        """Number of operations, by name and outcome."""
         self.trouble = ""
-        """Why the last question that failed did."""
+        """Reason of the last failure."""
 
     @property
     def up(self) -> bool:
-        """Whether questions are asked at all now."""
+        """Whether operations are sent now."""
         return not self._breaker.open
 
     @property
     def settled(self) -> bool:
-        """Whether the server has answered everything for some seconds."""
+        """Whether all operations of the last seconds were answered."""
         return self._breaker.settled(self._clock.now())
 
     @property
     def offset(self) -> ClockOffset:
-        """How far the server's clock is from ours, as far as the answers so far tell."""
+        """Offset of the server's clock from ours, by the answers so far."""
         return self._offset or ClockOffset(0.0, 0.0, self._clock.now())
 
     async def open(self) -> None:
-        """Connect before anybody asks. A Cluster's nodes are many answers away; without them a whole fleet that
-        starts would find no store, and each pod fetch for itself.
+        """Connect before the first operation.
+
+        A Cluster's nodes take many answers to learn. Without them a whole fleet that starts would find no store, and
+        each pod would fetch for itself.
         """
         opening = asyncio.create_task(self._ask_in_turn(self._write_something))
         opening.add_done_callback(_look_at)
@@ -139,7 +141,7 @@ class GuardedClient:
         opening.cancel()
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | float) -> Reply | None:
-        """Run a script, whether the server knows it already or not; return what follows its TIME in the reply.
+        """Run a script, loading it if necessary; return the part of the reply after its TIME.
 
         A reply with a denied command counts as a failure and is returned all the same.
         """
@@ -175,7 +177,7 @@ class GuardedClient:
         return reply
 
     async def publish(self, channel: str, message: bytes) -> BustFailure:
-        """Publish what a script did not, if the server answers and runs none. Return what went wrong, in any case."""
+        """Publish a message that no script published, if the server answers and runs none. Return what went wrong."""
         trouble = self.trouble
 
         async def publish(client: Client) -> int:
@@ -188,7 +190,7 @@ class GuardedClient:
     async def ask(
         self, operation: str, question: Callable[[Client], Awaitable[T]], *, urgent: bool = False
     ) -> T | None:
-        """Ask, unless Redis is to be left alone, and count what came of it. See `Script.urgent`."""
+        """Run the operation, unless the breaker is open, and count the result. See `Script.urgent`."""
         try:
             answer = await self._counted(operation, question, urgent)
         except Exception:  # noqa: BLE001  it is counted
@@ -197,7 +199,7 @@ class GuardedClient:
         return answer
 
     async def watch(self) -> None:
-        """Write now and then. Raise Moved when another server has become the primary and answers."""
+        """Write at intervals. Raise Moved if another server has become the primary and answers."""
         moved = self._moved
         while True:
             pause = WRITE_EVERY * self._randomness.uniform(0.75, 1.25)
@@ -208,7 +210,7 @@ class GuardedClient:
             await self.ask("probe", self._write_something)
 
     async def check(self) -> None:
-        """Ask until there is an answer or the breaker opens: where nobody else asks, nobody else would find out."""
+        """Send operations until one is answered or the breaker opens: without requests, no other operation would."""
         for _ in range(FAILURES):
             if await self.ask("probe", self._write_something):
                 return
@@ -221,7 +223,7 @@ class GuardedClient:
             self._journal.tell(StoreDenied(operation, words))
 
     async def close(self) -> None:
-        """End what is open."""
+        """Close what is open."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
@@ -229,7 +231,7 @@ class GuardedClient:
         await disconnect(self._client)
 
     async def _counted(self, operation: str, question: Callable[[Client], Awaitable[T]], urgent: bool) -> T:
-        """Ask, unless Redis is to be left alone. Raise whatever redis-py does: a request goes on without Redis."""
+        """Run the operation, unless the breaker is open. Raise redis-py's errors: a request continues without Redis."""
         if self._breaker.open and not (urgent and self.answers):
             self.operations[operation, "skipped"] += 1
             raise Disconnected
@@ -262,8 +264,8 @@ class GuardedClient:
     async def _ask_in_turn(self, question: Callable[[Client], Awaitable[T]]) -> T:
         async with self._places:
             if isinstance(self._client, RedisCluster):
-                # Learning its nodes may take longer than a question may. Given up with the question it would begin
-                # anew with the next one, and never end; so it goes on, and a later question finds it done.
+                # Learning its nodes may take longer than an operation may. If it ended with the operation it would
+                # begin again with the next one, and never end. So it goes on, and a later operation finds it done.
                 await asyncio.shield(asyncio.ensure_future(self._client.initialize()))
             client = self._client
             try:
@@ -275,9 +277,9 @@ class GuardedClient:
             return await question(self._client)
 
     def _leave(self, client: Client) -> None:
-        """Have the next question connect anew, unless one has seen to that, or the last time was a moment ago.
+        """Make the next operation connect again, unless another one has done so, or the last time was a moment ago.
 
-        A Cluster's client is left to itself: a node that is no primary any more redirects it.
+        A Cluster's client needs no help: a node that is no longer a primary redirects it.
         """
         if isinstance(client, RedisCluster) or client is not self._client:
             return
@@ -304,12 +306,12 @@ class GuardedClient:
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:
-        """Ask again and again, behind the requests, until there is an answer."""
+        """Probe repeatedly, in the background, until there is an answer."""
         while self._breaker.open:
             await self._clock.sleep(PROBE_EVERY * self._randomness.uniform(0.75, 1.25))
             try:
                 await self._within_limit(self._write_something)
-            except Exception as error:  # noqa: BLE001  as in `ask`; that it is down has been told
+            except Exception as error:  # noqa: BLE001  as in `ask`; the outage has been reported
                 self.operations["probe", "failed"] += 1
                 self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
                 self.pulse.miss(self._clock.now(), self.trouble)
@@ -320,7 +322,7 @@ class GuardedClient:
         self.outage.back("store")
 
     def _answered(self) -> None:
-        """Note an answer. What an urgent question got while the breaker is open does not make the store healthy."""
+        """Note an answer. An urgent operation's answer while the breaker is open does not make the store healthy."""
         if self._breaker.open:
             return
         self.pulse.beat(self._clock.now())
@@ -342,6 +344,6 @@ async def _run(
 
 
 def _look_at(asking: asyncio.Task[T]) -> None:
-    """Retrieve the error of a question given up, so that the loop does not report it."""
+    """Retrieve the error of an abandoned operation, so that the loop does not report it."""
     if not asking.cancelled():
         asking.exception()

@@ -1,7 +1,7 @@
-"""redis-py, loaded without OpenTelemetry: the one module that imports it, so that it is never loaded any other way.
+"""redis-py, loaded without OpenTelemetry: the only module that imports it, so that it is never loaded otherwise.
 
-redis-py takes OpenTelemetry along wherever it finds it, for metrics of its own that nothing switches on here: 3 MiB
-and 30 ms in every pod. Importlib takes a module that is None for one that is not there.
+redis-py imports OpenTelemetry if it is installed, for metrics of its own that are not enabled here: 3 MiB and 30 ms in
+every pod. Importlib treats a module that is None as missing.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ def answered_error(line: str) -> Exception:
 
 
 def stream(connection: AbstractConnection) -> asyncio.StreamReader:
-    """Return what the connection reads from. Raise ConnectionError if it is not connected.
+    """Return the stream that the connection reads from. Raise ConnectionError if it is not connected.
 
     redis-py has no public name for it, and no public way to read more than one answer at a time.
     """

@@ -1,7 +1,8 @@
-"""What the sidecar's user must be allowed in Redis, by what the code sends there.
+"""Permissions of the sidecar's user in Redis, derived from the commands that the code sends.
 
-The commands of the scripts are read from their texts, those that the adapter sends itself stand here. The documented
-`ACL SETUSER` line is written from `rules`, the tests run as a user with just these, and `sidecar check` tries each.
+The commands of the scripts are read from their texts, those that the adapter sends itself are listed here. The
+documented `ACL SETUSER` line is written from `rules`, the tests run as a user with just these, and `sidecar check`
+tries each.
 """
 
 from collections.abc import Sequence
@@ -31,9 +32,9 @@ SENT = frozenset(
 )
 """Commands that the adapter and redis-py send outside a script. AUTH and HELLO require no permission."""
 COMMANDS = SENT.union(*(script.commands for script in SCRIPTS))
-"""All of them, in lower case, a subcommand behind its command and a bar."""
+"""All of them, in lower case, a subcommand after its command and a bar."""
 _OWNERS = ("tenant:", "m2m:")
-"""How a key begins behind the prefix."""
+"""Beginning of a key after the prefix."""
 
 
 def rules(key_prefix: str = "", channels: Sequence[str] = ()) -> tuple[str, ...]:

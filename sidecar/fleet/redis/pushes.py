@@ -1,4 +1,4 @@
-"""What a server sends to a subscriber, taken apart: RESP2, as many pushes as one read brought.
+"""Parser of a server's messages to a subscriber: RESP2, as many pushes as one read returned.
 
 redis-py's reader takes some 20 µs of CPU for a message, and anyone who can publish can send any number of them.
 """
@@ -13,9 +13,9 @@ Push = tuple[bytes, bytes, bytes]
 """Its kind and two arguments: of a message the channel and the payload. An error answer has the kind `ERROR`."""
 ERROR = b"error"
 LONGEST = max(messages.MAX_SIZE, foreign_messages.MAX_SIZE) + 1
-"""Bytes of a payload that are kept: so many are already more than any message may have."""
+"""Bytes of a payload that are kept: more than any valid message has."""
 MOST = 4 * LONGEST
-"""Bytes that may be kept of a push that is not complete: payload, channel name, the words of an error."""
+"""Bytes kept of an incomplete push: payload, channel name, the text of an error."""
 
 _MESSAGE = re.compile(rb"\*3\r\n\$7\r\nmessage\r\n\$(\d{1,6})\r\n([^\r\n]*)\r\n\$(\d{1,6})\r\n")
 _ERROR = re.compile(rb"-([^\r\n]*)\r\n")
@@ -24,24 +24,24 @@ _PART = re.compile(rb"(?:\$(-1|\d{1,10})|[:+]([^\r\n]*))\r\n")
 
 
 class PushParser:
-    """Takes bytes as they come, and gives the pushes that are complete."""
+    """Takes bytes as they arrive, and returns the complete pushes."""
 
     def __init__(self) -> None:
         self._bytes = b""
         self._at = 0
-        """Where in them the next push begins."""
+        """Position in them at which the next push begins."""
         self._to_skip = 0
-        """Bytes still to come of a payload that was cut."""
+        """Bytes still expected of a payload that was cut."""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         self._bytes = self._bytes[self._at :] + data[skipped:]
         self._at = 0
 
     def pushes(self) -> Iterator[Push]:
-        """Yield what is complete, one after the other. Raise InvalidResponse where this is no RESP2.
+        """Yield the complete pushes. Raise InvalidResponse where this is no RESP2.
 
         A payload is cut after `LONGEST` bytes.
         """
@@ -54,7 +54,7 @@ class PushParser:
             raise InvalidResponse("a push is too long")
 
     def _message(self) -> Push | None:
-        """Take a message of the usual size, in one go: this is what a flood consists of."""
+        """Parse a message of the usual size, in one step, because a flood consists of these."""
         head = _MESSAGE.match(self._bytes, self._at)
         if head is None:
             return None
@@ -67,7 +67,7 @@ class PushParser:
         return b"message", channel, self._bytes[begin:end]
 
     def _push(self) -> Push | None:
-        """Take whatever comes next, None if it is not complete."""
+        """Parse any other push, None if it is not complete."""
         error = _ERROR.match(self._bytes, self._at)
         if error is not None:
             self._at = error.end()
@@ -88,7 +88,7 @@ class PushParser:
         return kind, first, second
 
     def _part(self, at: int) -> tuple[bytes, int] | None:
-        """Return one element of an array and where it ends: behind all that is there, if it was cut."""
+        """Return one element of an array and its end: after all that has arrived, if it was cut."""
         head = _PART.match(self._bytes, at)
         if head is None:
             self._may_begin(at, b"$:+")
@@ -101,6 +101,6 @@ class PushParser:
         return None if end > len(self._bytes) and len(kept) < LONGEST else (kept, end)
 
     def _may_begin(self, at: int, signs: bytes) -> None:
-        """Raise InvalidResponse unless what stands there may be the beginning of a line with one of these signs."""
+        """Raise InvalidResponse unless the position may begin a line with one of these signs."""
         if self._bytes[at : at + 1] not in signs or self._bytes.find(b"\r\n", at) >= 0:
             raise InvalidResponse(f"unexpected bytes: {self._bytes[at : at + 40]!r}")

@@ -1,4 +1,4 @@
-"""Why a question to Redis failed, for an operator: the server's words, or what happened to the connection."""
+"""Why a Redis operation failed, for operators: the server's text, or what happened to the connection."""
 
 from collections.abc import Iterator
 
@@ -25,13 +25,14 @@ _PLAIN: tuple[tuple[type[BaseException], str], ...] = (
 
 
 class UnusableTls(Disconnected):
-    """The files for TLS cannot be used; the text says which, and why."""
+    """The files for TLS cannot be used; the text names the file, and the reason."""
 
 
 def code(error: BaseException) -> str:
     """Return the server's error code, or the kind of failure where no server answered.
 
-    redis-py takes READONLY from a server that Sentinels named for a lost connection; what it was is in its context.
+    redis-py treats READONLY from a server that Sentinels named as a lost connection; the original error is in its
+    context.
     """
     inner = error.__context__
     if isinstance(error, Disconnected) and isinstance(inner, ReadOnlyError):
@@ -41,7 +42,7 @@ def code(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the server's words if it answered with an error, else why there was no answer, in a few plain words."""
+    """Return the server's text if it answered with an error, else why there was no answer, in a few plain words."""
     if isinstance(error, UnusableTls):
         return str(error)
     fault = tls_faults.within(error)
@@ -49,17 +50,17 @@ def reason(error: BaseException) -> str:
         return f"TLS failed: {client_tls.reason(fault)}"
     for cause in _causes(error):
         if isinstance(cause, NoScriptError):
-            continue  # the first half of a question, which is answered
+            continue  # only the first half of an operation, which is answered
         known = _known(cause)
         if known:
             return known
     if isinstance(error, RedisError | RedisClusterException):
         return words(str(error)) or causes.in_words(error)
-    return causes.in_words(error)  # a bug's text may quote anything
+    return causes.in_words(error)  # the text of a bug may quote anything
 
 
 def _known(error: BaseException) -> str:
-    """Return what is known of this error without its causes, "" if nothing."""
+    """Return the text for this error without its causes, "" if there is none."""
     status = _status(error)
     if status is not None or isinstance(error, ResponseError):
         shown = words(str(error))

@@ -1,4 +1,4 @@
-"""What was revoked of late, kept for the pods that were away: one sorted set of signed messages by their moment."""
+"""Recent revocations, kept for pods that were disconnected: one sorted set of signed messages by their moment."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from sidecar.telemetry.words import BustStep
 REVOKED_KEY = "m2m:revoked"
 """Sorted set of the last busts by hand and by other programs, signed, for pods that were not connected."""
 PAGE = 500
-"""Messages read at a time: a page is well within the time of one question."""
+"""Messages read at a time: a page takes much less than the time-out of an operation."""
 SLACK = 1.0
-"""Seconds further back than asked for: the clocks differ, and a message is older than its arrival."""
+"""Seconds added to the requested period, because the clocks differ, and a message is older than its arrival."""
 
 ADD = Script(
     "revoke",
@@ -47,7 +47,7 @@ The message goes out whatever is denied, and what has expired makes room before 
 """
 
 MEASURE = Script("revoked", DENIABLE + "return {clock[1], clock[2], denial}", urgent=True)
-"""The server's time and nothing else."""
+"""The server's time only."""
 
 LOAD = Script(
     "revoked",
@@ -62,8 +62,8 @@ local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', since, 'LIMIT', fro
 return {clock[1], clock[2], redis.call('ZCARD', KEYS[1]), oldest, page}
 """,
 )
-"""how far back to go (ms), how many to pass over, how many to return → how many there are in all, the moment of the
-oldest (ms), the page. From the newest on: what is added meanwhile moves the others to later pages, and hides none."""
+"""how far back to go (ms), how many to skip, how many to return → how many there are in all, the moment of the oldest
+(ms), the page. From the newest on: what is added meanwhile moves the others to later pages, and hides none."""
 
 
 class RevocationLog:
@@ -81,7 +81,7 @@ class RevocationLog:
 
     @property
     def offset(self) -> ClockOffset:
-        """How far the server's clock is from ours, as far as known."""
+        """Return the offset of the server's clock from ours, as far as known."""
         return self._redis.offset
 
     async def measure(self) -> bool:
@@ -93,10 +93,10 @@ class RevocationLog:
         await self._run(ADD, message, at, milliseconds(self._life), self._most, "")
 
     async def publish(self, message: bytes, at: int, channel: str) -> tuple[int, BustFailure | None]:
-        """Publish and keep it. Return how many listen to the channel, and what went wrong.
+        """Publish and keep it. Return the number of the channel's subscribers, and what went wrong.
 
-        In a Cluster PUBLISH counts the listeners of a single node; where the nodes do not answer when asked for the
-        others, its count has to do.
+        In a Cluster PUBLISH counts the subscribers of a single node. If the other nodes do not answer, that count is
+        returned.
         """
         reply = await self._run(ADD, message, at, milliseconds(self._life), self._most, channel)
         failure: BustFailure | None
@@ -112,9 +112,9 @@ class RevocationLog:
         return int(at_node) if in_all is None else in_all, failure
 
     async def load(self, since: float, take: Callable[[bytes], None]) -> float | None:
-        """Hand over every message kept since that moment; return from when on none can be missing.
+        """Pass on every message kept since that moment; return the moment from which on none can be missing.
 
-        Both are moments here, in seconds. None when the server does not answer.
+        Both are moments here, in seconds. Return None if the server does not answer.
         """
         place = 0
         while True:
@@ -138,7 +138,7 @@ class RevocationLog:
 
 
 async def listeners(channel: str, client: Client) -> int:
-    """Return how many listen to the channel; a node of a Cluster that cannot be reached has no listeners."""
+    """Return how many subscribe to the channel; a Cluster's unreachable nodes count as having none."""
     if not isinstance(client, RedisCluster):
         return sum(number for _, number in await client.pubsub_numsub(channel))
     asking = (client.pubsub_numsub(channel, target_nodes=node) for node in client.get_nodes())

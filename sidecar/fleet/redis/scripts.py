@@ -1,10 +1,10 @@
-"""What must happen in one step at the server, in Lua; each works on the keys of one token request.
+"""Atomic steps at the server, in Lua; each works on the keys of one token request.
 
-Keys come in the order of `keys_of`, one Cluster slot. Every reply begins with the server's TIME, by which a
-pod learns how far its clock is off. Values are `1:<key id>:<mark>:<generation>:…`; the mark of a token is its
-fingerprint, of a setback the millisecond at which it ends. Values of another type or form are as good as
-absent, as are cool-downs that end later than any can (90 s): whoever can write into this Redis gains nothing by
-it, and a server whose clock is behind the last one's holds nobody up.
+Keys come in the order of `keys_of`, one Cluster slot. Every reply begins with the server's TIME, from which a pod
+calculates the offset of its clock. Values are `1:<key id>:<mark>:<generation>:…`; the mark of a token is its
+fingerprint, of a setback the millisecond at which it ends. Values of another type or form count as absent, and so do
+cool-downs that end later than any can (90 s). So a client that can write into this Redis gains nothing by it, and a
+server whose clock is behind the last one's does not prolong a cool-down.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ _COMMAND = re.compile(r"\b\w+\('([A-Z]{3,})'")
 
 @dataclass(frozen=True)
 class Script:
-    """A script and the name the server keeps it by."""
+    """A script and the name under which the server keeps it."""
 
     name: str
-    """What metrics call it."""
+    """Its name in metrics."""
     text: str = field(repr=False)
     urgent: bool = False
     """Whether it is sent while the breaker is open, as long as the server answers: a server that denies writes still
@@ -55,7 +55,7 @@ def keys_of(key: str) -> tuple[str, ...]:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return what PX and its like want."""
+    """Return the duration as PX and similar arguments require it."""
     return int(seconds * 1000)
 
 
@@ -82,8 +82,8 @@ local now = (tonumber(clock[1]) or 0) * 1000 + math.floor((tonumber(clock[2]) or
 
 `attempt` returns nil for one that failed. Where TIME is denied, nothing is taken for current that has a time.
 
-After the first write `elsewhere` says whether the caller is to look for another server first, so that the message is
-published by the primary, and once: a pod would take the second for a replay. The last argument is `again` when the
+After the first write `elsewhere` decides whether the caller must look for another server first, so that the message is
+published once, and by the primary: a pod would reject the second one as replayed. The last argument is `again` if the
 caller has done so.
 """
 
@@ -157,7 +157,7 @@ redis.call('SET', LEASE, owner, 'PX', life)
 return reply('ours', generation(), setback)
 """,
 )
-"""owner, lease in ms, mark to pass over (`*` for whatever is there). A lease no pod can have written is taken."""
+"""owner, lease in ms, mark to reject (`*` for any). A lease that no pod can have written is taken over."""
 
 EXTEND = Script(
     "extend",

@@ -1,4 +1,4 @@
-"""What tokens and credentials in Redis have in common: where they lie, that they are sealed, how they are bust."""
+"""The common part of tokens and credentials in Redis: their keys, sealing and busts."""
 
 from sidecar.cache.refused_tokens import Bust, BustFailure
 from sidecar.core.ports import Clock
@@ -11,16 +11,16 @@ from sidecar.fleet.redis.scripts import BUST, Script, keys_of, milliseconds
 from sidecar.fleet.redis.server_errors import words
 
 ATTEMPTS = 3
-"""How often a bust is signed anew for a generation that others moved on meanwhile."""
+"""Number of times a bust is signed again for a generation that others increased meanwhile."""
 
 
 class SealedValues:
-    """One pod's hold of the fleet's keys, each under the fleet's prefix."""
+    """One pod's access to the fleet's keys, each under the fleet's prefix."""
 
     def __init__(
         self, redis: GuardedClient, *, seal: Seal, clock: Clock, key_prefix: str, store_ttl: float, pod: str
     ) -> None:
-        """`store_ttl` in seconds; `pod` is who our messages are from."""
+        """Take `store_ttl` in seconds, and `pod`, the id that our messages are from."""
         self.redis = redis
         self.clock = clock
         self.prefix = key_prefix
@@ -32,7 +32,7 @@ class SealedValues:
 
     @property
     def offset(self) -> ClockOffset:
-        """How far Redis's clock is from ours."""
+        """Return the offset of Redis's clock from ours."""
         return self.redis.offset
 
     async def run(self, script: Script, key: str, *arguments: str | bytes | float) -> Reply | None:
@@ -40,11 +40,11 @@ class SealedValues:
         return await self.redis.run(script, keys_of(self.prefix + key), *arguments)
 
     def sealed(self, key: str, tenant: str, header: bytes, content: bytes) -> bytes:
-        """What is to lie under the key."""
+        """Return the value to store under the key."""
         return self._seal.seal(self.prefix + key, tenant, header, content)
 
     def opened(self, key: str, tenant: str, value: bytes) -> bytes | None:
-        """What lay under the key; None if it cannot be read."""
+        """Return the content stored under the key; None if it cannot be read."""
         return self._seal.open(self.prefix + key, tenant, value)
 
     async def bust(

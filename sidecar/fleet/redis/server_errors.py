@@ -1,9 +1,9 @@
-"""What an error answer of Redis says about the server that sent it."""
+"""Meaning of Redis's error answers for the server that sent them."""
 
 import re
 
 ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING"})
-"""Codes by which a server says that it may not be the primary any more.
+"""Codes by which a server reports that it may no longer be the primary.
 
 READONLY and MASTERDOWN come from a replica, LOADING from one that loads the new primary's data, for minutes maybe: a
 primary that loads its own has just been started, and has no old connections. NOREPLICAS comes from a primary that is
@@ -13,7 +13,7 @@ CLUSTERDOWN, MISCONF, OOM, NOPERM): another connection would lead to the same se
 """
 
 MAX_WORDS = 200
-"""Characters of the server's words that are shown."""
+"""Characters of the server's text that are shown."""
 STILL_PUBLISHES = frozenset({"MISCONF", "BUSY"})
 """Codes by which the right server denies even PING, while it delivers to its subscribers what is published: it cannot
 save its data, or a script runs for long."""
@@ -23,7 +23,7 @@ _PLACE = re.compile(
     r"^(?:ERR )?Error running script \(call to \w+\): |@user_script: ?\d+: |,? ?script: \w+, on @user_script:\d+\."
     r"|\b(?:ERR|NOPERM) "
 )
-"""Where in which script, which says nothing to an operator."""
+"""Position in a script, which does not help an operator."""
 _DASH = re.compile(r"(^|: )-(?=[A-Z]+ )")
 """How Redis 6.2 begins an error within a script."""
 _ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
@@ -31,7 +31,7 @@ _ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
 
 
 def words(text: str) -> str:
-    """Return what the server says in one bounded line, without script, place and arguments."""
+    """Return the server's text in one bounded line, without script, position and arguments."""
     said = _DASH.sub(r"\1", _PLACE.sub("", _ARGUMENTS.sub("", text)))
     printable = (character for character in " ".join(said.split()) if character.isprintable())
     return "".join(printable)[:MAX_WORDS]
@@ -49,10 +49,11 @@ def code_of(text: str) -> str:
 
 
 class Departures:
-    """When a pod may leave its server to look for another.
+    """When a pod may leave its server and connect to another.
 
     The first time at once, so that a failover costs one round trip. As long as the name leads to a server that sends
-    its clients away, pauses of `FIRST_PAUSE` seconds that double to `MAX_PAUSE` keep a fleet from connecting for ever.
+    its clients away, pauses of `FIRST_PAUSE` seconds that double to `MAX_PAUSE` keep a fleet from connecting
+    continuously.
     """
 
     FIRST_PAUSE = 0.5

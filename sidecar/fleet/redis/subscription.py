@@ -1,4 +1,4 @@
-"""One subscription: a connection that is known to be alive, or is given up."""
+"""One subscription: a connection that is known to work, or is closed."""
 
 import asyncio
 from collections import deque
@@ -24,22 +24,22 @@ SILENCE = 3.0
 busts."""
 
 LAST_LOOK = 0.25
-"""Seconds a last ping has to be answered: where this process stood still itself, the silence is its own."""
+"""Seconds in which the last ping must be answered after this process itself stood still."""
 READ_SIZE = 65536
-"""Bytes taken at a time."""
+"""Bytes read at a time."""
 
 
 class Subscription:
     """Entering subscribes and returns once the server has confirmed every channel.
 
-    Whatever ends it raises: errors of redis-py and the system, TimeoutError for silence. It is never mended,
-    for only a new one makes its owner look what was missed between the two.
+    Every end raises: errors of redis-py and the system, TimeoutError for silence. It is never repaired, because only a
+    new one makes its owner check what was missed between the two.
 
-    redis-py connects, logs in and writes; what arrives from then on is read here, as much at a time as there is.
+    redis-py connects, logs in and writes; later input is read here, as much at a time as there is.
     """
 
     def __init__(self, client: Client, channels: Sequence[str], turn: int) -> None:
-        """`turn` chooses the node of a Cluster: each hears everything, so the next one does when one is dead."""
+        """Take `turn`, which chooses a Cluster's node: each gets every message, so after one fails the next serves."""
         self._client = client
         self._channels = channels
         self._turn = turn
@@ -65,23 +65,23 @@ class Subscription:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await disconnect(self._client)  # the next one looks for the nodes anew: they may have changed
+        await disconnect(self._client)  # the next one finds the nodes again: they may have changed
 
     @property
     def silence(self) -> float:
-        """Seconds since the server was last heard."""
+        """Return the seconds since the server last sent anything."""
         return asyncio.get_running_loop().time() - self._heard
 
     @property
     def gap(self) -> float:
-        """Seconds since the last ping was sent that was answered: what was published in them may be missing.
+        """Return the seconds since the last answered ping was sent: messages published in them may be missing.
 
-        What arrives may be old, kept up somewhere on its way, and the last before the link is found to be broken.
+        A message may have been delayed on its way, and be the last before the link is found to be broken.
         """
         return asyncio.get_running_loop().time() - self._complete
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the channel and payload of each message that has arrived. It counts as heard once it was taken."""
+        """Yield the channel and payload of each message that has arrived. It counts as received once it was yielded."""
         for kind, channel, payload in self._parser.pushes():
             if kind == b"message":
                 yield channel.decode(errors="replace"), payload
@@ -89,7 +89,7 @@ class Subscription:
                 self._note(kind, channel)
 
     async def wait(self) -> None:
-        """Wait until more arrives, be it a part of a message. Call it when the messages were taken."""
+        """Wait until more arrives, even a part of a message. Call it after the messages were taken."""
         data = await stream(self._connection).read(READ_SIZE)
         if not data:
             raise Disconnected("Connection closed by server.")
@@ -97,7 +97,7 @@ class Subscription:
         self._parser.feed(data)
 
     async def watch(self) -> None:
-        """Ping for ever. Raises TimeoutError where nothing is heard."""
+        """Ping until cancelled. Raises TimeoutError if nothing arrives."""
         while True:
             self._pings.append(asyncio.get_running_loop().time())
             await self._connection.send_command("PING")
@@ -129,7 +129,7 @@ class Subscription:
             await self.wait()
 
     def _note(self, kind: bytes, words: bytes) -> None:
-        """Take the answer to a ping. Raise an error answer, unless it is one."""
+        """Handle the answer to a ping. Raise the error if it is an error answer."""
         if kind == ERROR:
             error = answered_error(words.decode(errors="replace"))
             if not self._pings or code(error) not in STILL_PUBLISHES:
@@ -141,8 +141,8 @@ class Subscription:
 def heed_cancellation() -> None:
     """Raise CancelledError if this task is to end.
 
-    It may have been told so and forgotten it: redis-py sends within `asyncio.wait_for`, and until Python 3.12 that
-    loses a cancellation which comes in the very turn in which the sending is done.
+    The cancellation may have been lost: redis-py sends within `asyncio.wait_for`, and until Python 3.12 that loses a
+    cancellation in the very turn in which the sending ends.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,7 +1,7 @@
 """The second level in Redis: sealed tokens, leases, generations and cool-downs, shared by the fleet.
 
-One script a call, so that each is one round trip and one step. Times lie there on the server's clock; every
-reply says what that clock shows, and the pod goes by the surest answer it had.
+One script a call, so that each is one round trip and one step. Times there are by the server's clock. Every reply
+contains its current time, and the pod uses the most certain measurement.
 """
 
 import re
@@ -23,7 +23,7 @@ from sidecar.fleet.stored_value import read_setback, read_token, write_setback, 
 from sidecar.oauth.token import Token, TokenRequest
 
 REMEMBERED = 120.0
-"""Seconds a setback is kept after its end, so that the next outage in a row is known as one."""
+"""Seconds for which a setback is kept after its end, so that the next outage in a row is recognised as one."""
 BATCH = 500
 WHATEVER = "*"
 _LEASE_MS = round(LEASE * 1000)
@@ -39,7 +39,7 @@ class RedisTokenStore:
 
     @property
     def reachable(self) -> bool:
-        """Whether Redis is asked at all now."""
+        """Return whether operations are sent to Redis now."""
         return self._values.redis.up
 
     @property
@@ -50,7 +50,7 @@ class RedisTokenStore:
     # TokenStore
 
     async def claim(self, request: TokenRequest, owner: str, passing_over: str) -> Claim:
-        """See the port. What cannot be read is passed over too, in a second round trip."""
+        """Return the claim. An unreadable value is rejected too, in a second round trip."""
         for passed in (passing_over, WHATEVER):
             reply = await self._values.run(scripts.CLAIM, request.key, owner, _LEASE_MS, passed)
             claim = self._claimed(request, reply) if reply is not None else Claim()
@@ -59,12 +59,11 @@ class RedisTokenStore:
         return Claim()
 
     async def extend(self, request: TokenRequest, owner: str) -> bool:
-        """See the port."""
         reply = await self._values.run(scripts.EXTEND, request.key, owner, _LEASE_MS)
         return reply is None or reply[0] == 1
 
     async def fill(self, request: TokenRequest, token: Token, owner: str) -> bool:
-        """See the port. A token that is about to expire is not kept, but nobody waits for it any longer."""
+        """Store the token. One that is about to expire is not stored, but the waiting pods are woken."""
         clock = self._values.clock
         life = milliseconds(min(self._values.store_ttl, token.left(clock.now(), clock.wall())))
         if life <= 0:
@@ -80,7 +79,6 @@ class RedisTokenStore:
         return reply is None or reply[0] == 1
 
     async def give_up(self, request: TokenRequest, owner: str, setback: Setback) -> None:
-        """See the port."""
         ends = self._values.offset.earliest_there(setback.until)
         content = write_setback(setback, self._values.offset)
         value = self._values.sealed(
@@ -90,11 +88,10 @@ class RedisTokenStore:
         await self._values.run(scripts.GIVE_UP, request.key, owner, value, life, self._fills)
 
     async def release(self, request: TokenRequest, owner: str) -> None:
-        """See the port."""
         await self._values.run(scripts.GIVE_UP, request.key, owner, "", 1, self._fills)
 
     async def generations(self, keys: Sequence[str]) -> Mapping[str, int] | None:
-        """See the port; a round trip for every few hundred keys, so that each ends within its time."""
+        """Return the present generations; one round trip for every few hundred keys, so that each ends in time."""
         generations: dict[str, int] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
@@ -109,7 +106,6 @@ class RedisTokenStore:
     # Fleet
 
     async def bust(self, request: TokenRequest, refused: Token, sent_at: float) -> Busted:
-        """See the port."""
         sent_there = self._values.offset.latest_there(sent_at)
         state, failure = await self._values.bust(
             request.key, refused.fingerprint, refused.generation, sent_at=sent_there, probe=PROBE_LIFE
@@ -126,7 +122,6 @@ class RedisTokenStore:
                 return Busted(news=True, floor=sent_at, failure=failure)
 
     async def cool_down(self, request: TokenRequest, token: Token, jitter: float) -> float:
-        """See the port."""
         reply = await self._values.run(
             scripts.COOL_DOWN,
             request.key,
@@ -138,16 +133,15 @@ class RedisTokenStore:
         return int(reply[0]) / 1000 if reply else 0.0
 
     async def healed(self, request: TokenRequest) -> None:
-        """See the port."""
         await self._values.run(scripts.HEALED, request.key)
 
-    # How
+    # Internals
 
     def _generation_keys(self, keys: Sequence[str]) -> list[str]:
         return [keys_of(self._values.prefix + key)[1] for key in keys]
 
     def _claimed(self, request: TokenRequest, reply: Reply) -> Claim | None:
-        """Read a claim's reply, None when what was found cannot be read."""
+        """Decode a claim's reply, None if the stored value cannot be read."""
         state, generation, *rest = reply
         value = rest[0] if rest and isinstance(rest[0], bytes) else b""
         if state == b"token":
@@ -173,7 +167,7 @@ class RedisTokenStore:
 
 
 async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
-    """Return the values; a value of another type counts as absent. Raise any other error: it says nothing of a key."""
+    """Return the values; a value of another type counts as absent. Raise any other error, which concerns no key."""
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.get(key)
@@ -185,7 +179,7 @@ async def _get_all(keys: Sequence[str], client: Client) -> list[object]:
 
 
 def _fail_key(request: TokenRequest) -> str:
-    """Return what a setback is bound to; it only has to differ from the token's key."""
+    """Return the name that a setback is sealed for; it only has to differ from the token's key."""
     return f"{request.key}:fail"
 
 

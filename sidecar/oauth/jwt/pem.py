@@ -1,4 +1,4 @@
-r"""PEM in the form that every reader takes (RFC 7468), from the forms in which people paste it.
+r"""PEM in the form that every reader accepts (RFC 7468), from the forms in which users paste it.
 
 | found                                            | such as                                         |
 | ------------------------------------------------ | ----------------------------------------------- |
@@ -34,7 +34,7 @@ def block(text: str, kind: str) -> bytes:
 
 
 def _lines(label: str, body: str) -> Iterator[str]:
-    """Write the block anew: its headers (RFC 1421), if it has any, and its content in lines of 64 characters."""
+    """Write the block again: its headers (RFC 1421), if it has any, and its content in lines of 64 characters."""
     lines = body.strip().splitlines()
     headers = [line.strip() for line in lines if ":" in line]
     yield f"-----BEGIN {label}-----"

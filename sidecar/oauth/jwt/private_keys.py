@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 KEYS = 64
-"""Keys kept ready: reading one of RSA takes 30 ms, decrypting one may take a second."""
+"""Keys kept in memory: reading an RSA key takes 30 ms, decrypting one may take a second."""
 LEAST_RSA = 2048
 """Bits (RFC 7518 section 3.3)."""
 
@@ -39,7 +39,7 @@ Prepared = tuple[_Key, str, dict[str, str]]
 
 @lru_cache(maxsize=KEYS)
 def prepare(key: SigningKey) -> Prepared:
-    """Read the key and work out what is said about it. Raises ValueError, which quotes nothing of it."""
+    """Read the key and derive its JWT header. Raises ValueError, which quotes nothing of the key."""
     text = key.text.reveal()
     jwk = _jwk(text)
     private = _from_pem(text, key) if jwk is None else _from_jwk(jwk)
@@ -66,10 +66,10 @@ def _from_jwk(jwk: Mapping[str, object]) -> _Key:
     kind = _KINDS.get(str(jwk.get("kty")))
     try:
         key = kind.from_jwk(dict(jwk)) if kind else None
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):  # as whatever is missing has it
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):  # it depends on what is missing
         key = None
     if not isinstance(key, _Key):
-        raise ValueError("it is a JWK, but no private RSA, EC or OKP key")  # noqa: TRY004  what it holds is wrong
+        raise ValueError("it is a JWK, but no private RSA, EC or OKP key")  # noqa: TRY004  its content is wrong
     return _checked(key)
 
 
@@ -77,7 +77,7 @@ def _from_pem(text: str, key: SigningKey) -> _Key:
     passphrase = key.passphrase.reveal().encode() if key.passphrase else None
     try:
         private = load_pem_private_key(pem.block(text, "PRIVATE KEY"), passphrase)
-    except TypeError:  # what it raises when one has a passphrase and the other does not
+    except TypeError:  # raised if only the key is encrypted, or only a passphrase is given
         reason = "take the passphrase out" if passphrase else "it is encrypted: give its passphrase"
         raise ValueError(reason) from None
     except (ValueError, UnsupportedAlgorithm):
@@ -85,7 +85,7 @@ def _from_pem(text: str, key: SigningKey) -> _Key:
             "it is neither a JWK nor a PEM key that the sidecar can read, or passphrase is wrong"
         ) from None
     if not isinstance(private, _Key):
-        raise ValueError("it is no RSA, EC or EdDSA key")  # noqa: TRY004  what it holds is wrong
+        raise ValueError("it is no RSA, EC or EdDSA key")  # noqa: TRY004  its content is wrong
     return _checked(private)
 
 
@@ -96,7 +96,7 @@ def _checked(key: _Key) -> _Key:
 
 
 def _suits(key: _Key) -> tuple[str, ...]:
-    """Return the algorithms the key can be used with, the usual one first."""
+    """Return the algorithms the key can be used with, the default first."""
     if isinstance(key, rsa.RSAPrivateKey):
         return _RSA
     if isinstance(key, ec.EllipticCurvePrivateKey):

@@ -1,4 +1,4 @@
-"""Checks the signatures of other people's JWTs, on PyJWT."""
+"""Verification of JWT signatures with public keys, on PyJWT."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ _Public = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKe
 
 
 class JwtSignatures:
-    """Knows public keys by their JWK; never anything but signatures: what a token says is for others to judge."""
+    """Check signatures by JWK, and nothing else: other modules check the claims."""
 
     def good(self, token: str, jwk: Mapping[str, object], algorithm: str) -> bool:
-        """Tell whether the holder of the key signed the token with this algorithm."""
+        """Return whether the holder of the key signed the token with this algorithm."""
         public = {name: value for name, value in jwk.items() if name != "d"}
         try:
             key = _KINDS[jwk.get("kty")].from_jwk(public)

@@ -1,4 +1,4 @@
-"""Signs the assertions that prove who we are."""
+"""Signing of the assertions that authenticate us."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from sidecar.oauth.signing_keys import SigningKey
 
 
 class JwtSigner:
-    """Makes JWTs. Signing takes a while, and reading a key longer, so both are done in a thread."""
+    """Make JWTs. Signing takes a while, and reading a key longer, so both are done in a thread."""
 
     def __init__(self, now: Callable[[], float], randomness: Randomness) -> None:
         """`now` is the wall clock, epoch seconds: other machines compare it with theirs."""
@@ -22,7 +22,7 @@ class JwtSigner:
     async def sign(self, key: SigningKey, claims: Mapping[str, object], life: float) -> str:
         """Return a JWT with these claims, an id of its own and `life` seconds to live (RFC 7519).
 
-        Raises TokenUnavailable when the key cannot be used: the next one in its place may do.
+        Raises TokenUnavailable if the key cannot be used: a rotated one may work.
         """
         issued = int(self._now())
         own = {"iat": issued, "exp": issued + int(life), "jti": self._randomness.token_bytes(16).hex()}

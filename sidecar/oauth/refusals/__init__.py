@@ -1,1 +1,1 @@
-"""Why a token request was refused: the server's own text, whose fault it is, and what to do."""
+"""Why a token request was refused: the server's own text, the party at fault, and the remedy."""

@@ -1,13 +1,13 @@
-"""Whose fault a refused token request is.
+"""The party at fault when a token request is refused.
 
-| error code, in an exchange of a caller's token | whose fault                                              |
+| error code, in an exchange of a caller's token | party at fault                                           |
 | ----------------------------------------------- | -------------------------------------------------------- |
 | `invalid_grant`, `invalid_token`, `jti_known`   | the caller's                                             |
 | `access_denied`                                 | the caller's; credentials are read again all the same    |
 | `invalid_request`                               | ours before the entry's first token, then the caller's   |
 | any other                                       | ours                                                     |
 
-Whatever the code, a server that calls the realm or the client disabled does not speak of the caller. Without a caller's
+Whatever the code, if the server's text names a disabled realm or client, the caller is not at fault. Without a caller's
 token every fault is ours.
 """
 
@@ -18,12 +18,12 @@ from sidecar.oauth.request_form import blaming_caller
 from sidecar.oauth.token import TokenRequest
 
 _DENIED = frozenset({"access_denied"})
-"""Of the caller, by its code; servers also have it for a client secret that was rotated."""
+"""The caller's by its code; servers also return it for a client secret that was rotated."""
 _OURS_AT_FIRST = frozenset({"invalid_request"})
 _OWNER = r"(?:realm|client|application|app|tenant|organi[sz]ation|service principal)"
 _OFF = r"(?:disabled|not enabled|not active|inactive|deactivated|suspended)"
 _NOT_OURS = r"(?<![\w'\"-])(?:user|session|subject|token|grant|consent|login)(?![\w'\"-])"
-"""What else can be off, and is the caller's; not a part of a client's name."""
+"""Other things that can be disabled, and are the caller's; not a part of a client's name."""
 _GAP = rf"(?:(?!{_NOT_OURS})[^.;]){{0,60}}?"
 _OF_USER = re.compile(r"\b(?:user|session)\b[^.;:,]*\Z", re.IGNORECASE)
 _DISABLED = re.compile(
@@ -48,7 +48,7 @@ def _calls_us_disabled(description: str) -> bool:
 
 
 def is_of_configuration(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> bool:
-    """Return whether the entry was never right, as far as the code and the entry's history show."""
+    """Return whether the entry never worked, as far as the code and the entry's history show."""
     exchanges = request.grant != "client_credentials"
     code = refusal.code
     suspicious = code in {"invalid_request", "unauthorized_client"} or code.startswith("unsupported_")

@@ -7,7 +7,7 @@ from sidecar.oauth import http_date
 from sidecar.oauth.token import TokenRequest
 
 NOTABLE = 30.0
-"""Seconds; servers accept JWTs from a clock that is ahead or behind by less."""
+"""Seconds; servers accept JWTs from a clock that differs by less."""
 _RESOLUTION = 1.0
 """Seconds; a Date has no fractions."""
 _ASSERTIONS = frozenset({"private_key_jwt", "client_assertion_file"})
@@ -37,7 +37,7 @@ class Exchange:
 
 
 def matters(request: TokenRequest, description: str) -> bool:
-    """Return whether a wrong clock can be the reason: the request presents a JWT, or the server's text is of times."""
+    """Return whether a wrong clock can be the cause: the request presents a JWT, or the server's text is of times."""
     return (
         request.client_auth in _ASSERTIONS
         or request.grant == "jwt_bearer"

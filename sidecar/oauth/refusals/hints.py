@@ -40,7 +40,7 @@ _AUDIENCE = (
 
 
 def hint(request: TokenRequest, refusal: TokenRefused, *, proven: bool, skew: float | None) -> str:
-    """Return what to do, "" where the refusal's own text says so. `skew`: how far the server's clock is ahead."""
+    """Return the remedy, "" if the refusal's own text names it. `skew`: how far the server's clock is ahead."""
     clocks = clock_skew.hint(skew) if clock_skew.matters(request, refusal.description) else ""
     return "; ".join(part for part in (clocks, _of_code(request, refusal, proven=proven)) if part)
 
@@ -56,7 +56,7 @@ def _of_code(request: TokenRequest, refusal: TokenRefused, *, proven: bool) -> s
 
 
 def _of_assertions(request: TokenRequest, refusal: TokenRefused) -> str:
-    """Return what servers hold against assertions that are correct by the RFC, where that may be the reason."""
+    """Return known objections of servers to assertions that are correct by the RFC, if they may be the cause."""
     of_client = request.client_auth if refusal.code in {"invalid_client", _USED} else ""
     if of_client == "client_assertion_file":
         return _ONCE.format(file=request.assertion_file)

@@ -1,4 +1,4 @@
-"""Which entries of the configuration have been right at least once."""
+"""Which entries of the configuration have obtained a token at least once."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,15 +7,15 @@ from sidecar.oauth.token import FetchReason, Token, TokenRequest
 
 
 class ProvenEntries:
-    """Entries for which a token was obtained, by this pod or another one of its fleet; no more than are configured."""
+    """Entries for which this pod or another one of its fleet obtained a token. At most as many as are configured."""
 
     def __init__(self, entries: Mapping[str, TokenRequest], names: Iterable[str] = ()) -> None:
-        """`entries` by name, of which those with these `names` have been right."""
+        """Take `entries` by name, and the `names` of those that have obtained a token."""
         self._entries = entries
         self._names = set(names)
 
     def under(self, entries: Mapping[str, TokenRequest]) -> "ProvenEntries":
-        """Return what is still known under another configuration: that of entries that are the same."""
+        """Return what still holds under another configuration: the entries that are unchanged."""
         return ProvenEntries(
             entries, (name for name in self._names if entries.get(name) == self._entries[name])
         )
@@ -31,14 +31,13 @@ class ProvenEntries:
 
 
 class ProvingSource:
-    """Wraps the source of tokens, the store's included, and notes for which entries it has some."""
+    """Wrap the source of tokens, the store's included, and note for which entries it returned one."""
 
     def __init__(self, source: TokenSource, proven: ProvenEntries) -> None:
         self._source = source
         self._proven = proven
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
-        """See the port."""
         token = await self._source.token(request, newer_than=newer_than, reason=reason)
         self._proven.add(request.name)
         return token

@@ -15,7 +15,7 @@ from urllib.parse import quote
 MAX_TEXT = 200
 """Characters."""
 GRAM = 8
-"""Characters in a row that tell a secret."""
+"""Characters in a row that identify a secret."""
 REMOVED = "[removed]"
 
 _MAX_READ = 2000
@@ -38,7 +38,7 @@ _Members = Mapping[str, object]
 
 
 def description(members: _Members, code: str, sent: tuple[str, ...]) -> str:
-    """Return what an error answer says besides its well-formed `code`, "" where it says no more.
+    """Return an error answer's text besides its well-formed `code`, "" if it has none.
 
     `sent` are the secrets of the request: a server may quote them.
     """
@@ -113,7 +113,7 @@ def _line(text: str) -> str:
 
 
 def _spans(line: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Find what must not be shown: where it starts and ends."""
+    """Find what must not be shown: start and end of each stretch."""
     lowered = _lower(line)
     at = [index for index, character in enumerate(lowered) if character != " "]
     solid = lowered.replace(" ", "")
@@ -147,7 +147,7 @@ def _shared(line: str, secret: str) -> Iterator[tuple[int, int]]:
 
 
 def _lower(text: str) -> str:
-    """Return it in lower case and as long as it was."""
+    """Return the text in lower case and at the same length."""
     lowered = text.lower()
     if len(lowered) == len(text):
         return lowered

@@ -1,4 +1,4 @@
-"""Why an answer's body cannot be read, in words that quote nothing of it."""
+"""Why an answer's body cannot be read, in a text that quotes nothing of it."""
 
 import json
 import re
@@ -24,7 +24,7 @@ class _Twice(ValueError):
 
 
 def why(reply: Reply) -> str:
-    """Return why a body is not an object with unique members; "" where no cause can be told."""
+    """Return why a body is not an object with unique members; "" if the cause is unknown."""
     return _coding(reply) or _charset(reply) or _syntax(reply.body)
 
 

@@ -1,1 +1,1 @@
-"""Where telemetry goes: log lines, Prometheus, OTLP. The only home of their libraries."""
+"""Outputs of telemetry: log lines, Prometheus, OTLP. The only home of their libraries."""

@@ -1,8 +1,8 @@
 """Events and finished requests as log lines: JSON for machines, columns for people.
 
-Paths and methods come from strangers. Whatever they hold, a line stays one line of ASCII: line ends, escape
-sequences (C1 controls too, which JSON lets pass), invalid Unicode and sheer length are dealt with off the hot
-path, which only checks whether there is anything to deal with.
+Paths and methods come from clients. A line is one line of ASCII in every case. Line ends, escape sequences (C1 controls
+too, which JSON lets pass), invalid Unicode and long values are handled off the hot path, which only checks whether
+there are any.
 """
 
 import json
@@ -27,7 +27,7 @@ _RANKS: dict[Level, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 
 
 class Lines(Protocol):
-    """One way of writing lines, their line ends included."""
+    """One format of lines, their line ends included."""
 
     def request(self, record: RequestRecord, at: float) -> bytes:
         """Return the access log line of a request that was finished at the date `at`, epoch seconds."""
@@ -37,7 +37,7 @@ class Lines(Protocol):
 
 
 class LogJournal:
-    """The journal's log half: what is at or above the level goes to `write` as a line."""
+    """The journal's log half: writes each event at or above the level as a line."""
 
     def __init__(
         self, lines: Lines, write: Callable[[bytes], None], clock: Clock, draw: Callable[[], float]
@@ -50,7 +50,7 @@ class LogJournal:
         self.set_level("info", 1.0)
 
     def set_level(self, level: Level, share: float) -> None:
-        """Write what is at or above `level` from now on, and of successful requests this share, from 0 to 1."""
+        """Write what is at or above `level` from now on, and this share of successful requests, from 0 to 1."""
         self._rank = _RANKS[level]
         self._requests = self._rank <= _RANKS["info"]
         self._share = share
@@ -67,7 +67,7 @@ class LogJournal:
 
 
 def _went_wrong(record: RequestRecord) -> bool:
-    """Tell whether somebody may ask about this very request."""
+    """Return whether the request failed or was sent twice, so that its line is always logged."""
     return record.status >= 400 or record.error != "" or record.attempts > 1
 
 

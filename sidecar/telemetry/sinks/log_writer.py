@@ -1,4 +1,4 @@
-"""Lines out of the process, never in its way.
+"""Write lines without blocking the process.
 
 A thread of its own does the writing. `O_NONBLOCK` belongs to the open file, not to the descriptor: setting it
 on stdout would change it under every process that shares the terminal or the pipe, and a regular file cannot
@@ -19,9 +19,8 @@ CAPACITY = 4 * 1024 * 1024
 class LogWriter:
     """A bounded queue of lines before a file descriptor, which may be slow, blocked or broken.
 
-    Lines are written from one thread. It and the writing thread each own their counters. Nothing is written at
-    once: what makes a sidecar busy makes it talk, and it has more urgent things to do just then, as have the
-    fifty others on the node that were told of the same bust.
+    Lines are queued from one thread. It and the writing thread each own their counters. Lines are written in batches:
+    load and logging peak together, and a node may run fifty sidecars.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -31,7 +30,7 @@ class LogWriter:
         except OSError:
             self._descriptor = -1  # no such sink: every line counts as dropped
         self._lines: SimpleQueue[bytes] = SimpleQueue()
-        self._queued = self._refused = 0  # the caller's
+        self._queued = self._refused = 0  # the calling thread's
         self._written = self._lost = 0  # the writing thread's
         self._open = Lock()  # held until `close`
         self._open.acquire()
@@ -42,11 +41,11 @@ class LogWriter:
 
     @property
     def dropped(self) -> int:
-        """Lines lost so far, because the sink was too slow or broken."""
+        """Number of lines lost, because the sink was too slow or broken."""
         return self._refused + self._lost
 
     def write(self, line: bytes) -> None:
-        """Queue one line, with its line end; returns at once whatever becomes of it."""
+        """Queue one line, with its line end; returns at once in every case."""
         queued = self._queued + len(line)
         if queued - self._written > CAPACITY or self._closed:
             self._refused += 1
@@ -73,7 +72,7 @@ class LogWriter:
             os.close(self._descriptor)
 
     def _take(self) -> tuple[bytes, bool]:
-        """Return the next lines together, and whether they are the last: `close` puts an empty one behind them."""
+        """Return the next lines together, and whether they are the last: `close` puts an empty one after them."""
         lines = [self._lines.get()]
         self._open.acquire(timeout=PAUSE)
         lines += [self._lines.get() for _ in range(self._lines.qsize())]
@@ -92,7 +91,7 @@ class LogWriter:
             self._lost += rest.tobytes().count(b"\n")
 
     def _await_room(self) -> None:
-        """Somebody who shares the sink made it non-blocking: wait here instead of in write(2)."""
+        """Another program that shares the sink made it non-blocking: wait here instead of in write(2)."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         poll.poll(PAUSE * 1000)

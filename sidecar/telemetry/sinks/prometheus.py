@@ -1,7 +1,7 @@
 """Metrics as the Prometheus text format.
 
-prometheus_client takes a twentieth of a second to import, more than a request may ever wait: it is loaded at
-the first scrape, in a thread, and the text is made there too.
+prometheus_client takes 50 ms to import, longer than a request may wait: it is loaded at the first scrape, in a thread,
+and the text is made there too.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _BOUNDS = (*(str(bound) for bound in SECONDS), "+Inf")
 
 
 async def prometheus_text(families: Iterable[Family]) -> bytes:
-    """Return what was read in text format 0.0.4; counters end in `_total`."""
+    """Return the readings in text format 0.0.4; counters end in `_total`."""
     return await asyncio.to_thread(_text, tuple(families))
 
 

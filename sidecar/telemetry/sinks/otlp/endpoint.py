@@ -1,4 +1,4 @@
-"""What is sent to the endpoint, how that went, and who we are there."""
+"""Requests to the endpoint, their results, and the resource that identifies us."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,27 +13,27 @@ from sidecar.telemetry.words import Signal
 SERVICE = "credential-sidecar"
 
 Report = Callable[[Signal, str], None]
-"""Told, from any thread, of each export: its signal and what went wrong, "" for nothing."""
+"""Called, from any thread, after each export: its signal and the error, "" for none."""
 
 
 MOST_READ = 64 << 10
-"""Bytes of an answer that are read, so that its connection can be used again; longer ones are cut off."""
+"""Bytes of an answer that are read, so that its connection can be reused; longer ones are cut off."""
 
 
 class Session(requests.Session):
-    """Remembers how the last request went, in words that quote nobody: addresses may hold passwords.
+    """Keep the result of the last request, in a text without quotes, because addresses may hold passwords.
 
-    Of an answer only the status counts.
+    Only the status of an answer counts.
     """
 
     def __init__(self) -> None:
         super().__init__()
         response_heads.bound()
-        self.trust_env = False  # neither proxies nor passwords of somebody else's
+        self.trust_env = False  # neither proxies nor passwords from the environment
         self.last = ""
 
     def request(self, *arguments: object, **named: object) -> requests.Response:
-        """See requests. Raises RequestException for a redirection: nobody took what was sent."""
+        """See requests. Raises RequestException for a redirection, because nothing was accepted."""
         named["stream"] = True
         try:
             response = super().request(*arguments, **named)  # type: ignore[arg-type]  # passed on as they are
@@ -49,7 +49,7 @@ class Session(requests.Session):
 
 
 def resource(environ: Mapping[str, str], version: str, instance: str) -> Resource:
-    """Say who we are; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME go before what we know ourselves."""
+    """Return the resource; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME override our own values."""
     ours = {SERVICE_VERSION: version, SERVICE_INSTANCE_ID: instance}
     named = bool(environ.get("OTEL_SERVICE_NAME")) or f"{SERVICE_NAME}=" in environ.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
@@ -60,7 +60,7 @@ def resource(environ: Mapping[str, str], version: str, instance: str) -> Resourc
 
 
 def silence() -> None:
-    """Keep the library from writing to standard error: what it would say there, `Report` is told."""
+    """Keep the library from writing to standard error: `Report` gets the failures instead."""
     for name in ("opentelemetry", "urllib3"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""What goes to an OTLP endpoint, where one is configured."""
+"""The export to an OTLP endpoint, if one is configured."""
 
 import asyncio
 import random
@@ -30,28 +30,28 @@ class Push(Protocol):
         """Send what was counted from the date `started` to the date `now`."""
 
     def close(self, within: float) -> None:
-        """Send what waits and end."""
+        """Send what waits, then end."""
 
 
 class Spans(Journal, Protocol):
-    """Makes spans of what it is told, and sends them."""
+    """Makes spans of requests and events, and sends them."""
 
     dropped: int
 
     def close(self) -> None:
-        """Send what waits and end."""
+        """Send what waits, then end."""
 
     def abandon(self) -> None:
         """Give up what is being sent."""
 
 
 class OtlpExporter:
-    """Metrics and spans on their way; counts how that goes, and tells when it begins or ceases to fail."""
+    """Export metrics and spans; count the results, and emit an event when exports begin or cease to fail."""
 
     def __init__(
         self, settings: OtelSettings, *, clock: Clock, environ: Mapping[str, str], instance: str
     ) -> None:
-        """`instance` tells this process from others."""
+        """Take `instance`, which identifies this process."""
         from sidecar.telemetry.sinks.otlp import endpoint, metrics, spans  # noqa: PLC0415  a quarter of a second
 
         self._settings = settings
@@ -78,11 +78,11 @@ class OtlpExporter:
             self._push = metrics.MetricsPush(who, __version__, self._from_thread)
 
     def readings(self) -> ExportReadings:
-        """Tell how it goes."""
+        """Return the results of exports."""
         return ExportReadings(dict(self._counts), self.spans.dropped if self.spans is not None else 0)
 
     async def run(self, families: Callable[[], Iterable[Family]], journal: Journal) -> None:
-        """Push metrics for ever, each time as they are then; how exports go is told to `journal`."""
+        """Push current metrics until cancelled; report failures to `journal`."""
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         while True:
@@ -90,7 +90,7 @@ class OtlpExporter:
             self._read(families)
 
     async def close(self, families: Callable[[], Iterable[Family]]) -> None:
-        """Send the last of it, as far as that goes in PARTING seconds."""
+        """Send what waits, as far as that takes at most PARTING seconds."""
         self._read(families)
         threads = [threading.Thread(target=end, daemon=True) for end in self._partings()]
         for thread in threads:
@@ -129,7 +129,7 @@ class OtlpExporter:
 
 
 def _join(threads: Iterable[threading.Thread], within: float) -> None:
-    """Wait for all of them, together for so many seconds at most."""
+    """Wait for all of them, together for that many seconds at most."""
     end = time.monotonic() + within
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Our own readings, as the exporter wants metrics: cumulative, from the start of the process."""
+"""Our own readings in the exporter's form: cumulative, from the start of the process."""
 
 import queue
 import threading
@@ -29,7 +29,7 @@ _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
 class MetricsPush:
-    """Sends readings from a thread of its own, one export at a time."""
+    """Send readings from a thread of its own, one export at a time."""
 
     def __init__(self, resource: Resource, version: str, report: Report) -> None:
         self._resource = resource
@@ -50,7 +50,7 @@ class MetricsPush:
             self._waiting.put_nowait(self._data(families, _nanoseconds(started), _nanoseconds(now)))
 
     def close(self, within: float) -> None:
-        """Send what waits and end; gives up after `within` seconds, for which it blocks."""
+        """Send what waits, then end; gives up after `within` seconds, for which it blocks."""
         try:
             self._waiting.put(None, timeout=within)
         except queue.Full:
@@ -63,7 +63,7 @@ class MetricsPush:
         while (data := self._waiting.get()) is not None:
             try:
                 sent = self._exporter.export(data) is MetricExportResult.SUCCESS
-            except Exception as error:  # noqa: BLE001  whatever it is, the next export may go well
+            except Exception as error:  # noqa: BLE001  the next export may succeed
                 self._report("metrics", in_words(error))
             else:
                 self._report("metrics", "" if sent else self._session.last or "nothing was sent")

@@ -1,6 +1,6 @@
-"""Spans, made of what is known when all is over, and sent in batches.
+"""Spans, made when a request is finished, and sent in batches.
 
-A request that is not sampled costs one look at its record. Names and attributes are those of OpenTelemetry's stable
+A request that is not sampled costs one check of its record. Names and attributes are those of OpenTelemetry's stable
 HTTP conventions; no query, no field and no body is ever part of one.
 """
 
@@ -32,7 +32,7 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class _Watched(SpanExporter):
-    """The exporter; reports each export and counts the spans it was handed."""
+    """The exporter; reports each export and counts its spans."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -44,7 +44,7 @@ class _Watched(SpanExporter):
         self.taken += len(spans)
         try:
             result = self._exporter.export(spans)
-        except Exception as error:  # noqa: BLE001  whatever it is, the next export may go well
+        except Exception as error:  # noqa: BLE001  the next export may succeed
             self._report("traces", in_words(error))
             return SpanExportResult.FAILURE
         sent = result is SpanExportResult.SUCCESS
@@ -56,7 +56,7 @@ class _Watched(SpanExporter):
 
 
 class SpanJournal:
-    """The journal's tracing half. Bounded: spans that find no room are dropped and counted."""
+    """The journal's tracing half. Bounded: spans without room are dropped and counted."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class SpanJournal:
         """Spans lost because the endpoint is too slow."""
 
     def tell(self, event: Event) -> None:
-        """Make a span of a question to somebody else that an event tells the end of."""
+        """Make a span of a request to another server, if the event reports its end."""
         span = of_event(event, self._clock.now(), self._tracer)
         if span is not None:
             self._give(span, self._dates.ahead())
@@ -99,7 +99,7 @@ class SpanJournal:
                 self._give(span, ahead)
 
     def close(self) -> None:
-        """Send what waits, and end; may block for as long as an export takes."""
+        """Send what waits, then end; may block for as long as an export takes."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
     def abandon(self) -> None:
@@ -114,7 +114,7 @@ class SpanJournal:
         self._processor.on_end(self._readable(span, ahead))
 
     def _readable(self, span: Span, ahead: float) -> ReadableSpan:
-        """Make the span as the library has it; `ahead` leads from its moments to dates."""
+        """Return the span as the library has it; `ahead` leads from its moments to dates."""
         state = TraceState.from_header([span.state.decode("latin-1")]) if span.state else None
         parent = None
         if span.parent_id:
