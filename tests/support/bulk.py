@@ -36,12 +36,14 @@ def pieces(size: int, *, chunked: bool) -> Iterator[bytes]:
 def swallow(connection: socket.socket, size: int, *, chunked: bool, slowly: bool = False) -> Iterator[int]:
     """Read a body to its end and forget it; yields how much of it has come."""
     buffer = bytearray(PACE if slowly else 4 * MIB)
+    as_sent = memoryview(b"x" * len(buffer))
     got, tail = 0, b""
     while got < size or (chunked and tail != _END):
         count = connection.recv_into(buffer)
         if not count:
             raise ConnectionError(f"ended after {got} bytes")
-        got += buffer.count(b"x", 0, count)
+        whole = buffer.startswith(as_sent[:count])  # eight times as fast as to count
+        got += count if whole else buffer.count(b"x", 0, count)
         tail = (tail + buffer[max(0, count - 5) : count])[-5:]
         yield got
         if slowly:

@@ -151,8 +151,8 @@ async def longest_stall(process: Process) -> float:
 
 
 async def test_s2_a_reload_of_a_thousand_routes_stalls_no_request(file: File, upstream: Upstream) -> None:
-    """Under load. Of several reloads the best one counts: what always takes long, takes long in each."""
-    stalls = []
+    """Under load. Of three reloads the best one counts: what always takes long, takes long in each."""
+    stalls: list[float] = []
     async with (
         serving(await beating(file, thousand(upstream, 0))) as process,
         Load(process.address, rate=200, connections=4) as load,
@@ -165,6 +165,8 @@ async def test_s2_a_reload_of_a_thousand_routes_stalls_no_request(file: File, up
             assert (await process.logs("reloaded"))["routes"] == ROUTES + 1
             stalls.append(await longest_stall(process))
             await load.reach(20)
+            if stalls[-1] <= LONGEST_STALL:
+                break
     assert set(load.answers) == {"200"}
     assert min(stalls) <= LONGEST_STALL, stalls
 
@@ -185,10 +187,10 @@ COSTLY = {
 async def test_s2_a_file_that_is_costly_to_read_stalls_no_request(
     file: File, upstream: Upstream, name: str
 ) -> None:
-    """It is loaded, or refused, beside them."""
+    """It is loaded, or refused, beside them. Of three times the best one counts."""
     listens = "listen: 127.0.0.1:0\nadmin: {listen: '127.0.0.1:0'}\n"
     content = (listens if COSTLY[name] == "reloaded" else "") + HEAVY[name]
-    stalls = []
+    stalls: list[float] = []
     async with serving(
         await beating(file, {**thousand(upstream, 0), "routes": [route(upstream)]})
     ) as process:
@@ -198,5 +200,7 @@ async def test_s2_a_file_that_is_costly_to_read_stalls_no_request(
             process.signal(signal.SIGHUP)
             await process.logs(COSTLY[name])
             stalls.append(await longest_stall(process))
+            if stalls[-1] <= LONGEST_STALL:
+                break
         assert (await process.get())[0] in (200, 404)
     assert min(stalls) <= LONGEST_STALL, stalls
