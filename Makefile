@@ -8,12 +8,16 @@ BIN := $(VENV)/bin
 ENGINE ?= docker
 TAG ?= credential-sidecar
 TREE := build/image
+BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
+# The tests that run compiled modules.
+COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry) \
+	$(addprefix tests/integration/,app fleet proxy telemetry wire)
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
+.PHONY: demo test unit test-all test-compiled test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -23,6 +27,9 @@ unit: $(VENV)/.with-test  ## of these the ones without sockets
 
 test-all: $(VENV)/.with-test  ## every test, with branch coverage
 	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40
+
+test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
+	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
@@ -44,6 +51,7 @@ check: $(VENV)/.with-test,check  ## ruff, mypy strict, import contracts, sizes
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary .build/compile.py .build/hatch_build.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest tests/unit/test_architecture.py
 
@@ -107,6 +115,14 @@ help:  ## these lines
 $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*.pyc') | $(BIN)/python
 	@rm -rf build/context && mkdir -p build/context && cp -R --parents $(CONTEXT) build/context
 	@PYTHON='$(BIN)/python' build/context/.docker/build.sh '$(CURDIR)/$(TREE)'
+	@touch '$@'
+
+# The package is installed, the tests are not: PYTHONSAFEPATH keeps the sources off the path, tests.pth comes last on it.
+.venv-compiled/.built: $(BUILT)
+	@echo "Compiling into .venv-compiled ..."
+	@$(PYTHON) -m venv --clear .venv-compiled
+	@SIDECAR_COMPILE=1 .venv-compiled/bin/pip install --quiet --disable-pip-version-check '.[test]'
+	@pwd >"$$(.venv-compiled/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth"
 	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python

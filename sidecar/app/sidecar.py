@@ -41,6 +41,7 @@ from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants, foreseeable
 from sidecar.system import threads
+from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
@@ -147,6 +148,7 @@ class Sidecar:
                 admin=self.admin_address,
                 routes=len(self._config.routes),
                 mode=self._config.cache.mode,
+                build=build(),
             )
         )
 

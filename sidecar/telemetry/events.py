@@ -6,7 +6,7 @@ Never in any field: a token, a secret, a query string, a body.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sidecar.telemetry.words import FetchFault, Level, Outcome, SecretFault, Signal
+from sidecar.telemetry.words import Build, FetchFault, Level, Outcome, SecretFault, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Started(Event):
     admin: str
     routes: int
     mode: str
+    build: Build
+    """Whether the request path is `pure` Python or `compiled`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from typing import Literal
 
 Level = Literal["debug", "info", "warning", "error"]
+Build = Literal["pure", "compiled"]
+"""Whether the request path is Python or native code."""
 Signal = Literal["metrics", "traces"]
 """What can be exported."""
 Outcome = Literal["healed", "refused", "failed"]

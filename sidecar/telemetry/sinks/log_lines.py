@@ -17,6 +17,7 @@ from sidecar.core.ports import Clock
 from sidecar.telemetry.console import clean, columns, cut
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.sinks.request_line import RequestLine
 from sidecar.telemetry.words import Level
 
 LONGEST_LINE = 8192
@@ -71,28 +72,6 @@ def _went_wrong(record: RequestRecord) -> bool:
     return record.status >= 400 or record.error != "" or record.attempts > 1
 
 
-class _RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
-    ts: str
-    level: str
-    event: str
-    request_id: str
-    trace_id: str
-    method: str
-    route: str
-    path: str
-    status: int
-    duration_ms: float
-    upstream_ms: float
-    attempts: int
-    token: str
-    fp: str
-    tenant: str
-    bytes_in: int
-    bytes_out: int
-    error: str
-    detail: str = ""
-
-
 class JsonLines:
     """One flat object a line, `ts level event` first."""
 
@@ -102,7 +81,7 @@ class JsonLines:
 
     def request(self, record: RequestRecord, at: float) -> bytes:
         """Return the access log line."""
-        line = _RequestLine(
+        line = RequestLine(
             self._stamp.at(at),
             "info",
             "request",
@@ -130,7 +109,7 @@ class JsonLines:
         head = {"ts": self._stamp.at(at), "level": event.level, "event": event.name}
         return self._line(head | _values(event))
 
-    def _line(self, content: _RequestLine | dict[str, object]) -> bytes:
+    def _line(self, content: RequestLine | dict[str, object]) -> bytes:
         try:
             line = self._encode(content)
         except UnicodeEncodeError:  # lone surrogates
@@ -213,7 +192,7 @@ def _values(event: Event) -> dict[str, object]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _careful(content: _RequestLine | dict[str, object]) -> bytes:
+def _careful(content: RequestLine | dict[str, object]) -> bytes:
     values: dict[str, object] = content if isinstance(content, dict) else msgspec.to_builtins(content)
     line = _ascii(values, clean)
     if len(line) > LONGEST_LINE:

@@ -16,7 +16,7 @@ import pytest
 import sidecar
 from sidecar.cli import main
 from tests import ROOT
-from tests.support.environment import bare
+from tests.support.environment import BUILD, bare
 from tests.support.loaded_modules import HEAVY, loaded
 
 UNNEEDED = {
@@ -58,9 +58,9 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_version_is_told() -> None:
-    """`python -m sidecar --version` prints name and version."""
+    """`python -m sidecar --version` prints name, version and build."""
     done = run("--version")
-    assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__}\n")
+    assert (done.returncode, done.stdout) == (0, f"sidecar {sidecar.__version__} ({BUILD})\n")
 
 
 def test_o14_version_prints_what_the_flag_prints() -> None:
