@@ -17,7 +17,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
+.PHONY: demo test unit test-all test-compiled test-chart test-kind chart reference check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 3 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -29,7 +29,7 @@ test-all: $(VENV)/.with-test  ## every test, with branch coverage
 	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40
 
 test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
-	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
+	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/python -m pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
@@ -108,6 +108,10 @@ image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in bui
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
 
+wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: compiled ones in containers, for which it needs Docker, and a pure one
+	@$(BIN)/cibuildwheel --platform linux --output-dir dist
+	@SIDECAR_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
@@ -117,12 +121,15 @@ $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*
 	@PYTHON='$(BIN)/python' build/context/.docker/build.sh '$(CURDIR)/$(TREE)'
 	@touch '$@'
 
-# The package is installed, the tests are not: PYTHONSAFEPATH keeps the sources off the path, tests.pth comes last on it.
-.venv-compiled/.built: $(BUILT)
+# It holds the compiled package and nothing else. tests.pth puts the tests and the libraries of $(VENV) last on the
+# path; PYTHONSAFEPATH keeps the sources off it.
+.venv-compiled/.built: $(BUILT) | $(VENV)/.with-test
 	@echo "Compiling into .venv-compiled ..."
-	@$(PYTHON) -m venv --clear .venv-compiled
-	@SIDECAR_COMPILE=1 .venv-compiled/bin/pip install --quiet --disable-pip-version-check '.[test]'
-	@pwd >"$$(.venv-compiled/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth"
+	@$(BIN)/python -m venv --clear .venv-compiled
+	@SIDECAR_COMPILE=1 .venv-compiled/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	@for python in $(BIN)/python .venv-compiled/bin/python; do \
+		$$python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	done | { read -r libraries; read -r place; printf '%s\n' "$$libraries" '$(CURDIR)' >"$$place/tests.pth"; }
 	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python

@@ -53,10 +53,12 @@ def test_one_action_has_one_version() -> None:
     assert len(pins) == len({pin.split("@")[0] for pin in pins})
 
 
-def test_tests_chart_and_image_have_their_workflow() -> None:
+def test_tests_chart_image_and_wheels_have_their_workflow() -> None:
     """Together they run what there is to run."""
     run = " ".join(step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow))
-    assert {"check", "test-all", "test-kind", "image", "sbom"} <= set(re.findall(r"make ([a-z-]+)", run))
+    assert {"check", "test-all", "test-compiled", "test-kind", "image", "sbom", "wheels"} <= set(
+        re.findall(r"make ([a-z-]+)", run)
+    )
 
 
 def test_the_workflows_are_safe() -> None:
