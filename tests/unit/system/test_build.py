@@ -1,5 +1,6 @@
 """Which build runs, and that a compiled one can be debugged like the other."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,30 @@ def test_all_listed_modules_are_of_that_build(path: str) -> None:
     assert found is not None
     assert (Path(found).suffix == ".py") is (BUILD == "pure")
     assert Path(found).with_name(Path(path).name).exists()
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_nothing_is_awaited_while_an_exception_is_handled(path: str) -> None:
+    """A compiled coroutine that suspends then leaves the exception set for good, for everything in the thread.
+
+    `asyncio.timeout` may be left by an exception: it does not suspend.
+    """
+    handlers = [
+        statement
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.Try)
+        for body in (node.finalbody, *(handler.body for handler in node.handlers))
+        for statement in body
+    ]
+    suspend = (ast.Await, ast.AsyncWith, ast.AsyncFor, ast.Yield, ast.YieldFrom)
+    assert [node.lineno for each in handlers for node in ast.walk(each) if isinstance(node, suspend)] == []
+    entered = [
+        ast.unparse(item.context_expr)
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+    ]
+    assert [each for each in entered if not each.startswith("asyncio.timeout(")] == []
 
 
 def test_a_traceback_names_file_and_line() -> None:
