@@ -17,6 +17,9 @@ LONGEST_FIRST = ("system", "integration", "contracts", "docs", "unit")
 """The tiers by how long their tests wait. One worker cannot take over what another has begun: short tests come last,
 so that all workers end together."""
 
+COMPILES_WITHIN = 1800
+"""Seconds: pip fetches a compiler, and the C compiler runs for a minute or two of CPU."""
+
 pytest_plugins = (
     "tests.support.aws",
     "tests.support.environment",
@@ -56,8 +59,10 @@ def tier(item: pytest.Item) -> str:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its tier."""
+    """Mark each test by its tier, and give those time that compile the image's tree or a wheel."""
     item.add_marker(tier(item))
+    if item.path.parent.name == "image" or "tree" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(COMPILES_WITHIN))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
