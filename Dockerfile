@@ -6,6 +6,8 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /source
+COPY .docker/compiler.sh .docker/
+RUN [".docker/compiler.sh"]
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip [".docker/build.sh", "/opt/sidecar"]
 

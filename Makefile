@@ -8,12 +8,16 @@ BIN := $(VENV)/bin
 ENGINE ?= docker
 TAG ?= credential-sidecar
 TREE := build/image
+BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
+# The tests that run compiled modules.
+COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry) \
+	$(addprefix tests/integration/,app fleet proxy telemetry wire)
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-chart test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom help
+.PHONY: demo test unit test-all test-compiled test-chart test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -23,6 +27,9 @@ unit: $(VENV)/.with-test  ## of these the ones without sockets
 
 test-all: $(VENV)/.with-test  ## every test, with branch coverage
 	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40
+
+test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
+	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/python -m pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
@@ -47,6 +54,7 @@ check: $(VENV)/.with-test,check  ## ruff, mypy strict, import contracts, sizes
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary .build/compile.py .build/hatch_build.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest tests/unit/test_architecture.py
 
@@ -103,6 +111,10 @@ image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in bui
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
 
+wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: compiled ones in containers, for which it needs Docker, and a pure one
+	@$(BIN)/cibuildwheel --platform linux --output-dir dist
+	@SIDECAR_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
@@ -110,6 +122,17 @@ help:  ## these lines
 $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*.pyc') | $(BIN)/python
 	@rm -rf build/context && mkdir -p build/context && cp -R --parents $(CONTEXT) build/context
 	@PYTHON='$(BIN)/python' build/context/.docker/build.sh '$(CURDIR)/$(TREE)'
+	@touch '$@'
+
+# It holds the compiled package and nothing else. tests.pth puts the tests and the libraries of $(VENV) last on the
+# path; PYTHONSAFEPATH keeps the sources off it.
+.venv-compiled/.built: $(BUILT) | $(VENV)/.with-test
+	@echo "Compiling into .venv-compiled ..."
+	@$(BIN)/python -m venv --clear .venv-compiled
+	@SIDECAR_COMPILE=1 .venv-compiled/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	@for python in $(BIN)/python .venv-compiled/bin/python; do \
+		$$python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	done | { read -r libraries; read -r place; printf '%s\n' "$$libraries" '$(CURDIR)' >"$$place/tests.pth"; }
 	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python

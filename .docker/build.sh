@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the image holds: `.docker/build.sh /opt/sidecar` builds the wheels of the sidecar and of all it needs, once, and
-# installs them there. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
+# installs them there. The sidecar is compiled. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
 set -eu
 
 prefix=$1
@@ -9,7 +9,7 @@ source=$(dirname "$0")/..
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
 
-"$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" "$source"
+SIDECAR_COMPILE=1 "$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" "$source"
 "$python" -m venv --clear --without-pip "$prefix"
 "$python" -m pip --python "$prefix/bin/python" install --quiet --disable-pip-version-check \
     --no-index --no-compile --find-links "$wheels" credential-sidecar

@@ -18,6 +18,9 @@ LONGEST_FIRST = ("system", "integration", "contracts", "docs", "unit")
 """The tiers by how long their tests wait. One worker cannot take over what another has begun: short tests come last,
 so that all workers end together."""
 
+COMPILES_WITHIN = 1800
+"""Seconds: pip fetches a compiler, and the C compiler runs for a minute or two of CPU."""
+
 SERVERS = (
     "tests.support.aws",
     "tests.support.otlp_receiver",
@@ -68,8 +71,10 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its tier."""
+    """Mark each test by its tier, and give those time that compile the image's tree or a wheel."""
     item.add_marker(tier(item.path))
+    if item.path.parent.name == "image" or "tree" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(COMPILES_WITHIN))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -43,6 +43,7 @@ from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants, foreseeable
 from sidecar.system import causes, threads
+from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.instruments import Readings
@@ -144,13 +145,10 @@ class Sidecar:
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
         self._run(self._warm_up(self._config.routes))
+        config = self._config
         self.journal.tell(
             Started(
-                version=__version__,
-                listen=self.address,
-                admin=self.admin_address,
-                routes=len(self._config.routes),
-                mode=self._config.cache.mode,
+                __version__, self.address, self.admin_address, len(config.routes), config.cache.mode, build()
             )
         )
 

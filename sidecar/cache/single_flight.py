@@ -1,7 +1,7 @@
 """One load that several callers share."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -93,6 +93,14 @@ async def within(clock: Clock, work: Coroutine[None, None, T], seconds: float) -
         return await wait(clock, task, seconds)
     finally:
         task.cancel()
+
+
+async def side_by_side(works: Iterable[Coroutine[None, None, None]]) -> None:
+    """Do all of it at the same time, begun one by one."""
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
+            await asyncio.sleep(0)  # there may be thousands
 
 
 def retrieve(task: asyncio.Task[T]) -> None:

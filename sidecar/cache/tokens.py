@@ -11,7 +11,7 @@ from sidecar.cache.evictable import EvictableCache
 from sidecar.cache.ports import Current, Fleet
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
-from sidecar.cache.single_flight import SingleFlight, wait, within
+from sidecar.cache.single_flight import SingleFlight, side_by_side, wait, within
 from sidecar.cache.token_memory import HeldToken, hold, memory, stay
 from sidecar.cache.token_status import TokenStatus, Troubles, token_statuses
 from sidecar.core.backoff import Setbacks
@@ -149,10 +149,7 @@ class TokenCache(EvictableCache[HeldToken]):
 
     async def warm_up(self, requests: Iterable[TokenRequest]) -> None:
         """Load what will be needed, each after a random moment; failures are only reported to the journal."""
-        async with asyncio.TaskGroup() as group:
-            for request in requests:
-                group.create_task(self._warm(request))
-                await asyncio.sleep(0)  # there may be thousands
+        await side_by_side(map(self._warm, requests))
 
     async def close(self) -> None:
         """Cancel every load under way; reports to the fleet that are under way are finished."""

@@ -162,7 +162,7 @@ def parser() -> Parser:
     )
     program.meaning = "A localhost reverse proxy that injects, caches and heals bearer tokens."
     program.add_argument(
-        "--version", action="version", version=version.LINE, help="print the version and exit"
+        "--version", action="version", version=version.LINE, help="print the version and the build, and exit"
     )
     commands = program.add_subparsers(title="commands", metavar="COMMAND")
     program.commands = commands.choices

@@ -4,10 +4,11 @@ import argparse
 
 from sidecar import __version__
 from sidecar.cli.exits import EXIT_OK
+from sidecar.system.build import build
 
-MEANING = "print the version"
+MEANING = "print the version and the build: pure or compiled"
 EXAMPLE = "sidecar version"
-LINE = f"sidecar {__version__}"
+LINE = f"sidecar {__version__} ({build()})"
 
 
 def add_flags(_: argparse.ArgumentParser) -> None:

@@ -121,15 +121,17 @@ class Relay:
             origin=pool.serialized_origin,
             traceparent=self._traceparent,
         )
+        answer: Response | None = None
         try:
             try:
                 answer = await self._ask(connection, head, idle_timeout)
             except UpstreamUnreachable:
                 if not self._lost_before_use():
                     raise
+                self.drop()
+            if answer is None:
                 # The upstream closed an idle connection at the moment of its reuse. No byte of an answer has arrived,
                 # and doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
-                self.drop()
                 connection = await self.connect()
                 answer = await self._ask(connection, head, idle_timeout)
         except (UpstreamTimeout, UpstreamUnreachable, MessageMalformed) as error:

@@ -8,7 +8,7 @@ Never in any field: a token, a secret, a query string, a body.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sidecar.telemetry.words import Decision, FetchFault, Level, Outcome, SecretFault, Signal
+from sidecar.telemetry.words import Build, Decision, FetchFault, Level, Outcome, SecretFault, Signal
 
 FIELDS = {
     "duration_ms": "Duration in milliseconds.",
@@ -52,6 +52,8 @@ class Started(Event):
     """Number of routes."""
     mode: str
     """`cache.mode`: `local` or `distributed`."""
+    build: Build
+    """Build of the request path: `pure` Python, or `compiled`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Level = Literal["debug", "info", "warning", "error"]
+Build = Literal["pure", "compiled"]
+"""Whether the request path is Python or native code."""
 Signal = Literal["metrics", "traces"]
 """What is exported."""
 Outcome = Literal["healed", "refused", "failed"]

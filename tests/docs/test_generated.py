@@ -11,7 +11,7 @@ from sidecar.fleet import foreign_messages
 from sidecar.fleet.settings import Dialect
 from sidecar.system import tls_faults
 from sidecar.telemetry.events import Event
-from sidecar.telemetry.sinks.log_lines import RequestLine
+from sidecar.telemetry.sinks.request_line import RequestLine
 from tests import ROOT
 from tests.support.programs.pages import (
     configuration,

@@ -4,6 +4,9 @@ Coverage finds by a variable that a process belongs to a measured run (`patch = 
 child with the environment of the tests has it; one with an environment of its own gets it from `bare`. It costs a
 child memory, 0.3 s of CPU time to start and half its speed. A child that is killed leaves no data, so all that is for
 nothing. Therefore a test is marked `unmeasured` that measures or kills its children.
+
+`PYTHONSAFEPATH` keeps the folder of the sources off the import path, so that `make test-compiled` tests the installed
+package. A child is passed it in the same way.
 """
 
 import os
@@ -12,12 +15,15 @@ from collections.abc import Mapping
 import pytest
 
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
+SAFE_PATH = "PYTHONSAFEPATH"
+BUILD = os.environ.get("TESTED_BUILD", "pure")
+"""What the tests are to find: the sources, or with `make test-compiled` the compiled package."""
 
 
 def bare(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return these variables and no others, but for coverage's where it counts."""
-    measured = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
-    return {**measured, **(environ or {})}
+    """Return these variables, those that say which code runs and whether it is measured, and no others."""
+    passed = {name: os.environ[name] for name in (VARIABLE, SAFE_PATH) if name in os.environ}
+    return {**passed, **(environ or {})}
 
 
 def unmeasured() -> dict[str, str]:

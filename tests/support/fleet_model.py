@@ -213,23 +213,28 @@ def _here(claim: Claim, offset: ClockOffset) -> Claim:
     return replace(claim, token=token, setback=setback)
 
 
-class WatchedCache(TokenCache):
-    """Tells its pod what it hears, and looks at what it drops."""
+class Watched:
+    """What the bus hands a pod's cache: it notes what the pod then knows, and looks at what is dropped."""
 
-    pod: "ModelPod"
+    def __init__(self, pod: "ModelPod") -> None:
+        self._pod = pod
+        self._cache = pod.cache
+        self.evict_revoked = pod.cache.evict_revoked
+        self.held = pod.cache.held
+        self.evict_behind = pod.cache.evict_behind
 
     def evict(self, bust: Bust) -> bool:
-        held = {token.fingerprint for token in self.pod.held()}
-        self.pod.know(bust.fingerprint)
-        evicted = super().evict(bust)
-        gone = held - {token.fingerprint for token in self.pod.held()}
+        held = {token.fingerprint for token in self._pod.held()}
+        self._pod.know(bust.fingerprint)
+        evicted = self._cache.evict(bust)
+        gone = held - {token.fingerprint for token in self._pod.held()}
         if gone - {bust.fingerprint}:
-            self.pod.fleet.wrong.append(f"{self.pod.name}: a bust of {bust.fingerprint} dropped {gone}")
+            self._pod.fleet.wrong.append(f"{self._pod.name}: a bust of {bust.fingerprint} dropped {gone}")
         return evicted
 
-    def evict_selected(self, chosen: Labels, at: float) -> int:
-        self.pod.revoked.append((chosen, at - self.pod.skew, self.pod.fleet.clock.now()))
-        return super().evict_selected(chosen, at)
+    def evict_selected(self, selector: Labels, at: float) -> int:
+        self._pod.revoked.append((selector, at - self._pod.skew, self._pod.fleet.clock.now()))
+        return self._cache.evict_selected(selector, at)
 
 
 class ModelPod:
@@ -258,7 +263,7 @@ class ModelPod:
             randomness=self._dice,
             spare=self._spare,
         )
-        self.cache = WatchedCache(
+        self.cache = TokenCache(
             source=self.shared,
             fleet=self.line,
             revocations=self._revocations,
@@ -266,14 +271,13 @@ class ModelPod:
             randomness=self._dice,
             journal=self.journal,
         )
-        self.cache.pod = self
         self.hearing = MessageReceiver(
             key_prefix="",
             pod=name,
             store_ttl=LIFE,
             listen=(),
             seal=NoSeal(),
-            evictions=self.cache,
+            evictions=Watched(self),
             fills=self.shared,
             revocations=self._revocations,
             clock=self.clock,

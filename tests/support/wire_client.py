@@ -299,7 +299,9 @@ class Client(AnswerReader):
         return answer
 
     async def half_close(self) -> None:
-        self.writer.write_eof()
+        """End this way; a connection that the peer has reset meanwhile has no way left to end."""
+        if not self.writer.transport.is_closing():
+            self.writer.write_eof()
 
     def reset(self) -> None:
         reset(self.writer)

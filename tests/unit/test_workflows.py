@@ -53,10 +53,10 @@ def test_one_action_has_one_version() -> None:
     assert len(pins) == len({pin.split("@")[0] for pin in pins})
 
 
-def test_tests_chart_image_and_site_have_their_workflow() -> None:
+def test_tests_chart_image_wheels_and_site_have_their_workflow() -> None:
     """Together they run what there is to run."""
     run = " ".join(step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow))
-    assert {"check", "test-all", "test-kind", "image", "sbom", "docs"} <= set(
+    assert {"check", "test-all", "test-compiled", "test-kind", "image", "sbom", "wheels", "docs"} <= set(
         re.findall(r"make ([a-z-]+)", run)
     )
 

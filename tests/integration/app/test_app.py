@@ -12,6 +12,7 @@ import pytest
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.environment import BUILD
 from tests.support.processes import File, answering, get, route
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Exchange, Upstream
@@ -33,6 +34,13 @@ async def status(running: Running) -> Mapping[str, object]:
     answer = await ask(running.app.admin_address, get(b"/status"))
     found: Mapping[str, object] = json.loads(answer.body)
     return found
+
+
+async def test_the_log_names_the_build(sidecar: Start, plain: Mapping[str, object]) -> None:
+    """As `sidecar --version` does."""
+    async with sidecar(plain) as running:
+        pass
+    assert [event["build"] for event in running.events("started")] == [BUILD]
 
 
 # Reloading, in process

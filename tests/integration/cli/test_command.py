@@ -12,7 +12,7 @@ import pytest
 import sidecar
 from tests import ROOT
 from tests.support.commands import command
-from tests.support.environment import bare
+from tests.support.environment import BUILD, bare
 from tests.support.loaded_modules import HEAVY, loaded
 
 UNNEEDED = {
@@ -41,8 +41,8 @@ def config(tmp_path: Path) -> str:
 
 
 async def test_the_version_is_told() -> None:
-    """`python -m sidecar --version` prints name and version."""
-    assert await command("--version") == (0, f"sidecar {sidecar.__version__}\n", "")
+    """`python -m sidecar --version` prints name, version and build."""
+    assert await command("--version") == (0, f"sidecar {sidecar.__version__} ({BUILD})\n", "")
 
 
 async def test_wrong_usage_exits_2() -> None:

@@ -1,5 +1,6 @@
 """What the client sees of an answer: the same bytes; and what of an upstream that breaks the rules."""
 
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -297,6 +298,7 @@ async def test_a_dead_pooled_connection_is_retried_once(
     assert answer.status == status
     assert len(upstream.requests) == count
     assert {bytes(received.body) for received in upstream.requests[1:]} == {b"hello"}
+    assert sys.exception() is None  # compiled coroutines share the thread's
 
 
 async def test_a_new_connection_is_not_retried(relay: Running, upstream: Upstream) -> None:

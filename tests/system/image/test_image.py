@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import sidecar
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.aws import ENVIRONMENT, REGION, Aws
@@ -78,12 +79,17 @@ def test_the_dockerfile_is_linted() -> None:
 
 
 def test_the_dockerfile_does_what_is_tested_here() -> None:
-    """One base, one step besides copying, which `make image-tree` takes too; a user by number; nothing by a shell."""
+    """One base, a compiler, one step which `make image-tree` takes too; a user by number; nothing by a shell."""
     assert [line.split(" AS ")[0] for line in instructions("FROM")] == ["${BASE}", "${BASE}"]
     assert [re.sub(r"^--mount=\S+ ", "", line) for line in instructions("RUN")] == [
-        '[".docker/build.sh", "/opt/sidecar"]'
+        '[".docker/compiler.sh"]',
+        '[".docker/build.sh", "/opt/sidecar"]',
     ]
-    assert instructions("COPY") == [". .", "--from=build /opt/sidecar /opt/sidecar"]
+    assert instructions("COPY") == [
+        ".docker/compiler.sh .docker/",
+        ". .",
+        "--from=build /opt/sidecar /opt/sidecar",
+    ]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions("USER")[-1])
     assert [name for name in ("ENTRYPOINT", "CMD", "HEALTHCHECK") if not words(name)] == []
     assert instructions("EXPOSE") == ["9181"]
@@ -115,6 +121,12 @@ def test_the_tree_has_byte_code_once(tree: Path) -> None:
     """In the one place where it is looked for, whatever has been run meanwhile."""
     assert list((tree / "lib").rglob("*.pyc")) == []
     assert any((tree / "bytecode").rglob("*.pyc"))
+
+
+def test_the_request_path_is_compiled(tree: Path) -> None:
+    """And the sidecar says so."""
+    done = subprocess.run([tree / "bin/sidecar", "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout == f"sidecar {sidecar.__version__} (compiled)\n"
 
 
 @pytest.mark.unmeasured

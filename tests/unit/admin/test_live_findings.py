@@ -78,7 +78,7 @@ HEALTHY = Seen(
     tokens=[FRESH, replace(FRESH, state="aging", expires_in=20.0)],
     routes=[("ledger", BUSY), ("orders", QUIET), ("once", replace(BUSY, failing_since=500.0))],
     events=[
-        at(Started("1", "l", "a", 1, "local")),
+        at(Started("1", "l", "a", 1, "local", "pure")),
         at(Reloaded(1)),
         at(ReloadFailed("fault")),
         at(ExportUp("traces")),

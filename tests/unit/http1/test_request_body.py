@@ -1,28 +1,42 @@
 """What is kept of a request's body, and that every byte of the budget comes back."""
 
-from typing import cast
+import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused, SidecarError
 from sidecar.http1.connection import Connection
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.limits import ServerLimits
 from sidecar.http1.request_body import REPLAY_LIMIT, ReplayBudget, Upload
+from sidecar.http1.server import ClientConnection, Listener
+from tests.support.clock import FakeClock
 
 BUDGET = 2 * REPLAY_LIMIT
 
 
-class Client:
-    """As much of a client's connection as an upload touches."""
+class Client(asyncio.Transport):
+    """The transport below a client's connection: it notes whether the connection reads."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.reading = True
+        self.connection = Listener(never, Deadlines(FakeClock()), ServerLimits()).connection()
+        self.connection.transport = self
+
+    def is_closing(self) -> bool:
+        return False
 
     def pause_reading(self) -> None:
         self.reading = False
 
     def resume_reading(self) -> None:
         self.reading = True
+
+
+async def never(_: ClientConnection) -> None:
+    """No client is served."""
 
 
 class Taker:
@@ -60,7 +74,7 @@ def left(budget: ReplayBudget) -> int:
 
 
 def upload_of(client: Client, budget: ReplayBudget) -> Upload:
-    return Upload(cast(Connection, client), budget)
+    return Upload(client.connection, budget)
 
 
 STEPS = st.lists(
@@ -70,7 +84,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_a_body_is_sent_whole_or_not_again_and_the_budget_comes_back(steps: list[int | str]) -> None:
+async def test_a_body_is_sent_whole_or_not_again_and_the_budget_comes_back(steps: list[int | str]) -> None:
     """Whatever the order of content, refusals and others' needs: a target gets all of it from the first byte."""
     client, budget, target = Client(), ReplayBudget(BUDGET), Taker()
     upload, sent, others = upload_of(client, budget), b"", 0
@@ -104,7 +118,7 @@ def test_a_body_is_sent_whole_or_not_again_and_the_budget_comes_back(steps: list
     assert left(budget) == BUDGET - others
 
 
-def test_a_small_body_can_be_sent_again_and_a_large_one_cannot() -> None:
+async def test_a_small_body_can_be_sent_again_and_a_large_one_cannot() -> None:
     """Up to the limit, to the byte."""
     for size, again in ((REPLAY_LIMIT, True), (REPLAY_LIMIT + 1, False)):
         upload = upload_of(Client(), ReplayBudget())
@@ -115,7 +129,7 @@ def test_a_small_body_can_be_sent_again_and_a_large_one_cannot() -> None:
         assert upload.replayable is again
 
 
-def test_a_body_larger_than_the_limit_pauses_the_client_while_nobody_takes_it() -> None:
+async def test_a_body_larger_than_the_limit_pauses_the_client_while_nobody_takes_it() -> None:
     """Giving up the copy would lose what is about to be needed."""
     client, second = Client(), Taker()
     upload = upload_of(client, ReplayBudget())
@@ -127,7 +141,7 @@ def test_a_body_larger_than_the_limit_pauses_the_client_while_nobody_takes_it() 
     assert (client.reading, len(second.body)) == (True, REPLAY_LIMIT + 1)
 
 
-def test_without_a_share_of_the_budget_nothing_can_be_sent_again() -> None:
+async def test_without_a_share_of_the_budget_nothing_can_be_sent_again() -> None:
     """The body streams on all the same."""
     budget, target = ReplayBudget(10), Taker()
     upload = upload_of(Client(), budget)
@@ -140,7 +154,7 @@ def test_without_a_share_of_the_budget_nothing_can_be_sent_again() -> None:
     assert not upload.hold()
 
 
-def test_a_body_that_broke_off_cannot_be_sent_again() -> None:
+async def test_a_body_that_broke_off_cannot_be_sent_again() -> None:
     """Whoever takes it is told; nobody else is."""
     first, error = Taker(), RequestRefused(400, "broken off")
     upload = upload_of(Client(), ReplayBudget())

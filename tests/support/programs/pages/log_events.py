@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from sidecar.telemetry import events, fleet_events, words
 from sidecar.telemetry.events import FIELDS, Event
-from sidecar.telemetry.sinks.log_lines import RequestLine
+from sidecar.telemetry.sinks.request_line import RequestLine
 from tests.support.programs.pages import docstrings
 from tests.support.programs.pages.markdown import code, codes, page, prose, table
 
