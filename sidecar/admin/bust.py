@@ -65,9 +65,9 @@ async def _objection(state: AdminState, request: web.BaseRequest) -> web.Respons
         return problem(refusal.status, str(refusal))
     token = await state.operators_token()
     if token is None:
-        return problem(403, "there is no admin.token, or its file cannot be read: nobody may bust here")
+        return problem(403, "busting is disabled: no readable admin.token")
     if not _shows(request, token):
-        return problem(401, "show the admin.token as a bearer token", **{"WWW-Authenticate": "Bearer"})
+        return problem(401, "send the admin.token as a bearer token", **{"WWW-Authenticate": "Bearer"})
     return None
 
 
@@ -86,5 +86,5 @@ def _chosen(body: bytes) -> Labels:
     if "all" not in members:
         return parse_selector(members)
     if members["all"] is not True or len(members) > 1:
-        raise ValueError("`all` stands alone, and its value is true")
+        raise ValueError("`all` must be the only member, and its value true")
     return frozenset()

@@ -28,11 +28,17 @@ Members = dict[str, object]
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it took too long; check address, port and network policy"),
-    (FileNotFoundError, "there is no such socket; is the sidecar running, and is this its admin.listen?"),
-    (ConnectionRefusedError, "nobody listens there; is the sidecar running, and is this its admin.listen?"),
-    (ConnectionError, "it closed the connection; is this admin.listen, and not listen?"),
+    (
+        FileNotFoundError,
+        "the socket does not exist; check that the sidecar is running, and that this is its admin.listen",
+    ),
+    (
+        ConnectionRefusedError,
+        "connection refused; check that the sidecar is running, and that this is its admin.listen",
+    ),
+    (ConnectionError, "it closed the connection; check that this is admin.listen, not listen"),
     (socket.gaierror, "the name does not resolve"),
-    (HTTPException, "what answers there is not HTTP"),
+    (HTTPException, "the answer is not HTTP"),
 )
 """What to check by kind of error, narrower kinds first."""
 
@@ -98,7 +104,7 @@ def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
         detail = str(members.get("detail", answer.reason))[:MOST_TOLD]
         raise AdminRefused(f"{admin} answered {answer.status}: {detail}")
     if not set(wanted) <= members.keys():
-        raise AdminRefused(f"{admin} is no sidecar's admin server")
+        raise AdminRefused(f"{admin} is not a sidecar's admin server")
     return members
 
 

@@ -121,9 +121,7 @@ def cooling(seen: Seen) -> Iterator[LiveFinding]:
 
 
 _BY_ERROR: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("token_refused", "token_unavailable"), "find out why there is no token: see the finding about it"
-    ),
+    **dict.fromkeys(("token_refused", "token_unavailable"), "see the finding about the missing token"),
     **dict.fromkeys(
         ("upstream_unreachable", "upstream_timeout", "upstream_malformed"),
         "check the upstream; `detail` in the access log describes what it did",

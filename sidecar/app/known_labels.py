@@ -49,7 +49,7 @@ def _tenant(config: Config, tenant: str) -> str:
     try:
         canonical(tenant)
     except ValueError as error:
-        return f"it is no tenant id; {error}"
+        return f"it is not a tenant id; {error}"
     return ""
 
 

@@ -58,4 +58,4 @@ async def _refuse_to_take_over(address: UnixAddress) -> None:
         async with asyncio.timeout(_PROBE_WAIT):
             _, writer = await asyncio.open_unix_connection(address.path)
         writer.close()
-        raise FileExistsError("somebody is listening there already")
+        raise FileExistsError("another process listens there")

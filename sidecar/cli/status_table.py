@@ -78,7 +78,7 @@ def _findings(shown: _Members, terminal: Terminal) -> Iterator[str]:
     if "findings" not in shown:
         yield from wrap("this sidecar is too old to report it: see below", max(24, terminal.width))
     elif not shown["findings"]:
-        yield terminal.line([Cell("nothing that this pod knows of", "green")], [0])
+        yield terminal.line([Cell("nothing found in this pod", "green")], [0])
     for one in _list(shown, "findings"):
         gravity = _text(one, "gravity")
         first, *others = wrap(f"{gravity}  {_text(one, 'what')}", max(24, terminal.width)) or [""]

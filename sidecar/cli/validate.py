@@ -65,6 +65,8 @@ def _redis(settings: "RedisSettings") -> str:
     hosts = ", ".join(f"{host}:{port}" for host, port in settings.hosts)
     keys = ", ".join(key.id for key in settings.encryption_keys)
     sealed = (
-        f"sealed with {keys}" if keys else "NOT ENCRYPTED: whoever reaches it can read tokens and bust them"
+        f"encrypted with {keys}"
+        if keys
+        else "NOT ENCRYPTED: every client of Redis can read tokens and bust them"
     )
     return f"redis {hosts or settings.unix_path}, {sealed}"

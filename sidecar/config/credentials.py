@@ -73,7 +73,7 @@ class AwsSecret(Node, frozen=True, kw_only=True):
 class PrivateKey(Reference, frozen=True, kw_only=True):
     """Location of the key that signs client assertions, and how the authorization server identifies it."""
 
-    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+    instead: ClassVar[str] = "a key is never written here; give its location: {file: /path} or {env: NAME}"
 
     file: Annotated[
         str | None,
@@ -208,7 +208,7 @@ def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:
         )
         prepare(key)
     except OSError as error:
-        return f"cannot be read: {error.strerror}; check the path and who may read it"
+        return f"cannot be read: {error.strerror}; check the path and its permissions"
     except ValueError as error:
         return f"cannot be used: {error}"
     return ""

@@ -175,7 +175,7 @@ class _Examination:
         entries: dict[object, object] = {}
         for key, entry in value.items():
             if key in _fields(self._root) and _foreign(entry_kind, entry):
-                self._fault(join(path, key), "is no entry, but a section of its own: indent it less")
+                self._fault(join(path, key), "is a section of its own, not an entry: indent it less")
                 self._examined.unsure.append(key)
                 entries[key] = UNSET
                 continue

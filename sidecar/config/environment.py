@@ -97,7 +97,7 @@ def trimmed(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 def beside(place: Path, environ: Mapping[str, str]) -> list[Fault]:
     """Return a fault for each variable of the one route that is set beside a file, because only one can apply."""
-    reason = f"makes a route of its own: unset it, or do without {place}"
+    reason = f"cannot be combined with {place}: unset one of the two"
     return [Fault(SOURCE, name, reason) for name in _ONE_ROUTE_NAMES if environ.get(name)]
 
 
@@ -203,7 +203,7 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _as_duration(text: str) -> str:
     """Return whole seconds as a duration; any other text (`5m` would become `5ms`) as an invalid one."""
-    return f"{text}s" if text.isascii() and text.isdecimal() else "no whole seconds"
+    return f"{text}s" if text.isascii() and text.isdecimal() else "not whole seconds"
 
 
 def _twice(name: str) -> Fault:
@@ -284,7 +284,7 @@ def blame(fault: Fault, names: Mapping[str, str], environ: Mapping[str, str]) ->
         if fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")):
             given = f"{name}_FILE" if name in _TWINS and environ.get(f"{name}_FILE") else name
             if not environ.get(given) and name in _ONE_ROUTE_NAMES:
-                return Fault(SOURCE, given, "missing: the route made from the environment needs it")
+                return Fault(SOURCE, given, "missing: the route from the environment requires it")
             whole_seconds = "write whole seconds, at least 1"
             return Fault(SOURCE, given, whole_seconds if name.endswith("_SEC") else fault.reason)
     return fault

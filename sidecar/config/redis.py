@@ -153,9 +153,9 @@ def fleet_faults(mode: str | None, redis: Redis | None, busts: Busts, faulty: Fa
             yield from _channel_faults(redis, busts)
     elif not faulty.within("redis"):
         if mode == "distributed":
-            yield "cache.mode", "distributed needs a redis.url (REDIS_URL)"
+            yield "cache.mode", "distributed requires redis.url (REDIS_URL)"
         if busts.listen:
-            yield "busts.listen", "there is no Redis to listen on: give redis.url"
+            yield "busts.listen", "there is no Redis to subscribe to: give redis.url"
 
 
 def _redis_faults(redis: Redis, faulty: Faulty) -> Iterator[Found]:
@@ -170,7 +170,7 @@ def _redis_faults(redis: Redis, faulty: Faulty) -> Iterator[Found]:
     if faulty.at("redis.encryption", "redis.encryption_keys"):
         return
     if redis.encryption == "none" and redis.encryption_keys:
-        yield "redis.encryption", "none, but there are encryption_keys: take one of the two out"
+        yield "redis.encryption", "none, but there are encryption_keys: remove one of the two"
     if redis.encryption != "none" and not redis.encryption_keys:
         yield (
             "redis.encryption_keys",
@@ -180,15 +180,18 @@ def _redis_faults(redis: Redis, faulty: Faulty) -> Iterator[Found]:
 
 def _topology_faults(redis: Redis, url: addresses.RedisUrl) -> Iterator[Found]:
     if redis.tls != Tls() and not url.tls:
-        yield "redis.tls", "the URL is not rediss or valkeys: write rediss, or take tls out"
+        yield "redis.tls", "the URL is not rediss or valkeys: write rediss, or remove tls"
     if redis.cluster and redis.sentinel is not None:
-        yield "redis.cluster", "the hosts are either a Cluster's or Sentinels: take one of the two out"
+        yield (
+            "redis.cluster",
+            "the hosts are nodes of a Cluster or Sentinels, not both: remove one of the two",
+        )
     if (redis.cluster or redis.sentinel is not None) and url.unix_path:
-        yield "redis.url", "a socket is no Cluster and no Sentinel: write redis://host:port"
+        yield "redis.url", "a socket cannot be a Cluster or a Sentinel: write redis://host:port"
     if redis.cluster and url.database:
-        yield "redis.url", "a Cluster has only database 0: take it off the URL"
+        yield "redis.url", "a Cluster has only database 0: remove it from the URL"
     if len(url.hosts) > 1 and not redis.cluster and redis.sentinel is None:
-        yield "redis.url", "several hosts: say what they are, with redis.sentinel or redis.cluster"
+        yield "redis.url", "several hosts: set redis.sentinel or redis.cluster"
 
 
 def _channel_faults(redis: Redis, busts: Busts) -> Iterator[Found]:

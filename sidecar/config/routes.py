@@ -178,7 +178,7 @@ def route_faults(
         if route.token and route.token not in known and not faulty.at("tokens"):
             yield f"{path}.token", unknown_entry(route.token, known)
         if route.upstream.startswith("http:") and route.tls != Tls():
-            yield f"{path}.tls", "the upstream is plain http: write https, or take tls out"
+            yield f"{path}.tls", "the upstream is plain http: write https, or remove tls"
         if route.isolate != "none":
             token = None if faulty.within(f"tokens.{route.token}") else tokens.get(route.token or "")
             yield from _isolation_faults(path, route, token, tenants=tenants)

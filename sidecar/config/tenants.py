@@ -15,7 +15,7 @@ from sidecar.core.tenants import PLACE, TenantRule, canonical
 
 TenantId = Annotated[str, text("tenant", TENANT)]
 _CHOSEN_HOST = (
-    f"{PLACE} in the host lets whoever names tenants choose who gets our credentials: give tenant.allow"
+    f"{PLACE} in the host lets clients choose which host receives the credentials: give tenant.allow"
 )
 OURS = (
     "authorization connection content-length cookie expect host keep-alive proxy-authorization proxy-connection "
@@ -70,7 +70,7 @@ def tenant_faults(
         yield from _own_faults(tenant)
     for path, template in _templates(tokens, credentials):
         if PLACE in template and tenant is None:
-            yield path, f"{PLACE} stands for somebody, but there is no tenant section"
+            yield path, f"{PLACE} is replaced by the tenant, but there is no tenant section: add one"
     anybody = tenant is not None and (tenant.header or tenant.path or tenant.claim) and not tenant.allow
     for path, url in _addresses(tokens):
         if anybody and PLACE in urlsplit(url).netloc:
@@ -89,19 +89,19 @@ def caller_faults(path: str, token: TokenEntry, tenant: Tenant) -> Iterator[Foun
 
 def _claim_faults(path: str, token: TokenEntry) -> Iterator[Found]:
     if token.subject is None or token.subject.header is None:
-        yield f"{path}.subject", "tenant.claim is one of a subject that each request brings: give its header"
+        yield f"{path}.subject", "tenant.claim requires a subject token in each request: give its header"
     elif token.subject.verify is None:
-        yield f"{path}.subject.verify", "missing: tenant.claim is believed only of a verified subject"
+        yield f"{path}.subject.verify", "missing: tenant.claim requires a verified subject"
 
 
 def _own_faults(tenant: Tenant) -> Iterator[Found]:
     places = [name for name in ("header", "path", "claim") if getattr(tenant, name)]
     for name in places[1:]:
-        yield f"tenant.{name}", f"the tenant is named by a {places[0]} already: take one of the two out"
+        yield f"tenant.{name}", f"the tenant is named by a {places[0]} already: remove one of the two"
     if not places and not tenant.default:
-        yield "tenant", "names nobody: give header, path, claim or default"
+        yield "tenant", "names no tenant: give header, path, claim or default"
     if tenant.header and folded(tenant.header) in OURS.split():
-        yield "tenant.header", "this field means something else: choose another one"
+        yield "tenant.header", "this field has another meaning: choose another field"
     known = set(map(canonical, tenant.allow))
     if tenant.default and known and canonical(tenant.default) not in known:
         yield "tenant.default", "is not in tenant.allow"

@@ -40,13 +40,13 @@ def faults(path: str, token: TokenEntry, entry: Credentials | None, misread: set
         if name in PROTOCOL_PARAMETERS:
             yield (
                 f"{path}.parameters.{name}",
-                "the sidecar writes that itself: it has a key of its own, or none",
+                "the sidecar sets it itself: use the key for it, if there is one",
             )
     signed = token.client_auth == "private_key_jwt" or token.assertion is not None
     if token.assertion_audience and not signed and misread.isdisjoint({"client_auth", "assertion"}):
         yield (
             f"{path}.assertion_audience",
-            "there is nothing to sign: it goes with private_key_jwt or assertion",
+            "nothing is signed with it: it requires private_key_jwt or assertion",
         )
     if entry is not None and "client_auth" not in misread:
         yield from _proof_faults(path, token, entry)
@@ -61,7 +61,7 @@ def _grant_faults(path: str, token: TokenEntry) -> Iterator[Found]:
     if token.grant == "jwt_bearer" and (token.subject is None) == (token.assertion is None):
         yield path, "give exactly one of: subject, assertion"
     if token.grant == "jwt_bearer" and token.subject is not None and token.subject.type is not None:
-        yield f"{path}.subject.type", "a jwt_bearer grant presents a JWT: take the type out"
+        yield f"{path}.subject.type", "a jwt_bearer grant presents a JWT: remove the type"
 
 
 def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
@@ -69,10 +69,10 @@ def _presented_faults(path: str, token: TokenEntry) -> Iterator[Found]:
         if presented is None:
             continue
         if folded(presented.header or "") in _TAKEN:
-            yield f"{path}.{key}.header", "this field means something else: choose another one"
+            yield f"{path}.{key}.header", "this field has another meaning: choose another field"
         verify = presented.verify
         if verify is not None and verify.tls != Tls() and _keys_of(verify).startswith("http:"):
-            yield f"{path}.{key}.verify.tls", "the keys come over plain http: write https, or take tls out"
+            yield f"{path}.{key}.verify.tls", "the keys come over plain http: write https, or remove tls"
     headers = [
         folded(presented.header or "") for presented in (token.subject, token.actor) if presented is not None
     ]
@@ -87,7 +87,7 @@ def _keys_of(verify: Verification) -> str:
 def _tls_faults(path: str, token: TokenEntry) -> Iterator[Found]:
     where = token.token_endpoint or token.issuer or ""
     if token.tls != Tls() and where.startswith("http:"):
-        yield f"{path}.tls", "the authorization server is plain http: write https, or take tls out"
+        yield f"{path}.tls", "the authorization server is plain http: write https, or remove tls"
     if token.client_auth == "tls_client_auth" and not token.tls.certificate_file:
         yield f"{path}.tls.certificate_file", "missing: tls_client_auth presents it"
 

@@ -49,7 +49,9 @@ class Presented(Node, frozen=True, kw_only=True):
     one_of: ClassVar[tuple[str, ...]] = ("file", "header")
     needs: ClassVar[Mapping[str, str]] = {"verify": "header"}
     secretive: ClassVar[bool] = True
-    instead: ClassVar[str] = "a token is never written here: say where it is, {file: /path} or {header: Name}"
+    instead: ClassVar[str] = (
+        "a token is never written here; give its location: {file: /path} or {header: Name}"
+    )
 
     file: Annotated[
         SecretPath | None,

@@ -50,7 +50,7 @@ class Reference(Node, frozen=True, kw_only=True):
 
     one_of: ClassVar[tuple[str, ...]] = ("file", "env")
     secretive: ClassVar[bool] = True
-    instead: ClassVar[str] = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
+    instead: ClassVar[str] = "a secret is never written here; give its location: {file: /path} or {env: NAME}"
 
     file: Annotated[SecretPath | None, Meta(description="File that holds only the secret.")] = None
     env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
@@ -59,7 +59,7 @@ class Reference(Node, frozen=True, kw_only=True):
 class KeyReference(Reference, frozen=True, kw_only=True):
     """Location of an encryption key, 32 bytes in base64. Never write the key itself here."""
 
-    instead: ClassVar[str] = "a key is never written here: say where it is, {file: /path} or {env: NAME}"
+    instead: ClassVar[str] = "a key is never written here; give its location: {file: /path} or {env: NAME}"
 
     file: Annotated[
         str | None,

@@ -89,7 +89,7 @@ def _syntax(text: str, error: yaml.YAMLError) -> syntax.Reason:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         marks = (_mark(error.problem_mark), _mark(error.context_mark) if error.context_mark else None)
         return syntax.explain(text, error.problem or "", error.context or "", *marks)
-    return syntax.odd_character(text) or (0, "no YAML")
+    return syntax.odd_character(text) or (0, "not YAML")
 
 
 def _mark(mark: yaml.Mark) -> syntax.Mark:
@@ -101,7 +101,7 @@ def file_text(name: str, limit: int, read: Read = files.text) -> str:
     try:
         text = read(name, limit)
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; check the path and who may read it") from None
+        raise ValueError(f"cannot be read: {error.strerror}; check the path and its permissions") from None
     except ValueError as error:
         raise ValueError(f"cannot be read: {error}") from None
     if not text.strip():

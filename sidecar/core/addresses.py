@@ -105,7 +105,7 @@ def listen_loopback(text: str) -> Address:
     address = listen(text)
     if isinstance(address, TcpAddress) and not is_loopback(address.host):
         raise ValueError(
-            "not a loopback address: whoever reaches it could use the tokens; write 127.0.0.1, [::1] or unix:"
+            "not a loopback address: every client that reaches it could use the tokens; write 127.0.0.1, [::1] or unix:"
         )
     return address
 
@@ -201,7 +201,7 @@ def redis(text: str) -> RedisUrl:
     text = text.strip()
     if "@" in text:
         raise ValueError(
-            "take the user name and password out of the URL: give redis.username and redis.password"
+            "remove the user name and password from the URL: give redis.username and redis.password"
         )
     socket = re.fullmatch(r"unix://(/[^?#\0]+)(?:\?db=([0-9]{1,4}))?", text)
     if socket is not None:
@@ -257,9 +257,9 @@ def _split(text: str) -> SplitResult:
     if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
         raise ValueError("write http:// or https://, a host and, if need be, a port and a path")
     if "@" in url.netloc:
-        raise ValueError("take the user name and password out of the URL: secrets belong into credentials")
+        raise ValueError("remove the user name and password from the URL: secrets belong into credentials")
     if "#" in text:
-        raise ValueError("take the fragment out of the URL: it is never sent")
+        raise ValueError("remove the fragment from the URL: it is never sent")
     _host(url.hostname)
     _path(url.path or "/")
     return url

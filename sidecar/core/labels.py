@@ -19,9 +19,9 @@ def parse_selector(labels: Mapping[str, object]) -> Labels:
     """Read a selector from outside. Raises ValueError, saying which label is not one."""
     for name, value in labels.items():
         if name not in LABELS:
-            raise ValueError(f"{name!r} is no label; there are {', '.join(LABELS)}")
+            raise ValueError(f"{name!r} is not a label; labels are {', '.join(LABELS)}")
         if not isinstance(value, str) or not is_value(value):
-            raise ValueError(f"{name} wants 1 to {MAX_VALUE} printable characters")
+            raise ValueError(f"{name} requires 1 to {MAX_VALUE} printable characters")
     return frozenset((name, _in_one_form(name, str(value))) for name, value in labels.items())
 
 

@@ -116,7 +116,7 @@ FAILED: dict[type[Exception], Word] = {
         400,
         "unknown_tenant",
         "http_request_denied",
-        "The request names a tenant that is not in `tenant.allow`, or is no id.",
+        "The request names a tenant that is not in `tenant.allow`, or is not a tenant id.",
         "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
     ),
     TokenRefused: Word(

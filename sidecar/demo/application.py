@@ -41,9 +41,9 @@ async def answer(stage: Stage, url: str) -> str:
     except TimeoutError:
         raise Unexpected(f"no answer within {stage.pace.patience:g} s") from None
     except ClientError as error:
-        raise Unexpected(f"the sidecar gave no answer: {error}") from None
+        raise Unexpected(f"the sidecar did not answer: {error}") from None
     if response.status != 200:
-        raise Unexpected(f"the application was to be answered 200, not {response.status}")
+        raise Unexpected(f"the application must receive 200, not {response.status}")
     return f"{response.status} {response.reason}: {text.strip()}"
 
 
@@ -56,7 +56,7 @@ async def web_socket(stage: Stage, url: str) -> AsyncIterator[ClientWebSocketRes
     except TimeoutError:
         raise Unexpected(f"the WebSocket was silent for {stage.pace.patience:g} s") from None
     except WSServerHandshakeError as error:
-        raise Unexpected(f"the WebSocket was to open (101), but was answered {error.status}") from None
+        raise Unexpected(f"the WebSocket must open (101), but the answer was {error.status}") from None
     except ClientError as error:
         raise Unexpected(f"the WebSocket broke: {error}") from None
 
@@ -66,21 +66,21 @@ async def echo(stage: Stage, socket: ClientWebSocketResponse, text: str) -> str:
     await socket.send_str(text)
     message = await socket.receive(stage.pace.patience)
     if message.data != text:
-        raise Unexpected(f'"{text}" was to come back through the WebSocket, but it was closed')
-    return f'"{text}" went up, and came back'
+        raise Unexpected(f'"{text}" must come back through the WebSocket, but it was closed')
+    return f'"{text}" was sent and came back'
 
 
 def expect_seen(stage: Stage, *expected: Seen) -> None:
     """Compare what the upstream saw. Raises Unexpected."""
     wanted, seen = (", ".join(map(str, calls)) for calls in (expected, stage.upstream.seen))
     if seen != wanted:
-        raise Unexpected(f"the upstream was to see ({wanted}), but saw ({seen})")
+        raise Unexpected(f"the upstream must receive ({wanted}), but received ({seen})")
 
 
 def expect_issued(stage: Stage, wanted: int) -> None:
     """Compare how many tokens there were so far. Raises Unexpected."""
     if stage.tokens.issued != wanted:
-        raise Unexpected(f"{wanted} tokens were to be issued by now, but there were {stage.tokens.issued}")
+        raise Unexpected(f"{wanted} tokens must be issued by now, not {stage.tokens.issued}")
 
 
 def of(lines: list[Line], event: str) -> Line:
@@ -88,4 +88,4 @@ def of(lines: list[Line], event: str) -> Line:
     for line in lines:
         if line["event"] == event:
             return line
-    raise Unexpected(f"the log was to tell of `{event}`, but it does not")
+    raise Unexpected(f"the log must contain `{event}`, but it does not")

@@ -21,17 +21,17 @@ _LOOK_EVERY = 0.02
 async def _joined(stage: Stage, screen: Screen) -> None:
     assert stage.fleet is not None
     number = stage.tokens.issued + 1
-    screen.say("Sidecars A and B have a Redis in common, as the pods of a fleet do. A starts.")
+    screen.say("Sidecars A and B share a Redis, as the pods of a fleet do. A starts.")
     first = await stage.fleet.another()
     await _until(stage, first, "/readyz", degraded=False)
     lines = await send(stage, screen, Seen(number, 200), through=first)
-    screen.log(of(lines, "token_fetched"), "A fetched a token, and put it into Redis, encrypted", first.name)
+    screen.log(of(lines, "token_fetched"), "A fetched a token and stored it in Redis, encrypted", first.name)
     screen.say("B starts, with nothing in memory.")
     second = await stage.fleet.another()
     await _until(stage, second, "/readyz", degraded=False)
     lines = await send(stage, screen, Seen(number, 200), through=second)
     expect_issued(stage, number)
-    look_at = "the same fp: Redis had it, and nobody asked the authorization server"
+    look_at = "the same fp: the token came from Redis, not from the authorization server"
     screen.log(of(lines, "request"), look_at, second.name)
     await _until(stage, second, "/startupz", started=True)  # else it may fetch a token by itself
 
@@ -44,18 +44,18 @@ async def _told(stage: Stage, screen: Screen) -> None:
     screen.say("The token of both is revoked. A is the first to send a request.")
     lines = await send(stage, screen, Seen(number, 401), Seen(number + 1, 200), through=first)
     refused, fetched = of(lines, "refused"), of(lines, "token_fetched")
-    screen.log(refused, "A met the revoked token, and told the fleet", first.name)
-    screen.log(fetched, "A fetched a new one, for all", first.name)
+    screen.log(refused, "A received the 401, and published a bust to the fleet", first.name)
+    screen.log(fetched, "A fetched a new token for all pods", first.name)
     heard = of(await second.log.until("bust_applied"), "bust_applied")
     if heard["fp"] != refused["fp"]:
-        raise Unexpected("sidecar B was to drop the refused token, but it dropped another one")
-    screen.log(heard, "B, told through Redis, dropped the token it held", second.name)
+        raise Unexpected("sidecar B must drop the refused token, but it dropped another")
+    screen.log(heard, "B received the bust through Redis and dropped the token", second.name)
     lines = await send(stage, screen, Seen(number + 1, 200), through=second)
     expect_issued(stage, number + 1)
     request = of(lines, "request")
     if (request["token"], request["fp"]) != ("store", fetched["fp"]):
-        raise Unexpected("sidecar B was to take A's new token from Redis, but it did not")
-    look_at = "attempts=1: no 401 for B; token=store: A's new token, out of Redis"
+        raise Unexpected("sidecar B must take A's new token from Redis, but it did not")
+    look_at = "attempts=1: no 401 for B; token=store: A's new token, from Redis"
     screen.log(request, look_at, second.name)
 
 
@@ -70,7 +70,7 @@ async def _until(stage: Stage, sidecar: Sidecar, page: str, **says: bool) -> Non
     except TimeoutError:
         waited = f"but within {stage.pace.patience:g} s it did not"
         raise Unexpected(
-            f"{page} of sidecar {sidecar.name} was to say {json.dumps(says)}, {waited}"
+            f"{page} of sidecar {sidecar.name} must return {json.dumps(says)}, {waited}"
         ) from None
 
 
@@ -79,12 +79,12 @@ async def _page(stage: Stage, url: str) -> Mapping[str, object]:
         async with stage.application.get(url) as response:
             page: Mapping[str, object] = await response.json()
     except ClientError as error:
-        raise Unexpected(f"the admin server gave no answer: {error}") from None
+        raise Unexpected(f"the admin server did not answer: {error}") from None
     return page
 
 
 FLEET_SCENES: tuple[tuple[str, Scene], ...] = (
-    ("A second pod takes the token out of Redis", _joined),
-    ("A token is revoked: one pod heals, the other was told", _told),
+    ("A second pod takes the token from Redis", _joined),
+    ("A token is revoked: one pod heals, the other never sees it", _told),
 )
 """In their order, after all others, each under its title."""

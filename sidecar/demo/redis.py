@@ -70,10 +70,10 @@ async def _listening(process: asyncio.subprocess.Process, socket: Path, log: Pat
         async with asyncio.timeout(patience):
             while not await _answers(socket):
                 if process.returncode is not None:
-                    raise Unexpected(f"redis-server ended at once ({process.returncode}): {_last_line(log)}")
+                    raise Unexpected(f"redis-server exited at once ({process.returncode}): {_last_line(log)}")
                 await asyncio.sleep(_LOOK_EVERY)
     except TimeoutError:
-        raise Unexpected(f"redis-server was to listen, but within {patience:g} s it did not") from None
+        raise Unexpected(f"redis-server must listen, but within {patience:g} s it did not") from None
 
 
 def _last_line(log: Path) -> str:

@@ -22,14 +22,14 @@ _AGAIN, _TRIES = 0.2, 25
 
 async def _injected(stage: Stage, screen: Screen) -> None:
     lines = await send(stage, screen, Seen(1, 200))
-    screen.log(of(lines, "token_fetched"), "the sidecar asked the authorization server for a token ...")
+    screen.log(of(lines, "token_fetched"), "the sidecar fetched a token from the authorization server ...")
     screen.log(of(lines, "request"), "... and put it on the request: fp, its fingerprint, is the same")
 
 
 async def _remembered(stage: Stage, screen: Screen) -> None:
     lines = await send(stage, screen, Seen(1, 200))
     expect_issued(stage, 1)
-    screen.log(of(lines, "request"), "token=memory: the authorization server was not asked")
+    screen.log(of(lines, "request"), "token=memory: no request to the authorization server")
 
 
 async def _healed(stage: Stage, screen: Screen) -> None:
@@ -40,31 +40,31 @@ async def _healed(stage: Stage, screen: Screen) -> None:
         of(lines, name) for name in ("refused", "token_fetched", "resent", "request")
     )
     if request["attempts"] != 2 or request["fp"] in ("", refused["fp"]):
-        raise Unexpected("the log was to tell of two attempts with two tokens, but it does not")
+        raise Unexpected("the log shows no two attempts with two tokens")
     screen.say("The upstream saw two requests: it refused the first and answered the second.")
-    screen.log(refused, "the upstream answered 401; the application is not bothered with it")
+    screen.log(refused, "the upstream answered 401; the application does not see it")
     screen.log(fetched, "a new token was fetched: fp differs")
     screen.log(resent, "the same request, sent once more with the new token")
-    screen.log(request, "for the application it was one request, answered 200")
+    screen.log(request, "the application sent a single request and received 200")
 
 
 async def _outlasted(stage: Stage, screen: Screen) -> None:
     life = stage.pace.short_life
     screen.say(
-        f"The token of step 3 lives only {life:g} s: the sidecar renews it after {life / 2:g} s.",
+        f"The token of step 3 is valid for {life:g} s only: the sidecar renews it after {life / 2:g} s.",
         "Just then (wait for it) the authorization server is stopped.",
     )
     await asyncio.sleep(life * _PAST_HALF)
     await stage.authorization.down()
     lines = await send(stage, screen, Seen(2, 200), told=("request", "token_fetch_failed"))
-    screen.log(of(lines, "token_fetch_failed"), "the renewal, behind the request: nobody is there")
-    screen.log(of(lines, "request"), "the request does not mind: its token has not expired")
+    screen.log(of(lines, "token_fetch_failed"), "the renewal, in the background: the server is unreachable")
+    screen.log(of(lines, "request"), "the request succeeds: its token has not expired")
     screen.say("The authorization server is started again.")
     stage.tokens.life = 3600.0
     await stage.authorization.up()
     fetched = await _renewal(stage)
     screen.did(f"curl {stage.sidecar.url}/hello   # until the token is renewed", "each time 200 OK")
-    screen.log(fetched, "the sidecar tried again by itself, behind a request")
+    screen.log(fetched, "the sidecar retried by itself, in the background")
 
 
 async def _renewal(stage: Stage) -> Line:
@@ -93,9 +93,9 @@ async def _shared(stage: Stage, screen: Screen) -> None:
         fetched = of(lines, "token_fetched")
         requests = [line for line in lines if line["event"] == "request"]
         if {line["fp"] for line in requests} != {fetched["fp"]}:
-            raise Unexpected(f"all {AT_ONCE} requests were to carry one token, but they did not")
+            raise Unexpected(f"all {AT_ONCE} requests must carry the same token, but they did not")
         screen.did(f"curl {url}   # {AT_ONCE} times at once", f"{AT_ONCE} times 200 OK")
-        screen.log(fetched, "the only one: every request waited for it")
+        screen.log(fetched, "the only fetch: every request waited for it")
         screen.log(requests[0], f"{AT_ONCE} lines like this one, with the same fp")
 
 
@@ -107,18 +107,16 @@ async def _tunnelled(stage: Stage, screen: Screen) -> None:
         stage.tokens.revoke_all()
         screen.say(f"The token is revoked. On the open socket {await echo(stage, first, 'still there')}.")
         async with web_socket(stage, url) as second:
-            screen.did(f"websocat {url}   # a second one", await echo(stage, second, "me too"))
+            screen.did(f"websocat {url}   # a second WebSocket", await echo(stage, second, "me too"))
     lines = await stage.sidecar.log.until("request", "request")
     expect_seen(stage, Seen(3, 101), Seen(3, 401), Seen(stage.tokens.issued, 101))
     requests = {line["attempts"]: line for line in lines if line["event"] == "request"}
     if requests.keys() != {1, 2}:
-        raise Unexpected(
-            "the log was to tell of one WebSocket opened at once and one healed, but it does not"
-        )
+        raise Unexpected("the log does not show that one WebSocket opened at once and another was healed")
     screen.log(of(lines, "refused"), "only the second handshake came with a revoked token ...")
-    screen.log(of(lines, "resent"), "... and was sent once more with a new one")
-    screen.log(requests[2], "so the second socket opened too; its application noticed nothing")
-    screen.log(requests[1], "the first, told when it closes: it lived on under its first token")
+    screen.log(of(lines, "resent"), "... and was sent once more with a new token")
+    screen.log(requests[2], "so the second socket opened too; the application saw no error")
+    screen.log(requests[1], "the first, logged when it closes: it stayed open with its first token")
 
 
 Scene = Callable[[Stage, Screen], Awaitable[None]]
@@ -127,7 +125,7 @@ SCENES: tuple[tuple[str, Scene], ...] = (
     ("A request without credentials arrives authorised", _injected),
     ("The next request finds the token in memory", _remembered),
     ("The token is revoked: the next request still succeeds", _healed),
-    ("The authorization server goes down: requests go on", _outlasted),
+    ("The authorization server stops: requests still succeed", _outlasted),
     (f"{AT_ONCE} requests at once need a token: it is fetched once", _shared),
     ("A WebSocket survives a revoked token", _tunnelled),
 )

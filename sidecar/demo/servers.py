@@ -97,7 +97,7 @@ class Upstream:
             return web.Response(text="hello, authorised client\n")
         error = ', error="invalid_token"' if token else ""
         challenge = {"WWW-Authenticate": f'Bearer realm="demo"{error}'}
-        return web.Response(status=401, text="no valid token, no answer\n", headers=challenge)
+        return web.Response(status=401, text="no valid token\n", headers=challenge)
 
 
 async def _echo(socket: web.WebSocketResponse) -> None:

@@ -77,7 +77,7 @@ class Log:
                     missing -= Counter([str(lines[-1]["event"])])
         except TimeoutError:
             waited = f"but within {self._patience:g} s it did not"
-            raise Unexpected(f"the log was to tell of `{next(iter(missing))}`, {waited}") from None
+            raise Unexpected(f"the log must contain `{next(iter(missing))}`, {waited}") from None
         return lines
 
 

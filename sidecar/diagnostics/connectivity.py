@@ -22,9 +22,9 @@ SOON = 14
 _NEXT_ADDRESS_AFTER = 0.25
 _DAY = 86_400.0
 _HINTS = {
-    ssl.SSLZeroReturnError: "it closed the connection: does it want a client certificate?",
-    ssl.SSLCertVerificationError: "the certificate must be for this name, in its time, and by an authority known "
-    "here: check the address, or give ca_file",
+    ssl.SSLZeroReturnError: "it closed the connection: it may require a client certificate",
+    ssl.SSLCertVerificationError: "the certificate must be valid for this name, within its dates, "
+    "and signed by a trusted authority: check the address, or give ca_file",
 }
 
 
@@ -59,7 +59,7 @@ class Place:
                 )
         except TimeoutError:
             hint = "check address, port, network policies and firewalls"
-            return Finding(f"nothing came within {CONNECT_LIMIT:g} s", "failed", hint)
+            return Finding(f"no answer within {CONNECT_LIMIT:g} s", "failed", hint)
         except OSError as error:
             return Finding(reason(error), "failed", "check address and port, and that it is running")
         return Finding(str(self._socket.getpeername()[0]))
@@ -75,7 +75,7 @@ class Place:
             return Finding(
                 f"cannot use {', '.join(self._tls.files)}: {reason(cause)}",
                 "failed",
-                "check these files: PEM is wanted, the key without a passphrase",
+                "check these files: they must be PEM, the key without a passphrase",
             )
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
@@ -83,10 +83,10 @@ class Place:
                     sock=self._socket, ssl=context, server_hostname=self._host
                 )
         except TimeoutError:
-            return Finding(f"no TLS within {CONNECT_LIMIT:g} s", "failed", "does this port speak TLS?")
+            return Finding(f"no TLS within {CONNECT_LIMIT:g} s", "failed", "check that this port serves TLS")
         except OSError as error:
             hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
-            return Finding(reason(error), "failed", hint or "does this port speak TLS 1.2 or later?")
+            return Finding(reason(error), "failed", hint or "check that this port serves TLS 1.2 or later")
         found = _certificate(writer.get_extra_info("peercert"), time.time())
         writer.transport.abort()
         return found
@@ -100,5 +100,5 @@ class Place:
 def _certificate(certificate: dict[str, Any], now: float) -> Finding:
     names = ", ".join(value for _, value in certificate.get("subjectAltName", ())[:4])
     days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) // _DAY)
-    hint = "have it renewed soon" if days < SOON else ""
+    hint = "renew it soon" if days < SOON else ""
     return Finding(f"certificate for {names}, {days} more days", hint=hint)

@@ -233,9 +233,9 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
         return "left out: the token request's subject"
     hidden = route.hidden.head if route.hidden is not None else None
     if hidden is not None and hidden.fullmatch(b"\r\n" + line):
-        return "left out: an upstream could take it for a field that is read here"
+        return "left out: an upstream could read it as a field that the sidecar reads"
     if name == b"authorization" and route.token is not None:
-        return "left out: ours takes its place"
+        return "left out: the sidecar's takes its place"
     return "relayed" if name in kept else "left out: for this connection only"
 
 

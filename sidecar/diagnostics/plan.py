@@ -154,7 +154,7 @@ class _Plan:
             request = for_tenant(template, self._tenant)
         needs = (self._endpoint(request), self._read_credentials(request))
         if request.brought:
-            why = Finding("is got with a token of each caller's", "skipped")
+            why = Finding("requires a token of each caller", "skipped")
             self._add(Step(about, "fetch", partial(_told, why), needs))
         else:
             self._add(Step(about, "fetch", partial(self._fetch, request), needs))
@@ -190,7 +190,9 @@ class _Plan:
     async def _fetch(self, request: TokenRequest) -> Finding:
         token = await self._source.token(request, newer_than=-math.inf, reason="warm_up")
         tenant = f" for tenant {request.tenant}" if request.tenant else ""
-        return Finding(f"got one{tenant}, for {token.left(self._clock.now(), self._clock.wall()):.0f} s")
+        return Finding(
+            f"obtained{tenant}, valid for {token.left(self._clock.now(), self._clock.wall()):.0f} s"
+        )
 
 
 async def _told(finding: Finding) -> Finding:

@@ -50,9 +50,7 @@ async def _within(step: Step, end: float, limit: float) -> Finding:
         async with asyncio.timeout_at(end):
             return await step.work()
     except TimeoutError:
-        return Finding(
-            f"not done after {limit:g} s", "failed", "give it more with --timeout, or see what is slow"
-        )
+        return Finding(f"not done after {limit:g} s", "failed", "raise --timeout, or find out what is slow")
     except NoToken as error:
         return Finding(error.for_operators, "failed", error.hint)
     except SidecarError as error:

@@ -142,10 +142,10 @@ class ChunkedBody:
         if here < 2:
             self._held = data[at:]
             if self._held and self._held != b"\r":
-                raise MessageMalformed("a chunk does not end where its size says")
+                raise MessageMalformed("a chunk does not have the length of its size line")
             return None
         if data[at : at + 2] != b"\r\n":
-            raise MessageMalformed("a chunk does not end where its size says")
+            raise MessageMalformed("a chunk does not have the length of its size line")
         self._left = self._SIZE
         return at + 2
 

@@ -70,11 +70,11 @@ def _roots(manifest: str) -> list[Node | None]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
-        raise ManifestRefused(f"{line}no YAML: {error.problem}; a template must be rendered first") from None
+        raise ManifestRefused(f"{line}not YAML: {error.problem}; a template must be rendered first") from None
     except yaml.YAMLError:
-        raise ManifestRefused("no YAML: it holds characters that YAML does not allow") from None
+        raise ManifestRefused("not YAML: it holds characters that YAML does not allow") from None
     except (ValueError, RecursionError) as error:
-        raise ManifestRefused(f"no YAML that can be used: {error}") from None
+        raise ManifestRefused(f"not usable YAML: {error}") from None
 
 
 def _edits(pods: list[Pod], change: _Change, writer: Writer) -> list[Edit]:
@@ -105,7 +105,7 @@ def _add(pod: Pod, writer: Writer, sidecar: Sidecar, *, native: bool) -> Iterato
 def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
     """Raise Refused if the sidecar cannot be in this pod."""
     if not native and pod.kind in {"Job", "CronJob"}:
-        raise Refused(f"{pod.path}: a Job would never end beside a classic container: leave --classic out")
+        raise Refused(f"{pod.path}: a Job would never end beside a classic container: remove --classic")
     if sidecar.on_network and is_true(pod.spec, "hostNetwork"):
         raise Refused(
             f"{pod.path}.hostNetwork: every process of the node could use the tokens; listen on unix: (--listen)"
@@ -126,7 +126,7 @@ def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
 
 def _check_name(path: str, item: Node, kind: str, ours: set[str]) -> None:
     if text(item, "name") in ours:
-        raise Refused(f"{path}: a {kind} of that name is there, and not ours: rename it")
+        raise Refused(f"{path}: a {kind} of that name exists, and is not the sidecar's: rename it")
 
 
 def _check_ports(path: str, container: Node, sidecar: Sidecar) -> None:

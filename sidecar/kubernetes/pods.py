@@ -55,7 +55,7 @@ class Pod:
         if entry is None or entry.meant.null:
             return []
         if entry.meant.kind != "sequence":
-            raise Refused(f"{self.path}.{name}: this is no list")
+            raise Refused(f"{self.path}.{name}: this is not a list")
         return [item.meant for item in entry.meant.children]
 
     def containers(self) -> Iterator[tuple[str, Node]]:

@@ -49,7 +49,7 @@ class Discovery:
                 yield from (metadata.token_endpoint, metadata.mtls_token_endpoint, metadata.jwks_uri)
 
     def _missing(self, issuer: str, name: str) -> NoReturn:
-        raise TokenRefused(f"the {ISSUER_METADATA} of {issuer} names no {name} that we may use", "")
+        raise TokenRefused(f"the {ISSUER_METADATA} of {issuer} names no {name} that the sidecar may use", "")
 
     async def _metadata(self, issuer: str, tls: Tls) -> Metadata:
         source = ascii([issuer, tls])  # with other TLS settings, another server may answer for this issuer

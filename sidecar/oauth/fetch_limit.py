@@ -38,7 +38,7 @@ class LimitedSource:
         if reason != "cold" or not (stranger or request.of_caller):
             return await self._source.token(request, newer_than=newer_than, reason=reason)
         if not self._rate_limit.take(self._clock.now()):
-            raise RequestRefused(429, "too many tenants or subjects that were not seen before: wait a little")
+            raise RequestRefused(429, "the rate limit for new tenants or subjects is exceeded; retry later")
         token = await self._source.token(request, newer_than=newer_than, reason=reason)
         if not stranger:
             self._rate_limit.give_back()

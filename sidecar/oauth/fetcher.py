@@ -187,7 +187,9 @@ class TokenFetcher:
         token = (await self._secrets.read(presented.where)).reveal()
         if subject_token.expiry(token) <= self._clock.wall():
             place = presented.where.path if isinstance(presented.where, SecretFile) else "the request"
-            raise TokenUnavailable(f"the token in {place} has expired: nothing can be got for it", 0.0)
+            raise TokenUnavailable(
+                f"the token in {place} has expired: no token can be requested with it", 0.0
+            )
         return token
 
     async def _sign(self, request: TokenRequest, claims: Mapping[str, object]) -> str:

@@ -42,7 +42,7 @@ class JwksVerifier:
                 rule, PAUSE, early=signed.names_none_of(keys)
             )  # it may have changed meanwhile
             if not self._good(token, signed, newer):
-                raise RequestRefused(401, "the caller's token is signed by nobody known here")
+                raise RequestRefused(401, "no trusted key matches the signature of the caller's token")
         jwt_rules.judge(token, rule, self._clock.wall())
 
     def _good(self, token: str, signed: Signed, keys: tuple[Jwk, ...]) -> bool:

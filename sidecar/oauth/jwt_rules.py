@@ -54,19 +54,19 @@ def signed(token: str, rule: Verification) -> Signed:
     """Read the token's header (RFC 7515 section 4). Raises RequestRefused for an algorithm the rule does not name."""
     head = segment(token.partition(".")[0])
     if head is None or "crit" in head:
-        raise RequestRefused(401, "the caller's token is no JWT that can be verified here")
+        raise RequestRefused(401, "the caller's token is not a JWT that can be verified")
     for algorithm in rule.algorithms:
         if head.get("alg") == algorithm:
             kid = head.get("kid")
             return Signed(algorithm, kid if isinstance(kid, str) else None)
-    raise RequestRefused(401, "the caller's token is signed by none of the algorithms that count here")
+    raise RequestRefused(401, "the caller's token is not signed with an accepted algorithm")
 
 
 def judge(token: str, rule: Verification, now: float) -> None:
     """Raise RequestRefused if the claims of a token, whose signature is good, break the rule."""
     claims = unverified(token)
     if claims.get("iss") != rule.issuer:
-        raise RequestRefused(401, "the caller's token is of another issuer")
+        raise RequestRefused(401, "the caller's token has another issuer")
     audience = claims.get("aud")
     if rule.audience not in (audience if isinstance(audience, list) else [audience]):
         raise RequestRefused(401, "the caller's token is for another audience")

@@ -37,11 +37,11 @@ def brought(field: bytes | None, header: bytes, kind: str, now: float) -> str:
     name = header.decode()
     match = _FIELD.fullmatch(field) if field is not None else None
     if match is None:
-        fault = "there is none" if field is None else "what is there is none, or more than one"
-        raise RequestRefused(401, f"this route wants a token of its caller's in {name}: {fault}")
+        fault = "there is none" if field is None else "it has no token, or more than one"
+        raise RequestRefused(401, f"the route requires a caller's token in {name}: {fault}")
     token = match[1].decode()
     if kind in _JWTS and not unverified(token):
-        raise RequestRefused(401, f"the token in {name} is no JWT")
+        raise RequestRefused(401, f"the token in {name} is not a JWT")
     if expiry(token) <= now:
         raise RequestRefused(401, f"the token in {name} has expired")
     return token

@@ -108,7 +108,7 @@ def judge(
         )
     if reply.status == 401 and code not in of_others:
         raise TokenRefused(
-            f"token endpoint {host} does not accept our credentials (401 {code or 'without error'})",
+            f"token endpoint {host} does not accept the client's credentials (401 {code or 'without error'})",
             INVALID_CLIENT,
             of_request=True,
             description=description,

@@ -65,7 +65,7 @@ def _fault(target: bytes) -> str:
     if b"#" in target:
         return "the target holds a fragment: leave it out"
     if target == b"*":
-        return "the target `*` asks about a server, and the sidecar stands before many: send a path"
+        return "the target `*` names no upstream; send a path"
     if b"://" in target.partition(b"?")[0]:
         return "the target is not an http URL with a host and without a user name"
     return "the target must start with a slash or be an http URL"

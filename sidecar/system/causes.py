@@ -17,7 +17,7 @@ MAX_CAUSES = 16
 _NO_CONNECTION = "cannot connect"
 _BROKE_OFF = "the connection was lost before the answer was complete"
 _WORDS = {
-    "BadStatusLine": "what answers there is not HTTP",
+    "BadStatusLine": "the answer is not HTTP",
     "BrokenPipeError": "the connection was lost",
     "ConnectTimeout": "no connection in time",
     "ConnectTimeoutError": "no connection in time",
@@ -30,7 +30,7 @@ _WORDS = {
     "EOFError": _BROKE_OFF,
     "EndpointConnectionError": _NO_CONNECTION,
     "FileNotFoundError": "no such file",
-    "HTTPException": "what answers there is not HTTP",
+    "HTTPException": "the answer is not HTTP",
     "IncompleteRead": _BROKE_OFF,
     "IncompleteReadError": _BROKE_OFF,
     "IsADirectoryError": "it is a directory",

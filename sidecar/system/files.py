@@ -87,7 +87,7 @@ def probe(path: str) -> None:
 def _refuse_irregular(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
-        raise ValueError(f"it is {kind}, no regular file; write its content to one")
+        raise ValueError(f"it is {kind}, not a regular file; write its content to one")
 
 
 def _size(limit: int) -> str:

@@ -154,11 +154,11 @@ def _is_on(reader: _Reader, signal: Signal) -> bool:
     chosen = reader.text(exporter) or "otlp"
     if chosen != "otlp":
         if chosen != "none":
-            reader.ignore(exporter, f"only otlp and none are known here: no {signal} are exported")
+            reader.ignore(exporter, f"only otlp and none are supported: no {signal} are exported")
         return False
     spoken = protocol if reader.text(protocol) else _PROTOCOL
     if reader.text(spoken) not in ("", PROTOCOL):
-        reader.ignore(spoken, f"only {PROTOCOL} is spoken here, and the endpoint must speak it")
+        reader.ignore(spoken, f"only {PROTOCOL} is supported, and the endpoint must accept it")
     return True
 
 

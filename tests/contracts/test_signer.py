@@ -156,7 +156,7 @@ def _public_jwk() -> str:
         (lambda: SigningKey(Secret(pem("rsa")), algorithm="EdDSA"), "EdDSA does not suit it; RS256"),
         (lambda: SigningKey(Secret(jwk("rsa", alg="none"))), "none does not suit it"),
         (lambda: SigningKey(Secret(jwk("rsa", alg="HS256"))), "HS256 does not suit it"),
-        (lambda: SigningKey(Secret(pem("p256")), Secret("canary")), "take the passphrase out"),
+        (lambda: SigningKey(Secret(pem("p256")), Secret("canary")), "remove the passphrase"),
         (lambda: SigningKey(Secret(pem("p256", BestAvailableEncryption(b"x")))), "give its passphrase"),
         (
             lambda: SigningKey(Secret(pem("p256", BestAvailableEncryption(b"x"))), Secret("canary")),
@@ -280,7 +280,7 @@ async def test_t8_a_certificate_is_read_in_the_same_way(tmp_path: Path, form: st
         (lambda: pem("k256"), {}, "none of P-256"),
         (lambda: pem("p256"), {"algorithm": "RS256"}, "RS256 does not suit it; ES256 would"),
         (lambda: pem("p256", BestAvailableEncryption(b"x")), {}, "give its passphrase"),
-        (lambda: pem("p256"), {"passphrase": {"env": "PASSPHRASE"}}, "take the passphrase out"),
+        (lambda: pem("p256"), {"passphrase": {"env": "PASSPHRASE"}}, "remove the passphrase"),
         (lambda: pem("rsa", BestAvailableEncryption(b"x")), {"passphrase": {"env": "PASSPHRASE"}}, "is wrong"),
         (lambda: pem("p256"), {"certificate_file": __file__}, "certificate_file holds no readable certificate"),
     ],

@@ -140,7 +140,7 @@ def _refuse_tag_directives(content: bytes) -> None:
     """Refuse tag directives: configurations need none, and libyaml compares each with all before it."""
     at = 0 if content.startswith(b"%TAG") else content.find(b"\n%TAG") + 1
     if at or content.startswith(b"%TAG"):
-        raise Refused(content.count(b"\n", 0, at) + 1, "a %TAG directive: take it out")
+        raise Refused(content.count(b"\n", 0, at) + 1, "a %TAG directive: remove it")
 
 
 class Chunks:
@@ -273,7 +273,7 @@ class Builder:
             raise Refused(_line(event), ALIAS)
         line, named = _line(event), self._anchors[event.anchor]
         if named is None:
-            raise Refused(line, "an alias of the mapping or list that it is in: take it out")
+            raise Refused(line, "an alias of the mapping or list that it is in: remove it")
         self._count(named.nodes, named.characters, named.height + 1, line)
         self._add(named.value, named.inside, line, named.height)
 
@@ -321,10 +321,10 @@ class Builder:
         self._characters += characters
         if self._nodes > MAX_NODES:
             raise Refused(
-                line, f"more than {MAX_NODES:,} keys and values, each alias written out: take some out"
+                line, f"more than {MAX_NODES:,} keys and values, each alias written out: remove some"
             )
         if self._characters > MAX_CHARACTERS:
-            raise Refused(line, "more than 1 MiB of text, each alias written out: take some out")
+            raise Refused(line, "more than 1 MiB of text, each alias written out: remove some")
         if len(self._open) + height > MAX_DEPTH:
             raise Refused(line, f"nested too deeply: at most {MAX_DEPTH} levels")
 

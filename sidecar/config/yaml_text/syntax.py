@@ -109,7 +109,7 @@ def explain(text: str, problem: str, context: str, at: Mark, began: Mark | None)
         if (reason := rule(spot)) is not None:
             return reason
     words = re.sub(r"""(['"<]).*[>'"]""", "…", problem or "unreadable", flags=re.DOTALL)
-    return spot.line, f"no YAML: {words} (column {spot.column + 1})"
+    return spot.line, f"not YAML: {words} (column {spot.column + 1})"
 
 
 def _lines(text: str, at: Mark) -> dict[int, str]:

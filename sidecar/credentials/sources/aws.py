@@ -78,13 +78,14 @@ _UNUSABLE = (boto.BotoCoreError, OSError, ValueError, LookupError)
 _SLICE = 65_536
 _HINTS: Mapping[SecretFault, str] = {
     "missing": "there is no such secret or version: check aws_secret.id, region and stage",
-    "denied": "AWS does not let us read it: check the role's policy for secretsmanager:GetSecretValue, its trust, "
+    "denied": "AWS denies access: check the role's policy for secretsmanager:GetSecretValue, its trust, "
     "and kms:Decrypt on the secret's key",
     "malformed": "its content cannot be used",
-    "throttled": "AWS throttles us: it is asked again; raise cache.store_ttl or the account's quota if it stays so",
+    "throttled": "AWS throttles the requests, and the sidecar retries; if this goes on, raise cache.store_ttl "
+    "or the account's quota",
     "unreachable": "AWS does not answer: check region, endpoint, the network policy and the VPC endpoint",
-    "unconfigured": "AWS cannot be asked: give a region, and credentials by the role of the service account or by "
-    "the environment",
+    "unconfigured": "no request can be sent to AWS: give a region, and credentials by the role of the service account "
+    "or by the environment",
 }
 _REMEMBERED = frozenset[SecretFault]({"missing", "denied", "malformed"})
 """Faults that an operator must fix are refusals. The others pass, and are outages."""

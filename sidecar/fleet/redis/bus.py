@@ -164,7 +164,7 @@ class RedisBus:
         why = reason(error)
         self.pulse.miss(self._clock.now(), why)
         if not isinstance(error, RedisError | RedisClusterException | OSError):  # of which is TimeoutError
-            self._journal.tell(Failed.of("hearing the fleet", error))
+            self._journal.tell(Failed.of("receiving busts", error))
         was_up, self.up = self.up, False
         if not was_up:
             self._redis.outage.lost("bus", why)
@@ -184,7 +184,7 @@ class RedisBus:
         """
         pauses = self._pauses()
         while not await self._know_what_was_missed():
-            self.pulse.miss(self._clock.now(), "it is not known yet what was missed")
+            self.pulse.miss(self._clock.now(), "the missed busts are not known yet")
             if not self._redis.up:
                 self._redis.outage.lost("bus", self._redis.trouble)
             heed_cancellation()

@@ -90,7 +90,11 @@ class Examination:
             server, version = (_text(server_info.get(name, b"")) for name in (b"server", b"version"))
             number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
             if number < OLDEST:
-                return Finding(f"{server} {version}", "failed", "Redis 6.2 or later, or Valkey, is wanted")
+                return Finding(
+                    f"{server} {version}",
+                    "failed",
+                    "upgrade it: the sidecar requires Redis 6.2 or later, or Valkey",
+                )
             return Finding(f"{server} {version}")
 
         return await _judged(hello)
@@ -122,7 +126,7 @@ class Examination:
             for channel in channels:
                 await listeners(channel, self._client)
             async with Subscription(self._client, channels, 0):
-                return Finding(f"may hear {', '.join(channels)}")
+                return Finding(f"may subscribe to {', '.join(channels)}")
 
         return await _judged(subscribe)
 
@@ -136,11 +140,11 @@ async def _judged(question: Callable[[], Awaitable[Finding]]) -> Finding:
         return await question()
     except AuthenticationError as error:
         hint = "give redis.password" if code(error) == "NOAUTH" else "check redis.username and redis.password"
-        return Finding(f"it does not accept us: {reason(error)}", "failed", hint)
+        return Finding(f"authentication failed: {reason(error)}", "failed", hint)
     except NoPermissionError as error:
         return Finding(reason(error), "failed", _SETUSER)
     except TimeoutError:
-        return Finding(NO_ANSWER, "failed", "is it Redis that listens there, and with TLS or without?")
+        return Finding(NO_ANSWER, "failed", "check that Redis listens there, and whether it requires TLS")
     except (RedisError, RedisClusterException, OSError) as error:
         why = reason(error)
         if isinstance(error, ResponseError) or code(error) in _HINTS:

@@ -299,7 +299,7 @@ class GuardedClient:
         self.answers, self.trouble = isinstance(error, ResponseError), reason(error)
         self.report_denial(operation, error)
         if not isinstance(error, RedisError | RedisClusterException | OSError):
-            self._journal.tell(Failed.of(f"asking Redis ({operation})", error))
+            self._journal.tell(Failed.of(f"sending to Redis ({operation})", error))
         if self._breaker.failed(self._clock.now()):
             self.pulse.miss(self._clock.now(), self.trouble)
             self.outage.lost("store", self.trouble)

@@ -69,7 +69,7 @@ def _from_jwk(jwk: Mapping[str, object]) -> _Key:
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):  # it depends on what is missing
         key = None
     if not isinstance(key, _Key):
-        raise ValueError("it is a JWK, but no private RSA, EC or OKP key")  # noqa: TRY004  its content is wrong
+        raise ValueError("it is a JWK, but not a private RSA, EC or OKP key")  # noqa: TRY004  its content is wrong
     return _checked(key)
 
 
@@ -78,14 +78,14 @@ def _from_pem(text: str, key: SigningKey) -> _Key:
     try:
         private = load_pem_private_key(pem.block(text, "PRIVATE KEY"), passphrase)
     except TypeError:  # raised if only the key is encrypted, or only a passphrase is given
-        reason = "take the passphrase out" if passphrase else "it is encrypted: give its passphrase"
+        reason = "remove the passphrase" if passphrase else "it is encrypted: give its passphrase"
         raise ValueError(reason) from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(
             "it is neither a JWK nor a PEM key that the sidecar can read, or passphrase is wrong"
         ) from None
     if not isinstance(private, _Key):
-        raise ValueError("it is no RSA, EC or EdDSA key")  # noqa: TRY004  its content is wrong
+        raise ValueError("it is not an RSA, EC or EdDSA key")  # noqa: TRY004  its content is wrong
     return _checked(private)
 
 

@@ -86,7 +86,7 @@ async def test_b52_bust_reads_its_token_from_a_file(operator: Operator, tmp_path
     [
         ([], "one or more labels, or --all"),
         (["--all", "--user", "alice"], "one or more labels, or --all"),
-        (["--user", ""], "user wants 1 to 256 printable characters"),
+        (["--user", ""], "user requires 1 to 256 printable characters"),
         (["--all", "--token-file", "/nope"], "/nope: No such file or directory"),
         (["--all", "--token-file", __file__], "it holds a control character or a line break"),
         (["--ten", "acme"], "unknown flag --ten; did you mean --tenant?"),
@@ -103,7 +103,7 @@ async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
     """Exit code 1 with the admin server's own words."""
     code, out, err = await operator.bust("--all", "--admin", operator.url, SIDECAR_ADMIN_TOKEN="wrong")
     assert (code, out) == (1, "")
-    assert err == f"sidecar: {operator.url} answered 401: show the admin.token as a bearer token\n"
+    assert err == f"sidecar: {operator.url} answered 401: send the admin.token as a bearer token\n"
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,14 @@ async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
-        ("http://127.0.0.1:1", "nobody listens there; is the sidecar running, and is this its admin.listen?"),
-        ("unix:/no/socket", "there is no such socket; is the sidecar running, and is this its admin.listen?"),
+        (
+            "http://127.0.0.1:1",
+            "connection refused; check that the sidecar is running, and that this is its admin.listen",
+        ),
+        (
+            "unix:/no/socket",
+            "the socket does not exist; check that the sidecar is running, and that this is its admin.listen",
+        ),
         ("http://nobody.invalid", "the name does not resolve"),
         ("https://{address}", "it does not answer in TLS; write http://"),
     ],
@@ -149,8 +155,8 @@ async def test_b52_what_is_no_sidecar_is_told(operator: Operator) -> None:
         assert code == 69
         return err.partition(f"{port}: ")[2]
 
-    assert await answered(b"") == "it closed the connection; is this admin.listen, and not listen?\n"
-    assert await answered(b"-ERR unknown command\r\n") == "what answers there is not HTTP\n"
+    assert await answered(b"") == "it closed the connection; check that this is admin.listen, not listen\n"
+    assert await answered(b"-ERR unknown command\r\n") == "the answer is not HTTP\n"
 
 
 EVIL = "\x1b]0;owned\x07\r\n\u202e" + "x" * 5000

@@ -185,7 +185,7 @@ async def test_status_is_a_table_of_what_status_tells(admin: Admin) -> None:
 async def test_o7_where_nothing_is_wrong_status_says_so(admin: Admin) -> None:
     """An older sidecar reports no findings, which is not the same."""
     cases: tuple[tuple[dict[str, object], str], ...] = (
-        ({"findings": []}, "nothing that this pod knows of"),
+        ({"findings": []}, "nothing found in this pod"),
         ({}, "this sidecar is too old to report it: see below"),
     )
     for findings, line in cases:
@@ -368,7 +368,7 @@ async def test_status_of_a_running_sidecar(
         rf"sidecar {__version__}, on .+, cache local, up for {span}, [\d:]+ UTC",
         rf"up +authorization server +127.0.0.1:{authorization_server.port} +{span}",
         rf"up +upstream +{upstream.url} +{span}",
-        "nothing that this pod knows of",
+        "nothing found in this pod",
         rf"api +/ +api +[\d.]+/(?:s|min) +0 % +{time} +{time} +{upstream.url}",
         rf"api +- +app +fresh +{fp} +{span} +fetch +{span} ago",
         r"[\d:]+ +started +version=.+",

@@ -191,7 +191,7 @@ async def test_b61_a_chain_that_leads_nowhere_is_said(
         monkeypatch.setenv(name, value)
     journal = RecordingJournal()
     manager = SecretsManager(FakeClock(), journal, total_limit=PATIENCE)
-    with pytest.raises(TokenUnavailable, match="cannot be asked") as raised:
+    with pytest.raises(TokenUnavailable, match="can be sent to AWS") as raised:
         await manager.source(aws.spec("app")).read("", newer_than=float("-inf"))
     manager.close()
     (event,) = journal.events

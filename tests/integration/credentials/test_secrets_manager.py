@@ -223,7 +223,7 @@ async def test_b61_what_the_environment_lacks_is_said(
     if missing == "profile":
         monkeypatch.setenv("AWS_PROFILE", "nobody")
     spec = aws.spec("s", region="" if missing == "region" else REGION)
-    with pytest.raises(TokenUnavailable, match="cannot be asked"):
+    with pytest.raises(TokenUnavailable, match="can be sent to AWS"):
         await reader.read(spec)
     assert reader.unread().reason == "unconfigured"
 

@@ -81,7 +81,7 @@ async def test_check_of_what_is_there_fetches_each_token_and_sends_it_to_nobody(
         f"127.0.0.1:{authorization_server.port}: resolve: 127.0.0.1",
         f"127.0.0.1:{authorization_server.port}: connect: 127.0.0.1",
         "credentials app: read: client id app",
-        "token api: fetch: got one, for 3600 s",
+        "token api: fetch: obtained, valid for 3600 s",
     ]
     assert (upstream.connections, upstream.requests, len(authorization_server.issued)) == (1, [], 1)
 
@@ -114,7 +114,7 @@ async def test_check_skips_what_needs_a_step_that_failed_and_goes_on_with_the_re
 @pytest.mark.parametrize(
     ("answer", "detail", "hint"),
     [
-        ((401, "invalid_client"), "does not accept our credentials", "client id, client secret"),
+        ((401, "invalid_client"), "does not accept the client's credentials", "client id, client secret"),
         ((400, "invalid_scope"), "refused: 400 invalid_scope", "check scope"),
         ((503, ""), "answered 503", ""),
     ],
@@ -187,7 +187,7 @@ async def test_check_reads_each_secret_in_aws(checking: Checking, aws: Aws) -> N
     assert without["token api fetch"]["hint"] == "name one with --tenant"
     steps = await checking.steps("--tenant", "acme", **ENVIRONMENT)
     assert steps["credentials app read"]["detail"] == "client id app-of-acme"
-    assert steps["token api fetch"]["detail"] == "got one for tenant acme, for 3600 s"
+    assert steps["token api fetch"]["detail"] == "obtained for tenant acme, valid for 3600 s"
     missing = (await checking.steps("--tenant", "globex", **ENVIRONMENT))["credentials app read"]
     assert "check aws_secret.id, region and stage" in missing["detail"]
 
@@ -220,7 +220,7 @@ async def test_check_looks_up_metadata_and_keys(
     steps = await checking.steps()
     assert steps[f"{issuer} discovery"]["detail"] == f"token endpoint {issuer}/token"
     assert steps[f"{issuer} keys"]["detail"] == f"1 at {issuer}/keys"
-    assert steps["token api fetch"]["detail"] == "is got with a token of each caller's"
+    assert steps["token api fetch"]["detail"] == "requires a token of each caller"
 
 
 class TlsServer(Server):
@@ -249,7 +249,7 @@ def certificate(directory: Path, *names: str, days: int) -> tuple[trustme.LeafCe
     ("name", "days", "known", "outcome", "detail", "hint"),
     [
         ("127.0.0.1", 90, True, "ok", "certificate for 127.0.0.1, 90 more days", ""),
-        ("127.0.0.1", 3, True, "ok", "certificate for 127.0.0.1, 3 more days", "have it renewed soon"),
+        ("127.0.0.1", 3, True, "ok", "certificate for 127.0.0.1, 3 more days", "renew it soon"),
         ("127.0.0.1", -3, True, "failed", "certificate has expired", "in its time"),
         ("127.0.0.2", 90, True, "failed", "IP address mismatch", "for this name"),
         ("127.0.0.1", 90, False, "failed", "unable to get local issuer certificate", "give ca_file"),

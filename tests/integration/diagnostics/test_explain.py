@@ -239,7 +239,7 @@ async def test_explain_for_people_shows_no_secret_and_no_escape_sequence(rig: Ri
         done = await rig.explain("/api/mine", *FIELDS)
         hostile = await rig.explain("/api/\x1b[31m\u202e", *FIELDS)
     assert re.search(r"subject +fp [0-9a-f]{12}\n", done.out)
-    assert re.search(r"Authorization +left out: ours takes its place", done.out)
+    assert re.search(r"Authorization +left out: the sidecar's takes its place", done.out)
     assert (hostile.code, hostile.out.isascii()) == (1, True)
     assert "\x1b" not in hostile.out
 

@@ -41,7 +41,7 @@ async def test_values_change_with_traffic(sidecar: Start, authorization_server: 
     """Requests, errors, tokens, a refusal and its cure appear without a reload."""
     async with sidecar(tenant=TENANT) as running, browsing() as browser:
         await browser.open(running.app.admin_address)
-        await browser.says("#calm", "Nothing that this pod knows of.")
+        await browser.says("#calm", "Nothing found in this pod.")
         await browser.says("#routes", "0 in all")
         for _ in range(3):
             await running.get(b"/?canary", b"X-Tenant-Id: acme")
@@ -356,7 +356,7 @@ async def test_o7_the_page_shows_the_findings_of_status_and_nothing_of_its_own()
         await browser.kept_to_itself()
     async with showing({**whole, "findings": []}) as server, browsing() as browser:
         await browser.open(server.address)
-        await browser.says("#calm", "Nothing that this pod knows of.")
+        await browser.says("#calm", "Nothing found in this pod.")
         assert await browser.page.title() == "x · sidecar"
 
 

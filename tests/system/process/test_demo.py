@@ -259,21 +259,25 @@ async def test_the_demo_shows_what_it_announces() -> None:
 @pytest.mark.parametrize(
     ("lacks", "step", "complaint"),
     [
-        ("injection", 1, "the application was to be answered 200, not 401"),
-        ("telling of token_fetched", 1, "the log was to tell of `token_fetched`, but it does not"),
-        ("telling of request", 1, "the log was to tell of `request`, but within 3 s it did not"),
-        ("memory", 2, "the upstream was to see (token 1: 200), but saw (token 2: 200)"),
-        ("healing", 3, "the application was to be answered 200, not 401"),
-        ("endurance", 4, "the application was to be answered 200, not 503"),
-        ("sharing", 5, "4 tokens were to be issued by now, but there were "),
-        ("long tunnels", 6, '"still there" was to come back through the WebSocket, but it was closed'),
-        ("healing of handshakes", 6, "the WebSocket was to open (101), but was answered 401"),
-        ("Redis", 7, '/readyz of sidecar A was to say {"degraded": false}, but within 3 s it did not'),
-        ("the store", 7, "the upstream was to see (token 6: 200), but saw (token 7: 200)"),
-        ("busts", 8, "the log was to tell of `bust_applied`, but within 3 s it did not"),
-        ("aim", 8, "sidecar B was to drop the refused token, but it dropped another one"),
-        ("eviction", 8, "the upstream was to see (token 7: 200), but saw (token 6: 401, token 8: 200)"),
-        ("truth", 8, "sidecar B was to take A's new token from Redis, but it did not"),
+        ("injection", 1, "the application must receive 200, not 401"),
+        ("telling of token_fetched", 1, "the log must contain `token_fetched`, but it does not"),
+        ("telling of request", 1, "the log must contain `request`, but within 3 s it did not"),
+        ("memory", 2, "the upstream must receive (token 1: 200), but received (token 2: 200)"),
+        ("healing", 3, "the application must receive 200, not 401"),
+        ("endurance", 4, "the application must receive 200, not 503"),
+        ("sharing", 5, "4 tokens must be issued by now, not "),
+        ("long tunnels", 6, '"still there" must come back through the WebSocket, but it was closed'),
+        ("healing of handshakes", 6, "the WebSocket must open (101), but the answer was 401"),
+        ("Redis", 7, '/readyz of sidecar A must return {"degraded": false}, but within 3 s it did not'),
+        ("the store", 7, "the upstream must receive (token 6: 200), but received (token 7: 200)"),
+        ("busts", 8, "the log must contain `bust_applied`, but within 3 s it did not"),
+        ("aim", 8, "sidecar B must drop the refused token, but it dropped another"),
+        (
+            "eviction",
+            8,
+            "the upstream must receive (token 7: 200), but received (token 6: 401, token 8: 200)",
+        ),
+        ("truth", 8, "sidecar B must take A's new token from Redis, but it did not"),
     ],
 )
 async def test_a_demo_that_does_not_work_says_so(lacks: str, step: int, complaint: str) -> None:
@@ -442,9 +446,9 @@ async def test_without_redis_it_shows_the_rest() -> None:
     [
         (
             "#!/bin/sh\necho started\necho out of memory\nexit 3\n",
-            "redis-server ended at once (3): out of memory",
+            "redis-server exited at once (3): out of memory",
         ),
-        ("#!/bin/sh\nexec sleep 60\n", "redis-server was to listen, but within 0.3 s it did not"),
+        ("#!/bin/sh\nexec sleep 60\n", "redis-server must listen, but within 0.3 s it did not"),
         ("#!/nowhere\n", "redis-server cannot be started: No such file or directory"),
     ],
 )

@@ -86,7 +86,7 @@ def test_validate_says_ok_and_shows_the_routes(config: str) -> None:
 @pytest.mark.parametrize(
     ("encryption", "key", "said"),
     [
-        ("aes-256-gcm", "A" * 43 + "=", "redis r.internal:6379, sealed with env"),
+        ("aes-256-gcm", "A" * 43 + "=", "redis r.internal:6379, encrypted with env"),
         ("none", "", "redis r.internal:6379, NOT ENCRYPTED: "),
     ],
 )

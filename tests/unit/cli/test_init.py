@@ -96,7 +96,7 @@ def test_o14_what_flags_say_is_in_the_file(
     ("flag", "value", "reason"),
     [
         ("upstream", "api.example.com", "write http:// or https://"),
-        ("upstream", "https://me:secret@api.example.com", "take the user name and password out"),
+        ("upstream", "https://me:secret@api.example.com", "remove the user name and password"),
         ("upstream", "https://api.example.com?x", "an upstream has no query"),
         ("token-endpoint", "http://auth.example.com/token", "use https"),
         ("token-endpoint", "", "write a URL"),

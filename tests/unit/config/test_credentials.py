@@ -17,7 +17,7 @@ from tests.support.config_files import CANARY, ONE_LINE, bad_values, check_told,
         "credentials__c__client_secret",
         {"file": "/tmp"},
         "credentials.c.client_secret.file",
-        "no regular file",
+        "not a regular file",
     ),
     ("credentials__c__client_secret", {"env": "NOPE"}, "credentials.c.client_secret.env", "NOPE is not set"),
     (

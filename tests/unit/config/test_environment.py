@@ -233,4 +233,4 @@ def test_the_one_route_beside_a_file_is_a_fault(tmp_path: Path, name: str) -> No
     path = write(tmp_path / "config.yaml", tree())
     (told,) = faults(path, SECRETS | {name: "x"})
     assert (told.source, told.path) == ("environment", name)
-    assert "makes a route of its own" in told.reason
+    assert "cannot be combined" in told.reason

@@ -17,7 +17,7 @@ ROUTE_KEYS = (
     "max_connections, isolate"
 )
 
-NEVER = "a secret is never written here: say where it is, {file: /path} or {env: NAME}"
+NEVER = "a secret is never written here; give its location: {file: /path} or {env: NAME}"
 CREDENTIALS_KEYS = "client_id, client_secret, private_key, assertion_file, file, aws_secret, share, service"
 
 
@@ -74,7 +74,7 @@ FORMS: dict[str, tuple[str, list[str]]] = {
     ),
     "a section indented too far": (
         CREDENTIALS + "  tokens:\n    orders: {}\n" + ROUTES,
-        ["3: credentials.tokens: is no entry, but a section of its own: indent it less"],
+        ["3: credentials.tokens: is a section of its own, not an entry: indent it less"],
     ),
     "entries that are not indented": (
         but("  orders:", "orders:"),

@@ -37,7 +37,7 @@ from tests.support.config_files import (
     ("redis", [], "redis", "write a mapping"),
     ("redis", {**REDIS, "urls": "x"}, "redis.urls", "unknown key"),
     ("redis", {"encryption": "none"}, "redis.url", "missing"),
-    ("redis", {**REDIS, "url": f"redis://:{CANARY}@r"}, "redis.url", "take the user name and password out"),
+    ("redis", {**REDIS, "url": f"redis://:{CANARY}@r"}, "redis.url", "remove the user name and password"),
     ("redis", {**REDIS, "url": "http://r"}, "redis.url", "write redis://"),
     ("redis", {**REDIS, "url": "redis://"}, "redis.url", "write redis://"),
     ("redis", {**REDIS, "url": "redis://r/x"}, "redis.url", "write redis://"),
@@ -49,9 +49,9 @@ from tests.support.config_files import (
     ("redis", {**REDIS, "url": "unix:relative"}, "redis.url", "unix:///path"),
     ("redis", {**REDIS, "url": "redis://a,b"}, "redis.url", "several hosts"),
     ("redis", {**REDIS, "url": "redis://a/1", "cluster": True}, "redis.url", "only database 0"),
-    ("redis", {**REDIS, "url": "unix:///r", "cluster": True}, "redis.url", "a socket is no Cluster"),
-    ("redis", {**REDIS, "url": "unix:///r", "sentinel": {"master": "m"}}, "redis.url", "no Sentinel"),
-    ("redis", {**REDIS, "cluster": True, "sentinel": {"master": "m"}}, "redis.cluster", "either"),
+    ("redis", {**REDIS, "url": "unix:///r", "cluster": True}, "redis.url", "a socket cannot be a Cluster"),
+    ("redis", {**REDIS, "url": "unix:///r", "sentinel": {"master": "m"}}, "redis.url", "or a Sentinel"),
+    ("redis", {**REDIS, "cluster": True, "sentinel": {"master": "m"}}, "redis.cluster", "not both"),
     ("redis", {**REDIS, "sentinel": {}}, "redis.sentinel.master", "missing"),
     (
         "redis",
@@ -75,7 +75,7 @@ from tests.support.config_files import (
     ("redis", {"url": "redis://r"}, "redis.encryption_keys", "or write encryption: none"),
     ("redis", {**REDIS, "encryption_keys": []}, "redis.encryption_keys", "sidecar keygen"),
     ("redis", {**REDIS, "encryption_keys": KEY}, "redis.encryption_keys", "write a list"),
-    ("redis", {**REDIS, "encryption": "none"}, "redis.encryption", "take one of the two out"),
+    ("redis", {**REDIS, "encryption": "none"}, "redis.encryption", "remove one of the two"),
     ("redis", {**REDIS, "encryption": "rot13"}, "redis.encryption", "aes-256-gcm, none"),
     (
         "redis",
@@ -107,7 +107,12 @@ from tests.support.config_files import (
         "redis.encryption_keys[0].id",
         "letters, digits",
     ),
-    ("busts", {"listen": [{"channel": "c", "dialect": "lerian"}]}, "busts.listen", "no Redis to listen on"),
+    (
+        "busts",
+        {"listen": [{"channel": "c", "dialect": "lerian"}]},
+        "busts.listen",
+        "no Redis to subscribe to",
+    ),
 )
 def test_b85_a_bad_value_is_told_with_file_path_and_reason(
     tmp_path: Path, at: str, value: object, path: str, reason: str

@@ -42,7 +42,7 @@ from tests.support.config_files import CANARY, bad_values, check_told
     ("routes__0__refused_statuses", [200], "routes[0].refused_statuses[0]", "from 400 to 499"),
     ("routes__0__refused_statuses", [500], "routes[0].refused_statuses[0]", "from 400 to 499"),
     ("routes__0__refused_statuses", [], "routes[0].refused_statuses", "at least one"),
-    ("routes__0__timeouts", {"idle": "soon"}, "routes[0].timeouts.idle", "no duration"),
+    ("routes__0__timeouts", {"idle": "soon"}, "routes[0].timeouts.idle", "not a duration"),
     ("routes__0__tls", {"key_file": __file__}, "routes[0].tls.key_file", "beside certificate_file"),
     ("routes__0__tls", {"ca_file": "/nope"}, "routes[0].tls.ca_file", "cannot be read"),
     ("routes__0__strip_prefix", "yes", "routes[0].strip_prefix", "write true or false"),

@@ -10,11 +10,11 @@ from tests.support.config_files import ONE_LINE, SECRETS, bad_values, check_told
 
 
 @bad_values(
-    ("tenant", {}, "tenant", "names nobody"),
+    ("tenant", {}, "tenant", "names no tenant"),
     ("tenant", {"header": "X Tenant"}, "tenant.header", "name of a header field"),
-    ("tenant", {"header": "Authorization"}, "tenant.header", "means something else"),
-    ("tenant", {"header": "Content_Length"}, "tenant.header", "means something else"),
-    ("tenant", {"header": "proxy.authorization"}, "tenant.header", "means something else"),
+    ("tenant", {"header": "Authorization"}, "tenant.header", "has another meaning"),
+    ("tenant", {"header": "Content_Length"}, "tenant.header", "has another meaning"),
+    ("tenant", {"header": "proxy.authorization"}, "tenant.header", "has another meaning"),
     ("tenant", {"header": "X-T", "path": True}, "tenant.path", "a header already"),
     ("tenant", {"claim": ""}, "tenant.claim", "visible ASCII"),
     ("tenant", {"claim": "org"}, "tokens.t.subject", "give its header"),

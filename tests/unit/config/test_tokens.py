@@ -37,9 +37,9 @@ from tests.support.config_files import (
         "tokens.t.tls.certificate_file",
         "tls_client_auth presents",
     ),
-    ("tokens__t__assertion_audience", "x", "tokens.t.assertion_audience", "nothing to sign"),
-    ("tokens__t__parameters", {"scope": "x"}, "tokens.t.parameters.scope", "the sidecar writes that itself"),
-    ("tokens__t__parameters", {"client_id": "x"}, "tokens.t.parameters.client_id", "writes that itself"),
+    ("tokens__t__assertion_audience", "x", "tokens.t.assertion_audience", "nothing is signed"),
+    ("tokens__t__parameters", {"scope": "x"}, "tokens.t.parameters.scope", "the sidecar sets it itself"),
+    ("tokens__t__parameters", {"client_id": "x"}, "tokens.t.parameters.client_id", "sets it itself"),
     ("tokens__t__parameters", {"a b": "x"}, "tokens.t.parameters.a b", "letters, digits"),
     ("tokens__t__parameters", {"a": 1}, "tokens.t.parameters.a", "put it in quotes"),
     (
@@ -104,7 +104,7 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
         (
             {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"file": ONE_LINE, "type": "jwt"}},
             "tokens.t.subject.type",
-            "take the type out",
+            "remove the type",
         ),
         *(
             (
@@ -143,7 +143,7 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
         (
             {"issuer": "https://auth", "grant": "jwt_bearer", "subject": {"header": "Host"}},
             "tokens.t.subject.header",
-            "means something else",
+            "has another meaning",
         ),
         (
             {

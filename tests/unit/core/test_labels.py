@@ -60,13 +60,13 @@ def test_b52_a_selector_means_the_tokens_that_carry_all_its_labels(
 @pytest.mark.parametrize(
     ("labels", "complaint"),
     [
-        ({"colour": "red"}, "'colour' is no label"),
-        ({"user": ""}, "user wants"),
-        ({"user": "x" * 257}, "user wants"),
-        ({"user": "a\nb"}, "user wants"),
-        ({"user": "\ud800"}, "user wants"),
-        ({"user": 7}, "user wants"),
-        ({"user": None}, "user wants"),
+        ({"colour": "red"}, "'colour' is not a label"),
+        ({"user": ""}, "user requires"),
+        ({"user": "x" * 257}, "user requires"),
+        ({"user": "a\nb"}, "user requires"),
+        ({"user": "\ud800"}, "user requires"),
+        ({"user": 7}, "user requires"),
+        ({"user": None}, "user requires"),
     ],
 )
 def test_b44_a_selector_that_is_none_is_told_apart(labels: dict[str, object], complaint: str) -> None:

@@ -340,8 +340,8 @@ items:
 """
 REFUSED: list[tuple[str, str, Blanks, str]] = [
     ("kind twice", "kind: Pod\nkind: Job", NATIVE, "document 1: kind: the same mapping has it twice"),
-    ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: no YAML: "),
-    ("control character", "a: \x07", NATIVE, "no YAML: it holds characters that YAML does not allow"),
+    ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: not YAML: "),
+    ("control character", "a: \x07", NATIVE, "not YAML: it holds characters that YAML does not allow"),
     ("no anchor", "a: *b", NATIVE, "line 1: there is no anchor &b before *b"),
     ("nothing", "", NATIVE, "no pod in it: it has none of Pod, Deployment"),
     ("no workload", "kind: Service", NATIVE, "no pod in it: it has none of Pod, Deployment"),
@@ -370,8 +370,8 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         NATIVE,
         "items[0].spec.containers: the pod has none",
     ),
-    ("containers of text", "kind: Pod\nspec: {containers: a}", NATIVE, "spec.containers: this is no list"),
-    ("volumes of text", f"{POD}{APP}  volumes: a", NATIVE, "spec.volumes: this is no list"),
+    ("containers of text", "kind: Pod\nspec: {containers: a}", NATIVE, "spec.containers: this is not a list"),
+    ("volumes of text", f"{POD}{APP}  volumes: a", NATIVE, "spec.volumes: this is not a list"),
     (
         "null in flow",
         "kind: Pod\nspec: {containers: [{name: a}], volumes: null}",
@@ -383,7 +383,7 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         "our name",
         f"{POD}{APP}  - name: sidecar\n",
         NATIVE,
-        "spec.containers[1]: a container of that name is there",
+        "spec.containers[1]: a container of that name exists",
     ),
     (
         "our init name",
@@ -441,7 +441,7 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         "an alias or a merge (<<) shares",
     ),
     ("two lists in one", SHARED, NATIVE, "an alias or a merge (<<) shares"),
-    ("null by alias", f"x: &v\n{POD}{APP}  volumes: *v", NATIVE, "spec.volumes: this is no list"),
+    ("null by alias", f"x: &v\n{POD}{APP}  volumes: *v", NATIVE, "spec.volumes: this is not a list"),
     ("explicit key", f"{POD}  ? containers\n  : - name: a", NATIVE, "write its keys on lines of their own"),
     ("no line break", f"{POD}{APP}    args:\n    - |\n      a", CLASSIC, "end the file with a line break"),
     (

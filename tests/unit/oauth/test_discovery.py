@@ -142,7 +142,7 @@ async def test_metadata_that_names_no_endpoint_is_a_refusal(
 ) -> None:
     """Somebody must change something."""
     documents.publish(OPENID, "http://auth.test/t")
-    with pytest.raises(TokenRefused, match="names no token_endpoint that we may use"):
+    with pytest.raises(TokenRefused, match="names no token_endpoint that the sidecar may use"):
         await discovery.token_endpoint(REQUEST)
-    with pytest.raises(TokenRefused, match="names no jwks_uri that we may use"):
+    with pytest.raises(TokenRefused, match="names no jwks_uri that the sidecar may use"):
         await discovery.jwks_uri(ISSUER, Tls())

@@ -53,7 +53,7 @@ def of_requests(cause: Exception) -> Exception:
         (RecursionError(CANARY), "it is nested too deeply"),
         (UnicodeDecodeError("utf-8", b"x", 0, 1, CANARY), "it is not valid text"),
         (IncompleteReadError(b"x", 2), "the connection was lost before the answer was complete"),
-        (http.client.BadStatusLine(CANARY), "what answers there is not HTTP"),
+        (http.client.BadStatusLine(CANARY), "the answer is not HTTP"),
         (http.client.RemoteDisconnected(CANARY), "the connection was closed before an answer"),
         (ssl.SSLError(1, CANARY), "TLS failed"),
         (of_requests(REFUSED), "Connection refused"),
