@@ -20,6 +20,6 @@ def forget_most_resident(pid: int) -> None:
 
 def _status(pid: int, name: str) -> int:
     _, found, rest = Path(f"/proc/{pid}/status").read_text().partition(f"{name}:")
-    if not found:  # it has ended, and nobody has looked yet
+    if not found:  # it has ended, and was not waited for yet
         raise ProcessLookupError(pid)
     return int(rest.split()[0]) * 1024

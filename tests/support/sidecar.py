@@ -68,7 +68,7 @@ class Running:
         return rows
 
     async def tokens(self) -> list[dict[str, object]]:
-        """What it says about the tokens in memory."""
+        """Return what `/status` shows about the tokens in memory."""
         return [token for token in await self.rows("tokens") if token["state"] != "missing"]
 
     def request(self, method: bytes, target: bytes, *fields: bytes, body: bytes = b"") -> bytes:
