@@ -264,7 +264,8 @@ class MemberFleet:
         name: str = "",
         settings: RedisSettings | None = None,
     ) -> MemberPod:
-        """Start one, on another port than the server's own if it is given, and wait until it hears the others.
+        """Start one, on another port than the server's own if it is given, and wait until it receives the others'
+        messages.
 
         `settings` are for those that reach the server by another way.
         """

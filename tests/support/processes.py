@@ -204,7 +204,7 @@ async def spawn(
     shell: str = "",
     redirection: str = "",
 ) -> Child:
-    """The command, on ports of its own; `shell` goes before it."""
+    """The command, on ports of its own; `shell` precedes it."""
     document = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, **changes}
     file.put(yaml.safe_dump(document).encode())
     command = f'{shell}\nexec "$0" -m sidecar run -c "$1" {redirection}'

@@ -14,7 +14,7 @@ def most_resident(pid: int) -> int:
 
 
 def forget_most_resident(pid: int) -> None:
-    """Begin that anew."""
+    """Reset that maximum."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # see proc(5)
 
 

@@ -141,7 +141,7 @@ def test_without_a_share_of_the_budget_nothing_can_be_sent_again() -> None:
 
 
 def test_a_body_that_broke_off_cannot_be_sent_again() -> None:
-    """Whoever takes it is told; nobody else is."""
+    """Its target gets the error, and nothing else does."""
     first, error = Taker(), RequestRefused(400, "broken off")
     upload = upload_of(Client(), ReplayBudget())
     upload.aim(first)
