@@ -7,7 +7,7 @@ from sidecar.core.backoff import Setback
 from sidecar.oauth.token import Token
 
 LEASE = 3.0
-"""Seconds for which a lease is valid without renewal: the delay for the fleet when its holder dies."""
+"""Seconds for which a lease is valid without renewal: the delay for the fleet after its holder crashes."""
 RENEW_EVERY = 1.0
 
 

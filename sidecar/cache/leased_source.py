@@ -30,10 +30,10 @@ def _nothing(_: TokenRequest) -> None:
 class LeasedSource:
     """Wrap the source that fetches: read the store first, and fetch only under the fleet's lease.
 
-    The pods without the lease wait for the token that its holder stores. If the holder dies, they wait one lease time.
-    While the store is unavailable each pod fetches for itself. A token that is still in memory, and was only due to be
-    looked up again, replaces the fetch. Otherwise every outage of the store, and every restart with an empty one, would
-    cause a burst of token requests.
+    The pods without the lease wait for the token that its holder stores. If the holder crashes, they wait one lease
+    time. While the store is unavailable each pod fetches for itself. A token that is still in memory, and was only due
+    to be looked up again, replaces the fetch. Otherwise every outage of the store, and every restart with an empty one,
+    would cause a burst of token requests.
     """
 
     def __init__(

@@ -304,9 +304,8 @@ class TokenCache(EvictableCache[HeldToken]):
         Memory again because this runs some turns of the loop after the miss that led here: a flight
         that ended in between has just filled it, and a second fetch would be for nothing.
 
-        A token that other pods bust meanwhile, or may have bust in a message that was missed, is not returned to
-        callers that joined since: the source must return one fetched later. In the end the upstream overrules a bust,
-        but nothing overrules a select.
+        A token that other pods bust meanwhile, or may have bust, is not returned to callers that joined since: the
+        source must return one fetched later. In the end the upstream overrules a bust, but nothing overrules a select.
         """
         passed = -inf
         held, now = self._memory.get(request.key), self._clock.now()

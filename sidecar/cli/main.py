@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001  the last place that can say so and set the exit code
+    except Exception as error:  # noqa: BLE001  the last place that can report it
         return _failed(error, arguments)
     return code
 

@@ -1,8 +1,8 @@
 """Compare a tree with the structs of the schema, and report every fault, not just the first one.
 
 `msgspec` stops at the first fault, so `examine` walks the structs itself and calls msgspec leaf by leaf. A leaf's
-`extra={"check": name}` names the rule its text must also pass; the caller brings the rules, since some of them look at
-files and at the environment. `extra={"also": …}` has further spellings of a leaf's words; `noted` reads other notes. A
+`extra={"check": name}` names the rule its text must also pass; the caller brings the rules, because some of them read
+files and the environment. `extra={"also": …}` has further spellings of a leaf's words; `noted` reads other notes. A
 faulty field becomes its default (or ""), a faulty entry UNSET, so that references to other entries can still be
 checked.
 """

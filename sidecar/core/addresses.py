@@ -1,7 +1,7 @@
 """Listen addresses and URLs, parsed strictly: an odd one is refused, never repaired.
 
-Every function raises ValueError with a message that says what to write instead. URLs are not repeated in messages: one
-may contain a password.
+Every function raises ValueError with a message about what to write instead. URLs are not repeated in messages: one may
+contain a password.
 """
 
 import re

@@ -15,7 +15,7 @@ _SEPARATORS = re.compile(b"[^0-9A-Za-z]")
 
 
 def folded(name: str) -> str:
-    """Return the form that two names share which some server cannot tell apart."""
+    """Return the common form of two names that some server cannot distinguish."""
     return _SEPARATOR.sub("-", name.lower())
 
 

@@ -16,7 +16,7 @@ MAX_VALUE = 256
 
 
 def parse_selector(labels: Mapping[str, object]) -> Labels:
-    """Read a selector from outside. Raises ValueError, saying which label is not one."""
+    """Parse a selector from outside. Raises ValueError, which names the invalid label."""
     for name, value in labels.items():
         if name not in LABELS:
             raise ValueError(f"{name!r} is not a label; labels are {', '.join(LABELS)}")

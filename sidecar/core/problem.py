@@ -207,7 +207,7 @@ def render(error: Exception, request_id: str) -> Problem:
 
 
 def _body(status: int, word: str, detail: str, request_id: str) -> bytes:
-    """`type` is about:blank, so `title` is the status phrase (RFC 9457 section 4.2.1); `error` says more."""
+    """`type` is about:blank, so `title` is the status phrase (RFC 9457 section 4.2.1); `error` is more specific."""
     members = details(status, detail=detail, instance=quote(request_id, safe=""), error=word)
     return json.dumps({"type": "about:blank", **members}).encode()
 

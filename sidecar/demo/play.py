@@ -35,7 +35,7 @@ def main(start: Start, loop_factory: Callable[[], asyncio.AbstractEventLoop]) ->
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes it ignored
-        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, lest they leave a Redis behind
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, so that no Redis keeps running
             loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
         if sys.stdin is None or not sys.stdin.isatty():
             return runner.run(play(start, screen, None, redis))

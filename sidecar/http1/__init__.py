@@ -34,8 +34,8 @@ A sized body is counted; a chunked one is decoded and written again in chunks of
 until its connection ends goes out chunked (or, to HTTP/1.0, until the end). A body that breaks off is broken
 off for the other side too: by a reset, or a missing last chunk, never by what could pass for its end.
 
-Who owns the bytes
-------------------
+Owners of the bytes
+-------------------
 1. What a transport reads belongs to its `Connection`, as what is *held*: an incomplete head, the
    start of a body that has no sink yet, a pipelined request. More than HIGH_WATER (64 KiB) held stops the reading.
 2. `pipe(sink)` hands on what is held, and from then on each read, in the same turn of the event loop. A sink
@@ -47,8 +47,8 @@ Who owns the bytes
    during an upload: what arrived of its answer is handed on at once, at most 1 MiB, because it cannot be read later.
 4. `tls` lends the event loop one buffer for all connections, and copies out of it before any other code runs.
 
-Who may close what
-------------------
+What closes what
+----------------
 | part         | closes                    | when, and how                                              |
 | ------------ | ------------------------- | ---------------------------------------------------------- |
 | the story    | the upstream's connection | gives it back to its pool, which keeps or closes it; in    |

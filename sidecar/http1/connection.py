@@ -1,7 +1,7 @@
 """What both sides of an exchange share: one message read at a time into a sink, written with back-pressure.
 
 Bytes that arrive are *held* until they are taken: first as a head, then, once there is a sink, as a body. What follows
-a body (a pipelined request, say) is held again. More than HIGH_WATER held stops reading.
+a body (such as a pipelined request) is held again. More than HIGH_WATER held stops reading.
 
 Back-pressure is a chain: when this connection's peer reads too slowly, the transport pauses its writer, and the
 connection whose body is being written here (its *source*) stops reading, so its own peer is slowed in turn. Between the
@@ -213,7 +213,7 @@ class Connection(ABC, asyncio.BaseProtocol):
         if self._sink is not None:
             self._break(MessageMalformed("the connection was lost in the middle of a body"))
         if self.source is not None:
-            self.source.resume_reading()  # no reader is slow any more: the sink takes everything and can say so
+            self.source.resume_reading()  # no reader is slow any longer: the sink takes everything
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 

@@ -75,7 +75,7 @@ def unasked(data: bytes) -> SidecarError:
 
 
 class NotTls(OSError):
-    """A server that should speak TLS sent these bytes before the handshake."""
+    """A server that should use TLS sent these bytes before the handshake."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(f"the bytes look like {_unasked_kind(data)}")

@@ -63,7 +63,7 @@ class Relay:
         self.hidden: Hidden | None = None
         """Which of the request's fields are not forwarded."""
         self.begun = False
-        """Whether a byte of the answer may have gone to the client."""
+        """Whether a byte of the answer may have been sent to the client."""
         self.sent_at = 0.0
         """When the request was last sent, or began to wait for a connection; 0 for neither."""
         self.upstream_seconds = 0.0

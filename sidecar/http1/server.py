@@ -6,8 +6,8 @@
 | BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
 | LINGERING | answered before the whole request arrived   | are thrown away, for 30 s   | closed                   |
 
-A client that closes its half may still wait for its answer, or be gone: a FIN does not show which. It gets an answer
-that begins within HALF_CLOSED seconds. After that it counts as disconnected, and its request is cancelled.
+A client that closes its half may still wait for its answer, or be disconnected: a FIN does not show which. It gets an
+answer that begins within HALF_CLOSED seconds. After that it counts as disconnected, and its request is cancelled.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from sidecar.http1.message import REMEMBERED, Request, early_fault, parse_reques
 
 HALF_CLOSED = 5.0
 """Limit: time until a response begins for a client that closed its half of the connection (seconds). Beyond: the
-connection is closed, and the client counts as gone."""
+connection is closed, and the client counts as disconnected."""
 
 
 class ClientState(Enum):

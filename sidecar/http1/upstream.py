@@ -104,7 +104,7 @@ class UpstreamConnection(Connection):
         self.offered = False
         """Whether the upstream may switch to WebSocket."""
         self.waited_for = False
-        """Whether the client sends no body before the upstream asks for it (`Expect: 100-continue`)."""
+        """Whether the client sends no body before the upstream requests it (`Expect: 100-continue`)."""
 
     # Sending
 

@@ -3,7 +3,7 @@
 Added text can always be distinguished from the original, so that removing it restores the original:
 
 - in block style a list with only our entries has a key of ours, which is removed too. A key that was there without a
-  value keeps a `#` behind it, which turns a null into a comment.
+  value keeps a `#` after it, which turns a null into a comment.
 - in flow style a list we made has a space inside each bracket; in one that was empty there is none.
 """
 
@@ -114,7 +114,7 @@ class Writer:
         return self._line(end, lines)
 
     def _line(self, start: int, lines: str) -> Edit:
-        """Insert lines at the beginning of one, or behind a text that does not end with a line break."""
+        """Insert lines at the beginning of one, or after a text that does not end with a line break."""
         if start == len(self.text) and not self._ends_with_break():
             lines = self.lines.line_break + lines.removesuffix(self.lines.line_break)
         return Edit(start, start, lines)
@@ -211,7 +211,7 @@ def _flow(items: Sequence[Any]) -> str:
 
 
 def _runs(marked: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Return the first of each run of marked ones, and the one behind it."""
+    """Return the first of each run of marked ones, and the one after it."""
     for number, mark in enumerate(marked):
         if mark and not (number and marked[number - 1]):
             behind = number

@@ -94,7 +94,7 @@ class TokenFetcher:
                 others = await source.read(
                     request.tenant, newer_than=now, rejected=refused, worked=reason in _WORKED
                 )
-        except (TokenRefused, TokenUnavailable):  # the server's refusal says more
+        except (TokenRefused, TokenUnavailable):  # the server's refusal has more information
             return None
         return None if others.same_as(refused) else others
 

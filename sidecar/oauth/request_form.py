@@ -3,7 +3,7 @@
 | grant              | what it sends besides scope, audience, resource and our own parameters                    |
 | ------------------ | ----------------------------------------------------------------------------------------- |
 | client_credentials | nothing (RFC 6749 section 4.4)                                                            |
-| token_exchange     | subject and actor with their types, and the type we want (RFC 8693 section 2.1)           |
+| token_exchange     | subject and actor with their types, and the requested type (RFC 8693 section 2.1)         |
 | jwt_bearer         | an assertion, from another issuer or signed by us (RFC 7523 section 2.1)                  |
 """
 
@@ -115,7 +115,7 @@ def token_type(text: str) -> str:
 def token_types(request: TokenRequest) -> frozenset[str]:
     """Return the `token_type`s, in lower case, of answers that fit the request.
 
-    `N_A` says that the token issued is no access token (RFC 8693 section 2.2.1): fine where none was requested.
+    `N_A` means that the token issued is no access token (RFC 8693 section 2.2.1): fine where none was requested.
     """
     other = request.requested_token_type not in {"", TOKEN_TYPES["access_token"]}
     return frozenset({"bearer", "n_a"} if other else {"bearer"})

@@ -13,8 +13,8 @@ Several Bearer challenges are read as one: `invalid_token` outweighs other error
 
 How a field is read:
 
-Rule 1. What the grammar can read (RFC 9110 section 11.6.1) means what the grammar says, with three exceptions: a scheme
-        with an apostrophe (single quotes were meant), a scheme that is an error of rule 6, and a token68 that is
+Rule 1. What the grammar can read (RFC 9110 section 11.6.1) has the meaning of the grammar, with three exceptions: a
+        scheme with an apostrophe (single quotes were meant), a scheme that is an error of rule 6, and a token68 that is
         `Bearer` (a comma is missing).
 Rule 2. Any other field is read as far as it can be. A value has double quotes, single quotes or none; without them it
         ends at a blank, comma or semicolon. Blanks and semicolons separate as commas do, brackets do between words.

@@ -1,11 +1,11 @@
 """Redirects to the upstream's own origin, rewritten so that a client that follows them still goes through the sidecar.
 
 An upstream writes URLs with its own address, its base path, and without the prefix that was taken off. In `Location`
-and `Content-Location` a URL of the route's origin, with its address or as a path alone, becomes the path at which the
+and `Content-Location` a URL of the route's origin, with its address or only a path, becomes the path at which the
 client finds the same resource. It is relative to the URL that the client used, because the sidecar does not know that
 URL.
 
-Not changed are references relative to a path, other origins, paths outside the base path, paths alone that begin with
+Not changed are references relative to a path, other origins, paths outside the base path, bare paths that begin with
 the prefix already, and paths that would take another route: there the sidecar would send the client to another
 upstream.
 """

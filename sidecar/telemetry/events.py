@@ -21,7 +21,7 @@ FIELDS = {
     "tenant": "Tenant; empty if there is none.",
     "token": "Name of the entry in `tokens`.",
 }
-"""Fields of several events, which mean the same in all of them unless the class says otherwise."""
+"""Fields of several events, with the same meaning in all of them unless the class defines another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Several journals behind one interface."""
+"""Several journals with one interface."""
 
 from collections.abc import Callable
 from typing import Protocol

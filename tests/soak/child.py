@@ -29,6 +29,6 @@ def run(server: Server, obey: Obey, port: int) -> None:
 
 
 def say(line: str) -> None:
-    """Tell the soak; what is neither `listening` nor `done` is a complaint about the sidecar."""
+    """Report to the soak; a line that is neither `listening` nor `done` is a complaint about the sidecar."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

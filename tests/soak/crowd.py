@@ -35,7 +35,7 @@ class Crowd:
 
     @asynccontextmanager
     async def act(self, kind: str) -> AsyncIterator[Act]:
-        """Tell what becomes of the block: as expected unless it raises."""
+        """Report the outcome of the block: as expected unless it raises."""
         now = asyncio.get_running_loop().time
         self._count += 1
         act, began = Act(f"soak-{self._count}"), now()

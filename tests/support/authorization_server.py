@@ -56,7 +56,7 @@ class AuthorizationServer(Scripted):
 
 
 class PerTenant(AuthorizationServer):
-    """Gives tokens that name the tenant whose endpoint was asked."""
+    """Gives tokens that name the tenant of the endpoint."""
 
     @property
     def token_endpoint(self) -> str:
@@ -96,7 +96,7 @@ class Strict(AuthorizationServer):
 
 
 def whose(upstream: Upstream) -> list[str]:
-    """Whose token each request carried."""
+    """Return the identity of each request's token."""
     return [token.removeprefix("canary-").rpartition("-")[0] for token in upstream.tokens]
 
 

@@ -27,7 +27,7 @@ Fault = tuple[int, str]
 
 
 class Key(NamedTuple):
-    """What a question to AWS was signed with."""
+    """The key that signed a request to AWS."""
 
     id: str
     session: str
@@ -46,7 +46,7 @@ class Aws:
         self.assumed: list[tuple[str, str]] = []
         """Role and token of each AssumeRoleWithWebIdentity."""
         self.faults: deque[Fault] = deque()
-        """What the next reads are answered with."""
+        """Faults that the next reads are answered with."""
         self.hold: threading.Event | None = None
         self._client = client
 
@@ -74,12 +74,12 @@ class Aws:
         self._client.delete_secret(SecretId=self.name(name), RecoveryWindowInDays=7)
 
     def spec(self, name: str, **more: Any) -> AwsSecretCredentials:
-        """What the configuration says of the secret."""
+        """Return the secret's entry in the configuration."""
         defaults = {"id": self.name(name), "service": "ledger", "region": REGION, "endpoint": self.url}
         return AwsSecretCredentials(**{**defaults, **more})
 
     def hears(self, environ: WSGIEnvironment) -> Fault | None:
-        """Count a read of one of our secrets; return what it is to be answered with, None for the truth."""
+        """Count a read of one of our secrets; return the fault to answer with, None for the real answer."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
         if not environ.get("HTTP_X_AMZ_TARGET", "").endswith("GetSecretValue"):

@@ -1,4 +1,4 @@
-"""The system's Chromium, driven by Playwright: a page, and all that it complained of and asked for."""
+"""The system's Chromium, driven by Playwright: a page, its complaints and its requests."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ document.addEventListener("securitypolicyviolation", (event) => window.violation
 
 
 def chromium() -> str:
-    """Where the browser is; without one the test is skipped, and fails in CI."""
+    """Return the path of the browser; without one the test is skipped, and fails in CI."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         missing("no Chromium: run `make browser`")
@@ -77,7 +77,7 @@ class Browser:
         return await self.page.locator(selector).first.inner_text()
 
     async def kept_to_itself(self) -> None:
-        """Nothing was asked of another origin, nothing complained of, no policy broken."""
+        """Assert that no request went to another origin, no error was logged, and no policy was violated."""
         origin = urlsplit(self.page.url).netloc
         elsewhere = [
             url for url in self.asked if not url.startswith("data:") and urlsplit(url).netloc != origin

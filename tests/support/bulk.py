@@ -1,4 +1,4 @@
-"""An upstream and a client that move more bytes than an event loop should be bothered with: threads, plain sockets."""
+"""An upstream and a client that move more bytes than suits an event loop: threads, plain sockets."""
 
 import socket
 import ssl
@@ -51,7 +51,7 @@ def swallow(connection: socket.socket, size: int, *, chunked: bool, slowly: bool
 
 
 def read_head(connection: socket.socket) -> bytes:
-    """The next head, b"" where the connection ends; whoever wrote it waits for an answer before its body."""
+    """Read the next head, b"" if the connection ends; its sender waits for an answer before it sends a body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         if not (byte := connection.recv(1)):
@@ -131,7 +131,7 @@ class Client:
         self._connection.close()
 
     def down(self, size: int, *, chunked: bool = False, slowly: float = 0) -> int:
-        """Ask for a body; all of it, or what comes in that many seconds at a megabyte a second."""
+        """Request a body; return all of it, or what arrives in that many seconds at a megabyte a second."""
         self._ask(b"GET /down/%d" % size, b"X-Coding: chunked\r\n" if chunked else b"")
         status = read_head(self._connection)
         assert status.startswith(b"HTTP/1.1 200"), status
@@ -142,7 +142,7 @@ class Client:
         return size
 
     def up(self, size: int, *, chunked: bool = False, way: bytes = b"up") -> int:
-        """Send a body; what the upstream says it took."""
+        """Send a body; return the size that the upstream reports."""
         self._ask(b"PUT /%b/%d" % (way, size), framing(size, chunked=chunked))
         for piece in pieces(size, chunked=chunked):
             self._connection.sendall(piece)

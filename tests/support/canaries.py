@@ -1,4 +1,4 @@
-"""Canaries: what nobody but the upstream and the authorization server may see, and the scenarios that carry them.
+"""Canaries: texts that only the upstream and the authorization server may see, and the scenarios that carry them.
 
 Each canary holds MARK. The client plants them in everything it sends, the servers in everything they answer; the client
 secret and the tokens are canaries too. A scenario is one request that goes wrong in its own way, or well.
@@ -35,7 +35,7 @@ def leaks(sink: bytes, mark: re.Pattern[bytes] = _FOUND) -> list[bytes]:
     return [sink[max(0, found.start() - 120) : found.end() + 60] for found in mark.finditer(sink)]
 
 
-# What is answered
+# Answers
 
 PLANTED = b"Set-Cookie: s=canary-set-cookie\r\nX-Subject: canary-subject\r\n"
 GOOD = b"HTTP/1.1 200 OK\r\n%bContent-Length: 11\r\n\r\ncanary-body" % PLANTED
@@ -81,7 +81,7 @@ def error(status: int, code: str) -> Script:
     return json_answer(status, {"error": code, "error_description": quoted, "error_uri": "http://x/?canary"})
 
 
-# What is asked
+# Requests
 
 
 def request(name: str, *fields: bytes, method: bytes = b"POST", body: bytes = b"canary-body") -> bytes:
@@ -111,7 +111,7 @@ class Scenario:
 
     name: str
     status: int | None
-    """What the client is answered, None for an answer that breaks off: how much of it is seen is chance."""
+    """The client's status, None for an answer that breaks off: how much of it arrives is chance."""
     upstream: Script = GOOD
     token: Script | None = None
     """What the authorization server does, None to issue tokens."""
@@ -120,7 +120,7 @@ class Scenario:
     asks: bytes = b""
     """In place of the usual request."""
     leaves: bool = False
-    """Whether the client goes away without waiting for its answer."""
+    """Whether the client disconnects without waiting for its answer."""
 
     @property
     def request(self) -> bytes:
@@ -252,7 +252,7 @@ STRANGERS = (
 
 
 class Stage(Scripted):
-    """The upstream of all scenarios: the first segment of the path says which."""
+    """The upstream of all scenarios: the first segment of the path names the scenario."""
 
     def __init__(self, scenarios: Iterable[Scenario]) -> None:
         super().__init__()

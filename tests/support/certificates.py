@@ -59,7 +59,7 @@ def server_with(pem: bytes, directory: Path) -> ssl.SSLContext:
 
 
 def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> ssl.SSLError | None:
-    """What the client has to say of a handshake with this server, None if it goes well."""
+    """Return the client's error in a handshake with this server, None if it succeeds."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = client.wrap_bio(back, there, server_hostname=host)
     theirs = server.wrap_bio(there, back, server_side=True)

@@ -6,7 +6,7 @@ from itertools import count
 
 
 class FakeClock:
-    """A clock that moves only when told to; sleepers wake in the order of their alarms."""
+    """A clock that moves only by `advance`; sleepers wake in the order of their alarms."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now

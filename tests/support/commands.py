@@ -87,7 +87,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 class Done(NamedTuple):
-    """What became of it."""
+    """Result of a command."""
 
     code: int
     out: str

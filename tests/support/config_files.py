@@ -1,4 +1,4 @@
-"""Configurations that are good but for what a test changes, and what is told of the bad ones."""
+"""Valid configurations with one change by a test, and the faults of invalid ones."""
 
 import base64
 import copy
@@ -37,7 +37,7 @@ REDIS: dict[str, Any] = {
 }
 """The least that makes a fleet."""
 BadValue = tuple[str, object, str, str]
-"""Which key is set (a path of `tree`), to what, where the fault is told, a part of the reason."""
+"""Which key is set (a path of `tree`), to what, where the fault is reported, a part of the reason."""
 
 
 def tree(**changes: object) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def bad_values(*rows: BadValue) -> pytest.MarkDecorator:
 
 
 def check_told(tmp_path: Path, at: str, value: object, path: str, reason: str) -> None:
-    """The one fault of a good tree with this value is told with its file, at this path, for this reason."""
+    """Assert that this value is the one fault of a valid tree: its file, its path, its reason."""
     file = write(tmp_path / "config.yaml", tree(**{at: value}))
     told = faults(file, SECRETS | {"EMPTY": ""})
     assert [(fault.source, fault.path) for fault in told] == [(file, path)]

@@ -56,7 +56,7 @@ exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"
 
 
 def instructions(name: str) -> list[str]:
-    """What the Dockerfile has behind each instruction of that name, its lines joined."""
+    """Return the arguments of each instruction of that name in the Dockerfile, its lines joined."""
     return re.findall(rf"^{name} (.*)$", re.sub(r"\\\n\s*", "", DOCKERFILE), re.MULTILINE)
 
 

@@ -11,7 +11,7 @@ from tests.support.clock import FakeClock
 
 
 class FakeShelf:
-    """What a fleet shares; pods in `listeners` hear of busts."""
+    """The store that a fleet shares; pods in `listeners` get busts."""
 
     def __init__(self) -> None:
         self.values: dict[str, tuple[CredentialKey, Credentials, str, float]] = {}
@@ -22,7 +22,7 @@ class FakeShelf:
 
 
 class FakeVault:
-    """One pod's way to the shelf; `reachable` is the switch that cuts it."""
+    """One pod's connection to the shelf; `reachable` is the switch that cuts it."""
 
     def __init__(self, clock: Clock, shelf: FakeShelf | None = None) -> None:
         self.reachable = True

@@ -3,7 +3,7 @@
 from hypothesis import settings
 
 IN_CI = 100
-"""Of each test that says nothing else."""
+"""For each test that sets no number of its own."""
 
 
 def examples(in_ci: int) -> int:

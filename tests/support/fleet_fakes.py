@@ -13,7 +13,7 @@ from tests.support.clock import FakeClock
 
 
 class FakeServer:
-    """What a fleet shares, by `TokenRequest.key`; whoever is in `listeners` hears what is published."""
+    """The state that a fleet shares, by `TokenRequest.key`; `listeners` get what is published."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, Token] = {}
@@ -39,7 +39,7 @@ class FakeServer:
 
 
 class FakeStore:
-    """One pod's way to a `FakeServer`; `reachable` is the switch that cuts it, `shaken` that it was cut of late."""
+    """One pod's connection to a `FakeServer`; `reachable` cuts it, `shaken` means that it was cut recently."""
 
     def __init__(self, clock: FakeClock, server: FakeServer | None = None) -> None:
         self.reachable = True

@@ -1,7 +1,7 @@
 """A fleet on one clock, for a model of it: pods with clocks of their own, and everything between them unreliable.
 
-What a pod is made of is real, from the cache to the hearing. Its store, its bus, its token endpoint and its upstream
-are fakes that take their time, get lost and come back. `ModelFleet.wrong` collects what must never happen.
+A pod's parts are real, from the cache to the receiver of messages. Its store, its bus, its token endpoint and its
+upstream are fakes that delay answers, lose them and recover. `ModelFleet.wrong` collects what must never happen.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class SkewedClock:
 
 
 class Dice:
-    """Jitter and bytes that can be had again."""
+    """Jitter and bytes that are reproducible."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -238,7 +238,7 @@ class Watched:
 
 
 class ModelPod:
-    """One sidecar: clients' requests go in, and what it knows of dead tokens is written down beside it."""
+    """One sidecar: it takes clients' requests, and keeps a record of the tokens that it knows to be refused."""
 
     def __init__(self, fleet: "ModelFleet", name: str, skew: float) -> None:
         self.fleet = fleet
@@ -247,9 +247,9 @@ class ModelPod:
         self.clock = SkewedClock(fleet.clock, skew)
         self.journal = RecordingJournal()
         self.known: dict[str, float] = {}
-        """Fingerprints of tokens this pod knows dead, and since when."""
+        """Fingerprints of tokens that this pod knows to be refused, and since when."""
         self.revoked: list[tuple[Labels, float, float]] = []
-        """Selects this pod knows, the moment each means, and since when it knows."""
+        """Selects that this pod knows, the moment of each, and since when it knows."""
         self.outcomes: list[int] = []
         self.line = Line(fleet, self, skew)
         self.random = Random(f"{name} {fleet.random.random()}")
@@ -291,7 +291,7 @@ class ModelPod:
         async def guarded() -> None:
             try:
                 await what
-            except Exception as bug:  # noqa: BLE001  a task's error would be nobody's
+            except Exception as bug:  # noqa: BLE001  a task's error would be lost
                 self.fleet.wrong.append(f"{self.name}: {bug!r}")
 
         task = asyncio.get_running_loop().create_task(guarded())
@@ -322,7 +322,7 @@ class ModelPod:
         return self.known.get(fp, inf) < by or any(selected)
 
     async def ask(self, wanted: TokenRequest) -> int:
-        """One client's request, from the proxy's point of view; the status of its answer."""
+        """Send one client's request, from the proxy's point of view; return the status of its answer."""
         status = await self._story(wanted)
         self.outcomes.append(status)
         return status
@@ -369,7 +369,7 @@ class ModelPod:
         return status
 
     def look(self) -> None:
-        """Whatever memory holds, nothing that was said or heard speaks against it."""
+        """Assert that no bust or select that the pod published or received rules out a token in memory."""
         for token in self.held():
             if self.knows_dead(token.fingerprint, inf):
                 self.fleet.wrong.append(f"{self.name} holds {token.fingerprint}, which it knows dead")
@@ -410,7 +410,7 @@ class Fetches:
 
 
 class Ear:
-    """What a pod hears the others with: whatever it missed, it makes up for before it counts as up again."""
+    """The link by which a pod receives from the others: it recovers missed messages before it counts as up again."""
 
     def __init__(self, pod: ModelPod) -> None:
         self._pod = pod
@@ -527,7 +527,7 @@ class ModelFleet:
         self.pods.append(ModelPod(self, f"pod{next(self._names)}", skew))
 
     def kill(self, pod: ModelPod) -> None:
-        """It is gone, without a word."""
+        """End the process without a message."""
         self.pods.remove(pod)
         pod.line.cut()
         pod.ear.cut()
@@ -536,7 +536,7 @@ class ModelFleet:
         self._post(pod.cache.close())
 
     def stop(self) -> None:
-        """The server is gone, and every link with it."""
+        """End the server, and every link with it."""
         self.up = False
         self.life += 1
         for pod in self.pods:
@@ -563,7 +563,7 @@ class ModelFleet:
         server.cool_downs = FakeServer().cool_downs
         self.buried.clear()
         self.revoked.clear()
-        self._stored.update(self.minted)  # nobody can tell any more what was bust since they were fetched
+        self._stored.update(self.minted)  # it is no longer known what was bust since they were fetched
 
     def cut(self, pod: ModelPod) -> None:
         pod.ear.cut()

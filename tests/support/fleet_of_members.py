@@ -1,6 +1,6 @@
 """Pods of a fleet without their servers, on a real Redis: what a sidecar is made of around its cache.
 
-Their token server gives tokens whatever labels a test wants, which no real one does.
+Their token server gives tokens any labels that a test requires, which no real one does.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class _Fetches:
 
 
 class Cable:
-    """What lies between one pod and Redis: it can be cut, or go silent, and be mended."""
+    """The link between one pod and Redis: it can be cut, fall silent, and be repaired."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -115,7 +115,7 @@ class Cable:
             end.transport.abort()
 
     def hush(self) -> None:
-        """Carry nothing any more, and end nothing."""
+        """Carry no more bytes, but close nothing."""
         self._open.clear()
 
     def mend(self) -> None:
@@ -179,7 +179,7 @@ class MemberPod:
 
     @property
     def up(self) -> bool:
-        """Whether both the store and the other pods can be heard."""
+        """Return whether both the store and the other pods can be reached."""
         return self.stores and self.hears
 
     @property
@@ -191,7 +191,7 @@ class MemberPod:
         return self.member.readings().bus_up
 
     def unanswered(self, operation: str) -> int:
-        """How many such questions Redis left unanswered."""
+        """Return how many such requests Redis left unanswered."""
         return self.member.readings().store_operations.get((operation, "failed"), 0)
 
     async def select(self, **labels: object) -> SelectOutcome | BustFailure:
@@ -199,7 +199,7 @@ class MemberPod:
         return await self.member.bust(parse_selector(labels))
 
     async def bust(self, **labels: object) -> int | BustFailure:
-        """The same; how many pods were sent it, or what went wrong."""
+        """Bust; return how many pods received it, or what went wrong."""
         done = await self.select(**labels)
         return done if isinstance(done, BustFailure) else done.pods
 
@@ -264,7 +264,8 @@ class MemberFleet:
         name: str = "",
         settings: RedisSettings | None = None,
     ) -> MemberPod:
-        """Start one, on another port than the server's own if it is given, and wait until it hears the others.
+        """Start one, on another port than the server's own if it is given, and wait until it receives the others'
+        messages.
 
         `settings` are for those that reach the server by another way.
         """
@@ -286,7 +287,7 @@ class MemberFleet:
         assert await self.client.publish(channel, payload) > 0
 
     async def heard(self) -> None:
-        """Wait until every pod has heard all that was published before: a message of no effect comes after it."""
+        """Wait until every pod has received all earlier messages: a message without effect follows them."""
         mark = f"mark-{uuid4().hex}".encode()
         before = [len(pod.rejected) for pod in self._pods]
         await self.publish(f"{self.prefix}m2m:fill", mark)

@@ -73,7 +73,7 @@ class SidecarPod:
         )
 
     async def joined(self) -> None:
-        """Wait until it warmed up and hears the others."""
+        """Wait until it has warmed up and receives messages of the others."""
         async with asyncio.timeout(PATIENCE):
             while not self.app.started() or redis_health(await self.status()) != {"store": "up", "bus": "up"}:
                 await asyncio.sleep(0.005)
@@ -102,7 +102,7 @@ class SidecarFleet:
         self.redis = Redis(port=server.port)
         self.pods: list[SidecarPod] = []
         self.busts: list[bytes] = []
-        """Every bust message so far, as a subscriber of its own hears them."""
+        """Every bust message so far, as a subscriber of its own receives them."""
         self._directory = directory
         self._stack = AsyncExitStack()
         self._document: dict[str, object] = {
@@ -154,7 +154,7 @@ class SidecarFleet:
         return str(found.decode())
 
     async def questions(self) -> int:
-        """How many scripts the server has run, for whomever."""
+        """Return the number of scripts that the server has run, for all clients."""
         statistics: dict[str, dict[str, int]] = await self.redis.info("commandstats")
         return sum(statistics.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
 

@@ -21,7 +21,7 @@ class Flood:
     begin: bytes
     again: bytes
     cause: str
-    """What the client says of it."""
+    """Cause that the client reports."""
 
 
 class Flooding:

@@ -14,7 +14,7 @@ from sidecar.cli.main import main
 
 
 class Done(NamedTuple):
-    """What became of it."""
+    """Result of a command."""
 
     code: int
     out: str

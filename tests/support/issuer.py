@@ -1,4 +1,4 @@
-"""Who issues callers' tokens: its metadata and keys, and what it signs."""
+"""The issuer of callers' tokens: its metadata and keys, and what it signs."""
 
 import json
 import ssl
@@ -30,12 +30,12 @@ class Issuer(Scripted):
 
     @property
     def looked(self) -> int:
-        """How often its keys were looked at."""
+        """Return how often its keys were fetched."""
         return sum(b"/keys" in received.head.line for received in self.requests)
 
 
 class Callers:
-    """Signs tokens as the issuer does, and asks the sidecar with them."""
+    """Sign tokens as the issuer does, and send requests with them to the sidecar."""
 
     def __init__(self, issuer: Issuer, clock: FakeClock) -> None:
         self._issuer = issuer
@@ -51,7 +51,7 @@ class Callers:
         return {"grant": "token_exchange", "subject": {"header": "Authorization", "verify": self.rule}}
 
     def token(self, kind: str = "rsa", algorithm: str = "RS256", kid: str = "one", **claims: Any) -> str:
-        """Sign what the rule wants, with `claims` in place of those it would have."""
+        """Sign a token that meets the rule, with `claims` in place of its own."""
         good = {"iss": self._issuer.url, "aud": "sidecar", "sub": "alice", "exp": self._clock.now() + 1000}
         key = pem(kind) if algorithm != "none" else ""
         return jwt.encode({**good, **claims}, key, algorithm, {"kid": kid})

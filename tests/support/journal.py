@@ -5,7 +5,7 @@ from sidecar.telemetry.request_record import RequestRecord
 
 
 class RecordingJournal:
-    """Keeps what it is told."""
+    """Keep events and requests."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -13,7 +13,7 @@ def python() -> str:
 
 
 def processor() -> str:
-    """Its model, as far as the system tells."""
+    """Return its model, as far as the system reports it."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
 

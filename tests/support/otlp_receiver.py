@@ -20,7 +20,7 @@ TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 def attributes(pairs: "list[KeyValue]") -> dict[str, str | int]:
-    """What is said of something, by name."""
+    """Return the attributes by name."""
     return {
         pair.key: pair.value.int_value if pair.value.HasField("int_value") else pair.value.string_value
         for pair in pairs
@@ -81,7 +81,7 @@ class Collector(Scripted):
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
-    """A receiver; whatever reached it was well-formed."""
+    """A receiver that accepts only well-formed requests."""
     async with Collector() as server:
         yield server
         assert server.malformed == []

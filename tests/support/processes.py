@@ -61,7 +61,7 @@ def route(upstream: Upstream, name: str = "api", **more: object) -> Mapping[str,
 def with_token(
     upstream: Upstream, authorization_server: AuthorizationServer, secret_file: Path
 ) -> Mapping[str, object]:
-    """What a document with one route and its token says."""
+    """Return a document with one route and its token."""
     return {
         "credentials": {"app": {"client_id": "app", "client_secret": {"file": str(secret_file)}}},
         "tokens": {"api": {"token_endpoint": authorization_server.token_endpoint, "credentials": "app"}},
@@ -75,7 +75,7 @@ def get(target: bytes = b"/", *fields: bytes) -> bytes:
 
 
 def redis_health(status: Mapping[str, object]) -> Mapping[str, str]:
-    """How `/status` says store and bus are."""
+    """Return the health of store and bus in `/status`."""
     rows = status["health"]
     assert isinstance(rows, list)
     return {row["kind"]: row["state"] for row in rows if row["kind"] in ("store", "bus")}
@@ -204,7 +204,7 @@ async def spawn(
     shell: str = "",
     redirection: str = "",
 ) -> Child:
-    """The command, on ports of its own; `shell` goes before it."""
+    """The command, on ports of its own; `shell` precedes it."""
     document = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, **changes}
     file.put(yaml.safe_dump(document).encode())
     command = f'{shell}\nexec "$0" -m sidecar run -c "$1" {redirection}'
@@ -250,7 +250,7 @@ async def run(file: File, *routes: Mapping[str, object], **changes: object) -> A
 
 
 class Load:
-    """Requests at a steady rate on several connections; whoever is told that his closes opens another."""
+    """Requests at a steady rate on several connections; a client whose connection closes opens another."""
 
     def __init__(self, address: str, *, rate: float = 1000, connections: int = 20) -> None:
         self._address = address
@@ -261,7 +261,7 @@ class Load:
         self.answers: Counter[str] = Counter()
         """By status, or by what went wrong in place of one."""
         self.closed = 0
-        """How many answers said that their connection closes."""
+        """Number of answers that announced the end of their connection."""
         self.longest_pause = 0.0
         """Most seconds from the begin of one to that of the next."""
         self._last_began = math.inf

@@ -7,7 +7,7 @@ from sidecar.core.labels import Labels
 
 
 class RecordingMemory:
-    """Evictions and fills that are only noted; `held_of_each` is what every eviction says it dropped."""
+    """Evictions and fills that are only noted; each eviction returns `held_of_each` as the number dropped."""
 
     def __init__(self) -> None:
         self.busts: list[Bust] = []

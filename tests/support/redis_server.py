@@ -31,7 +31,7 @@ from tests.support.required import missing
 from tests.support.waiting import block_until
 
 USER, PASSWORD = "sidecar", "secret"
-"""Who is on each server besides the default user, and may do there what the documented ACL allows."""
+"""User on each server besides the default one, with the permissions of the documented ACL."""
 PREFIX = "????????:"
 """A pattern of the key prefixes in which that user may do it."""
 Denied = Mapping[bytes, object]
@@ -116,7 +116,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self, *arguments: str, file: str = "") -> None:
-        """Start, with more arguments or other ones, and wait until it listens; what an earlier run held is gone.
+        """Start, with more arguments or other ones, and wait until it listens; the data of an earlier run is lost.
 
         `file` is a configuration file to go before the arguments.
         """
@@ -279,7 +279,7 @@ class Group(ABC):
 
 
 class Sentinels(Group):
-    """A server, its replica, and three Sentinels that make the one the other when it is gone."""
+    """A server, its replica, and three Sentinels that promote the replica when the server stops."""
 
     MASTER = "fleet"
 

@@ -7,7 +7,7 @@ import pytest
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test and say why; in CI nothing may be missing, and it fails."""
+    """Skip the test with the reason; in CI nothing may be missing, and it fails."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

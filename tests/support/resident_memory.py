@@ -14,12 +14,12 @@ def most_resident(pid: int) -> int:
 
 
 def forget_most_resident(pid: int) -> None:
-    """Begin that anew."""
+    """Reset that maximum."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # see proc(5)
 
 
 def _status(pid: int, name: str) -> int:
     _, found, rest = Path(f"/proc/{pid}/status").read_text().partition(f"{name}:")
-    if not found:  # it has ended, and nobody has looked yet
+    if not found:  # it has ended, and was not waited for yet
         raise ProcessLookupError(pid)
     return int(rest.split()[0]) * 1024

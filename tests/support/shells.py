@@ -60,7 +60,7 @@ def completed(shell: str, script: str, lines: Sequence[str], folder: Path) -> li
 
 
 def _asked_of_fish(line: str, folder: Path, environ: dict[str, str]) -> Completed:
-    """It can be asked without a terminal."""
+    """It completes without a terminal."""
     program = "source ~/script; complete -C $argv[1]"
     command = ["fish", "--no-config", "-c", program, line]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=folder, check=True)

@@ -68,7 +68,7 @@ class Running:
         return rows
 
     async def tokens(self) -> list[dict[str, object]]:
-        """What it says about the tokens in memory."""
+        """Return what `/status` shows about the tokens in memory."""
         return [token for token in await self.rows("tokens") if token["state"] != "missing"]
 
     def request(self, method: bytes, target: bytes, *fields: bytes, body: bytes = b"") -> bytes:
@@ -238,7 +238,7 @@ async def fleet(fleet_on: FleetOn, redis_server: RedisServer) -> AsyncIterator[S
 
 @pytest.fixture
 async def frail(fleet_on: FleetOn, own_redis: RedisServer) -> AsyncIterator[SidecarFleet]:
-    """Pods on a server that the test may stop, whose publications reach nobody else's pods."""
+    """Pods on a server that the test may stop, and whose publications reach no other pods."""
     async with fleet_on(own_redis) as fleet:
         yield fleet
 
@@ -249,7 +249,7 @@ def _assemble(config: Path, output: BinaryIO, clock: Clock) -> Sidecar:
 
 
 async def _check_admin(address: str) -> None:
-    """No canary in what the admin server shows to anybody; a sidecar the test has stopped shows nothing."""
+    """No canary in what the admin server returns; a sidecar that the test has stopped returns nothing."""
     for path in (b"/status", b"/metrics"):
         with suppress(ConnectionRefusedError):
             answer = await ask(address, b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
@@ -257,7 +257,7 @@ async def _check_admin(address: str) -> None:
 
 
 def _check_log(log: Path) -> None:
-    """No canary in any line, every line is an event, and nothing failed that nobody expected."""
+    """No canary in any line, every line is an event, and no unexpected failure."""
     content = log.read_bytes()
     assert CANARY not in content
     lines = [json.loads(line) for line in content.splitlines()]

@@ -1,4 +1,4 @@
-"""An admin server that shows whatever a test says, and a status with something of everything."""
+"""An admin server whose state a test sets, and a status with an entry of every kind."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

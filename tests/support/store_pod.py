@@ -1,4 +1,4 @@
-"""A pod's way to the fleet's token store on a real Redis, and what it told."""
+"""A pod's way to the fleet's token store on a real Redis, and its events."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ CANARY = "canary-token"
 
 
 class StorePod:
-    """A store with all it needs, and what it told."""
+    """A store with all it needs, and its events."""
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ class Rig:
     def __init__(
         self, make: Callable[[FakeClock], FakeStore] | None = None, *, max_entries: int = 100
     ) -> None:
-        """`make` the store; without one the cache is alone."""
+        """`make` the store; without one the cache has no fleet."""
         self.clock = FakeClock()
         self.source = ScriptedSource(self.clock)
         self.journal = RecordingJournal()

@@ -1,4 +1,4 @@
-"""Open tunnels for the tests: an offer, who takes it, and both ends as bytes."""
+"""Open tunnels for the tests: an offer, a server that accepts it, and both ends as bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -93,7 +93,7 @@ class Exchange:
                 pass
 
     def close(self) -> None:
-        """End the connection as a server does that has nothing more to say."""
+        """End the connection as a server does that has nothing more to send."""
         self.closed = True
         self.writer.close()
 
@@ -140,7 +140,7 @@ def early(answer: bytes, *, after: int = 0) -> Script:
 
 
 def when(go: asyncio.Event, script: Script) -> Script:
-    """Do as `script` says, but not before `go`."""
+    """Do as `script` does, but not before `go`."""
 
     async def waiting(exchange: Exchange) -> None:
         await go.wait()
@@ -300,7 +300,7 @@ class Upstream(Scripted):
 
 
 class FaultProxy(Server):
-    """Passes bytes on to `target` (`host:port`) until told to stall; `drop` ends its connections."""
+    """Passes bytes on to `target` (`host:port`) until it stalls; `drop` ends its connections."""
 
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls)

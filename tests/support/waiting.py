@@ -27,7 +27,7 @@ async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
 
 
 async def awake(seconds: float) -> None:
-    """Let the event loop run for so long. A turn that is late, for want of a processor, counts as one part."""
+    """Let the event loop run for that long. A turn that is late, for lack of a processor, counts as one part."""
     for _ in range(PARTS):
         await asyncio.sleep(seconds / PARTS)
 

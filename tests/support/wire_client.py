@@ -134,7 +134,7 @@ async def read_head(reader: asyncio.StreamReader, first_line: re.Pattern[bytes])
 
 
 async def read_request_head(reader: asyncio.StreamReader) -> Head | None:
-    """The next request's head, with the framing and the host the RFCs ask for."""
+    """Read the next request's head, with the framing and the host that the RFCs require."""
     head = await read_head(reader, _REQUEST_LINE)
     if head is None:
         return None

@@ -250,7 +250,7 @@ WITHOUT = {"boto3", "botocore", "cryptography", "google", "jwt", "opentelemetry"
 
 
 def test_a_sidecar_loads_only_what_its_configuration_needs(tmp_path: Path) -> None:
-    """boto3 alone would cost tens of megabytes in every pod."""
+    """boto3 would cost tens of megabytes in every pod."""
     file = tmp_path / "sidecar.yaml"
     file.write_text("""
 credentials: {app: {client_id: app, client_secret: {env: CLIENT_SECRET}}}
@@ -269,7 +269,7 @@ print(*{{name.partition('.')[0] for name in sys.modules}})
 
 
 def test_a_member_of_a_fleet_loads_redis_py_without_what_that_would_take_along() -> None:
-    """OpenTelemetry's SDK is installed, and redis-py loads it on sight; who exports can still load it later."""
+    """OpenTelemetry's SDK is installed, and redis-py loads it on sight; an exporter can still load it later."""
     program = """
 import sys
 import sidecar.fleet.member

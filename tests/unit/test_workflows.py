@@ -1,4 +1,4 @@
-"""What the forge runs: make targets everybody has, by actions that cannot be exchanged."""
+"""What the forge runs: make targets that every developer has, by actions that cannot be exchanged."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def targets() -> set[str]:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_make_targets_that_exist(workflow: Path) -> None:
-    """Whatever the forge does, everybody can do at home."""
+    """Everything that the forge does, a developer can do locally."""
     commands = [step["run"] for step in steps(workflow) if "run" in step]
     assert commands
     for command in commands:
@@ -47,7 +47,7 @@ def test_every_action_is_pinned_to_a_commit(workflow: Path) -> None:
 
 
 def test_one_action_has_one_version() -> None:
-    """Who updates one finds the others."""
+    """An update of one finds the others."""
     text = "".join(workflow.read_text() for workflow in WORKFLOWS)
     pins = set(re.findall(r"uses: (.*)", text))
     assert len(pins) == len({pin.split("@")[0] for pin in pins})

@@ -171,7 +171,7 @@ async def disconnect(client: Client) -> None:
 
 
 async def retire(client: Redis) -> None:
-    """Close every connection, those in use when their command has its answer; the client is not used any more."""
+    """Close every connection, those in use when their command has its answer; the client is not used again."""
     pools = [client.connection_pool]
     if isinstance(client.connection_pool, SentinelConnectionPool):
         sentinels = client.connection_pool.sentinel_manager.sentinels

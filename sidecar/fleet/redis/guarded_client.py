@@ -37,7 +37,7 @@ from sidecar.telemetry.ports import Journal
 
 STEPS = 20
 """Parts in which an operation's time-out is waited for. Only time in which an answer could be read counts: however long
-a turn of the event loop takes, on a busy machine or behind a busy loop, it counts as one part at most."""
+a turn of the event loop takes, on a busy machine or in a busy loop, it counts as one part at most."""
 LAST_TURNS = 5
 """Turns of the loop after the last part: what arrived in them is read before the operation fails."""
 OPENING = 1.0

@@ -1,6 +1,6 @@
 """Parser of a server's messages to a subscriber: RESP2, as many pushes as one read returned.
 
-redis-py's reader takes some 20 µs of CPU for a message, and anyone who can publish can send any number of them.
+redis-py's reader takes some 20 µs of CPU for a message, and every client that can publish can send any number of them.
 """
 
 import re

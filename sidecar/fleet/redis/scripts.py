@@ -4,7 +4,7 @@ Keys come in the order of `keys_of`, one Cluster slot. Every reply begins with t
 calculates the offset of its clock. Values are `1:<key id>:<mark>:<generation>:…`; the mark of a token is its
 fingerprint, of a setback the millisecond at which it ends. Values of another type or form count as absent, and so do
 cool-downs that end later than any can (90 s). So a client that can write into this Redis gains nothing by it, and a
-server whose clock is behind the last one's does not prolong a cool-down.
+server whose clock shows an earlier time than the last one's does not prolong a cool-down.
 """
 
 import hashlib
@@ -237,9 +237,9 @@ The message goes out before everything that counts, and nothing that is denied h
 early: every answer to the pods that it reaches waits for the end of this script, so none of them finds the token here
 after the message and before the DEL. What cannot be read counts as: the token is here, no pod knows of the bust,
 nothing cools down. Where the DEL or the new generation is denied, the token stays readable, or a fetch that began
-before may still fill. Then a pod that got the message passes that token over and fetches another
-(`Busts.later_than`), and a pod that did not finds out by a 401 of its own. That pod must be able to bust the token
-again, so DEAD, which would answer it `known`, is written only if nothing was denied.
+before may still fill. Then a pod that got the message passes that token over and fetches another (`Busts.later_than`),
+and a pod that did not finds out by a 401 of its own. That pod must be able to bust the token again, so `DEAD`, which
+would answer it `known`, is written only if nothing was denied.
 
 A full server denies the first write of a script that requires memory, not those after another write. Thus the DEL
 that is always first keeps the generation moving in a full server, by a few bytes a bust.

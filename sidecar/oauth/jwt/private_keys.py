@@ -34,7 +34,7 @@ _KINDS: Mapping[str, type[RSAAlgorithm | ECAlgorithm | OKPAlgorithm]] = {
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 Prepared = tuple[_Key, str, dict[str, str]]
-"""A key, its algorithm, and what a JWT's header says of it."""
+"""A key, its algorithm, and its part of a JWT's header."""
 
 
 @lru_cache(maxsize=KEYS)

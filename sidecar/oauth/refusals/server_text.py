@@ -2,8 +2,8 @@
 
 Servers put it under many names, and quote what they were sent. Removed is whatever has GRAM characters in a row in
 common with a secret that was sent, also escaped for a URL, HTML or JSON, or with blanks between; whatever looks like a
-JWT; and long words that mix letters and digits as keys and opaque tokens do. UUIDs stay: support asks for the ids of
-requests.
+JWT; and long words that mix letters and digits as keys and opaque tokens do. UUIDs stay, because support needs the ids
+of requests.
 """
 
 import html

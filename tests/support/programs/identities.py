@@ -45,7 +45,7 @@ class Source:
 
 
 class Nobody:
-    """Gives nobody a token."""
+    """Gives no tokens."""
 
     async def token(self, request: TokenRequest, *, newer_than: float, reason: FetchReason) -> Token:
         raise TokenRefused("no such user", "invalid_grant")
@@ -98,4 +98,4 @@ async def growth(who: str, count: int, size: int) -> int:
 
 if __name__ == "__main__":
     _, who, count, size = sys.argv
-    print(asyncio.run(growth(who, int(count), int(size))))  # noqa: T201  for whoever started this
+    print(asyncio.run(growth(who, int(count), int(size))))  # noqa: T201  for the calling process

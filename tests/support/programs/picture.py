@@ -134,7 +134,7 @@ async def revoked(stage: Stage, authorization: AuthorizationServer) -> None:
 
 async def main() -> None:
     """Play, look, and keep what is seen."""
-    socket.gethostname = lambda: POD  # the machine's own name is nobody's business
+    socket.gethostname = lambda: POD  # do not show the machine's own name
     with tempfile.TemporaryDirectory() as folder:
         async with AuthorizationServer() as authorization, stage(Path(folder), authorization) as made:
             authorization.reply["expires_in"] = 1500

@@ -399,7 +399,7 @@ def test_o7_signals_end_by_themselves() -> None:
 
 
 def test_o5_refusals_of_other_tenants_and_tokens_are_one_finding_from_the_first() -> None:
-    """Renewed tokens, by fingerprint, make no new one; after a pause it begins anew."""
+    """Renewed tokens, by fingerprint, make no new one; after a pause a new one begins."""
     seen = [
         at(replace(RELAY, tenant="b", fp="2"), 940.0, 990.0),
         at(replace(RELAY, fp="3"), 880.0, 930.0),
@@ -466,7 +466,7 @@ def test_o7_every_kind_is_listed() -> None:
 
 
 def test_o7_a_pulse_that_missed_is_a_finding_from_its_first_miss() -> None:
-    """Until it beats; who looks changes nothing."""
+    """Until it beats; reading changes nothing."""
     pulse = Pulse(0.0)
     for moment in (500.0, 600.0, 700.0):
         pulse.miss(moment, f"no answer at {moment}")

@@ -28,7 +28,7 @@ def failed(times: int) -> Counter[str]:
 
 
 def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
-    """Other refusals are the clients' own; what matched no route is nobody's."""
+    """Other refusals are the clients' own; a request without a route counts for no route."""
     once = took(0.1)
     server = [
         (("ledger", "GET", "200", ""), took(0.1, 0.2)),
@@ -91,7 +91,7 @@ def test_rates_are_of_the_last_one_to_two_windows() -> None:
     ],
 )
 def test_o5_the_first_error_dates_a_routes_failure(windows: list[tuple[int, int]], since: int | None) -> None:
-    """It stays until a request is answered a minute after the last error, whoever reads meanwhile, and how often."""
+    """It stays until a request is answered a minute after the last error, with any readers and any number of reads."""
     traffic, requests, errors = RouteTraffic(0.0), 0, 0
     for number, (more, bad) in enumerate(windows):
         requests, errors, began = requests + more, errors + bad, number * EVERY
@@ -119,7 +119,7 @@ def test_latency_is_of_answers_only() -> None:
 
 
 def test_windows_are_bounded_and_go_with_their_route() -> None:
-    """A route that comes back begins anew, counters that did are not taken for negative ones."""
+    """A route that comes back starts from zero, and reset counters are not taken for negative ones."""
     traffic = RouteTraffic(0.0)
     for number in range(1, 2 * WINDOWS):
         traffic.close_window({"r": Count(number)}, number * EVERY)

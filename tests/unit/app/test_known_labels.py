@@ -97,7 +97,7 @@ def test_o8_what_the_configuration_rules_out_is_refused(
     ],
 )
 def test_o8_what_a_token_may_carry_passes(settings: Config, labels: dict[str, str]) -> None:
-    """Also where the configuration cannot know: tenants without `allow`, and what only tokens tell."""
+    """Also if the configuration cannot know: tenants without `allow`, and labels that only tokens carry."""
     check(settings, parse_selector(labels))
 
 

@@ -121,7 +121,7 @@ async def test_b29_a_read_already_under_way_is_not_new_enough(fleet: TwoPods) ->
 
 
 async def test_b30_rejected_credentials_are_dropped_in_every_pod(fleet: TwoPods) -> None:
-    """In memory and in the store, told once; the next read asks the secret store, once for the fleet."""
+    """In memory and in the store, with one bust; the next read loads from the secret store, once for the fleet."""
     rejected = await fleet.a.credentials()
     assert await fleet.b.secret() == "canary-1"
     fleet.aws.current = "canary-2"
@@ -199,7 +199,7 @@ async def test_t10_a_window_is_the_fleets(fleet: TwoPods) -> None:
 
 
 async def test_t10_without_the_store_each_pod_reads_once_a_window(fleet: TwoPods) -> None:
-    """There is nobody to share it with."""
+    """There is no other pod to share it with."""
     fleet.a.vault.reachable = False
     refused = await fleet.a.credentials()
     for _ in range(3):
@@ -249,7 +249,7 @@ async def test_t10_other_refused_credentials_have_a_window_of_their_own(fleet: T
 
 
 async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(fleet: TwoPods) -> None:
-    """They are given to all who are refused in the window, and displace nothing."""
+    """They are given to all callers that are refused in the window, and displace nothing."""
     refused = await fleet.a.credentials()
     fleet.aws.other = "canary-2"
     assert await fleet.a.secret(rejected=refused) == "canary-1"
@@ -259,7 +259,7 @@ async def test_t10_versions_in_rotation_count_only_where_the_request_has_worked(
 
 
 async def test_t10_an_accepted_version_displaces_the_refused_one(fleet: TwoPods) -> None:
-    """In every pod, told once however many requests found out."""
+    """In every pod, with one bust for any number of requests."""
     refused = await fleet.a.credentials()
     await fleet.b.secret()
     fleet.aws.other = "canary-2"
@@ -317,7 +317,7 @@ async def test_b30_a_bust_during_a_read_keeps_its_answer_out_of_the_store(fleet:
 
 
 async def test_b61_a_missing_secret_is_remembered_for_a_few_seconds(fleet: TwoPods) -> None:
-    """For whoever asks; then it is looked for again."""
+    """For every caller; then it is looked for again."""
     fleet.aws.error = TokenRefused("missing", "")
     for _ in range(5):
         with pytest.raises(TokenRefused, match="missing"):

@@ -1,4 +1,4 @@
-"""Several pods over one store, on one clock: who fetches, who waits, and what the others' words do to a cache."""
+"""Several pods over one store, on one clock: which pod fetches, which ones wait, and the effect of busts on a cache."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ class LeasingPod:
 
 
 class TwoPods:
-    """Pods that hear each other at once, while `connected`."""
+    """Pods that receive each other's messages at once, while `connected`."""
 
     def __init__(self, count: int = 3) -> None:
         self.clock = FakeClock()
@@ -111,7 +111,7 @@ class TestLease:
     """One pod fetches for all."""
 
     async def test_b15_the_others_wait_for_its_fill(self, fleet: TwoPods) -> None:
-        """They have it in the moment it is told."""
+        """They have it at the moment of the message."""
         fleet.source.delay = 0.05
         calls = [pod.ask() for pod in fleet.pods]
         await fleet.clock.advance(0.05)
@@ -177,7 +177,7 @@ class TestLease:
         assert await second.ask() == "t2"
 
     async def test_without_the_store_every_pod_fetches(self, fleet: TwoPods) -> None:
-        """At once: there is nobody to agree with."""
+        """At once: there is no pod to coordinate with."""
         for pod in fleet.pods:
             pod.store.reachable = False
         assert [await pod.ask() for pod in fleet.pods] == ["t1", "t2", "t3"]
@@ -262,7 +262,7 @@ class TestRefused:
     async def test_a_pod_refused_later_takes_the_successor_fetched_before_its_request(
         self, fleet: TwoPods
     ) -> None:
-        """The bust did not reach it in time; the token was known dead before, so this 401 is no news."""
+        """The bust did not reach it in time; the token was bust before, so this 401 is no news."""
         await fleet.warm()
         fleet.connected = False
         assert await fleet.pods[0].refused() == "t2"
@@ -272,7 +272,7 @@ class TestRefused:
         assert len(fleet.server.busts) == 1
 
     async def test_b28_another_token_of_the_same_age_is_no_successor(self, fleet: TwoPods) -> None:
-        """It may have died with this one, as far as anybody knows."""
+        """It may have been revoked together with this one."""
         await fleet.warm()
         first, second, _ = fleet.pods
         fleet.connected = False
@@ -333,7 +333,7 @@ class TestEvictions:
     """What the bus hands the cache."""
 
     async def test_b41_only_the_token_named_goes(self, fleet: TwoPods) -> None:
-        """Another of the same key stays, and nobody is told or asked."""
+        """Another of the same key stays, and no message or request is sent."""
         await fleet.warm()
         pod = fleet.pods[0]
         assert not pod.cache.evict(Bust(LEDGER.key, "fp-other", 5))
@@ -366,7 +366,7 @@ class TestEvictions:
         assert pod.cache.evict_behind({LEDGER.key: 0}) == 1
 
     async def test_b46_what_came_in_while_generations_were_asked_for_goes_too(self, fleet: TwoPods) -> None:
-        """Nobody knows whether it was bust on its way; the store does."""
+        """It is unknown whether it was bust on its way; the store knows."""
         await fleet.warm()
         pod = fleet.pods[0]
         assert pod.cache.evict_behind({}) == 1
@@ -392,7 +392,7 @@ class TestEvictions:
     async def test_b52_who_asks_after_a_select_is_not_given_the_token_on_its_way(
         self, fleet: TwoPods
     ) -> None:
-        """He joins the fetch under way; what it brings is dead already, and another one follows."""
+        """It joins the fetch under way; its result is revoked already, and another fetch follows."""
         pod = fleet.pods[0]
         fleet.source.delay = 1.0
         fleet.source.labels = LEDGER.labels
@@ -404,7 +404,7 @@ class TestEvictions:
         assert (await first, await later, pod.peek()) == ("t2", "t2", "t2")
 
     async def test_b52_selects_that_overtake_every_fetch_end_in_an_error(self, fleet: TwoPods) -> None:
-        """Not in an endless loop, nor in a dead token."""
+        """Neither an endless loop nor a revoked token."""
         pod = fleet.pods[0]
         fleet.source.delay = 1.0
         fleet.source.labels = LEDGER.labels

@@ -1,4 +1,4 @@
-"""Which tokens are dead, and what may follow them."""
+"""Which tokens are refused, and what may follow them."""
 
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.core.secret import Secret

@@ -14,7 +14,7 @@ NEVER = float("-inf")
 
 
 class Load:
-    """Work that ends when told to."""
+    """Work that ends when `done` is set."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -26,7 +26,7 @@ class Load:
 
 
 async def test_a_flight_is_found_until_it_ends_and_then_never() -> None:
-    """Whoever comes after the end starts anew."""
+    """A later caller starts another one."""
     flights: SingleFlight[str] = SingleFlight(FakeClock(), limit=10)
     load = Load()
     task = flights.start("k", load)
@@ -87,7 +87,7 @@ async def test_too_many_flights_are_turned_away() -> None:
 
 
 async def test_waiting_ends_with_the_limit_and_the_task_goes_on() -> None:
-    """The one who waits gives up, the load does not."""
+    """The waiting caller gives up, the load does not."""
     clock = FakeClock()
     load = Load()
     task = asyncio.create_task(load())
@@ -100,7 +100,7 @@ async def test_waiting_ends_with_the_limit_and_the_task_goes_on() -> None:
 
 
 async def test_a_cancelled_load_does_not_look_like_a_cancelled_waiter() -> None:
-    """At the end of the process callers are told; they are not cancelled."""
+    """At the end of the process callers get an error; they are not cancelled."""
     flights: SingleFlight[str] = SingleFlight(FakeClock(), limit=10)
     waiting = asyncio.create_task(wait(FakeClock(), flights.start("k", Load()), 15))
     await settle()

@@ -1,4 +1,4 @@
-"""What people are told of tokens."""
+"""The status of tokens for operators."""
 
 from dataclasses import replace
 
@@ -94,7 +94,7 @@ def test_t11_a_trouble_shows_the_servers_own_text() -> None:
 
 
 def test_a_failure_that_nobody_met_again_is_forgotten() -> None:
-    """Who asked once for a tenant that does not exist is not shown for ever."""
+    """A request for a tenant that does not exist is not shown without end."""
     table = Table()
     table.troubles.note(LEDGER, "refused", 5)
     assert len(table.told(5 + REMEMBERED - 1)) == 1
@@ -117,7 +117,7 @@ def test_only_tokens_with_these_labels_are_told_of() -> None:
 
 
 def test_a_cool_down_is_told_to_its_end() -> None:
-    """And looking at it does not make who looks the probe."""
+    """And reading it does not make the reader the probe."""
     table = Table()
     table.keep(LEDGER)
     table.cool_downs.refused(LEDGER.key, "fp", 10, 1.0)

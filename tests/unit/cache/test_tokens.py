@@ -1,4 +1,4 @@
-"""TokenCache: who gets which token when, and how often anybody is asked for one."""
+"""TokenCache: which token a caller gets and when, and how often the source is called."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_a_token_is_fetched_once_and_then_served_from_memory(rig: Rig) -> None:
-    """The second caller costs nobody anything."""
+    """The second caller causes no request."""
     assert rig.peek() is None
     assert [await rig.token(), await rig.token(), rig.peek()] == ["t1", "t1", "t1"]
     assert rig.source.calls == [("ledger", float("-inf"), "cold")]
@@ -67,7 +67,7 @@ async def test_b09_a_short_token_is_still_cached(rig: Rig) -> None:
 
 
 async def test_b10_an_aging_token_is_served_while_one_renewal_runs_behind(rig: Rig) -> None:
-    """Nobody waits for the renewal, and there is only one."""
+    """No caller waits for the renewal, and there is only one."""
     await rig.token()
     await rig.clock.advance(250)
     rig.source.delay = 2
@@ -147,7 +147,7 @@ async def test_b14_a_hung_source_cannot_wedge_a_key(rig: Rig) -> None:
 
 
 async def test_b16_warm_up_fetches_before_the_first_call(rig: Rig) -> None:
-    """Configured tokens are there when the first request comes, and a failing one only tells the journal."""
+    """Configured tokens are there when the first request comes, and a failing one is only reported to the journal."""
     warm = asyncio.create_task(rig.cache.warm_up([LEDGER, PAYMENTS]))
     await rig.clock.advance(1)
     await warm
@@ -170,7 +170,7 @@ class TestOutage:
     """The authorization server is out."""
 
     async def test_callers_without_a_token_are_answered_at_once_in_doubling_windows(self, rig: Rig) -> None:
-        """1, 2, 4 … 30 s: one attempt each, everybody else hears how long to wait."""
+        """1, 2, 4 … 30 s: one attempt each, every other caller gets the time to wait."""
         rig.source.error = TokenUnavailable("out", 0)
         for window in (1, 2, 4, 8, 16, 30, 30):
             asked = rig.source.asked
@@ -228,7 +228,7 @@ class TestOutage:
 
 
 async def test_a_refusal_is_remembered_for_five_seconds(rig: Rig) -> None:
-    """`invalid_scope` is not asked for again and again, and not for ever either."""
+    """`invalid_scope` is not requested again and again, but is requested again after that."""
     rig.source.error = TokenRefused("no such scope", "invalid_scope")
     for _ in range(10):
         with pytest.raises(TokenRefused, match="no such scope") as raised:
@@ -244,7 +244,7 @@ class TestRenew:
     """An upstream refused a token."""
 
     async def test_the_refused_token_is_replaced_by_one_fetched_later(self, rig: Rig) -> None:
-        """With credentials read after the refused request was sent, and the fleet is told once."""
+        """With credentials read after the refused request was sent, and the fleet gets one bust."""
         refused = await rig.cache.token(LEDGER)
         await rig.clock.advance(10)
         sent_at = rig.clock.now()
@@ -320,7 +320,7 @@ class TestRenew:
         assert len(rig.told(BustSent)) == 1
 
     async def test_a_flight_begun_after_the_refused_request_was_sent_counts(self, rig: Rig) -> None:
-        """Its token is young enough; the fleet is told, nobody fetches twice."""
+        """Its token is young enough; the fleet gets the bust, no caller fetches twice."""
         old = await rig.cache.token(LEDGER)
         await rig.clock.advance(250)
         sent_at = rig.clock.now()
@@ -377,7 +377,7 @@ class TestRenew:
         assert rig.peek() == "static"
 
     async def test_after_a_failed_renewal_the_next_call_still_demands_a_later_token(self, rig: Rig) -> None:
-        """What may follow a dead token is remembered beyond the attempt."""
+        """What may follow a refused token is remembered beyond the attempt."""
         refused = await rig.cache.token(LEDGER)
         await rig.clock.advance(10)
         sent_at = rig.clock.now()
@@ -504,7 +504,7 @@ class TestStore:
         assert await rig.renew(again, sent_at) == "late"
 
     async def test_b20_the_store_is_bust_once_and_before_anything_is_loaded(self, rig: Rig) -> None:
-        """Also while the authorization server is out: the other pods must not use the dead token."""
+        """Also while the authorization server is unavailable: the other pods must not use the refused token."""
         refused = await rig.cache.token(LEDGER)
         await rig.clock.advance(30)
         rig.source.error = TokenUnavailable("out", 0)
@@ -585,7 +585,7 @@ def gated() -> tuple[Rig, GatedStore]:
 
 
 async def test_a_flight_looks_into_memory_again() -> None:
-    """While it told the store, one it had overtaken fetched a token that counts: nobody is asked again."""
+    """While it published to the store, one it had overtaken fetched a valid token: no further request is sent."""
     rig, store = gated()
     rig.source.life = 40
     old = await rig.cache.token(LEDGER)

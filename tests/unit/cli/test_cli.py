@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> str:
 
 
 def test_o14_version_prints_what_the_flag_prints() -> None:
-    """One line, whichever of the two habits somebody has."""
+    """One line, in either spelling."""
     assert typed("version").out == typed("--version").out
 
 
@@ -172,7 +172,7 @@ def test_flags_go_before_the_environment(config: str) -> None:
 
 
 def test_a_fault_in_a_flag_names_the_flag(config: str) -> None:
-    """Who typed a flag is told of that flag; who set its variable, of the variable."""
+    """For a typed flag the fault names that flag; for a variable, the variable."""
     by_flag = typed("validate", "-c", config, "--log-format", "xml", "--admin-listen", "nowhere").err
     assert "  --log-format: must be one of" in by_flag
     assert "  --admin-listen: " in by_flag
@@ -191,7 +191,7 @@ def test_schema_is_json() -> None:
 def test_a_bug_exits_70_without_its_text(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The place and type of an unexpected error are told; its text may hold anything and is not."""
+    """The place and type of an unexpected error are printed; its text may hold anything and is not."""
     monkeypatch.setitem(sys.modules, "sidecar.config.load", Broken("broken"))
     assert main.main(["schema"]) == 70
     told = capfd.readouterr()
@@ -200,7 +200,7 @@ def test_a_bug_exits_70_without_its_text(
 
 
 def test_keygen_makes_another_key_each_time() -> None:
-    """32 bytes in base64, as the configuration wants them."""
+    """32 bytes in base64, as the configuration requires them."""
     keys = {typed("keygen").out for _ in range(2)}
     assert [len(base64.b64decode(key, validate=True)) for key in map(str.strip, keys)] == [32, 32]
 

@@ -36,7 +36,7 @@ def test_the_environment_alone_makes_one_route() -> None:
 
 
 def test_the_twins_name_files(tmp_path: Path) -> None:
-    """A client id's file is read now, a client secret's file is read by whoever uses it."""
+    """A client id's file is read now, a client secret's file is read at each use."""
     client_id = write(tmp_path / "id", "me\n")
     secret = write(tmp_path / "secret", CANARY)
     environ = {name: ONE_ROUTE[name] for name in ("SIDECAR_UPSTREAM", "SIDECAR_TOKEN_ENDPOINT")}
@@ -179,7 +179,7 @@ def test_o13_a_level_that_there_is_not_is_refused(level: str) -> None:
 
 
 def test_an_explicit_local_mode_ignores_redis(tmp_path: Path) -> None:
-    """REDIS_URL is a common variable: who says `local` knows that it was not meant for us."""
+    """REDIS_URL is a common variable: an explicit `local` means that it was not meant for us."""
     environ = ONE_ROUTE | {"REDIS_URL": "redis://x", "M2M_CREDENTIAL_CACHE_MODE": "local"}
     assert load(None, environ).redis is None
     fleet = tree(redis={"url": "redis://a,b"}, busts={"listen": [{"channel": "c", "dialect": "lerian"}]})
@@ -229,7 +229,7 @@ def test_the_environment_s_redis_goes_before_the_file_s(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*ONE_ROUTE, "SIDECAR_CLIENT_ID_FILE", "SIDECAR_SCOPE", "SIDECAR_AUDIENCE"])
 def test_the_one_route_beside_a_file_is_a_fault(tmp_path: Path, name: str) -> None:
-    """Two configurations at once are a mistake that is told."""
+    """Two configurations at once are reported as a mistake."""
     path = write(tmp_path / "config.yaml", tree())
     (told,) = faults(path, SECRETS | {name: "x"})
     assert (told.source, told.path) == ("environment", name)

@@ -1,4 +1,4 @@
-"""Faults: everything that is wrong is told at once, whatever the file holds."""
+"""Faults: everything that is wrong is reported at once, for any file."""
 
 import tempfile
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_b85_a_bad_value_is_told_with_file_path_and_reason(
 
 
 def test_b85_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
-    """Every fault that can stand in one file is told in one go, references included."""
+    """Every fault that can be in one file is reported at once, references included."""
     content = """
 listen: 0.0.0.0:1
 listen: 127.0.0.1

@@ -252,7 +252,7 @@ def test_b85_a_channel_has_one_meaning(
 
 
 def test_b85_an_unknown_dialect_is_told_with_the_known_ones(tmp_path: Path) -> None:
-    """A message nobody can read busts nothing."""
+    """A message in an unknown dialect would bust nothing."""
     written = tree(redis=REDIS, busts={"listen": [{"channel": "c", "dialect": "elvish"}]})
     (told,) = faults(write(tmp_path / "config.yaml", written), SECRETS)
     assert (told.path, told.reason) == ("busts.listen[0].dialect", "must be one of: mcp-gateway, lerian")

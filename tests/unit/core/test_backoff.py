@@ -31,7 +31,7 @@ def test_an_outage_is_the_answer_for_exactly_its_window(pauses: list[float], jit
 
 
 def test_a_refusal_comes_back_as_what_it_was() -> None:
-    """Reason and code; and it starts the doubling anew."""
+    """Reason and code; and the doubling starts again."""
     setbacks = Setbacks(10)
     setbacks.unavailable("k", OUT, 0, 1)
     setbacks.refused("k", TokenRefused("no such scope", "invalid_scope"), 1)
@@ -54,7 +54,7 @@ class TestCoolDowns:
     """An upstream that refuses fresh tokens."""
 
     def test_a_probe_nobody_reports_on_passes_to_another(self) -> None:
-        """Its client went away: the key does not stay closed for ever."""
+        """Its client disconnected: the key does not stay closed."""
         table = CoolDowns(10)
         table.refused("k", "a", 0, 1)
         assert [table.cooling("k", 1), table.cooling("k", 1)] == [False, True]
@@ -105,7 +105,7 @@ class TestCoolDowns:
 
 
 def test_t11_the_servers_own_text_outlives_the_setback() -> None:
-    """Whoever meets the remembered failure can still report its reason."""
+    """A caller that gets the remembered failure can still report its reason."""
     setbacks = Setbacks(9)
     setbacks.refused("k", TokenRefused("refused", "invalid_scope", description="no such scope"), 1)
     setbacks.unavailable("j", TokenUnavailable("out", 0, description="maintenance"), 1, jitter=1.0)

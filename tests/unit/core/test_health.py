@@ -6,7 +6,7 @@ from sidecar.core.health import Health, Pulse, together
 
 
 def test_the_last_question_counts_and_the_first_of_its_kind_dates_it() -> None:
-    """What was wrong last is still told when it is over."""
+    """The last failure is still shown when it is over."""
     pulse = Pulse(1.0)
     told = [pulse.health]
     pulse.miss(2.0, "refused")

@@ -82,7 +82,7 @@ def test_a_selector_is_written_for_people() -> None:
 
 
 def test_a_token_carries_the_labels_of_its_request() -> None:
-    """Tenant and service without anybody adding them; no tenant, no such label."""
+    """Tenant and service without further configuration; no tenant, no such label."""
     request = TokenRequest(name="t", token_endpoint="u", credentials="c", service="ledger")
     assert request.labels == {("service", "ledger")}
     tenant = TokenRequest(name="t", token_endpoint="u", credentials="c", service="ledger", tenant="acme")
@@ -113,7 +113,7 @@ def test_looking_up_by_shape_finds_what_a_walk_would(
 def test_b45_what_there_is_no_room_for_is_never_forgiven(
     revoked: list[tuple[Labels, int]], token: Labels, fetch_began: int
 ) -> None:
-    """With room for three, whatever is dead by the definition stays dead."""
+    """With room for three, every token that is revoked by the definition stays revoked."""
     revocations = Revocations(limit=3)
     for chosen, at in sorted(revoked, key=lambda pair: pair[1]):
         revocations.add(chosen, at)
@@ -146,7 +146,7 @@ def test_b45_what_is_forgotten_leaves_nothing_anywhere() -> None:
 
 
 def test_b45_revocations_expire() -> None:
-    """Those of moments nobody holds a token from any more are dropped, the others stay."""
+    """Those of moments from which no token is left are dropped, the others stay."""
     revocations = Revocations()
     for number in range(10):
         revocations.add(frozenset({("jti", str(number))}), at=float(number))

@@ -53,7 +53,7 @@ def test_what_weighs_too_much_together_makes_room(steps: list[tuple[str, str, in
 
 
 def test_b84_memory_is_bounded_in_bytes_and_in_entries() -> None:
-    """Ordinary tokens by their number, large ones before; who asks for more entries gets room for them."""
+    """Ordinary tokens by their number, large ones before; a higher limit of entries raises that of bytes."""
 
     def kept(size: int, entries: int, count: int) -> int:
         table = memory(entries)

@@ -1,4 +1,4 @@
-"""What clients are told when the sidecar itself answers."""
+"""Answers that the sidecar gives itself."""
 
 import ast
 import json
@@ -65,7 +65,7 @@ def test_each_error_has_its_answer(error: Exception, status: int, word: str, pro
 
 @pytest.mark.parametrize("error", [ValueError("canary-secret"), ListenError("canary-secret")])
 def test_b82_unforeseen_errors_are_not_repeated(error: Exception) -> None:
-    """What nobody foresaw is a 500 that tells nothing of the exception."""
+    """An unexpected exception gives a 500 without anything of the exception."""
     answer = render(error, "req-1")
     assert (answer.status, answer.word) == (500, "internal_error")
     assert dict(answer.fields)[b"Proxy-Status"] == b"sidecar; error=proxy_internal_error"
@@ -76,12 +76,12 @@ def test_b82_unforeseen_errors_are_not_repeated(error: Exception) -> None:
     ("seconds", "field"), [(0.0, b"1"), (-5.0, b"1"), (0.2, b"1"), (1.0, b"1"), (1.01, b"2"), (59.5, b"60")]
 )
 def test_retry_after_is_whole_seconds_rounded_up(seconds: float, field: bytes) -> None:
-    """A client told to wait never comes back too early, and never at once."""
+    """A client that waits for it never comes back too early, and never at once."""
     assert dict(render(TokenUnavailable("why", seconds), "r").fields)[b"Retry-After"] == field
 
 
 def test_the_statuses_we_refuse_with_are_those_that_have_a_word() -> None:
-    """No refusal without an answer of its own, and no answer that nobody gives."""
+    """No refusal without an answer of its own, and no answer that is never given."""
     texts = [path.read_text() for path in Path(sidecar.__path__[0]).rglob("*.py")]
     modules = [ast.parse(text) for text in texts if "RequestRefused" in text]
     calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]

@@ -67,7 +67,7 @@ def test_o8_what_is_no_answer_does_not_count(payload: bytes) -> None:
 
 
 def test_o8_an_answer_counts_for_its_select_and_its_fleet_alone() -> None:
-    """Moved to another key, signed by a stranger, not at all or altered, it does not count."""
+    """Moved to another key, signed by another sender, not at all or altered, it does not count."""
     written = encode(ANSWER, key=KEY, sign=SEAL.sign)
     assert read(written, key="blue:m2m:dropped:1e", verify=SEAL.verify) is None
     assert read(written, key="m2m:dropped:0f", verify=SEAL.verify) is None
@@ -118,7 +118,7 @@ def test_o8_an_answer_counts_for_its_select_and_its_fleet_alone() -> None:
 def test_o8_an_outcome_names_each_pod(
     sent_to: int, answers: list[tuple[str, str, int]], expected: SelectOutcome, summary: str
 ) -> None:
-    """Pods that share a name are told apart, and those without an answer counted."""
+    """Pods that share a name are distinguished, and those without an answer counted."""
     made = outcome(sent_to, *(Answer(*each) for each in answers))
     assert made == expected
     assert made.summary == summary

@@ -1,7 +1,7 @@
 """A model of the fleet: whatever happens to pods, bus, store and tokens, in whatever order, this holds.
 
-No token is sent that the pod knew dead when the request came; no bust takes more than the token it names; with the
-store up a key is fetched once at a time; what was bust stays so; and in the end everything heals.
+No token is sent that the pod knew to be refused when the request came; no bust takes more than the token it names; with
+the store up a key is fetched once at a time; what was bust stays so; and in the end everything heals.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The rules a fleet agrees by: generations, clocks that differ, when to leave a store alone, what a value says."""
+"""The rules of a fleet: generations, clocks that differ, when to stop using a store, the content of a value."""
 
 import math
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ TTL = 35.0
 
 
 class Fading(FakeStore):
-    """A store whose silence nobody knows of yet."""
+    """A store whose outage is not yet detected."""
 
     silent = False
 
@@ -54,7 +54,7 @@ async def pods() -> AsyncIterator[Pods]:
 
 
 async def test_b49_a_store_that_has_just_gone_costs_no_fetch(pods: Pods) -> None:
-    """Before anybody knows that it is away a look-up fails; what is in memory is as good as a new token."""
+    """Before the outage is detected a look-up fails; the token in memory is as good as a new one."""
     pod = pods.one
     await pod.token()
     await pods.advance(TTL)
@@ -72,7 +72,7 @@ async def test_b49_a_store_that_comes_back_empty_costs_no_fetch(pods: Pods) -> N
 
 
 async def test_b48_what_was_bust_meanwhile_is_not_put_back(pods: Pods) -> None:
-    """A pod that missed the message knows by the generation that its token is dead."""
+    """A pod that missed the message sees by the generation that its token is revoked."""
     assert (await pods.one.token(), await pods.other.token()) == ("t1", "t1")
     refused = pods.one.cache.peek(LEDGER, pods.one.clock.now())
     assert refused is not None
@@ -84,7 +84,7 @@ async def test_b48_what_was_bust_meanwhile_is_not_put_back(pods: Pods) -> None:
 
 
 async def test_b52_what_was_revoked_meanwhile_is_not_put_back(pods: Pods) -> None:
-    """Nor is it used where nobody can be asked."""
+    """Nor is it used if the store is unavailable."""
     await pods.one.token()
     await pods.advance(TTL)
     pods.one.revocations.add(parse_selector({}), pods.one.clock.now())
@@ -101,7 +101,7 @@ async def test_b52_what_was_revoked_meanwhile_is_not_put_back(pods: Pods) -> Non
 
 
 async def test_b49_pods_that_fetched_for_themselves_come_to_hold_the_same_token(pods: Pods) -> None:
-    """Whoever looks first decides, also for a pod whose own token is newer: else a bust would not reach both."""
+    """The first look-up decides, also for a pod whose own token is newer: else a bust would not reach both."""
     for pod in pods.both:
         pod.store.silent = True  # type: ignore[attr-defined]
     await pods.one.token()
@@ -116,7 +116,7 @@ async def test_b49_pods_that_fetched_for_themselves_come_to_hold_the_same_token(
 
 
 class Apart:
-    """Four pods on one store, which comes and goes for all of them; they hear each other's busts."""
+    """Four pods on one store, which fails and recovers for all of them; they receive each other's busts."""
 
     def __init__(self) -> None:
         first = Rig(FakeStore)
@@ -146,7 +146,7 @@ class Apart:
         return [await pod.token() for pod in self.pods]
 
     async def revoke(self, dead: set[str]) -> None:
-        """One request after the other; those that carry a dead token are refused and heal."""
+        """One request after the other; those that carry a revoked token are refused and heal."""
         for pod in self.pods:
             if await pod.token() in dead:
                 token = pod.cache.peek(LEDGER, pod.clock.now())

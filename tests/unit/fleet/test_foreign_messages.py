@@ -68,7 +68,7 @@ def test_b53_the_gateways_messages_mean_labels(message: str, meant: list[dict[st
     ],
 )
 def test_b44_odd_messages_of_the_gateway_are_refused(message: bytes, reason: str) -> None:
-    """Above all an empty id, which must not mean everybody."""
+    """Above all an empty id, which must not select every user."""
     assert read("mcp-gateway", message) == reason
 
 

@@ -33,7 +33,7 @@ def written(what: Bust | Revocation, sender: str = "other", channel: str = CHANN
 
 
 def altered(what: Bust | Revocation = BUST, /, **members: object) -> bytes:
-    """The message with other members, the MAC made anew over them: what a holder of the key could send."""
+    """The message with other members, with a new MAC over them: what a holder of the key could send."""
     document = {**json.loads(written(what)), **members}
     del document["mac"]
     return signed(json.dumps(document).encode())
@@ -222,7 +222,7 @@ def test_where_nobody_signs_a_message_may_go_without_a_mac() -> None:
 
 
 def test_b43_old_and_replayed_busts_are_refused(inbox: Inbox) -> None:
-    """A bust of a generation already heard is a replay, one of an earlier generation old."""
+    """A bust of a generation already received is a replay, one of an earlier generation old."""
     assert isinstance(judged(inbox, written(BUST), NOW), ReceivedMessage)
     assert judged(inbox, written(BUST), NOW) == "replayed"
     assert judged(inbox, written(Bust(KEY, "00", NOW - 1)), NOW) == "old"

@@ -1,4 +1,4 @@
-"""Hearing: the channel decides who reads a message, and all it can do is evict."""
+"""The receiver: the channel decides how a message is read, and its only effect is eviction."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_it_listens_to_its_own_channels_and_to_those_it_was_told_of(rig: Rig) ->
 
 
 def test_a_bust_evicts_its_token_and_is_told(rig: Rig) -> None:
-    """With who said so; where nothing was held only that it was heard, and how late, is told."""
+    """With its sender; if nothing was in memory, only that it was received, and how late."""
     bust = Bust(KEY, "a1", 5)
     assert rig.hear(CHANNEL, rig.message(bust)) == []
     rig.memory.held_of_each = 0
@@ -117,7 +117,7 @@ def test_a_fill_wakes_who_waits_for_its_key(rig: Rig) -> None:
 def test_b42_what_comes_on_the_wrong_channel_is_refused(
     rig: Rig, channel: str, payload: bytes, reason: str
 ) -> None:
-    """One program's message on another's channel, or on one nobody listens to: counted, and nothing else."""
+    """One program's message on another's channel, or on an unknown one: counted, and nothing else."""
     rig.hear(channel, payload)
     assert rig.journal.events == [BustRejected(channel, reason, 1)]  # type: ignore[arg-type]
     assert (rig.memory.busts, rig.memory.selects, rig.memory.keys) == ([], [], [])
@@ -128,7 +128,7 @@ def test_b42_what_comes_on_the_wrong_channel_is_refused(
     "channel", ["", "blue:m2m:fill", "blue:m2m:bust ", "other:m2m:bust", "blue:m2m:busts"]
 )
 def test_b42_messages_count_only_on_their_own_channel(rig: Rig, channel: str) -> None:
-    """A valid bust heard elsewhere is refused; where it belongs it still counts after that."""
+    """A valid bust on another channel is refused; on its own it still counts after that."""
     bust = rig.message(Bust(KEY, "a1", 5))
     rig.hear(channel, bust)
     assert rig.journal.events == [BustRejected(channel, "channel", 1)]
@@ -174,7 +174,7 @@ def test_a_stored_revocation_comes_back_without_evicting_by_itself(rig: Rig) -> 
 
 
 def test_b46_after_a_gap_what_is_behind_is_dropped(rig: Rig) -> None:
-    """Told once, with the number of all that went."""
+    """Reported once, with the number of all that were dropped."""
     rig.hearing.drop_missed({"a": 1, "b": 2}, unknown_until=7.0)
     assert rig.journal.events == [BustApplied("gap", "", "", 3)]
     assert rig.revocations.cover(frozenset(), 7.0)

@@ -1,4 +1,4 @@
-"""Messages that strangers send: each is counted, few lines are logged, and none costs much."""
+"""Invalid messages from any client: each is counted, few lines are logged, and none costs much."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def limit(rig: Rig) -> float:
 
 
 def forged(count: int) -> list[bytes]:
-    """Messages as a stranger would write them, with a MAC each that looks like one."""
+    """Messages as a client without the key would write them, with a MAC each that looks like one."""
     random = Random(7)
     members = {"v": 1, "kind": "token", "key": KEY, "fp": "a1b2c3d4e5f6", "from": "0123456789abcdef"}
     return [
@@ -150,7 +150,7 @@ async def test_s11_messages_of_several_kinds_make_one_line() -> None:
 
 
 async def test_s11_the_number_is_told_although_no_message_follows() -> None:
-    """A minute after the first; then nothing until there is something, which is told at once."""
+    """A minute after the first; then nothing until there is another message, which is reported at once."""
     clock, journal = FakeClock(), RecordingJournal()
     rejections = Rejections(clock, journal)
     running = asyncio.create_task(rejections.run())

@@ -264,5 +264,5 @@ def test_a_gigabyte_is_not_copied() -> None:
     ("length", "kind"), [(5, SizedBody), (CHUNKED, ChunkedBody), (UNTIL_CLOSE, UntilCloseBody)]
 )
 def test_a_length_tells_the_kind_of_body(length: int, kind: type) -> None:
-    """As heads tell it."""
+    """As heads declare it."""
     assert isinstance(body_of(length), kind)

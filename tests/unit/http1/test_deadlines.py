@@ -44,7 +44,7 @@ def test_a_deadline_passes_in_time(begins: float, patience: float) -> None:
 
 
 async def test_a_deadline_passes_once_and_only_while_watched() -> None:
-    """Who forgets to set a new one is not told again; who is forgotten is not told at all."""
+    """Without a new one there is no second call; after `forget` there is none at all."""
     clock = FakeClock()
     deadlines = Deadlines(clock)
     told, forgotten, never = Patient(clock), Patient(clock), Patient(clock)

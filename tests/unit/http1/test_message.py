@@ -128,7 +128,7 @@ def ends_once(head: bytes) -> bool:
 
 @given(BLOCKS)
 def test_what_was_read_once_is_read_alike_again(block: list[bytes]) -> None:
-    """A request with the fields of the one before it means what it would mean alone."""
+    """A request with the fields of the one before it has the same meaning as without one before it."""
     head = request(*block, line=b"GET /a HTTP/1.1")
     try:
         first = parse_request(head)
@@ -492,7 +492,7 @@ def test_trailers_that_matter_are_left_out() -> None:
 
 
 def test_s9_lookalikes_of_trailers_that_matter_are_left_out() -> None:
-    """Some servers cannot tell them apart."""
+    """Some servers cannot distinguish them."""
     dropped = [
         b"Content_Length: 1",
         b"content.length: 1",

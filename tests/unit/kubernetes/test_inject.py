@@ -187,7 +187,7 @@ def test_a_list_of_nothing_gets_its_own_nothing_back(value: str, above: bool, en
 
 @pytest.mark.parametrize("empty", ["[]", "[ ]", "[  ]"])
 def test_an_empty_list_in_flow_style_stays_one(empty: str) -> None:
-    """It is told from a list that is there for the sidecar alone."""
+    """It is distinguished from a list that is there only for the sidecar."""
     for lists in (f"initContainers: {empty}, volumes: {empty}, ", f"volumes: {empty}, ", ""):
         text = f"{{kind: Pod, spec: {{{lists}containers: [{{name: app}}]}}}}"
         check(text, NATIVE)
@@ -195,7 +195,7 @@ def test_an_empty_list_in_flow_style_stays_one(empty: str) -> None:
 
 
 def test_a_comment_stays_above_what_it_is_about() -> None:
-    """Ours goes above the comment, whether a key of ours or a first entry; a comment elsewhere is nobody's."""
+    """Ours goes above the comment, whether a key of ours or a first entry; a comment elsewhere stays where it is."""
     text = (
         POD
         + APP.replace("  containers", "  # all of them\n  # are ours\n  containers")
@@ -281,7 +281,7 @@ def manifests(draw: st.DrawFn) -> str:
 @settings(max_examples=examples(50))
 @given(manifests(), st.sampled_from([NATIVE, CLASSIC]))
 def test_any_manifest_has_the_sidecar_and_gives_it_back(text: str, blanks: Blanks) -> None:
-    """The same for manifests nobody thought of; those that cannot be changed are refused for a reason that is true."""
+    """The same for any manifest; those that cannot be changed are refused for a reason that is true."""
     try:
         check(text, blanks)
     except ManifestRefused as error:

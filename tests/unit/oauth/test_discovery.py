@@ -71,7 +71,7 @@ async def test_a_configured_endpoint_needs_no_question(discovery: Discovery, doc
 async def test_b65_metadata_is_asked_for_once_by_all(
     discovery: Discovery, documents: Documents, place: str, questions: list[str]
 ) -> None:
-    """In either place; whoever comes while it is asked for waits for the same answer."""
+    """At either URL; callers that arrive during the request wait for the same answer."""
     documents.publish(place, "https://auth.test/t")
     found = await asyncio.gather(*(discovery.token_endpoint(REQUEST) for _ in range(10)))
     assert set(found) == {"https://auth.test/t"}
@@ -81,7 +81,7 @@ async def test_b65_metadata_is_asked_for_once_by_all(
 async def test_what_one_authority_vouches_for_another_does_not(
     discovery: Discovery, documents: Documents
 ) -> None:
-    """Metadata had from whom one entry trusts is not used by an entry that trusts somebody else."""
+    """Metadata from an authority that one entry trusts is not used by an entry that trusts another authority."""
     documents.publish(OPENID, "https://auth.test/t")
     theirs = replace(REQUEST, tls=Tls(ca_file="/theirs.pem"))
     assert await discovery.token_endpoint(theirs) == "https://auth.test/t"
@@ -122,7 +122,7 @@ async def test_known_metadata_outlives_an_outage(
 async def test_b70_nobody_there_is_an_outage_nothing_there_a_refusal(
     discovery: Discovery, documents: Documents
 ) -> None:
-    """And neither is kept: the next request asks anew."""
+    """And neither is kept: the next request tries again."""
     documents.out = True
     with pytest.raises(TokenUnavailable):
         await discovery.token_endpoint(REQUEST)
@@ -140,7 +140,7 @@ async def test_b70_nobody_there_is_an_outage_nothing_there_a_refusal(
 async def test_metadata_that_names_no_endpoint_is_a_refusal(
     discovery: Discovery, documents: Documents
 ) -> None:
-    """Somebody must change something."""
+    """The configuration or the server must change."""
     documents.publish(OPENID, "http://auth.test/t")
     with pytest.raises(TokenRefused, match="names no token_endpoint that the sidecar may use"):
         await discovery.token_endpoint(REQUEST)

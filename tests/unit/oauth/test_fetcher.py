@@ -221,7 +221,7 @@ async def test_i3_credentials_in_the_configuration_are_sent_once(rig: Rig) -> No
 async def test_b30_a_callers_bad_token_is_no_word_on_our_credentials(
     rig: Rig, where: Secret | None, code: str, reads: int, tmp_path: Path
 ) -> None:
-    """Whatever the status: else whoever brings rubbish would have the secret read again each time."""
+    """For any status: else a caller with an invalid token would have the secret read again each time."""
     path = tmp_path / "subject"
     path.write_text("canary")
     subject = Presented(
@@ -246,7 +246,7 @@ async def test_b30_a_callers_bad_token_is_no_word_on_our_credentials(
     ],
 )
 async def test_b70_anything_else_is_asked_once(rig: Rig, reply: Reply, error: type[Exception]) -> None:
-    """Refusals and outages go up as they are; the journal hears which it was."""
+    """Refusals and outages are raised as they are; the journal gets the event for each."""
     rig.endpoint.reply = reply
     with pytest.raises(error):
         await rig.exchange.token(REQUEST, newer_than=ANY, reason="cold")
@@ -395,7 +395,7 @@ async def test_b65_a_jwt_bearer_grant_may_be_signed_here(rig: Rig) -> None:
 async def test_b70_a_file_that_cannot_be_read_is_an_outage(
     rig: Rig, tmp_path: Path, content: bytes | None
 ) -> None:
-    """It may be about to be mounted; nothing of it is told."""
+    """It may be about to be mounted; the error quotes nothing of it."""
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)

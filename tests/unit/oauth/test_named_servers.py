@@ -40,7 +40,7 @@ VERIFYING = replace(PLAIN, subject=Presented(FromRequest(b"x", RULE), "", "urn:j
     ],
 )
 def test_o1_a_host_is_named_by_any_url_of_a_template(template: TokenRequest, host: str, named: bool) -> None:
-    """Token endpoint, issuer, and who signs what callers bring; any tenant."""
+    """Token endpoint, issuer, and issuer of the callers' tokens; any tenant."""
     assert NamedServers([template]).has_host(host) is named
 
 

@@ -100,7 +100,7 @@ def test_i2_until_an_exchange_succeeds_the_configuration_is_suspected(
 
 @pytest.mark.parametrize("code", ["invalid_grant", "invalid_token", "access_denied", "jti_known"])
 def test_i2_other_codes_speak_of_the_caller_from_the_start(code: str) -> None:
-    """Else anybody could raise an alert in a pod that has just started."""
+    """Else any client could raise an alert in a pod that has just started."""
     assert is_of_caller(EXCHANGE, refusal(code), proven=False)
     assert not is_of_configuration(EXCHANGE, refusal(code), proven=False)
 
@@ -113,7 +113,7 @@ def test_i2_only_exchanges_can_be_unproven(grant: Grant) -> None:
 
 
 class Source:
-    """Gives a token, unless it is told not to."""
+    """Gives a token, unless it is set to fail."""
 
     error: TokenRefused | None = None
 

@@ -137,7 +137,7 @@ def test_assertions_say_who_we_are_and_for_whom_they_are() -> None:
     ],
 )
 def test_an_answer_is_of_the_type_asked_for(requested: str, types: set[str]) -> None:
-    """Only who asks for something else than an access token gets `N_A`."""
+    """Only a request for another type than an access token may get `N_A`."""
     assert token_types(request(requested_token_type=requested)) == types
 
 

@@ -127,7 +127,7 @@ def test_t11_what_was_sent_is_not_shown(quoted: str) -> None:
 
 
 AWKWARD = 'a&b"c/d<e\'f&g/h"i j&k/l'
-"""A generated password; each escape breaks it into pieces that alone would not tell."""
+"""A generated password; each escape breaks it into pieces that are not recognised one by one."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is learnt from a token that somebody else issued."""
+"""What is read from a token that another issuer made."""
 
 import math
 
@@ -29,7 +29,7 @@ WHOSE = {"iss": "https://k8s", "sub": "system:serviceaccount:a:b", "aud": ["x"]}
     ],
 )
 def test_b69_a_token_is_its_subjects_at_its_issuer(one: str, other: str, *, same: bool) -> None:
-    """Rotated ones name the same entry; whatever names nobody is only itself."""
+    """Rotated ones have the same entry; a token without a subject has an entry of its own."""
     assert (subject_token.identity(one) == subject_token.identity(other)) is same
 
 

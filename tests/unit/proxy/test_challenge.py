@@ -77,8 +77,8 @@ def test_reads_the_grammar(values: list[bytes], expected: list[Challenge]) -> No
     ],
 )
 def test_rubbish_has_no_parameters(value: bytes) -> None:
-    """Nothing in it can be meant for anybody, and it takes nothing from the fields beside it."""
-    # `error=` alone reads as a token68, which is what the grammar says it is
+    """Nothing in it has a meaning, and it takes nothing from the fields beside it."""
+    # `error=` without more reads as a token68, which is correct by the grammar
     assert all(not challenge.params for challenge in parse([value]))
     assert parse([value, b"Basic realm=x"])[-1] == Challenge("basic", {"realm": "x"})
     assert [c.scheme for c in parse([value])] == (["bearer"] if b"Bearer " in value else [])
@@ -302,7 +302,7 @@ NEIGHBOURS = st.sampled_from(
 
 @st.composite
 def broken_fields(draw: st.DrawFn, error: str) -> list[bytes]:
-    """A Bearer challenge with this error, as careless servers write it, alone or beside others."""
+    """A Bearer challenge with this error, as careless servers write it, as the only one or beside others."""
     said = draw(st.sampled_from(["error", "Error", "ERROR"])) + draw(EQUALS) + draw(QUOTES).format(error)
     params = draw(st.lists(OTHERS, max_size=2))
     params.insert(draw(st.integers(0, len(params))), said)
@@ -471,5 +471,5 @@ def test_b22_only_the_routes_statuses_count(fields: list[bytes], on_401: On401) 
     ],
 )
 def test_b82_the_error_that_decides_is_fit_for_a_log(fields: list[bytes], error: str) -> None:
-    """The deciding Bearer error is told, but never an upstream's free text."""
+    """The deciding Bearer error is logged, but never an upstream's free text."""
     assert bearer_error(parse(fields)) == error

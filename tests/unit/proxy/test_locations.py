@@ -135,7 +135,7 @@ def test_h8_the_tenant_in_the_path_is_put_back(target: bytes, found: bytes, *, b
 
 
 def test_h8_a_path_alone_gets_its_tenant_too() -> None:
-    """The upstream knows neither tenant nor prefix; one that was told of the prefix writes it itself."""
+    """The upstream knows neither tenant nor prefix; one that is sent the prefix writes it itself."""
     for location, found in ((b"/v1/7", b"/t/acme/ledger/7"), (b"/ledger/7", b"/ledger/7"), (b"7", b"7")):
         target = b"/t/acme/ledger/x"
         assert rewritten(STRIPPED, location, target, b"localhost", b"Location", by_path=True) == found

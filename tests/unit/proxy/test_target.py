@@ -165,7 +165,7 @@ def test_s10_such_dots_are_refused_wherever_they_stand(path: bytes) -> None:
     ],
 )
 def test_s10_what_is_no_dot_segment_passes(path: bytes) -> None:
-    """An encoded letter or a third dot goes on with the name; what is encoded twice is decoded by nobody here."""
+    """An encoded letter or a third dot continues the name; a double encoding is not decoded here."""
     assert split(path + b"?" + path) == Target(path, b"?" + path, b"")
 
 

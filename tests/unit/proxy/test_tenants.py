@@ -24,7 +24,7 @@ UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
 
 
 def request(tenants: Tenants, named: bytes | None) -> TokenRequest:
-    """What a request that names the tenant so wants."""
+    """The token request of a request that names the tenant so."""
     wanted = tenants.route(ROUTE, TEMPLATE, named).token
     assert wanted is not None
     return wanted
@@ -112,7 +112,7 @@ def test_b67_a_path_may_name_the_tenant(path: bytes, named: bytes | None, rest: 
     ],
 )
 def test_b67_a_claim_may_name_the_tenant(claims: dict[str, object], named: bytes | None) -> None:
-    """Text as it is; whatever else stands there names nobody, which is not the same as saying nothing."""
+    """Text as it is; any other value names no tenant, which differs from a missing claim."""
     assert claimed(jwt(**claims), "org") == named
 
 
@@ -158,7 +158,7 @@ def test_b67_who_is_nobody_is_refused(rule: TenantRule, named: bytes | None, exp
 
 
 def test_b67_absent_is_the_default() -> None:
-    """Where there is one; it is also whom a start warms up for."""
+    """If there is one; the start warms up for it too."""
     rule = TenantRule(header=b"x", default="acme")
     assert request(Tenants(rule), None).tenant == "acme"
     assert [each.tenant for each in foreseeable([TEMPLATE], rule)] == ["acme"]
@@ -176,7 +176,7 @@ def test_b67_absent_is_the_default() -> None:
     ],
 )
 def test_b84_who_may_have_been_invented(rule: TenantRule, invented: set[str]) -> None:
-    """Nobody the configuration knows, and nobody an issuer vouches for."""
+    """Neither a tenant that the configuration knows, nor one that an issuer vouches for."""
     assert {name for name in ("acme", "globex") if rule.invented(name)} == invented
 
 

@@ -103,7 +103,7 @@ def class_names(tree: ast.AST) -> Iterator[int]:
 
 
 def test_o9_no_other_place_makes_a_cause_of_a_class_name() -> None:
-    """Exceptions become causes in one module; who reads a class name elsewhere has a reason."""
+    """Exceptions become causes in one module; any other use of a class name has a reason."""
     root = Path(sidecar.__file__).parent
     found = {
         path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""Limits of the system, told from bugs."""
+"""Limits of the system, distinguished from bugs."""
 
 import errno
 import resource

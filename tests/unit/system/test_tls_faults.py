@@ -186,7 +186,7 @@ def test_t13_what_openssl_says_beyond_that_is_passed_on() -> None:
 
 
 def test_t13_it_is_found_within_the_errors_of_libraries() -> None:
-    """By cause, by argument, by attribute and by keyword; not for ever in a ring."""
+    """By cause, by argument, by attribute and by keyword; not endlessly in a ring."""
     tls = ssl.SSLError(1, "x")
 
     class Boto(Exception):

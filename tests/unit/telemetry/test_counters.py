@@ -275,7 +275,7 @@ async def test_each_send_counts_by_itself_with_its_own_answer() -> None:
 
 
 async def test_a_status_of_an_error_is_the_errors_type() -> None:
-    """To clients of ours from 500 on; our own errors have a word, by which they are told from the upstream's."""
+    """To clients of ours from 500 on; our own errors have a word, which distinguishes them from the upstream's."""
     metrics = Counters("1", [LEDGER])
     for status, error in ((404, ""), (502, ""), (502, "upstream_unreachable")):
         finish(metrics, status=status, error=error)
@@ -330,7 +330,7 @@ async def test_an_event_counts_in_its_series(event: Event, series: str) -> None:
 
 
 async def test_what_is_told_at_the_scrape_is_shown() -> None:
-    """Gauges, and the log's dropped lines, are read from those who know them."""
+    """Gauges, and the log's dropped lines, are read from the parts that know them."""
     found = await read(Counters("1", [LEDGER]), Readings(3, 4, 6, 5, {("ledger-token", ""): 12.5}, {}))
     assert found["http_server_active_requests{}"] == 3
     assert found["sidecar_connections_open{}"] == 4
@@ -340,7 +340,7 @@ async def test_what_is_told_at_the_scrape_is_shown() -> None:
 
 
 async def test_strangers_cannot_make_series() -> None:
-    """Unknown methods share `_OTHER`; a route nobody configured is the empty one."""
+    """Unknown methods share `_OTHER`; an unknown route is the empty one."""
     metrics = Counters("1", [LEDGER])
     before = len(await read(metrics))
     for number in range(500):
@@ -352,7 +352,7 @@ async def test_strangers_cannot_make_series() -> None:
 
 
 def test_an_upstream_with_any_status_cannot_make_series_without_end() -> None:
-    """Past the limit a route's requests are told apart by status class only, and none goes uncounted."""
+    """Past the limit a route's requests are separated by status class only, and none goes uncounted."""
     metrics = Counters("1", [LEDGER, PLAIN])
     methods = ("GET", "HEAD", "POST", "PUT")
     for status in range(100, 1000):
@@ -428,7 +428,7 @@ def test_the_client_library_is_not_imported_before_the_first_scrape() -> None:
 
 @pytest.mark.parametrize("event", [Stopped(), BustSent("t", "s", "", "fp")])
 def test_each_journal_is_told_in_order(event: Event) -> None:
-    """Logs, metrics and whatever comes later hear the same."""
+    """Logs, metrics and later journals get the same."""
     told: list[str] = []
 
     class Noted(RecordingJournal):
@@ -522,7 +522,7 @@ async def test_tenants_that_clients_invent_share_one_series() -> None:
 
 
 async def test_a_closed_list_of_tenants_needs_no_other() -> None:
-    """Nobody else exists."""
+    """There are no other tenants."""
     metrics = Counters("1", [LEDGER], TenantRule(b"x-tenant", allow=frozenset({"acme", "globex"})))
     assert len(of(await read(metrics), "sidecar_cool_downs_total")) == 2
 
@@ -575,7 +575,7 @@ EVERYTHING = replace(
 
 
 async def test_promtool_would_find_nothing_to_say() -> None:
-    """Each instrument once, with TYPE and HELP, named as Prometheus wants, units in base units and last."""
+    """Each instrument once, with TYPE and HELP, named as Prometheus requires, units in base units and last."""
     text = (await prometheus_text(Counters("1", [LEDGER]).families(EVERYTHING))).decode()
     found = {
         family.name + ("_total" if family.type == "counter" else ""): (

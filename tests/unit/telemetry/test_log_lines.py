@@ -1,4 +1,4 @@
-"""Log lines: what they say, and what nobody can make them say."""
+"""Log lines: their content, and what no client can add to them."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def a_record(**fields: object) -> RequestRecord:
 
 
 def test_a_request_is_one_flat_object_with_these_fields_in_this_order() -> None:
-    """The contract with whoever reads the access log."""
+    """The contract with readers of the access log."""
     line = JsonLines().request(a_record(tenant="acme"), AT + 0.0625)
     assert line.endswith(b"}\n")
     assert json.loads(line, object_pairs_hook=list) == [
@@ -99,7 +99,7 @@ def test_an_event_is_one_flat_object(event: Event, expected: dict[str, object]) 
 
 @pytest.mark.parametrize("form", [JsonLines(), ConsoleLines(colour=False)])
 def test_numbers_in_events_have_three_decimals(form: Lines) -> None:
-    """Nobody reads the nanoseconds of a duration."""
+    """The nanoseconds of a duration are of no use."""
     line = form.event(CoolingDown(token="ledger", service="ledger", tenant="", seconds=1.2345678), AT)
     assert b"1.235" in line
     assert b"1.2345" not in line
@@ -147,7 +147,7 @@ def assert_harmless(line: bytes) -> None:
 @pytest.mark.parametrize("path", HOSTILE)
 @pytest.mark.parametrize("form", [JsonLines(), ConsoleLines(colour=False)])
 def test_no_path_can_forge_a_line_or_reach_a_terminal(form: Lines, path: str) -> None:
-    """Whatever a stranger sends, the line stays one line of bounded ASCII without control characters."""
+    """For any request, the line stays one line of bounded ASCII without control characters."""
     assert_harmless(form.request(a_record(path=path, method=path, status=400), AT))
 
 
@@ -281,7 +281,7 @@ def test_the_console_writes_events_as_pairs() -> None:
 def test_colour_only_on_a_terminal_and_without_no_color(
     form: Literal["json", "console"], terminal: bool, environ: dict[str, str], coloured: bool
 ) -> None:
-    """Escape sequences never reach a file, nor somebody who asked for none."""
+    """Escape sequences never reach a file, nor a terminal with NO_COLOR."""
     ends = pty.openpty() if terminal else os.pipe()
     try:
         line = lines(form, ends[1], environ).event(a_refusal(), AT)

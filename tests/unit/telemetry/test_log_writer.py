@@ -32,7 +32,7 @@ class Pipe(NamedTuple):
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """A pipe that nobody reads unless the test does."""
+    """A pipe that is not read unless the test does."""
     reading, writing = os.pipe()
     with io.FileIO(reading, "rb") as source, io.FileIO(writing, "wb") as sink:
         yield Pipe(source, sink)
@@ -61,7 +61,7 @@ def test_every_line_arrives_once_and_in_order(tmp_path: Path) -> None:
 
 
 def test_lines_that_keep_coming_are_written_together() -> None:
-    """Hundreds of lines cost a handful of writes, which a socket of packets tells apart."""
+    """Hundreds of lines cost a handful of writes, which a socket of packets separates."""
     reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with reading, writing:
         output = LogWriter(writing.fileno())
@@ -79,7 +79,7 @@ def test_lines_that_keep_coming_are_written_together() -> None:
 
 
 def test_a_blocked_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: Pipe) -> None:
-    """Nobody reads: writing returns, memory stays bounded; whoever reads later finds whole lines."""
+    """Without a reader: writing returns, memory stays bounded; a later reader finds whole lines."""
     output = pipe.output()
     total = 5 * CAPACITY // len(LINE)
     for _ in range(total):
@@ -96,7 +96,7 @@ def test_a_blocked_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: Pipe) ->
 
 
 def test_closing_gives_up_on_a_blocked_pipe(pipe: Pipe) -> None:
-    """The process ends in time although nobody reads."""
+    """The process ends in time although the pipe is not read."""
     output = pipe.output()
     for _ in range(2 * BATCH // len(LINE)):
         output.write(LINE)

@@ -1,4 +1,4 @@
-"""What happened of late."""
+"""Recent events."""
 
 from sidecar.telemetry.events import Refused, SecretRead, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.fleet_events import StoreDown
@@ -25,7 +25,7 @@ async def test_the_same_thing_again_counts_and_keeps_when_it_began() -> None:
 
 
 async def test_after_a_minute_of_silence_it_happens_anew() -> None:
-    """Two troubles of the same kind are told apart."""
+    """Two troubles of the same kind are two entries."""
     clock = FakeClock()
     timeline = RecentEvents(clock)
     timeline.tell(StoreDown("TimeoutError"))
@@ -43,7 +43,7 @@ async def test_what_happened_last_comes_first() -> None:
 
 
 async def test_it_is_bounded_and_everyday_business_is_no_news() -> None:
-    """The oldest entries make room; fetches that went well are not told."""
+    """The oldest entries are evicted; successful fetches are left out."""
     timeline = RecentEvents(FakeClock())
     timeline.tell(TokenFetched("t", "s", "acme", "ff", 300, 12, "aging"))
     timeline.tell(SecretRead("s", "acme", "secret", "AWSCURRENT", 3))

@@ -1,4 +1,4 @@
-"""The page of limits, from the docstrings of constants that say `Limit: WHAT (UNIT). Beyond: WHAT HAPPENS.`"""
+"""The page of limits, from the docstrings of constants of the form `Limit: WHAT (UNIT). Beyond: WHAT HAPPENS.`"""
 
 import importlib
 import inspect

@@ -82,7 +82,7 @@ def test_a_target_bounds_our_figure_or_our_share(
 
 
 def test_what_has_no_target_gets_no_verdict() -> None:
-    """Neither a figure that nobody bounded nor one without its peer."""
+    """Neither a figure without a bound nor one without its peer."""
     assert verdict("load/plain/200B/1", "cpu_us", 900, 1) is None
     assert judge(Row(FIGURE["cpu_us"], "load/plain/200B/32", {"sidecar": 900})) is None
 
