@@ -94,11 +94,15 @@ def _unfetched(group: Sequence[TokenStatus]) -> LiveFinding:
         f"No token for {owner}" if missing else f"The token for {owner} cannot be renewed",
         text,
         "" if missing else f"it is in use for another {span(min(each.expires_in for each in group))}",
-        first.hint or "`sidecar check` requests this token and names the cause",
+        first.hint or f"`{_check(scope)}` requests this token and names the cause",
         min(each.problem_since for each in group if each.problem_since is not None),
         max(each.last_tried for each in group if each.last_tried is not None),
         scope,
     )
+
+
+def _check(scope: Scope) -> str:
+    return f"sidecar check --tenant {scope.tenants[0]}" if scope.tenants else "sidecar check"
 
 
 def cooling(seen: Seen) -> Iterator[LiveFinding]:

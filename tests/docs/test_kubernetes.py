@@ -140,9 +140,17 @@ def test_nothing_else_is_commanded() -> None:
 
 
 def test_the_readme_has_the_same_commands() -> None:
-    """In short: those for every supported version."""
+    """In short: those for every supported version. Its file reads the secret from a variable, which inject sets."""
     [short] = [block for block in blocks(ROOT / "README.md", "sh") if "kubectl" in block]
-    assert [words for words in commands(short) if words not in COMMANDS] == []
+    [file] = [yaml.safe_load(block) for block in blocks(ROOT / "README.md", "yaml")]
+    variable = file["credentials"]["ledger-client"]["client_secret"]["env"]
+    flags = ["--secret-env", f"{variable}=ledger:client-secret"]
+    found = commands(short)
+    [inject] = [words for words in found if "inject" in words]
+    place = inject.index(flags[0])
+    assert inject[place : place + 2] == flags
+    inject[place : place + 2] = ["--secret-file", "ledger"]
+    assert [words for words in found if words not in COMMANDS] == []
 
 
 @pytest.mark.parametrize("verb", ["create", "patch", "get", "set", "rollout", "logs", "exec"])
