@@ -92,7 +92,7 @@ def test_every_instrument_is_moved_by_a_test() -> None:
 
 @moves(instruments.SERVER, instruments.CLIENT)
 async def test_a_request_is_counted_on_both_sides(sidecar: Start) -> None:
-    """With its duration, and on another server's route only on ours."""
+    """With its duration, on the client's side and on the upstream's."""
     async with sidecar() as running:
         server, client = (
             f"http_{side}_request_duration_seconds_count {OK_}" for side in ("server", "client")
