@@ -13,7 +13,7 @@ from tests.bench.bodies import MIB, framing, receive, send
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers our token only; what was posted is told by its size."""
+    """Answers only our token; the answer to a POST is its size."""
 
     protocol_version = "HTTP/1.1"
     rbufsize = MIB

@@ -14,7 +14,7 @@ from tests.support.waiting import block_until
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Each once, anew: fresh is a sidecar that hears its fleet, the peak that of as many clients as there are."""
+    """Each once, in a fresh process: fresh is a sidecar that receives from its fleet, the peak that of all clients."""
     if not matches(FLEET, plan.cells):
         return
     with RedisServer(plan.folder) as redis:
@@ -36,6 +36,6 @@ def _start(name: str, plan: Plan, upstreams: Upstreams, redis: RedisServer) -> A
 
 
 def _heard(redis: RedisServer) -> bool:
-    """Whether somebody listens there for busts."""
+    """Return whether a subscriber receives busts there."""
     with redis.client() as client:
         return bool(client.pubsub_channels())

@@ -29,7 +29,7 @@ def allow_descriptors() -> None:
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Each proxy once, anew: memory does not depend on what else the machine does."""
+    """Each proxy once, in a fresh process: memory does not depend on what else the machine does."""
     if not matches(IDLE, plan.cells):
         return
     allow_descriptors()

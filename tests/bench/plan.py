@@ -36,7 +36,7 @@ class Plan:
 
     @contextmanager
     def started(self, upstream: Upstream) -> Iterator[list[Proxy]]:
-        """All proxies anew, sharing a core; who is not asked anything takes next to nothing of it."""
+        """All proxies freshly started, sharing a core; an idle one takes next to nothing of it."""
         with ExitStack() as running:
             proxies = [
                 running.enter_context(PROXIES[name](self.proxy_core, upstream, self.folder))

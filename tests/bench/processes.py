@@ -52,7 +52,7 @@ class Process:
         return self._asked(most_resident)
 
     def forget_peak(self) -> None:
-        """Begin the peak anew."""
+        """Reset the peak."""
         forget_most_resident(self.pid)
 
     def _asked(self, question: Callable[[int], int]) -> int:

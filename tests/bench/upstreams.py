@@ -19,7 +19,7 @@ TOKEN = "bench-token"
 
 @dataclass(frozen=True)
 class Upstream:
-    """One origin, the token endpoint that grants the token it wants, and the authority of its certificate."""
+    """One origin, the token endpoint that grants the token it requires, and the authority of its certificate."""
 
     url: str
     token_endpoint: str

@@ -1,4 +1,4 @@
-"""Many processes, and when they say what: every line tells its own moment."""
+"""Many processes, and the moments of their output: every line has its own moment."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ AT_A_TIME = 4
 """Processes being started; more would only wait for each other."""
 PATIENCE = 30.0
 CLOCKS_AGREE = 0.001
-"""Seconds by which a moment told by another process may be off."""
+"""Seconds by which a moment from another process may be off."""
 T = TypeVar("T")
 
 
@@ -102,7 +102,7 @@ class Sidecar(Child):
 
 
 async def subscriber(port: int, channel: str) -> Child:
-    """Start one of `tests.bench_fleet.subscriber` and wait until it hears."""
+    """Start one of `tests.bench_fleet.subscriber` and wait until it receives messages."""
     child = await Child.start(("tests.bench_fleet.subscriber", str(port), channel), {})
     await _soon(child.says(b"subscribe"))
     return child
@@ -111,7 +111,7 @@ async def subscriber(port: int, channel: str) -> Child:
 async def delays(
     children: Sequence[Child], word: bytes, clock: Clock, act: Callable[[], Awaitable[object]]
 ) -> list[float]:
-    """Act, and tell how many seconds later each of them noted the word, by the moment in its own line."""
+    """Act, and return how many seconds later each of them noted the word, by the moment in its own line."""
     awaited = [child.says(word) for child in children]
     began = clock.now()
     await act()

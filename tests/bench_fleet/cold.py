@@ -1,4 +1,4 @@
-"""How often the token endpoint is asked when nobody has a token."""
+"""How many token requests a fleet without a token sends."""
 
 import asyncio
 import time

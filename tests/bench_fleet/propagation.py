@@ -1,9 +1,9 @@
 """How long a bust takes to all sidecars, beside what a message takes to as many bare redis-py subscribers.
 
-Both are processes of their own, and each line they print says when it was noted: `bust_applied` once a sidecar has
-read, verified and obeyed the message (before its log's thread writes the line), the bare one as soon as it has it.
-The clock starts before the bust's script is sent, or before the bare PUBLISH of a message as long. The two take
-turns, and who is first changes each round. Before, the sidecars get the token again, and all is quiet for a moment.
+Both are processes of their own, and each line they print has its moment: `bust_applied` once a sidecar has read,
+verified and applied the message (before its log's thread writes the line), the bare one as soon as it has it. The clock
+starts before the bust's script is sent, or before the bare PUBLISH of a message as long. The two take turns, and the
+order changes each round. Before, the sidecars get the token again, and all is quiet for a moment.
 
 On few cores the processes wait for each other, and a moment at which the machine is elsewhere holds up all of them:
 so the two are compared by the median over rounds of each round's 99th percentile, which of 50 is the slowest.

@@ -19,7 +19,7 @@ CONNECTIONS = 2
 
 
 async def measure(stage: Stage, group: str) -> tuple[list[Figure], dict[str, object]]:
-    """The server itself tells what was deleted: the token once for each revocation, and nothing newer."""
+    """The server itself reports what was deleted: the token once for each revocation, and nothing newer."""
     await stage.client.config_set("notify-keyspace-events", "Kg")
     happened: Counter[bytes] = Counter()
     unanswered = await stage.unanswered()

@@ -38,7 +38,7 @@ class Stage:
         self.sidecars: list[Sidecar] = []
         self.request: TokenRequest
         self.onlooker: MemberPod
-        """Hears all, fetches nothing."""
+        """Receives everything, fetches nothing."""
         self.start_seconds = 0.0
 
     @property
@@ -70,7 +70,7 @@ class Stage:
         await until(lambda: self.onlooker.up)
 
     async def _ready(self, sidecar: Sidecar) -> None:
-        """Wait until it warmed up and hears the others."""
+        """Wait until it has warmed up and receives messages of the others."""
         async with asyncio.timeout(PATIENCE):
             while (await ask(sidecar.admin, get(b"/startupz"))).status != 200:
                 await asyncio.sleep(0.1)
@@ -89,7 +89,7 @@ class Stage:
         return claim.token
 
     async def forget_all(self) -> None:
-        """`sidecar bust --all`: no sidecar holds anything any more, and what lies in Redis is dead."""
+        """`sidecar bust --all`: no sidecar holds a token any longer, and those in Redis are revoked."""
         heard = await self.onlooker.bust()
         assert heard == len(self.sidecars) + 1, f"{heard} pods heard it"
         async with asyncio.timeout(PATIENCE):

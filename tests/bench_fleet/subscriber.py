@@ -14,8 +14,8 @@ from sidecar.telemetry.sinks.log_writer import PAUSE
 async def hear(port: int, channel: str) -> None:
     """Nothing but redis-py on the sidecar's event loop, clock and protocol: no pings, checks or log thread.
 
-    The moment is taken before anything else is done, and told as late as by the sidecar's log: who writes at once
-    holds up those that have not heard yet.
+    The moment is taken before anything else is done, and printed as late as by the sidecar's log: a process that writes
+    at once delays those that have not yet received it.
     """
     clock, loop = SystemClock(), asyncio.get_running_loop()
     async with Redis(port=port, protocol=2, driver_info=None).pubsub() as pubsub:

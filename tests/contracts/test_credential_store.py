@@ -138,7 +138,7 @@ async def test_the_same_bust_again_changes_nothing(pods: Pods) -> None:
 
 
 async def test_what_has_no_life_left_is_not_kept(pods: Pods) -> None:
-    """Nobody would use it."""
+    """They could not be used."""
     await pods.a.keep(KEY, pods.credentials("canary-1"), "canary-1", 0, 0)
     assert await pods.found() == ""
 

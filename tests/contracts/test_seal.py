@@ -144,7 +144,7 @@ def test_without_keys_messages_go_unsigned() -> None:
 
 
 def test_a_sealed_and_a_plain_fleet_miss_each_others_values() -> None:
-    """Whoever turns encryption on or off starts with an empty cache, and nothing breaks."""
+    """A fleet that turns encryption on or off starts with an empty cache, and nothing breaks."""
     assert NoSeal().open(KEY, "acme", aes("k1").seal(KEY, "acme", HEADER, CONTENT)) is None
     assert aes("k1").open(KEY, "acme", NoSeal().seal(KEY, "acme", HEADER, CONTENT)) is None
 

@@ -15,7 +15,7 @@ PAIRS = [("rsa", "RS256"), ("rsa", "PS384"), ("p256", "ES256"), ("p521", "ES512"
 
 @pytest.mark.parametrize(("kind", "algorithm"), PAIRS)
 def test_b66_a_signature_is_good_for_its_own_key_and_algorithm_only(kind: str, algorithm: str) -> None:
-    """Nobody else's, nothing altered, no other algorithm, whatever the head says."""
+    """No other key, nothing altered, no other algorithm, whatever the header names."""
     good = JwtSignatures().good
     token = jwt.encode({"sub": "alice"}, pem(kind), algorithm)
     key = json.loads(jwk(kind))
@@ -41,7 +41,7 @@ def test_a_key_that_is_none_verifies_nothing(key: dict[str, object]) -> None:
 
 
 def test_b66_a_public_key_is_no_shared_secret() -> None:
-    """The classic confusion: signed with HMAC and what everybody knows."""
+    """The classic confusion: signed with HMAC and the public key."""
     public = jwk("rsa")
     content, _, _ = jwt.encode({"sub": "mallory"}, "x" * 32, "HS256").rpartition(".")
     mac = hmac.new(public.encode(), content.encode(), "sha256").digest()

@@ -1,4 +1,4 @@
-"""Assertions as whoever receives them sees them: verified with the public key, by PyJWT and by hand."""
+"""Assertions as their recipients verify them: with the public key, by PyJWT and by hand."""
 
 import json
 import warnings
@@ -133,7 +133,7 @@ async def test_b62_no_two_assertions_have_the_same_id() -> None:
     ],
 )
 async def test_a_key_that_is_none_is_an_outage(key: SigningKey, reason: str) -> None:
-    """The next one in its place may do; nothing of it is told."""
+    """A rotated one may work; nothing of the key is quoted."""
     with pytest.raises(TokenUnavailable, match=reason) as raised:
         await JwtSigner(lambda: NOW, FixedRandomness()).sign(key, CLAIMS, 60.0)
     assert "canary" not in str(raised.value)
@@ -172,7 +172,7 @@ def _public_jwk() -> str:
     ],
 )
 async def test_a_key_that_does_not_fit_says_why(key: Callable[[], SigningKey], reason: str) -> None:
-    """Weak, public, of a kind nobody knows, locked, or not what it is said to be."""
+    """Weak, public, of an unknown kind, locked, or of another kind than configured."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography's own opinion of such keys
         signing = key()

@@ -24,7 +24,7 @@ def test_the_system_clock_starts_at_wall_time() -> None:
 
 
 def test_s3_the_system_clocks_date_is_the_hosts() -> None:
-    """Read anew each time."""
+    """Read again each time."""
     clock = SystemClock()
     before = time.time()
     assert before <= clock.wall() <= time.time()

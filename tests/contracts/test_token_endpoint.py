@@ -268,7 +268,7 @@ async def test_b62_mutual_tls_presents_our_certificate(
 async def test_certificates_that_cannot_be_used_are_named(
     peer: Peer, endpoint: HttpAuthorizationServer, authority: Authority, content: str | None
 ) -> None:
-    """An outage, for they may be about to be replaced; nothing of them is told."""
+    """An outage, because they may be about to be replaced; nothing of them is quoted."""
     url = await peer.start(authority.server())
     path = authority.certificate_file
     authority.spoil(content)

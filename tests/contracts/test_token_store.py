@@ -106,7 +106,7 @@ class TestLease:
     """One pod fetches."""
 
     async def test_the_first_to_ask_fetches_and_the_others_wait(self, pods: Pods) -> None:
-        """They hear for how long at most."""
+        """They get the time to wait at most."""
         ours = await pods.a.claim(REQUEST, "a", "")
         theirs = await pods.b.claim(REQUEST, "b", "")
         assert (ours.lease, ours.token, ours.setback) == (Lease.OURS, None, None)
@@ -124,7 +124,7 @@ class TestLease:
         assert (await pods.a.claim(REQUEST, "a", "")).lease is Lease.OURS
 
     async def test_only_its_owner_renews_and_releases_it(self, pods: Pods) -> None:
-        """Who lost it cannot keep or end another's."""
+        """A pod that lost it cannot keep or end another's."""
         await pods.a.claim(REQUEST, "a", "")
         assert await pods.a.extend(REQUEST, "a")
         assert not await pods.b.extend(REQUEST, "b")
@@ -157,7 +157,7 @@ class TestLease:
         assert found.fingerprint == "t1"
 
     async def test_b07_a_token_about_to_expire_is_not_kept(self, pods: Pods) -> None:
-        """Nor does anybody wait for it."""
+        """Nor does any pod wait for it."""
         claim = await pods.a.claim(REQUEST, "a", "")
         token = replace(pods.token("t1", life=0.02), generation=claim.generation)
         assert await pods.a.fill(REQUEST, token, "a")
@@ -170,7 +170,7 @@ class TestSetbacks:
 
     @pytest.mark.parametrize("code", [None, "invalid_scope"])
     async def test_a_setback_is_shared_for_its_time(self, pods: Pods, code: str | None) -> None:
-        """Nobody gets the lease before; then it says what to count from."""
+        """No pod gets the lease before; then it holds what to count from."""
         await pods.a.claim(REQUEST, "a", "")
         setback = Setback(pods.clock.now() + 1, 3, "no answer", code)
         await pods.a.give_up(REQUEST, "a", setback)
@@ -293,7 +293,7 @@ class TestCoolDown:
         assert (await pods.stored()).fingerprint == "t1"
 
     async def test_b21_after_it_one_pod_probes_and_its_failure_doubles_the_window(self, pods: Pods) -> None:
-        """The others hear that the key still cools down."""
+        """The others see that the key still cools down."""
         await pods.a.cool_down(REQUEST, await pods.put(pods.token("t1")), 1.0)
         await pods.wait(1.01)
         stored = await pods.stored()

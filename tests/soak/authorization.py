@@ -15,7 +15,7 @@ from tests.support.wire_client import WireError, read_request_head
 PREFIX = "canary-soak-token-"
 """Before the moment of issue, in nanoseconds of the monotonic clock, which all processes share."""
 LIFE = 20
-"""Seconds; half of it is leeway, so tokens that nobody revokes age."""
+"""Seconds; half of it is leeway, so tokens that are not revoked age."""
 
 
 class TokenEndpoint(Server):
@@ -27,7 +27,7 @@ class TokenEndpoint(Server):
         self._released = asyncio.Event()
 
     async def obey(self, words: list[str]) -> None:
-        """Change how it answers; whoever hangs is let go without an answer."""
+        """Change how it answers; hanging requests are closed without an answer."""
         [mode] = words
         if "refuse" in (mode, self._mode):
             await self.stop()

@@ -65,7 +65,7 @@ def word_of(head: Head) -> str:
 
 
 class Client:
-    """Says what it is told, as slowly as it is told."""
+    """Sends given bytes at a given pace."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

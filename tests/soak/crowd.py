@@ -1,4 +1,4 @@
-"""Clients: how they connect, and who is told what became of them."""
+"""Clients: how they connect, and where their outcomes go."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +26,7 @@ class Act:
 
 @dataclass
 class Crowd:
-    """All clients: their address, their dice, and who is told what became of them."""
+    """All clients: their address, their dice, and the receiver of their outcomes."""
 
     address: str
     tell: Callable[[Outcome], None]

@@ -61,7 +61,7 @@ class Config:
 
 
 class Saboteur:
-    """Injects faults until told to stop, and leaves everything whole."""
+    """Injects faults until it is stopped, and restores everything."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Saboteur:
         self._config = config
         self._connect = 5
         self._revocable = asyncio.Lock()
-        """Held while revoking is left to somebody else."""
+        """Held while another fault does the revoking."""
         self._revoked = 0
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -63,14 +63,14 @@ class Rule:
 
 
 RULES = (
-    # A dead upstream cuts what it was doing; until it listens again nobody can connect to it.
+    # An unavailable upstream cuts its exchanges; until it listens again no connection succeeds.
     Rule(DOWN, 1.0, frozenset({"502 destination_unavailable", "broken off"})),
     # A body over 64 KiB cannot be sent again: its client gets the refusal, and the next request the new token.
     Rule(REVOKED, 1.0, frozenset({"401"}), frozenset({"upload"})),
-    # Renewal fails, so refusals are relayed; then there is no token. After an outage of a few seconds the
-    # authorization server is left alone for at most 5 more.
+    # Renewal fails, so refusals are relayed; then there is no token. After an outage of a few seconds the authorization
+    # server gets no request for at most 5 more.
     Rule(TOKENLESS, 6.0, frozenset({"401", "503 proxy_internal_response"})),
-    # Who has closed its half is waited on for 5 seconds only, and the token may take longer.
+    # A client that has closed its half gets 5 seconds only, and the token may take longer.
     Rule(TOKENLESS, 1.0, frozenset({"broken off"}), frozenset({"half closed"})),
     # A token that is always refused is renewed again and again: an outage leaves that route without one.
     Rule(OUT, 6.0, frozenset({"503 proxy_internal_response"}), frozenset({"always refused"})),
@@ -99,7 +99,7 @@ class Tally:
     examples: list[Outcome] = field(default_factory=list)
 
     def count(self, outcome: Outcome) -> bool:
-        """Count one outcome; tell whether it was as expected, or explained."""
+        """Count one outcome; return whether it was as expected, or explained."""
         if not outcome.trouble:
             self.ok[outcome.kind] += 1
         elif fault := explanation(outcome, self.faults):

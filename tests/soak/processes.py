@@ -1,4 +1,4 @@
-"""The processes of a soak as seen from outside: started, told, sampled, ended."""
+"""The processes of a soak as seen from outside: started, controlled, sampled, ended."""
 
 import asyncio
 import json

@@ -110,7 +110,7 @@ def zero(what: str, count: int) -> Check:
 
 
 def memory(samples: Sequence[Sample]) -> Check:
-    """Memory does not climb over the second half of the load; a soak in its warm-up cannot tell."""
+    """Memory does not climb over the second half of the load; a soak in its warm-up cannot show that."""
     what = "Growth of memory, second half"
     peak = f"at most {max((sample.resident for sample in samples), default=0.0):.0f} MiB"
     half = [sample for sample in samples[len(samples) // 2 :] if sample.at >= samples[0].at + WARM_UP]
@@ -125,7 +125,7 @@ def memory(samples: Sequence[Sample]) -> Check:
 
 
 def noticed(faults: Sequence[Fault], events: Mapping[str, int]) -> Check:
-    """The sidecar's log speaks of each kind of fault; a fault that touched nobody has proved nothing."""
+    """The sidecar's log has each kind of fault; a fault without effect has proved nothing."""
     kinds = {fault.kind for fault in faults}
     unnoticed = [kind for kind, event in TELLS.items() if kind in kinds and not events.get(event)]
     return Check("Faults the sidecar did not notice", ", ".join(unnoticed) or "0", "0", not unnoticed)

@@ -1,4 +1,4 @@
-"""WebSockets of a soak: a client on the `websockets` library, and the upstream's end on its protocol alone."""
+"""WebSockets of a soak: a client on the `websockets` library, and the upstream's end only on its protocol."""
 
 import asyncio
 

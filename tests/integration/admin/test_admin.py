@@ -167,7 +167,7 @@ async def test_who_only_holds_connections_keeps_no_probe_out(rig: Rig) -> None:
 
 
 async def test_who_never_ends_a_bust_is_no_bug_of_ours() -> None:
-    """It is cut off; nothing is bust, and nobody is told to report anything."""
+    """It is cut off; nothing is bust, and no bug is reported."""
     state, journal = State(), RecordingJournal()
     server = await admin.start(state, "127.0.0.1:0", journal, bind, lifetime=0.2)
     host, port = server.address.rsplit(":", 1)
@@ -181,7 +181,7 @@ async def test_who_never_ends_a_bust_is_no_bug_of_ours() -> None:
 
 
 async def test_a_silent_connection_is_cut_off() -> None:
-    """Nobody holds a place for longer than a connection's lifetime."""
+    """No client holds a place for longer than a connection's lifetime."""
     server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind, lifetime=0.05)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -201,7 +201,7 @@ async def closed(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_a_bug_in_an_answer_is_told_and_the_server_lives_on(rig: Rig) -> None:
-    """A 500 without the exception's text; the journal hears its type and place."""
+    """A 500 without the exception's text; the journal gets its type and place."""
 
     async def broken() -> bytes:
         raise RuntimeError("canary")
@@ -256,7 +256,7 @@ async def test_an_address_that_cannot_be_bound_is_a_listen_error(listen: str) ->
 
 
 async def test_closing_ends_silent_connections_and_frees_the_port() -> None:
-    """Bounded: nobody who is connected can hold up the end."""
+    """Bounded: no connected client can delay the end."""
     server = await admin.start(State(), "127.0.0.1:0", RecordingJournal(), bind)
     host, port = server.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -326,7 +326,7 @@ async def test_b52_what_names_no_set_busts_nothing(rig: Rig, body: bytes) -> Non
 
 
 async def test_o8_a_bust_by_labels_that_no_token_can_carry_gets_422(rig: Rig) -> None:
-    """With the reason, to those who may bust only."""
+    """With the reason, but only to clients that may bust."""
     rig.state.impossible = "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?"
     head, told = await bust(rig, b'{"tenant": "acmee"}')
     assert head.startswith(b"HTTP/1.1 422 ")

@@ -85,7 +85,7 @@ async def test_o5_a_document_that_is_served_moves_no_failure_of_the_token_endpoi
 
 
 async def test_o5_documents_that_fail_are_not_hidden_by_tokens() -> None:
-    """Nor the other way round; if nobody needs them any more, they count no longer after a while."""
+    """Nor the other way round; documents that are no longer needed stop counting after a while."""
     clock = FakeClock()
     servers = ObservedServers(Server(0, 200, 200, 503, 200), clock)
     began = clock.now()

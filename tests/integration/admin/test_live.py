@@ -42,7 +42,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 class Subscriber:
-    """Somebody who looks."""
+    """A reader of live events."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -73,7 +73,7 @@ async def subscribed(rig: Rig, query: bytes = b"") -> AsyncIterator[Subscriber]:
 
 
 async def test_what_status_shows_comes_again_and_again(rig: Rig) -> None:
-    """As an event stream that nobody may keep, for longer than other connections may last."""
+    """As an event stream that must not be cached, for longer than other connections may last."""
     async with subscribed(rig, b"?tenant=acme&other=1") as subscriber:
         head = await subscriber.head()
         assert head.startswith(b"HTTP/1.1 200 ")
@@ -92,7 +92,7 @@ async def test_a_stray_secret_shows_its_fingerprint_only(rig: Rig) -> None:
 
 
 async def test_nothing_is_made_when_nobody_looks_and_those_who_do_share_it(rig: Rig) -> None:
-    """Two who look at the same cost one snapshot each time."""
+    """Two readers of the same cost one snapshot each time."""
     state = rig.state
     assert isinstance(state, Counting)
     async with subscribed(rig) as one, subscribed(rig) as other:

@@ -37,7 +37,7 @@ async def test_the_page_is_one_file_that_asks_nobody_else(rig: Rig) -> None:
 
 
 def test_the_pages_words_are_about_events_and_fields_there_are() -> None:
-    """An event without words of its own is told by its name and fields."""
+    """An event without words of its own is shown by its name and fields."""
     script = (ROOT / "sidecar/admin/page.html").read_text().split("const SAYS = {")[1].split("\n};")[0]
     told = dict(re.findall(r"^  (\w+): (.*?)(?=^  \w+: |\Z)", script, re.DOTALL | re.MULTILINE))
     events = {event.name: event for event in Event.__subclasses__()}
@@ -48,7 +48,7 @@ def test_the_pages_words_are_about_events_and_fields_there_are() -> None:
 
 
 async def test_the_policy_lets_run_what_is_in_the_page_and_nothing_else(rig: Rig) -> None:
-    """By hash: neither inline handlers nor anything a stranger got in; nobody may frame it."""
+    """By hash: neither inline handlers nor injected code; no site may frame it."""
     _, headers, body = await rig.ask("GET", "/")
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     hashes = {}
@@ -99,7 +99,7 @@ async def test_b83_a_page_of_another_site_cannot_bust(rig: Rig, fields: tuple[st
 
 
 def test_the_page_is_in_the_wheel(tmp_path: Path) -> None:
-    """Who installs the package has it."""
+    """Users who install the package have it."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")

@@ -1,4 +1,4 @@
-"""Live pages whose readers do not read: they lose their places, and those who read keep theirs."""
+"""Live pages whose readers do not read: they lose their places, and the other readers keep theirs."""
 
 import asyncio
 import socket
@@ -47,7 +47,7 @@ async def serving(listen: str) -> AsyncIterator[admin.AdminServer]:
 
 
 def connected(address: str, receive_buffer: int = 0) -> socket.socket:
-    """Somebody who asks for live events."""
+    """A client that requests live events."""
     if address.startswith("unix:"):
         client = socket.socket(socket.AF_UNIX)
         client.connect(address.removeprefix("unix:"))

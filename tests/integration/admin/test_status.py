@@ -63,7 +63,7 @@ async def test_h6_the_last_request_tells_how_an_upstream_is(
 async def test_h6_a_state_is_dated_when_it_changes_not_when_it_is_read(
     sidecar: Start, upstream: Upstream
 ) -> None:
-    """Whoever looks later, or twice, sees the same moment."""
+    """A later or a second reader sees the same moment."""
     upstream.script(LOST, ANSWERED)
     async with sidecar() as running:
         await running.ask(running.request(b"POST", b"/", b"Content-Length: 0"), "POST")
@@ -82,7 +82,7 @@ async def test_h6_a_state_is_dated_when_it_changes_not_when_it_is_read(
 async def test_o5_a_failure_that_goes_on_keeps_its_first_moment_and_shows_the_last(
     sidecar: Start, upstream: Upstream
 ) -> None:
-    """Nobody who asks moves either; an upstream without requests shows when it was last tried."""
+    """Reading moves neither; an upstream without requests shows when it was last tried."""
     upstream.script(OK, *[hang_up] * 6)
     async with sidecar() as running:
         await running.get()
@@ -102,7 +102,7 @@ async def test_o5_a_failure_that_goes_on_keeps_its_first_moment_and_shows_the_la
 
 
 async def test_o5_a_route_fails_since_its_first_error(sidecar: Start, upstream: Upstream) -> None:
-    """Whenever it is read, and however many windows have passed; once it has been well for a minute it begins anew."""
+    """Whenever it is read, and after any number of windows; after a minute without errors it begins again."""
     async with sidecar() as running:
         for _ in range(2):
             await running.get()

@@ -96,7 +96,7 @@ async def test_b81_requests_in_flight_keep_the_old_route(
 async def test_b81_requests_in_line_for_a_connection_keep_the_old_route(
     sidecar: Start, file: File, upstream: Upstream, other: Upstream
 ) -> None:
-    """Whoever waits for a connection to an origin that no route uses any more still gets one."""
+    """A request that waits for a connection to an origin that no route uses any longer still gets one."""
     go = asyncio.Event()
     upstream.script(*(answering(b"old", go) for _ in range(2)))
     async with sidecar({**route(upstream), "max_connections": 1}) as running, asyncio.timeout(PATIENCE):
@@ -167,7 +167,7 @@ async def test_what_is_new_is_warmed_up(
     authorization_server: AuthorizationServer,
     secret_file: Path,
 ) -> None:
-    """A reload fetches the tokens its routes will need before anybody asks, with its own credentials."""
+    """A reload fetches the tokens its routes will need before the first request, with its own credentials."""
     credentials = {"new": {"client_id": "new", "client_secret": {"file": str(secret_file)}}}
     wanted = {"token_endpoint": authorization_server.token_endpoint, "credentials": "new"}
     routes = [route(upstream, token="new")]
@@ -230,7 +230,7 @@ async def test_a_routes_new_token_is_counted(
 async def test_what_is_logged_changes_with_a_reload(
     relay: Running, file: File, upstream: Upstream, log: Mapping[str, str], lines: int
 ) -> None:
-    """Nobody has to restart what is in trouble to see more of it."""
+    """A sidecar in trouble need not be restarted to log more of it."""
     assert (await relay.get()).status == 200
     await reload(relay, file, routes=[route(upstream)], log=log)
     assert (await relay.get()).status == 200
@@ -287,7 +287,7 @@ async def test_what_takes_a_restart_is_refused_whole(
 async def test_b81_what_cannot_be_read_keeps_the_old_configuration(
     relay: Running, file: File, content: bytes | None
 ) -> None:
-    """Whatever the file holds, it is told in the log and nothing else happens."""
+    """Whatever the file holds, the fault is logged and nothing else happens."""
     file.path.unlink() if content is None else file.put(content)
     await relay.app.try_reload(partial(load, str(file.path), {}))
     assert (await relay.get()).status == 200

@@ -234,7 +234,7 @@ def test_s3_what_ends_at_a_date_ends_at_the_earlier_of_the_two(
 async def test_s3_counters_never_start_after_they_were_read(
     sidecar: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    """Their start is set back with the clock; while nobody sets it, it stays the same to the nanosecond."""
+    """Their start is set back with the clock; otherwise it stays the same to the nanosecond."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     right = clock.wall() - 2 * HOUR

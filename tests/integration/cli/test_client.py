@@ -22,7 +22,7 @@ from tests.support.upstream import Script, Upstream, closing
 
 
 class Operator:
-    """Somebody at a shell, and the admin server they ask."""
+    """An operator at a shell, and the admin server that gets the requests."""
 
     def __init__(self, state: State, server: AdminServer) -> None:
         self.state = state
@@ -133,14 +133,14 @@ async def test_b52_an_odd_address_is_wrong_usage(operator: Operator, url: str) -
     ],
 )
 async def test_b52_nobody_there_is_told_with_what_to_do(operator: Operator, url: str, hint: str) -> None:
-    """Exit code 69: who, and in words what is wrong there, in place of an errno."""
+    """Exit code 69: the address, and in words what is wrong there, in place of an errno."""
     url = url.format(address=operator.url.removeprefix("http://"))
     code, out, err = await operator.bust("--all", "--admin", url, SIDECAR_ADMIN_TOKEN=TOKEN)
     assert (code, out, err) == (69, "", f"sidecar: no answer from {url}: {hint}\n")
 
 
 async def test_b52_what_is_no_sidecar_is_told(operator: Operator) -> None:
-    """Somebody who hangs up, and somebody who speaks another protocol."""
+    """A server that closes the connection, and one of another protocol."""
 
     async def answered(content: bytes) -> str:
         async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

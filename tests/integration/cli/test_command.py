@@ -134,7 +134,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 
 async def test_an_address_in_use_exits_69(config: str) -> None:
-    """A listen address that cannot be bound is told with its own exit code."""
+    """A listen address that cannot be bound has its own exit code."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         done = await command("run", "-c", config, "--listen", listen, "--admin-listen", "127.0.0.1:0")

@@ -228,7 +228,7 @@ async def test_status_for_programs_is_the_answer(admin: Admin) -> None:
 
 @pytest.mark.parametrize("width", [100, 40, 12])
 async def test_status_fits_the_terminal_and_colours_it(admin: Admin, width: int) -> None:
-    """No line is wider; colours are told from text."""
+    """No line is wider; colours are not counted as text."""
     async with on_terminal("status", "--admin", admin.url, columns=width) as screen:
         assert await screen.ends() == 0
         await screen.shows(b"lately")
@@ -252,7 +252,7 @@ async def test_status_has_no_colours_elsewhere(admin: Admin, no_colour: Mapping[
 
 
 async def test_status_shows_hostile_text_harmlessly(admin: Admin) -> None:
-    """Escape sequences, line ends and marks of direction from whoever answers do nothing to the terminal."""
+    """Escape sequences, line ends and marks of direction from any server do nothing to the terminal."""
     evil = "\x1b]0;owned\x07\r\n\u202egnp\x9b31m\ud800"
     admin.shown = {
         "version": evil,
@@ -310,7 +310,7 @@ async def test_status_watches_until_ctrl_c(admin: Admin) -> None:
 
 
 async def test_status_for_programs_watches_line_by_line(admin: Admin) -> None:
-    """One JSON object a line, on a terminal too; while nobody answers there is none."""
+    """One JSON object a line, on a terminal too; without an answer there is none."""
     async with on_terminal("status", "--admin", admin.url, "--watch", "0.1", "--json") as screen:
         await screen.shows(b'"events"', 2)
         admin.script(closing(b""))
@@ -330,7 +330,7 @@ async def test_healthcheck_is_an_exit_code(admin: Admin, status: int, code: int)
 
 
 async def test_healthcheck_of_nobody_fails_and_says_why(unused_tcp_port: int) -> None:
-    """1, the one code that says unhealthy to Docker; the address is the one the sidecar was told, too."""
+    """1, the one code that means unhealthy to Docker; the address is also the sidecar's configured one."""
     told = {"SIDECAR_ADMIN_LISTEN": f"0.0.0.0:{unused_tcp_port}"}
     done = await command("status", "--healthcheck", environ=told)
     assert (done.code, done.out) == (1, "")

@@ -29,7 +29,7 @@ ROLE = "arn:aws:iam::123456789012:role/sidecar"
 
 
 class PodIdentity(Scripted):
-    """The agent on the node: gives a key, soon to expire, to whoever shows what the token file holds now."""
+    """The agent on the node: gives a key, soon to expire, to clients that show the token file's current content."""
 
     def __init__(self, token: Path) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ async def test_b60_a_pods_identity_is_asked_for_a_key(rig: Rig, pod_identity: Po
         assert rig.aws.keys == [Key(f"AKIDPOD{first}", f"canary-session-{first}")]
         token.write_text("canary-of-the-pod-renewed")
         rig.authorization_server.revoke("canary-token-1")
-        assert (await process.get())[0] == 200  # healed with a secret read anew
+        assert (await process.get())[0] == 200  # healed with a secret read again
     last = len(pod_identity.requests)
     assert rig.aws.keys[1:] == [Key(f"AKIDPOD{last}", f"canary-session-{last}")]
     assert pod_identity.requests[-1].values("Authorization") == [b"canary-of-the-pod-renewed"]
@@ -184,7 +184,7 @@ async def test_b60_a_pods_identity_is_asked_for_a_key(rig: Rig, pod_identity: Po
 async def test_b61_a_chain_that_leads_nowhere_is_said(
     aws: Aws, monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]
 ) -> None:
-    """An outage, for the file may be about to come; never an internal fault, and nothing of it is told."""
+    """An outage, because the file may be about to come; never an internal fault, and nothing of it is quoted."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name, value in {**NOBODY, **environ}.items():

@@ -1,4 +1,4 @@
-"""Credentials in a fleet: one pod learns that they are dead, every pod drops them."""
+"""Credentials in a fleet: one pod detects that they were replaced, every pod drops them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def test_b30_a_rejection_reaches_every_pods_memory(fleet: MemberFleet) -> 
 
 
 async def test_b46_credentials_bust_during_a_gap_are_dropped_after_it(fleet: MemberFleet) -> None:
-    """A pod that heard nothing compares generations when it comes back."""
+    """A pod that received nothing compares generations when it reconnects."""
     secrets, a, b = Secrets(), await fleet.pod(), await fleet.pod()
     rejected = await secrets.read(a)
     await secrets.read(b)

@@ -1,4 +1,4 @@
-"""A token request is refused, and its credentials come from AWS or a file: what is read, sent, dropped and told."""
+"""A token request is refused, and its credentials come from AWS or a file: what is read, sent, dropped and logged."""
 
 import asyncio
 import json

@@ -64,7 +64,7 @@ async def test_b29_revoked_token_and_rotated_secret_heal_in_one_request(
 async def test_b30_rejected_credentials_are_read_again(
     sidecar: Start, aws: Aws, authorization_server: Strict
 ) -> None:
-    """C = 2, T = 2 more, 200: the token had only run out, and nobody knew of the rotation."""
+    """C = 2, T = 2 more, 200: the token had only expired, and the rotation was not yet known."""
     authorization_server.reply["expires_in"] = 20
     aws.create("app", V1)
     async with sidecar(credentials={"app": secret(aws)}) as running:
@@ -99,7 +99,7 @@ async def test_b61_a_denied_secret_is_remembered_and_told(
 
 
 class Pods:
-    """A fleet on one Redis, whose token everybody needs."""
+    """A fleet on one Redis, in which every pod needs the token."""
 
     def __init__(self, processes: list[Process], prefix: str, redis: RedisServer) -> None:
         self.processes = processes
@@ -146,7 +146,7 @@ async def fleet(
 async def test_b60_a_fleet_reads_the_secret_once_and_seals_it(
     tmp_path: Path, aws: Aws, redis_server: RedisServer, upstream: Upstream, authorization_server: Strict
 ) -> None:
-    """Three pods, one question; Redis holds it under its name, and nobody can read it there."""
+    """Three pods, one request; Redis holds it under its name, and it cannot be read there."""
     aws.create("app", V1)
     async with fleet(tmp_path, aws, redis_server, authorization_server, upstream) as pods:
         assert {(await pod.get())[0] for pod in pods.processes} == {200}

@@ -153,7 +153,7 @@ async def test_b60_a_next_version_that_is_not_ready_is_passed_over(aws: Aws, rea
 async def test_b61_faults_are_told_apart(
     aws: Aws, reader: Reader, fault: tuple[int, str], reason: str, calls: int
 ) -> None:
-    """By event and kind of error; what may pass is asked again at once, what somebody must mend is not."""
+    """By event and kind of error; a passing fault is retried at once, one that an operator must fix is not."""
     aws.create("s", SNAKE)
     aws.faults.extend([fault] * calls)
     with pytest.raises(TokenRefused if reason == "denied" else TokenUnavailable) as raised:

@@ -68,7 +68,7 @@ def checking(tmp_path: Path, upstream: Upstream, authorization_server: Authoriza
 async def test_check_of_what_is_there_fetches_each_token_and_sends_it_to_nobody(
     checking: Checking, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """Every step is told with its time; the upstream is connected to, and gets no request."""
+    """Every step is shown with its time; the upstream is connected to, and gets no request."""
     done = await checking.run()
     assert (done.code, done.err) == (0, "")
     lines = [line.split(maxsplit=3) for line in done.out.splitlines()]
@@ -322,7 +322,7 @@ async def test_check_of_redis_says_who_we_are_and_what_we_may(
 
 
 async def test_check_finds_redis_behind_sentinels(checking: Checking, sentinels: Sentinels) -> None:
-    """The same questions, to whoever is asked there."""
+    """The same operations, on the server that they name."""
     hosts = ",".join(f"{host}:{port}" for host, port in sentinels.hosts)
     redis = {"url": f"redis://{hosts}", "sentinel": {"master": Sentinels.MASTER}, "encryption": "none"}
     checking.document["redis"] = redis

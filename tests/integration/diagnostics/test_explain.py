@@ -107,7 +107,7 @@ async def test_explain_foretells_what_everybody_gets(
 
 
 async def test_s6_explain_says_whose_connection_it_would_be(rig: Rig) -> None:
-    """Only where that is not everybody's."""
+    """Only if it is not shared by all."""
     async with rig.start():
         own, shared = await rig.told("/api/mine/1", *FIELDS), await rig.told("/api/accounts", *FIELDS)
         text = (await rig.explain("/api/mine/1", *FIELDS)).out
@@ -245,14 +245,14 @@ async def test_explain_for_people_shows_no_secret_and_no_escape_sequence(rig: Ri
 
 
 def jwt(**claims: object) -> str:
-    """A token that nobody signed."""
+    """A token without a valid signature."""
     parts = ({"alg": "RS256"}, claims)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join((*encoded, "canary"))
 
 
 async def test_explain_believes_a_callers_token_without_asking_for_keys(file: File) -> None:
-    """Its tenant is the one it names; whoever issued another, or one that has expired, is refused as by the proxy."""
+    """Its tenant is the one it names; one of another issuer, or an expired one, is refused as by the proxy."""
     verify = {"issuer": "https://issuer.invalid", "audience": "us"}
     document = {
         "tenant": {"claim": "tid"},

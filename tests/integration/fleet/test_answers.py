@@ -155,7 +155,7 @@ async def test_o8_behind_sentinels_every_pod_answers(sentinels: Sentinels) -> No
 
 
 def test_o8_the_permissions_of_older_versions_suffice() -> None:
-    """An operator who upgrades has nothing to change in Redis."""
+    """An upgrade needs no change in Redis."""
     commands = [rule for rule in rules() if rule.startswith("+")]
     assert " ".join(commands) == OLD_COMMANDS
 

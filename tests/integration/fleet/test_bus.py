@@ -1,4 +1,4 @@
-"""The bus over a real Redis: who hears what, what counts, and what a pod does about it."""
+"""The bus over a real Redis: which pods get what, which messages count, and their effects."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ async def test_b40_a_bust_reaches_every_pod(fleet: MemberFleet) -> None:
 
 
 async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: MemberFleet) -> None:
-    """Five pods evict and say nothing; the one that spoke hears itself and does nothing."""
+    """Five pods evict and send nothing; the sender receives its own message and does nothing."""
     pods = [await fleet.pod() for _ in range(5)]
     for pod in pods:
         await pod.token(LEDGER)
@@ -76,7 +76,7 @@ async def test_b41_one_message_a_bust_and_nobody_answers_it(fleet: MemberFleet) 
 
 
 async def test_b41_a_bust_evicts_that_token_and_no_other(fleet: MemberFleet) -> None:
-    """A pod with the successor, or with other tokens, keeps them; told again nothing changes."""
+    """A pod with the successor, or with other tokens, keeps them; a second message changes nothing."""
     one, other = await fleet.pod(), await fleet.pod()
     for pod in (one, other):
         await pod.token(LEDGER)
@@ -145,7 +145,7 @@ async def test_b43_forged_and_altered_messages_are_refused(
 
 
 async def test_b43_an_old_bust_does_not_evict_a_token_fetched_since(fleet: MemberFleet) -> None:
-    """Recorded and sent again to a pod that never heard it: the token of a later generation stays."""
+    """Recorded and sent again to a pod that never received it: the token of a later generation stays."""
     pod = await fleet.pod()
     async with fleet.messages() as messages:
         await pod.token(LEDGER)
@@ -177,7 +177,7 @@ async def test_b43_a_recorded_select_is_refused(fleet: MemberFleet) -> None:
 
 
 async def test_b44_hostile_payloads_change_nothing(fleet: MemberFleet) -> None:
-    """Rubbish on every channel, a megabyte of it too: the pod counts, holds and hears on."""
+    """Rubbish on every channel, a megabyte of it too: the pod counts it, keeps its tokens and receives on."""
     pod = await fleet.pod(ForeignChannel(f"{fleet.prefix}gateway", "mcp-gateway"))
     await pod.token(LEDGER)
     rubbish = [b"", b"{}", b"\xff\xfe", b"user:", b"::::", b"[" * 5000, b"null", b"x" * 2**20, b'{"v":1}']
@@ -248,7 +248,7 @@ async def test_s11_a_flood_of_forged_messages_costs_a_pod_little(fleet: MemberFl
 
 
 async def test_b46_a_missed_bust_cannot_keep_a_dead_token(fleet: MemberFleet) -> None:
-    """Cut off while another pod busts: after coming back the dead token is gone, the others stay."""
+    """Cut off while another pod busts: after reconnecting the refused token is dropped, the others stay."""
     async with Cable(fleet.redis.port) as cable:
         one, other = await fleet.pod(), await fleet.pod(port=cable.port)
         for pod in (one, other):
@@ -311,7 +311,7 @@ async def test_b46_late_messages_do_not_hide_the_missed_ones(fleet_of_one_server
 
 
 async def test_b46_who_missed_more_than_is_remembered_starts_anew(fleet: MemberFleet) -> None:
-    """Where revocations may have been dropped for want of room, everything fetched before them counts as dead."""
+    """If revocations may have been dropped for lack of room, everything fetched before them counts as revoked."""
     alice = fleet.server.labelled(user="alice")
     async with Cable(fleet.redis.port) as cable:
         one, other = await fleet.pod(), await fleet.pod(port=cable.port)
@@ -388,7 +388,7 @@ async def test_b47_the_subscriber_comes_back_for_ever(fleet_of_one_server: Membe
 
 
 async def test_b47_redis_may_come_later(fleet_of_one_server: MemberFleet) -> None:
-    """Absent at the start: the pod works alone, and hears the others once there is a Redis."""
+    """Unavailable at the start: the pod works without it, and receives from the others once there is a Redis."""
     fleet = fleet_of_one_server
     fleet.redis.kill()
     one, other = await fleet.pod(up=False), await fleet.pod(up=False)
@@ -430,7 +430,7 @@ async def test_who_stood_still_does_not_take_it_for_the_servers_silence(
         (after,) = await fleet.client.client_list(_type="pubsub")
         return bool(after["id"] == before["id"])
 
-    for _ in range(5):  # a server that gets no processor answers late; who does not ask first keeps it never
+    for _ in range(5):  # a slow server answers late; a pod that does not send first never keeps it
         if await keeps_its_connection():
             return
     pytest.fail("each time it connected anew")
@@ -454,7 +454,7 @@ async def test_b49_a_pod_that_asks_nothing_tells_of_an_outage_too(
 
 
 async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: MemberFleet) -> None:
-    """The next one is had at once, and nothing is told."""
+    """The next one is opened at once, and no event is emitted."""
     pod = await fleet_of_one_server.pod()
     for kind in ("pubsub", "normal"):
         await fleet_of_one_server.client.client_kill_filter(_type=kind)
@@ -464,7 +464,7 @@ async def test_b49_a_connection_that_ends_is_no_outage(fleet_of_one_server: Memb
 
 
 async def test_b49_to_be_deaf_is_an_outage_too(fleet_of_one_server: MemberFleet) -> None:
-    """Redis answers, and lets nobody listen any more: told once, and once when it does again."""
+    """Redis answers, but no longer delivers messages: reported once, and once when it does again."""
     client = fleet_of_one_server.client
     pod = await fleet_of_one_server.pod()
     await client.acl_setuser(USER, enabled=True, reset_channels=True)
@@ -505,7 +505,7 @@ async def test_b48_a_fetch_begun_before_a_bust_does_not_bring_its_token_back(fle
 
 
 async def test_b48_a_fetch_begun_before_a_select_does_not_bring_its_token_back(fleet: MemberFleet) -> None:
-    """Nobody gets it: the caller waits for one that was fetched since."""
+    """It is not returned: the caller waits for one that was fetched since."""
     pod = await fleet.pod()
     fleet.server.open.clear()
     slow = asyncio.create_task(pod.token(LEDGER))
@@ -597,7 +597,7 @@ async def test_b47_when_its_node_of_a_cluster_dies_a_pod_listens_at_another(clus
 
 
 async def test_b47_what_a_dead_node_did_not_hold_crosses_over_as_before(cluster: Cluster) -> None:
-    """Where a Cluster may go on with the nodes it has left, a pod catches up there and hears the next bust."""
+    """If a Cluster may continue with its remaining nodes, a pod catches up there and receives the next bust."""
     dead = cluster.nodes[0]
     for node in cluster.nodes:
         with node.client() as client:
@@ -638,7 +638,7 @@ async def listening(fleet: MemberFleet, node: RedisServer) -> int:
 
 
 async def test_b52_without_redis_a_select_holds_in_this_pod(fleet_of_one_server: MemberFleet) -> None:
-    """And whoever asked is told that nobody else heard."""
+    """And the caller gets the result that no other pod received it."""
     pod = await fleet_of_one_server.pod()
     await pod.token(LEDGER)
     fleet_of_one_server.redis.kill()
@@ -695,7 +695,7 @@ async def test_b53_another_programs_messages_bust(
 
 
 async def test_b53_another_programs_message_reaches_who_was_away(fleet: MemberFleet) -> None:
-    """Whoever dropped a token because of it writes it down once for all, for those who start or come back later."""
+    """Every pod that dropped a token because of it records it, once for all that start or reconnect later."""
     channel = f"{fleet.prefix}gateway"
     alice = fleet.server.labelled(user="alice")
     pods = [await fleet.pod(ForeignChannel(channel, "mcp-gateway")) for _ in range(3)]

@@ -177,7 +177,7 @@ async def test_b46_a_missed_message_cannot_keep_a_dead_token(
 
 
 async def lost(pod: SidecarPod) -> None:
-    """Wait until the pod knows that it hears nobody."""
+    """Wait until the pod has detected that its link is lost."""
     async with asyncio.timeout(PATIENCE):
         while await pod.metric("sidecar_bus_up"):
             await asyncio.sleep(0.005)
@@ -213,7 +213,7 @@ async def test_b51_a_fleet_changes_its_key_without_a_fetch(
     authorization_server: AuthorizationServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Pods with the new key first and the old one behind use what the old ones stored, and hear their busts."""
+    """Pods with the new key first and the old one second use what the old ones stored, and receive their busts."""
     monkeypatch.setitem(ENVIRON, "NEW_KEY", base64.b64encode(b"n" * 32).decode())
     old, new = ({"id": name, "key": {"env": env}} for name, env in (("k1", "FLEET_KEY"), ("k2", "NEW_KEY")))
     redis = {"url": redis_server.url, "key_prefix": fleet.prefix}

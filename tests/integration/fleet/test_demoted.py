@@ -294,7 +294,7 @@ async def test_r2_a_pod_that_only_reads_finds_out_too(pair: Pair) -> None:
 
 
 async def test_r2_the_bus_follows_and_makes_up_for_what_it_missed(pair: Pair) -> None:
-    """Busts and selects of the time in which the pod was subscribed to a server that heard of nothing."""
+    """Busts and selects of the time in which the pod was subscribed to a server that received nothing."""
     async with named(pair) as name, pods.MemberFleet(pair.second) as fleet:
         one = await fleet.pod(port=name.port)
         for request in (ledger := pods.request("ledger"), payments := pods.request("payments")):

@@ -152,7 +152,7 @@ async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(
 async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
     frail: SidecarFleet, token_file: Path, own_redis: RedisServer
 ) -> None:
-    """This pod drops the token all the same; whoever asked knows that the others did not hear it."""
+    """This pod drops the token all the same; the caller gets the result that the others did not receive it."""
     (pod,) = await started(frail, token_file)
     own_redis.kill()
     code, said = await bust(pod, token_file, "--all")
@@ -162,7 +162,7 @@ async def test_b52_a_bust_without_redis_is_told_to_be_half_done(
 
 
 async def test_the_operators_token_is_read_at_each_bust(frail: SidecarFleet, token_file: Path) -> None:
-    """A rotated one counts at once; without its file nobody may."""
+    """A rotated one counts at once; without its file busting is disabled."""
     (pod,) = await started(frail, token_file)
     old = rotate(token_file, "another-operators-canary")
     assert "answered 401" in (await bust(pod, old, "--all"))[1]
@@ -252,7 +252,7 @@ async def test_the_documented_permissions_are_enough(
     upstream: Upstream,
     authorization_server: AuthorizationServer,
 ) -> None:
-    """A user with just these shares tokens, hears busts and sends them; Redis denies it nothing."""
+    """A user with just these shares tokens, receives busts and sends them; Redis denies it nothing."""
     rules = documented_rules()
     with each_own_redis.client() as client:
         client.execute_command("ACL", "SETUSER", "documented", *rules)

@@ -1,4 +1,4 @@
-"""The sorted set of revocations in Redis: what is kept, for whom, and what it says about what is not."""
+"""The sorted set of revocations in Redis: what is kept, for which pods, and how it shows what is missing."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -77,7 +77,7 @@ async def test_whatever_their_number_all_are_handed_over(rig: Rig) -> None:
 
 
 async def test_b45_only_so_many_are_kept_and_the_first_is_the_limit_of_what_is_known(rig: Rig) -> None:
-    """The oldest makes room; who was away since before the oldest one left is told so."""
+    """The oldest is evicted; a pod that was disconnected since before the oldest one left gets that result."""
     revoked = rig.revoked(most=3)
     for number in range(5):
         await revoked.add(b"%d" % number, rig.ago(100 - 10 * number))
@@ -95,7 +95,7 @@ async def test_b45_the_old_ones_expire(rig: Rig) -> None:
 
 
 async def test_publishing_adds_too(rig: Rig) -> None:
-    """And tells how many listen; adding alone is heard by nobody."""
+    """And returns the number of subscribers; adding without publishing reaches none."""
     async with rig.client.pubsub() as pubsub:
         await pubsub.subscribe(f"{rig.prefix}m2m:bust")
         await pubsub.get_message(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""The store against real servers: what lies there, who may connect, and what happens while they do not answer."""
+"""The store against real servers: its content, its clients, and the effect of a server that does not answer."""
 
 import asyncio
 import math
@@ -122,7 +122,7 @@ class TestWhatLiesThere:
     async def test_b50_an_unreadable_value_is_a_miss_and_gets_replaced(
         self, settings: RedisSettings, redis_server: RedisServer, key: str, value: bytes
     ) -> None:
-        """Whoever wrote it, and whatever it was to be."""
+        """Whatever its writer and its meaning."""
         with redis_server.client() as client:
             client.set(key, value)
         async with pod(settings) as ours:
@@ -173,7 +173,7 @@ class TestWhatLiesThere:
     async def test_b50_a_cool_down_no_pod_can_have_opened_lets_no_refusal_pass(
         self, settings: RedisSettings, redis_server: RedisServer, key: str, until: str
     ) -> None:
-        """One that ends later than any can: somebody wrote it, or the server's clock was put back."""
+        """One that ends later than any can: forged, or the server's clock was set back."""
         async with pod(settings) as ours:
             await ours.put()
             with redis_server.client() as client:
@@ -206,7 +206,7 @@ class TestWhatLiesThere:
     async def test_a_server_that_forgot_the_scripts_is_told_them_again(
         self, settings: RedisSettings, redis_server: RedisServer
     ) -> None:
-        """It was restarted, or somebody flushed them."""
+        """It was restarted, or they were flushed."""
         async with pod(settings) as ours:
             await ours.put()
             with redis_server.client() as client:
@@ -229,11 +229,11 @@ class TestSilence:
     """The server does not answer."""
 
     async def test_a_refused_port_costs_next_to_nothing_and_opens_the_breaker(self) -> None:
-        """One warning; then nobody even tries, until a probe behind the requests finds it up."""
+        """One warning; then no operation is sent, until a background probe finds it available."""
         with socket.socket() as taken:
             taken.bind(
                 ("127.0.0.1", 0)
-            )  # bound, not listening: nobody else gets the port, connections are refused
+            )  # bound, not listening: no other process gets the port, connections are refused
             hosts = (("127.0.0.1", taken.getsockname()[1]),)
             async with pod(RedisSettings(hosts=hosts, operation_timeout=2 * PATIENCE)) as ours:
                 for _ in range(FAILURES):
@@ -281,7 +281,7 @@ class TestSilence:
             assert ours.asked("failed") == 1
 
     async def test_a_server_killed_and_started_again_is_used_again(self, own_redis: RedisServer) -> None:
-        """Empty, as a restart without persistence leaves it; the pooled connections are dead."""
+        """Empty, as a restart without persistence leaves it; the pooled connections are closed."""
         async with pod(settings_of(own_redis)) as ours:
             await ours.put()
             own_redis.kill()
@@ -393,7 +393,7 @@ class TestSomethingElse:
         "reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*3\r\n$1\r\nx\r\n$1\r\ny\r\n:1\r\n"]
     )
     async def test_replies_of_another_kind_are_none(self, reply: bytes) -> None:
-        """Whatever it answers to a script, a request goes on without, and soon nobody asks any more."""
+        """Whatever it answers to a script, a request continues without it, and soon no operation is sent."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while commands := await reader.read(1 << 16):
@@ -409,7 +409,7 @@ class TestSomethingElse:
 
 
 class TestWhoMayConnect:
-    """Forms of address, and proof of who we are."""
+    """Forms of address, and authentication."""
 
     async def test_a_unix_socket(self, redis_server: RedisServer) -> None:
         """No port at all."""
@@ -446,7 +446,7 @@ class TestWhoMayConnect:
     async def test_a_wrong_password_or_no_file_is_a_server_that_is_down(
         self, own_redis: RedisServer, tmp_path: Path
     ) -> None:
-        """Told without the password."""
+        """Reported without the password."""
         with own_redis.client() as client:
             client.config_set("requirepass", "right")
         for password in (Secret("canary-wrong"), SecretFile(str(tmp_path / "missing"))):

@@ -1,4 +1,4 @@
-"""Sidecars that share a Redis: who fetches, and what a refusal in one of them means for all."""
+"""Sidecars that share a Redis: which one fetches, and the effect of a refusal in one of them on all."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ class TestSharing:
     async def test_b04_a_store_hit_fills_memory(
         self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
-        """The second pod fetches nothing, and its second call asks nobody."""
+        """The second pod fetches nothing, and its second call sends no request."""
         await fleet.start()
         (second,) = await fleet.start()
         assert await second.get() == 200
@@ -114,7 +114,7 @@ class TestSharing:
         calls = []
         for pod in pods:
             calls += [asyncio.create_task(pod.get()) for _ in range(50)]
-            await settle()  # all share this event loop: who holds the lease has to come to renew it
+            await settle()  # all share this event loop: the holder of the lease needs it to renew
         await authorization_server.reached(1)
         await awake(0.5)
         authorization_server.hold.set()
@@ -169,7 +169,7 @@ class TestRefused:
     async def test_b20_the_token_is_bust_everywhere_and_the_request_healed(
         self, fleet: SidecarFleet, upstream: Upstream, authorization_server: AuthorizationServer
     ) -> None:
-        """The client sees 200; one bust is heard; the others' next call has the successor; T is asked once."""
+        """The client sees 200; one bust is published; the others' next call has the successor; T gets one request."""
         pods = await fleet.start(5)
         key = await fleet.key()
         authorization_server.revoke(A)
@@ -269,7 +269,7 @@ class TestRefused:
     async def test_b22_only_refusals_of_the_token_are_told(
         self, fleet: SidecarFleet, upstream: Upstream, challenge: bytes, status: int, busts: int
     ) -> None:
-        """The table's rows as the fleet hears them."""
+        """The table's rows as the fleet receives them."""
         (pod,) = await fleet.start()
         upstream.script(refusal(challenge, status))
         assert await pod.get() == (200 if busts else status)

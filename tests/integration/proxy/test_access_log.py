@@ -111,7 +111,7 @@ async def test_an_upstream_without_an_answer_took_its_time(
 
 
 async def test_an_answer_that_breaks_off_keeps_its_status(sidecar: Start, upstream: Upstream) -> None:
-    """That is what the client was told; the error says that it did not get all of it."""
+    """That is what the client got; the error shows that it did not get all of it."""
     upstream.script(closing(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
     async with sidecar() as running, await running.connect() as client:
         await client.send(running.request(b"GET", b"/"))
@@ -124,7 +124,7 @@ async def test_an_answer_that_breaks_off_keeps_its_status(sidecar: Start, upstre
 async def test_a_client_that_left_has_no_status(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """It was told nothing."""
+    """It got no answer."""
     authorization_server.hold = asyncio.Event()
     async with sidecar() as running:
         async with await running.connect() as client:

@@ -23,7 +23,7 @@ from tests.support.wire_client import ask
 
 @dataclass
 class Around:
-    """A sidecar to start, a file with a token, and who is asked."""
+    """A sidecar to start, a file with a token, and the servers around it."""
 
     start: Start
     path: Path
@@ -84,7 +84,7 @@ async def test_b63_the_subject_never_reaches_the_upstream(
 async def test_b63_without_a_good_subject_nobody_is_asked(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
 ) -> None:
-    """401 with a problem of ours; neither the authorization server nor the upstream hears of it."""
+    """401 with a problem of ours; neither the authorization server nor the upstream gets a request."""
     async with sidecar(token=OWN_FIELD) as running:
         for fields in (
             (),
@@ -104,7 +104,7 @@ async def test_b63_without_a_good_subject_nobody_is_asked(
 async def test_b64_what_was_got_for_a_subject_ends_with_it(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
 ) -> None:
-    """Its own expiry is an hour away; the subject's is not, and after it the caller is told 401."""
+    """Its own expiry is an hour away; the subject's is not, and after it the caller gets 401."""
     short = b"X-Subject: " + alice(clock, exp=clock.now() + 100).encode()
     async with sidecar(token=OWN_FIELD) as running:
         assert (await running.get(b"/", short)).status == 200
@@ -118,7 +118,7 @@ async def test_b64_what_was_got_for_a_subject_ends_with_it(
 async def test_b64_a_users_tokens_are_bust_by_name(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, clock: FakeClock
 ) -> None:
-    """All of hers, nobody else's."""
+    """All of this user's, and no other's."""
     who = [b"X-Subject: " + alice(clock, sub=name).encode() for name in ("alice", "bob")]
     async with sidecar(token=OWN_FIELD) as running:
         for field in who:
@@ -150,7 +150,7 @@ async def test_b20_a_callers_refused_token_heals_for_that_caller(
 async def test_a_subject_per_request_is_not_warmed_up(
     sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock
 ) -> None:
-    """There is nobody yet to ask for."""
+    """There is no subject yet."""
     async with sidecar(token=EXCHANGE):
         await clock.advance(5)
     assert authorization_server.requests == []
@@ -237,7 +237,7 @@ async def test_i2_invalid_request_is_the_callers_once_an_exchange_has_succeeded(
 
 
 async def test_b70_a_refused_subject_is_remembered_for_itself(around: Around) -> None:
-    """For a few seconds; whoever else comes is asked about at once."""
+    """For a few seconds; other subjects cause a request at once."""
     around.authorization_server.script(json_answer(400, {"error": "invalid_grant"}))
     async with around.start(token=EXCHANGE) as running:
 
@@ -252,7 +252,7 @@ async def test_b70_a_refused_subject_is_remembered_for_itself(around: Around) ->
 
 
 async def test_b84_bringing_rubbish_wears_nobody_out(around: Around, aws: Aws) -> None:
-    """So much at once is asked about, then 429; our secret is read once, and who is known goes on being served."""
+    """A limited number causes requests, then 429; our secret is read once, and known subjects are still served."""
     aws.create("app", {"client_id": "me", "client_secret": "canary-secret"})
     secret = {"id": aws.name("app"), "region": "eu-west-1", "endpoint": aws.url}
     refusals = [json_answer(status, {"error": "invalid_grant"}) for status in (400, 401)]

@@ -16,7 +16,7 @@ FIRST, SECOND = "canary-token-1", "canary-token-2"
 
 
 class Queue:
-    """A sidecar whose route `/narrow` has one connection; somebody holds it, and somebody waits for it."""
+    """A sidecar whose route `/narrow` has one connection; one request holds it, and another waits for it."""
 
     def __init__(self, running: Running, upstream: Upstream) -> None:
         self.running = running
@@ -33,7 +33,7 @@ class Queue:
                 await asyncio.sleep(0)
 
     async def move_on(self) -> None:
-        """The connection is free for who waits."""
+        """Free the connection for the waiting request."""
         self._go.set()
         assert (await self._first).body == b"first"
 

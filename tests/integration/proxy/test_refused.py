@@ -1,4 +1,4 @@
-"""A refused token is renewed once and the request sent once more: nothing else, and nobody notices."""
+"""A refused token is renewed once and the request sent once more: nothing else, and no client notices."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ async def test_b20_a_revoked_token_heals_unnoticed(
 async def test_b20_the_first_request_of_all_may_be_refused(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """A token can be dead before its first use."""
+    """A token can be revoked before its first use."""
     upstream.script(refusal())
     async with sidecar() as running:
         assert (await running.get()).status == 200
@@ -263,7 +263,7 @@ async def test_b25_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(
 async def test_b26_a_failed_renewal_shows_the_original_refusal(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer, failure: Script
 ) -> None:
-    """Status, fields and body of the upstream, no problem of ours; the dead token is not used again."""
+    """Status, fields and body of the upstream, no problem of ours; the refused token is not used again."""
     original = refusal(b'Bearer realm="x", error="invalid_token"', body=b"a" * 200_000)
     async with sidecar() as running:
         assert (await running.get()).status == 200

@@ -1,4 +1,4 @@
-"""Tenants that a claim of the caller's verified token names: nobody can ask in another's name."""
+"""Tenants that a claim of the caller's verified token names: no caller can use another's tenant."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @dataclass
 class Rig:
-    """A sidecar to start, and everybody around it."""
+    """A sidecar to start, and the servers around it."""
 
     start: Start
     callers: Callers
@@ -49,7 +49,7 @@ class Rig:
     authorization_server: PerTenant
 
     def believing(self, **changes: object) -> AbstractAsyncContextManager[Running]:
-        """Start it with a token for each caller whom the issuer vouches for."""
+        """Start it with a token for each caller of the trusted issuer."""
         return self.start(token=self.callers.wanted, **changes)
 
 
@@ -112,7 +112,7 @@ async def test_b67_a_verified_callers_claim_names_the_tenant(
 async def test_b67_a_claim_that_names_nobody_gets_nothing(
     rig: Rig, aws: Aws, rule: Claims, claims: Claims
 ) -> None:
-    """400, and neither the secret store nor the authorization server nor the upstream hears of it."""
+    """400, and neither the secret store nor the authorization server nor the upstream gets a request."""
     token = rig.callers.token(**claims).encode()
     async with rig.believing(tenant=rule, credentials=secret_of_each(aws, "{tenant}/x")) as running:
         answer = await running.get(b"/", b"Authorization: Bearer " + token, b"X-Tenant-Id: acme")

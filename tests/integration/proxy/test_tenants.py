@@ -72,7 +72,7 @@ async def test_b67_a_request_carries_its_tenants_token(
 
 
 async def test_the_log_names_the_tenant_of_a_request_that_got_no_token(served: Served) -> None:
-    """Who is called at night asks first whose token it was; its metrics say it, too."""
+    """The on-call engineer first needs the tenant of the token; its metrics have it, too."""
     sidecar, authorization_server = served
     authorization_server.script(json_answer(503, {}))
     async with sidecar(tenant=HEADER) as running:
@@ -216,7 +216,7 @@ async def test_b20_a_refusal_heals_for_its_tenant_alone(
 
 
 async def test_b68_a_kept_connection_keeps_no_tenant(sidecar: Start, upstream: Upstream) -> None:
-    """Each request is for whom it names itself, whatever the one before it on the connection said."""
+    """Each request is for the tenant that it names itself, whatever the one before it on the connection named."""
     names = [b"acme", b"acme", b"globex", b"", b"", b"acme", b"globex", b"globex"]
     async with (
         sidecar(tenant={**HEADER, "default": "initech"}) as running,
@@ -251,7 +251,7 @@ async def test_b68_no_token_ever_crosses_from_one_tenant_to_another(
 
 
 async def test_b84_inventing_tenants_wears_nobody_out(served: Served, upstream: Upstream) -> None:
-    """So many at once, so many a second, then 429; who is known goes on being served, and so is the default."""
+    """So many at once, so many a second, then 429; known tenants and the default are still served."""
     start, authorization_server = served
     async with start(tenant={**HEADER, "default": "acme"}) as running:
 
@@ -328,7 +328,7 @@ async def test_b84_only_who_may_be_invented_is_rationed(
 
 @pytest.mark.parametrize("reason", ["aging", "refused", "warm_up"])
 async def test_b84_renewals_are_not_rationed(reason: FetchReason) -> None:
-    """Whoever has a token keeps having one."""
+    """A tenant with a token keeps one."""
     counting = Counting()
     ration = RateLimit(burst=0, rate=0)
     source = LimitedSource(counting, tenants=TenantRule(path=True), rate_limit=ration, clock=FakeClock())

@@ -170,7 +170,7 @@ async def test_b09_a_short_token_is_still_cached(
 async def test_b10_an_aging_token_is_served_while_one_renewal_runs(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """Nobody waits for the renewal; after it the new token is used."""
+    """No request waits for the renewal; after it the new token is used."""
     authorization_server.reply["expires_in"] = 60
     async with sidecar() as running:
         assert (await running.get()).status == 200
@@ -209,7 +209,7 @@ async def test_b11_a_cold_key_is_one_flight(
 async def test_b12_fresh_hits_never_wait_for_a_renewal(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """While the renewals hang, everybody is served with what there is."""
+    """While the renewals hang, every request is served with the present token."""
     authorization_server.reply["expires_in"] = 60
     routes = [
         {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}

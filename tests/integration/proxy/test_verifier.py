@@ -1,4 +1,4 @@
-"""Callers' tokens verified before anybody is asked about them."""
+"""Callers' tokens are verified before any request is made with them."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def test_b66_only_believable_subjects_reach_the_authorization_server(
     authorization_server: AuthorizationServer,
     upstream: Upstream,
 ) -> None:
-    """Rubbish is answered 401, and neither server hears of it."""
+    """Rubbish is answered 401, and neither server gets a request."""
     good = callers.token()
     rubbish = [
         "canary",
@@ -97,7 +97,7 @@ async def test_i6_a_new_key_counts_at_once(
 async def test_i6_after_a_look_that_failed_there_is_the_pause(
     sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
 ) -> None:
-    """An issuer that is unavailable is left alone, whatever keys callers name."""
+    """An issuer that is unavailable gets no request, whatever keys callers name."""
     async with sidecar(token=callers.wanted) as running:
         assert await callers.ask(running, callers.token()) == 200
         await clock.advance(1)
@@ -125,7 +125,7 @@ async def test_b66_a_withdrawn_key_is_believed_no_more(
 async def test_b66_keys_outlive_an_outage_of_their_issuer(
     sidecar: Start, callers: Callers, issuer: Issuer, clock: FakeClock
 ) -> None:
-    """Known ones go on counting; without any nobody can be believed, which is an outage and no refusal."""
+    """Known ones still count; without any no token can be verified, which is an outage and no refusal."""
     async with sidecar(token=callers.wanted) as running:
         issuer.out = True
         assert await callers.ask(running, callers.token()) == 503
@@ -156,7 +156,7 @@ async def test_b66_keys_outlive_a_reload(
 async def test_b66_keys_may_be_behind_a_private_authority(
     sidecar: Start, clock: FakeClock, tmp_path: Path, given: tuple[str, ...]
 ) -> None:
-    """The issuer's metadata and keys are asked for as `tls` says; what nobody we trust vouches for is not believed."""
+    """The issuer's metadata and keys are fetched with the settings of `tls`; an untrusted authority's are not used."""
     ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(tls)
     for name, authority in (("theirs", ca), ("another", trustme.CA())):
@@ -175,7 +175,7 @@ async def test_b66_keys_may_be_behind_a_private_authority(
 async def test_b66_what_one_authority_vouches_for_another_does_not(
     sidecar: Start, file: File, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Keys had from whom the configuration trusted before are not used when it trusts somebody else."""
+    """Keys from an authority that the configuration trusted before are not used when it trusts another one."""
     ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(tls)
     ca.cert_pem.write_to_path(str(tmp_path / "ca"))

@@ -35,7 +35,7 @@ async def echo(socket: ServerConnection) -> None:
 
 
 class Sockets:
-    """A WebSocket server: it keeps what its handshakes carried, and refuses the tokens it is told to."""
+    """A WebSocket server: it keeps what its handshakes carried, and refuses the tokens in its list."""
 
     def __init__(self) -> None:
         self.handler: Handler = echo
@@ -157,7 +157,7 @@ async def test_b72_the_handshake_carries_the_token(
 async def test_b72_a_401_on_the_handshake_heals(
     sidecar: Start, route: Route, sockets: Sockets, authorization_server: AuthorizationServer
 ) -> None:
-    """The dead token is dropped, another fetched, the handshake sent once more: the client only sees 101."""
+    """The refused token is dropped, another fetched, the handshake sent once more: the client only sees 101."""
     async with sidecar(route) as running:
         async with client_of(running.address):
             pass
@@ -192,7 +192,7 @@ async def test_b72_a_token_refused_twice_is_the_upstreams_answer(
 async def test_b72_handshakes_refused_together_share_a_fetch(
     sidecar: Start, route: Route, sockets: Sockets, authorization_server: AuthorizationServer
 ) -> None:
-    """A crowd that comes with a dead token does not fetch one each; who was sent during a fetch needs the next."""
+    """Many handshakes with a refused token do not fetch one each; one sent during a fetch needs the next."""
     async with sidecar(route) as running:
         async with client_of(running.address):
             pass
@@ -374,7 +374,7 @@ async def test_b72_a_reader_that_does_not_read_holds_up_the_sender(
 async def test_b72_the_closing_handshake_is_the_peers_own(
     sidecar: Start, open_route: Route, sockets: Sockets, first: str
 ) -> None:
-    """Code and reason arrive, both connections end cleanly, and the log has nothing to tell."""
+    """Code and reason arrive, both connections end cleanly, and the log has no error."""
     async with sidecar(open_route) as running:
         async with ends(running, sockets) as (client, server):
             closing, closed = (client, server) if first == "client" else (server, client)
@@ -392,7 +392,7 @@ async def test_b72_the_closing_handshake_is_the_peers_own(
 async def test_b72_an_abrupt_end_is_one_for_the_other(
     sidecar: Start, open_route: Route, sockets: Sockets, first: str
 ) -> None:
-    """Whoever is left sees no closing frame (1006), at once."""
+    """The other side sees no closing frame (1006), at once."""
     async with sidecar(open_route) as running, ends(running, sockets) as (client, server):
         gone, left = (client, server) if first == "client" else (server, client)
         gone.transport.abort()

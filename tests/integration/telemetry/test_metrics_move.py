@@ -83,7 +83,7 @@ async def moving(source: Running | SidecarPod, series: str, *, by: float = 1) ->
 
 
 def test_every_instrument_is_moved_by_a_test() -> None:
-    """Whoever declares one shows here what it measures."""
+    """Each new instrument needs a test here that shows what it measures."""
     assert set(INSTRUMENTS) == MOVED
 
 
@@ -92,7 +92,7 @@ def test_every_instrument_is_moved_by_a_test() -> None:
 
 @moves(instruments.SERVER, instruments.CLIENT)
 async def test_a_request_is_counted_on_both_sides(sidecar: Start) -> None:
-    """With how long it took, and of a stranger's route only on ours."""
+    """With its duration, on the client's side and on the upstream's."""
     async with sidecar() as running:
         server, client = (
             f"http_{side}_request_duration_seconds_count {OK_}" for side in ("server", "client")
@@ -155,7 +155,7 @@ async def test_a_request_in_line_waits(sidecar: Start, upstream: Upstream) -> No
 
 @moves(instruments.REFUSALS, instruments.RESENDS, instruments.BUSTS)
 async def test_a_refusal_that_heals(sidecar: Start, upstream: Upstream) -> None:
-    """Refused, the token declared dead, the request sent once more."""
+    """Refused, the token bust, the request sent once more."""
     async with sidecar() as running:
         assert (await running.get()).status == 200
         upstream.script(refusal())
@@ -311,7 +311,7 @@ async def test_a_message_that_is_none_is_rejected(frail: SidecarFleet) -> None:
 async def test_one_pod_takes_the_lease_and_the_other_waits(
     frail: SidecarFleet, authorization_server: AuthorizationServer
 ) -> None:
-    """The store is asked by both; a second level's hit and misses are told apart, too."""
+    """Both send requests to the store; hits and misses of the second level are counted separately, too."""
     pods = await frail.start(2)
     authorization_server.hold = asyncio.Event()
     authorization_server.revoke(A)
@@ -367,7 +367,7 @@ async def test_a_blocked_event_loop_is_late(frail: SidecarFleet) -> None:
 
 @asynccontextmanager
 async def on_its_own(directory: Path, plain: dict[str, object], sink: int) -> AsyncIterator[SidecarPod]:
-    """A sidecar whose log nobody looks at."""
+    """A sidecar whose log is not read."""
     file = directory / "config.yaml"
     file.write_text(f"listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\nroutes: [{plain}]\n")
     app = Sidecar(load(str(file), {}), output=sink, quiet=0.01)
@@ -446,7 +446,7 @@ async def test_reloads_are_counted(sidecar: Start, tmp_path: Path) -> None:
 
 @moves(instruments.BUGS)
 async def test_a_bug_is_counted(tmp_path: Path, plain: dict[str, object]) -> None:
-    """Something raises that nobody expected: here, what reads the configuration."""
+    """An unexpected error is raised: here, by the part that reads the configuration."""
 
     def trip() -> Config:
         raise ZeroDivisionError
@@ -458,7 +458,7 @@ async def test_a_bug_is_counted(tmp_path: Path, plain: dict[str, object]) -> Non
 
 @moves(instruments.NO_DESCRIPTORS)
 async def test_a_process_without_a_free_descriptor_counts_that(file: File, upstream: Upstream) -> None:
-    """It is told of in the log at the same moment; read when there is one again."""
+    """The event is logged at the same moment; read when there is one again."""
     child = await spawn(file, {"routes": [route(upstream)]}, shell="ulimit -Sn 64; ulimit -Hn 64")
     async with serving(child) as process:
         async with AsyncExitStack() as clients:

@@ -163,7 +163,7 @@ async def test_metrics_are_pushed_as_often_as_is_said(
 async def test_a_receiver_that_is_out_costs_only_what_it_misses(
     sidecar: Start, upstream: Upstream, collector: Collector, pushing: Environ
 ) -> None:
-    """Requests go on, it is told and counted, and the next export has everything: it is cumulative."""
+    """Requests continue, the failure is logged and counted, and the next export has everything: it is cumulative."""
     pushing()
     collector.script(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
     async with sidecar() as running:

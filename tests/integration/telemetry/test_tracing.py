@@ -1,4 +1,4 @@
-"""Traces: what the upstream is told, and what an OTLP receiver gets."""
+"""Traces: what is sent to the upstream, and what an OTLP receiver gets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -167,7 +167,7 @@ async def test_a_fetch_belongs_to_the_request_that_began_it(
     authorization_server: AuthorizationServer,
     tracing: Environ,
 ) -> None:
-    """However many wait for it; those who joined show that they waited."""
+    """However many wait for it; those that joined show that they waited."""
     tracing(OTEL_TRACES_SAMPLER="parentbased_always_off")
     authorization_server.hold = asyncio.Event()
     async with sidecar() as running:
@@ -246,7 +246,7 @@ async def test_with_tracing_off_the_clients_context_passes_as_it_is(
 async def test_an_upstream_that_cannot_be_reached_is_a_span_too(
     sidecar: Start, upstream: Upstream, collector: Collector, tracing: Environ
 ) -> None:
-    """It names the address; and what the route's query was is not told."""
+    """It names the address, but not the query of the route."""
     tracing()
     async with sidecar() as running:
         await running.get(b"/warm")
@@ -326,7 +326,7 @@ async def test_what_is_not_sampled_sends_nothing(
 async def test_a_share_of_the_traces_is_sampled(
     sidecar: Start, upstream: Upstream, collector: Collector, tracing: Environ
 ) -> None:
-    """By the trace's id, so that all who see the trace agree."""
+    """By the trace's id, so that all services in the trace agree."""
     tracing(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.5")
     low, high = (
         b"traceparent: 00-%s%s-%s-00" % (b"1" * 16, each * 16, PARENT.encode()) for each in (b"1", b"f")
@@ -393,7 +393,7 @@ async def test_a_broken_receiver_touches_no_request(
 
 
 ENDLESS = 64 << 20
-"""Bytes; so much that nobody can have meant to read it all."""
+"""Bytes; more than any reader expects."""
 
 
 async def test_an_endless_answer_is_not_kept_in_memory(
@@ -435,7 +435,7 @@ async def test_one_connection_carries_one_export_after_the_other(
 
 
 async def test_a_redirection_is_no_export(sidecar: Start, collector: Collector, tracing: Environ) -> None:
-    """Nobody has taken the spans, so it is told as any other failure; what is asked for there is not sent."""
+    """The spans were not accepted, so it is reported like any other failure; they are not sent to the new address."""
     tracing()
     collector.script(b"HTTP/1.1 307 Elsewhere\r\nLocation: /v1/traces\r\nContent-Length: 0\r\n\r\n")
     async with sidecar() as running:

@@ -189,7 +189,7 @@ async def test_many_clients_at_once(relay: Running, upstream: Upstream) -> None:
 async def test_b80_stopping_answers_until_nothing_is_under_way(
     sidecar: Start, plain: Route, upstream: Upstream, drain_timeout: str
 ) -> None:
-    """A request in flight gets its answer, late ones too; then connections end and nobody listens."""
+    """A request in flight gets its answer, late ones too; then connections end and the port is closed."""
     go = asyncio.Event()
     upstream.script(when(go, OK))
     async with sidecar(plain, drain_timeout=drain_timeout) as running, await running.connect() as client:
@@ -287,7 +287,7 @@ async def test_an_upstream_that_cannot_prove_itself_gets_nothing(
 
 
 async def test_a_client_certificate_is_shown(sidecar: Start, certificates: Certificates) -> None:
-    """An upstream that wants one gets it, and refuses those who have none."""
+    """An upstream that requires one gets it, and refuses clients without one."""
     context = certificates.server("127.0.0.1")
     context.verify_mode = ssl.CERT_REQUIRED
     certificates.authority.configure_trust(context)

@@ -35,7 +35,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Greeter(Server):
-    """Takes connections, and notes who came."""
+    """Accepts connections, and notes their names."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls)
@@ -50,7 +50,7 @@ class Greeter(Server):
             pass
 
     async def guest(self, dialler: Dialler) -> str:
-        """Who comes when this one dials."""
+        """Return the name of the client when this one dials."""
         connection = await connect(dialler)
         async with asyncio.timeout(PATIENCE):
             name = await self.guests.get()
@@ -112,7 +112,7 @@ async def complaint(wanted: Origin) -> str:
 
 @contextmanager
 def deaf(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """A port with somebody on it who takes no connections: the queue is full."""
+    """A port that is listened on but accepts no connections: the queue is full."""
     with ExitStack() as sockets:
         listener, *fillers = (sockets.enter_context(socket.socket()) for _ in range(3))
         listener.bind((host, port))
@@ -124,7 +124,7 @@ def deaf(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 
 async def test_an_authority_of_our_own_is_trusted(files: Files) -> None:
-    """With `ca_file` a private authority's server is as good as any; no client certificate is shown unasked."""
+    """With `ca_file` a private authority's server is trusted; no client certificate is shown unasked."""
     async with Greeter(files.server("127.0.0.1")) as server:
         assert await server.guest(Dialler(origin(server.port, Tls(ca_file=files.ca_file)))) == ""
 
@@ -200,7 +200,7 @@ async def test_the_systems_authorities_do_not_vouch_for_a_private_one(files: Fil
 @pytest.mark.parametrize("which", ["ca_file", "certificate_file", "key_file"])
 @pytest.mark.parametrize("state", ["missing", "rubbish"])
 async def test_a_file_that_cannot_be_used_is_named(files: Files, which: str, state: str) -> None:
-    """The operator is told which file, not only that there is none."""
+    """The error names the file, not only that there is none."""
     issued = files.authority.issue_cert("sidecar@test")
     paths = {
         "ca_file": files.ca_file,
@@ -263,7 +263,7 @@ def test_all_addresses_of_a_name_are_tried(first: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nobody.invalid"])
 async def test_who_is_not_there_is_unreachable(host: str) -> None:
-    """A refused connection and a name without an address are told with host and port."""
+    """A refused connection and a name without an address are reported with host and port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

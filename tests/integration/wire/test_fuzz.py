@@ -1,4 +1,4 @@
-"""Mutilated requests: what reaches the upstream is what a strict reader finds, and nobody dies."""
+"""Mutilated requests: what reaches the upstream is what a strict reader finds, and nothing crashes."""
 
 import asyncio
 import re

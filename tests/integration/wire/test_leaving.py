@@ -36,7 +36,7 @@ async def refuse_at_once(exchange: Exchange) -> None:
 async def test_a_body_that_could_not_be_kept_during_the_renewal_is_not_sent_without_it(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """Where the process's share is spent while nobody takes the body, no mutilated request goes up."""
+    """If the process's share is spent while the body is not read, no mutilated request is sent."""
     go = asyncio.Event()
 
     async def hold(exchange: Exchange) -> None:
@@ -76,7 +76,7 @@ async def test_a_body_that_could_not_be_kept_during_the_renewal_is_not_sent_with
 async def test_a_body_that_breaks_off_while_the_second_send_waits_in_line_is_refused(
     sidecar: Start, upstream: Upstream, authorization_server: AuthorizationServer
 ) -> None:
-    """Not waited for: nobody will ever complete it."""
+    """Not waited for: it will never be complete."""
     go = asyncio.Event()
     async with (
         sidecar(*two_routes(upstream, max_connections=2)) as running,
@@ -103,7 +103,7 @@ async def test_a_body_that_breaks_off_while_the_second_send_waits_in_line_is_ref
 async def test_a_client_that_never_reads_its_pipelined_answers_is_let_go(
     relay: Running, upstream: Upstream
 ) -> None:
-    """The route's idle time-out bounds a reader who does not read, however small each answer is."""
+    """The route's idle time-out bounds a client that does not read, however small each answer is."""
     body = b"a" * 30_000
     upstream.scripts.extend([b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n" + body] * 1000)
     async with await relay.connect(receive_buffer=4096) as client:
@@ -244,7 +244,7 @@ async def test_a_client_that_leaves_is_noticed_after_a_kept_body_filled_up(
 async def test_an_answer_without_a_body_that_announces_one_ends_the_connection(
     relay: Running, upstream: Upstream
 ) -> None:
-    """A 204 with a length: whoever wrote that may send the body, and it must not become the next answer."""
+    """A 204 with a length: its server may send the body, and it must not become the next answer."""
     upstream.script(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n")
     await relay.get()
     await relay.get()

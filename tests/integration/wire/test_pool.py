@@ -66,7 +66,7 @@ async def test_who_waits_is_served_in_order(make: Make, upstream: Upstream) -> N
 
 
 async def test_the_line_is_as_long_as_the_limit(make: Make) -> None:
-    """Who comes after that is told at once."""
+    """A later request fails at once."""
     pool = make(2)
     busy = [await used(pool) for _ in range(2)]
     waiting = [asyncio.create_task(used(pool)) for _ in range(2)]
@@ -113,7 +113,7 @@ async def test_who_leaves_the_line_hands_its_turn_on(make: Make, *, after: bool,
 
 @pytest.mark.parametrize("hard", [False, True], ids=["FIN", "RST"])
 async def test_a_lost_connection_makes_room(make: Make, upstream: Upstream, *, hard: bool) -> None:
-    """Whoever waits gets a new one."""
+    """A waiting request gets a new one."""
     pool = make()
     await used(pool)
     waiting = asyncio.create_task(used(pool))
@@ -137,7 +137,7 @@ async def test_an_unanswered_connection_is_not_kept(make: Make, upstream: Upstre
 
 
 async def test_a_closed_pool_keeps_nothing(make: Make, upstream: Upstream) -> None:
-    """What is idle goes, what is busy goes when given back; whoever still asks is served."""
+    """Idle ones are closed, busy ones when they are returned; later requests are still served."""
     pool = make(2)
     idle, busy = await used(pool), await used(pool)
     pool.give_back(idle)

@@ -1,4 +1,4 @@
-"""Connections that one owner alone uses, and what is seen before a connection is used again. Over real sockets."""
+"""Connections that only one owner uses, and the checks before a connection is used again. Over real sockets."""
 
 import asyncio
 import socket
@@ -92,7 +92,7 @@ async def test_s6_those_that_are_shared_are_not_anybodys_own(make: Make) -> None
 
 
 async def test_s6_owners_wait_in_one_line(make: Make) -> None:
-    """First come, first served: who has busy connections goes no sooner than who has none."""
+    """First come, first served: an owner with busy connections goes no sooner than one without."""
     pool, served = make(4), list[str]()
 
     async def ask(owner: str) -> None:

@@ -52,7 +52,7 @@ def test_looking_at_an_unfinished_head_costs_what_is_new() -> None:
 
 
 async def test_room_for_two_serves_two(upstream: Upstream) -> None:
-    """Whoever comes while another's turn has come waits only as long as there is no room."""
+    """A request that arrives during another's turn waits only as long as there is no room."""
     pool = Pool(Origin("http", "127.0.0.1", upstream.port, max_connections=2), Deadlines(FakeClock()))
     busy = [await exchanged(pool) for _ in range(2)]
     first = asyncio.create_task(pool.connect())

@@ -74,7 +74,7 @@ async def deaf(tmp_path: Path) -> AsyncIterator[Deaf]:
 
 @pytest.fixture
 def pool(deaf: Deaf, tmp_path: Path) -> Pool:
-    """One connection at most, and a clock that stands still: nobody is let go by time."""
+    """One connection at most, and a clock that stands still: no connection is cut off by time."""
     tls = Tls(ca_file=str(tmp_path / "ca.pem"))
     origin = Origin("https", "127.0.0.1", deaf.port, tls=tls, max_connections=1, connect_timeout=PATIENCE)
     return Pool(origin, Deadlines(FakeClock()))
@@ -94,7 +94,7 @@ async def part(pool: Pool) -> UpstreamConnection:
 
 
 async def test_who_parts_keeps_nobody_out(pool: Pool) -> None:
-    """Its place is free while it waits for the end of TLS, also for who waits in line."""
+    """Its place is free while it waits for the end of TLS, also for requests in line."""
     async with asyncio.timeout(PATIENCE):
         connection = await pool.connect()
         waiting = asyncio.create_task(pool.connect())

@@ -78,7 +78,7 @@ async def test_statuses_are_relayed(relay: Running, upstream: Upstream, code: in
 async def test_a_body_may_end_with_the_connection(
     relay: Running, upstream: Upstream, raw: bytes, body: bytes
 ) -> None:
-    """A close-delimited answer reaches the client whole, with an end it can tell."""
+    """A close-delimited answer reaches the client whole, with an end that it can detect."""
     upstream.script(closing(raw + body))
     assert (await relay.get()).body == body
 
@@ -219,7 +219,7 @@ STARTS = {
 async def test_a_truncated_answer_never_ends_cleanly(
     sidecar: Start, plain: Mapping[str, object], upstream: Upstream, name: str, *, hard: bool
 ) -> None:
-    """The client can tell that it has not got everything, and the log whose fault that was."""
+    """The client can detect that it has not got everything, and the log shows whose fault that was."""
 
     async def script(exchange: Exchange) -> None:
         await truncated(exchange, STARTS[name], hard=hard)
@@ -312,7 +312,7 @@ async def test_a_new_connection_is_not_retried(relay: Running, upstream: Upstrea
 async def test_idle_connections_the_upstream_closed_are_not_used(
     relay: Running, upstream: Upstream, method: bytes
 ) -> None:
-    """A pooled connection that ended while idle costs nobody a request."""
+    """A pooled connection that ended while idle makes no request fail."""
     async with await relay.connect() as client:
         await client.ask(relay.request(b"GET", b"/"))
         upstream.drop()

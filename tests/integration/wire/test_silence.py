@@ -1,4 +1,4 @@
-"""Whose silence is it? Time-outs, and what is left when somebody goes in the middle."""
+"""Whose silence is it? Time-outs, and what is left when a side disconnects in the middle."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ Route = Mapping[str, object]
 async def test_an_upstream_that_does_not_read_the_rest_of_an_upload_holds_nothing_up(
     upstream: Upstream, ending: bytes
 ) -> None:
-    """What nobody will read is given up: the connection makes room, and carries nothing else."""
+    """Bytes that will not be read are given up: the connection makes room, and carries nothing else."""
     go = asyncio.Event()
 
     async def deaf(exchange: Exchange) -> None:
@@ -101,7 +101,7 @@ async def test_an_upload_that_flows_keeps_an_answer_that_has_begun(
 async def test_an_upstream_that_never_asks_for_the_expected_body_is_504(
     sidecar: Start, plain: Route, upstream: Upstream
 ) -> None:
-    """A client that waits for `100 Continue` is not the one who is silent."""
+    """A client that waits for `100 Continue` does not count as silent."""
     upstream.script(Exchange.peer_left)
     async with sidecar({**plain, "timeouts": {"idle": "5s"}}) as running, await running.connect() as client:
         await client.send(running.request(b"POST", b"/", b"Expect: 100-continue", b"Content-Length: 5"))
@@ -187,7 +187,7 @@ async def test_a_new_connection_for_the_first_in_line_does_not_send_the_second_t
 async def test_a_client_that_has_closed_its_half_is_waited_on_for_seconds_only(
     relay: Running, upstream: Upstream
 ) -> None:
-    """It may be gone: nobody can tell, and the upstream is not kept busy for it."""
+    """It may be disconnected: that cannot be detected, and its request is cancelled then."""
     left = asyncio.Event()
 
     async def silent(exchange: Exchange) -> None:
@@ -225,7 +225,7 @@ async def test_a_slow_but_steady_reader_is_not_silent(
     async with sidecar(route) as running, await running.connect(receive_buffer=16384) as client:
         await client.send(running.request(b"GET", b"/"))
         await client.head()
-        await at_rest(lambda: sent)  # nobody takes any more
+        await at_rest(lambda: sent)  # no peer reads any longer
         for _ in range(4):
             await running.clock.advance(9)
             await client.reader.readexactly(100_000)

@@ -1,4 +1,4 @@
-"""Bodies in motion: nothing is held back, nothing is piled up, and who goes away is noticed."""
+"""Bodies in motion: nothing is held back, nothing accumulates, and a disconnected side is detected."""
 
 import asyncio
 import hashlib
@@ -46,7 +46,7 @@ class Flow:
     ids=["sized", "chunked", "to the close"],
 )
 async def test_a_slow_reader_pauses_the_upstream(relay: Running, upstream: Upstream, framing: bytes) -> None:
-    """While the client does not read, the upstream cannot send for ever; then everything arrives."""
+    """While the client does not read, the upstream cannot send without end; then everything arrives."""
     flow = Flow(framing)
     upstream.script(flow)
     async with await relay.connect(receive_buffer=65_536) as client:
@@ -61,7 +61,7 @@ async def test_a_slow_reader_pauses_the_upstream(relay: Running, upstream: Upstr
 async def test_a_slow_upstream_pauses_the_client(
     relay: Running, upstream: Upstream, *, chunked: bool
 ) -> None:
-    """While the upstream does not read, the client cannot send for ever; then everything arrives."""
+    """While the upstream does not read, the client cannot send without end; then everything arrives."""
     go, done, sent = asyncio.Event(), asyncio.Event(), 0
 
     async def slow(exchange: Exchange) -> None:
@@ -191,7 +191,7 @@ async def test_an_early_answer_is_relayed(relay: Running, upstream: Upstream, co
 async def test_a_client_that_leaves_ends_the_upstreams_request(
     relay: Running, upstream: Upstream, stage: str, *, hard: bool
 ) -> None:
-    """The upstream's connection is closed when nobody wants its answer (a FIN says so only inside a body)."""
+    """The upstream's connection is closed when its answer is not needed (a FIN shows that only inside a body)."""
     left, started = asyncio.Event(), asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
@@ -218,7 +218,7 @@ async def test_a_client_that_leaves_ends_the_upstreams_request(
 
 
 async def test_a_client_that_leaves_stops_an_endless_answer(relay: Running, upstream: Upstream) -> None:
-    """A FIN while the answer flows: the next write tells, and the upstream is let go."""
+    """A FIN while the answer flows: the next write fails, and the upstream is disconnected."""
     flow = Flow(b"Content-Length: %d" % (1 << 40))
     left = asyncio.Event()
 

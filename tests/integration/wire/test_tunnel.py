@@ -52,7 +52,7 @@ async def test_b72_a_loss_is_no_end(relay: Running, upstream: Upstream, first: s
 async def test_a_client_that_leaves_during_the_handshake_leaves_nothing(
     relay: Running, upstream: Upstream
 ) -> None:
-    """The upstream is not kept busy for nobody."""
+    """The upstream connection is closed."""
     left = asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
@@ -117,7 +117,7 @@ async def test_an_upstream_that_switches_and_leaves(
 
 @pytest.mark.parametrize("reader", ["client", "upstream"])
 async def test_b72_a_slow_reader_slows_the_sender(relay: Running, upstream: Upstream, reader: str) -> None:
-    """Whoever does not read holds up the other, not our memory; the other way still flows; nothing is lost."""
+    """A reader that does not read slows the other, not our memory; the other way still flows; nothing is lost."""
     async with tunnel(relay, upstream) as (client, far):
         slow, fast = (client, far) if reader == "client" else (far, client)
         flood = Flood(fast)

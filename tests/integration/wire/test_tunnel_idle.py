@@ -107,7 +107,7 @@ async def test_b72_a_slow_reader_is_not_an_idle_one(
         far = await ends.taken()
         size = 400_000
         await far.send(b"a" * size)
-        await awake(0.05)  # nobody can ask for what is on its way between two sockets
+        await awake(0.05)  # bytes on their way between two sockets cannot be counted
         for _ in range(2):
             await running.clock.advance(PART)
             if reads:

@@ -288,7 +288,7 @@ async def test_b72_early_bytes_wait_for_the_handshake_that_is_taken(
 async def test_a_tunnel_is_one_of_the_upstreams_connections(
     sidecar: Start, plain: Route, upstream: Upstream
 ) -> None:
-    """`max_connections` holds; who waits in line goes on when a tunnel ends, however it does."""
+    """`max_connections` holds; a request in line goes on when a tunnel ends, however it does."""
     async with sidecar({**plain, "max_connections": 1}) as running:
         for broken in (False, True):
             async with tunnel(running, upstream) as (client, far):
@@ -305,7 +305,7 @@ async def test_a_tunnel_is_one_of_the_upstreams_connections(
 
 
 async def test_a_page_of_another_site_opens_no_tunnel(relay: Running, upstream: Upstream) -> None:
-    """Browsers let any page open WebSockets to anywhere, and say in Origin who it is."""
+    """Browsers let any page open WebSockets to any address, and name the page in Origin."""
     foreign = await relay.get(b"/", *OFFER, b"Origin: https://evil.example")
     assert foreign.status == 403
     assert upstream.requests == []

@@ -92,7 +92,7 @@ CASES = {
 async def test_h7_each_kind_of_upstream_fault_has_one_word(
     sidecar: Start, plain: Route, upstream: Upstream, name: str
 ) -> None:
-    """Without waiting for more; the client, and the log, are told why; so is the upstream's state."""
+    """Without waiting for more; the client, and the log, get the reason; so does the upstream's state."""
     (script, detail), expected = CASES[name]
     upstream.script(script)
     async with sidecar(plain) as running:

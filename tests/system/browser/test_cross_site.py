@@ -118,7 +118,7 @@ async def test_b83_a_unix_socket_takes_any_host_and_no_page(
 
 
 async def test_b83_a_page_cannot_read_the_admin_server(file: File, upstream: Upstream) -> None:
-    """It changes nothing for anybody, and gives no page leave to read it."""
+    """It changes nothing for any client, and gives no page permission to read it."""
     async with run(file, route(upstream)) as process:
         for method, host, status in (
             (b"GET", b"localhost", 200),

@@ -36,7 +36,7 @@ async def fleet(
 async def test_a_bust_on_one_pods_page_is_seen_on_anothers_and_redis_is_missed_by_name(
     fleet: SidecarFleet, own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """How many pods heard it, who said so, and, when Redis is gone, since when and which one."""
+    """How many pods received it, its sender, and, when Redis is unavailable, since when and which one."""
     (tmp_path / "operator").write_text(OPERATOR)
     admin = {"listen": "127.0.0.1:0", "token": {"file": str(tmp_path / "operator")}}
     one, other = await fleet.start(2, admin=admin, cache={"memory_ttl": "1ms"})

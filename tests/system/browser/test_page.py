@@ -60,7 +60,7 @@ async def test_values_change_with_traffic(sidecar: Start, authorization_server: 
 async def test_o2_a_refusal_that_is_relayed_is_wrong_now_with_its_scope(
     sidecar: Start, upstream: Upstream
 ) -> None:
-    """Who is paged reads which scope the upstream requires; two minutes after the last one it is over."""
+    """The on-call engineer sees which scope the upstream requires; two minutes after the last one it is over."""
     challenge = b'Bearer error="insufficient_scope", scope="orders:write"'
     async with sidecar(tenant={"header": "X-Tenant-Id"}) as running, browsing() as browser:
         await browser.open(running.app.admin_address)
@@ -77,7 +77,7 @@ async def test_o2_a_refusal_that_is_relayed_is_wrong_now_with_its_scope(
 async def test_what_is_wrong_is_told_with_tenant_service_token_since_and_why(
     sidecar: Start, authorization_server: AuthorizationServer
 ) -> None:
-    """The first lines answer what who is paged asks; they go when it is over."""
+    """The first lines answer the on-call engineer's first questions; they disappear when it is over."""
     authorization_server.script(*[json_answer(400, {"error": "invalid_scope"})] * 2)
     async with sidecar(tenant={"header": "X-Tenant-Id"}) as running, browsing() as browser:
         await browser.open(running.app.admin_address)
@@ -137,7 +137,7 @@ async def test_b52_busts_take_the_admin_token_which_stays_in_the_pages_memory(
 
 
 async def unlock(browser: Browser, token: str) -> None:
-    """Type the token, as who uses no mouse."""
+    """Type the token, without a mouse."""
     await browser.page.get_by_role("button", name="Unlock busts…").focus()
     await browser.page.keyboard.press("Enter")
     await browser.page.keyboard.type(token)
@@ -204,7 +204,7 @@ async def test_a_filter_finds_a_tenant(sidecar: Start) -> None:
         await browser.says("#tokens tr", "globex")
 
 
-# What strangers have a say in, and what any page must be: on a server that shows what the test says
+# Texts that clients can influence, and properties of any page: on a server whose state the test sets
 
 
 async def test_the_sample_has_every_field_there_is(sidecar: Start, upstream: Upstream) -> None:

@@ -72,7 +72,7 @@ _FINER: Mapping[str, Schema] = {
 """What the kind of the default does not say."""
 
 _PARENTS: Schema = {"enabled": {"type": "boolean"}, "global": {"type": "object"}}
-"""What a parent chart puts among our values: its condition for us, and what it tells all its charts."""
+"""A parent chart's entries among our values: its condition for us, and its global values."""
 
 
 @dataclass(frozen=True, slots=True)

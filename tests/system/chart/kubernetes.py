@@ -66,7 +66,7 @@ _CUSTOM = {
         }
     ),
 }
-"""Prometheus Operator's kinds: what of them the chart uses, written after their definitions, for want of a package."""
+"""Prometheus Operator's kinds: the part that the chart uses, written after their definitions, for lack of a package."""
 
 
 def faults(manifest: Manifest, version: str) -> list[str]:

@@ -16,7 +16,7 @@ from tests.system.chart.helm import MINIMAL, SETUPS, render, sidecar_of, with_si
 
 @pytest.fixture(scope="module")
 def telling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart with its notes as a manifest, for Helm shows them only to whoever has a cluster."""
+    """The chart with its notes as a manifest, because Helm shows them only on a cluster."""
     copy = shutil.copytree(CHART, tmp_path_factory.mktemp("chart") / "chart")
     notes = copy / "templates" / "NOTES.txt"
     notes.rename(copy / "NOTES.txt")
@@ -49,7 +49,7 @@ def test_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str)
 
 
 def test_notes_tell_how_a_deployment_gets_the_sidecar(telling: Path) -> None:
-    """By a label where the cluster injects, by a command where nobody does."""
+    """By a label if the cluster injects, by a command if it does not."""
     patch = (
         '{"spec":{"template":{"metadata":{"labels":{"credential-sidecar/inject":"r-credential-sidecar"}}}}}'
     )
@@ -71,7 +71,7 @@ def test_notes_know_a_socket(telling: Path) -> None:
 @pytest.mark.parametrize("form", ["native=true", "native=false"])
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda path: path.stem.removesuffix("-values"))
 def test_the_command_in_the_notes_makes_the_same_container(telling: Path, setup: Path, form: str) -> None:
-    """`sidecar inject` as it is told, unless the notes say that something is left out."""
+    """`sidecar inject` as the notes write it, unless they mention that something is left out."""
     text = notes(telling, setup, form)
     if "That leaves out" in text:
         return

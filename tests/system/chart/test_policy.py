@@ -122,7 +122,7 @@ def test_a_jobs_pod_gets_no_classic_sidecar() -> None:
 def test_only_labelled_pods_of_the_namespace_are_chosen(
     namespace: str, label: str | None, chosen: bool
 ) -> None:
-    """The configuration is in the release's namespace, and nobody gets a sidecar who did not ask for it."""
+    """The configuration is in the release's namespace, and only labelled pods get a sidecar."""
     binding = of_kind("MutatingAdmissionPolicyBinding", render(MINIMAL, "mode=inject"))
     asking = pod()
     asking["metadata"]["namespace"] = namespace

@@ -77,7 +77,7 @@ BAD = [
 
 @pytest.mark.parametrize(("bad", "named"), BAD, ids=[bad for bad, _ in BAD])
 def test_a_bad_value_is_refused_by_name(bad: str, named: str) -> None:
-    """Whoever installs the chart is told which value is wrong, before anything is in the cluster."""
+    """The error of an installation names the wrong value, before anything is in the cluster."""
     with pytest.raises(HelmError) as refused:
         rendered(MINIMAL, "mode=app", bad)
     assert named in str(refused.value)
@@ -85,7 +85,7 @@ def test_a_bad_value_is_refused_by_name(bad: str, named: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_configuration_is_needed(mode: str) -> None:
-    """The defaults alone are refused, by the name of what is missing."""
+    """The defaults are not enough; the error names what is missing."""
     with pytest.raises(
         HelmError, match=r"config\.routes: give the sidecar at least one route, or existingConfigMap"
     ):

@@ -176,7 +176,7 @@ async def test_a_wrong_name_is_found(printed: Names) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_says_what_happens_and_what_to_do(name: str) -> None:
-    """Both in words, with labels that its expression leaves there; how grave it is decides who is woken."""
+    """Both in words, with labels that its expression leaves there; its severity decides who is paged."""
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert {"summary", "consequence", "action"} == set(rule["annotations"])

@@ -183,7 +183,7 @@ async def test_the_image_serves_with_a_secret_out_of_aws(
 
 
 async def test_the_health_check_follows_the_sidecar(container: Container, upstream: Upstream) -> None:
-    """Not healthy without one, healthy while it takes requests, and nothing is said that nobody reads."""
+    """Not healthy without one, healthy while it takes requests, and without output."""
     configure(container, routes=[{"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url}])
     async with container.serving() as process:
         inside = Container(container.root, container.mounts, {"SIDECAR_ADMIN_LISTEN": process.admin})

@@ -12,7 +12,7 @@ PORT = int(os.environ.get("PORT", "8080"))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """POST issues the next token, GET wants the newest."""
+    """POST issues the next token, GET requires the newest."""
 
     issued = 0
 

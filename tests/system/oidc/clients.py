@@ -1,4 +1,4 @@
-"""Who has to do with the certified authorization server: clients with their keys, and upstreams that ask it."""
+"""Clients of the certified authorization server with their keys, and upstreams that query it."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def pem(algorithm: str) -> str:
 
 
 class AskingUpstream(Upstream):
-    """Lets in whoever shows a token that is active at the authorization server."""
+    """Admits requests with a token that is active at the authorization server."""
 
     def __init__(self, oidc: OidcServer) -> None:
         super().__init__()

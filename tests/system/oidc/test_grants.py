@@ -57,7 +57,7 @@ def login(tmp_path: Path) -> Mapping[str, object]:
 
 
 async def issued(upstream: AskingUpstream, **more: str) -> str:
-    """A token that the server has issued to somebody: opaque, or with a resource a JWT."""
+    """A token of another client's: opaque, or with a resource a JWT."""
     return str((await upstream.ask("", grant_type="client_credentials", **more))["access_token"])
 
 

@@ -94,7 +94,7 @@ async def test_b62_a_certified_server_accepts_each_way_to_authenticate(
 async def test_b62_a_certified_server_accepts_somebody_elses_assertions(
     oidc: OidcServer, upstream: AskingUpstream, file: File, tmp_path: Path
 ) -> None:
-    """Each is good for one request there, so the file is read anew for each of ours."""
+    """Each is good for one request there, so the file is read again for each of ours."""
     path = tmp_path / "assertion"
 
     def renew() -> None:

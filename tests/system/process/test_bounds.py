@@ -80,7 +80,7 @@ def to(upstream: bulk.Upstream) -> Mapping[str, object]:
     ids=["callers", "tenants", "large tokens", "large tokens in vain"],
 )
 async def test_b84_what_is_kept_of_identities_is_bounded(who: str, count: int, size: int) -> None:
-    """In bytes, not in entries alone: tokens of ours beside those of callers, and why there are none for others."""
+    """In bytes, not only in entries: tokens of ours beside those of callers, and why there are none for others."""
     command = (sys.executable, "-m", "tests.support.programs.identities", who, str(count), str(size))
     child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE)
     async with watching(child):

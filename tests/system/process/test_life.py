@@ -151,12 +151,12 @@ async def test_b80_nothing_fails_under_load_until_the_load_ends(
         if load.longest_pause < QUIET / 2:  # else the load had no processor, and seemed to have ended
             break
     assert set(load.answers) == {"200"}
-    assert load.closed >= rate  # each of them told its client to connect again
+    assert load.closed >= rate  # each of them announced the end of its connection
     assert len(upstream.requests) == len(process.events("request")) == load.answers.total()
 
 
 async def test_b80_it_goes_on_for_the_least_delay(file: File, upstream: Upstream) -> None:
-    """Nobody asks for longer than the quiet that ends a drain, and yet it is there until the delay is over."""
+    """No request comes for longer than the quiet that ends a drain, and yet it serves until the delay is over."""
     environ = {"SIDECAR_DRAIN_MIN_DELAY": "1s"}
     async with serving(await spawn(file, {"routes": [route(upstream)]}, environ=environ)) as process:
         began = asyncio.get_running_loop().time()
@@ -166,7 +166,7 @@ async def test_b80_it_goes_on_for_the_least_delay(file: File, upstream: Upstream
 
 
 async def test_b80_load_that_does_not_end_is_left_at_the_drain_limit(file: File, upstream: Upstream) -> None:
-    """Whoever goes on asking is answered to the end, then finds nobody; the exit code is 0 all the same."""
+    """Requests are answered to the end, then no server is there; the exit code is 0 all the same."""
     async with run(file, route(upstream), drain_timeout="1s") as process, Load(process.address) as load:
         await load.reach(100)
         process.signal(signal.SIGTERM)
@@ -211,7 +211,7 @@ async def test_b80_silence_does_not_hold_up_the_end(
 async def test_b80_a_second_signal_ends_the_wait(
     file: File, upstream: Upstream, number: signal.Signals
 ) -> None:
-    """Whoever presses Ctrl-C again wants it gone: what is in flight is broken off, the end is as orderly as ever."""
+    """With a second Ctrl-C the requests in flight are broken off; the end is as orderly as ever."""
     upstream.script(Exchange.peer_left)
     async with run(file, route(upstream), drain_timeout="0s") as process:
         client = await Client.connect(process.address)
@@ -254,7 +254,7 @@ async def test_a_log_that_goes_nowhere_costs_nothing_else(
 
 
 def _is_listened_on(path: Path) -> bool:
-    """A socket file is there a moment before anybody listens on it."""
+    """A socket file exists a moment before it is listened on."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0
 

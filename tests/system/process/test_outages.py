@@ -1,4 +1,4 @@
-"""Redis absent, killed and stopped under real sidecars with load upon them: nobody notices but the log.
+"""Redis absent, killed and stopped under real sidecars with load upon them: only the log shows it.
 
 How long an outage lasts is shortened here; `make outages` takes its time, and looks at the latency too.
 """
@@ -68,7 +68,7 @@ class LoadedFleet:
         return [len(pod.events(event)) for pod in self.pods]
 
     async def readiness(self) -> list[tuple[int, bool]]:
-        """What the probes are told: the status, and whether something is missing."""
+        """Answers to the probes: the status, and whether something is missing."""
         answers = [await ask(pod.admin, get(b"/readyz")) for pod in self.pods]
         return [(answer.status, json.loads(answer.body)["degraded"]) for answer in answers]
 
@@ -192,7 +192,7 @@ async def test_b47_a_silent_link_is_noticed_and_comes_back(
     authorization_server: AuthorizationServer,
     own_redis: RedisServer,  # noqa: F811
 ) -> None:
-    """A stopped Redis keeps its connections open: only our own ping tells."""
+    """A stopped Redis keeps its connections open: only our own ping detects it."""
     async with start(own_redis.url) as fleet:
         await fleet.are_one()
         own_redis.pause()

@@ -56,7 +56,7 @@ async def test_s1_whatever_takes_the_place_of_the_file_the_sidecar_goes_on(
     "error", [MemoryError(), RecursionError(), ValueError("canary"), OSError(24, "canary")]
 )
 async def test_s1_the_watch_outlives_every_error(tmp_path: Path, error: Exception) -> None:
-    """It tells of it, without its text, and the next change is noticed."""
+    """It reports it, without its text, and the next change is detected."""
     journal, asked, tried = RecordingJournal(), asyncio.Event(), asyncio.Event()
     path = tmp_path / "file"
 
