@@ -11,7 +11,7 @@ store is available again.
 
 LIMIT = 3
 SETTLING = 5.0
-"""Seconds without a failure after which all pods count as having read the store again."""
+"""Seconds without a failure after which pods count as holding the same tokens again."""
 PROBE_EVERY = 1.0
 """Seconds between probes, times a jitter that keeps a fleet's probes apart."""
 

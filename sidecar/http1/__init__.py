@@ -14,7 +14,7 @@ The modules, from pure to busy
 `request_body`        a request's body on its way to the upstream, kept for a second send while it is small
 `tunnel`              a WebSocket, once both sides have agreed to one
 `dial`, `pool`        opening connections to an origin, and keeping them
-`relay`               one request and its answer, between a client and a pool: as `sidecar.proxy` directs
+`relay`               one request and its answer, between a client and a pool, as `sidecar.proxy` directs
 
 *The story* is the task of `sidecar.proxy` that serves one client connection and decides what is sent where. Nothing in
 this room decides that.

@@ -53,7 +53,7 @@ def _of_any_caller(request: TokenRequest) -> TokenRequest:
 
 
 def _by_anybody(presented: Presented | None) -> Presented | None:
-    """Return the presented token without its bearer; the configuration itself names what a file holds."""
+    """Return the presented token as it is for every caller; one in a file is that already."""
     if presented is None or isinstance(presented.where, SecretFile):
         return presented
     return replace(presented, where=_ANY_CALLER, identity="")
