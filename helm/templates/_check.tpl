@@ -2,7 +2,7 @@
 {{- define "credential-sidecar.check" -}}
 {{- $config := .Values.config -}}
 {{- if and .Values.existingConfigMap (omit $config "listen" "admin") -}}
-{{- fail "existingConfigMap: the file is that one; of config only listen and admin.listen may stand here, to say what is in it" -}}
+{{- fail "existingConfigMap: the file is in that ConfigMap; config may hold only listen and admin.listen, with the values of the file" -}}
 {{- else if not (or .Values.existingConfigMap $config.routes) -}}
 {{- fail "config.routes: give the sidecar at least one route, or existingConfigMap" -}}
 {{- end -}}
@@ -18,13 +18,13 @@
 {{- end -}}
 {{- $admin := include "credential-sidecar.adminListen" . -}}
 {{- if or (not (include "credential-sidecar.adminPort" .)) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $admin) -}}
-{{- fail (printf "config.admin.listen: the kubelet cannot reach %s; take 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}
+{{- fail (printf "config.admin.listen: the kubelet cannot reach %s; write 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}
 {{- end -}}
 {{- if and .Values.aws.roleArn .Values.aws.podIdentity -}}
 {{- fail "aws: give either roleArn or podIdentity" -}}
 {{- end -}}
 {{- if and .Values.valkey.enabled (hasKey $config "redis") -}}
-{{- fail "valkey.enabled: config.redis names another one" -}}
+{{- fail "valkey.enabled: config.redis names another server; remove one of the two" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "inject") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "mode: inject requires Kubernetes 1.36 or later, this is %s; use mode: none and `sidecar inject`. `helm template` does not know your cluster: add --kube-version with its version" .Capabilities.KubeVersion.Version) -}}
@@ -34,13 +34,13 @@
 {{- define "credential-sidecar.checkApp" -}}
 {{- include "credential-sidecar.check" . -}}
 {{- if not .Values.app.container.image -}}
-{{- fail "app.container.image: mode: app needs the image of your application" -}}
+{{- fail "app.container.image: mode: app requires the image of your application" -}}
 {{- end -}}
 {{- if eq (.Values.app.container.name | default "app") "sidecar" -}}
-{{- fail "app.container.name: sidecar is the sidecar's" -}}
+{{- fail "app.container.name: the sidecar has the name sidecar; choose another" -}}
 {{- end -}}
 {{- if .Values.app.podSpec.hostNetwork -}}
-{{- fail "app.podSpec.hostNetwork: on the node's network all its processes could use the tokens" -}}
+{{- fail "app.podSpec.hostNetwork: every process of the node could use the tokens; remove it" -}}
 {{- end -}}
 {{- if .Values.app.podSpec.hostPID -}}
 {{- fail "app.podSpec.hostPID: privileged containers of other pods could read the sidecar's memory; remove it" -}}
@@ -49,10 +49,10 @@
 {{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}
 {{- if has (toString $port.containerPort) $taken -}}
-{{- fail (printf "app.container.ports[%d].containerPort: %v is the sidecar's" $index $port.containerPort) -}}
+{{- fail (printf "app.container.ports[%d].containerPort: the sidecar listens on %v; choose another port" $index $port.containerPort) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.app.servicePort (has (toString .Values.app.servicePort) $taken) -}}
-{{- fail (printf "app.servicePort: %v is the sidecar's and never offered" .Values.app.servicePort) -}}
+{{- fail (printf "app.servicePort: the sidecar listens on %v; choose another port" .Values.app.servicePort) -}}
 {{- end -}}
 {{- end -}}

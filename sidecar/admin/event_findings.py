@@ -40,13 +40,13 @@ class _Words:
 
 _WORDS: Mapping[type[Event], _Words] = {
     ReloadFailed: _Words(
-        "The new configuration cannot be used; the old one stays",
+        "The new configuration cannot be used; the old one stays in force",
         "{error}",
         "correct the file; `sidecar validate` prints every fault",
         ended_by=Reloaded,
     ),
     ExportDown: _Words(
-        "The OTLP endpoint takes no {signal}",
+        "The OTLP endpoint does not accept {signal}",
         "{error}",
         "check the collector and the variables `OTEL_EXPORTER_OTLP_…`",
         "requests go on; what is not exported is lost",

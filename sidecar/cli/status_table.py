@@ -51,7 +51,7 @@ def lines(shown: _Members, terminal: Terminal) -> Iterator[str]:
         ("health", _HEALTH, [_health(one, shown) for one in _list(shown, "health")]),
         ("routes", _ROUTE, [_route(one) for one in _list(shown, "routes")]),
         ("tokens", _TOKEN, [_token(one, shown) for one in _list(shown, "tokens")]),
-        ("lately", (), [_event(one) for one in _list(shown, "events")[:MOST_EVENTS]]),
+        ("recent events", (), [_event(one) for one in _list(shown, "events")[:MOST_EVENTS]]),
     ):
         if rows:
             yield ""

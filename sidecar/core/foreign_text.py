@@ -49,7 +49,7 @@ def value(text: str) -> str:
     """Return the single value that the text holds. Raises ValueError, which quotes nothing of it."""
     found = document(text)
     if _CONTROL.search(found):
-        raise ValueError("it holds a control character or a line break; write the value alone, on one line")
+        raise ValueError("it holds a control character or a line break; write only the value, on one line")
     return found
 
 

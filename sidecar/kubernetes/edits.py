@@ -91,7 +91,7 @@ class Writer:
     def _into_nothing(self, pod: Pod, entry: Entry, items: Sequence[object]) -> Iterator[Edit]:
         value, key = entry.value, entry.key
         if pod.spec.flow:
-            raise Refused(f"{pod.path}.{key.value}: it is null: take it out, or write []")
+            raise Refused(f"{pod.path}.{key.value}: it is null: remove it, or write []")
         if value.value:
             yield Edit(value.start, value.start, "# ")
         else:

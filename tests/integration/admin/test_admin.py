@@ -237,7 +237,7 @@ async def test_a_live_unix_socket_is_not_taken_over(tmp_path: Path) -> None:
     """The event loop would replace it silently."""
     listen = f"unix:{tmp_path / 'admin.sock'}"
     server = await admin.start(State(), listen, RecordingJournal(), bind)
-    with pytest.raises(ListenError, match="listening there already"):
+    with pytest.raises(ListenError, match="another process listens there"):
         await admin.start(State(), listen, RecordingJournal(), bind)
     await server.close()
 

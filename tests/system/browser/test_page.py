@@ -110,7 +110,7 @@ async def test_b52_busts_take_the_admin_token_which_stays_in_the_pages_memory(
         await unlock(browser, "canary-not-the-token")
         await page.get_by_role("button", name="Bust tenant acme, service app").click()
         await page.locator("#bust-now").click()
-        await browser.says("#outcome", "That is not the admin token")
+        await browser.says("#outcome", "Wrong admin token")
         await expect(page.locator("button.bust")).to_have_count(0)
         assert len(await running.tokens()) == 1
         assert browser.complaints == [
@@ -126,7 +126,7 @@ async def test_b52_busts_take_the_admin_token_which_stays_in_the_pages_memory(
         await browser.says("#outcome", " dropped 1.")
         assert await running.tokens() == []
         await page.get_by_role("button", name="Close").click()
-        await browser.says("#no-tokens", "None")
+        await browser.says("#no-tokens", "No token")
         await browser.says("#events li", "Bust by an operator: tenant=acme")
         assert not await given_away(browser)
         await page.get_by_role("button", name="Lock busts").click()
@@ -150,7 +150,7 @@ async def test_without_a_configured_token_the_page_says_that_busts_are_off(sidec
     async with sidecar() as running, browsing() as browser:
         await running.get()
         await browser.open(running.app.admin_address)
-        await browser.says("#busts-off", "Busts are off: no admin.token is configured")
+        await browser.says("#busts-off", "Busts are disabled: no admin.token is configured")
         assert not await browser.page.locator("#unlock").is_visible()
         assert await browser.page.locator("button.bust").count() == 0
 
@@ -162,11 +162,11 @@ async def test_lost_contact_is_shown_and_ends_by_itself(sidecar: Start) -> None:
         await browser.open(address)
         await browser.says("#live", "live")
         between.flowing.clear()
-        await browser.says("#lost", "Lost contact at ")
+        await browser.says("#lost", "Connection lost at ")
         between.flowing.set()
         await expect(browser.page.locator("#lost")).to_be_hidden()
         await between.stop()
-        await browser.says("#live", "lost contact")
+        await browser.says("#live", "connection lost")
         await running.get()
         await between.start(int(address.rpartition(":")[2]))
         await browser.says("#live", "live")
@@ -248,7 +248,7 @@ async def test_nothing_is_wider_than_the_screen() -> None:
                 widest[size] = await browser.page.evaluate(_WIDEST)
                 if size == PHONE:
                     assert await browser.page.evaluate(_ALL_FIT)
-                for name in ("Routes", "Tokens", "Whom it depends on"):
+                for name in ("Routes", "Tokens", "Dependencies"):
                     table = browser.page.get_by_role("table", name=name)
                     rows, cells = table.get_by_role("row"), table.get_by_role("cell")
                     tables[size, name] = await rows.count() > 1 and await cells.count() > 2
@@ -369,7 +369,7 @@ async def test_two_hundred_tokens_are_asked_for_by_name() -> None:
     shown["tokens"] = [{**first, "tenant": f"t{index}"} for index in range(200)]
     async with showing(shown) as server, browsing() as browser:
         await browser.open(server.address)
-        await browser.says("#tokens-note", "the 200 used last")
+        await browser.says("#tokens-note", "the 200 most recently used")
         await browser.page.get_by_label("Tenant").fill("globex & co")
         async with browser.page.expect_request("**/events?tenant=globex+%26+co"):
             await browser.page.keyboard.press("Enter")

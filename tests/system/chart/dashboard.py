@@ -41,19 +41,19 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     "Requests": (
         Panel(
             "Requests",
-            "By route.",
+            "Requests per second, by route.",
             "reqps",
             {"{{http_route}}": _rate(f"{_SERVER}_count", "http_route")},
         ),
         Panel(
             "Failed requests",
-            "By what went wrong: a word for the sidecar's own errors, a status for the upstream's.",
+            "Failures per second, by error: a word for the sidecar's own, a status for the upstream's.",
             "reqps",
             {"{{http_route}} {{error_type}}": _rate(f"{_SERVER}_count", "http_route, error_type", _FAILED)},
         ),
         Panel(
             "Duration, p99",
-            "From a request's head to the end of its answer, and the upstream's part of it.",
+            "From the head of a request to the end of its response, and the upstream's share.",
             "s",
             {
                 "{{http_route}}": _quantile(0.99, _SERVER, "http_route"),
@@ -62,7 +62,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Requests in flight",
-            "By pod.",
+            "Requests in flight, by pod.",
             "short",
             {"{{pod}}": "sum by (pod) (http_server_active_requests{$where})"},
         ),
@@ -70,13 +70,13 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     "Tokens": (
         Panel(
             "Soonest expiry",
-            "What the token that has least has left, by token. It is renewed a minute before 0, if anybody uses it.",
+            "Time until the next expiry, by token. The sidecar renews a token in use a minute before.",
             "s",
             {"{{token}}": "min by (token) (sidecar_token_expires_in_seconds{$where})"},
         ),
         Panel(
             "Fetches",
-            "Answers of the authorization server, and how many gave no token.",
+            "Token requests, and those that failed.",
             "reqps",
             {
                 "{{token}}": _rate(f"{_FETCHED}_count", "token"),
@@ -85,13 +85,13 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Fetch duration, p99",
-            "Failed ones too.",
+            "Duration of token requests, including failed ones.",
             "s",
             {"{{token}}": _quantile(0.99, _FETCHED, "token")},
         ),
         Panel(
             "Found in memory",
-            "Share of the requests whose token was there already.",
+            "Share of requests whose token was cached.",
             "percentunit",
             {
                 "{{token}}": f"{_HITS}\n/ ({_HITS}\n+ {_MISSES})",
@@ -101,19 +101,19 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     "Refusals and busts": (
         Panel(
             "Refusals",
-            "401s (or what counts as one) to our token, by what was decided.",
+            "Responses that refused the sidecar's token, by decision.",
             "reqps",
             {"{{http_route}} {{decision}}": _rate("sidecar_refusals_total", "http_route, decision")},
         ),
         Panel(
             "Second sends",
-            "By what became of them.",
+            "Second sends after a refusal, by outcome.",
             "reqps",
             {"{{http_route}} {{outcome}}": _rate("sidecar_resends_total", "http_route, outcome")},
         ),
         Panel(
             "Busts",
-            "Tokens bust here, busts that Redis did not publish or record, and what busts of other pods dropped.",
+            "Busts sent, busts that Redis did not publish or record, and busts of other pods.",
             "short",
             {
                 "sent {{token}}": "sum by (token) (increase(sidecar_busts_sent_total{$where}[$__rate_interval]))",
@@ -125,7 +125,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Rejected messages, cool-downs",
-            "Messages that may not bust anything, and new tokens that were refused too.",
+            "Rejected bust messages, and cool-downs because a new token was refused too.",
             "short",
             {
                 "rejected {{reason}}": (
@@ -149,39 +149,39 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Operations sent to Redis",
-            "By what was asked and what came of it.",
+            "Redis operations, by outcome.",
             "ops",
             {"{{operation}} {{outcome}}": _rate("sidecar_store_operations_total", "operation, outcome")},
         ),
         Panel(
             "Delay of busts, p99",
-            "From publishing in one pod to applying in another.",
+            "From publishing a bust in a pod to applying it in another.",
             "s",
             {"": _quantile(0.99, "sidecar_bus_lag_seconds", "")},
         ),
         Panel(
             "Leases",
-            "Who fetched for the fleet.",
+            "Fetches for the fleet, by outcome of the lease.",
             "ops",
             {"{{outcome}}": _rate("sidecar_leases_total", "outcome")},
         ),
         Panel(
             "Requests to AWS Secrets Manager",
-            "By what came of them.",
+            "Reads of secrets, by outcome.",
             "ops",
             {"{{outcome}}": _rate("sidecar_secret_reads_total", "outcome")},
         ),
     ),
     "Connections": (
         Panel(
-            "Of applications",
-            "Open ones, by pod.",
+            "From applications",
+            "Open client connections, by pod.",
             "short",
             {"{{pod}}": "sum by (pod) (sidecar_connections_open{$where})"},
         ),
         Panel(
             "To upstreams",
-            "By use, and how many requests wait for one.",
+            "Connections by state, and requests that wait for one.",
             "short",
             {
                 "{{server_address}} {{state}}": (
@@ -193,14 +193,14 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     ),
     "Process": (
         Panel(
-            "Lateness of the event loop, p99",
-            "What every request is late by; above 0.1 s the sidecar gets too little CPU.",
+            "Delay of the event loop, p99",
+            "Delay of every request. Above 0.1 s the sidecar gets too little CPU.",
             "s",
             {"{{pod}}": _quantile(0.99, "sidecar_event_loop_lag_seconds", "pod")},
         ),
         Panel(
             "Reloads, bugs",
-            "New configurations by outcome, and faults of the sidecar's own.",
+            "Reloads of the configuration by outcome, and internal errors.",
             "short",
             {
                 "reload {{outcome}}": (
@@ -211,13 +211,13 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Log lines lost",
-            "To a reader that is too slow, by pod.",
+            "Log lines dropped because standard output is too slow, by pod.",
             "short",
             {"{{pod}}": "sum by (pod) (increase(sidecar_log_lines_dropped_total{$where}[$__rate_interval]))"},
         ),
         Panel(
             "Telemetry lost",
-            "What did not reach the OTLP endpoint.",
+            "Failed exports to the OTLP endpoint, and dropped spans.",
             "short",
             {
                 "{{signal}}": (
@@ -229,7 +229,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Versions",
-            "How many sidecars of each.",
+            "Number of sidecars, by version.",
             "short",
             {"{{version}}": "count by (version) (sidecar_build_info{$where})"},
         ),

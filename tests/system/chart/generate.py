@@ -171,7 +171,7 @@ def table() -> str:
 
 def alerts() -> str:
     """The table of the alerts, in Markdown."""
-    rows = ["| Alert | Severity | If nobody does anything |", "| --- | --- | --- |"]
+    rows = ["| Alert | Severity | Consequence without action |", "| --- | --- | --- |"]
     for group in yaml.safe_load(RULES.read_text())["groups"]:
         for rule in group["rules"]:
             consequence = rule["annotations"]["consequence"]

@@ -222,14 +222,14 @@ CASES: Mapping[str, tuple[Seen, LiveFinding]] = {
     "a reload failed": (
         told(at(ReloadFailed("routes: is missing"))),
         LiveFinding(
-            "reload_failed", "warning", "The new configuration cannot be used; the old one stays", "routes: is missing",
-            "", "sidecar validate", 950.0,
+            "reload_failed", "warning", "The new configuration cannot be used; the old one stays in force",
+            "routes: is missing", "", "sidecar validate", 950.0,
         ),
     ),
     "an endpoint takes nothing": (
         told(at(ExportDown("metrics", "HTTP 503"))),
         LiveFinding(
-            "export_down", "warning", "The OTLP endpoint takes no metrics", "HTTP 503", "requests go on",
+            "export_down", "warning", "The OTLP endpoint does not accept metrics", "HTTP 503", "requests go on",
             "OTEL_EXPORTER",
             900.0,
         ),
@@ -394,7 +394,7 @@ def test_o7_signals_end_by_themselves() -> None:
     signals: tuple[Signal, ...] = ("metrics", "traces")
     seen = [at(ExportUp("metrics")), *(at(ExportDown(signal, "HTTP 503")) for signal in signals)]
     assert [found.what for found in wrong_now(Seen(NOW, events=seen))] == [
-        "The OTLP endpoint takes no traces"
+        "The OTLP endpoint does not accept traces"
     ]
 
 

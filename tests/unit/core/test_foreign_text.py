@@ -55,7 +55,7 @@ def test_t7_a_value_has_no_line_break_at_its_end(start: str, inner: str, end: st
 def test_t7_a_value_has_no_control_character_inside(text: str) -> None:
     """A document may."""
     with pytest.raises(
-        ValueError, match=r"^it holds a control character or a line break; write the value alone"
+        ValueError, match=r"^it holds a control character or a line break; write only the value"
     ):
         value(text)
     assert document(text) == text.rstrip("\n")
