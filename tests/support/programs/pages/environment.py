@@ -9,7 +9,7 @@ from tests.support.programs.pages.markdown import code, page, prose, table
 INTRODUCTION = prose(
     """A variable overrides the [configuration file](configuration.md), and a flag overrides its variable. An empty
     variable counts as unset. Everything that comes from the environment needs a restart to change.""",
-    """A variable that begins with `SIDECAR_` but is no setting has no effect. `sidecar validate` prints a warning
+    """A variable that begins with `SIDECAR_` but is not a setting has no effect. `sidecar validate` prints a warning
     for it, and the log has `setting_ignored`.""",
 )
 ONE_ROUTE = prose(
