@@ -97,7 +97,9 @@ async def test_b24_the_process_keeps_only_so_much(sidecar: Start, upstream: Upst
         await everyone.wait()
         await exchange.send(refusal())
 
-    async with sidecar() as running:
+    patient = {"connect": f"{PATIENCE:.0f}s"}  # three hundred connections at once take a busy machine its time
+    route = {"name": "api", "upstream": upstream.url, "token": "api", "timeouts": patient}
+    async with sidecar(route) as running:
         upstream.scripts.extend([all_together] * 300)
         post = running.request(b"POST", b"/", b"Content-Length: %d" % len(BODY)) + BODY
         async with asyncio.timeout(PATIENCE):
