@@ -125,11 +125,11 @@ async def test_b62_no_two_assertions_have_the_same_id() -> None:
             "neither a JWK",
         ),
         (SigningKey(Secret("{canary")), "is not JSON"),
-        (SigningKey(Secret('{"kty": "canary"}')), "no private RSA, EC or OKP key"),
-        (SigningKey(Secret('{"kty": "oct", "k": "Y2FuYXJ5"}')), "no private RSA, EC or OKP key"),
-        (SigningKey(Secret('{"kty": "RSA", "d": "canary"}')), "no private RSA, EC or OKP key"),
-        (SigningKey(Secret('{"kty": "EC", "crv": ["canary"]}')), "no private RSA, EC or OKP key"),
-        (SigningKey(Secret("{}")), "no private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "canary"}')), "not a private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "oct", "k": "Y2FuYXJ5"}')), "not a private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "RSA", "d": "canary"}')), "not a private RSA, EC or OKP key"),
+        (SigningKey(Secret('{"kty": "EC", "crv": ["canary"]}')), "not a private RSA, EC or OKP key"),
+        (SigningKey(Secret("{}")), "not a private RSA, EC or OKP key"),
     ],
 )
 async def test_a_key_that_is_none_is_an_outage(key: SigningKey, reason: str) -> None:
@@ -148,8 +148,8 @@ def _public_jwk() -> str:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (lambda: SigningKey(Secret(_public_jwk())), "no private RSA, EC or OKP key"),
-        (lambda: SigningKey(Secret(pem("dsa"))), "no RSA, EC or EdDSA key"),
+        (lambda: SigningKey(Secret(_public_jwk())), "not a private RSA, EC or OKP key"),
+        (lambda: SigningKey(Secret(pem("dsa"))), "not an RSA, EC or EdDSA key"),
         (lambda: SigningKey(Secret(pem("rsa-1024"))), "fewer than 2048 bits"),
         (lambda: SigningKey(Secret(pem("k256"))), "none of P-256"),
         (lambda: SigningKey(Secret(pem("p384")), algorithm="ES256"), "ES256 does not suit it; ES384 would"),
@@ -275,7 +275,7 @@ async def test_t8_a_certificate_is_read_in_the_same_way(tmp_path: Path, form: st
         (lambda: pem("p256")[:-40], {}, "neither a JWK nor a PEM key"),
         (lambda: pem("p256").replace("M", "!", 1), {}, "neither a JWK nor a PEM key"),
         (lambda: "{canary", {}, "is not JSON"),
-        (lambda: "{}", {}, "no private RSA, EC or OKP key"),
+        (lambda: "{}", {}, "not a private RSA, EC or OKP key"),
         (lambda: pem("rsa-1024"), {}, "fewer than 2048 bits"),
         (lambda: pem("k256"), {}, "none of P-256"),
         (lambda: pem("p256"), {"algorithm": "RS256"}, "RS256 does not suit it; ES256 would"),

@@ -19,7 +19,7 @@ STATES = r"dead|alone|behind|(?:is|are|was|were|be|stays?|goes|went|go) out(?! o
 WISHES = r"wants?|wanted|wanting|minds?|notices? nothing|believed?|looks? at|looked at|lets? us"
 TURNS = (
     r"anew|of late|lately|for ever|as good as|goes? before|in vain|anyhow|for want of|from nothing|lest|whence|"
-    r"shall|do without|(?:can|cannot|could|may|must|to) be had|took? out of|takes? out|take it out|by itself alone"
+    r"shall|do without|(?:can|cannot|could|may|must|to) be had|takes? (?:it |some )?out"
 )
 NOBODYS = r"we|us|our|ours|(?:if|what|when|as) one (?:can|may|must|has|does|is|wants)|absent:"
 RIDDLES = r"(?<!there )(?:is|are) no (?!longer\b|more\b|less\b|later\b|earlier\b|such\b)[a-z]+"

@@ -250,7 +250,7 @@ def certificate(directory: Path, *names: str, days: int) -> tuple[trustme.LeafCe
     [
         ("127.0.0.1", 90, True, "ok", "certificate for 127.0.0.1, 90 more days", ""),
         ("127.0.0.1", 3, True, "ok", "certificate for 127.0.0.1, 3 more days", "renew it soon"),
-        ("127.0.0.1", -3, True, "failed", "certificate has expired", "in its time"),
+        ("127.0.0.1", -3, True, "failed", "certificate has expired", "within its dates"),
         ("127.0.0.2", 90, True, "failed", "IP address mismatch", "for this name"),
         ("127.0.0.1", 90, False, "failed", "unable to get local issuer certificate", "give ca_file"),
     ],
