@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
@@ -79,12 +80,17 @@ TO_BUS = 10_000
 """From the port of a Cluster's node to that of its bus, which lies above `PORTS`."""
 
 
+_given: deque[int] = deque(maxlen=SHARE // 2)
+"""The last ports that were returned: their servers may not have started yet."""
+
+
 def free_port(*, with_bus: bool = False) -> int:
     """Return a port that is free, and for a Cluster's node with a free one for its bus."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")) % 10
     while True:
         port = PORTS[worker * SHARE + secrets.randbelow(SHARE)]
-        if _is_free(port) and (not with_bus or _is_free(port + TO_BUS)):
+        if port not in _given and _is_free(port) and (not with_bus or _is_free(port + TO_BUS)):
+            _given.append(port)
             return port
 
 
