@@ -52,8 +52,10 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
             await free.acquire()
             try:
                 threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
-            except BaseException:
+            except BaseException as error:
                 free.release()
+                if isinstance(error, RuntimeError):  # the system has no thread left
+                    raise OSError(errno.EAGAIN, "no thread could be started") from error
                 raise
             return await done
     except TimeoutError:

@@ -26,6 +26,8 @@ IN_VAIN = 12
 """Reads in a row without a new answer after which none is expected: half a second, or more if reads take long. Time in
 which this process stood still does not count, because the answers are read after it.
 """
+WITHIN = 3.0
+"""Seconds in all, also if each read takes long."""
 MOST_LOOKS = 40
 """Reads in all: two seconds."""
 
@@ -34,7 +36,8 @@ ANSWER = Script(
     """
 local clock = redis.call('TIME')
 local answer, life, most = unpack(ARGV)
-if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'zset' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
 local place = redis.call('ZCARD', KEYS[1])
 if place < tonumber(most) then redis.call('ZADD', KEYS[1], 'NX', place, answer) end
 redis.call('PEXPIRE', KEYS[1], life)
@@ -88,11 +91,15 @@ class SelectAnswers:
         """Return the answers of other pods to this pod's select: at most that many, those that arrive in time."""
         key, place, in_vain, pause = self._key(select), 0, 0, FIRST_PAUSE
         found: dict[str, Answer] = {}
+        end = self._clock.now() + WITHIN
         for _ in range(MOST_LOOKS):
-            if len(found) >= others or in_vain >= IN_VAIN:
+            if len(found) >= others or in_vain >= IN_VAIN or self._clock.now() >= end:
                 break
             known = len(found)
-            passed_over, read = await self._look(key, place)
+            looked = await self._look(key, place)
+            if looked is None:
+                break  # one failure is enough: several would keep the requests of this pod from Redis
+            passed_over, read = looked
             place += passed_over
             found |= {answer.sender: answer for answer in read if answer.sender != self._pod}
             in_vain = 0 if len(found) > known else in_vain + 1
@@ -101,11 +108,14 @@ class SelectAnswers:
                 pause = min(2 * pause, MAX_PAUSE)
         return list(found.values())
 
-    async def _look(self, key: str, place: int) -> tuple[int, list[Answer]]:
-        """Return how many answers there are from that position on, a page at most, and the valid ones."""
+    async def _look(self, key: str, place: int) -> tuple[int, list[Answer]] | None:
+        """Return how many answers there are from that position on, a page at most, and the valid ones.
+
+        None if Redis did not answer.
+        """
         reply = await self._redis.run(ANSWERS, [key], place, PAGE, answers.MAX_SIZE)
         if reply is None:
-            return 0, []
+            return None
         number, page = reply
         read = (answers.read(payload, key=key, verify=self._seal.verify) for payload in page)
         return int(number), [answer for answer in read if answer is not None]

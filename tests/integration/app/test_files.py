@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -189,6 +189,21 @@ async def test_s1_what_the_work_raises_is_raised() -> None:
     """Also what is no Exception of ours."""
     with pytest.raises(MemoryError):
         await threads.beside("raises", _out_of_memory)
+
+
+@pytest.fixture
+def no_threads() -> Iterator[None]:
+    """No thread can start: its stack would need more memory than there is."""
+    before = threading.stack_size(1 << 46)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_s1_without_a_thread_the_content_counts_as_unavailable() -> None:
+    """Callers expect an OSError, and go on without the content."""
+    with pytest.raises(OSError, match="no thread could be started"):
+        await threads.beside("none", lambda: 7)
 
 
 def _out_of_memory() -> None:

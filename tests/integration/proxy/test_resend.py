@@ -97,7 +97,8 @@ async def test_b24_the_process_keeps_only_so_much(sidecar: Start, upstream: Upst
         await everyone.wait()
         await exchange.send(refusal())
 
-    patient = {"connect": f"{PATIENCE:.0f}s"}  # three hundred connections at once take a busy machine its time
+    # Three hundred connections at once take time on a busy machine.
+    patient = {"connect": f"{PATIENCE:.0f}s"}
     route = {"name": "api", "upstream": upstream.url, "token": "api", "timeouts": patient}
     async with sidecar(route) as running:
         upstream.scripts.extend([all_together] * 300)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.environment import VARIABLE, bare, unmeasured
+from tests.support.environment import SAFE_PATH, VARIABLE, bare, unmeasured
 from tests.support.redis_server import RedisServer, newer_redis
 from tests.support.upstream import OK, FaultProxy, Upstream, closing, early, hang_up
 from tests.support.waiting import awake
@@ -154,6 +154,7 @@ def test_the_oldest_redis_is_the_wheels_whatever_the_path_has(redis_server: Redi
 def test_a_child_is_measured_where_the_tests_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coverage's variable goes along with an environment of the child's own, and is not made up."""
     monkeypatch.setenv(VARIABLE, "config")
+    monkeypatch.delenv(SAFE_PATH, raising=False)
     assert bare({"A": "b"}) == {VARIABLE: "config", "A": "b"}
     assert {**unmeasured(), VARIABLE: "config"} == os.environ
     monkeypatch.delenv(VARIABLE)
