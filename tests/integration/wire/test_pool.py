@@ -80,7 +80,7 @@ async def test_the_line_is_as_long_as_the_limit(make: Make) -> None:
 
 async def test_nobody_waits_longer_than_for_a_connection(make: Make) -> None:
     """And the line is as it was."""
-    pool = make(1, 0.05)
+    pool = make(1, 1.0)
     connection = await used(pool)
     with pytest.raises(UpstreamTimeout):
         await pool.connect()
