@@ -1,7 +1,7 @@
 # What needs .venv prepares it, and installs again only when pyproject.toml changed.
 PYTHON ?= python3.11
 # The image's Python is a profile-guided build, as that of distributions is; others need not be.
-BENCH_PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo $(PYTHON))
+BENCH_PYTHON ?= $(shell test -e /usr/include/python3.11/Python.h && /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo $(PYTHON))
 MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +26,7 @@ unit: $(VENV)/.with-test  ## of these the ones without sockets
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
 test-all: $(VENV)/.with-test  ## every test, with branch coverage
-	@$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term --durations 40
+	@$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term --durations 40
 
 test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
 	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/python -m pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
@@ -63,8 +63,8 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff format --quiet
 
 bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk; BENCH_PYTHON=another
-	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.with-bench
-	@.venv-bench/bin/python -m tests.bench
+	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.built
+	@PYTHONSAFEPATH=1 .venv-bench/bin/python -m tests.bench
 
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
@@ -133,6 +133,13 @@ $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*
 	@for python in $(BIN)/python .venv-compiled/bin/python; do \
 		$$python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	done | { read -r libraries; read -r place; printf '%s\n' "$$libraries" '$(CURDIR)' >"$$place/tests.pth"; }
+	@touch '$@'
+
+# The compiled package in place of the sources, which PYTHONSAFEPATH keeps off the path; bench.pth puts the tests on it.
+.venv-bench/.built: $(BUILT) | .venv-bench/.with-bench
+	@echo "Compiling into .venv-bench ..."
+	@SIDECAR_COMPILE=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@echo '$(CURDIR)' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bench.pth"
 	@touch '$@'
 
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python

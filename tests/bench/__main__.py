@@ -7,8 +7,8 @@ A client waits for each answer before it asks again, so at full load latency say
 than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
 both stand. Loopback only, about ten minutes.
 
-`python` is that of `.venv-bench` here. One part alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns;
-a wrong one lists the cells).
+`python` is that of `.venv-bench` here, with PYTHONSAFEPATH=1: else the sources are measured, uncompiled. One part
+alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).
 
 Exit code 1: a target is missed. 2: it cannot run here. The raw results are left in build/bench.json;
 `python -m tests.bench.page` writes the table of the last run into docs/explanation/benchmarks.md.
@@ -114,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
     print(caption(results.facts), f"Raw results: {FILE}")
     for line in doubts(results.measurements):
         print(line)
-    verdicts = [verdict for row in found if (verdict := judge(row))]
+    verdicts = [verdict for row in found for verdict in judge(row)]
     missed = sum(not verdict.met for verdict in verdicts)
     print(f"{len(verdicts) - missed} of {len(verdicts)} targets met")
     return 1 if missed else 0

@@ -7,6 +7,8 @@ from itertools import product
 
 UPSTREAMS = ("plain", "tls")
 ANSWERS = {"200B": 200, "16KiB": 16 * 1024}
+UNIQUE = "200B-unique"
+"""The 200 bytes with a field that no other answer has: nothing known from the head before helps to read it."""
 CONNECTIONS = (1, 32, 256)
 START = "start"
 IDLE = "idle"
@@ -14,6 +16,7 @@ FLEET = "fleet"
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",
+    UNIQUE: "200 B, no head twice",
     "16KiB": "16 KiB",
     "1": "1 connection",
     "32": "32 connections",
@@ -51,7 +54,7 @@ class Bulk:
         return f"bulk/{self.upstream}/{self.direction}/{self.framing}"
 
 
-LOADS = [Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)]
+LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
 NAMES = [*(cell.name for cell in LOADS + TRACED), *(cell.name for cell in BULKS), START, IDLE, FLEET]

@@ -30,6 +30,11 @@ UPSTREAM = Template(
         location /v1/ { client_max_body_size 64m; return 200; }
         location = /token { return 200 '$grant'; }
         location = /200B { if ($$status_for = 401) { return 401; } return 200 '$small'; }
+        location = /200B-unique {
+            if ($$status_for = 401) { return 401; }
+            add_header X-Request-Id $$request_id;
+            return 200 '$small';
+        }
         location = /16KiB { if ($$status_for = 401) { return 401; } return 200 '$sixteen_kib'; }
     }
 }

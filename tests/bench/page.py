@@ -15,7 +15,7 @@ MARK = "<!-- bench -->\n"
 def caption(facts: Mapping[str, str]) -> str:
     """With what, and for how long."""
     return (
-        f"Envoy {facts['envoy']}, nginx {facts['nginx']}, aiohttp {facts['aiohttp']}, "
+        f"Sidecar {facts['sidecar']}, Envoy {facts['envoy']}, nginx {facts['nginx']}, aiohttp {facts['aiohttp']}, "
         f"Python {facts['python']}; {facts['processor']}, {facts['duration']}."
     )
 

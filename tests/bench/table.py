@@ -39,4 +39,4 @@ def _cells(row: Row, proxies: Sequence[str]) -> Iterator[str]:
         yield f"{row.values[name]:.{row.figure.decimals}f}" if name in row.values else ""
     ratio = row.ratio(OURS, PEER)
     yield "" if ratio is None else f"{ratio:.2f}"
-    yield str(judge(row) or "")
+    yield ", ".join(map(str, judge(row)))
