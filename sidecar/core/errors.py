@@ -53,7 +53,7 @@ class AdminUnreachable(SidecarError):
 
 
 class NothingToBust(SidecarError):
-    """No token can carry the labels of a bust, by the configuration of the pod that received it."""
+    """No token of any pod can carry the labels of a bust: a tenant that is no tenant id."""
 
 
 class ManifestRefused(SidecarError):
