@@ -15,8 +15,6 @@ from sidecar.core.labels import Labels
 from sidecar.core.tenants import canonical
 from sidecar.system import threads
 
-MOST_COMPARED = 1000
-"""Names that are compared with an unknown one to find a similar name: some 50 µs each."""
 MOST_LISTED = 5
 """Names that are listed if none of them is similar."""
 _SPELLING = "check the spelling"
@@ -89,8 +87,7 @@ def _other_names(config: Config, name: str) -> Iterator[str]:
 
 
 def _proposal(name: str, known: Collection[str]) -> str:
-    likely = sorted(known, key=lambda each: (each[:2] != name[:2], each))
-    meant = nearest(name, likely[:MOST_COMPARED])
+    meant = nearest(name, known)
     if meant:
         return f"did you mean {meant}?"
     return f"it has {', '.join(sorted(known))}" if len(known) <= MOST_LISTED else _SPELLING
