@@ -42,8 +42,12 @@ async def _outcome(state: AdminState, selector: Labels) -> web.Response:
         outcome = await state.bust(selector)
     except NothingToBust as error:
         return problem(422, str(error))
+    warnings = list(
+        await state.unknown_labels(selector)
+    )  # afterwards, so that the bust does not wait for them
     if isinstance(outcome, BustFailure):
-        return problem(503, _FAILED[outcome.step].format(outcome.error), **{"Retry-After": "2"})
+        detail = _FAILED[outcome.step].format(outcome.error)
+        return problem(503, "; ".join([detail, *warnings]), **{"Retry-After": "2"})
     return document(
         200,
         {
@@ -52,6 +56,7 @@ async def _outcome(state: AdminState, selector: Labels) -> web.Response:
             "dropped": outcome.dropped,
             "unanswered": outcome.unanswered,
             "summary": outcome.summary,
+            "warnings": warnings,
         },
     )
 

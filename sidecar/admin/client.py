@@ -22,6 +22,8 @@ SIZE_LIMIT = 16 << 20
 """Bytes of an answer that are read."""
 MOST_TOLD = 1000
 """Characters of the server's own text that are repeated."""
+MOST_WARNINGS = 10
+"""Warnings of the server that are repeated."""
 
 Members = dict[str, object]
 """A JSON object."""
@@ -43,15 +45,27 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 """What to check by kind of error, narrower kinds first."""
 
 
-def bust(admin: str, token: Secret, select: Mapping[str, object]) -> str:
-    """Bust every token that carries these labels; return the result as text.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A bust that was sent."""
+
+    result: str
+    """What each pod dropped, as text."""
+    warnings: tuple[str, ...] = ()
+    """Labels that the configuration of the pod that answered does not have."""
+
+
+def bust(admin: str, token: Secret, select: Mapping[str, object]) -> Sent:
+    """Bust every token that carries these labels.
 
     Raises AdminRefused, and AdminUnreachable if no server answers at `admin`.
     """
     fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
     answer = _told(admin, _ask(admin, "POST", "/bust", json.dumps(select), fields), "select", "pods")
     summary = answer.get("summary", f"sent to {answer['pods']} pods")  # an older sidecar returns no more
-    return f"{answer['select']}: {summary}"
+    warnings = answer.get("warnings")
+    told = warnings[:MOST_WARNINGS] if isinstance(warnings, list) else []
+    return Sent(f"{answer['select']}: {summary}", tuple(str(warning)[:MOST_TOLD] for warning in told))
 
 
 def status(admin: str, labels: Mapping[str, str]) -> Members:

@@ -1,6 +1,6 @@
 """Port of the admin server to the sidecar."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,5 +46,8 @@ class AdminState(Protocol):
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
         """Drop all tokens the selector means, in every pod. Return what each pod dropped, or what went wrong.
 
-        Raises NothingToBust if no token can carry these labels.
+        Raises NothingToBust if no token of any pod can carry these labels.
         """
+
+    async def unknown_labels(self, selector: Labels) -> Sequence[str]:
+        """Return a warning about each label that no token of this pod can carry, by its configuration."""

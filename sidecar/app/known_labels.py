@@ -1,67 +1,74 @@
-"""Which labels no token can carry under a configuration: a bust by them would succeed and drop nothing.
+"""Labels of a bust that no token of this pod can carry, by its configuration.
 
-Only tenants and services follow from the configuration. Users, token ids, teams and roles come with tokens.
+Only tenants and services follow from the configuration. Users, token ids, teams and roles come with tokens. Other pods
+may have another configuration, and may hold tokens of a tenant that was just removed from this one.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 
 from sidecar.config.settings import Config
 from sidecar.core.errors import NothingToBust
 from sidecar.core.foreign_text import nearest
 from sidecar.core.labels import Labels
 from sidecar.core.tenants import canonical
+from sidecar.system import threads
 
-MOST_COMPARED = 1000
-"""Names that are compared with an unknown one to find a similar name: some 50 µs each."""
 MOST_LISTED = 5
 """Names that are listed if none of them is similar."""
-_ELSEWHERE = "check the spelling, or send the bust to a pod whose configuration has it"
+_SPELLING = "check the spelling"
 
 
-def check(config: Config, selector: Labels) -> None:
-    """Raise NothingToBust if the configuration rules one of these labels out."""
-    faults = list(_faults(config, dict(selector)))
-    if faults:
-        raise NothingToBust("; ".join(faults))
+def check(selector: Labels) -> None:
+    """Raise NothingToBust if no token of any pod can carry one of these labels."""
+    for name, value in selector:
+        if name == "tenant":
+            try:
+                canonical(value)
+            except ValueError as error:
+                raise NothingToBust(f"cannot bust tenant={value}: it is not a tenant id; {error}") from None
 
 
-def _faults(config: Config, labels: dict[str, str]) -> Iterator[str]:
-    for name, rule in (("tenant", _tenant), ("service", _service)):
-        fault = rule(config, labels[name]) if name in labels else ""
-        if fault:
-            yield f"cannot bust {name}={labels[name]}: {fault}"
+async def warnings(config: Config, selector: Labels) -> Sequence[str]:
+    """Return `unknown`, found beside the event loop; nothing if no thread can start in time."""
+    with suppress(OSError):
+        return await threads.beside("labels", partial(unknown, config, selector))
+    return ()
+
+
+def unknown(config: Config, selector: Labels) -> Sequence[str]:
+    """Return each label that the configuration does not have, with what was probably meant."""
+    labels = dict(selector)
+    rules = (("tenant", _tenant), ("service", _service))
+    faults = {name: rule(config, labels[name]) for name, rule in rules if name in labels}
+    return [f"{name}={labels[name]}: {fault}" for name, fault in faults.items() if fault]
 
 
 def _tenant(config: Config, tenant: str) -> str:
-    """Return why no token can be this tenant's, and what to do; "" if one can."""
+    """Return why no token of this pod can be this tenant's; "" if one can."""
     rule = config.tenants
     if rule is None:
         known = {token.tenant for token in config.tokens.values()} - {""}
         if not known:
-            return "the configuration has no tenants; select by other labels"
-        return "" if tenant in known else f"the configuration has no such tenant; {_proposal(tenant, known)}"
-    if rule.allow:
-        return (
-            ""
-            if rule.serves(tenant)
-            else f"tenant.allow does not contain it; {_proposal(tenant, rule.allow)}"
-        )
-    try:
-        canonical(tenant)
-    except ValueError as error:
-        return f"it is not a tenant id; {error}"
-    return ""
+            return "this pod's configuration has no tenants"
+        if tenant in known:
+            return ""
+        return f"this pod's configuration has no such tenant; {_proposal(tenant, known)}"
+    if not rule.allow or rule.serves(tenant):
+        return ""
+    return f"this pod's tenant.allow does not contain it; {_proposal(tenant, rule.allow)}"
 
 
 def _service(config: Config, service: str) -> str:
-    """Return why no token is obtained with credentials of this service, and what to do; "" if one can be."""
+    """Return why this pod obtains no token with credentials of this service; "" if it may."""
     known = {token.service for token in config.tokens.values()}
     if not known:
-        return f"the configuration requests no tokens; {_ELSEWHERE}"
+        return "this pod's configuration requests no tokens"
     if service in known:
         return ""
     other = next(_other_names(config, service), "")
-    return f"the configuration has no such service; {other or _proposal(service, known)}"
+    return f"this pod's configuration has no such service; {other or _proposal(service, known)}"
 
 
 def _other_names(config: Config, name: str) -> Iterator[str]:
@@ -73,15 +80,14 @@ def _other_names(config: Config, name: str) -> Iterator[str]:
             ("scope", token.scope),
         ):
             if name in names:
-                yield f"use {token.service}, the service of {kind} {name}"
+                yield f"did you mean {token.service}, the service of {kind} {name}?"
     for route in config.routes:
         if route.name == name and route.token is not None:
-            yield f"use {route.token.service}, the service of route {name}"
+            yield f"did you mean {route.token.service}, the service of route {name}?"
 
 
 def _proposal(name: str, known: Collection[str]) -> str:
-    likely = sorted(known, key=lambda each: (each[:2] != name[:2], each))
-    meant = nearest(name, likely[:MOST_COMPARED])
+    meant = nearest(name, known)
     if meant:
         return f"did you mean {meant}?"
-    return f"use {' or '.join(sorted(known))}" if len(known) <= MOST_LISTED else _ELSEWHERE
+    return f"it has {', '.join(sorted(known))}" if len(known) <= MOST_LISTED else _SPELLING

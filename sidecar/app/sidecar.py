@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO
@@ -333,9 +332,12 @@ class Sidecar:
 
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
         """See AdminState."""
-        with suppress(OSError):  # no thread was free: a bust does not wait for that
-            await threads.beside("labels", partial(known_labels.check, self._config, selector))
+        known_labels.check(selector)
         return await self._member.bust(selector)
+
+    async def unknown_labels(self, selector: Labels) -> Sequence[str]:
+        """See AdminState."""
+        return await known_labels.warnings(self._config, selector)
 
 
 def _needs(config: Config) -> Needs:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,10 @@ def execute(arguments: argparse.Namespace) -> int:
         select: Mapping[str, object] = dict(parse_selector(labels)) or {"all": True}
     except ValueError as error:
         arguments.usage(str(error))
-    print(harmless(bust(arguments.admin, _admin_token(arguments), select)))
+    sent = bust(arguments.admin, _admin_token(arguments), select)
+    for warning in sent.warnings:
+        print(harmless(f"sidecar: warning: {warning}"), file=sys.stderr)
+    print(harmless(sent.result))
     return EXIT_OK
 
 

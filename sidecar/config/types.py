@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from sidecar.config import durations
 from sidecar.config.decode import Node
-from sidecar.core import foreign_text
+from sidecar.core import foreign_text, tenants
 from sidecar.core import tls as core_tls
 from sidecar.core.secret import Secret, SecretFile, SecretRef
 
@@ -18,7 +18,7 @@ SCOPE = r"^[!#-\[\]-~]+$"
 KEY_PREFIX = r"^[!-z|~]{0,128}$"
 SECRET_ID = r"^([A-Za-z0-9/_+=.@:-]|\{(service|tenant)\}){1,512}$"
 REGION = r"^[a-z0-9-]{1,32}$"
-TENANT = r"^[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,63}$"
+TENANT = f"^{tenants.ID}$"
 FIELD_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 STAGE = r"^[!-~]{1,256}$"
 PARAMETER = r"^[A-Za-z0-9._-]{1,64}$"

@@ -53,7 +53,7 @@ class AdminUnreachable(SidecarError):
 
 
 class NothingToBust(SidecarError):
-    """No token can carry the labels of a bust, by the configuration of the pod that received it."""
+    """No token of any pod can carry the labels of a bust: a tenant that is no tenant id."""
 
 
 class ManifestRefused(SidecarError):
@@ -74,10 +74,11 @@ class RequestRefused(SidecarError):
 class UnknownTenant(RequestRefused):
     """The request names a tenant that is not served: an invalid id, or one that is not in the list."""
 
-    def __init__(self, tenant: str, reason: str) -> None:
-        """Take `tenant`, the name as it may be logged."""
+    def __init__(self, tenant: str, reason: str, *, in_path: bool = False) -> None:
+        """Take `tenant`, the name as it may be logged, and whether the request's path names it."""
         super().__init__(400, reason)
         self.tenant = tenant
+        self.in_path = in_path
 
 
 class NoToken(SidecarError):

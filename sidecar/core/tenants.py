@@ -15,7 +15,9 @@ from dataclasses import dataclass
 PLACE = "{tenant}"
 """Placeholder of the tenant in templates."""
 
-_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,63}")
+ID = r"[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,63}"
+"""Pattern of a tenant's id (rule 3)."""
+_ID = re.compile(ID)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PATH = re.compile(rb"/t/([^/]*)(/.*)?", re.DOTALL)
 

@@ -45,7 +45,7 @@ from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
-from sidecar.proxy.unknown_tenants import UnknownTenants
+from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
 from sidecar.telemetry.events import Failed, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
@@ -328,6 +328,8 @@ class Proxy:
             self._journal.tell(Failed.of("exchange", error))
         if isinstance(error, UnknownTenant):
             record.tenant = error.tenant
+            if error.in_path:
+                record.path = path_shown(record.path, error.tenant)
             self.unknown_tenants.add(record.route, error.tenant)
         if relay.begun:
             own_answers.note(render(error, record.request_id), record)

@@ -81,10 +81,13 @@ class Tenants:
             tenant = canonical(named.decode("ascii"))
         except ValueError as error:  # not ASCII either
             why = "use ASCII" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise UnknownTenant(shown(named), f"{self._where} names no tenant: {why}") from None
+            raise self._unknown(named, f"no tenant: {why}") from None
         if self._allow and tenant not in self._allow:
-            raise UnknownTenant(shown(named), f"{self._where} names a tenant that is not in tenant.allow")
+            raise self._unknown(named, "a tenant that is not in tenant.allow")
         return tenant
+
+    def _unknown(self, named: bytes, what: str) -> UnknownTenant:
+        return UnknownTenant(shown(named), f"{self._where} names {what}", in_path=self.path)
 
     @property
     def _where(self) -> str:

@@ -3,30 +3,40 @@
 Any client can invent names, so the number counted by name is bounded, and no name is a label of a metric.
 """
 
-import re
-
 from sidecar.core.ports import Clock
 from sidecar.core.rate_limit import Digest
+from sidecar.core.tenants import canonical, split_path
 from sidecar.oauth.refusals.server_text import clean
 from sidecar.telemetry.events import UnknownTenantNamed
 from sidecar.telemetry.ports import Journal
 
-LONGEST = 64
-"""Characters of a name that are shown; a tenant's id has no more."""
 MOST = 100
 """Names counted separately between two events; the others share OTHER."""
 OTHER = "_other"
-_READ = 200
-"""Bytes of a name that are read."""
-_LAST_WORD = re.compile(r"[\w~+=%.-]*$")
-"""A token that was cut at this limit might no longer look like one."""
+"""Name of the others. No tenant id begins with an underscore."""
+NOT_SHOWN = "[not shown: it may be a secret]"
+"""In place of a name that is no tenant id, or looks like a token or a key. No tenant id contains brackets."""
 
 
 def shown(named: bytes) -> str:
-    """Return the name as it may be logged: on one line, bounded, and without what looks like a token or a key."""
-    read = named[:_READ].decode(errors="replace")
-    text = clean(read if len(named) <= _READ else _LAST_WORD.sub("\N{HORIZONTAL ELLIPSIS}", read))
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """Return the name as logs, traces, status and page may show it: a tenant id as it was written, else NOT_SHOWN.
+
+    A client may send its token as the tenant, in part or with other text.
+    """
+    try:
+        name = named.decode("ascii")
+        canonical(name)
+    except ValueError:
+        return NOT_SHOWN
+    joined = name.replace(".", "-")  # so that a key in short pieces is one word
+    return name if clean(joined) == joined else NOT_SHOWN
+
+
+def path_shown(path: str, tenant: str) -> str:
+    """Return a path that names an unknown tenant as it may be shown, with the tenant as `shown` returned it."""
+    if tenant != NOT_SHOWN:
+        return path
+    return f"/t/{NOT_SHOWN}{split_path(path.encode())[1].decode()}"
 
 
 class UnknownTenants:

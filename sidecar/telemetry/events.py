@@ -161,7 +161,9 @@ class UnknownTenantNamed(Event):
     level: ClassVar[Level] = "warning"
     route: str
     tenant: str
-    """The name in most of the requests, bounded and without secrets."""
+    """The name in most of the requests. Not shown unless it is a tenant id that does not look like a token or a key.
+    `_other`: one of many names.
+    """
     count: int
     """Number of such requests since the last such event."""
 

@@ -33,7 +33,9 @@ class State:
         self.token: Secret | None = Secret(TOKEN)
         self.outcome: SelectOutcome | BustFailure = SelectOutcome(3, {"a": 2, "b": 0, "c": 1})
         self.impossible = ""
-        """Why no token can carry the labels of a bust."""
+        """Why no token of any pod can carry the labels of a bust."""
+        self.unknown: list[str] = []
+        """Warnings about the labels of a bust."""
         self.busted: list[Labels] = []
         self.names: set[str] = set()
 
@@ -64,6 +66,9 @@ class State:
             raise NothingToBust(self.impossible)
         self.busted.append(chosen)
         return self.outcome
+
+    async def unknown_labels(self, chosen: Labels) -> list[str]:
+        return self.unknown
 
 
 class Rig:

@@ -292,6 +292,7 @@ async def test_o8_a_bust_names_a_set_and_tells_what_each_pod_dropped(
         "dropped": {"a": 2, "b": 0, "c": 1},
         "unanswered": 0,
         "summary": "3 pods answered: a dropped 2, b 0, c 1",
+        "warnings": [],
     }
     assert rig.state.busted == [frozenset(chosen)]
 
@@ -327,14 +328,27 @@ async def test_b52_what_names_no_set_busts_nothing(rig: Rig, body: bytes) -> Non
 
 async def test_o8_a_bust_by_labels_that_no_token_can_carry_gets_422(rig: Rig) -> None:
     """With the reason, but only to clients that may bust."""
-    rig.state.impossible = "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?"
-    head, told = await bust(rig, b'{"tenant": "acmee"}')
+    rig.state.impossible = "cannot bust tenant=a/b: it is not a tenant id; use letters"
+    head, told = await bust(rig, b'{"tenant": "a/b"}')
     assert head.startswith(b"HTTP/1.1 422 ")
     assert (told["status"], told["detail"]) == (422, rig.state.impossible)
-    head, told = await bust(rig, b'{"tenant": "acmee"}', authorization="Bearer wrong")
+    head, told = await bust(rig, b'{"tenant": "a/b"}', authorization="Bearer wrong")
     assert head.startswith(b"HTTP/1.1 401 ")
-    assert "acme" not in str(told)
+    assert "a/b" not in str(told)
     assert (rig.state.busted, rig.journal.events) == ([], [])
+
+
+async def test_o8_a_bust_by_labels_that_this_pod_does_not_have_is_sent_with_warnings(rig: Rig) -> None:
+    """Another pod may have them; also if the bust fails."""
+    rig.state.unknown = ["tenant=acmee: this pod's tenant.allow does not contain it; did you mean acme?"]
+    head, told = await bust(rig, b'{"tenant": "acmee"}')
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert (told["pods"], told["warnings"]) == (3, rig.state.unknown)
+    assert rig.state.busted == [frozenset({("tenant", "acmee")})]
+    rig.state.outcome = BustFailure("publish", "TimeoutError")
+    head, told = await bust(rig, b'{"tenant": "acmee"}')
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert str(told["detail"]).endswith(f"; try again; {rig.state.unknown[0]}")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,19 @@ async def test_o8_bust_names_labels_and_says_what_each_pod_dropped(operator: Ope
     assert operator.state.busted == [frozenset({("tenant", "acme"), ("service", "ledger")})]
 
 
+async def test_o8_bust_warns_of_labels_that_the_pod_does_not_have(operator: Operator) -> None:
+    """On standard error, harmless to a terminal; the bust was sent, so the exit code is 0."""
+    operator.state.unknown = ["tenant=acmee: did you mean acme?", "service=\x1b[2Jx: no such service"]
+    code, out, err = await operator.bust(
+        "--tenant", "acmee", "--admin", operator.url, SIDECAR_ADMIN_TOKEN=TOKEN
+    )
+    assert (code, out) == (0, "tenant=acmee: 3 pods answered: a dropped 2, b 0, c 1\n")
+    first, second = err.splitlines()
+    assert first == "sidecar: warning: tenant=acmee: did you mean acme?"
+    assert second.startswith("sidecar: warning: service=")
+    assert "\x1b" not in second
+
+
 async def test_o14_admin_takes_an_address(operator: Operator) -> None:
     """`host:port`, as the sidecar writes it in its own log."""
     address = operator.url.removeprefix("http://")

@@ -108,34 +108,65 @@ async def test_b52_what_does_not_carry_the_labels_stays(
 
 
 @pytest.mark.parametrize(
-    ("labels", "reason"),
+    ("labels", "warning"),
     [
         (
             ("--tenant", "acmee"),
-            "cannot bust tenant=acmee: tenant.allow does not contain it; did you mean acme?",
+            "tenant=acmee: this pod's tenant.allow does not contain it; did you mean acme?",
         ),
         (
-            ("--service", "ap", "--user", "alice"),
-            "cannot bust service=ap: the configuration has no such service; did you mean app?",
+            ("--service", "ap", "--tenant", "acme"),
+            "service=ap: this pod's configuration has no such service; did you mean app?",
         ),
-        (("--service", "api"), "cannot bust service=api: the configuration has no such service; use app, "),
+        (
+            ("--service", "api"),
+            "service=api: this pod's configuration has no such service; did you mean app, the service of token api?",
+        ),
     ],
 )
-async def test_o8_a_bust_that_can_have_no_effect_is_refused(
-    frail: SidecarFleet, token_file: Path, labels: tuple[str, ...], reason: str
+async def test_o8_a_bust_that_this_pods_configuration_does_not_know_is_sent_with_a_warning(
+    frail: SidecarFleet, token_file: Path, labels: tuple[str, ...], warning: str
 ) -> None:
-    """Exit code 1 and what was probably meant; nothing is published. A reload brings names that count at once."""
+    """Other pods may know it. A reload brings names that count at once."""
     tenant = {"header": "X-Tenant-Id", "allow": ["acme"], "default": "acme"}
     (pod,) = await frail.start(
         admin={"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}, tenant=tenant
     )
     code, said = await bust(pod, token_file, *labels)
-    assert (code, said.partition(" answered ")[2].startswith(f"422: {reason}")) == (1, True), said
-    assert (await held(pod), frail.busts) == (1, [])
-    assert (await bust(pod, token_file, "--tenant", "acme"))[0] == 0
+    assert (code, said.endswith(f"sidecar: warning: {warning}\n")) == (0, True), said
+    assert await held(pod) == 1
+    assert len(frail.busts) == 1
+    assert "warning" not in (await bust(pod, token_file, "--tenant", "acme"))[1]
     changed = frail.changed(tenant={**tenant, "allow": ["acme", "acmee"]})
     await pod.app.reload(at_leisure(load(str(changed), ENVIRON)))
-    assert (await bust(pod, token_file, "--tenant", "acmee"))[0] == 0
+    code, said = await bust(pod, token_file, "--tenant", "acmee")
+    assert (code, "warning" in said) == (0, False)
+
+
+async def test_o8_a_tenant_that_was_removed_from_one_pod_is_bust_in_the_others(
+    frail: SidecarFleet, token_file: Path
+) -> None:
+    """During a rollout, the pod with the new configuration receives the bust for a tenant that it no longer has."""
+    tenant = {"header": "X-Tenant-Id", "allow": ["acme", "globex"], "default": "globex"}
+    old, new = await frail.start(
+        2, admin={"listen": "127.0.0.1:0", "token": {"file": str(token_file)}}, tenant=tenant
+    )
+    changed = frail.changed(tenant={**tenant, "allow": ["acme"], "default": "acme"})
+    await new.app.reload(at_leisure(load(str(changed), ENVIRON)))
+    before = await held(old)
+    code, said = await bust(new, token_file, "--tenant", "globex")
+    assert (code, "this pod's tenant.allow does not contain it; it has acme" in said) == (0, True), said
+    assert before == 1
+    await emptied(old)
+
+
+async def test_o8_a_bust_by_what_no_pod_can_have_is_refused(frail: SidecarFleet, token_file: Path) -> None:
+    """Exit code 1 and the reason; nothing is published."""
+    (pod,) = await started(frail, token_file)
+    code, said = await bust(pod, token_file, "--tenant", "a/b")
+    reason = " answered 422: cannot bust tenant=a/b: it is not a tenant id; use at most 64 letters"
+    assert (code, reason in said) == (1, True), said
+    assert (await held(pod), frail.busts) == (1, [])
 
 
 async def test_b52_a_pod_that_comes_later_does_not_use_what_was_bust(

@@ -13,6 +13,7 @@ from sidecar.core.secret import Secret, SecretFile
 from sidecar.core.tenants import TenantRule
 from sidecar.oauth.fetch_limit import BURST, RATE, LimitedSource
 from sidecar.oauth.token import FetchReason, Presented, Token, TokenRequest, bearer
+from sidecar.proxy.unknown_tenants import NOT_SHOWN
 from tests.support.authorization_server import PerTenant, json_answer, whose
 from tests.support.aws import Aws
 from tests.support.clock import FakeClock
@@ -92,18 +93,18 @@ async def test_the_log_names_the_tenant_of_a_request_that_got_no_token(served: S
         (HEADER, ((b"/",), "")),
         (HEADER, ((b"/", b"X-Tenant-Id:"), "")),
         (HEADER, ((b"/", b"X-Tenant-Id: \t"), "")),
-        (HEADER, ((b"/", b"X-Tenant-Id: ../acme"), "../acme")),
-        (HEADER, ((b"/", b"X-Tenant-Id: a/b"), "a/b")),
-        (HEADER, ((b"/", b"X-Tenant-Id: a:b"), "a:b")),
-        (HEADER, ((b"/", b"X-Tenant-Id: .."), "..")),
-        (HEADER, ((b"/", b"X-Tenant-Id: \xe9"), "\ufffd")),
-        (HEADER, ((b"/", b"X-Tenant-Id: acme", b"X-Tenant-Id: globex"), "acme, globex")),
+        (HEADER, ((b"/", b"X-Tenant-Id: ../acme"), NOT_SHOWN)),
+        (HEADER, ((b"/", b"X-Tenant-Id: a/b"), NOT_SHOWN)),
+        (HEADER, ((b"/", b"X-Tenant-Id: a:b"), NOT_SHOWN)),
+        (HEADER, ((b"/", b"X-Tenant-Id: .."), NOT_SHOWN)),
+        (HEADER, ((b"/", b"X-Tenant-Id: \xe9"), NOT_SHOWN)),
+        (HEADER, ((b"/", b"X-Tenant-Id: acme", b"X-Tenant-Id: globex"), NOT_SHOWN)),
         ({**HEADER, "allow": ["acme"]}, ((b"/", b"X-Tenant-Id: globex"), "globex")),
         ({"path": True}, ((b"/x",), "")),
         ({"path": True}, ((b"/t//x",), "")),
-        ({"path": True}, ((b"/t/a:b/x",), "a:b")),
+        ({"path": True}, ((b"/t/a:b/x",), NOT_SHOWN)),
         ({"path": True}, ((b"/t/%2e%2e/x",), "")),
-        ({"path": True}, ((b"/t/a%2Fb/x",), "a%2Fb")),
+        ({"path": True}, ((b"/t/a%2Fb/x",), NOT_SHOWN)),
         ({"path": True, "allow": ["acme"]}, ((b"/t/globex/x",), "globex")),
     ],
 )
@@ -127,6 +128,7 @@ async def test_b67_who_names_nobody_gets_nothing(
     assert (line["error"], line["tenant"], line["token"]) == (word, tenant, "none")
     names = [{"route": "api", "tenant": tenant, "count": 1}] if tenant else []
     assert [row["fields"] for row in told] == names
+    assert tenant != NOT_SHOWN or line["path"] in {"/", f"/t/{NOT_SHOWN}/x"}
     assert b'error_type="%b"' % word.encode() in metrics.body
     assert not tenant or b'"%b"' % tenant.encode() not in metrics.body
     assert (upstream.requests, aws.reads, authorization_server.requests) == ([], [], [])

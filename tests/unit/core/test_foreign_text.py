@@ -1,12 +1,14 @@
 """Text from outside."""
 
 import json
+from collections.abc import Callable
+from time import thread_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.foreign_text import decoded, document, parse_object, value
+from sidecar.core.foreign_text import MOST_COMPARED, decoded, document, nearest, parse_object, value
 
 MARK = "\ufeff"
 
@@ -86,3 +88,40 @@ def test_t7_what_a_value_reads_can_be_sent_and_read_again(text: str) -> None:
         return
     assert found.encode()
     assert value(found) == found or found.startswith(MARK)
+
+
+MANY = frozenset(f"tenant-{number:06}" for number in range(50_000))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("tenant-031415", "tenant-031415"),
+        ("TENANT-031415", "tenant-031415"),
+        ("tnant-031415", "tenant-031415"),
+        ("tenannt-031415", "tenant-031415"),
+        ("tenamt-031415", "tenant-031415"),
+        ("tenatn-031415", "tenant-031415"),
+        ("enant-031415", "tenant-031415"),
+        ("tenant_031415", "tenant-031415"),
+        ("tenatn-00314x", "tenant-000314"),
+        ("globex", ""),
+        ("q", ""),
+    ],
+)
+def test_o8_one_of_very_many_words_is_found_again(written: str, meant: str) -> None:
+    """The one that differs by a typing error, wherever it is; else a similar one with that beginning."""
+    assert nearest(written, MANY) == meant
+
+
+def test_o8_a_proposal_costs_about_the_same_for_any_number_of_words() -> None:
+    """No more than to go through them a few times, and to compare a bounded number."""
+
+    def cost(work: Callable[[], object]) -> float:
+        started = thread_time()
+        work()
+        return thread_time() - started
+
+    few = sorted(MANY)[:MOST_COMPARED]
+    bound = cost(lambda: nearest("tneant-031x15", few)) + cost(lambda: [each.casefold() for each in MANY])
+    assert cost(lambda: nearest("tneant-031x15", MANY)) < 8 * bound
