@@ -37,6 +37,7 @@ TARGETS = (
     Target("bulk/*", "growth_mib", "ours", "≤", 16),
     Target("fleet", "fleet_fresh_mib", "ratio", "≤", 1),
     Target("fleet", "fleet_peak_mib", "ratio", "≤", 1),
+    Target("growth/*", "growth", "ours", "≤", 1.1),
     Target("start", "ready_seconds", "ours", "≤", 0.4),
 )
 
