@@ -345,6 +345,6 @@ def _needs(config: Config) -> Needs:
 
 
 def _table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
-    tenants = Tenants(config.tenants) if config.tenants is not None else None
+    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
     by_route = {route.name: pools[route.origin] for route in config.routes}
     return Table(Router(config.routes, listen), by_route, tenants)

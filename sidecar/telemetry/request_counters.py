@@ -171,7 +171,8 @@ class RequestCounters:
         return self._lookups.get(route.token, {}) if route and route.token else {}
 
     def _lookup(self, cell: _Cell, tenant: str) -> _Lookups:
-        return cell.lookups.setdefault(self._tenants.label(tenant), _Lookups())
+        label = self._tenants.label(tenant)
+        return cell.lookups.get(label) or cell.lookups.setdefault(label, _Lookups())
 
     def _find(self, key: _Key, now: float) -> _Cell:
         """Return the cell for requests with this key, and date its first error."""

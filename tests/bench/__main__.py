@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.bench import bulk, fleet, idle, load, start, traced
+from tests.bench import bulk, fleet, growth, idle, load, start, traced
 from tests.bench.cells import NAMES, matches
 from tests.bench.doubts import doubts
 from tests.bench.figures import Measurement, rows
@@ -49,7 +49,7 @@ PRIORITY = -10
 def measure(plan: Plan) -> Iterator[Measurement]:
     """Start the upstreams, then part by part."""
     with upstreams(plan.load_core, plan.folder) as origins:
-        for part in (start, load, traced, bulk, idle, fleet):
+        for part in (start, load, traced, bulk, idle, fleet, growth):
             yield from part.measure(plan, origins)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
+from typing import Literal
 
 UPSTREAMS = ("plain", "tls")
 ANSWERS = {"200B": 200, "16KiB": 16 * 1024}
@@ -21,6 +22,10 @@ WORDS = {
     "1": "1 connection",
     "32": "32 connections",
     "256": "256 connections",
+    "100-routes": "100 routes by prefix",
+    "1000-routes": "1,000 routes by prefix",
+    "10000-tenants": "10,000 tenants in turn",
+    "10000-tokens": "10,000 tokens in memory",
     "traced": "metrics pushed and 1 % traced",
 }
 
@@ -54,10 +59,31 @@ class Bulk:
         return f"bulk/{self.upstream}/{self.direction}/{self.framing}"
 
 
+@dataclass(frozen=True)
+class Growth:
+    """Many small requests among many of a kind, compared with the same among one."""
+
+    kind: Literal["routes", "tenants", "tokens"]
+    many: int
+    upstream: str = "plain"
+
+    @property
+    def name(self) -> str:
+        return f"growth/{self.many}-{self.kind}"
+
+
 LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
-NAMES = [*(cell.name for cell in LOADS + TRACED), *(cell.name for cell in BULKS), START, IDLE, FLEET]
+GROWTHS = [Growth("routes", 100), Growth("routes", 1000), Growth("tenants", 10_000), Growth("tokens", 10_000)]
+NAMES = [
+    *(cell.name for cell in LOADS + TRACED),
+    *(cell.name for cell in BULKS),
+    START,
+    IDLE,
+    FLEET,
+    *(cell.name for cell in GROWTHS),
+]
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -40,6 +40,7 @@ FIGURES = (
     Figure("idle_mib", "Resident memory with 10 000 idle clients, MiB", 1),
     Figure("fleet_fresh_mib", "Resident memory of one of a fleet before its first request, MiB", 1),
     Figure("fleet_peak_mib", "Resident memory of one of a fleet at 256 connections, MiB", 1),
+    Figure("growth", "CPU per request, as a multiple of that with one", 2),
 )
 """In the order of the table. Whatever else a measurement holds is for the raw results only."""
 

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.cells import CONNECTIONS, LOADS, UPSTREAMS
@@ -33,10 +33,12 @@ def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
                     yield Measurement(cell.name, proxy.name, ask(proxy, cell.answer, cell.connections))
 
 
-def ask(proxy: Proxy, answer: str, connections: int) -> dict[str, float]:
-    """Ask as fast as the proxy answers. Raises `BenchmarkError` if any answer was not the upstream's 200."""
+def ask(
+    proxy: Proxy, answer: str, connections: int, script: Path = SCRIPT, arguments: Sequence[str] = ()
+) -> dict[str, float]:
+    """Ask as fast as the proxy answers, as the script says. Raises `BenchmarkError` if any answer was no 200."""
     command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={SECONDS}s"]
-    command += [f"--script={SCRIPT}", f"{proxy.url}/{answer}"]
+    command += [f"--script={script}", f"{proxy.url}/{answer}", "--", *arguments]
     proxy.process.forget_peak()
     waited = proxy.process.waited_seconds()
     before = proxy.process.cpu_seconds()

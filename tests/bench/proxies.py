@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.bench import nginx as nginx_config
 from tests.bench.envoy import bootstrap
@@ -35,11 +36,18 @@ TELEMETRY = {
 
 @contextmanager
 def sidecar(
-    core: int, upstream: Upstream, folder: Path, redis_url: str = "", telemetry: str = ""
+    core: int,
+    upstream: Upstream,
+    folder: Path,
+    redis_url: str = "",
+    telemetry: str = "",
+    *,
+    changes: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Proxy]:
     """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
 
     With a Redis it is one of a fleet; to the URL `telemetry` go metrics, and the spans of one request in a hundred.
+    `changes` replace parts of its configuration.
     """
     port, admin_port = free_port(), free_port()
     file: dict[str, object] = {
@@ -53,7 +61,7 @@ def sidecar(
         keys = [{"id": "k1", "key": {"env": "BENCH_KEY"}}]
         file["redis"] = {"url": redis_url, "encryption_keys": keys}
     config = folder / "sidecar.yaml"
-    config.write_text(json.dumps(file))
+    config.write_text(json.dumps({**file, **changes}))
     command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
     ready = f"http://127.0.0.1:{admin_port}/readyz"
     environ = {"BENCH_SECRET": "bench", "BENCH_KEY": base64.b64encode(bytes(range(32))).decode()}

@@ -44,6 +44,7 @@ TARGETS = (
     Target("bulk/*", "growth_mib", None, "≤", 16),
     Target("fleet", "fleet_fresh_mib", PEER, "≤", 1),
     Target("fleet", "fleet_peak_mib", PEER, "≤", 1),
+    Target("growth/*", "growth", None, "≤", 1.1),
     Target("start", "ready_seconds", None, "≤", 0.25),
 )
 

@@ -1,5 +1,7 @@
 """Tenant ids, and the token request of each tenant."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.tenants import TenantRule, canonical, split_path
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
-from sidecar.proxy.tenants import MAX_KNOWN, Tenants, claimed, foreseeable
+from sidecar.proxy.tenants import FEWEST_KNOWN, Tenants, claimed, foreseeable
 from tests.support.unsigned_jwt import jwt
 
 TEMPLATE = TokenRequest(
@@ -180,9 +182,33 @@ def test_b84_who_may_have_been_invented(rule: TenantRule, invented: set[str]) ->
     assert {name for name in ("acme", "globex") if rule.invented(name)} == invented
 
 
-def test_b84_invented_tenants_do_not_grow_memory() -> None:
+@pytest.mark.parametrize(("max_tokens", "kept"), [(1, FEWEST_KNOWN), (10_000, 10_000)])
+def test_b84_invented_tenants_do_not_grow_memory(max_tokens: int, kept: int) -> None:
     """What is ready is bounded."""
-    tenants = Tenants(TenantRule(header=b"x"))
-    for number in range(MAX_KNOWN + 100):
+    tenants = Tenants(TenantRule(header=b"x"), max_tokens)
+    for number in range(kept + 100):
         request(tenants, b"t%d" % number)
-    assert len(tenants._known) == MAX_KNOWN
+    assert len(tenants._known) == len(tenants._requests) == kept
+
+
+def test_s18_as_many_tenants_are_ready_as_tokens_are_in_memory() -> None:
+    """None of 10,000 is made again at its second request."""
+    tenants = Tenants(TenantRule(header=b"x"), 10_000)
+    names = [b"t%d" % number for number in range(10_000)]
+    first = [request(tenants, name) for name in names]
+    assert all(request(tenants, name) is made for name, made in zip(names, first, strict=True))
+
+
+def test_s18_routes_with_the_same_token_share_its_requests() -> None:
+    """They are not made again where routes and tenants are more than are kept together; other tokens' are others."""
+    tenants = Tenants(TenantRule(header=b"x"))
+    others = [replace(ROUTE, name=f"r{number}") for number in range(3)]
+    names = [b"t%d" % number for number in range(FEWEST_KNOWN)]
+    first = [request(tenants, name) for name in names]
+    for route in others:
+        for name, made in zip(names, first, strict=True):
+            assert tenants.route(route, TEMPLATE, name).token is made
+    other = replace(TEMPLATE, name="other", audience="other-{tenant}")
+    found = tenants.route(replace(ROUTE, name="other", token=other), other, b"t4000").token
+    assert found is not None
+    assert found.audience == "other-t4000"

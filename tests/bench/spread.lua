@@ -1,0 +1,18 @@
+-- Requests in turn for the first routes and tenants, as many as the arguments say; every one differs from the one before.
+dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
+
+local ROUND = 10000
+local requests, sent = {}, 0
+
+init = function(args)
+  local routes, tenants = tonumber(args[1]), tonumber(args[2])
+  for number = 0, ROUND - 1 do
+    local path = string.format("/r%04d/200B?n=%05d", number % routes, number)
+    requests[number] = wrk.format("GET", path, { ["X-Tenant"] = string.format("t%05d", number % tenants) })
+  end
+end
+
+request = function()
+  sent = sent + 1
+  return requests[sent % ROUND]
+end
