@@ -13,8 +13,8 @@ Shown = dict[str, object]
 
 
 @asynccontextmanager
-async def showing(status: Mapping[str, object]) -> AsyncIterator[AdminServer]:
-    state = State()
+async def showing(status: Mapping[str, object], state: State | None = None) -> AsyncIterator[AdminServer]:
+    state = state or State()
     state.shown = dict(status)
     server = await admin.start(state, "127.0.0.1:0", RecordingJournal(), bind, every=0.05)
     try:
