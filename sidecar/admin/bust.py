@@ -1,4 +1,4 @@
-"""`POST /bust`: an operator revokes tokens."""
+"""`POST /bust`: an operator revokes tokens. `POST /allowed` checks the operator's token."""
 
 from aiohttp import web
 
@@ -35,6 +35,11 @@ async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
     except ValueError as error:
         return problem(400, str(error))
     return await _outcome(state, selector)
+
+
+async def check_token(state: AdminState, request: web.BaseRequest) -> web.Response:
+    """Answer whether the request has the token for busts; bust nothing."""
+    return await _objection(state, request) or document(200, {"accepted": True})
 
 
 async def _outcome(state: AdminState, selector: Labels) -> web.Response:

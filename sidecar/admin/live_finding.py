@@ -1,6 +1,6 @@
 """Findings: one thing that is wrong now, and the state from which findings are derived."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.admin.outages import Gravity
@@ -55,6 +55,9 @@ class LiveFinding:
     last_tried: float | None = None
     """When the last failure was; null if the sidecar does not try."""
     scope: Scope = field(default_factory=Scope)
+    caused_by: int | None = None
+    """Position in `findings` of the finding from which this one follows, counted from 0; null if none is known. It
+    comes right after that finding and the others that follow from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,16 @@ class Line:
     waiting: int
     limit: int
     """Number of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a route needs."""
+
+    token: str
+    """Name of the entry in `tokens`; empty if there is none."""
+    upstream: str
+    """Name of the upstream, as in `health[].name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,8 @@ class Seen:
     """The newest first."""
     wrong_clocks: Sequence[ServerClock] = ()
     lines: Sequence[Line] = ()
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    """By the route's name."""
 
 
 def whose(tenants: Sequence[str]) -> str:

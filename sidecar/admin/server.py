@@ -9,7 +9,7 @@ from typing import Protocol
 from aiohttp import web
 
 from sidecar.admin import own_hosts
-from sidecar.admin.bust import bust
+from sidecar.admin.bust import bust, check_token
 from sidecar.admin.connection import Connection, Connections
 from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.page import page
@@ -176,6 +176,11 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
         "/bust": Page(
             partial(bust, state),
             "Drops the tokens that carry all labels in the body, in all pods. Requires `admin.token`.",
+            ("POST",),
+        ),
+        "/allowed": Page(
+            partial(check_token, state),
+            "200 if the request has the `admin.token`, 401 otherwise. Drops no tokens.",
             ("POST",),
         ),
     }

@@ -87,18 +87,22 @@ def tokens(seen: Seen) -> Iterator[LiveFinding]:
 def _unfetched(group: Sequence[TokenStatus]) -> LiveFinding:
     first, scope = group[0], _scope(group)
     missing, owner = first.state == "missing", _owner(scope)
-    text = f"{first.problem}: “{first.error_description}”" if first.error_description else first.problem
     return LiveFinding(
         "token_missing" if missing else "token_not_renewed",
         "failing" if missing else "warning",
         f"No token for {owner}" if missing else f"The token for {owner} cannot be renewed",
-        text,
+        cause_of(first),
         "" if missing else f"it is in use for another {span(min(each.expires_in for each in group))}",
         first.hint or f"`{_check(scope)}` requests this token and names the cause",
         min(each.problem_since for each in group if each.problem_since is not None),
         max(each.last_tried for each in group if each.last_tried is not None),
         scope,
     )
+
+
+def cause_of(token: TokenStatus) -> str:
+    """Return why the token cannot be fetched, with the server's own text."""
+    return f"{token.problem}: “{token.error_description}”" if token.error_description else token.problem
 
 
 def _check(scope: Scope) -> str:

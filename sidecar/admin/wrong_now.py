@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from sidecar.admin import event_findings, state_findings
+from sidecar.admin.causes import nested
 from sidecar.admin.live_finding import LiveFinding, Seen
 from sidecar.admin.outages import Gravity
 
@@ -23,6 +24,10 @@ _ORDER: Sequence[Gravity] = ("failing", "warning")
 
 
 def wrong_now(seen: Seen) -> list[LiveFinding]:
-    """Return all findings; those of equal gravity in the order of the rules."""
+    """Return all findings, each right after its cause; those of equal gravity in the order of the rules."""
     found = [finding for rule in RULES for finding in rule(seen)]
-    return sorted(found, key=lambda finding: _ORDER.index(finding.gravity))
+    return nested(sorted(found, key=_rank), seen, _rank)
+
+
+def _rank(finding: LiveFinding) -> int:
+    return _ORDER.index(finding.gravity)

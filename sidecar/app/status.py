@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 
 from sidecar import __version__
-from sidecar.admin.live_finding import Line, LiveFinding, Seen
+from sidecar.admin.live_finding import Line, LiveFinding, Needs, Seen
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import EVERY, Count, Reading, RouteTraffic
 from sidecar.admin.wrong_now import wrong_now
@@ -118,6 +118,10 @@ class Status:
                 Line(_url(origin), pool.readings().waiting, origin.max_connections)
                 for origin, pool in parts.pools.items()
             ),
+            needs={
+                route.name: Needs(route.token.name if route.token else "", _url(route.origin))
+                for route in parts.config.routes
+            },
         )
 
     def _finding(self, finding: LiveFinding) -> Shown:

@@ -10,6 +10,7 @@ from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Freshness, TokenRequest
 
+ProblemKind = Literal["", "refused", "unavailable"]
 REMEMBERED = 600.0
 """Seconds after which a failure that does not recur is dropped."""
 
@@ -49,6 +50,9 @@ class TokenStatus:
     """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
     """What to do about the problem; empty if that is not known."""
+    problem_kind: ProblemKind = ""
+    """`refused`: the problem stays until its cause is fixed. `unavailable`: it may end by itself. Empty if there is no
+    problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Trouble:
     description: str
     """The authorization server's own text."""
     hint: str
+    kind: ProblemKind
     since: float
     last: float
 
@@ -72,12 +77,19 @@ class Troubles:
         self._troubles: Lru[Trouble] = Lru(limit)
 
     def note(
-        self, request: TokenRequest, why: str, now: float, description: str = "", hint: str = ""
+        self,
+        request: TokenRequest,
+        why: str,
+        now: float,
+        description: str = "",
+        hint: str = "",
+        *,
+        kind: ProblemKind = "unavailable",
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
         since = known.since if known is not None else now
-        trouble = Trouble(request.anonymous, request.key, why, description, hint, since, last=now)
+        trouble = Trouble(request.anonymous, request.key, why, description, hint, kind, since, last=now)
         self._troubles.put(trouble.key, trouble)
 
     def rename(self, trouble: Trouble, request: TokenRequest) -> None:
@@ -140,6 +152,7 @@ def token_statuses(
                 last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
+                problem_kind=known.kind if known is not None else "",
             )
 
 
@@ -160,4 +173,5 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
+        problem_kind=trouble.kind,
     )

@@ -107,11 +107,16 @@ async def running(state: State, *, lifetime: float = LIFETIME, every: float = EV
 
 
 async def bust(
-    rig: Rig, body: bytes, *fields: str, authorization: str = f"Bearer {TOKEN}", host: str = "localhost"
+    rig: Rig,
+    body: bytes,
+    *fields: str,
+    authorization: str = f"Bearer {TOKEN}",
+    host: str = "localhost",
+    path: str = "/bust",
 ) -> tuple[bytes, dict[str, object]]:
-    """POST /bust; the status line with the fields, and the body."""
+    """POST /bust, or to another path; the status line with the fields, and the body."""
     lines = [
-        "POST /bust HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"Host: {host}",
         f"Content-Length: {len(body)}",
         *([f"Authorization: {authorization}"] if authorization else []),

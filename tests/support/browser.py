@@ -69,6 +69,18 @@ class Browser:
             "new Promise((done) => source.addEventListener('message', () => setTimeout(done), {once: true}))"
         )
 
+    async def enter(self, token: str) -> None:
+        """Type the admin token and send it, without a mouse."""
+        await self.page.get_by_role("button", name="Unlock busts…").focus()
+        await self.page.keyboard.press("Enter")
+        await self.page.keyboard.type(token)
+        await self.page.keyboard.press("Enter")
+
+    async def unlock(self, token: str) -> None:
+        """Enter the admin token, which is the right one."""
+        await self.enter(token)
+        await self.page.locator("#unlock-dialog").wait_for(state="hidden")
+
     async def says(self, selector: str, text: str) -> None:
         """Wait until one element that the selector finds has this in its text."""
         await self.page.locator(selector).filter(has_text=text).first.wait_for(state="visible")

@@ -13,8 +13,8 @@ Shown = dict[str, object]
 
 
 @asynccontextmanager
-async def showing(status: Mapping[str, object]) -> AsyncIterator[AdminServer]:
-    state = State()
+async def showing(status: Mapping[str, object], state: State | None = None) -> AsyncIterator[AdminServer]:
+    state = state or State()
     state.shown = dict(status)
     server = await admin.start(state, "127.0.0.1:0", RecordingJournal(), bind, every=0.05)
     try:
@@ -48,7 +48,7 @@ def sample(text: str = "x") -> Shown:
 def _finding(text: str, gravity: str) -> Shown:
     names: Shown = dict.fromkeys(("kind", "what", "cause", "effect", "action", "neighbour", "name"), text)
     scope: Shown = {**dict.fromkeys(("route", "token", "service"), text), "tenants": [text]}
-    return {**names, **scope, "gravity": gravity, "since": 40.0, "last_tried": 90.0}
+    return {**names, **scope, "gravity": gravity, "since": 40.0, "last_tried": 90.0, "caused_by": None}
 
 
 def _route(text: str) -> Shown:
@@ -78,6 +78,7 @@ def _tokens(text: str) -> list[Shown]:
         "last_tried": None,
         "error_description": "",
         "hint": "",
+        "problem_kind": "",
     }
     why: Shown = {
         "fp": "",
@@ -87,6 +88,7 @@ def _tokens(text: str) -> list[Shown]:
         "last_tried": 4.0,
         "error_description": text,
         "hint": text,
+        "problem_kind": "refused",
     }
     return [
         well,

@@ -98,6 +98,43 @@ async def test_b83_a_page_of_another_site_cannot_bust(rig: Rig, fields: tuple[st
     assert TOKEN not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("authorization", "fields", "status"),
+    [
+        (f"Bearer {TOKEN}", (), 200),
+        (f"bearer  {TOKEN} ", ("Origin: http://a",), 200),
+        ("", (), 401),
+        ("Bearer", (), 401),
+        ("Bearer wrong", (), 401),
+        (f"Bearer {TOKEN}2", (), 401),
+        (f"Bearer {TOKEN[:-1]}", (), 401),
+        (f"Basic {TOKEN}", (), 401),
+        (f"Bearer {TOKEN}", (f"Authorization: Bearer {TOKEN}",), 401),
+        (f"Bearer {TOKEN}", ("Origin: http://b",), 403),
+        (f"Bearer {TOKEN}", ("Sec-Fetch-Site: cross-site",), 403),
+    ],
+)
+async def test_o16_an_admin_token_is_checked_without_a_bust(
+    rig: Rig, authorization: str, fields: tuple[str, ...], status: int
+) -> None:
+    """By the rules of a bust, so that a page can refuse a wrong one at once; no answer has the token."""
+    rig.state.names = {"a"}
+    head, told = await bust(rig, b"{}", *fields, authorization=authorization, host="a", path="/allowed")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert (told == {"accepted": True}) is (status == 200)
+    assert TOKEN not in str(told)
+    assert rig.state.busted == []
+
+
+async def test_o16_no_admin_token_is_accepted_where_none_is_configured(rig: Rig) -> None:
+    """The answer says what is missing; `GET` is not allowed."""
+    rig.state.token = None
+    head, told = await bust(rig, b"{}", path="/allowed")
+    assert head.startswith(b"HTTP/1.1 403 ")
+    assert "admin.token" in str(told["detail"])
+    assert (await rig.ask("GET", "/allowed"))[0] == 405
+
+
 def test_the_page_is_in_the_wheel(tmp_path: Path) -> None:
     """Users who install the package have it."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
