@@ -36,8 +36,8 @@ from sidecar.system import files
 
 def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
     """Return the rule of each name in the schema. A file that several places name is read once."""
-    value = cache(partial(file_value, read=read))
-    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read))
+    value = cache(partial(file_value, read=read, placed=True))
+    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read, placed=True))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -55,7 +55,7 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
         "name": partial(like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read)),
+        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read, placed=True)),
         "secret_file": value,
         "document_file": document,
         "variable": partial(variable, environ),
