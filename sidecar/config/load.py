@@ -69,7 +69,10 @@ def load(
     doubtful = tuple(map(blame, _lined(source, where, examined.doubtful)))
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source), ignored + doubtful)
-    return replace(schema.config(file, values, breathe, read), ignored=ignored, doubtful=doubtful)
+    unused = tuple(map(blame, _lined(source, where, islice(rules.unused(file), MOST_FAULTS))))
+    return replace(
+        schema.config(file, values, breathe, read), ignored=ignored, doubtful=doubtful, unused=unused
+    )
 
 
 def _lined(source: str, where: Place, found: Iterable[Found]) -> Iterator[Fault]:

@@ -141,6 +141,24 @@ def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) 
         yield "admin.listen", "the same address or port as listen: choose another one"
 
 
+def unused(file: File) -> Iterator[Found]:
+    """Yield the entries of a valid file that nothing names: probably a reference is missing or misspelt.
+
+    Credentials of an unused token are not unused: the one mistake is reported once.
+    """
+    named = {token.credentials or "" for token in file.tokens.values()}
+    for name in file.credentials:
+        if str(name) not in named:
+            yield (
+                f"credentials.{name}",
+                "no token uses this entry: name it in tokens.<name>.credentials, or remove it",
+            )
+    named = {route.token or "" for route in file.routes}
+    for name in file.tokens:
+        if str(name) not in named:
+            yield f"tokens.{name}", "no route uses this entry: name it in routes[].token, or remove it"
+
+
 def _collide(one: addresses.Address, other: addresses.Address) -> bool:
     if isinstance(one, addresses.TcpAddress) and isinstance(other, addresses.TcpAddress):
         return one.port == other.port != 0
