@@ -1,35 +1,47 @@
-"""Which labels no token can carry under a configuration: a bust by them would succeed and drop nothing.
+"""Which labels no token can carry under a configuration: a bust by them would drop nothing, a status show nothing.
 
 Only tenants and services follow from the configuration. Users, token ids, teams and roles come with tokens.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from sidecar.config.settings import Config
 from sidecar.core.errors import NothingToBust
 from sidecar.core.foreign_text import nearest
-from sidecar.core.labels import Labels
+from sidecar.core.labels import Labels, describe
 from sidecar.core.tenants import canonical
 
 MOST_COMPARED = 1000
 """Names that are compared with an unknown one to find a similar name: some 50 µs each."""
 MOST_LISTED = 5
 """Names that are listed if none of them is similar."""
-_ELSEWHERE = "check the spelling, or send the bust to a pod whose configuration has it"
+_ELSEWHERE = "check the spelling, or use a pod whose configuration has it"
 
 
 def check(config: Config, selector: Labels) -> None:
     """Raise NothingToBust if the configuration rules one of these labels out."""
-    faults = list(_faults(config, dict(selector)))
+    faults = [f"cannot bust {fault}" for fault in _faults(config, dict(selector))]
     if faults:
         raise NothingToBust("; ".join(faults))
+
+
+def not_found(config: Config, selector: Labels, tenants: Iterable[str]) -> str:
+    """Return why this pod has no token with these labels, and what to do; it has tokens of these `tenants`."""
+    faults = list(_faults(config, dict(selector)))
+    if faults:
+        return "; ".join(f"this pod cannot have a token with {fault}" for fault in faults)
+    tenant, known = dict(selector).get("tenant", ""), set(islice(tenants, MOST_COMPARED))
+    meant = nearest(tenant, known) if tenant and tenant not in known else ""
+    remedy = f"did you mean {meant}?" if meant else "it fetches one for the first request that needs it"
+    return f"this pod has no token with {describe(selector)}; {remedy}"
 
 
 def _faults(config: Config, labels: dict[str, str]) -> Iterator[str]:
     for name, rule in (("tenant", _tenant), ("service", _service)):
         fault = rule(config, labels[name]) if name in labels else ""
         if fault:
-            yield f"cannot bust {name}={labels[name]}: {fault}"
+            yield f"{name}={labels[name]}: {fault}"
 
 
 def _tenant(config: Config, tenant: str) -> str:

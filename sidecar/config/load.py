@@ -32,8 +32,8 @@ def load(
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
     The environment overrides the file. Without a file it must define one route. Raises ConfigError with everything that
-    is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so, so that a thread can pause. With `attended`
-    the file may be a pipe or `-`. Without `secrets` no file or variable that the configuration names is read.
+    is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so, so that a thread can pause. With
+    `attended` the file may be a pipe or `-`. Without `secrets` no file or variable that the file names is read.
     """
     environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.app.known_labels import MOST_COMPARED, check
+from sidecar.app.known_labels import MOST_COMPARED, check, not_found
 from sidecar.config.settings import Config
 from sidecar.core.errors import NothingToBust
 from sidecar.core.labels import parse_selector
@@ -12,7 +12,7 @@ from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
 
 UUID = "7d9f6f43-8c3a-4a5f-9c1e-2f6f3a1b0c9d"
-ELSEWHERE = "check the spelling, or send the bust to a pod whose configuration has it"
+ELSEWHERE = "check the spelling, or use a pod whose configuration has it"
 
 
 def token(name: str, service: str, tenant: str = "", scope: tuple[str, ...] = ()) -> TokenRequest:
@@ -99,6 +99,32 @@ def test_o8_what_the_configuration_rules_out_is_refused(
 def test_o8_what_a_token_may_carry_passes(settings: Config, labels: dict[str, str]) -> None:
     """Also if the configuration cannot know: tenants without `allow`, and labels that only tokens carry."""
     check(settings, parse_selector(labels))
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "reason"),
+    [
+        (LISTED, {"tenant": "acmee"}, "with tenant=acmee: tenant.allow does not contain it; did you mean acme?"),
+        (LISTED, {"service": "ledger"}, "the configuration has no such service; use ledger-client"),
+        (LISTED, {"tenant": "acme"}, "has no token with tenant=acme; it fetches one for the first request"),
+        (FIXED, {"tenant": "globex"}, "the configuration has no such tenant; use acme"),
+        (config(), {"tenant": "acme"}, "the configuration has no tenants"),
+        (ANYBODY, {"tenant": "initec"}, "has no token with tenant=initec; did you mean initech?"),
+        (ANYBODY, {"tenant": "INITECH"}, "has no token with tenant=INITECH; did you mean initech?"),
+        (ANYBODY, {"tenant": "zzz"}, "has no token with tenant=zzz; it fetches one"),
+        (ANYBODY, {"tenant": "a b"}, "it is not a tenant id"),
+        (ANYBODY, {"service": "orders-client"}, "has no token with service=orders-client; it fetches one"),
+        (ANYBODY, {"tenant": "initech", "service": "orders-client"},
+         "has no token with tenant=initech service=orders-client; it fetches"),
+    ],
+)  # fmt: skip
+def test_a_selection_without_tokens_has_a_reason(
+    settings: Config, labels: dict[str, str], reason: str
+) -> None:
+    """By the configuration, else by the tenants of the tokens that the pod has."""
+    told = not_found(settings, parse_selector(labels), ["", "initech", "umbrella"])
+    assert told.startswith("this pod ")
+    assert reason in told
 
 
 def test_o8_each_wrong_label_is_named() -> None:
