@@ -25,6 +25,13 @@ MOST_TOLD = 1000
 MOST_WARNINGS = 10
 """Warnings of the server that are repeated."""
 
+_REMEDIES: Mapping[int, str] = {
+    401: "it does not accept the token, or there was none; pass the admin.token of that pod with --token-file, "
+    "$SIDECAR_ADMIN_TOKEN_FILE or $SIDECAR_ADMIN_TOKEN",
+    403: "set admin.token in the configuration of that pod, and check that the sidecar can read it",
+}
+"""What to do by status of a refused bust."""
+
 Members = dict[str, object]
 """A JSON object."""
 
@@ -61,7 +68,8 @@ def bust(admin: str, token: Secret, select: Mapping[str, object]) -> Sent:
     Raises AdminRefused, and AdminUnreachable if no server answers at `admin`.
     """
     fields = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
-    answer = _told(admin, _ask(admin, "POST", "/bust", json.dumps(select), fields), "select", "pods")
+    received = _ask(admin, "POST", "/bust", json.dumps(select), fields)
+    answer = _told(admin, received, "select", "pods", remedy=_REMEDIES.get(received.status, ""))
     summary = answer.get("summary", f"sent to {answer['pods']} pods")  # an older sidecar returns no more
     warnings = answer.get("warnings")
     told = warnings[:MOST_WARNINGS] if isinstance(warnings, list) else []
@@ -111,12 +119,14 @@ def _exchange(admin: str, method: str, path: str, body: str | None, fields: Mapp
         connection.close()
 
 
-def _told(admin: str, answer: _Answer, *wanted: str) -> Members:
-    """Return the answer's members. Raises AdminRefused if it is not a sidecar's."""
+def _told(admin: str, answer: _Answer, *wanted: str, remedy: str = "") -> Members:
+    """Return the answer's members. Raises AdminRefused, with the `remedy`, if it is not a sidecar's."""
     members = parse_object(answer.content) or {}
     if answer.status != 200:
         detail = str(members.get("detail", answer.reason))[:MOST_TOLD]
-        raise AdminRefused(f"{admin} answered {answer.status}: {detail}")
+        ours = "detail" in members
+        remedy = remedy if ours else "this is not a sidecar's answer; check --admin"
+        raise AdminRefused(f"{admin} answered {answer.status}: {detail}{remedy and f'; {remedy}'}")
     if not set(wanted) <= members.keys():
         raise AdminRefused(f"{admin} is not a sidecar's admin server")
     return members

@@ -34,6 +34,9 @@ class AdminState(Protocol):
     def status(self, selector: Labels) -> dict[str, object]:
         """Return the content of `/status` in JSON types; of tokens, those that carry these labels."""
 
+    async def not_found(self, selector: Labels) -> str:
+        """Return why no token carries these labels, and what to do; "" if that is not known."""
+
     async def metrics(self) -> bytes:
         """Return Prometheus text, format 0.0.4."""
 

@@ -150,7 +150,11 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
         return document(200 if done else 503, {"started": done})
 
     async def status(request: web.BaseRequest) -> web.Response:
-        return document(200, state.status(asked_for(request)))
+        selector = asked_for(request)
+        shown = state.status(selector)
+        if selector and not shown["tokens"]:
+            shown = {**shown, "not_found": await state.not_found(selector)}
+        return document(200, shown)
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return whole(200, await state.metrics(), _METRICS)

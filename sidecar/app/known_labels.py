@@ -1,17 +1,17 @@
-"""Labels of a bust that no token of this pod can carry, by its configuration.
+"""Labels that no token of this pod can carry, by its configuration: of a bust, or of a status.
 
 Only tenants and services follow from the configuration. Users, token ids, teams and roles come with tokens. Other pods
 may have another configuration, and may hold tokens of a tenant that was just removed from this one.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
 from sidecar.config.settings import Config
 from sidecar.core.errors import NothingToBust
 from sidecar.core.foreign_text import nearest
-from sidecar.core.labels import Labels
+from sidecar.core.labels import Labels, describe
 from sidecar.core.tenants import canonical
 from sidecar.system import threads
 
@@ -22,12 +22,19 @@ _SPELLING = "check the spelling"
 
 def check(selector: Labels) -> None:
     """Raise NothingToBust if no token of any pod can carry one of these labels."""
+    fault = _malformed(selector)
+    if fault:
+        raise NothingToBust(f"cannot bust {fault}")
+
+
+def _malformed(selector: Labels) -> str:
     for name, value in selector:
         if name == "tenant":
             try:
                 canonical(value)
             except ValueError as error:
-                raise NothingToBust(f"cannot bust tenant={value}: it is not a tenant id; {error}") from None
+                return f"tenant={value}: it is not a tenant id; {error}"
+    return ""
 
 
 async def warnings(config: Config, selector: Labels) -> Sequence[str]:
@@ -43,6 +50,18 @@ def unknown(config: Config, selector: Labels) -> Sequence[str]:
     rules = (("tenant", _tenant), ("service", _service))
     faults = {name: rule(config, labels[name]) for name, rule in rules if name in labels}
     return [f"{name}={labels[name]}: {fault}" for name, fault in faults.items() if fault]
+
+
+def not_found(config: Config, selector: Labels, tenants: Iterable[str]) -> str:
+    """Return why this pod has no token with these labels, and what to do; it has tokens of these `tenants`."""
+    malformed = _malformed(selector)
+    faults = [malformed] if malformed else unknown(config, selector)
+    if faults:
+        return "; ".join(f"this pod cannot have a token with {fault}" for fault in faults)
+    tenant, known = dict(selector).get("tenant", ""), set(tenants)
+    meant = nearest(tenant, known) if tenant and tenant not in known else ""
+    remedy = f"did you mean {meant}?" if meant else "it fetches one for the first request that needs it"
+    return f"this pod has no token with {describe(selector)}; {remedy}"
 
 
 def _tenant(config: Config, tenant: str) -> str:

@@ -271,9 +271,7 @@ class Sidecar:
         """Return whether requests should be sent to this pod now."""
         if self._proxy.draining:
             return Readiness(ok=False, detail="draining")
-        readings = self._member.readings()
-        down = [] if readings is None else readings.down
-        for kind in down:
+        for kind in readings.down if (readings := self._member.readings()) is not None else ():
             why = self._member.health()[kind].why or "the connection is not ready yet"
             return Readiness(ok=True, degraded=True, detail=f"{NEIGHBOURS[kind].is_down()}: {why}")
         return Readiness(ok=True)
@@ -296,6 +294,10 @@ class Sidecar:
             "connections": len(self._listener.connections),
             **self._status.read(parts, selector),
         }
+
+    async def not_found(self, selector: Labels) -> str:
+        """Return why no token carries these labels, and what to do."""
+        return await self._status.not_found(self._config, self._cache, selector)
 
     def _counts(self) -> Mapping[str, Count]:
         return counts(self._config.routes, self._telemetry.of_requests(), self._telemetry.first_errors())

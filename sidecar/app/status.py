@@ -2,7 +2,9 @@
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from itertools import islice
 
 from sidecar import __version__
@@ -10,6 +12,7 @@ from sidecar.admin.live_finding import Line, LiveFinding, Needs, Seen
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import EVERY, Count, Reading, RouteTraffic
 from sidecar.admin.wrong_now import wrong_now
+from sidecar.app import known_labels
 from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.cache.token_status import TokenStatus
@@ -23,6 +26,7 @@ from sidecar.credentials.model import AwsSecretCredentials
 from sidecar.fleet.membership import Membership
 from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
+from sidecar.system import threads
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.recent_events import Occurrence, RecentEvents
 from sidecar.telemetry.sinks.dates import Dates
@@ -93,6 +97,7 @@ class Status:
             "at": self._clock.wall(),
             "uptime": now - self._began,
             "busts": config.admin.token is not None,
+            "not_found": "",
             "findings": [self._finding(each) for each in wrong_now(self._seen(parts, readings, now))],
             "routes": [
                 _route(route, parts.counts[route.name], readings[route.name]) for route in config.routes
@@ -103,6 +108,13 @@ class Status:
             "health": [self._health_of(kind, name, health) for kind, name, health in self._health(parts)],
             "events": [self._event(occurrence) for occurrence in self._recent_events],
         }
+
+    async def not_found(self, config: Config, cache: TokenCache, selector: Labels) -> str:
+        """Return why no token carries these labels, and what to do; "" if no thread is free to find out."""
+        tenants = [token.tenant for token in cache.status(self._clock.now())]
+        with suppress(OSError):
+            return await threads.beside("labels", partial(known_labels.not_found, config, selector, tenants))
+        return ""
 
     def _seen(self, parts: Parts, readings: Mapping[str, Reading], now: float) -> Seen:
         """Return the unfiltered state, because failures of other tenants' tokens matter too."""
@@ -207,6 +219,7 @@ FIELDS: Mapping[str, str] = {
     "uptime": "Seconds since the process started.",
     "started": "Whether the sidecar has requested each token that depends on no request.",
     "busts": "Whether `POST /bust` is enabled: `admin.token` is set.",
+    "not_found": "Why no token carries the selected labels, and what to do. Else empty; always empty in `/events`.",
     "in_flight": "Requests in flight.",
     "connections": "Open client connections.",
     "routes[].name": "Name of the route.",

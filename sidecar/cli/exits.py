@@ -4,7 +4,8 @@ EXIT_OK = 0
 """The command succeeded, or `run` stopped after SIGTERM or Ctrl-C."""
 EXIT_FAILED = 1
 """The command failed: a step of `check`, a scene of the demo, or a file or manifest that cannot be written.
-`explain`: the request would be refused. `status` and `bust`: the admin server refused, or is not ready."""
+`explain`: the request would be refused. `status` and `bust`: the admin server refused, or is not ready. `status` with
+`--tenant` or `--service`: there is no such token."""
 EXIT_USAGE = 2
 """The command line has an unknown command, flag or value. The usage of the command is printed."""
 EXIT_UNREACHABLE = 69

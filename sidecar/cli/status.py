@@ -21,7 +21,9 @@ _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for the admin server, and for the output."""
     flags.add_admin(parser)
-    parser.add_argument("--tenant", metavar="ID", help="show only tokens of this tenant")
+    parser.add_argument(
+        "--tenant", metavar="ID", help="show only tokens of this tenant; exit with 1 if there are none"
+    )
     parser.add_argument(
         "--service", metavar="ID", help="show only tokens obtained with the credentials of this service"
     )
@@ -46,8 +48,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.healthcheck:
         return _healthcheck(arguments.admin)
     if arguments.watch is None:
-        _write("\n".join(_shown(arguments)) + "\n")
-        return EXIT_OK
+        lines, missed = _shown(arguments)
+        _write("\n".join(lines) + "\n")
+        if missed:
+            print(missed, file=sys.stderr)
+        return EXIT_FAILED if missed else EXIT_OK
     try:
         _watch(arguments)
     except KeyboardInterrupt:
@@ -73,11 +78,11 @@ def _watch(arguments: argparse.Namespace) -> None:
 
     while True:
         try:
-            lines = _shown(arguments)
+            lines, missed = _shown(arguments)
         except (AdminRefused, AdminUnreachable) as error:
-            lines = [harmless(f"sidecar: {error}")]
+            lines, missed = [harmless(f"sidecar: {error}")], ""
         if not arguments.json:
-            _write(_screen(lines, Terminal(sys.stdout)))
+            _write(_screen([*lines, *filter(None, [missed])], Terminal(sys.stdout)))
         else:
             print(*lines, file=sys.stdout if lines[0].startswith("{") else sys.stderr, flush=True)
         time.sleep(arguments.watch)
@@ -92,19 +97,26 @@ def _screen(lines: list[str], terminal: "Terminal") -> str:
     return _HOME + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST
 
 
-def _shown(arguments: argparse.Namespace) -> list[str]:
-    """Request the status, and print it. Raises AdminRefused, AdminUnreachable."""
+def _shown(arguments: argparse.Namespace) -> tuple[list[str], str]:
+    """Request the status. Return its lines, and why no token has the selected labels.
+
+    Raises AdminRefused, AdminUnreachable.
+    """
     import json
 
     from sidecar.admin.client import status
     from sidecar.cli.status_table import lines
-    from sidecar.cli.terminal import Terminal
+    from sidecar.cli.terminal import Terminal, harmless
 
     labels = {name: value for name in _LABELS if (value := getattr(arguments, name)) is not None}
     shown = status(arguments.admin, labels)
+    missed = ""
+    if labels and not shown["tokens"]:
+        selected = " ".join(f"{name}={value}" for name, value in labels.items())
+        missed = harmless(f"sidecar: {shown.get('not_found') or f'this pod has no token with {selected}'}")
     if arguments.json:
-        return [json.dumps(shown, indent=None if arguments.watch else 2)]
-    return list(lines(shown, Terminal(sys.stdout)))
+        return [json.dumps(shown, indent=None if arguments.watch else 2)], missed
+    return list(lines(shown, Terminal(sys.stdout))), missed
 
 
 def _write(text: str) -> None:

@@ -32,9 +32,8 @@ def load(
     """Read the file at `path`, else $SIDECAR_CONFIG, else /etc/sidecar/config.yaml, and the environment.
 
     The environment overrides the file. Without a file it must define one route. Raises ConfigError with everything that
-    is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so: a thread beside others pauses there. With
-    `attended`, for commands that can be interrupted, the file may be a pipe, or `-` for standard input. Without
-    `secrets` nothing is read of the files and variables that the configuration names: they need not exist.
+    is wrong, up to MOST_FAULTS. `breathe` is called every millisecond or so, so that a thread can pause. With
+    `attended` the file may be a pipe or `-`. Without `secrets` no file or variable that the file names is read.
     """
     environ = environment.open_redis_url(environment.trimmed(environ))
     place = yaml_file.place(path, environ)
@@ -69,7 +68,9 @@ def load(
     doubtful = tuple(map(blame, _lined(source, where, examined.doubtful)))
     if file is None or faults:
         raise ConfigError(_first(dict.fromkeys(sorted(faults, key=_line)), source), ignored + doubtful)
-    return replace(schema.config(file, values, breathe, read), ignored=ignored, doubtful=doubtful)
+    unused = tuple(_lined(source, where, islice(rules.unused(file), MOST_FAULTS)))
+    config = schema.config(file, values, breathe, read)
+    return replace(config, ignored=ignored, doubtful=doubtful, unused=unused)
 
 
 def _lined(source: str, where: Place, found: Iterable[Found]) -> Iterator[Fault]:

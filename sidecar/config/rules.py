@@ -36,8 +36,8 @@ from sidecar.system import files
 
 def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
     """Return the rule of each name in the schema. A file that several places name is read once."""
-    value = cache(partial(file_value, read=read))
-    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read))
+    value = cache(partial(file_value, read=read, placed=True))
+    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read, placed=True))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -55,7 +55,7 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
         "name": partial(like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read)),
+        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read, placed=True)),
         "secret_file": value,
         "document_file": document,
         "variable": partial(variable, environ),
@@ -139,6 +139,24 @@ def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) 
     sound = not faulty.at("listen", "admin", "admin.listen")
     if sound and _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
         yield "admin.listen", "the same address or port as listen: choose another one"
+
+
+def unused(file: File) -> Iterator[Found]:
+    """Yield the entries of a valid file that nothing names: probably a reference is missing or misspelt.
+
+    Credentials of an unused token are not unused: the one mistake is reported once.
+    """
+    named = {token.credentials or "" for token in file.tokens.values()}
+    for name in file.credentials:
+        if str(name) not in named:
+            yield (
+                f"credentials.{name}",
+                "no token uses this entry: name it in tokens.<name>.credentials, or remove it",
+            )
+    named = {route.token or "" for route in file.routes}
+    for name in file.tokens:
+        if str(name) not in named:
+            yield f"tokens.{name}", "no route uses this entry: name it in routes[].token, or remove it"
 
 
 def _collide(one: addresses.Address, other: addresses.Address) -> bool:

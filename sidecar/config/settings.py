@@ -60,8 +60,10 @@ class Config:
     """Variables that have no effect, although their names are meant for the sidecar."""
     doubtful: tuple[Fault, ...] = ()
     """Values that can be used, but are probably a mistake."""
+    unused: tuple[Fault, ...] = ()
+    """Entries that nothing names. They do no harm, so the log of a running sidecar does not have them."""
 
     @property
     def warnings(self) -> tuple[Fault, ...]:
-        """Return both of these."""
-        return self.ignored + self.doubtful
+        """Return all of these."""
+        return self.ignored + self.doubtful + self.unused

@@ -96,12 +96,18 @@ def _mark(mark: yaml.Mark) -> syntax.Mark:
     return syntax.Mark(mark.index, mark.line, mark.column)
 
 
-def file_text(name: str, limit: int, read: Read = files.text) -> str:
-    """Return the text of a file of at most `limit` bytes. Raises ValueError with the reason it cannot be used."""
+def file_text(name: str, limit: int, read: Read = files.text, *, placed: bool = False) -> str:
+    """Return the text of a file of at most `limit` bytes. Raises ValueError with the reason it cannot be used.
+
+    With `placed` the reason has the path, unless it may be a secret that was written in place of one.
+    """
     try:
         text = read(name, limit)
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; check the path and its permissions") from None
+        place = _shown(name) if placed else ""
+        raise ValueError(
+            f"cannot be read: {error.strerror}{place}; check the path and its permissions"
+        ) from None
     except ValueError as error:
         raise ValueError(f"cannot be read: {error}") from None
     if not text.strip():
@@ -109,9 +115,18 @@ def file_text(name: str, limit: int, read: Read = files.text) -> str:
     return text
 
 
-def file_value(name: str, read: Read = files.text) -> str:
+def _shown(name: str) -> str:
+    """Return the path in brackets if its first directory exists; of a relative path, where it begins."""
+    path = Path(name)
+    if not path.is_absolute():
+        return " (a relative path begins in the working directory)"
+    safe = name.isprintable() and len(path.parts) > 2 and Path(*path.parts[:2]).is_dir()
+    return f" ({name})" if safe else ""
+
+
+def file_value(name: str, read: Read = files.text, *, placed: bool = False) -> str:
     """Return the single value in a file: a secret, a token, a client id. Raises ValueError like `file_text`."""
-    text = file_text(name, files.SECRET_LIMIT, read)
+    text = file_text(name, files.SECRET_LIMIT, read, placed=placed)
     try:
         return foreign_text.value(text)
     except ValueError as error:

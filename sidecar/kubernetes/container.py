@@ -16,6 +16,9 @@ IMAGE = f"credential-sidecar:{__version__}"
 DATA_LISTEN = "127.0.0.1:9180"
 """The program's default listen address."""
 
+DRAIN_TIMEOUT = 25
+"""The program's default drain_timeout, in seconds."""
+
 SECRET_VOLUME = "sidecar-secret-"
 """Prefix of a number."""
 

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 import yaml
 
 from sidecar.core.errors import ManifestRefused
-from sidecar.kubernetes.container import SECRET_VOLUME, Blanks, Sidecar, definition, fill
+from sidecar.kubernetes.container import DRAIN_TIMEOUT, SECRET_VOLUME, Blanks, Sidecar, definition, fill
 from sidecar.kubernetes.edits import Edit, Writer, applied
 from sidecar.kubernetes.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, is_true, pods, text
 from sidecar.kubernetes.yaml_tree import Node, documents
+
+_DIGITS = 20
+"""Digits of a number that are read: more than Kubernetes accepts."""
 
 _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
 
@@ -34,13 +37,27 @@ def remove(manifest: str) -> str:
 def warnings(manifest: str) -> list[str]:
     """Return warnings about pods whose settings weaken the sidecar. Raises ManifestRefused."""
     return [
-        f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with CAP_SYS_PTRACE"
-        " can read the sidecar's memory; remove shareProcessNamespace"
+        f"document {number}{_named(root)}: {pod.path}.{warning}"
         for number, root in enumerate(_roots(manifest), start=1)
         if root is not None
         for pod in pods(root)
-        if is_true(pod.spec, "shareProcessNamespace")
+        for warning in _weaknesses(pod)
     ]
+
+
+def _weaknesses(pod: Pod) -> Iterator[str]:
+    if is_true(pod.spec, "shareProcessNamespace"):
+        yield (
+            "shareProcessNamespace: containers of the pod with CAP_SYS_PTRACE can read the sidecar's memory;"
+            " remove shareProcessNamespace"
+        )
+    grace = text(pod.spec, "terminationGracePeriodSeconds")
+    if grace.isdecimal() and int(grace[:_DIGITS]) <= DRAIN_TIMEOUT:
+        yield (
+            f"terminationGracePeriodSeconds: Kubernetes kills the sidecar after {int(grace[:_DIGITS])} s, but it may"
+            f" serve requests in flight for {DRAIN_TIMEOUT} s after SIGTERM; set more than {DRAIN_TIMEOUT} s plus the"
+            " time that the application takes to stop, or lower drain_timeout in the configuration"
+        )
 
 
 def _changed(manifest: str, change: _Change) -> str:

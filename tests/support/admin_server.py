@@ -52,6 +52,9 @@ class State:
         self.chosen = chosen
         return self.shown
 
+    async def not_found(self, chosen: Labels) -> str:
+        return f"this pod has no token with {dict(chosen)}"
+
     async def metrics(self) -> bytes:
         return await self.text()
 

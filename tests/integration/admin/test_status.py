@@ -284,3 +284,15 @@ def host(server: AuthorizationServer) -> str:
 def number(value: object) -> float:
     assert isinstance(value, float)
     return value
+
+
+async def test_a_selection_without_tokens_is_explained(sidecar: Start, upstream: Upstream) -> None:
+    """And only that; a wrong service is no reason to refuse the status."""
+    async with sidecar() as running:
+        await running.get()
+        (row,) = await running.rows("tokens")
+        assert (await running.status())["not_found"] == ""
+        assert (await running.status(f"?service={row['service']}".encode()))["not_found"] == ""
+        shown = await running.status(f"?service={row['service']}x".encode())
+    assert shown["tokens"] == []
+    assert str(shown["not_found"]).endswith(f"no such service; did you mean {row['service']}?")

@@ -116,7 +116,30 @@ async def test_b52_a_refused_bust_says_why(operator: Operator) -> None:
     """Exit code 1 with the admin server's own words."""
     code, out, err = await operator.bust("--all", "--admin", operator.url, SIDECAR_ADMIN_TOKEN="wrong")
     assert (code, out) == (1, "")
-    assert err == f"sidecar: {operator.url} answered 401: send the admin.token as a bearer token\n"
+    assert err.startswith(f"sidecar: {operator.url} answered 401: send the admin.token as a bearer token; ")
+    assert "pass the admin.token of that pod with --token-file" in err
+
+
+async def test_a_bust_of_a_pod_without_admin_token_says_what_to_set(operator: Operator) -> None:
+    """403: the cause is in that pod."""
+    operator.state.token = None
+    code, out, err = await operator.bust("--all", "--admin", operator.url, SIDECAR_ADMIN_TOKEN=TOKEN)
+    assert (code, out) == (1, "")
+    assert "answered 403: busting is disabled: no readable admin.token; set admin.token in the conf" in err
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 502])
+@pytest.mark.parametrize("command_", ["bust", "status"])
+async def test_another_server_is_not_taken_for_a_sidecar(status: int, command_: str) -> None:
+    """A proxy or a gateway that refuses is not about the admin.token."""
+    async with Upstream() as server:
+        server.script(json_answer(status, {"message": "no"}))
+        flags = ["--all"] if command_ == "bust" else []
+        done = await command(command_, *flags, "--admin", server.url)
+    assert (done.code, done.out) == (1, "")
+    assert f"answered {status}: " in done.err
+    assert done.err.endswith("this is not a sidecar's answer; check --admin\n")
+    assert "admin.token" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,33 @@ async def test_status_asks_for_the_tokens_of_a_tenant_and_a_service(admin: Admin
     assert admin.requests[0].head.target == b"/status?tenant=a%26b&service=app"
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        (
+            {"not_found": "this pod cannot have a token with tenant=acmee; did you mean acme?"},
+            "did you mean acme?",
+        ),
+        ({"not_found": "\x1b[31mred"}, "red"),
+        ({"not_found": ""}, "this pod has no token with tenant=acmee service=app"),
+        ({}, "this pod has no token with tenant=acmee service=app"),
+    ],
+)
+async def test_status_of_tokens_that_do_not_exist_fails_and_says_so(
+    admin: Admin, form: tuple[str, ...], member: dict[str, object], told: str
+) -> None:
+    """Exit code 1, with what the pod knows about the labels; an older sidecar knows nothing."""
+    admin.shown = {**SHOWN, "tokens": [], **member}
+    done = await command("status", "--admin", admin.url, "--tenant", "acmee", "--service", "app", *form)
+    assert (done.code, done.err.count("\n"), done.err[:9]) == (1, 1, "sidecar: ")
+    assert told in done.err
+    assert "\x1b" not in done.err
+    assert "1.2.3" in done.out
+    everything = await command("status", "--admin", admin.url, *form)
+    assert (everything.code, everything.err) == (0, "")
+
+
 async def test_status_for_programs_is_the_answer(admin: Admin) -> None:
     """All of it."""
     done = await command("status", "--admin", admin.url, "--json")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sidecar.app.known_labels import check, unknown
+from sidecar.app.known_labels import check, not_found, unknown
 from sidecar.config.settings import Config
 from sidecar.core.errors import NothingToBust
 from sidecar.core.labels import parse_selector
@@ -130,6 +130,32 @@ def test_o8_each_unknown_label_is_named() -> None:
         "tenant=acmee: this pod's tenant.allow does not contain it; did you mean acme?",
         "service=ledgr-client: this pod's configuration has no such service; did you mean ledger-client?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "reason"),
+    [
+        (LISTED, {"tenant": "acmee"}, "with tenant=acmee: this pod's tenant.allow does not contain it; did you"),
+        (LISTED, {"service": "ledger"}, "configuration has no such service; did you mean ledger-client,"),
+        (LISTED, {"tenant": "acme"}, "has no token with tenant=acme; it fetches one for the first request"),
+        (FIXED, {"tenant": "globex"}, "configuration has no such tenant; it has acme"),
+        (config(), {"tenant": "acme"}, "configuration has no tenants"),
+        (ANYBODY, {"tenant": "initec"}, "has no token with tenant=initec; did you mean initech?"),
+        (ANYBODY, {"tenant": "INITECH"}, "has no token with tenant=INITECH; did you mean initech?"),
+        (ANYBODY, {"tenant": "zzz"}, "has no token with tenant=zzz; it fetches one"),
+        (ANYBODY, {"tenant": "a b"}, "it is not a tenant id"),
+        (ANYBODY, {"service": "orders-client"}, "has no token with service=orders-client; it fetches one"),
+        (ANYBODY, {"tenant": "initech", "service": "orders-client"},
+         "has no token with tenant=initech service=orders-client; it fetches"),
+    ],
+)  # fmt: skip
+def test_a_selection_without_tokens_has_a_reason(
+    settings: Config, labels: dict[str, str], reason: str
+) -> None:
+    """By the configuration, else by the tenants of the tokens that the pod has."""
+    told = not_found(settings, parse_selector(labels), ["", "initech", "umbrella"])
+    assert told.startswith("this pod ")
+    assert reason in told
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,8 @@ def test_o12_faults_name_standard_input(stdin: bytes, fault: str) -> None:
 def test_o12_no_secrets_reads_nothing_that_the_configuration_names() -> None:
     """Each kind of reference: with the flag none is missing, without it each is."""
     done = typed("validate", "-", "--no-secrets", stdin=REFERENCES.encode())
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert all("no route uses this entry" in line for line in done.err.splitlines())
     assert "secrets, keys and certificates: not read" in done.out.splitlines()
     done = typed("validate", "-", stdin=REFERENCES.encode())
     assert done.code == 78

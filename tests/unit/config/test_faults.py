@@ -3,13 +3,14 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigError, Fault
-from tests.support.config_files import CANARY, ONE_LINE, bad_values, check_told, faults, write
+from tests.support.config_files import CANARY, ONE_LINE, SECRETS, bad_values, check_told, faults, tree, write
 
 
 @bad_values(
@@ -135,3 +136,30 @@ def test_any_yaml_is_a_config_or_faults(content: dict[str, object]) -> None:
         except ConfigError as error:
             told = error.faults
     assert [fault for fault in told if not fault.line] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "shown"),
+    [
+        ("client_secret", "{folder}/secret", "No such file or directory ({folder}/secret); check"),
+        ("client_secret", "{folder}/none/such/secret", "({folder}/none/such/secret)"),
+        ("client_secret", "{folder}/a blank", "({folder}/a blank)"),
+        ("assertion_file", "{folder}/assertion", "({folder}/assertion)"),
+        ("private_key", "{folder}/key.pem", "({folder}/key.pem)"),
+        ("client_secret", "/hunter2-canary", "No such file or directory; check"),
+        ("client_secret", "/hunter2-canary/9j4AAQ", "No such file or directory; check"),
+        ("client_secret", "hunter2-canary", "(a relative path begins in the working directory)"),
+        ("client_secret", "{folder}/\x1b[31m", "No such file or directory; check"),
+    ],
+)
+def test_a_missing_file_is_named_unless_its_path_may_be_a_secret(
+    tmp_path: Path, key: str, path: str, shown: str
+) -> None:
+    """A path below a directory that exists is one. The key and the line are always named."""
+    file = path.format(folder=tmp_path)
+    value = file if key == "assertion_file" else {"file": file}
+    entry = {"client_id": "me", key: value}
+    found = faults(write(tmp_path / "config.yaml", tree(credentials__c=entry)), SECRETS)
+    (fault,) = (fault for fault in found if fault.path.startswith(f"credentials.c.{key}"))
+    assert shown.format(folder=tmp_path) in fault.reason
+    assert fault.line > 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import hints
+from sidecar.config.decode import MOST_FAULTS
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigError
 from tests import ROOT
@@ -151,6 +152,50 @@ def test_o13_a_variable_that_breaks_the_value_s_rule_is_named_in_its_fault(
         read(tmp_path, tree(**{at: value}))
     (told,) = raised.value.faults
     assert told.reason.endswith(LITERALLY)
+
+
+NO_TOKEN, NO_ROUTE = "no token uses this entry", "no route uses this entry"
+TOKEN = {"token_endpoint": "https://auth.example.com/token", "credentials": "c"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, []),
+        ({"credentials__d": {"client_id": "me"}}, [("credentials.d", NO_TOKEN)]),
+        ({"tokens__u": TOKEN}, [("tokens.u", NO_ROUTE)]),
+        ({"tokens__1": TOKEN, "credentials__2": {"client_id": "me"}},
+         [("credentials.2", NO_TOKEN), ("tokens.1", NO_ROUTE)]),
+        ({"routes__0__token": None}, [("tokens.t", NO_ROUTE)]),
+        ({"routes__0__token": None, "tokens": None}, [("credentials.c", NO_TOKEN)]),
+        ({"credentials__d": {"client_id": "me", "client_secret": {"env": "CLIENT_SECRET"}},
+          "tokens__u": {**TOKEN, "credentials": "d"}}, [("tokens.u", NO_ROUTE)]),
+        ({"routes": [{"name": n, "match": {"prefix": f"/{n}"}, "upstream": "https://r.internal", "token": "t"}
+                     for n in ("a", "b")]}, []),
+    ],
+)  # fmt: skip
+def test_an_entry_that_nothing_uses_is_a_warning(
+    tmp_path: Path, changes: dict[str, object], told: list[tuple[str, str]]
+) -> None:
+    """With its line. Credentials that only an unused token names are not reported, because that is one mistake."""
+    warnings = read(tmp_path, tree(**changes)).warnings
+    assert [(each.path, each.reason.partition(":")[0]) for each in warnings] == told
+    assert all(each.line > 0 for each in warnings)
+
+
+def test_a_thousand_unused_entries_are_a_bounded_warning(tmp_path: Path) -> None:
+    """Like faults."""
+    many = {f"c{number}": {"client_id": "me"} for number in range(1000)}
+    document = tree(credentials={"c": {"client_id": "me"}} | many, tokens__t__client_auth="none")
+    assert len(read(tmp_path, document).warnings) == MOST_FAULTS
+
+
+def test_a_fault_is_not_followed_by_a_warning_of_an_unused_entry(tmp_path: Path) -> None:
+    """A misspelt name is one mistake; and the one route of the environment names what it has."""
+    with pytest.raises(ConfigError) as raised:
+        read(tmp_path, tree(routes__0__token="tt"))
+    assert raised.value.warnings == ()
+    assert load(None, ONE_ROUTE).warnings == ()
 
 
 def test_o13_no_text_takes_long() -> None:

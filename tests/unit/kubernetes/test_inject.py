@@ -12,8 +12,10 @@ import yaml
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from sidecar.config import durations
+from sidecar.config.schema import File
 from sidecar.core.errors import ManifestRefused
-from sidecar.kubernetes.container import Blanks, fill
+from sidecar.kubernetes.container import DRAIN_TIMEOUT, Blanks, fill
 from sidecar.kubernetes.inject import inject, remove, warnings
 from tests.support.examples import examples
 
@@ -493,6 +495,33 @@ def test_s4_a_shared_process_namespace_is_warned_of() -> None:
         ["document 1 (Pod p)", "spec.shareProcessNamespace"],
         ["document 4 (Deployment d)", "spec.template.spec.shareProcessNamespace"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("grace", "warned"),
+    [
+        ("0", True), ("1", True), ("10", True), ("25", True), ('"20"', True), ("&short 5", True),
+        ("26", False), ("60", False), ("3600", False), ("9" * 4000, False),
+        ("null", False), ("", False), ("-1", False), ("ten", False), ("²", False), ("[5]", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("blanks", [NATIVE, CLASSIC])
+def test_a_grace_period_that_the_drain_may_exceed_is_warned_of(
+    grace: str, warned: bool, blanks: Blanks
+) -> None:
+    """The sidecar is added all the same. Without the key Kubernetes waits 30 s, which is enough."""
+    text = f"{POD}{APP}  terminationGracePeriodSeconds: {grace}\n"
+    check(text, blanks)
+    told = warnings(text)
+    assert [line.split(": ")[:2] for line in told] == [
+        ["document 1 (Pod p)", "spec.terminationGracePeriodSeconds"]
+    ] * warned
+    assert all("set more than 25 s plus" in line for line in told)
+
+
+def test_the_default_drain_timeout_is_the_programs() -> None:
+    """Stated twice, because `sidecar inject` loads no configuration."""
+    assert durations.seconds(File(routes=()).drain_timeout) == DRAIN_TIMEOUT
 
 
 def test_every_fault_is_told_at_once() -> None:
