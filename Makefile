@@ -47,7 +47,7 @@ reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of docs/ follow
 docs: $(VENV)/.with-docs  ## the site, in build/docs; a warning is an error; SOURCE=where the code is
 	@SOURCE='$(SOURCE)' $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 
-demo: $(VENV)/.with-test  ## a scripted minute of what the sidecar does
+demo: $(VENV)/.with-demo  ## a scripted minute of what the sidecar does
 	@$(BIN)/sidecar demo
 
 check: $(VENV)/.with-test,check  ## ruff, mypy strict, import contracts, sizes
@@ -142,9 +142,12 @@ $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*
 	@echo '$(CURDIR)' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bench.pth"
 	@touch '$@'
 
+# The demo imports a small part of its packages, so that Python compiles them when it imports them.
+$(VENV)/.with-demo: COMPILING := --no-compile
+
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(COMPILING) --editable '.[$*]'
 	@touch '$@'
 
 $(BIN)/python:

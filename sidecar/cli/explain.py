@@ -107,6 +107,7 @@ def _token(token: "TokenAsked") -> Iterator[str]:
         ("", "cache key", token.key),
         ("", "endpoint", token.endpoint),
         ("", "client", f"{token.client_auth}, credentials {token.credentials} (service {token.service})"),
+        ("", "secret in", token.place),
         ("", "subject", token.subject),
         ("", "actor", token.actor),
         *(("", name, value) for name, value in token.form),

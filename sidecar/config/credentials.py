@@ -1,6 +1,6 @@
 """Credentials for token requests: the file's `credentials`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -11,22 +11,25 @@ from sidecar.config.types import (
     REGION,
     SECRET_ID,
     STAGE,
-    DocumentPath,
     Name,
     Reference,
-    SecretPath,
+    TenantDocumentPath,
+    TenantReference,
+    TenantSecretPath,
     Text,
     reference,
     text,
     variable,
 )
 from sidecar.core.secret import Secret, SecretFile
+from sidecar.core.tenants import PLACE, tenant_in
 from sidecar.credentials.model import (
     AwsSecretCredentials,
     CredentialSpec,
     FileCredentials,
     FixedCredentials,
     SecretFileCredentials,
+    VariableCredentials,
 )
 from sidecar.oauth import signing_keys
 from sidecar.oauth.signing_keys import Algorithm
@@ -70,6 +73,16 @@ class AwsSecret(Node, frozen=True, kw_only=True):
     ] = ""
 
 
+class Passphrase(Reference, frozen=True, kw_only=True):
+    """Location of a passphrase. Never write the passphrase itself here."""
+
+    file: Annotated[
+        str | None,
+        text("tenant_secret_file", r"^[^\0]+$"),
+        Meta(description="File that holds only the passphrase. `{tenant}` is replaced by the tenant."),
+    ] = None
+
+
 class PrivateKey(Reference, frozen=True, kw_only=True):
     """Location of the key that signs client assertions, and how the authorization server identifies it."""
 
@@ -78,7 +91,10 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
     file: Annotated[
         str | None,
         text("private_key_file", r"^[^\0]+$"),
-        Meta(description="File that holds the key, PEM or JWK. The sidecar reads it for each signature."),
+        Meta(
+            description="File that holds the key, PEM or JWK. The sidecar reads it for each signature. `{tenant}` is "
+            "replaced by the tenant."
+        ),
     ] = None
     env: Annotated[
         str | None,
@@ -86,7 +102,8 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
         Meta(description="Environment variable that holds the key."),
     ] = None
     passphrase: Annotated[
-        Reference | None, Meta(description="Passphrase of an encrypted PEM. Unset: the PEM is not encrypted.")
+        Passphrase | None,
+        Meta(description="Passphrase of an encrypted PEM. Unset: the PEM is not encrypted."),
     ] = None
     algorithm: Annotated[
         Algorithm | None,
@@ -98,9 +115,10 @@ class PrivateKey(Reference, frozen=True, kw_only=True):
         Text | None, Meta(description="Key id in the JWT header. Unset: the one in the JWK, if any.")
     ] = None
     certificate_file: Annotated[
-        DocumentPath | None,
+        TenantDocumentPath | None,
         Meta(
-            description="Certificate of the key (PEM); the JWT header carries its thumbprint. Unset: no thumbprint."
+            description="Certificate of the key (PEM); the JWT header carries its thumbprint. `{tenant}` is replaced "
+            "by the tenant. Unset: no thumbprint."
         ),
     ] = None
 
@@ -118,7 +136,7 @@ class Credentials(Node, frozen=True, kw_only=True):
 
     client_id: Annotated[Text | None, Meta(description="OAuth client id.")] = None
     client_secret: Annotated[
-        Reference | None,
+        TenantReference | None,
         Meta(description="OAuth client secret; a changed file is read again. Unset: there is no secret."),
     ] = None
     private_key: Annotated[
@@ -126,17 +144,18 @@ class Credentials(Node, frozen=True, kw_only=True):
         Meta(description="Key that signs client assertions. Unset: the sidecar signs none."),
     ] = None
     assertion_file: Annotated[
-        SecretPath | None,
+        TenantSecretPath | None,
         Meta(
             description="File with a client assertion that another program keeps fresh, such as a projected token. "
-            "Read for each token request with `client_assertion_file`. Unset: there is none."
+            "Read for each token request with `client_assertion_file`. `{tenant}` is replaced by the tenant. "
+            "Unset: there is none."
         ),
     ] = None
     file: Annotated[
-        DocumentPath | None,
+        TenantDocumentPath | None,
         Meta(
             description="JSON file with `client_id` and `client_secret` (or `clientId`, `clientSecret`); read again "
-            "when it changes."
+            "when it changes. `{tenant}` is replaced by the tenant."
         ),
     ] = None
     aws_secret: Annotated[AwsSecret | None, Meta(description="Secret in AWS Secrets Manager.")] = None
@@ -166,7 +185,15 @@ def spec(name: str, entry: Credentials, environ: Mapping[str, str]) -> Credentia
         return FixedCredentials(client_id, Secret(""))
     if entry.client_secret.file:
         return SecretFileCredentials(client_id, entry.client_secret.file)
-    return FixedCredentials(client_id, Secret(variable(environ, entry.client_secret.env or "")))
+    name = entry.client_secret.env or ""
+    if PLACE in name:
+        return VariableCredentials(client_id, name, _by_tenant(name, environ))
+    return FixedCredentials(client_id, Secret(variable(environ, name)))
+
+
+def _by_tenant(template: str, environ: Mapping[str, str]) -> Mapping[str, Secret]:
+    found = ((tenant_in(template, name), value) for name, value in environ.items())
+    return {tenant: Secret(value) for tenant, value in found if tenant}
 
 
 def _aws_secret(entry: AwsSecret, service: str, *, share: bool) -> AwsSecretCredentials:
@@ -190,6 +217,27 @@ def private_key(entry: PrivateKey, environ: Mapping[str, str]) -> signing_keys.P
         kid=entry.kid or "",
         certificate_file=entry.certificate_file or "",
     )
+
+
+def of_tenants(entry: PrivateKey) -> bool:
+    """Return whether a part of the key is in a file of each tenant, so that it cannot be read before a request."""
+    places = (entry.file, entry.certificate_file, entry.passphrase.file if entry.passphrase else None)
+    return any(PLACE in (place or "") for place in places)
+
+
+def templates(name: str, entry: Credentials) -> Iterator[tuple[str, str]]:
+    """Return the values in which `{tenant}` is replaced, with their paths."""
+    path, key = f"credentials.{name}", entry.private_key
+    yield f"{path}.aws_secret.id", entry.aws_secret.id if entry.aws_secret is not None else ""
+    yield f"{path}.file", entry.file or ""
+    yield f"{path}.assertion_file", entry.assertion_file or ""
+    if entry.client_secret is not None:
+        yield f"{path}.client_secret.file", entry.client_secret.file or ""
+        yield f"{path}.client_secret.env", entry.client_secret.env or ""
+    if key is not None:
+        yield f"{path}.private_key.file", key.file or ""
+        yield f"{path}.private_key.certificate_file", key.certificate_file or ""
+        yield f"{path}.private_key.passphrase.file", (key.passphrase.file if key.passphrase else "") or ""
 
 
 def private_key_fault(environ: Mapping[str, str], entry: PrivateKey) -> str:

@@ -13,6 +13,7 @@ from sidecar.config import hints
 from sidecar.config.yaml_file import DEFAULT_PATH, Read, Tree, file_value
 from sidecar.core import foreign_text
 from sidecar.core.errors import Fault
+from sidecar.core.tenants import PLACE, tenant_in
 
 SOURCE = "environment"
 
@@ -76,6 +77,13 @@ _KNOWN = frozenset(
         _ADMIN_FILE,
     )
 )
+OWN_VARIABLES = (
+    _KNOWN
+    | OTHERS.keys()
+    | {"redis_url_password"}
+    | set(map(str.upper, ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")))
+)
+"""Variables that have a meaning of their own, so that no tenant's secret is in them."""
 _WITHOUT_PREFIX = frozenset(("REDIS_URL", *SETTINGS.values()))
 _OURS = ("SIDECAR_", "M2M_CREDENTIAL_CACHE_")
 """Prefixes of names that no other program uses."""
@@ -152,6 +160,8 @@ def ignored(environ: Mapping[str, str], tree: Tree) -> tuple[Fault, ...]:
     unknown = [name for name in environ if name.upper().startswith(_OURS) and name not in _KNOWN]
     unknown = [name for name in unknown if not (_OF_KUBERNETES.fullmatch(name) and _is_link(name, environ))]
     named = set(_variables_in(tree)) if unknown else set()
+    of_tenants = [name for name in named if PLACE in name]
+    unknown = [name for name in unknown if not any(tenant_in(template, name) for template in of_tenants)]
     faults = [Fault(SOURCE, name, _no_setting(name)) for name in sorted(unknown) if name not in named]
     if environ.get(_ALLOW_DUMPS, "").lower() not in {"", "0", "1", "false", "true"}:
         faults.append(Fault(SOURCE, _ALLOW_DUMPS, "has no effect: write true, or unset it"))

@@ -1,17 +1,20 @@
 """Rules of a valid configuration: the check of each kind of text, and the checks between entries."""
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
 from sidecar.config import durations, token_rules
-from sidecar.config.credentials import Credentials, private_key_fault
-from sidecar.config.decode import Doubt, Found
+from sidecar.config.credentials import Credentials, of_tenants, private_key_fault, templates
+from sidecar.config.decode import Doubt, Found, Node
+from sidecar.config.environment import OWN_VARIABLES
 from sidecar.config.hints import is_unexpanded, literally, unexpanded, unknown_entry
 from sidecar.config.redis import fleet_faults
 from sidecar.config.routes import route_faults
 from sidecar.config.schema import File
 from sidecar.config.tenants import Tenant, caller_faults, tenant_faults
+from sidecar.config.tenants import rule as tenant_rule
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import (
     FIELD_NAME,
@@ -22,13 +25,16 @@ from sidecar.config.types import (
     SCOPE,
     SECRET_ID,
     STAGE,
+    TENANT_VARIABLE,
+    Reference,
     like,
+    refuse_place,
     variable,
 )
 from sidecar.config.yaml_file import Read, file_text, file_value
 from sidecar.config.yaml_text.places import Faulty
 from sidecar.core import addresses
-from sidecar.core.tenants import PLACE, canonical
+from sidecar.core.tenants import PLACE, canonical, tenant_in
 from sidecar.credentials.secret_json import check_pointer
 from sidecar.oauth.request_form import TOKEN_TYPES
 from sidecar.system import files
@@ -36,8 +42,9 @@ from sidecar.system import files
 
 def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Callable[[str], object]]:
     """Return the rule of each name in the schema. A file that several places name is read once."""
-    value = cache(partial(file_value, read=read, placed=True))
-    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=read, placed=True))
+    fixed = partial(_read_fixed, read)
+    value = cache(partial(file_value, read=fixed, placed=True))
+    document = cache(partial(file_text, limit=files.SECRET_LIMIT, read=fixed, placed=True))
     return {
         "duration": durations.seconds,
         "span": durations.span,
@@ -55,10 +62,13 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
         "name": partial(like, NAME, "use at most 64 letters, digits, dots, dashes and underscores"),
         "scope": partial(like, SCOPE, "write one scope an entry, without spaces, quotes and backslashes"),
         "text": partial(like, r" *[!-~][ -~]*", "write visible ASCII characters (RFC 6749 appendix A)"),
-        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=read, placed=True)),
+        "file": cache(partial(file_text, limit=files.PEM_LIMIT, read=fixed, placed=True)),
         "secret_file": value,
         "document_file": document,
+        "tenant_secret_file": partial(_tenant_path, value),
+        "tenant_document_file": partial(_tenant_path, document),
         "variable": partial(variable, environ),
+        "tenant_variable": partial(_tenant_variable, environ),
         "secret_id": partial(
             like,
             SECRET_ID,
@@ -72,7 +82,7 @@ def checks(environ: Mapping[str, str], read: Read = files.text) -> dict[str, Cal
         "field_name": partial(like, FIELD_NAME, "write the name of a header field"),
         "redis": addresses.redis,
         "key_prefix": partial(like, KEY_PREFIX, "use at most 128 visible ASCII characters, without braces"),
-        "private_key_file": document,
+        "private_key_file": partial(_tenant_path, document),
         "private_key_variable": partial(variable, environ, multiline=True),
         "key_file": lambda path: _key(value(path)),
         "key_variable": lambda name: _key(variable(environ, name)),
@@ -85,14 +95,42 @@ def doubt(environ: Mapping[str, str], checks: Mapping[str, Callable[[str], objec
     """Return the rule that finds values that are probably a mistake. The checks have read the files."""
 
     def doubtful(check: str, text: str) -> str:
-        if check == "variable" and is_unexpanded(environ.get(text, "")):
+        if PLACE in text:
+            check = ""  # neither is read before the tenant is known
+        if check in {"variable", "tenant_variable"} and is_unexpanded(environ.get(text, "")):
             return f"the environment variable {text} holds a variable or template that was not replaced"
-        if check == "secret_file" and is_unexpanded(str(checks[check](text))):
+        if check in {"secret_file", "tenant_secret_file"} and is_unexpanded(str(checks[check](text))):
             return "the file holds a variable or template that was not replaced"
         form = unexpanded(text)
         return literally(form) if form else ""
 
     return doubtful
+
+
+def _read_fixed(read: Read, name: str, limit: int) -> str:
+    refuse_place(name)
+    return read(name, limit)
+
+
+def _tenant_path(check: Callable[[str], str], path: str) -> str:
+    """Check the file, or the form of the path if only a tenant makes it the path of a file."""
+    if set(path.replace(PLACE, "")) & set("{}") and not unexpanded(path.replace(PLACE, "")):
+        raise ValueError(f"only {PLACE} is replaced: write it exactly so, and no other braces")
+    return path if PLACE in path else check(path)
+
+
+def _tenant_variable(environ: Mapping[str, str], name: str) -> str:
+    """Check the variable, or the form of its name if only a tenant makes it the name of one."""
+    if PLACE not in name:
+        if re.fullmatch(r"\w*\{+[^{}]*\}+\w*", name, re.ASCII):
+            raise ValueError(f"only {PLACE} is replaced: write it exactly so, and no other braces")
+        return variable(environ, name)
+    like(
+        TENANT_VARIABLE,
+        f"write letters, digits and underscores, and {PLACE} once and not at the beginning",
+        name,
+    )
+    return name
 
 
 def _token_type(text: str) -> None:
@@ -131,6 +169,7 @@ def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) 
     if environ is not None:
         yield from _key_faults(file, environ, faulty)
     yield from _secret_faults(file, faulty)
+    yield from _template_faults(file, faulty)
     if not faulty.within("tenant"):
         yield from tenant_faults(file.tenant, file.tokens, file.credentials)
     yield from route_faults(file.routes, file.tokens, faulty, tenants=file.tenant is not None)
@@ -181,7 +220,8 @@ def _key_faults(file: File, environ: Mapping[str, str], faulty: Faulty) -> Itera
     for name, entry in file.credentials.items():
         if isinstance(entry, Credentials):
             path, key = f"credentials.{name}.private_key", entry.private_key
-            if key is not None and not faulty.within(path) and (reason := fault(key)):
+            read = key is not None and not of_tenants(key) and not faulty.within(path)
+            if key is not None and read and (reason := fault(key)):
                 yield f"{path}.{'file' if key.file else 'env'}", reason
 
 
@@ -196,3 +236,43 @@ def _secret_faults(file: File, faulty: Faulty) -> Iterator[Found]:
             if entry.aws_secret is not None and services.setdefault(service, name) != name:
                 reason = f"{services[service]} has the same: give each secret its own"
                 yield f"credentials.{name}.service", reason
+
+
+def _template_faults(file: File, faulty: Faulty) -> Iterator[Found]:
+    """Yield faults of templates of which a tenant's id can make the place of another secret."""
+    others = {*OWN_VARIABLES, *_secret_places(file)}
+    rule = tenant_rule(file.tenant) if not faulty.within("tenant") else None
+    if rule is None:
+        return
+
+    def reached(template: str) -> str:
+        """Return the other place, "" if there is none."""
+        for other in sorted(others - {template}):
+            tenant = tenant_in(template, other.replace(PLACE, "x"))
+            if tenant and (tenant == rule.default if rule.fixed else rule.serves(tenant)):
+                return other
+        return ""
+
+    for name, entry in file.credentials.items():
+        if isinstance(entry, Credentials):
+            for path, template in templates(name, entry):
+                local = PLACE in template and not path.endswith("aws_secret.id")
+                if local and not faulty.within(path) and (other := reached(template)):
+                    yield (
+                        path,
+                        f"a tenant's id can make this {other}: choose another folder or name before {PLACE}",
+                    )
+
+
+def _secret_places(value: object) -> Iterator[str]:
+    """Yield the files and variables of all secrets in the configuration, and those of its tenants."""
+    if isinstance(value, Reference):
+        yield value.file or value.env or ""
+    elif isinstance(value, Credentials):
+        yield from (value.file or "", value.assertion_file or "")
+    if isinstance(value, Node):
+        for name in value.__struct_fields__:
+            yield from _secret_places(getattr(value, name))
+    elif isinstance(value, tuple | dict):
+        for inside in value.values() if isinstance(value, dict) else value:
+            yield from _secret_places(inside)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from sidecar.config.credentials import Credentials
+from sidecar.config.credentials import templates as credential_templates
 from sidecar.config.decode import Found, Node
 from sidecar.config.tokens import TokenEntry
 from sidecar.config.types import FIELD_NAME, TENANT, Text, text
@@ -114,8 +115,7 @@ def _templates(tokens: dict[str, TokenEntry], credentials: dict[str, Credentials
             yield f"tokens.{name}.audience", token.audience
     for name, entry in credentials.items():
         if isinstance(entry, Credentials):
-            secret = entry.aws_secret
-            yield f"credentials.{name}.aws_secret.id", secret.id if secret is not None else ""
+            yield from credential_templates(name, entry)
 
 
 def _addresses(tokens: dict[str, TokenEntry]) -> Iterator[Found]:

@@ -11,7 +11,9 @@ from sidecar.config.decode import Node
 from sidecar.core import foreign_text, tenants
 from sidecar.core import tls as core_tls
 from sidecar.core.secret import Secret, SecretFile, SecretRef
+from sidecar.core.tenants import PLACE
 
+TENANT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*(\{tenant\}[A-Za-z0-9_]*)?$"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCOPE = r"^[!#-\[\]-~]+$"
@@ -41,6 +43,9 @@ FilePath = Annotated[str, text("file", r"^[^\0]+$")]
 DocumentPath = Annotated[str, text("document_file", r"^[^\0]+$")]
 """A path of JSON or PEM, as large as a secret; `SecretPath` is that of a single value."""
 SecretPath = Annotated[str, text("secret_file", r"^[^\0]+$")]
+TenantDocumentPath = Annotated[str, text("tenant_document_file", r"^[^\0]+$")]
+TenantSecretPath = Annotated[str, text("tenant_secret_file", r"^[^\0]+$")]
+"""Such paths, in which `{tenant}` stands for the tenant."""
 Variable = Annotated[str, text("variable", ENVIRONMENT_NAME)]
 Scope = Annotated[str, text("scope", SCOPE)]
 
@@ -54,6 +59,24 @@ class Reference(Node, frozen=True, kw_only=True):
 
     file: Annotated[SecretPath | None, Meta(description="File that holds only the secret.")] = None
     env: Annotated[Variable | None, Meta(description="Environment variable that holds the secret.")] = None
+
+
+class TenantReference(Reference, frozen=True, kw_only=True):
+    """Location of a secret, which each tenant may have at a place of its own. Never write the secret itself here."""
+
+    file: Annotated[
+        str | None,
+        text("tenant_secret_file", r"^[^\0]+$"),
+        Meta(description="File that holds only the secret. `{tenant}` is replaced by the tenant."),
+    ] = None
+    env: Annotated[
+        str | None,
+        text("tenant_variable", TENANT_VARIABLE),
+        Meta(
+            description="Environment variable that holds the secret. `{tenant}`, once and not at the beginning, is "
+            "replaced by the tenant."
+        ),
+    ] = None
 
 
 class KeyReference(Reference, frozen=True, kw_only=True):
@@ -115,8 +138,18 @@ def like(pattern: str, reason: str, text: str) -> None:
         raise ValueError(reason)
 
 
+def refuse_place(text: str) -> None:
+    """Raise ValueError for a path or a variable's name with `{tenant}` at a key where nothing replaces it."""
+    if PLACE in text:
+        raise ValueError(
+            f"{PLACE} is not replaced here, only in file, assertion_file, client_secret and the files of private_key "
+            "of an entry of credentials: write the path or the name itself"
+        )
+
+
 def variable(environ: Mapping[str, str], name: str, *, multiline: bool = False) -> str:
     """Return the value of an environment variable. Raises ValueError if it has no usable one."""
+    refuse_place(name)
     like(ENVIRONMENT_NAME, "write the name of an environment variable, not the secret itself", name)
     given = environ.get(name, "")
     if not given.strip():

@@ -7,6 +7,7 @@ Rule 3. An id is 1 to 64 letters, digits, dots, dashes and underscores, the firs
         in a row: it becomes part of names and URLs, and no id can lead out of the place it is put.
 Rule 4. A UUID is the same in capitals: written small, so that it has one key.
 Rule 5. If there is a list, only its tenants and the default are served.
+Rule 6. A template is filled in with a canonical id only, so that no request leads a path out of its folder.
 """
 
 import re
@@ -56,6 +57,25 @@ def canonical(text: str) -> str:
     if not _ID.fullmatch(text):
         raise ValueError("use at most 64 letters, digits, single dots, dashes and underscores")
     return text.lower() if _UUID.fullmatch(text) else text
+
+
+def filled(template: str, tenant: str) -> str:
+    """Return the template with the tenant's id in place of `{tenant}`. Raises ValueError unless the id is canonical."""
+    if PLACE not in template:
+        return template
+    if canonical(tenant) != tenant:
+        raise ValueError("the tenant's id is not in its canonical form")
+    return template.replace(PLACE, tenant)
+
+
+def tenant_in(template: str, text: str) -> str:
+    """Return the canonical id with which the template gives the text, "" if there is none."""
+    head, *rest = map(re.escape, template.split(PLACE))
+    if not rest or not text.endswith(template.rpartition(PLACE)[2]):
+        return ""
+    again = r"\1".join(rest)
+    match = re.fullmatch(f"{head}({_ID.pattern}){again}", text)
+    return match[1] if match is not None and canonical(match[1]) == match[1] else ""
 
 
 def split_path(path: bytes) -> tuple[bytes | None, bytes]:

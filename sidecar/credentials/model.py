@@ -1,5 +1,6 @@
 """Credentials for an authorization server, and their places in the configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.core.labels import Labels
@@ -67,11 +68,23 @@ class FixedCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableCredentials:
+    """A client id in the configuration, and the secret of each tenant in an environment variable of its own."""
+
+    client_id: str
+    variable: str
+    """The variable's name, with `{tenant}` in it."""
+    found: Mapping[str, Secret]
+    """Content of each variable that has such a name, by tenant, not checked yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class SecretFileCredentials:
     """A client id in the configuration, and its secret in a file of its own (as a mounted secret's key)."""
 
     client_id: str
     client_secret_file: str
+    """`{tenant}` in it stands for the tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,7 @@ class FileCredentials:
     """Both parts in one JSON file: `client_id` or `clientId`, `client_secret` or `clientSecret`."""
 
     file: str
+    """`{tenant}` in it stands for the tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,7 @@ class AwsSecretCredentials:
         return " ".join((self.id, self.region, self.endpoint, self.stage, self.pointer))
 
 
-LocalCredentials = FixedCredentials | SecretFileCredentials | FileCredentials
+LocalCredentials = FixedCredentials | VariableCredentials | SecretFileCredentials | FileCredentials
 """Credentials that the pod has itself."""
 CredentialSpec = LocalCredentials | AwsSecretCredentials
 """Every kind of credentials that the configuration supports."""

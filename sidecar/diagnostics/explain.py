@@ -11,7 +11,15 @@ from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
 from sidecar.core.secret import Secret, SecretFile
-from sidecar.credentials.model import Credentials, FixedCredentials, SecretFileCredentials
+from sidecar.core.tenants import filled
+from sidecar.credentials.model import (
+    AwsSecretCredentials,
+    Credentials,
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+    VariableCredentials,
+)
 from sidecar.fleet.membership import membership
 from sidecar.http1.limits import MAX_HEAD
 from sidecar.http1.message import Request, early_fault, parse_request
@@ -62,6 +70,8 @@ class TokenAsked:
     endpoint: str
     client_auth: str
     credentials: str
+    place: str
+    """The file or variable with the credentials' secret; "" if that is elsewhere."""
     form: _Fields
     subject: str
     actor: str
@@ -168,10 +178,16 @@ def _tried(
 
 def _asked(config: Config, request: TokenRequest) -> TokenAsked:
     match config.credentials[request.credentials]:
-        case FixedCredentials(client_id=client_id) | SecretFileCredentials(client_id=client_id):
+        case FixedCredentials(client_id=client_id):
+            place = ""
+        case SecretFileCredentials(client_id=client_id, client_secret_file=place):
             pass
-        case _:
+        case VariableCredentials(client_id=client_id, variable=place):
+            pass
+        case FileCredentials(file=place):
             client_id = "<client id>"
+        case AwsSecretCredentials():
+            client_id, place = "<client id>", ""
     credentials = Credentials(client_id, Secret("<client secret>"), 0.0)
     carried = request_form.Carried("<client assertion>", "<subject>", "<actor>")
     _, form = request_form.encode(request, credentials, carried)
@@ -185,6 +201,7 @@ def _asked(config: Config, request: TokenRequest) -> TokenAsked:
         endpoint=request.token_endpoint or f"from the {ISSUER_METADATA} of {request.issuer}",
         client_auth=request.client_auth,
         credentials=request.credentials,
+        place=filled(place, request.tenant),
         form=tuple((name, "<as configured>" if name in ours else value) for name, value in parse_qsl(form)),
         subject=_presented(request.subject),
         actor=_presented(request.actor),

@@ -1,7 +1,7 @@
 """Config → the steps that show whether everything it names exists and works."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from sidecar.app.token_fetching import TokenFetching
 from sidecar.config.settings import Config
 from sidecar.core.finding import Checked, Finding, Step
 from sidecar.core.secret import SecretFile, SecretRef
+from sidecar.core.tenants import PLACE
 from sidecar.core.tls import Tls
 from sidecar.credentials.sources.secret_files import SecretReader
 from sidecar.diagnostics import runner
@@ -110,7 +111,10 @@ class _Plan:
         )
 
     def _secrets(self) -> None:
-        for about, where in _secret_files(self._config):
+        tokens = list(self._config.tokens.values())
+        if self._tenant and self._config.tenants is not None:
+            tokens = [for_tenant(token, self._tenant) for token in tokens]
+        for about, where in _secret_files(self._config, tokens):
             self._add(Step(about, "read", partial(_read, where)))
 
     # Redis
@@ -204,15 +208,18 @@ async def _read(where: SecretFile) -> Finding:
     return Finding(where.path)
 
 
-def _secret_files(config: Config) -> Iterator[tuple[str, SecretFile]]:
-    """Return the secrets in files of their own; credentials are read by the step that sends them."""
+def _secret_files(config: Config, tokens: Iterable[TokenRequest]) -> Iterator[tuple[str, SecretFile]]:
+    """Return the secrets in files of their own, but not those of a tenant that is not known.
+
+    Credentials are read by the step that sends them.
+    """
     refs: list[tuple[str, SecretRef | None]] = [("admin.token", config.admin.token)]
     if config.redis is not None:
         refs.append(("redis.password", config.redis.password))
         if config.redis.sentinel is not None:
             refs.append(("redis.sentinel.password", config.redis.sentinel.password))
         refs += [(f"redis key {key.id}", key.key) for key in config.redis.encryption_keys]
-    for token in config.tokens.values():
+    for token in tokens:
         about = f"token {token.name}"
         if token.private_key is not None:
             refs.append((f"{about}: key", token.private_key.where))
@@ -225,5 +232,5 @@ def _secret_files(config: Config) -> Iterator[tuple[str, SecretFile]]:
             if presented is not None and isinstance(presented.where, SecretFile):
                 refs.append((f"{about}: {role}", presented.where))
     for about, where in refs:
-        if isinstance(where, SecretFile) and where.path:
+        if isinstance(where, SecretFile) and where.path and PLACE not in where.path:
             yield about, where

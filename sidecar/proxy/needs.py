@@ -45,7 +45,9 @@ class Needs:
 
 def _outline(request: TokenRequest) -> TokenRequest:
     """Return the part that all tenants' and callers' requests of a template share."""
-    return replace(_of_any_caller(request), tenant="", token_endpoint="", issuer="", audience="")
+    request = _of_any_caller(request)
+    servers = replace(request, tenant="", token_endpoint="", issuer="", audience="")
+    return replace(servers, assertion_file="", private_key=None)
 
 
 def _of_any_caller(request: TokenRequest) -> TokenRequest:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from sidecar.core.errors import RequestRefused, UnknownTenant
-from sidecar.core.tenants import PLACE, TenantRule, canonical
+from sidecar.core.secret import SecretFile, SecretRef
+from sidecar.core.tenants import TenantRule, canonical, filled
+from sidecar.oauth.signing_keys import PrivateKey
 from sidecar.oauth.token import TokenRequest
 from sidecar.oauth.unverified_jwt import unverified
 from sidecar.proxy.routes import Route, with_token
@@ -32,10 +34,27 @@ def for_tenant(template: TokenRequest, tenant: str) -> TokenRequest:
     return replace(
         template,
         tenant=tenant,
-        token_endpoint=template.token_endpoint.replace(PLACE, tenant),
-        issuer=template.issuer.replace(PLACE, tenant),
-        audience=template.audience.replace(PLACE, tenant),
+        token_endpoint=filled(template.token_endpoint, tenant),
+        issuer=filled(template.issuer, tenant),
+        audience=filled(template.audience, tenant),
+        assertion_file=filled(template.assertion_file, tenant),
+        private_key=_key_for(template.private_key, tenant),
     )
+
+
+def _key_for(key: PrivateKey | None, tenant: str) -> PrivateKey | None:
+    if key is None:
+        return None
+    return replace(
+        key,
+        where=_secret_for(key.where, tenant),
+        passphrase=_secret_for(key.passphrase, tenant) if key.passphrase is not None else None,
+        certificate_file=filled(key.certificate_file, tenant),
+    )
+
+
+def _secret_for(where: SecretRef, tenant: str) -> SecretRef:
+    return replace(where, path=filled(where.path, tenant)) if isinstance(where, SecretFile) else where
 
 
 def foreseeable(templates: Iterable[TokenRequest], rule: TenantRule | None) -> set[TokenRequest]:

@@ -7,9 +7,14 @@ import pytest
 
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.secret import Secret
-from sidecar.credentials.model import FileCredentials, FixedCredentials, SecretFileCredentials
+from sidecar.credentials.model import (
+    FileCredentials,
+    FixedCredentials,
+    SecretFileCredentials,
+    VariableCredentials,
+)
 from sidecar.credentials.sources.aws import SecretsManager
-from sidecar.credentials.sources.local import source_of
+from sidecar.credentials.sources.local import MAX_FILES, source_of
 from sidecar.system.files import SECRET_LIMIT
 from tests.support.aws import Aws
 from tests.support.clock import FakeClock
@@ -150,3 +155,53 @@ async def test_an_empty_secret_is_none(tmp_path: Path, clock: FakeClock) -> None
     path.write_text("\n")
     with pytest.raises(TokenUnavailable, match="empty"):
         await source_of(SecretFileCredentials("me", str(path)), clock).read("", newer_than=ANY)
+
+
+async def test_o10_each_tenant_has_a_file_of_its_own(tmp_path: Path, clock: FakeClock) -> None:
+    """A missing one refuses its tenant only; a rotated one is read again, and no other is."""
+    for tenant in ("acme", "globex"):
+        (tmp_path / tenant).write_text(f"hunter-{tenant}")
+    source = source_of(SecretFileCredentials("me", str(tmp_path / "{tenant}")), clock)
+    acme, globex = [await source.read(tenant, newer_than=ANY) for tenant in ("acme", "globex")]
+    assert [found.client_secret.reveal() for found in (acme, globex)] == ["hunter-acme", "hunter-globex"]
+    with pytest.raises(TokenUnavailable, match=rf"tenant initech in {tmp_path}/initech: No such file"):
+        await source.read("initech", newer_than=ANY)
+    replace(tmp_path / "acme", "hunter-v2")
+    assert (await source.read("acme", newer_than=ANY)).client_secret.reveal() == "hunter-v2"
+    assert await source.read("globex", newer_than=ANY) is globex
+
+
+@pytest.mark.parametrize("tenant", ["", "..", "../secret", "a/b", "a\\b", ".", "{tenant}", "a" * 65])
+async def test_o10_a_hostile_tenant_reads_no_file(tmp_path: Path, clock: FakeClock, tenant: str) -> None:
+    """Not even one that is there."""
+    folder = tmp_path / "of"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("canary")
+    source = source_of(SecretFileCredentials("me", str(folder / "{tenant}")), clock)
+    with pytest.raises(TokenUnavailable):
+        await source.read(tenant, newer_than=ANY)
+
+
+async def test_o10_the_files_of_tenants_in_memory_are_bounded(tmp_path: Path, clock: FakeClock) -> None:
+    """The least recently used one is read again; what cannot be read takes no place."""
+    source = source_of(SecretFileCredentials("me", str(tmp_path / "{tenant}")), clock)
+    (tmp_path / "t0").write_text("hunter2")
+    first = await source.read("t0", newer_than=ANY)
+    for number in range(MAX_FILES):
+        with pytest.raises(TokenUnavailable):
+            await source.read(f"missing-{number}", newer_than=ANY)
+    assert await source.read("t0", newer_than=ANY) is first
+    for number in range(1, MAX_FILES + 1):
+        (tmp_path / f"t{number}").write_text("hunter2")
+        await source.read(f"t{number}", newer_than=ANY)
+    assert await source.read("t0", newer_than=ANY) is not first
+
+
+async def test_o10_each_tenant_has_a_variable_of_its_own(clock: FakeClock) -> None:
+    """A missing, empty or unusable one refuses its tenant only, by the names of tenant and variable."""
+    found = {"acme": Secret("hunter2"), "blank": Secret(" "), "odd": Secret("two\nlines")}
+    source = source_of(VariableCredentials("me", "S_{tenant}", found), clock)
+    assert (await source.read("acme", newer_than=ANY)).client_secret.reveal() == "hunter2"
+    for tenant in ("globex", "blank", "odd", "../x"):
+        with pytest.raises(TokenUnavailable, match=rf"of tenant {tenant} in .* S_{tenant}: "):
+            await source.read(tenant, newer_than=ANY)

@@ -7,18 +7,25 @@ from functools import partial
 
 from sidecar.core import foreign_text
 from sidecar.core.errors import TokenUnavailable
+from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
+from sidecar.core.tenants import PLACE, filled
 from sidecar.credentials.model import (
     Credentials,
     FileCredentials,
     FixedCredentials,
     LocalCredentials,
     SecretFileCredentials,
+    VariableCredentials,
 )
 from sidecar.credentials.ports import CredentialSource
 from sidecar.credentials.secret_json import client_of
 from sidecar.system import causes, files, threads
+
+MAX_FILES = 1000
+"""Limit: tenants' files kept in memory for each entry of `credentials` (number). Beyond: the least recently used one is
+read again for its next token request."""
 
 _Parse = Callable[[str], tuple[str, str]]
 _Signature = tuple[int, int, int, int]
@@ -29,10 +36,16 @@ def source_of(spec: LocalCredentials, clock: Clock) -> CredentialSource:
     match spec:
         case FixedCredentials():
             return FixedSource(spec, clock)
+        case VariableCredentials():
+            return VariableSource(spec, clock)
         case SecretFileCredentials(client_id, path):
-            return FileSource(path, partial(_secret_alone, client_id), clock)
+            return _of_file(path, partial(_secret_alone, client_id), clock)
         case FileCredentials(path):
-            return FileSource(path, client_of, clock)
+            return _of_file(path, client_of, clock)
+
+
+def _of_file(path: str, parse: _Parse, clock: Clock) -> CredentialSource:
+    return TenantFiles(path, parse, clock) if PLACE in path else FileSource(path, parse, clock)
 
 
 class FixedSource:
@@ -57,6 +70,39 @@ class FixedSource:
         """Do nothing: there are no others."""
 
 
+class VariableSource:
+    """Secrets of tenants in environment variables: only a start of the process changes them."""
+
+    def __init__(self, spec: VariableCredentials, clock: Clock) -> None:
+        self._spec = spec
+        self._clock = clock
+
+    async def read(
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
+    ) -> Credentials:
+        """Return the tenant's credentials. Raises TokenUnavailable if its variable is not set or cannot be used."""
+        found = self._spec.found.get(tenant, Secret("")).reveal()
+        try:
+            fault, secret = (
+                ("", foreign_text.value(found)) if found.strip() else ("it is not set, or is empty", "")
+            )
+        except ValueError as error:
+            fault, secret = str(error), ""
+        if fault:
+            name = self._spec.variable.replace(PLACE, tenant)
+            where = f"the client secret of tenant {tenant} in the environment variable {name}"
+            raise TokenUnavailable(f"cannot read {where}: {fault}", 0.0)
+        return Credentials(self._spec.client_id, Secret(secret), self._clock.now())
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: there are no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class _ReadFile:
     credentials: Credentials
@@ -69,9 +115,13 @@ class FileSource:
     A mounted secret is replaced by swapping a symbolic link; `stat` follows it, so inode and time show the change.
     """
 
-    def __init__(self, path: str, parse: _Parse, clock: Clock) -> None:
-        """Take `parse`, which returns client id and secret from the file's text; its ValueError names the fault."""
+    def __init__(self, path: str, parse: _Parse, clock: Clock, *, owner: str = "") -> None:
+        """Take `parse`, which returns client id and secret from the file's text; its ValueError names the fault.
+
+        `owner` is the only tenant that uses the file, "" if every request does.
+        """
         self._path = path
+        self._what = f"the credentials of tenant {owner}" if owner else "the credentials"
         self._parse = parse
         self._clock = clock
         self._held: _ReadFile | None = None
@@ -108,7 +158,42 @@ class FileSource:
         return _ReadFile(Credentials(client_id, Secret(secret), read_at), signature)
 
     def _unavailable(self, reason: str) -> TokenUnavailable:
-        return TokenUnavailable(f"cannot read the credentials in {self._path}: {reason}", 0.0)
+        return TokenUnavailable(f"cannot read {self._what} in {self._path}: {reason}", 0.0)
+
+
+class TenantFiles:
+    """A file of credentials for each tenant. Bounded."""
+
+    def __init__(self, template: str, parse: _Parse, clock: Clock) -> None:
+        """Take `template`, a path with `{tenant}` in it, and `parse` as above."""
+        self._template = template
+        self._parse = parse
+        self._clock = clock
+        self._sources: Lru[FileSource] = Lru(MAX_FILES)
+
+    async def read(
+        self,
+        tenant: str,
+        *,
+        newer_than: float,
+        rejected: Credentials | None = None,
+        worked: bool = False,
+    ) -> Credentials:
+        """Return the credentials in the tenant's file. Raises TokenUnavailable if it cannot be read or parsed."""
+        source = self._sources.get(tenant) or self._source(tenant)
+        credentials = await source.read(tenant, newer_than=newer_than)
+        self._sources.put(tenant, source)
+        return credentials
+
+    async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
+        """Do nothing: a file has one version."""
+
+    def _source(self, tenant: str) -> FileSource:
+        try:
+            path = filled(self._template, tenant)
+        except ValueError as error:
+            raise TokenUnavailable(f"cannot read the credentials in {self._template}: {error}", 0.0) from None
+        return FileSource(path, self._parse, self._clock, owner=tenant)
 
 
 def _signature(stat: os.stat_result) -> _Signature:

@@ -385,3 +385,32 @@ async def test_check_tells_wrong_usage(checking: Checking, arguments: tuple[str,
     done = await checking.run(*arguments)
     assert (done.code, done.out) == (2, "")
     assert arguments[0] in done.err.splitlines()[-1]
+
+
+async def test_o10_check_reads_the_secret_of_the_named_tenant(checking: Checking, tmp_path: Path) -> None:
+    """From its file or its variable, and names what is missing."""
+    checking.document["tenant"] = {"header": "X-Tenant-Id"}
+    (tmp_path / "acme.json").write_text(json.dumps({"client_id": "me", "client_secret": SECRET}))
+    in_file = {"file": str(tmp_path / "{tenant}.json")}
+    in_variable = {"client_id": "me", "client_secret": {"env": "LEDGER_{tenant}"}}
+    for entry, place in ((in_file, "initech.json"), (in_variable, "LEDGER_initech")):
+        checking.document["credentials"] = {"app": entry}
+        steps = await checking.steps("--tenant", "acme", LEDGER_acme=SECRET)
+        assert steps["credentials app read"]["detail"] == "client id me"
+        assert steps["token api fetch"]["outcome"] == "ok"
+        steps = await checking.steps("--tenant", "initech", LEDGER_acme=SECRET)
+        assert steps["credentials app read"]["outcome"] == "failed"
+        assert place in steps["credentials app read"]["detail"]
+        assert (await checking.steps())["token api fetch"]["outcome"] == "skipped"
+
+
+async def test_o10_check_reads_the_key_of_the_named_tenant(checking: Checking, tmp_path: Path) -> None:
+    """Without a tenant no file of one is read."""
+    checking.document["tenant"] = {"header": "X-Tenant-Id"}
+    (tmp_path / "acme.pem").write_text(pem("rsa"))
+    key = {"file": str(tmp_path / "{tenant}.pem")}
+    checking.document["credentials"] = {"app": {"client_id": "me", "private_key": key}}
+    checking.token["client_auth"] = "private_key_jwt"
+    for arguments, outcome in ((("--tenant", "acme"), "ok"), (("--tenant", "initech"), "failed"), ((), None)):
+        steps = await checking.steps(*arguments)
+        assert steps.get("token api: key read", {}).get("outcome") == outcome

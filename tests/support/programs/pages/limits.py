@@ -19,7 +19,7 @@ ROOMS: Mapping[str, str] = {
     "http1": "Requests, responses and connections",
     "oauth": "Token requests",
     "cache": "Tokens",
-    "credentials": "AWS Secrets Manager",
+    "credentials": "Credentials",
     "fleet": "Redis and busts",
     "config": "Configuration",
     "app": "Reload and status",
