@@ -14,6 +14,7 @@ from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
 from sidecar.app import descriptors, known_labels
 from sidecar.app.credentials import CredentialSources
+from sidecar.app.gauges import expiries, failing
 from sidecar.app.listen import BoundServer, bind
 from sidecar.app.status import Parts, Status, pod_name
 from sidecar.app.telemetry import Telemetry, pool_readings
@@ -46,7 +47,7 @@ from sidecar.system import causes, threads
 from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
-from sidecar.telemetry.instruments import Readings
+from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NEIGHBOURS
 
 LOAD_LIMIT = 60.0
@@ -306,14 +307,15 @@ class Sidecar:
         return await self._telemetry.text(self._readings())
 
     def _readings(self) -> Readings:
-        held = (token for token in self._cache.status(self._clock.now()) if token.state != "missing")
-        soonest_last = sorted(held, key=lambda token: -token.expires_in)
+        now = self._clock.now()
+        tokens = tuple(self._cache.status(now))
         return Readings(
             requests_in_flight=self._listener.busy,
             connections_open=len(self._listener.connections),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=self._telemetry.lines_dropped,
-            token_expires_in={(token.token, token.tenant): token.expires_in for token in soonest_last},
+            token_expires_in=expiries(tokens),
+            tokens_failing=failing(tokens, now),
             pools=pool_readings(self._pools),
             clock_skews=self._fetching.clock_skews(),
             fleet=self._member.readings(),

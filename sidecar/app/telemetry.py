@@ -16,8 +16,9 @@ from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import ConfigDoubtful, SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import FanOut, Listener
-from sidecar.telemetry.instruments import Family, PoolReadings, Readings
+from sidecar.telemetry.instruments import Family
 from sidecar.telemetry.otel_env import Ignored, read_otel, unusable
+from sidecar.telemetry.ports import PoolReadings, Readings
 from sidecar.telemetry.request_counters import FirstErrors, MeasuredRoute
 from sidecar.telemetry.sinks.log_lines import LogJournal, lines
 from sidecar.telemetry.sinks.log_writer import LogWriter

@@ -6,9 +6,11 @@ from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
 from sidecar.cache.token_memory import HeldToken
+from sidecar.core.errors import NoToken, TokenRefused
 from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Freshness, TokenRequest
+from sidecar.telemetry.words import FetchFault
 
 REMEMBERED = 600.0
 """Seconds after which a failure that does not recur is dropped."""
@@ -49,6 +51,8 @@ class TokenStatus:
     """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
     """What to do about the problem; empty if that is not known."""
+    reason: FetchFault | Literal[""] = ""
+    """Kind of the problem: `refused` by the authorization server, or `unavailable`; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class Trouble:
     hint: str
     since: float
     last: float
+    reason: FetchFault
+
+
+def reason_of(error: NoToken) -> FetchFault:
+    """Return the kind of a failure that is not the caller's."""
+    return "refused" if isinstance(error, TokenRefused) else "unavailable"
 
 
 class Troubles:
@@ -72,12 +82,19 @@ class Troubles:
         self._troubles: Lru[Trouble] = Lru(limit)
 
     def note(
-        self, request: TokenRequest, why: str, now: float, description: str = "", hint: str = ""
+        self,
+        request: TokenRequest,
+        why: str,
+        now: float,
+        description: str = "",
+        hint: str = "",
+        *,
+        reason: FetchFault = "unavailable",
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
         since = known.since if known is not None else now
-        trouble = Trouble(request.anonymous, request.key, why, description, hint, since, last=now)
+        trouble = Trouble(request.anonymous, request.key, why, description, hint, since, now, reason)
         self._troubles.put(trouble.key, trouble)
 
     def rename(self, trouble: Trouble, request: TokenRequest) -> None:
@@ -140,6 +157,7 @@ def token_statuses(
                 last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
+                reason=known.reason if known is not None else "",
             )
 
 
@@ -160,4 +178,5 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
+        reason=trouble.reason,
     )

@@ -19,7 +19,7 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.telemetry.instruments import PoolReadings
+from sidecar.telemetry.ports import PoolReadings
 
 IDLE_TIMEOUT = 60.0
 """Below the 60 to 75 s that many upstreams and balancers allow. Limit: time that an idle upstream connection is kept

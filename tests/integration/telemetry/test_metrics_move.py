@@ -234,6 +234,48 @@ async def test_a_fetch_without_a_token_is_an_error(
         assert (await running.get()).status in {502, 503}
 
 
+@moves(instruments.FAILING)
+async def test_c4_a_token_that_is_needed_and_cannot_be_fetched_is_a_state(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """From the first failure on and between two requests, also before the first scrape; until a fetch succeeds."""
+    authorization_server.script(*[json_answer(400, {"error": "invalid_scope"})] * 2)
+    missing = "sidecar_token_failing_seconds token=api,state=missing,reason=refused"
+    async with sidecar() as running:
+        assert (await running.get()).status == 502
+        await running.clock.advance(360)
+        assert 360 <= await read(running, missing) < 361
+        [token] = await running.rows("tokens")
+        assert (token["state"], token["reason"]) == ("missing", "refused")
+        assert (await running.get()).status == 502
+        await running.clock.advance(360)
+        assert 720 <= await read(running, missing) < 721
+        assert (await running.get()).status == 200
+        with pytest.raises(AssertionError, match="no sidecar_token_failing"):
+            await read(running, "sidecar_token_failing_seconds")
+
+
+async def test_c5_a_short_lived_token_that_is_renewed_late_fails_for_a_moment_only(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """How long fetches have failed begins at 0 with each failure after a success."""
+    authorization_server.reply["expires_in"] = 60
+    async with sidecar() as running:
+        for _ in range(3):
+            assert (await running.get()).status == 200
+            authorization_server.script(json_answer(503, {}))
+            await running.clock.advance(45)
+            async with asyncio.timeout(PATIENCE):
+                while not [token for token in await running.rows("tokens") if token["reason"]]:
+                    assert (await running.get()).status == 200
+            failing = "sidecar_token_failing_seconds token=api,state=aging,reason=unavailable"
+            assert await read(running, failing) < 2
+            await running.clock.advance(14)
+            async with asyncio.timeout(PATIENCE):
+                while [token for token in await running.rows("tokens") if token["reason"]]:
+                    assert (await running.get()).status == 200
+
+
 @moves(instruments.CLOCK_SKEW)
 async def test_o3_the_token_endpoints_clock_is_compared(
     sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock
