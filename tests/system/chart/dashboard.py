@@ -75,6 +75,16 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             {"{{token}}": "min by (token) (sidecar_token_expires_in_seconds{$where})"},
         ),
         Panel(
+            "Tokens that cannot be fetched",
+            "Time since fetches began to fail, by token and state. `missing`: requests that need the token fail.",
+            "s",
+            {
+                "{{token}} {{tenant}} {{state}}": (
+                    "max by (token, tenant, state) (sidecar_token_failing_seconds{$where})"
+                )
+            },
+        ),
+        Panel(
             "Fetches",
             "Token requests, and those that failed.",
             "reqps",
