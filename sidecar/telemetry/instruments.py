@@ -191,6 +191,30 @@ UPSTREAM_WAITING = Instrument(
     _UPSTREAM,
 )
 
+NEIGHBOUR_DOWN = Instrument(
+    "sidecar.neighbour.down",
+    "gauge",
+    "Time from the first failure to the last of a neighbour that is down, as in `health` of `/status`. No series: it "
+    "is up, or its last failure was more than ten minutes ago.",
+    ("neighbour", "name"),
+    "s",
+)
+CERTIFICATE = Instrument(
+    "sidecar.certificate.expires_in",
+    "gauge",
+    "Time until a certificate expires; negative after that. By role: that of an `upstream`, as of the last connection "
+    "to it, or a `client` certificate of the sidecar's own, as in its file.",
+    ("role", "name"),
+    "s",
+)
+CERTIFICATE_LIFE = Instrument(
+    "sidecar.certificate.lifetime",
+    "gauge",
+    "Time between the two dates of the same certificate.",
+    ("role", "name"),
+    "s",
+)
+
 # The process
 LOOP_LAG = Instrument(
     "sidecar.event_loop.lag",
@@ -246,6 +270,10 @@ LABELS: Mapping[str, str] = {
     "tenant": "Tenant, if the configuration has a `tenant` section. Configured tenants and the first others, up to "
     "100, have a value of their own; all others share `_other`.",
     "kind": "What was dropped: a `token`, `credentials`, all that a `select` names, or what a `gap` in messages hid.",
+    "neighbour": "`upstream`, `authorization_server`, `secret_store` (AWS Secrets Manager), `store` (Redis) or `bus` "
+    "(busts of other pods).",
+    "name": "Name of the neighbour as in `/status`, URL of the upstream, or path of the file.",
+    "role": "See the meaning of the metric.",
     "operation": "Name of the Redis operation.",
     "signal": "`metrics` or `traces`.",
     "version": "Version of the sidecar.",

@@ -79,3 +79,7 @@ class Readings:
     tokens_failing: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
     """Seconds since fetches began to fail, by token name, tenant, state and reason; the longest if there are several
     tokens."""
+    neighbours_down: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Seconds from the first failure to the last, by kind and name."""
+    certificates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """Seconds until they expire and of their whole life, by role and name."""

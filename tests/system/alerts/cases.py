@@ -168,6 +168,54 @@ _REQUESTS: Mapping[str, tuple[Case, ...]] = {
     ),
 }
 
+_DAY = 86400
+
+
+def _certificate(days: float, life: float, role: str = "upstream", name: str = "https://h") -> Series:
+    labels = f'{{{_POD}, role="{role}", name="{name}"}}'
+    return {
+        f"sidecar_certificate_expires_in_seconds{labels}": f"{days * _DAY:.0f}-30x4",
+        f"sidecar_certificate_lifetime_seconds{labels}": f"{life * _DAY:.0f}x4",
+    }
+
+
+def _down(kind: str, values: str) -> Series:
+    return _counted("sidecar_neighbour_down_seconds", f'neighbour="{kind}", name="https://h"', values)
+
+
+_UPSTREAM = {"namespace": "shop", "role": "upstream", "name": "https://h"}
+
+_UPSTREAMS: Mapping[str, tuple[Case, ...]] = {
+    "CredentialSidecarUpstreamDown": (
+        Case(
+            "o4: requests fail", 90, _down("upstream", "0+30x9"), {"namespace": "shop", "name": "https://h"}
+        ),
+        Case(
+            "o4: requests every six minutes fail",
+            390,
+            _down("upstream", "0x11 360x9"),
+            {"namespace": "shop", "name": "https://h"},
+        ),
+        Case("o4: one request failed, and none followed", 600, _down("upstream", "0x20")),
+        Case("o4: the upstream answers again", 120, _down("upstream", "0 30 60 90 stale")),
+        Case("o4: another neighbour is down", 90, _down("authorization_server", "0+30x9")),
+    ),
+    "CredentialSidecarCertificateExpires": (
+        Case("o4: a certificate of 90 days", 60, _certificate(13.9, 90), _UPSTREAM),
+        Case(
+            "o4: a client certificate of a year",
+            60,
+            _certificate(13.9, 365, "client", "/tls/client.pem"),
+            {"namespace": "shop", "role": "client", "name": "/tls/client.pem"},
+        ),
+        Case("o4: a certificate that has expired", 60, _certificate(-1, 90), _UPSTREAM),
+        Case("o4: a certificate of a week that is not renewed in time", 60, _certificate(2, 7), _UPSTREAM),
+        Case("o4: 14 days are left", 60, _certificate(14.1, 90)),
+        Case("o4: a certificate of a week", 60, _certificate(5, 7)),
+        Case("o4: a certificate of an hour, in the middle of its life", 60, _certificate(1 / 48, 1 / 24)),
+    ),
+}
+
 _FLEET: Mapping[str, tuple[Case, ...]] = {
     "CredentialSidecarSecretUnreadable": (
         Case(
@@ -261,4 +309,4 @@ _PROCESS: Mapping[str, tuple[Case, ...]] = {
     ),
 }
 
-CASES: Mapping[str, tuple[Case, ...]] = {**_TOKENS, **_REQUESTS, **_FLEET, **_PROCESS}
+CASES: Mapping[str, tuple[Case, ...]] = {**_TOKENS, **_REQUESTS, **_UPSTREAMS, **_FLEET, **_PROCESS}

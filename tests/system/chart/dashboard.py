@@ -200,6 +200,18 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
                 "{{server_address}} waiting": "sum by (server_address) (sidecar_upstream_waiting{$where})",
             },
         ),
+        Panel(
+            "Outages",
+            "Time from the first failure to the last of upstreams, authorization servers and Redis that are down.",
+            "s",
+            {"{{neighbour}} {{name}}": "max by (neighbour, name) (sidecar_neighbour_down_seconds{$where})"},
+        ),
+        Panel(
+            "Certificates",
+            "Time until certificates of upstreams and of the sidecar's own expire.",
+            "s",
+            {"{{role}} {{name}}": "min by (role, name) (sidecar_certificate_expires_in_seconds{$where})"},
+        ),
     ),
     "Process": (
         Panel(
