@@ -17,7 +17,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind chart reference docs check bench bench-fleet early soak outages fmt browser redis shells promtool picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -33,6 +33,9 @@ test-compiled: .venv-compiled/.built  ## the tests of the request path on the co
 
 test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
+
+test-alerts: $(VENV)/.with-test  ## of the tests those of the alerts, in promtool
+	@$(BIN)/pytest -n 2 tests/system/alerts
 
 test-kind: TAG := credential-sidecar:kind
 test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
@@ -98,6 +101,13 @@ shells:  ## installs Debian's zsh and fish where they are missing; the tests of 
 	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
 	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
 		apt-get install --quiet --quiet --yes --no-install-recommends bash zsh fish
+
+promtool:  ## installs Debian's prometheus where there is no promtool yet, without its service; the tests of the alerts use it
+	@if command -v promtool >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+		apt-get install --quiet --quiet --yes --no-install-recommends prometheus && \
+	$$as service prometheus stop && $$as update-rc.d prometheus disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

@@ -54,7 +54,7 @@ class _Causes:
         self._passing = {
             (token.token, token.service, cause_of(token))
             for token in seen.tokens
-            if token.problem_kind == "unavailable"
+            if token.reason == "unavailable"
         }
 
     def root(self, position: int) -> int:

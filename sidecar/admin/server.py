@@ -135,6 +135,15 @@ def _failed(request: web.BaseRequest, error: Exception, journal: Journal) -> web
     return problem(500)
 
 
+async def status(state: AdminState, request: web.BaseRequest) -> web.Response:
+    """Answer with the state, and where a selection has no token, why."""
+    selector = asked_for(request)
+    shown = state.status(selector)
+    if selector and not shown["tokens"]:
+        shown = {**shown, "not_found": await state.not_found(selector)}
+    return document(200, shown)
+
+
 def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
     """Return all pages, by path."""
 
@@ -148,13 +157,6 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
     async def started(_: web.BaseRequest) -> web.Response:
         done = state.started()
         return document(200 if done else 503, {"started": done})
-
-    async def status(request: web.BaseRequest) -> web.Response:
-        selector = asked_for(request)
-        shown = state.status(selector)
-        if selector and not shown["tokens"]:
-            shown = {**shown, "not_found": await state.not_found(selector)}
-        return document(200, shown)
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return whole(200, await state.metrics(), _METRICS)
@@ -173,7 +175,9 @@ def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
             "200 once the sidecar has requested each token that depends on no request, 503 before.",
             under_any_host=True,
         ),
-        "/status": Page(status, "State of routes, tokens and neighbours, and recent events, as JSON."),
+        "/status": Page(
+            partial(status, state), "State of routes, tokens and neighbours, and recent events, as JSON."
+        ),
         "/metrics": Page(
             metrics, "[Metrics](metrics.md) in the Prometheus text format.", under_any_host=True
         ),

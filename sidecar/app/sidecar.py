@@ -13,11 +13,13 @@ from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Count, counts
 from sidecar.app import descriptors, known_labels
 from sidecar.app.credentials import CredentialSources
+from sidecar.app.gauges import Gauges
 from sidecar.app.listen import BoundServer, bind
 from sidecar.app.status import Parts, Status, pod_name
-from sidecar.app.telemetry import Telemetry, pool_readings
+from sidecar.app.telemetry import Telemetry
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
+from sidecar.app.upstreams import new_pool
 from sidecar.cache.carry_over import FAREWELL
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
@@ -45,7 +47,7 @@ from sidecar.system import causes, threads
 from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
-from sidecar.telemetry.instruments import Readings
+from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NEIGHBOURS
 
 LOAD_LIMIT = 60.0
@@ -73,6 +75,7 @@ class Sidecar:
         randomness = randomness or SystemRandomness()
         descriptor = output if isinstance(output, int) else output.fileno()
         self._status = Status(clock)
+        self._gauges = Gauges(clock, self._status)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
         self.journal = telemetry.journal
         fleet = (config.redis, config.busts, config.cache)
@@ -85,7 +88,7 @@ class Sidecar:
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
-        self._pools = {route.origin: Pool(route.origin, self._deadlines) for route in config.routes}
+        self._pools = {route.origin: self._new_pool(route.origin) for route in config.routes}
         self._proxy = Proxy(
             _table(config, config.listen, self._pools),
             tokens=self._cache,
@@ -122,6 +125,9 @@ class Sidecar:
         self._member.join(cache, pod_name())
         return cache
 
+    def _new_pool(self, origin: Origin) -> Pool:
+        return new_pool(origin, self._deadlines, self.journal)
+
     # Life
 
     async def start(self) -> None:
@@ -141,6 +147,7 @@ class Sidecar:
         self._run(self._proxy.unknown_tenants.run())
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
+        self._run(self._gauges.own_certificates.run(lambda: self._config))
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
         self._run(self._warm_up(self._config.routes))
@@ -216,7 +223,7 @@ class Sidecar:
         pools: dict[Origin, Pool] = {}
         async for origin in turns(route.origin for route in config.routes):
             if origin not in pools:
-                pools[origin] = self._pools.get(origin) or Pool(origin, self._deadlines)
+                pools[origin] = self._pools.get(origin) or self._new_pool(origin)
         table = await threads.beside("table", partial(_table, config, self.address, pools), LOAD_LIMIT)
         needs = await threads.beside("needs", partial(_needs, config), LOAD_LIMIT)
         self._pools |= pools
@@ -283,16 +290,13 @@ class Sidecar:
     def status(self, selector: Labels) -> dict[str, object]:
         """Return the content of `/status`; of tokens, those that carry these labels."""
         ready = self.ready()
-        parts = Parts(
-            self._config, self._cache, self._fetching, self._member, self._pools, self._counts(), ready
-        )
         return {
             "listen": self.address,
             "started": self._warm,
             "ready": asdict(ready),
             "in_flight": self._listener.busy,
             "connections": len(self._listener.connections),
-            **self._status.read(parts, selector),
+            **self._status.read(self._parts(ready, self._counts()), selector),
         }
 
     async def not_found(self, selector: Labels) -> str:
@@ -307,18 +311,11 @@ class Sidecar:
         return await self._telemetry.text(self._readings())
 
     def _readings(self) -> Readings:
-        held = (token for token in self._cache.status(self._clock.now()) if token.state != "missing")
-        soonest_last = sorted(held, key=lambda token: -token.expires_in)
-        return Readings(
-            requests_in_flight=self._listener.busy,
-            connections_open=len(self._listener.connections),
-            tasks=len(asyncio.all_tasks()),
-            log_lines_dropped=self._telemetry.lines_dropped,
-            token_expires_in={(token.token, token.tenant): token.expires_in for token in soonest_last},
-            pools=pool_readings(self._pools),
-            clock_skews=self._fetching.clock_skews(),
-            fleet=self._member.readings(),
-        )
+        parts = self._parts(self.ready(), {})
+        return self._gauges.read(parts, self._listener, lines_dropped=self._telemetry.lines_dropped)
+
+    def _parts(self, ready: Readiness, counted: Mapping[str, Count]) -> Parts:
+        return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)
 
     def hosts(self) -> frozenset[str]:
         """Return the names of `admin.hosts`."""

@@ -15,6 +15,7 @@ from sidecar.admin.wrong_now import wrong_now
 from sidecar.app import known_labels
 from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.app.token_fetching import TokenFetching
+from sidecar.app.upstreams import url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
@@ -105,7 +106,7 @@ class Status:
             "tokens": [
                 self._token(token) for token in islice(parts.cache.status(now, selector), MOST_TOKENS)
             ],
-            "health": [self._health_of(kind, name, health) for kind, name, health in self._health(parts)],
+            "health": [self._health_of(kind, name, health) for kind, name, health in self.health(parts)],
             "events": [self._event(occurrence) for occurrence in self._recent_events],
         }
 
@@ -121,17 +122,17 @@ class Status:
         return Seen(
             now,
             parts.readiness,
-            neighbours=tuple(self._health(parts)),
+            neighbours=tuple(self.health(parts)),
             tokens=tuple(islice(parts.cache.status(now), MOST_TOKENS)),
             routes=tuple(readings.items()),
             events=tuple(self._recent_events),
             wrong_clocks=tuple(parts.fetching.wrong_clocks()),
             lines=tuple(
-                Line(_url(origin), pool.readings().waiting, origin.max_connections)
+                Line(url(origin), pool.readings().waiting, origin.max_connections)
                 for origin, pool in parts.pools.items()
             ),
             needs={
-                route.name: Needs(route.token.name if route.token else "", _url(route.origin))
+                route.name: Needs(route.token.name if route.token else "", url(route.origin))
                 for route in parts.config.routes
             },
         )
@@ -141,7 +142,8 @@ class Status:
         shown = {name: getattr(finding, name) for name in _OF_FINDINGS}
         return {**shown, **dates, **asdict(finding.scope)}
 
-    def _health(self, parts: Parts) -> Iterator[tuple[NeighbourKind, str, Health]]:
+    def health(self, parts: Parts) -> Iterator[tuple[NeighbourKind, str, Health]]:
+        """Return the health of every neighbour that is in use: kind, name, health."""
         redis = parts.config.redis
         for kind, health in parts.member.health().items():
             hosts = (f"{host}:{port}" for host, port in redis.hosts) if redis is not None else ()
@@ -151,7 +153,7 @@ class Status:
         if self._secret_store.health.state != "unknown":
             yield "secret_store", NEIGHBOURS["secret_store"].name, self._secret_store.health
         for origin, pool in parts.pools.items():
-            yield "upstream", _url(origin), pool.health
+            yield "upstream", url(origin), pool.health
 
     def _token(self, token: TokenStatus) -> Shown:
         shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
@@ -188,7 +190,7 @@ def _route(route: Route, count: Count, reading: Reading) -> Shown:
         "name": route.name,
         "host": route.host,
         "prefix": route.prefix,
-        "upstream": f"{_url(route.origin)}{route.base_path}",
+        "upstream": f"{url(route.origin)}{route.base_path}",
         "token": route.token.name if route.token else "",
         "requests": count.requests,
         "errors": count.errors.total(),
@@ -204,10 +206,6 @@ def _route(route: Route, count: Count, reading: Reading) -> Shown:
 def _secrets(config: Config) -> dict[str, AwsSecretCredentials]:
     specs = config.credentials.values()
     return {spec.service: spec for spec in specs if isinstance(spec, AwsSecretCredentials)}
-
-
-def _url(origin: Origin) -> str:
-    return f"{origin.scheme}://{origin.authority.decode()}"
 
 
 FIELDS: Mapping[str, str] = {

@@ -1,23 +1,21 @@
 """The log, the metrics and the traces of a running sidecar."""
 
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from sidecar import __version__
 from sidecar.config.settings import Config
 from sidecar.core.errors import Fault
-from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock, Randomness
-from sidecar.http1.pool import Pool
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.counters import Counters
 from sidecar.telemetry.events import ConfigDoubtful, SettingIgnored, Stopped
 from sidecar.telemetry.fan_out import FanOut, Listener
-from sidecar.telemetry.instruments import Family, PoolReadings, Readings
+from sidecar.telemetry.instruments import Family
 from sidecar.telemetry.otel_env import Ignored, read_otel, unusable
+from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.request_counters import FirstErrors, MeasuredRoute
 from sidecar.telemetry.sinks.log_lines import LogJournal, lines
 from sidecar.telemetry.sinks.log_writer import LogWriter
@@ -123,21 +121,6 @@ class Telemetry:
     def _families(self, readings: Readings) -> tuple[Family, ...]:
         exports = self._otlp.readings() if self._otlp is not None else None
         return self._metrics.families(replace(readings, exports=exports))
-
-
-def pool_readings(pools: Mapping[Origin, Pool]) -> dict[tuple[str, int], PoolReadings]:
-    """Return the use of connections to each host and port, summed over all pools."""
-    by_address: defaultdict[tuple[str, int], list[PoolReadings]] = defaultdict(list)
-    for origin, pool in pools.items():
-        by_address[origin.host, origin.port].append(pool.readings())
-    return {
-        address: PoolReadings(
-            sum(reading.active for reading in readings),
-            sum(reading.idle for reading in readings),
-            sum(reading.waiting for reading in readings),
-        )
-        for address, readings in by_address.items()
-    }
 
 
 def measured(route: Route) -> MeasuredRoute:

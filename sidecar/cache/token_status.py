@@ -6,11 +6,12 @@ from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
 from sidecar.cache.token_memory import HeldToken
+from sidecar.core.errors import NoToken, TokenRefused
 from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Freshness, TokenRequest
+from sidecar.telemetry.words import FetchFault
 
-ProblemKind = Literal["", "refused", "unavailable"]
 REMEMBERED = 600.0
 """Seconds after which a failure that does not recur is dropped."""
 
@@ -50,9 +51,8 @@ class TokenStatus:
     """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
     """What to do about the problem; empty if that is not known."""
-    problem_kind: ProblemKind = ""
-    """`refused`: the problem stays until its cause is fixed. `unavailable`: it may end by itself. Empty if there is no
-    problem."""
+    reason: FetchFault | Literal[""] = ""
+    """Kind of the problem: `refused` by the authorization server, or `unavailable`; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,14 @@ class Trouble:
     description: str
     """The authorization server's own text."""
     hint: str
-    kind: ProblemKind
     since: float
     last: float
+    reason: FetchFault
+
+
+def reason_of(error: NoToken) -> FetchFault:
+    """Return the kind of a failure that is not the caller's."""
+    return "refused" if isinstance(error, TokenRefused) else "unavailable"
 
 
 class Troubles:
@@ -84,12 +89,12 @@ class Troubles:
         description: str = "",
         hint: str = "",
         *,
-        kind: ProblemKind = "unavailable",
+        reason: FetchFault = "unavailable",
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
         since = known.since if known is not None else now
-        trouble = Trouble(request.anonymous, request.key, why, description, hint, kind, since, last=now)
+        trouble = Trouble(request.anonymous, request.key, why, description, hint, since, now, reason)
         self._troubles.put(trouble.key, trouble)
 
     def rename(self, trouble: Trouble, request: TokenRequest) -> None:
@@ -152,7 +157,7 @@ def token_statuses(
                 last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
-                problem_kind=known.kind if known is not None else "",
+                reason=known.reason if known is not None else "",
             )
 
 
@@ -173,5 +178,5 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
-        problem_kind=trouble.kind,
+        reason=trouble.reason,
     )

@@ -13,7 +13,7 @@ from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.cache.revocations import Revocations
 from sidecar.cache.single_flight import SingleFlight, side_by_side, wait, within
 from sidecar.cache.token_memory import HeldToken, hold, memory, stay
-from sidecar.cache.token_status import ProblemKind, TokenStatus, Troubles, token_statuses
+from sidecar.cache.token_status import TokenStatus, Troubles, reason_of, token_statuses
 from sidecar.core.backoff import Setbacks
 from sidecar.core.errors import NoToken, RequestRefused, SidecarError, TokenRefused, TokenUnavailable
 from sidecar.core.labels import Labels, describe
@@ -296,9 +296,8 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def _note(self, request: TokenRequest, error: NoToken) -> None:
         if (current := self._current(request)) is not None:  # else a reload came while it was under way
-            kind: ProblemKind = "refused" if isinstance(error, TokenRefused) else "unavailable"
-            now = self._clock.now()
-            self._troubles.note(current, str(error), now, error.description, error.hint, kind=kind)
+            known = (str(error), self._clock.now(), error.description, error.hint)
+            self._troubles.note(current, *known, reason=reason_of(error))
 
     async def _load(self, request: TokenRequest, reason: FetchReason) -> Token:
         """Look in memory again, then load from the source; keep only a token that no refusal has overtaken.

@@ -39,8 +39,7 @@ from sidecar.fleet.standalone import NoCredentialStore
 from sidecar.oauth.ports import TokenSource
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.telemetry.fleet_events import Unencrypted
-from sidecar.telemetry.instruments import FleetReadings
-from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.ports import FleetReadings, Journal
 from sidecar.telemetry.words import NeighbourKind, Rejection
 
 REVOKED_FOR = 3600.0

@@ -18,8 +18,7 @@ from sidecar.fleet.settings import BustSettings, RedisSettings
 from sidecar.fleet.standalone import NoCredentialStore, NoFleet
 from sidecar.oauth.ports import TokenSource
 from sidecar.telemetry.fleet_events import SelectSent
-from sidecar.telemetry.instruments import FleetReadings
-from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.ports import FleetReadings, Journal
 from sidecar.telemetry.words import NeighbourKind
 
 

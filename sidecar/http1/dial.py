@@ -20,6 +20,7 @@ from sidecar.http1.foreign import NotTls
 from sidecar.http1.tls import encrypt
 from sidecar.http1.upstream import UpstreamConnection
 from sidecar.system import threads
+from sidecar.system.certificates import PeerCertificate
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
@@ -81,6 +82,8 @@ class Dialler:
         self._origin = origin
         self._context: ssl.SSLContext | None = None
         self._signature: Signature | None = None
+        self.certificate: PeerCertificate | None = None
+        """The server's, as of the last handshake; None before."""
 
     async def connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         """Return an open connection. Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed."""
@@ -108,7 +111,9 @@ class Dialler:
         sock = await open_socket(origin)
         try:
             if origin.scheme == "https":
-                return await encrypt(sock, await self._tls(), origin.host, protocol)
+                connection = await encrypt(sock, await self._tls(), origin.host, protocol)
+                self.certificate = connection.transport.get_extra_info("peercert")
+                return connection
             _, connection = await asyncio.get_running_loop().create_connection(protocol, sock=sock)
         except BaseException:
             sock.close()

@@ -10,6 +10,7 @@ open; beyond that, the oldest is cut off.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from sidecar.core.errors import SidecarError, UpstreamTimeout, UpstreamUnreachable
 from sidecar.core.health import Health, Pulse
@@ -19,7 +20,8 @@ from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.tls import TlsUpstreamConnection
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.telemetry.instruments import PoolReadings
+from sidecar.system.certificates import PeerCertificate
+from sidecar.telemetry.ports import PoolReadings
 
 IDLE_TIMEOUT = 60.0
 """Below the 60 to 75 s that many upstreams and balancers allow. Limit: time that an idle upstream connection is kept
@@ -87,8 +89,15 @@ class IdleConnections:
 class Pool:
     """See the head of this module."""
 
-    def __init__(self, origin: Origin, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        deadlines: Deadlines,
+        changed: Callable[[Health, Health], None] = lambda before, now: None,
+    ) -> None:
+        """Call `changed` with the upstream's health before and after each change of its state."""
         self.origin = origin
+        self._changed = changed
         self.authority = origin.authority
         self.serialized_origin = origin.serialized
         self._deadlines = deadlines
@@ -113,10 +122,17 @@ class Pool:
         """Whether the upstream accepts connections and answers on them, as far as was tried."""
         return self._pulse.health
 
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The upstream's certificate as of the last connection over TLS; None if there was none."""
+        return self._dialler.certificate
+
     def answered(self) -> None:
         """Note that a request on one of the connections got an answer."""
         self._silent = self.in_doubt = False
+        before = self._pulse.health
         self._pulse.beat(self._deadlines.now())
+        self._compare(before)
 
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
@@ -125,7 +141,13 @@ class Pool:
 
     def _missed(self, why: str) -> None:
         self.in_doubt = True
+        before = self._pulse.health
         self._pulse.miss(self._deadlines.now(), why)
+        self._compare(before)
+
+    def _compare(self, before: Health) -> None:
+        if self._pulse.health.state != before.state:
+            self._changed(before, self._pulse.health)
 
     def take(self, owner: str = "") -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and no request waits for it."""

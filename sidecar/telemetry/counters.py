@@ -1,6 +1,6 @@
 """Counters as plain integers; exporters read them."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import product
 from typing import get_args
 
@@ -21,15 +21,8 @@ from sidecar.telemetry.events import (
     TokenFetchFailed,
 )
 from sidecar.telemetry.fleet_events import BustApplied, BustFailed, BustHeard, BustSent
-from sidecar.telemetry.instruments import (
-    INSTRUMENTS,
-    ExportReadings,
-    Family,
-    FleetReadings,
-    Histogram,
-    Instrument,
-    Readings,
-)
+from sidecar.telemetry.instruments import INSTRUMENTS, Family, Histogram, Instrument
+from sidecar.telemetry.ports import ExportReadings, FleetReadings, Readings
 from sidecar.telemetry.request_counters import FirstErrors, MeasuredRoute, RequestCounters
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.tenant_labels import TenantLabels
@@ -263,23 +256,31 @@ class Counters:
         yield Family(instruments.BUS_LAG, (((), self._bus_lag.read()),))
 
     def _of_process(self, readings: Readings) -> Iterator[Family]:
-        yield Family(instruments.EXPIRY, self._expiries(readings))
+        yield Family(instruments.EXPIRY, self._by_tenant(readings.token_expires_in.items(), min))
+        yield Family(instruments.FAILING, self._by_tenant(readings.tokens_failing.items(), max))
         skews = readings.clock_skews.items()
         yield Family(instruments.CLOCK_SKEW, tuple(((host, str(port)), skew) for (host, port), skew in skews))
         yield _one(instruments.ACTIVE, readings.requests_in_flight)
         yield _one(instruments.CONNECTIONS, readings.connections_open)
         yield from _of_pools(readings)
+        yield Family(instruments.NEIGHBOUR_DOWN, tuple(readings.neighbours_down.items()))
+        lives = readings.certificates.items()
+        yield Family(instruments.CERTIFICATE, tuple((named, left) for named, (left, _) in lives))
+        yield Family(instruments.CERTIFICATE_LIFE, tuple((named, whole) for named, (_, whole) in lives))
         yield Family(instruments.LOOP_LAG, (((), self._loop_lag.read()),))
         yield _one(instruments.TASKS, readings.tasks)
         yield _one(instruments.DROPPED, readings.log_lines_dropped)
         yield Family(instruments.BUILD, (((self._version,), 1),))
 
-    def _expiries(self, readings: Readings) -> tuple[tuple[_Labels, float], ...]:
-        soonest: dict[_Labels, float] = {}
-        for (token, tenant), seconds in readings.token_expires_in.items():
-            labels = (token, self._tenants.label(tenant))
-            soonest[labels] = min(seconds, soonest.get(labels, seconds))
-        return tuple(soonest.items())
+    def _by_tenant(
+        self, series: Iterable[tuple[_Labels, float]], gravest: Callable[[float, float], float]
+    ) -> tuple[tuple[_Labels, float], ...]:
+        """Return series by token, the tenant's label and further labels; of those that share it, the gravest."""
+        found: dict[_Labels, float] = {}
+        for (token, tenant, *others), each in series:
+            labels = (token, self._tenants.label(tenant), *others)
+            found[labels] = gravest(each, found.get(labels, each))
+        return tuple(found.items())
 
 
 def unread(families: Iterable[Family]) -> Iterator[str]:

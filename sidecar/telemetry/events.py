@@ -194,6 +194,29 @@ class CoolingDown(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamDown(Event):
+    """An upstream is unavailable: a connection to it failed, or a request got no answer. Emitted once, until it
+    answers again."""
+
+    name: ClassVar[str] = "upstream_down"
+    level: ClassVar[Level] = "warning"
+    upstream: str
+    """URL of the upstream, without a path."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamUp(Event):
+    """An upstream answers again."""
+
+    name: ClassVar[str] = "upstream_up"
+    upstream: str
+    """URL of the upstream, without a path."""
+    seconds: float
+    """Duration of the outage in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportDown(Event):
     """The OTLP endpoint does not accept metrics or traces. Requests are not affected."""
 

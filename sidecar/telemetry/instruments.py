@@ -4,11 +4,9 @@ Names are OpenTelemetry's, so that every exporter can derive its own from them.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
-
-from sidecar.telemetry.words import NeighbourKind
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER_METHOD = "_OTHER"
@@ -106,6 +104,16 @@ EXPIRY = Instrument(
     _TOKEN,
     "s",
 )
+FAILING = Instrument(
+    "sidecar.token.failing",
+    "gauge",
+    "Time since fetches of a token that is needed began to fail; of several tokens, the longest. By state, as in "
+    "`/status`: `missing` (requests that need the token fail), or `aging` or `fresh` (the token is in use until it "
+    "expires). By reason: `refused` by the authorization server, or `unavailable`. No series: fetches succeed, or no "
+    "request has needed the token for ten minutes.",
+    (*_TOKEN, "state", "reason"),
+    "s",
+)
 BUSTS = Instrument(
     "sidecar.busts.sent", "counter", "Busts of refused tokens that this pod published to all pods.", _TOKEN
 )
@@ -183,6 +191,30 @@ UPSTREAM_WAITING = Instrument(
     _UPSTREAM,
 )
 
+NEIGHBOUR_DOWN = Instrument(
+    "sidecar.neighbour.down",
+    "gauge",
+    "Time from the first failure to the last of a neighbour that is down, as in `health` of `/status`. No series: it "
+    "is up, or its last failure was more than ten minutes ago.",
+    ("neighbour", "name"),
+    "s",
+)
+CERTIFICATE = Instrument(
+    "sidecar.certificate.expires_in",
+    "gauge",
+    "Time until a certificate expires; negative after that. By role: that of an `upstream`, as of the last connection "
+    "to it, or a `client` certificate of the sidecar's own, as in its file.",
+    ("role", "name"),
+    "s",
+)
+CERTIFICATE_LIFE = Instrument(
+    "sidecar.certificate.lifetime",
+    "gauge",
+    "Time between the two dates of the same certificate.",
+    ("role", "name"),
+    "s",
+)
+
 # The process
 LOOP_LAG = Instrument(
     "sidecar.event_loop.lag",
@@ -238,6 +270,10 @@ LABELS: Mapping[str, str] = {
     "tenant": "Tenant, if the configuration has a `tenant` section. Configured tenants and the first others, up to "
     "100, have a value of their own; all others share `_other`.",
     "kind": "What was dropped: a `token`, `credentials`, all that a `select` names, or what a `gap` in messages hid.",
+    "neighbour": "`upstream`, `authorization_server`, `secret_store` (AWS Secrets Manager), `store` (Redis) or `bus` "
+    "(busts of other pods).",
+    "name": "Name of the neighbour as in `/status`, URL of the upstream, or path of the file.",
+    "role": "See the meaning of the metric.",
     "operation": "Name of the Redis operation.",
     "signal": "`metrics` or `traces`.",
     "version": "Version of the sidecar.",
@@ -262,65 +298,6 @@ class Family:
 
     instrument: Instrument
     series: tuple[tuple[tuple[str, ...], float | Distribution], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FleetReadings:
-    """Readings of the store and the bus."""
-
-    store_up: bool
-    store_operations: Mapping[tuple[str, str], int]
-    """Number by operation and outcome; both from short fixed lists."""
-    bus_up: bool
-    leases: Mapping[str, int]
-    """Number by outcome."""
-    rejected: Mapping[str, int]
-    """Number of messages by reason."""
-
-    @property
-    def down(self) -> Sequence[NeighbourKind]:
-        """The parts of the two that are unavailable."""
-        up: Mapping[NeighbourKind, bool] = {"store": self.store_up, "bus": self.bus_up}
-        return [kind for kind in up if not up[kind]]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolReadings:
-    """Use of the connections to one upstream."""
-
-    active: int
-    idle: int
-    waiting: int
-    """Requests that wait for a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportReadings:
-    """Results of exports to the OTLP endpoint."""
-
-    exports: Mapping[tuple[str, str], int]
-    """Number by signal (`metrics`, `traces`) and outcome (`ok`, `failed`)."""
-    spans_dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """Gauges read at scrape time."""
-
-    requests_in_flight: int
-    connections_open: int
-    tasks: int
-    log_lines_dropped: int
-    token_expires_in: Mapping[tuple[str, str], float]
-    """Seconds, by token name and tenant; the earliest if there are several tokens."""
-    pools: Mapping[tuple[str, int], PoolReadings]
-    """By the upstream's host and port."""
-    fleet: FleetReadings | None = None
-    """None without a fleet."""
-    exports: ExportReadings | None = None
-    """None if nothing is sent to an OTLP endpoint."""
-    clock_skews: Mapping[tuple[str, int], float] = field(default_factory=dict)
-    """Seconds, by the token endpoint's host and port."""
 
 
 class Histogram:

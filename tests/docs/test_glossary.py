@@ -41,7 +41,7 @@ METRICS: Mapping[NeighbourKind, str] = {
     "bus": r"sidecar\.bus\.|sidecar\.busts\.applied",
 }
 """Which metrics are about a kind of neighbour."""
-ALERTED: Mapping[NeighbourKind, str] = {**METRICS, "authorization_server": "m2m_credential_fetch_errors"}
+ALERTED: Mapping[NeighbourKind, str] = {**METRICS, "authorization_server": r"sidecar\.token\.failing"}
 """Which metrics the alerts about it read."""
 HTML = (ROOT / "sidecar/admin/page.html").read_text()
 RULES = yaml.safe_load((ROOT / "helm/rules/credential-sidecar.yaml").read_text())

@@ -78,7 +78,7 @@ def _tokens(text: str) -> list[Shown]:
         "last_tried": None,
         "error_description": "",
         "hint": "",
-        "problem_kind": "",
+        "reason": "",
     }
     why: Shown = {
         "fp": "",
@@ -88,7 +88,7 @@ def _tokens(text: str) -> list[Shown]:
         "last_tried": 4.0,
         "error_description": text,
         "hint": text,
-        "problem_kind": "refused",
+        "reason": "refused",
     }
     return [
         well,
@@ -109,6 +109,8 @@ def _events(text: str) -> list[Shown]:
         ("refused", {"status": 401, "decision": "renew"}),
         ("resent", {"outcome": "healed"}),
         ("bust_failed", {"kind": "token", "select": text, "step": "record"}),
+        ("upstream_down", {"upstream": text}),
+        ("upstream_up", {"upstream": text, "seconds": 9.0}),
         ("select_sent", {"select": text, "pods": 3}),
         ("bust_applied", {"kind": "token", "evicted": 1}),
         ("token_fetch_failed", {"outcome": "refused", "duration_ms": 3.0, "retry_after": 0.0}),

@@ -3,14 +3,17 @@
 import asyncio
 import io
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar import __version__
@@ -27,7 +30,7 @@ from tests.support.otlp_receiver import Collector
 from tests.support.processes import File, Process, route, serving, spawn
 from tests.support.redis_server import RedisServer
 from tests.support.sidecar import Running, Start
-from tests.support.upstream import Exchange, Upstream, refusal
+from tests.support.upstream import Exchange, Upstream, hang_up, refusal
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import Client, WireError, ask
 
@@ -234,6 +237,48 @@ async def test_a_fetch_without_a_token_is_an_error(
         assert (await running.get()).status in {502, 503}
 
 
+@moves(instruments.FAILING)
+async def test_c4_a_token_that_is_needed_and_cannot_be_fetched_is_a_state(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """From the first failure on and between two requests, also before the first scrape; until a fetch succeeds."""
+    authorization_server.script(*[json_answer(400, {"error": "invalid_scope"})] * 2)
+    missing = "sidecar_token_failing_seconds token=api,state=missing,reason=refused"
+    async with sidecar() as running:
+        assert (await running.get()).status == 502
+        await running.clock.advance(360)
+        assert 360 <= await read(running, missing) < 361
+        [token] = await running.rows("tokens")
+        assert (token["state"], token["reason"]) == ("missing", "refused")
+        assert (await running.get()).status == 502
+        await running.clock.advance(360)
+        assert 720 <= await read(running, missing) < 721
+        assert (await running.get()).status == 200
+        with pytest.raises(AssertionError, match="no sidecar_token_failing"):
+            await read(running, "sidecar_token_failing_seconds")
+
+
+async def test_c5_a_short_lived_token_that_is_renewed_late_fails_for_a_moment_only(
+    sidecar: Start, authorization_server: AuthorizationServer
+) -> None:
+    """How long fetches have failed begins at 0 with each failure after a success."""
+    authorization_server.reply["expires_in"] = 60
+    async with sidecar() as running:
+        for _ in range(3):
+            assert (await running.get()).status == 200
+            authorization_server.script(json_answer(503, {}))
+            await running.clock.advance(45)
+            async with asyncio.timeout(PATIENCE):
+                while not [token for token in await running.rows("tokens") if token["reason"]]:
+                    assert (await running.get()).status == 200
+            failing = "sidecar_token_failing_seconds token=api,state=aging,reason=unavailable"
+            assert await read(running, failing) < 2
+            await running.clock.advance(14)
+            async with asyncio.timeout(PATIENCE):
+                while [token for token in await running.rows("tokens") if token["reason"]]:
+                    assert (await running.get()).status == 200
+
+
 @moves(instruments.CLOCK_SKEW)
 async def test_o3_the_token_endpoints_clock_is_compared(
     sidecar: Start, authorization_server: AuthorizationServer, clock: FakeClock
@@ -348,6 +393,66 @@ async def test_an_outage_of_redis_shows(frail: SidecarFleet, own_redis: RedisSer
     own_redis.start()
     for series in ("sidecar_store_up", "sidecar_bus_up"):
         await reaches(pod, series, 1)
+
+
+@moves(instruments.NEIGHBOUR_DOWN)
+async def test_o4_an_outage_is_as_long_as_requests_fail(
+    sidecar: Start, plain: dict[str, object], upstream: Upstream
+) -> None:
+    """From the first failure to the last, which no time without requests prolongs; until one is answered."""
+    down = f"sidecar_neighbour_down_seconds neighbour=upstream,name={upstream.url}"
+    async with sidecar(plain) as running:
+        upstream.script(hang_up, hang_up)
+        assert (await running.get()).status == 502
+        assert await read(running, down) == 0
+        await running.clock.advance(360)
+        assert await read(running, down) == 0
+        assert (await running.get()).status == 502
+        assert 360 <= await read(running, down) < 361
+        assert (await running.get()).status == 200
+        with pytest.raises(AssertionError, match="no sidecar_neighbour_down"):
+            await read(running, down)
+        upstream.script(hang_up, hang_up)
+        assert (await running.get()).status == 502
+        await running.clock.advance(600)
+        with pytest.raises(AssertionError, match="no sidecar_neighbour_down"):
+            await read(running, down)
+
+
+@moves(instruments.CERTIFICATE, instruments.CERTIFICATE_LIFE)
+async def test_o4_certificates_run_out(sidecar: Start, tmp_path: Path) -> None:
+    """The upstream's from the first connection, a client certificate of the sidecar's own from the start."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    days = {"server": 36500, "client": 20000}
+    ours, theirs = (
+        authority.issue_cert("127.0.0.1", not_before=begins, not_after=begins + timedelta(days=days[role]))
+        for role in ("client", "server")
+    )
+    theirs.configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours.private_key_and_cert_chain_pem.write_to_path(file := str(tmp_path / "client.pem"))
+    async with Upstream(tls) as secure:
+        trust = {"ca_file": str(tmp_path / "ca.pem"), "certificate_file": file}
+        async with sidecar({"name": "up", "upstream": secure.url, "tls": trust}) as running:
+            async with asyncio.timeout(PATIENCE):
+                while b"sidecar_certificate_lifetime_seconds{" not in await running.app.metrics():
+                    await asyncio.sleep(0)
+            with pytest.raises(AssertionError, match="no sidecar_certificate"):
+                await read(running, "sidecar_certificate_expires_in_seconds role=upstream")
+            assert (await running.get()).status == 200
+            for role, name, life in (("client", file, 20000), ("upstream", secure.url, 36500)):
+                whole = await read(running, f"sidecar_certificate_lifetime_seconds role={role},name={name}")
+                left = await read(running, f"sidecar_certificate_expires_in_seconds role={role},name={name}")
+                assert whole == life * 86400
+                ends = (begins + timedelta(days=life)).timestamp()
+                assert abs(left - (ends - running.clock.wall())) < 1
+            renewed = authority.issue_cert(
+                "127.0.0.1", not_before=begins, not_after=begins + timedelta(days=7)
+            )
+            renewed.private_key_and_cert_chain_pem.write_to_path(file)
+            await running.clock.advance(60)
+            await reaches(running, f"sidecar_certificate_lifetime_seconds role=client,name={file}", 7 * 86400)
 
 
 # The process

@@ -57,7 +57,7 @@ def outage() -> Sequence[Shown]:
     down = "no answer from token endpoint auth.test:8443: it did not answer in time"
     token = TokenStatus(
         *("ledger", "app", "acme", "missing", "", "", 0.0, 0.0, 0.0, 0.0, down, 41.0, 90.0),
-        problem_kind="unavailable",
+        reason="unavailable",
     )
     seen = Seen(
         100.0,

@@ -75,6 +75,16 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             {"{{token}}": "min by (token) (sidecar_token_expires_in_seconds{$where})"},
         ),
         Panel(
+            "Tokens that cannot be fetched",
+            "Time since fetches began to fail, by token and state. `missing`: requests that need the token fail.",
+            "s",
+            {
+                "{{token}} {{tenant}} {{state}}": (
+                    "max by (token, tenant, state) (sidecar_token_failing_seconds{$where})"
+                )
+            },
+        ),
+        Panel(
             "Fetches",
             "Token requests, and those that failed.",
             "reqps",
@@ -189,6 +199,18 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
                 ),
                 "{{server_address}} waiting": "sum by (server_address) (sidecar_upstream_waiting{$where})",
             },
+        ),
+        Panel(
+            "Outages",
+            "Time from the first failure to the last of upstreams, authorization servers and Redis that are down.",
+            "s",
+            {"{{neighbour}} {{name}}": "max by (neighbour, name) (sidecar_neighbour_down_seconds{$where})"},
+        ),
+        Panel(
+            "Certificates",
+            "Time until certificates of upstreams and of the sidecar's own expire.",
+            "s",
+            {"{{role}} {{name}}": "min by (role, name) (sidecar_certificate_expires_in_seconds{$where})"},
         ),
     ),
     "Process": (

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import promql_parser as promql
 import pytest
+import trustme
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
+from tests.support.certificates import issue
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import Document, get
 from tests.support.redis_server import RedisServer
@@ -101,8 +103,13 @@ def fleet(
 
 
 @pytest.fixture
-def document(upstream: Upstream, other: Upstream, authorization_server: AuthorizationServer) -> Document:
-    """Three tokens, of which one is refused and one not to be had, and a route for each."""
+def document(
+    upstream: Upstream, other: Upstream, authorization_server: AuthorizationServer, tmp_path: Path
+) -> Document:
+    """Three tokens, of which one is refused and one not to be had, a route for each, and an upstream that is down."""
+    certificate = tmp_path / "client.pem"
+    certificate.write_bytes(issue(trustme.CA(), "client"))
+    down = {"name": "down", "match": {"prefix": "/down"}, "upstream": "https://127.0.0.1:1"}
     other.script(closing(json_answer(400, {"error": "invalid_scope"})))
     endpoints = {
         "good": authorization_server.token_endpoint,
@@ -114,7 +121,8 @@ def document(upstream: Upstream, other: Upstream, authorization_server: Authoriz
         "routes": [
             {"name": name, "match": {"prefix": f"/{name}"}, "upstream": upstream.url, "token": name}
             for name in endpoints
-        ],
+        ]
+        + [{**down, "tls": {"certificate_file": str(certificate)}}],
     }
 
 
@@ -130,7 +138,10 @@ async def printed(
             assert [await pod.get(path) for path in (b"/good", b"/refused", b"/out")] == [200, 502, 503]
             upstream.script(refusal(b'Bearer error="insufficient_scope"', 403))
             assert await pod.get(b"/good") == 403
-        page = (await ask(pod.app.admin_address, get(b"/metrics"))).body.decode()
+            assert await pod.get(b"/down") == 502
+            page = ""
+            while "sidecar_certificate_lifetime_seconds{" not in page:
+                page = (await ask(pod.app.admin_address, get(b"/metrics"))).body.decode()
     names: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:

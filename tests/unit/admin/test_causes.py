@@ -22,12 +22,10 @@ LACKING = f"token endpoint {AUTH} answered 503"
 NO_SECRET = f"secret acme/ledger in {AWS}: no answer"
 MISSING = TokenStatus(
     *("ledger", "app", "acme", "missing", "", "", 0.0, 0.0, 0.0, 0.0, LACKING, 910.0, 998.0),
-    problem_kind="unavailable",
+    reason="unavailable",
 )
 HELD = replace(MISSING, tenant="globex", state="aging", fp="0123456789ab", source="fetch", expires_in=60.0)
-REFUSED = replace(
-    MISSING, problem=f"token endpoint {AUTH} refused: 400 invalid_scope", problem_kind="refused"
-)
+REFUSED = replace(MISSING, problem=f"token endpoint {AUTH} refused: 400 invalid_scope", reason="refused")
 NEEDS = {"orders": Needs("ledger", UPSTREAM), "bare": Needs("", UPSTREAM), "crm": Needs("crm", UPSTREAM)}
 
 
@@ -138,7 +136,7 @@ CASES: dict[str, tuple[Seen, Sequence[tuple[str, int | None]]]] = {
     "a token that cools down and its route": (
         replace(
             ALL_UP,
-            tokens=[replace(HELD, problem="", problem_kind="", cooling=9.0)],
+            tokens=[replace(HELD, problem="", reason="", cooling=9.0)],
             routes=[failing("orders", "401")],
         ),
         [("cooling_down", None), ("route_failing", 0)],

@@ -32,12 +32,9 @@ from sidecar.telemetry.instruments import (
     INSTRUMENTS,
     SERVER,
     Distribution,
-    ExportReadings,
-    FleetReadings,
     Instrument,
-    PoolReadings,
-    Readings,
 )
+from sidecar.telemetry.ports import ExportReadings, FleetReadings, PoolReadings, Readings
 from sidecar.telemetry.request_counters import MOST_SERIES
 from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.sinks.prometheus import prometheus_text, text_name
@@ -539,6 +536,25 @@ async def test_what_several_tokens_of_one_label_have_left_is_the_least() -> None
     )
 
 
+async def test_c4_tokens_of_one_label_that_fail_are_one_series() -> None:
+    """Of all the tenants that share `_other`, the one whose fetches have failed longest; states and reasons apart."""
+    many = {
+        ("ledger-token", f"t{number}", "missing", "refused"): float(number)
+        for number in range(3 * MOST_TENANTS)
+    }
+    aging = {("ledger-token", "t0", "aging", "unavailable"): 7.0}
+    found = of(
+        await read(
+            Counters("1", [LEDGER], TenantRule(b"x-tenant")), replace(NOTHING, tokens_failing=many | aging)
+        ),
+        "sidecar_token_failing_seconds",
+    )
+    assert len(found) == MOST_TENANTS + 2
+    series = "sidecar_token_failing_seconds{{reason={},state={},tenant={},token=ledger-token}}"
+    assert found[series.format("refused", "missing", "_other")] == 3 * MOST_TENANTS - 1
+    assert found[series.format("unavailable", "aging", "t0")] == 7
+
+
 UNITS = {"seconds", "bytes", "ratio", "celsius", "volts", "amperes", "joules", "grams", "meters"}
 ABBREVIATED = {"s", "ms", "us", "ns", "sec", "secs", "b", "kb", "mb", "gb", "m", "h", "d"}
 SCALED = re.compile(r"(milli|micro|nano|kilo|mega|giga)(seconds|bytes|grams|meters)|minutes|hours|days")
@@ -571,6 +587,9 @@ EVERYTHING = replace(
     pools={("h", 1): PoolReadings(0, 0, 0)},
     exports=EXPORTS,
     clock_skews={("h", 1): 600.0},
+    tokens_failing={("t", "", "missing", "refused"): 1.0},
+    neighbours_down={("upstream", "https://h"): 1.0},
+    certificates={("client", "/tls/client.pem"): (1.0, 2.0)},
 )
 
 

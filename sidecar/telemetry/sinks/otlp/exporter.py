@@ -12,9 +12,9 @@ from typing import Protocol
 from sidecar import __version__
 from sidecar.core.ports import Clock
 from sidecar.telemetry.events import ExportDown, ExportUp
-from sidecar.telemetry.instruments import ExportReadings, Family
+from sidecar.telemetry.instruments import Family
 from sidecar.telemetry.otel_env import OtelSettings
-from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.ports import ExportReadings, Journal
 from sidecar.telemetry.sinks.dates import Dates
 from sidecar.telemetry.tracing import Tracer
 from sidecar.telemetry.words import Signal

@@ -1,0 +1,105 @@
+"""What the gauges show at one moment, from the same state as `/status`."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+
+from sidecar.app.own_certificates import OwnCertificates
+from sidecar.app.status import Parts, Status
+from sidecar.app.upstreams import pool_readings, url
+from sidecar.cache.token_status import TokenStatus
+from sidecar.core.health import Health
+from sidecar.core.ports import Clock
+from sidecar.http1.server import Listener
+from sidecar.system.certificates import Validity, of_peer
+from sidecar.telemetry.ports import Readings
+from sidecar.telemetry.words import NeighbourKind
+
+NOT_TRIED = 600.0
+"""Seconds after its last failure from which on a neighbour that is down has no gauge, as no request depends on it."""
+
+
+class Gauges:
+    """Read at each scrape and export."""
+
+    def __init__(self, clock: Clock, status: Status) -> None:
+        self._clock = clock
+        self._status = status
+        self.own_certificates = OwnCertificates(clock)
+
+    def read(self, parts: Parts, listener: Listener, *, lines_dropped: int) -> Readings:
+        """Return the readings of this moment."""
+        now = self._clock.now()
+        tokens = tuple(parts.cache.status(now))
+        return Readings(
+            requests_in_flight=listener.busy,
+            connections_open=len(listener.connections),
+            tasks=len(asyncio.all_tasks()),
+            log_lines_dropped=lines_dropped,
+            token_expires_in=expiries(tokens),
+            tokens_failing=failing(tokens, now),
+            neighbours_down=outages(self._status.health(parts), now),
+            certificates=lifetimes(self._certificates(parts), self._clock.wall()),
+            pools=pool_readings(parts.pools),
+            clock_skews=parts.fetching.clock_skews(),
+            fleet=parts.member.readings(),
+        )
+
+    def _certificates(self, parts: Parts) -> Iterator[tuple[tuple[str, str], Validity]]:
+        for origin, pool in parts.pools.items():
+            if pool.certificate and (validity := of_peer(pool.certificate)) is not None:
+                yield ("upstream", url(origin)), validity
+        for path, validity in self.own_certificates.validities.items():
+            yield ("client", path), validity
+
+
+def expiries(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str], float]:
+    """Return the seconds until cached tokens expire, by name and tenant; of several tokens, the earliest."""
+    found: dict[tuple[str, str], float] = {}
+    for token in tokens:
+        if token.state != "missing":
+            owner = (token.token, token.tenant)
+            found[owner] = min(token.expires_in, found.get(owner, token.expires_in))
+    return found
+
+
+def failing(tokens: Iterable[TokenStatus], now: float) -> Mapping[tuple[str, str, str, str], float]:
+    """Return for how many seconds fetches of tokens have failed, by name, tenant, state and reason; the longest.
+
+    How long is what alerts compare. So a fetch that fails once and then succeeds fires none, however short tokens live
+    and however many pods there are.
+    """
+    found: dict[tuple[str, str, str, str], float] = {}
+    for token in tokens:
+        if token.problem_since is not None:
+            problem = (token.token, token.tenant, token.state, token.reason)
+            found[problem] = max(now - token.problem_since, found.get(problem, 0.0))
+    return found
+
+
+def outages(
+    neighbours: Iterable[tuple[NeighbourKind, str, Health]], now: float
+) -> Mapping[tuple[str, str], float]:
+    """Return the seconds from the first failure to the last of what is down, by kind and name; the longest.
+
+    To the last failure, not to now: one failure does not grow into an outage while no request tries again.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for kind, name, health in neighbours:
+        last = health.last_failure
+        if health.state == "down" and last is not None and now - last < NOT_TRIED:
+            found[kind, name] = max(last - health.since, found.get((kind, name), 0.0))
+    return found
+
+
+def lifetimes(
+    certificates: Iterable[tuple[tuple[str, str], Validity]], today: float
+) -> Mapping[tuple[str, str], tuple[float, float]]:
+    """Return the seconds until certificates expire and those of their whole life, by role and name.
+
+    Of several certificates with one name, those of the one that expires first.
+    """
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for named, validity in certificates:
+        life = (validity.ends - today, validity.ends - validity.begins)
+        found[named] = min(life, found.get(named, life))
+    return found
