@@ -29,3 +29,14 @@
 {{- end -}}
 {{- join ", " $beyond -}}
 {{- end -}}
+
+{{- /* A shell's loop that ends once `mode: inject` is in effect on each API server. It creates no pod. */ -}}
+{{- define "credential-sidecar.wait" -}}
+n=0
+until [ $n -ge 5 ]; do
+  kubectl -n {{ .Release.Namespace }} run probe --image=probe --dry-run=server -l {{ include "credential-sidecar.podLabels" . | replace ": " "=" }} \
+    --overrides='{"apiVersion":"v1","spec":{"securityContext":{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}},"containers":[{"name":"probe","image":"probe","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}' \
+    -o jsonpath='{.spec.{{ ternary "initContainers" "containers" .Values.native }}[*].name}' | grep -qw sidecar && n=$((n+1)) || n=0
+  sleep 0.2
+done
+{{- end -}}

@@ -51,3 +51,14 @@ labels:
 {{- define "credential-sidecar.adminPort" -}}
 {{- regexFind "[0-9]+$" (include "credential-sidecar.adminListen" .) -}}
 {{- end -}}
+
+{{- /* The pods of which `mode: inject` is: where the configuration and the Secrets are, and by their label. */ -}}
+{{- define "credential-sidecar.labelledPods" -}}
+matchResources:
+  namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ .Release.Namespace }}
+  objectSelector:
+    matchLabels:
+      {{- include "credential-sidecar.podLabels" . | nindent 6 }}
+{{- end -}}

@@ -67,6 +67,14 @@ def admitted(policy: Manifest, pod: Manifest) -> Manifest:
     return pod
 
 
+def refusals(policy: Manifest, pod: Manifest) -> list[str]:
+    """The messages with which a ValidatingAdmissionPolicy refuses the pod."""
+    spec = policy["spec"]
+    if not all(evaluate(each["expression"], object=pod) for each in spec.get("matchConditions", [])):
+        return []
+    return [each["message"] for each in spec["validations"] if not evaluate(each["expression"], object=pod)]
+
+
 def _patched(document: Manifest, patch: Manifest) -> Manifest:
     """RFC 6902's `add`, which is all the policy uses."""
     assert patch["op"] == "add"
