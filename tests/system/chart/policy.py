@@ -93,4 +93,9 @@ def _patched(document: Manifest, patch: Manifest) -> Manifest:
 
 def _whole_numbers(value: Any) -> Any:
     """JSON has one kind of number; the API server's decoder makes integers of those that are whole."""
-    return json.loads(json.dumps(value), parse_float=lambda text: int(float(text)))
+    return json.loads(json.dumps(value), parse_float=_number)
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1 << 63 else number

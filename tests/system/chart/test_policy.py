@@ -175,3 +175,44 @@ def test_c1_both_policies_are_about_the_same_pods(failure: str) -> None:
     added = of_kind("MutatingAdmissionPolicy", manifests)["spec"]
     assert rule["spec"]["matchConstraints"] == added["matchConstraints"]
     assert rule["spec"]["failurePolicy"] == failure
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.5",
+        "1.5",
+        "0.1",
+        "0.000001",
+        "1234567.25",
+        "1000000",
+        "3",
+        "0",
+        "536870912",
+        "5000000000",
+        "1e20",
+        "0.30000000000000004",
+    ],
+)
+def test_c2_numbers_are_the_same_in_every_mode(number: str, tmp_path: Path) -> None:
+    """As in a pod of `mode: app`, for every value that can be a number."""
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        f"resources: {{requests: {{cpu: {number}, memory: {number}}}, limits: {{cpu: {number}, memory: {number}}}}}\n"
+        f"volumes: [{{name: scrap, emptyDir: {{sizeLimit: {number}}}}}, {{name: mode, secret: {{secretName: x,"
+        " defaultMode: 288, items: [{key: a, path: a, mode: 0400}]}}]\n"
+    )
+    sets = ("config.routes[0].name=a", "config.routes[0].upstream=https://a.test")
+    wanted = with_sidecar(render(values, "mode=app", "app.container.image=example/app:1", *sets))
+    after = admitted(policy(values, *sets), pod())["spec"]
+    for spec in (wanted, after):
+        amounts = sidecar_of(spec)["resources"]
+        given = [*amounts["requests"].values(), *amounts["limits"].values()]
+        volumes = {each["name"]: each for each in spec["volumes"]}
+        assert {float(each) for each in [*given, volumes["scrap"]["emptyDir"]["sizeLimit"]]} == {
+            float(number)
+        }
+        assert (volumes["mode"]["secret"]["defaultMode"], volumes["mode"]["secret"]["items"][0]["mode"]) == (
+            288,
+            256,
+        )
