@@ -11,9 +11,22 @@ import yaml
 from sidecar.core.errors import ManifestRefused
 from sidecar.kubernetes.container import SECRET_VOLUME, Blanks, Sidecar, definition, fill
 from sidecar.kubernetes.edits import Edit, Writer, applied
-from sidecar.kubernetes.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, is_true, pods, text
+from sidecar.kubernetes.pods import (
+    KINDS,
+    KNATIVE,
+    LISTS,
+    Pod,
+    Refused,
+    check_sharing,
+    entry,
+    is_true,
+    left_alone,
+    pods,
+    text,
+)
 from sidecar.kubernetes.yaml_tree import Node, documents
 
+_LEFT_ALONE = "left alone, it gets no sidecar: `sidecar inject` does not know where this kind has its pods"
 _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
 
 
@@ -32,26 +45,38 @@ def remove(manifest: str) -> str:
 
 
 def warnings(manifest: str) -> list[str]:
-    """Return warnings about pods whose settings weaken the sidecar. Raises ManifestRefused."""
-    return [
-        f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with CAP_SYS_PTRACE"
-        " can read the sidecar's memory; remove shareProcessNamespace"
-        for number, root in enumerate(_roots(manifest), start=1)
-        if root is not None
-        for pod in pods(root)
-        if is_true(pod.spec, "shareProcessNamespace")
-    ]
+    """Return warnings: what was left alone, and what weakens the sidecar or hinders it. Raises ManifestRefused."""
+    found = list[str]()
+    for number, root in enumerate(_roots(manifest), start=1):
+        if root is None:
+            continue
+        found += (f"document {number}: {words}: {_LEFT_ALONE}" for words in left_alone(root))
+        here = list(pods(root))
+        found += (
+            f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with"
+            " CAP_SYS_PTRACE can read the sidecar's memory; remove shareProcessNamespace"
+            for pod in here
+            if is_true(pod.spec, "shareProcessNamespace")
+        )
+        found += (
+            f"document {number}{_named(root)}: Knative permits init containers only with its feature"
+            " kubernetes.podspec-init-containers; enable it"
+            for pod in here
+            if pod.group == KNATIVE
+        )
+    return found
 
 
 def _changed(manifest: str, change: _Change) -> str:
     writer = Writer(manifest)
-    edits, faults, found = list[Edit](), list[str](), False
+    edits, faults, alone, found = list[Edit](), list[str](), list[str](), False
     for number, root in enumerate(_roots(manifest), start=1):
         if root is None:
             continue
         try:
             here = list(pods(root))
             found = found or bool(here)
+            alone += (f"; document {number}: {words} is left alone" for words in left_alone(root))
             edits += _edits(here, change, writer)
         except Refused as refused:
             faults.append(f"document {number}{_named(root)}: {refused}")
@@ -60,7 +85,7 @@ def _changed(manifest: str, change: _Change) -> str:
     if faults:
         raise ManifestRefused("\n".join(faults))
     if not found:
-        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}")
+        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}{''.join(alone)}")
     return applied(manifest, edits)
 
 
