@@ -20,13 +20,13 @@ from sidecar.kubernetes.pods import (
     check_sharing,
     entry,
     is_true,
-    left_alone,
     pods,
+    skipped,
     text,
 )
 from sidecar.kubernetes.yaml_tree import Node, documents
 
-_LEFT_ALONE = "left alone, it gets no sidecar: `sidecar inject` does not know where this kind has its pods"
+_SKIPPED = "skipped, it gets no sidecar: `sidecar inject` does not know where this kind has its pods"
 _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
 
 
@@ -45,12 +45,12 @@ def remove(manifest: str) -> str:
 
 
 def warnings(manifest: str) -> list[str]:
-    """Return warnings: what was left alone, and what weakens the sidecar or hinders it. Raises ManifestRefused."""
+    """Return warnings: what was skipped, and what weakens the sidecar or hinders it. Raises ManifestRefused."""
     found = list[str]()
     for number, root in enumerate(_roots(manifest), start=1):
         if root is None:
             continue
-        found += (f"document {number}: {words}: {_LEFT_ALONE}" for words in left_alone(root))
+        found += (f"document {number}: {words}: {_SKIPPED}" for words in skipped(root))
         here = list(pods(root))
         found += (
             f"document {number}{_named(root)}: {pod.path}.shareProcessNamespace: containers of the pod with"
@@ -69,14 +69,14 @@ def warnings(manifest: str) -> list[str]:
 
 def _changed(manifest: str, change: _Change) -> str:
     writer = Writer(manifest)
-    edits, faults, alone, found = list[Edit](), list[str](), list[str](), False
+    edits, faults, others, found = list[Edit](), list[str](), list[str](), False
     for number, root in enumerate(_roots(manifest), start=1):
         if root is None:
             continue
         try:
             here = list(pods(root))
             found = found or bool(here)
-            alone += (f"; document {number}: {words} is left alone" for words in left_alone(root))
+            others += (f"; document {number}: {words} is skipped" for words in skipped(root))
             edits += _edits(here, change, writer)
         except Refused as refused:
             faults.append(f"document {number}{_named(root)}: {refused}")
@@ -85,7 +85,7 @@ def _changed(manifest: str, change: _Change) -> str:
     if faults:
         raise ManifestRefused("\n".join(faults))
     if not found:
-        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}{''.join(alone)}")
+        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}{''.join(others)}")
     return applied(manifest, edits)
 
 

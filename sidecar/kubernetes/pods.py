@@ -87,7 +87,7 @@ def pods(root: Node) -> Iterator[Pod]:
         yield from _pod(item, place)
 
 
-def left_alone(root: Node) -> Iterator[str]:
+def skipped(root: Node) -> Iterator[str]:
     """Return what in a document seems to have pods and is not changed: path, kind, name and API group of each."""
     for item, place in _items(root.meant, ""):
         group, kind = _group(item), text(item, "kind")

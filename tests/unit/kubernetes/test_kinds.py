@@ -1,4 +1,4 @@
-"""Which documents have pods: by API group and kind. Others are left alone, and named."""
+"""Which documents have pods: by API group and kind. Others are skipped, and named."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -50,22 +50,26 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("api_version", "kind", "body"), FOREIGN)
-def test_k1_a_kind_of_another_group_is_left_alone_and_named(api_version: str, kind: str, body: str) -> None:
+def test_k1_a_kind_of_another_group_is_skipped_and_named(api_version: str, kind: str, body: str) -> None:
     """Beside a real one, in a list too; and where it is all there is, the refusal names it."""
     foreign = document(api_version, kind, body)
     after = inject(f"{foreign}---\n{DEPLOYMENT}", BLANKS)
     assert after.startswith(foreign)
     assert list(sidecars(list(yaml.safe_load_all(after)))) == ["sidecar"]
-    named = f"{kind} it of API group {api_version.split('/', maxsplit=1)[0]}" if "/" in api_version else f"{kind} it"
+    named = (
+        f"{kind} it of API group {api_version.split('/', maxsplit=1)[0]}"
+        if "/" in api_version
+        else f"{kind} it"
+    )
     [warning] = warnings(after)
-    assert warning.startswith(f"document 1: {named}: left alone, it gets no sidecar")
+    assert warning.startswith(f"document 1: {named}: skipped, it gets no sidecar")
     assert remove(after) == f"{foreign}---\n{DEPLOYMENT}"
     with pytest.raises(ManifestRefused) as refused:
         inject(foreign, BLANKS)
-    assert str(refused.value).endswith(f"; document 1: {named} is left alone")
+    assert str(refused.value).endswith(f"; document 1: {named} is skipped")
     listed = yaml.safe_dump({"kind": "List", "items": [*yaml.safe_load_all(f"{foreign}---\n{DEPLOYMENT}")]})
     [warning] = warnings(inject(listed, BLANKS))
-    assert warning.startswith(f"document 1: items[0].{named}: left alone")
+    assert warning.startswith(f"document 1: items[0].{named}: skipped")
 
 
 @pytest.mark.parametrize(
