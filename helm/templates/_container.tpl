@@ -8,6 +8,7 @@ dependency includes it as
     {{- include "credential-sidecar.volumes" (index .Subcharts "credential-sidecar") | nindent 4 }}
 */ -}}
 {{- define "credential-sidecar.container" -}}
+{{- include "credential-sidecar.defaults" . -}}
 {{- include "credential-sidecar.check" . -}}
 {{- $definition := .Files.Get "files/container.yaml" | fromYaml -}}
 {{- $container := $definition.container -}}
@@ -32,6 +33,7 @@ dependency includes it as
 
 {{- /* The volumes of a pod that has the container. */ -}}
 {{- define "credential-sidecar.volumes" -}}
+{{- include "credential-sidecar.defaults" . -}}
 {{- $definition := .Files.Get "files/container.yaml" | fromYaml -}}
 {{- $_ := set (first $definition.volumes).configMap "name" (include "credential-sidecar.configMap" .) -}}
 {{- $volumes := $definition.volumes -}}

@@ -30,6 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* What every pod with this release's sidecar carries; a pod that already has it asks `mode: inject` for one. */ -}}
 {{- define "credential-sidecar.podLabels" -}}
+{{- include "credential-sidecar.defaults" . -}}
 credential-sidecar/inject: {{ include "credential-sidecar.name" . }}
 {{- end -}}
 
