@@ -26,6 +26,8 @@ dependency includes it as
 {{- $_ := set $container "env" (include "credential-sidecar.lastOfEachName" $env | fromYamlArray) -}}
 {{- $_ := set (first $container.ports) "containerPort" (include "credential-sidecar.adminPort" . | int) -}}
 {{- with .Values.resources }}{{ $_ := set $container "resources" . }}{{ end -}}
+{{- $context := omit $container.securityContext "runAsUser" "runAsGroup" -}}
+{{- $_ := set $container "securityContext" (merge (deepCopy .Values.securityContext) $context) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts (include "credential-sidecar.mounts" . | fromYamlArray)) -}}
 {{- if .Values.readinessProbe }}{{ $container = merge $container $definition.ready }}{{ end -}}
 {{- toYaml $container -}}
