@@ -38,13 +38,16 @@ def notes(chart: Path, setup: Path, *sets: str) -> str:
         ("app", "kubectl -n prod logs -f -c sidecar deployment/r-credential-sidecar\n"),
         (
             "inject",
-            "kubectl -n prod logs -f -c sidecar --prefix -l credential-sidecar/inject=r-credential-sidecar\n",
+            (
+                "kubectl -n prod logs -f -c sidecar --prefix --max-log-requests 1000"
+                " -l credential-sidecar/inject=r-credential-sidecar\n"
+            ),
         ),
         ("none", "kubectl -n prod logs -f -c sidecar deployment/NAME\n"),
     ],
 )
-def test_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str) -> None:
-    """Both as they are to be typed."""
+def test_c7_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str) -> None:
+    """Both as they are to be typed; without a limit, kubectl follows no more than five pods."""
     text = notes(telling, MINIMAL, f"mode={mode}")
     assert "  http://127.0.0.1:9180/ledger  for  https://ledger.example.com/api\n" in text
     assert text.endswith(log)
