@@ -9,7 +9,8 @@ WORKDIR /source
 COPY .docker/compiler.sh .docker/
 RUN [".docker/compiler.sh"]
 COPY . .
-RUN --mount=type=cache,target=/root/.cache/pip [".docker/build.sh", "/opt/sidecar"]
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    [".docker/build.sh", "/opt/sidecar"]
 
 FROM ${BASE}
 ARG BASE

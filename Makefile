@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 ENGINE ?= docker
 TAG ?= credential-sidecar
 TREE := build/image
+COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
 COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry) \
@@ -112,9 +113,11 @@ promtool:  ## installs Debian's prometheus where there is no promtool yet, witho
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture
 
-image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, SOURCE=where the code is
-	@$(ENGINE) build --tag '$(TAG)' $(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \
-		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION="$$(cut -sd '"' -f 2 sidecar/__init__.py)" .
+image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, PIP_CONF=pip.conf, CA=ca.pem, SOURCE=where the code is
+	@$(ENGINE) build --tag '$(TAG)' $(if $(findstring podman,$(notdir $(ENGINE))),--format docker) \
+		$(if $(PIP_CONF),--secret 'id=pip.conf$(COMMA)src=$(PIP_CONF)') $(if $(CA),--secret 'id=ca.pem$(COMMA)src=$(CA)') \
+		$(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)" .
 
 image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
 

@@ -4,10 +4,19 @@
 set -eu
 
 prefix=$1
-python=${PYTHON:-python}
+python=${PYTHON:-$(command -v python || command -v python3)}
+secrets=${SECRETS:-/run/secrets}
 source=$(dirname "$0")/..
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
+
+# For a network with an index or a certification authority of its own: secrets of the build, of which the image holds nothing.
+if [ -f "$secrets/pip.conf" ]; then
+    export PIP_CONFIG_FILE="$secrets/pip.conf"
+fi
+if [ -f "$secrets/ca.pem" ]; then
+    export PIP_CERT="$secrets/ca.pem"
+fi
 
 SIDECAR_COMPILE=1 "$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" "$source"
 "$python" -m venv --clear --without-pip "$prefix"

@@ -8,6 +8,7 @@ dependency includes it as
     {{- include "credential-sidecar.volumes" (index .Subcharts "credential-sidecar") | nindent 4 }}
 */ -}}
 {{- define "credential-sidecar.container" -}}
+{{- include "credential-sidecar.defaults" . -}}
 {{- include "credential-sidecar.check" . -}}
 {{- $definition := .Files.Get "files/container.yaml" | fromYaml -}}
 {{- $container := $definition.container -}}
@@ -25,6 +26,8 @@ dependency includes it as
 {{- $_ := set $container "env" (include "credential-sidecar.lastOfEachName" $env | fromYamlArray) -}}
 {{- $_ := set (first $container.ports) "containerPort" (include "credential-sidecar.adminPort" . | int) -}}
 {{- with .Values.resources }}{{ $_ := set $container "resources" . }}{{ end -}}
+{{- $context := omit $container.securityContext "runAsUser" "runAsGroup" -}}
+{{- $_ := set $container "securityContext" (merge (deepCopy .Values.securityContext) $context) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts (include "credential-sidecar.mounts" . | fromYamlArray)) -}}
 {{- if .Values.readinessProbe }}{{ $container = merge $container $definition.ready }}{{ end -}}
 {{- toYaml $container -}}
@@ -32,6 +35,7 @@ dependency includes it as
 
 {{- /* The volumes of a pod that has the container. */ -}}
 {{- define "credential-sidecar.volumes" -}}
+{{- include "credential-sidecar.defaults" . -}}
 {{- $definition := .Files.Get "files/container.yaml" | fromYaml -}}
 {{- $_ := set (first $definition.volumes).configMap "name" (include "credential-sidecar.configMap" .) -}}
 {{- $volumes := $definition.volumes -}}

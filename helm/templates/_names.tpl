@@ -30,6 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* What every pod with this release's sidecar carries; a pod that already has it asks `mode: inject` for one. */ -}}
 {{- define "credential-sidecar.podLabels" -}}
+{{- include "credential-sidecar.defaults" . -}}
 credential-sidecar/inject: {{ include "credential-sidecar.name" . }}
 {{- end -}}
 
@@ -50,4 +51,15 @@ labels:
 
 {{- define "credential-sidecar.adminPort" -}}
 {{- regexFind "[0-9]+$" (include "credential-sidecar.adminListen" .) -}}
+{{- end -}}
+
+{{- /* The pods of which `mode: inject` is: where the configuration and the Secrets are, and by their label. */ -}}
+{{- define "credential-sidecar.labelledPods" -}}
+matchResources:
+  namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ .Release.Namespace }}
+  objectSelector:
+    matchLabels:
+      {{- include "credential-sidecar.podLabels" . | nindent 6 }}
 {{- end -}}

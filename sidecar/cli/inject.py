@@ -14,6 +14,13 @@ sidecar inject -f deployment.yaml --config-map sidecar-config \\
 
 MAX_BYTES = 16 << 20
 
+_IMAGE = (
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
+    r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?"
+)
+_QUANTITY = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?"
+_RESOURCE = f"([a-z0-9][a-z0-9./-]*)=({_QUANTITY})"
+
 _NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 
 
@@ -29,7 +36,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="ConfigMap that holds config.yaml; required except with --remove",
     )
     parser.add_argument(
-        "--image", metavar="IMAGE", help="image of the sidecar; default: credential-sidecar of this version"
+        "--image",
+        metavar="IMAGE",
+        type=_written(f"({_IMAGE})", "the name of an image, such as registry.example.com/sidecar:1"),
+        help="image of the sidecar; default: credential-sidecar of this version",
     )
     parser.add_argument(
         "--classic",
@@ -58,7 +68,39 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-listen", metavar="ADDRESS", help="address of the admin server; default: 0.0.0.0:9181"
     )
+    _add_container_flags(parser)
     parser.add_argument("--remove", action="store_true", help="remove the sidecar")
+
+
+def _add_container_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for fields of the container that Kubernetes reads and the sidecar does not."""
+    parser.add_argument(
+        "--pull-policy",
+        choices=("Always", "IfNotPresent", "Never"),
+        help="when the kubelet pulls the image; default: the cluster's",
+    )
+    for kind in ("requests", "limits"):
+        parser.add_argument(
+            f"--{kind}",
+            metavar="NAME=QUANTITY,...",
+            type=_quantities,
+            default={},
+            help=f"{kind} of the sidecar, such as cpu=20m,memory=64Mi; replaces the default requests and limits",
+        )
+    parser.add_argument(
+        "--user",
+        metavar="UID[:GID]",
+        type=_user,
+        default={},
+        help="user and group of the sidecar, or `any` if the cluster chooses, as in OpenShift; default: 65532:65532",
+    )
+    parser.add_argument(
+        "--security-context",
+        metavar="JSON",
+        type=_security_context,
+        default={},
+        help="fields that replace those of the sidecar's security context; null removes one",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -86,6 +128,9 @@ def execute(arguments: argparse.Namespace) -> int:
                 tuple(
                     (secret, path or f"/var/run/secrets/{secret}") for secret, path in arguments.secret_file
                 ),
+                arguments.pull_policy or "",
+                {kind: given for kind in ("requests", "limits") if (given := getattr(arguments, kind))},
+                arguments.user | arguments.security_context,
             )
             changed = inject(manifest, blanks)
             for warning in warnings(manifest):
@@ -126,6 +171,38 @@ def _address(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _quantities(text: str) -> dict[str, str]:
+    pairs = [re.fullmatch(_RESOURCE, part, re.ASCII) for part in text.split(",")]
+    found = {match[1]: match[2] for match in pairs if match}
+    if len(found) < len(pairs):
+        raise argparse.ArgumentTypeError(
+            "write NAME=QUANTITY,... with each name once, such as cpu=20m,memory=64Mi"
+        )
+    return found
+
+
+def _user(text: str) -> dict[str, int | None]:
+    if text == "any":
+        return {"runAsUser": None, "runAsGroup": None}
+    match = re.fullmatch(r"([1-9][0-9]{0,9})(?::([0-9]{1,10}))?", text, re.ASCII)
+    if match is None or max(map(int, filter(None, match.groups()))) >= 1 << 31:
+        raise argparse.ArgumentTypeError("write UID, UID:GID or `any`; the user cannot be 0")
+    user: dict[str, int | None] = {"runAsUser": int(match[1])}
+    return user | {"runAsGroup": int(match[2])} if match[2] else user
+
+
+def _security_context(text: str) -> dict[str, object]:
+    import json
+
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise argparse.ArgumentTypeError('write a JSON object, such as {"runAsUser": 1000}')
+    return fields
 
 
 def _written(pattern: str, form: str) -> Callable[[str], str | tuple[str | None, ...]]:

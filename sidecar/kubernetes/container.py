@@ -1,10 +1,12 @@
 """The container that is added to a pod: the chart's definition, which lies beside this package, and its blanks."""
 
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from posixpath import normpath
 from typing import Any
 
 import yaml
@@ -41,6 +43,12 @@ class Blanks:
     """Variable, Secret and key."""
     secret_files: tuple[tuple[str, str], ...] = ()
     """Secret and its mount path."""
+    pull_policy: str = ""
+    """When the kubelet pulls the image, "" for the cluster's default."""
+    resources: Tree = field(default_factory=dict)
+    """Requests and limits in place of the definition's, if there are any."""
+    security_context: Tree = field(default_factory=dict)
+    """Fields in place of the definition's; None removes one."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,10 @@ def definition() -> Tree:
 
 
 def fill(blanks: Blanks) -> Sidecar:
-    """Fill in the blanks of the definition. Raises ValueError for an address that the sidecar would not listen on."""
+    """Fill in the blanks of the definition.
+
+    Raises ValueError for an address that the sidecar would not listen on, and for what Kubernetes would refuse.
+    """
     tree = deepcopy(definition())
     container, volumes = tree["container"], tree["volumes"]
     listen = addresses.listen_loopback(blanks.listen or DATA_LISTEN)
@@ -77,12 +88,32 @@ def fill(blanks: Blanks) -> Sidecar:
         name = f"{SECRET_VOLUME}{number}"
         container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
         volumes.append({"name": name, "secret": {"secretName": secret}})
-    head = {"name": container.pop("name"), "image": blanks.image}
+    _check_unique(container)
+    policy = {"imagePullPolicy": blanks.pull_policy} if blanks.pull_policy else {}
+    container["resources"] = blanks.resources or container["resources"]
+    context = container["securityContext"] | blanks.security_context
+    container["securityContext"] = {name: value for name, value in context.items() if value is not None}
+    head = {"name": container.pop("name"), "image": blanks.image, **policy}
     taken = {port: "the sidecar's admin server; move it with --admin-listen"}
     if isinstance(listen, addresses.TcpAddress):
         taken[listen.port] = "where the sidecar listens for the application; move it with --listen"
     form = tree["native"] if blanks.native else {}
     return Sidecar({**head, **container, **form}, volumes, taken, on_network=len(taken) > 1)
+
+
+def _check_unique(container: Tree) -> None:
+    """Raise ValueError for a variable or a mount path that comes twice: Kubernetes refuses a pod with it."""
+    for name, count in Counter(each["name"] for each in container["env"]).items():
+        if count > 1:
+            raise ValueError(
+                f"the variable {name} is set twice: give --secret-env once for each, and no address twice"
+            )
+    paths = Counter(normpath(each["mountPath"]) for each in container["volumeMounts"])
+    for path, count in paths.items():
+        if count > 1:
+            raise ValueError(
+                f"two volumes are mounted at {path}: give each its own --secret-file SECRET=/PATH"
+            )
 
 
 def _env(blanks: Blanks) -> list[Tree]:

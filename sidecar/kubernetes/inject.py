@@ -11,12 +11,25 @@ import yaml
 from sidecar.core.errors import ManifestRefused
 from sidecar.kubernetes.container import DRAIN_TIMEOUT, SECRET_VOLUME, Blanks, Sidecar, definition, fill
 from sidecar.kubernetes.edits import Edit, Writer, applied
-from sidecar.kubernetes.pods import KINDS, LISTS, Pod, Refused, check_sharing, entry, is_true, pods, text
+from sidecar.kubernetes.pods import (
+    KINDS,
+    KNATIVE,
+    LISTS,
+    Pod,
+    Refused,
+    check_sharing,
+    entry,
+    is_true,
+    pods,
+    skipped,
+    text,
+)
 from sidecar.kubernetes.yaml_tree import Node, documents
 
 _DIGITS = 20
 """Digits of a number that are read: more than Kubernetes accepts."""
 
+_SKIPPED = "skipped, it gets no sidecar: `sidecar inject` does not know where this kind has its pods"
 _Change = Callable[[Pod, Writer], Iterator[tuple[Node, Edit]]]
 
 
@@ -35,14 +48,25 @@ def remove(manifest: str) -> str:
 
 
 def warnings(manifest: str) -> list[str]:
-    """Return warnings about pods whose settings weaken the sidecar. Raises ManifestRefused."""
-    return [
-        f"document {number}{_named(root)}: {pod.path}.{warning}"
-        for number, root in enumerate(_roots(manifest), start=1)
-        if root is not None
-        for pod in pods(root)
-        for warning in _weaknesses(pod)
-    ]
+    """Return warnings: what was skipped, and what weakens the sidecar or hinders it. Raises ManifestRefused."""
+    found = list[str]()
+    for number, root in enumerate(_roots(manifest), start=1):
+        if root is None:
+            continue
+        found += (f"document {number}: {words}: {_SKIPPED}" for words in skipped(root))
+        here = list(pods(root))
+        found += (
+            f"document {number}{_named(root)}: {pod.path}.{warning}"
+            for pod in here
+            for warning in _weaknesses(pod)
+        )
+        found += (
+            f"document {number}{_named(root)}: Knative permits init containers only with its feature"
+            " kubernetes.podspec-init-containers; enable it"
+            for pod in here
+            if pod.group == KNATIVE
+        )
+    return found
 
 
 def _weaknesses(pod: Pod) -> Iterator[str]:
@@ -62,13 +86,14 @@ def _weaknesses(pod: Pod) -> Iterator[str]:
 
 def _changed(manifest: str, change: _Change) -> str:
     writer = Writer(manifest)
-    edits, faults, found = list[Edit](), list[str](), False
+    edits, faults, others, found = list[Edit](), list[str](), list[str](), False
     for number, root in enumerate(_roots(manifest), start=1):
         if root is None:
             continue
         try:
             here = list(pods(root))
             found = found or bool(here)
+            others += (f"; document {number}: {words} is skipped" for words in skipped(root))
             edits += _edits(here, change, writer)
         except Refused as refused:
             faults.append(f"document {number}{_named(root)}: {refused}")
@@ -77,7 +102,7 @@ def _changed(manifest: str, change: _Change) -> str:
     if faults:
         raise ManifestRefused("\n".join(faults))
     if not found:
-        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}")
+        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}{''.join(others)}")
     return applied(manifest, edits)
 
 

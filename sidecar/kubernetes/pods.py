@@ -7,16 +7,30 @@ from dataclasses import dataclass
 from sidecar.kubernetes.yaml_tree import Node
 
 _TEMPLATE = ("spec", "template", "spec")
-_PATHS = {
-    "Pod": ("spec",),
-    "Deployment": _TEMPLATE,
-    "StatefulSet": _TEMPLATE,
-    "DaemonSet": _TEMPLATE,
-    "ReplicaSet": _TEMPLATE,
-    "Job": _TEMPLATE,
-    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
+_OF_KUBERNETES = {
+    ("", "Pod"): ("spec",),
+    ("apps", "Deployment"): _TEMPLATE,
+    ("apps", "StatefulSet"): _TEMPLATE,
+    ("apps", "DaemonSet"): _TEMPLATE,
+    ("apps", "ReplicaSet"): _TEMPLATE,
+    ("batch", "Job"): _TEMPLATE,
+    ("batch", "CronJob"): ("spec", "jobTemplate", *_TEMPLATE),
+    ("", "ReplicationController"): _TEMPLATE,
+    ("", "PodTemplate"): ("template", "spec"),
 }
-KINDS = (*_PATHS, "List")
+"""The way to the pod's spec, by API group and kind."""
+KNATIVE = "serving.knative.dev"
+_OF_OTHERS = {
+    ("argoproj.io", "Rollout"): _TEMPLATE,
+    (KNATIVE, "Service"): _TEMPLATE,
+    (KNATIVE, "Configuration"): _TEMPLATE,
+    ("apps.openshift.io", "DeploymentConfig"): _TEMPLATE,
+}
+"""The same for extensions of Kubernetes. Their pods may also be defined elsewhere."""
+_PATHS: dict[tuple[str, str], tuple[str, ...]] = _OF_KUBERNETES | _OF_OTHERS
+_WITHOUT_GROUP = {kind: path for (_, kind), path in _OF_KUBERNETES.items()}
+"""For manifests without `apiVersion`."""
+KINDS = (*dict.fromkeys(kind for _, kind in _PATHS), "List")
 LISTS = ("initContainers", "containers", "volumes")
 """Lists of a pod that the sidecar is added to."""
 
@@ -42,6 +56,8 @@ class Entry:
 class Pod:
     """The spec of a pod, at any place in its document."""
 
+    group: str
+    """Its API group, "" for the core group."""
     kind: str
     name: str
     path: str
@@ -67,21 +83,92 @@ class Pod:
 
 def pods(root: Node) -> Iterator[Pod]:
     """Find the pods of one document. Raises Refused if a workload has none."""
-    root = root.meant
-    if text(root, "kind").endswith("List"):
-        items = entry(root, "items")
-        for number, item in enumerate(items.meant.children if items else ()):
-            yield from _pod(item.meant, f"items[{number}].")
-    else:
-        yield from _pod(root, "")
+    for item, place in _items(root.meant, ""):
+        yield from _pod(item, place)
+
+
+def skipped(root: Node) -> Iterator[str]:
+    """Return what in a document seems to have pods and is not changed: path, kind, name and API group of each."""
+    for item, place in _items(root.meant, ""):
+        group, kind = _group(item), text(item, "kind")
+        if _found_path(item) is None and (
+            kind in _WITHOUT_GROUP or (group, kind) in _PATHS or _has_pods(item)
+        ):
+            metadata = entry(item, "metadata")
+            name = text(metadata.meant, "name") if metadata else ""
+            words = " ".join(filter(None, (kind, name)))
+            yield f"{place}{words} of API group {group}" if group else f"{place}{words}"
+
+
+def _items(root: Node, place: str) -> Iterator[tuple[Node, str]]:
+    """Return a document, or instead of a list its items, with their paths."""
+    items = entry(root, "items") if text(root, "kind").endswith("List") else None
+    if items is None:
+        yield root, place
+        return
+    if place and root.places > 1:
+        raise Refused(f"{place}items: an alias repeats this list: write it out")
+    for number, item in enumerate(items.meant.children):
+        yield from _items(item.meant, f"{place}items[{number}].")
+
+
+def _group(root: Node) -> str:
+    """Return the API group, "" for the core group or if there is none."""
+    group, slash, _ = text(root, "apiVersion").partition("/")
+    return group if slash else ""
+
+
+def _found_path(root: Node) -> tuple[str, ...] | None:
+    """Return the way to the pod's spec, or None if the document is no workload that we know, or has no template."""
+    group, kind = _group(root), text(root, "kind")
+    if not text(root, "apiVersion"):
+        return _WITHOUT_GROUP.get(kind)
+    path = _PATHS.get((group, kind))
+    if (group, kind) in _OF_OTHERS and (path is None or not _leads_to_a_pod(root, path)):
+        return None
+    return path
+
+
+def _leads_to_a_pod(root: Node, path: tuple[str, ...]) -> bool:
+    node = root
+    for name in (*path, "containers"):
+        found = entry(node, name)
+        if found is None:
+            return False
+        node = found.meant
+    return True
+
+
+def _has_pods(root: Node) -> bool:
+    """Return whether a list of containers is anywhere in it."""
+    seen, waiting = {id(root)}, [root]
+    while waiting:
+        node = waiting.pop()
+        if node.kind == "mapping" and _has_containers(node):
+            return True
+        for child in (child.meant for child in node.children):
+            if id(child) not in seen:
+                seen.add(id(child))
+                waiting.append(child)
+    return False
+
+
+def _has_containers(mapping: Node) -> bool:
+    return any(
+        key.meant.value == "containers"
+        and value.meant.kind == "sequence"
+        and any(text(item.meant, "image") for item in value.meant.children)
+        for key, value in mapping.pairs()
+    )
 
 
 def _pod(root: Node, place: str) -> Iterator[Pod]:
-    kind = text(root, "kind")
-    if kind not in _PATHS:
+    names = _found_path(root)
+    if names is None:
         return
+    group, kind = _group(root), text(root, "kind")
     node, path = root, place
-    for name in _PATHS[kind]:
+    for name in names:
         found = entry(node, name)
         path += name
         if found is None or found.meant.kind != "mapping":
@@ -91,7 +178,8 @@ def _pod(root: Node, place: str) -> Iterator[Pod]:
     if "containers" not in lists:
         raise Refused(f"{path}containers: the pod has none")
     metadata = entry(root, "metadata")
-    yield Pod(kind, text(metadata.meant, "name") if metadata else "", path.rstrip("."), node, lists)
+    name = text(metadata.meant, "name") if metadata else ""
+    yield Pod(group, kind, name, path.rstrip("."), node, lists)
 
 
 def check_sharing(found: list[Pod], edited: list[Node]) -> None:

@@ -1,6 +1,7 @@
-"""What follows from the chart's values.yaml and the program: values.schema.json and the tables in helm/README.md.
+"""What follows from the chart's values.yaml and the program.
 
-`make chart` writes both, and a test holds them in step.
+That is values.schema.json, files/defaults.yaml and the tables in helm/README.md. `make chart` writes them, and a test
+holds them in step.
 """
 
 import json
@@ -16,6 +17,7 @@ from tests import ROOT
 CHART = ROOT / "helm"
 SCHEMA = CHART / "values.schema.json"
 README = CHART / "README.md"
+DEFAULTS = CHART / "files" / "defaults.yaml"
 RULES = CHART / "rules" / "credential-sidecar.yaml"
 Schema = dict[str, object]
 
@@ -110,7 +112,8 @@ def values() -> Iterator[Value]:
 def _section(node: yaml.MappingNode, path: str, lines: list[str]) -> Iterator[Value]:
     for key, value in node.value:
         name = f"{path}{key.value}"
-        if isinstance(value, yaml.MappingNode) and any(_above(inner, lines) for inner, _ in value.value):
+        below = [inner for inner, _ in value.value] if isinstance(value, yaml.MappingNode) else []
+        if any(_above(inner, lines) for inner in below if inner.start_mark.line > key.start_mark.line):
             yield from _section(value, f"{name}.", lines)
         else:
             yield Value(name, _above(key, lines), yaml.safe_load(yaml.serialize(value)))
@@ -145,6 +148,13 @@ def schema() -> str:
         place["properties"][name] = _leaf(value)  # type: ignore[index]
     root["properties"].update(_PARENTS)  # type: ignore[attr-defined]
     return json.dumps(root, indent=1, sort_keys=True) + "\n"
+
+
+def defaults() -> str:
+    """The defaults, as text: the path of each value, and its default."""
+    found = [{"path": value.path.split("."), "default": value.default} for value in values()]
+    entries = (f"- {json.dumps(each)}\n" for each in found)
+    return "# `make chart` writes this file from values.yaml.\n" + "".join(entries)
 
 
 def _object(properties: Schema) -> Schema:

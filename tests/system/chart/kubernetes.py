@@ -18,6 +18,8 @@ _POLICIES = "admissionregistration.k8s.io/v1"
 _SINCE = {
     ("MutatingAdmissionPolicy", _POLICIES): (1, 36),
     ("MutatingAdmissionPolicyBinding", _POLICIES): (1, 36),
+    ("ValidatingAdmissionPolicy", _POLICIES): (1, 30),
+    ("ValidatingAdmissionPolicyBinding", _POLICIES): (1, 30),
 }
 """Kinds that older versions do not know; the chart does not render them for those."""
 

@@ -67,6 +67,14 @@ def admitted(policy: Manifest, pod: Manifest) -> Manifest:
     return pod
 
 
+def refusals(policy: Manifest, pod: Manifest) -> list[str]:
+    """The messages with which a ValidatingAdmissionPolicy refuses the pod."""
+    spec = policy["spec"]
+    if not all(evaluate(each["expression"], object=pod) for each in spec.get("matchConditions", [])):
+        return []
+    return [each["message"] for each in spec["validations"] if not evaluate(each["expression"], object=pod)]
+
+
 def _patched(document: Manifest, patch: Manifest) -> Manifest:
     """RFC 6902's `add`, which is all the policy uses."""
     assert patch["op"] == "add"
@@ -85,4 +93,9 @@ def _patched(document: Manifest, patch: Manifest) -> Manifest:
 
 def _whole_numbers(value: Any) -> Any:
     """JSON has one kind of number; the API server's decoder makes integers of those that are whole."""
-    return json.loads(json.dumps(value), parse_float=lambda text: int(float(text)))
+    return json.loads(json.dumps(value), parse_float=_number)
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1 << 63 else number

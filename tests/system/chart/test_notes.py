@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
 
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import MINIMAL, SETUPS, render, sidecar_of, with_sidecar
+from tests.system.chart.kubernetes import unrestricted
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,16 @@ def notes(chart: Path, setup: Path, *sets: str) -> str:
         ("app", "kubectl -n prod logs -f -c sidecar deployment/r-credential-sidecar\n"),
         (
             "inject",
-            "kubectl -n prod logs -f -c sidecar --prefix -l credential-sidecar/inject=r-credential-sidecar\n",
+            (
+                "kubectl -n prod logs -f -c sidecar --prefix --max-log-requests 1000"
+                " -l credential-sidecar/inject=r-credential-sidecar\n"
+            ),
         ),
         ("none", "kubectl -n prod logs -f -c sidecar deployment/NAME\n"),
     ],
 )
-def test_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str) -> None:
-    """Both as they are to be typed."""
+def test_c7_notes_tell_the_base_url_and_the_log(telling: Path, mode: str, log: str) -> None:
+    """Both as they are to be typed; without a limit, kubectl follows no more than five pods."""
     text = notes(telling, MINIMAL, f"mode={mode}")
     assert "  http://127.0.0.1:9180/ledger  for  https://ledger.example.com/api\n" in text
     assert text.endswith(log)
@@ -62,6 +67,24 @@ def test_notes_tell_how_a_deployment_gets_the_sidecar(telling: Path) -> None:
     assert "does not add these values: secrets.files[2].items.\n" in notes(
         telling, CHART / "ci" / "fleet-values.yaml"
     )
+
+
+@pytest.mark.parametrize(("form", "containers"), [("true", "initContainers"), ("false", "containers")])
+def test_c1_notes_wait_until_the_policy_is_in_effect(telling: Path, form: str, containers: str) -> None:
+    """Before the label: five pods in a row get the sidecar; the loop is the tutorial's."""
+    text = notes(telling, MINIMAL, "mode=inject", f"native={form}")
+    loop = text[text.index("  n=0\n") : text.index("  done\n") + len("  done\n")]
+    assert text.index("label\n") < text.index(loop) < text.index("patch deployment")
+    subprocess.run(["sh", "-n"], input=loop, check=True, text=True)
+    words = shlex.split(loop)
+    assert words[words.index("-l") + 1] == "credential-sidecar/inject=r-credential-sidecar"
+    assert f"jsonpath={{.spec.{containers}[*].name}}" in words
+    [override] = [word.partition("=")[2] for word in words if word.startswith("--overrides=")]
+    assert list(unrestricted(yaml.safe_load(override)["spec"])) == []
+    if form == "true":
+        tutorial = (CHART.parent / "docs/tutorial/kubernetes.md").read_text()
+        there = loop.replace(" prod ", " shop ").replace("r-credential-sidecar", "credential-sidecar")
+        assert dedent(there) in tutorial
 
 
 def test_notes_know_a_socket(telling: Path) -> None:

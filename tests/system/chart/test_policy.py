@@ -9,7 +9,7 @@ import pytest
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import MINIMAL, SETUPS, Manifest, of_kind, render, sidecar_of, with_sidecar
 from tests.system.chart.kubernetes import VERSIONS, faults, unrestricted
-from tests.system.chart.policy import admitted, selects
+from tests.system.chart.policy import admitted, refusals, selects
 
 APP = {
     "name": "app",
@@ -146,3 +146,73 @@ def test_a_setup_with_quotes_survives() -> None:
     value = odd.replace("\\", "\\\\").replace(",", "\\,")
     after = admitted(policy(CHART / "ci" / "environment-values.yaml", f"env[0].value={value}"), pod())
     assert {"name": "LOG_LEVEL", "value": odd} in sidecar_of(after["spec"])["env"]
+
+
+def required(*sets: str) -> Manifest:
+    return of_kind("ValidatingAdmissionPolicy", render(MINIMAL, "mode=inject", *sets))
+
+
+@pytest.mark.parametrize("native", ["true", "false"])
+@pytest.mark.parametrize("before", PODS.values(), ids=PODS)
+def test_c1_a_labelled_pod_without_the_sidecar_is_refused(before: Manifest, native: str) -> None:
+    """Whatever kept the first policy from adding it; a pod that has it passes."""
+    rule = required(f"native={native}")
+    [refusal] = refusals(rule, before)
+    assert "the sidecar was not added to it; try again" in refusal
+    assert refusals(rule, admitted(policy(MINIMAL, f"native={native}"), before)) == []
+
+
+@pytest.mark.parametrize("failure", ["Fail", "Ignore"])
+def test_c1_both_policies_are_about_the_same_pods(failure: str) -> None:
+    """So no pod is refused that is not to have a sidecar; a refusal does not depend on the failure policy."""
+    manifests = render(MINIMAL, "mode=inject", f"inject.failurePolicy={failure}")
+    adding, refusing = (
+        of_kind(f"{kind}AdmissionPolicyBinding", manifests)["spec"] for kind in ("Mutating", "Validating")
+    )
+    rule = of_kind("ValidatingAdmissionPolicy", manifests)
+    assert refusing["matchResources"] == adding["matchResources"]
+    assert (refusing["policyName"], refusing["validationActions"]) == (rule["metadata"]["name"], ["Deny"])
+    added = of_kind("MutatingAdmissionPolicy", manifests)["spec"]
+    assert rule["spec"]["matchConstraints"] == added["matchConstraints"]
+    assert rule["spec"]["failurePolicy"] == failure
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.5",
+        "1.5",
+        "0.1",
+        "0.000001",
+        "1234567.25",
+        "1000000",
+        "3",
+        "0",
+        "536870912",
+        "5000000000",
+        "1e20",
+        "0.30000000000000004",
+    ],
+)
+def test_c2_numbers_are_the_same_in_every_mode(number: str, tmp_path: Path) -> None:
+    """As in a pod of `mode: app`, for every value that can be a number."""
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        f"resources: {{requests: {{cpu: {number}, memory: {number}}}, limits: {{cpu: {number}, memory: {number}}}}}\n"
+        f"volumes: [{{name: scrap, emptyDir: {{sizeLimit: {number}}}}}, {{name: mode, secret: {{secretName: x,"
+        " defaultMode: 288, items: [{key: a, path: a, mode: 0400}]}}]\n"
+    )
+    sets = ("config.routes[0].name=a", "config.routes[0].upstream=https://a.test")
+    wanted = with_sidecar(render(values, "mode=app", "app.container.image=example/app:1", *sets))
+    after = admitted(policy(values, *sets), pod())["spec"]
+    for spec in (wanted, after):
+        amounts = sidecar_of(spec)["resources"]
+        given = [*amounts["requests"].values(), *amounts["limits"].values()]
+        volumes = {each["name"]: each for each in spec["volumes"]}
+        assert {float(each) for each in [*given, volumes["scrap"]["emptyDir"]["sizeLimit"]]} == {
+            float(number)
+        }
+        assert (volumes["mode"]["secret"]["defaultMode"], volumes["mode"]["secret"]["items"][0]["mode"]) == (
+            288,
+            256,
+        )

@@ -1,7 +1,9 @@
 """Values: what is wrong is refused by name, what follows from them is in step, and what they mean."""
 
 from base64 import b64decode
+from copy import deepcopy
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from tests.system.chart.helm import (
     MODES,
     SETUPS,
     HelmError,
+    Manifest,
     helm,
     of_kind,
     pod_specs,
@@ -128,6 +131,45 @@ def test_a_cluster_without_native_sidecars_is_refused() -> None:
 def test_the_schema_is_the_programs() -> None:
     """`make chart` would change nothing."""
     assert generate.SCHEMA.read_text() == generate.schema()
+
+
+def test_k3_the_defaults_are_those_of_the_values() -> None:
+    """`make chart` would change nothing."""
+    assert generate.DEFAULTS.read_text() == generate.defaults()
+
+
+def nulled() -> list[str]:
+    """Each value and each section of values, as `key:` with nothing after it."""
+    paths = [value.path.split(".") for value in generate.values() if value.path != "config"]
+    return sorted({".".join(path[:depth]) for path in paths for depth in range(1, len(path) + 1)})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("parent", [False, True], ids=["own values", "values of a parent chart"])
+def test_k3_a_value_without_content_is_its_default(mode: str, parent: bool, tmp_path: Path) -> None:
+    """All of them at once, and the sections without their keys."""
+    given = {"config": {"routes": [{"name": "a", "upstream": "https://a.test"}]}, "mode": mode}
+    image = {"container": {"image": "example/app:1"}}
+    chart = CHART
+    if parent:
+        chart = tmp_path / "parent"
+        copytree(CHART, chart / "charts" / "credential-sidecar")
+        (chart / "Chart.yaml").write_text("{apiVersion: v2, name: parent, version: 1.0.0}")
+    rest = [path for path in nulled() if path not in {"mode", "app", "app.container"}]
+    assert len(rest) > 40
+    texts = list[str]()
+    for paths in ([], [each for each in rest if "." in each], [each for each in rest if "." not in each]):
+        values: Manifest = {**deepcopy(given), "app": dict(image)}
+        for path in paths:
+            *sections, name = path.split(".")
+            place = values
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[name] = None
+        file = tmp_path / f"{len(texts)}.yaml"
+        file.write_text(yaml.safe_dump({"credential-sidecar": values} if parent else values))
+        texts.append(rendered(file, chart=chart))
+    assert texts == [texts[0]] * 3
 
 
 def test_the_charts_page_is_that_of_its_values() -> None:

@@ -33,6 +33,14 @@ RULES = yaml.safe_load((CHART / "rules" / "credential-sidecar.yaml").read_text()
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
 
 
+KUBE_STATE: Names = {
+    "kube_pod_labels": {"label_credential_sidecar_inject": set()},
+    "kube_pod_status_phase": {"phase": {"Running"}},
+    "kube_pod_init_container_info": {"container": {"sidecar"}},
+    "kube_pod_container_info": {"container": {"sidecar"}},
+}
+"""What kube-state-metrics prints: the part that the alerts use."""
+
 TENANT = {"header": "X-Tenant", "default": "acme"}
 
 
@@ -156,7 +164,7 @@ def strangers(expression: str, printed: Names) -> Iterator[str]:
     tree = parsed(expression)
     known: set[str] = set(TARGET)
     for selector in selectors(tree):
-        labels = printed.get(name := str(selector.name))
+        labels = {**printed, **KUBE_STATE}.get(name := str(selector.name))
         if labels is None:
             yield name
             continue
@@ -195,6 +203,14 @@ def test_an_alert_says_what_happens_and_what_to_do(name: str) -> None:
     used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert kept is None or used <= kept
     assert "{{" not in re.sub(r"\{\{ \$(labels\.\w+|value) \}\}", "", " ".join(rule["annotations"].values()))
+
+
+def test_c1_an_alert_is_about_labelled_pods_without_a_sidecar() -> None:
+    """Of either form; the chart's page has the flag without which kube-state-metrics prints no labels."""
+    rule = ALERTS["CredentialSidecarMissing"]
+    assert {str(each.name) for each in selectors(parsed(rule["expr"]))} == set(KUBE_STATE)
+    page = (CHART / "README.md").read_text()
+    assert "--metric-labels-allowlist=pods=[credential-sidecar/inject]" in page
 
 
 def test_an_alerts_values_are_gone_when_all_is_well() -> None:

@@ -59,6 +59,7 @@ def test_s4_a_warning_goes_to_standard_error_and_the_manifest_to_the_other() -> 
         assert (b"CAP_SYS_PTRACE" in done.stderr) is said
 
 
+POD = b"kind: Pod\nspec:\n  containers:\n  - name: app\n    image: example/app:1\n"
 BAD: list[tuple[list[str], bytes, int, str]] = [
     (["--config-map", "c"], b"a: [", 1, "sidecar: standard input: line 1: not YAML: "),
     (["--remove"], b"kind: Service", 1, "sidecar: standard input: no pod in it"),
@@ -73,6 +74,33 @@ BAD: list[tuple[list[str], bytes, int, str]] = [
         2,
         "argument --secret-file: write SECRET or SECRET=/PATH",
     ),
+    *(
+        (["--config-map", "c", *flags], POD, 2, said)
+        for flags, said in (
+            (["--secret-env", "A=b:c", "--secret-env", "A=b:d"], "the variable A is set twice: give"),
+            (["--secret-env", "SIDECAR_ADMIN_LISTEN=b:c"], "the variable SIDECAR_ADMIN_LISTEN is set twice"),
+            (
+                ["--listen", "127.0.0.1:1", "--secret-env", "SIDECAR_LISTEN=b:c"],
+                "the variable SIDECAR_LISTEN is set twice",
+            ),
+            (["--secret-file", "a", "--secret-file", "a"], "two volumes are mounted at /var/run/secrets/a"),
+            (["--secret-file", "a=/x", "--secret-file", "b=/x/"], "two volumes are mounted at /x: give each"),
+            (["--secret-file", "a=/etc/sidecar"], "two volumes are mounted at /etc/sidecar"),
+            (["--image", "bad image"], "argument --image: write the name of an image"),
+            (["--image", ""], "argument --image: write the name of an image"),
+            (["--image", "a:b:c"], "argument --image: write the name of an image"),
+            (["--image", "Upper"], "argument --image: write the name of an image"),
+            (["--image", "a@sha256:1"], "argument --image: write the name of an image"),
+            (["--pull-policy", "Sometimes"], "argument --pull-policy: invalid choice"),
+            (["--limits", "memory=64Mb"], "argument --limits: write NAME=QUANTITY"),
+            (["--limits", "cpu=1,cpu=2"], "argument --limits: write NAME=QUANTITY"),
+            (["--requests", "cpu"], "argument --requests: write NAME=QUANTITY"),
+            (["--user", "0"], "argument --user: write UID, UID:GID or `any`"),
+            (["--user", "root"], "argument --user: write UID, UID:GID or `any`"),
+            (["--security-context", "[]"], "argument --security-context: write a JSON object"),
+            (["--security-context", "{"], "argument --security-context: write a JSON object"),
+        )
+    ),
     (["--config-map", "c", "--listen", "9180"], b"", 2, "argument --listen: write host:port"),
     (["--config-map", "c", "--listen", "0.0.0.0:80"], b"", 2, "argument --listen: not a loopback address"),
     (
@@ -85,14 +113,13 @@ BAD: list[tuple[list[str], bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "data", "code", "said"), BAD)
-def test_what_is_wrong_is_told(arguments: list[str], data: bytes, code: int, said: str) -> None:
+def test_c11_what_is_wrong_is_told(arguments: list[str], data: bytes, code: int, said: str) -> None:
     """2 for wrong usage, 1 for a manifest that cannot be changed; nothing is printed that could be applied."""
     exit_code, line = refused("-f", "-", *arguments, data=data)
     assert exit_code == code
     assert said in line
 
 
-POD = b"kind: Pod\nspec:\n  containers:\n  - name: app\n    image: example/app:1\n"
 SAME: list[tuple[list[str], list[str]]] = [
     ([], []),
     (["native=false"], ["--classic"]),
@@ -108,12 +135,21 @@ SAME: list[tuple[list[str], list[str]]] = [
         ["secrets.env[0].name=ID", "secrets.env[0].secret=s", "secrets.env[0].key=id", "native=false"],
         ["--secret-env", "ID=s:id", "--classic"],
     ),
+    (["image.pullPolicy=Always"], ["--pull-policy", "Always"]),
+    (["securityContext.runAsUser=null", "securityContext.runAsGroup=null"], ["--user", "any"]),
+    (["securityContext.runAsUser=7", "securityContext.runAsGroup=8"], ["--user", "7:8"]),
+    (["securityContext.procMount=Default"], ["--security-context", '{"procMount": "Default"}']),
+    (
+        ["resources.requests.cpu=1m", "resources.requests.memory=1Mi", "resources.limits.memory=2Gi"],
+        ["--requests", "cpu=1m,memory=1Mi", "--limits", "memory=2Gi"],
+    ),
+    (["resources.limits.memory=2Gi"], ["--limits", "memory=2Gi"]),
     (["env[0].name=SIDECAR_LISTEN", "env[0].value=[::1]:80"], ["--listen", "[::1]:80"]),
 ]
 
 
 @pytest.mark.parametrize(("sets", "flags"), SAME, ids=[" ".join(flags) or "default" for _, flags in SAME])
-def test_the_chart_and_the_command_give_the_same_container(sets: list[str], flags: list[str]) -> None:
+def test_k5_c11_the_chart_and_the_command_give_the_same_container(sets: list[str], flags: list[str]) -> None:
     """Real Helm's container and volumes are those of `sidecar inject` with the flags that say the same."""
     files = [] if any(each.startswith("secrets.files") for each in sets) else ["secrets.files=null"]
     [chart] = pod_specs(render(MINIMAL, "mode=app", *files, *sets))

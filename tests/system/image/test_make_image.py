@@ -1,0 +1,71 @@
+"""`make image`: what the container engine is given."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__
+from tests import ROOT
+
+
+def given(directory: Path, engine: str, *variables: str) -> list[str]:
+    """The words that an engine of that name gets."""
+    program = directory / engine
+    program.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "image", f"ENGINE={program}", *variables],
+        check=True,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.split("\0")
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_c3_the_label_is_the_version(tmp_path: Path, engine: str) -> None:
+    """And nothing before it."""
+    assert f"VERSION={__version__}" in given(tmp_path, engine)
+
+
+@pytest.mark.parametrize(("engine", "there"), [("docker", False), ("podman", True), ("podman-remote", True)])
+def test_c10_podman_writes_the_format_that_has_health_checks(
+    tmp_path: Path, engine: str, there: bool
+) -> None:
+    """Its own format has none; Docker does not know the flag."""
+    words = shlex.join(given(tmp_path, engine))
+    assert ("--format docker" in words) is there
+
+
+def test_c10_an_index_and_an_authority_are_secrets_of_the_build(tmp_path: Path) -> None:
+    """Only if they are given; the steps of the build use them from where the engine mounts them."""
+    words = given(tmp_path, "docker", "PIP_CONF=/etc/pip.conf", "CA=/etc/ca.pem")
+    assert {"id=pip.conf,src=/etc/pip.conf", "id=ca.pem,src=/etc/ca.pem"} <= set(words)
+    assert "--secret" not in given(tmp_path, "docker")
+    mounted = (ROOT / "Dockerfile").read_text()
+    steps = (ROOT / ".docker/build.sh").read_text()
+    for name in ("pip.conf", "ca.pem"):
+        assert f"--mount=type=secret,id={name}" in mounted
+        assert f'"$secrets/{name}"' in steps
+
+
+def test_c10_a_base_may_have_only_python3(tmp_path: Path) -> None:
+    """The steps of the build find it."""
+    for name in ("sh", "dirname", "mktemp", "rm"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "found: $*" >&2\nexit 7\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / ".docker/build.sh", tmp_path / "tree"],
+        check=False,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr[:14]) == (7, "found: -m pip ")
