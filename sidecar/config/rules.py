@@ -2,6 +2,7 @@
 
 import base64
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
@@ -240,28 +241,35 @@ def _secret_faults(file: File, faulty: Faulty) -> Iterator[Found]:
 
 def _template_faults(file: File, faulty: Faulty) -> Iterator[Found]:
     """Yield faults of templates of which a tenant's id can make the place of another secret."""
-    others = {*OWN_VARIABLES, *_secret_places(file)}
     rule = tenant_rule(file.tenant) if not faulty.within("tenant") else None
-    if rule is None:
+    placed: list[Found] = []
+    for name, entry in file.credentials.items():
+        if isinstance(entry, Credentials):
+            placed += [
+                (path, template)
+                for path, template in templates(name, entry)
+                if PLACE in template and not path.endswith("aws_secret.id") and not faulty.within(path)
+            ]
+    if rule is None or not placed:
         return
+    others = sorted({*OWN_VARIABLES, *_secret_places(file)})
 
+    @cache
     def reached(template: str) -> str:
         """Return the other place, "" if there is none."""
-        for other in sorted(others - {template}):
-            tenant = tenant_in(template, other.replace(PLACE, "x"))
+        head, tail = template.partition(PLACE)[0], template.rpartition(PLACE)[2]
+        for other in others[bisect_left(others, head) :]:
+            if not other.startswith(head):
+                break
+            near = other.endswith(tail) and other != template
+            tenant = tenant_in(template, other.replace(PLACE, "x")) if near else ""
             if tenant and (tenant == rule.default if rule.fixed else rule.serves(tenant)):
                 return other
         return ""
 
-    for name, entry in file.credentials.items():
-        if isinstance(entry, Credentials):
-            for path, template in templates(name, entry):
-                local = PLACE in template and not path.endswith("aws_secret.id")
-                if local and not faulty.within(path) and (other := reached(template)):
-                    yield (
-                        path,
-                        f"a tenant's id can make this {other}: choose another folder or name before {PLACE}",
-                    )
+    for path, template in placed:
+        if other := reached(template):
+            yield path, f"a tenant's id can make this {other}: choose another folder or name before {PLACE}"
 
 
 def _secret_places(value: object) -> Iterator[str]:

@@ -184,6 +184,15 @@ def test_the_chart_is_of_the_programs_version() -> None:
     assert chart["appVersion"] == __version__
 
 
+def test_o11_the_charts_metadata_says_what_it_is_and_invents_no_address() -> None:
+    """A search in a registry finds it by these words; there is no page of the project's that it could name."""
+    text = (CHART / "Chart.yaml").read_text()
+    chart = yaml.safe_load(text)
+    assert {"oauth2", "sidecar", "token-exchange"} <= set(chart["keywords"])
+    assert [set(maintainer) for maintainer in chart["maintainers"]] == [{"name"}]
+    assert "@" not in text
+
+
 CONFIGURED = [setup for setup in SETUPS if setup.stem != "existing-configmap-values"]
 
 
