@@ -1,4 +1,4 @@
-"""The files of `deploy`: a compose file with its demo servers, and a unit for systemd."""
+"""The files of `docs/examples`: a compose file with its demo servers, and a unit for systemd."""
 
 import json
 import re
@@ -20,8 +20,8 @@ from tests.support.required import missing
 from tests.support.sidecar import Start
 from tests.support.waiting import until
 
-COMPOSE = ROOT / "deploy/compose"
-UNIT = ROOT / "deploy/systemd/credential-sidecar.service"
+COMPOSE = ROOT / "docs/examples/compose"
+UNIT = ROOT / "docs/examples/systemd/credential-sidecar.service"
 SERVICES = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
 SECRET = COMPOSE / "client-secret"
 
