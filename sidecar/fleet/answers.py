@@ -2,7 +2,8 @@
 
     {"v":1,"kind":"dropped","pod":"ledger-7d9f6","dropped":2,"from":…,"mac":…}
 
-`pod` is its name for people, `from` its id as a sender. The answers to one select are kept under a key that ends in its
+`pod` is its name for people, `from` its id as a sender. Both are what the sender claims: any holder of one of the
+fleet's keys can sign an answer in the name of any pod. The answers to one select are kept under a key that ends in its
 id, and `mac` signs that key in place of a channel, so that none counts as the answer to another one. No message
 requests them: pods of older versions do not answer, and are not affected.
 """
@@ -49,18 +50,31 @@ class SelectOutcome:
     """Number of pods that received it, this one included."""
     dropped: Mapping[str, int]
     """Number of tokens that each answering pod dropped, this one included."""
+    collected: bool = True
+    """Whether the other pods' answers were collected; they are not if too many busts run at once."""
 
     @property
     def unanswered(self) -> int:
-        """Return the number of pods that did not answer in time, as those of older versions never do."""
+        """Return the number of pods without an answer: not in time, not collected, or never in older versions."""
         return self.pods - len(self.dropped)
 
     @property
     def summary(self) -> str:
         """Return the summary for people: `2 of 3 pods answered: a dropped 2, b 0; 1 did not answer`."""
+        if not self.collected:
+            return f"{self.pods} pods received it: {self._numbers()}; {self._uncollected}"
         all_told = f"{len(self.dropped)} of {self.pods}" if self.unanswered else f"{self.pods}"
         missing = f"; {self.unanswered} did not answer" if self.unanswered else ""
         return f"{all_told} {'pod' if self.pods == 1 else 'pods'} answered: {self._numbers()}{missing}"
+
+    @property
+    def _uncollected(self) -> str:
+        missing = (
+            "the answer of the other pod was"
+            if self.unanswered == 1
+            else f"the answers of the other {self.unanswered} pods were"
+        )
+        return f"{missing} not collected, because too many busts ran at once"
 
     def _numbers(self) -> str:
         by_number = sorted(self.dropped, key=lambda pod: (-self.dropped[pod], pod))
@@ -72,10 +86,10 @@ class SelectOutcome:
         return ", ".join(numbers)
 
 
-def outcome(sent_to: int, *answers: Answer) -> SelectOutcome:
+def outcome(sent_to: int, *answers: Answer, collected: bool = True) -> SelectOutcome:
     """Return the result of a select that this number of pods received and that these, at least one, answered.
 
-    Pods of the same name are distinguished by their ids as senders.
+    `collected` is that of the SelectOutcome. Pods of the same name are distinguished by their ids as senders.
     """
     by_sender = {answer.sender: answer for answer in answers}
     of_name = Counter(answer.pod for answer in by_sender.values())
@@ -83,7 +97,7 @@ def outcome(sent_to: int, *answers: Answer) -> SelectOutcome:
         answer.pod if of_name[answer.pod] == 1 else f"{answer.pod} ({answer.sender})": answer.tokens
         for answer in by_sender.values()
     }
-    return SelectOutcome(max(sent_to, len(dropped)), dropped)
+    return SelectOutcome(max(sent_to, len(dropped)), dropped, collected)
 
 
 def encode(answer: Answer, *, key: str, sign: Sign) -> bytes:

@@ -30,6 +30,10 @@ WITHIN = 3.0
 """Seconds in all, also if each read takes long."""
 MOST_LOOKS = 40
 """Reads in all: two seconds."""
+MOST_COLLECTED = 32
+"""Limit: busts by hand at a time for which a pod collects the answers of others (number). Beyond: the bust is sent, and
+its answer states that they were not collected.
+"""
 
 ANSWER = Script(
     "answer",
@@ -76,6 +80,8 @@ class SelectAnswers:
         self._name = name
         self._seal = seal
         self._clock = clock
+        self._collecting = 0
+        """Number of selects whose answers are being read."""
 
     def own(self, tokens: int) -> Answer:
         """Return this pod's answer with that number of dropped entries."""
@@ -87,9 +93,21 @@ class SelectAnswers:
         answer = answers.encode(self.own(dropped.tokens), key=key, sign=self._seal.sign)
         await self._redis.run(ANSWER, [key], answer, milliseconds(LIFE), MOST)
 
-    async def read(self, select: str, others: int) -> list[Answer]:
-        """Return the answers of other pods to this pod's select: at most that many, those that arrive in time."""
-        key, place, in_vain, pause = self._key(select), 0, 0, FIRST_PAUSE
+    async def read(self, select: str, others: int) -> list[Answer] | None:
+        """Return the answers of other pods to this pod's select: at most that many, those that arrive in time.
+
+        None if those to too many selects are being read, because requests share the link to Redis.
+        """
+        if self._collecting >= MOST_COLLECTED and others:
+            return None
+        self._collecting += 1
+        try:
+            return await self._collected(self._key(select), others)
+        finally:
+            self._collecting -= 1
+
+    async def _collected(self, key: str, others: int) -> list[Answer]:
+        place, in_vain, pause = 0, 0, FIRST_PAUSE
         found: dict[str, Answer] = {}
         end = self._clock.now() + WITHIN
         for _ in range(MOST_LOOKS):
@@ -101,7 +119,9 @@ class SelectAnswers:
                 break  # one failure is enough: several would keep the requests of this pod from Redis
             passed_over, read = looked
             place += passed_over
-            found |= {answer.sender: answer for answer in read if answer.sender != self._pod}
+            for answer in read:
+                if answer.sender != self._pod and (answer.sender in found or len(found) < others):
+                    found[answer.sender] = answer
             in_vain = 0 if len(found) > known else in_vain + 1
             if passed_over < PAGE and len(found) < others:
                 await self._clock.sleep(pause)

@@ -8,6 +8,7 @@ evicted.
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from hashlib import sha256
@@ -33,6 +34,8 @@ from sidecar.telemetry.events import Failed
 from sidecar.telemetry.fleet_events import BustFailed, SelectSent
 from sidecar.telemetry.ports import Journal
 
+_Work = Callable[[], Coroutine[object, object, None]]
+
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
 """Seconds between two attempts to subscribe: doubling, jittered; there is no last attempt."""
@@ -45,25 +48,37 @@ LULL = 0.002
 MAX_WRITES = 100
 """Number of other programs' revocations being recorded at a time; further ones are left to the other pods."""
 MAX_ANSWERS = 4
-"""Number of selects being answered at a time; further ones are not, because requests share the link to Redis."""
+"""Number of selects being answered at a time, because requests share the link to Redis."""
+MAX_OWED = 1000
+"""Limit: answers to busts by hand of other pods that wait to be written (number). Beyond: they are not written."""
 
 
 class FewTasks:
-    """A limited number of tasks; further ones are not started."""
+    """A limited number of tasks. A limited number of further ones waits for them; others are not started."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, waiting: int = 0) -> None:
         self._most = most
+        self._most_waiting = waiting
         self._under_way: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Work] = deque()
 
-    def start(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Start it, unless the limit is reached."""
+    def start(self, work: _Work) -> None:
+        """Start it, now or in its turn, unless both limits are reached."""
         if len(self._under_way) < self._most:
             task = asyncio.get_running_loop().create_task(work())
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._ended)
+        elif len(self._waiting) < self._most_waiting:
+            self._waiting.append(work)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if self._waiting:
+            self.start(self._waiting.popleft())
 
     async def finish(self) -> None:
-        """Wait until the running tasks have ended, with or without an error."""
+        """Wait until the running tasks have ended, with or without an error. Those that wait are not started."""
+        self._waiting.clear()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
@@ -100,7 +115,7 @@ class RedisBus:
         self._journal = journal
         self._pod = pod
         self._heard_until = -math.inf
-        self._writing, self._answering = FewTasks(MAX_WRITES), FewTasks(MAX_ANSWERS)
+        self._writing, self._answering = FewTasks(MAX_WRITES), FewTasks(MAX_ANSWERS, waiting=MAX_OWED)
         self._subscribed = False
         """Whether Redis counts this pod among the subscribers."""
         self.pulse = Pulse(clock.now())
@@ -137,7 +152,8 @@ class RedisBus:
         if failure is None or failure.step == "record":
             self._journal.tell(SelectSent(describe(selector), others + 1))
         if failure is None:
-            return outcome(others + 1, own, *await self._answers.read(number, others))
+            answers = await self._answers.read(number, others)
+            return outcome(others + 1, own, *(answers or ()), collected=answers is not None)
         self._journal.tell(BustFailed("select", describe(selector), "", failure.step, failure.error))
         return failure
 

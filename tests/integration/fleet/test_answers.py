@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,16 @@ from sidecar.core.labels import parse_selector
 from sidecar.fleet.answers import MAX_SIZE, Answer, Dropped, SelectOutcome, encode
 from sidecar.fleet.messages import Revocation
 from sidecar.fleet.messages import encode as message
-from sidecar.fleet.redis.answers import ANSWERS, IN_VAIN, LIFE, MOST, MOST_LOOKS, PAGE, SelectAnswers
+from sidecar.fleet.redis.answers import (
+    ANSWERS,
+    IN_VAIN,
+    LIFE,
+    MOST,
+    MOST_COLLECTED,
+    MOST_LOOKS,
+    PAGE,
+    SelectAnswers,
+)
 from sidecar.fleet.redis.bus import FewTasks
 from sidecar.fleet.redis.connect import connect
 from sidecar.fleet.redis.guarded_client import GuardedClient
@@ -22,7 +32,7 @@ from sidecar.telemetry.fleet_events import SelectSent, StoreDenied
 from tests.support.fleet_of_members import MemberFleet, request
 from tests.support.journal import RecordingJournal
 from tests.support.redis_server import PASSWORD, USER, Cluster, RedisServer, Sentinels
-from tests.support.waiting import AT_LEISURE, until
+from tests.support.waiting import AT_LEISURE, PATIENCE, until
 
 LEDGER = request("ledger", tenant="acme")
 PAYMENTS = request("payments", tenant="acme")
@@ -113,22 +123,55 @@ async def until_answered(fleet: MemberFleet) -> list[bytes]:
     return await answers_kept(fleet)
 
 
+async def test_o8_many_busts_at_once_are_all_answered(fleet: MemberFleet) -> None:
+    """Sent by one pod or by several: each answer has every pod."""
+    pods = [await fleet.pod() for _ in range(3)]
+    everyone = SelectOutcome(3, {"pod-0": 0, "pod-1": 0, "pod-2": 0})
+    busts = [pods[number % 2].select(user=f"u{number}") for number in range(24)]
+    assert await asyncio.gather(*busts) == [everyone] * len(busts)
+
+
 async def test_o8_a_flood_of_selects_starts_few_answers() -> None:
-    """What is more than a few at a time is left undone, and the next ones are answered again."""
-    few, gate, started = FewTasks(4), asyncio.Event(), []
+    """A few at a time; further ones wait for their turn, in order. What is beyond that limit too is left undone."""
+    few, gate = FewTasks(4, waiting=10), asyncio.Event()
+    started: list[int] = []
+    under_way: set[int] = set()
+    most = 0
+
+    async def answer(number: int) -> None:
+        nonlocal most
+        started.append(number)
+        under_way.add(number)
+        most = max(most, len(under_way))
+        await gate.wait()
+        await asyncio.sleep(0)
+        under_way.remove(number)
+        if number % 3 == 0:
+            raise OSError
+
+    for number in range(100):
+        few.start(partial(answer, number))
+    await asyncio.sleep(0)
+    assert started == [0, 1, 2, 3]
+    gate.set()
+    await until(lambda: len(started) == 14 and not under_way)
+    few.start(partial(answer, 100))
+    await few.finish()
+    assert (started, most) == ([*range(14), 100], 4)
+
+
+async def test_o8_what_waits_at_the_end_is_not_started() -> None:
+    """A pod that stops waits only for what is under way."""
+    few, started = FewTasks(1, waiting=10), []
 
     async def answer(number: int) -> None:
         started.append(number)
-        await gate.wait()
 
-    for number in range(100):
-        few.start(lambda number=number: answer(number))  # type: ignore[misc]  # bound now, not at the call
-    gate.set()
+    for number in range(5):
+        few.start(partial(answer, number))
     await few.finish()
     await asyncio.sleep(0)
-    few.start(lambda: answer(100))
-    await few.finish()
-    assert started == [0, 1, 2, 3, 100]
+    assert started == [0]
 
 
 async def test_o8_in_a_cluster_every_pod_answers(cluster: Cluster) -> None:
@@ -208,7 +251,9 @@ class Rig:
             await self.of(pod).write(Dropped("s1", 1))
 
     async def read(self, others: int) -> list[str]:
-        return [answer.sender for answer in await self.answers.read("s1", others)]
+        answers = await self.answers.read("s1", others)
+        assert answers is not None
+        return [answer.sender for answer in answers]
 
     @property
     def looks(self) -> int:
@@ -277,6 +322,28 @@ async def test_o8_many_answers_are_read_page_by_page(rig: Rig) -> None:
     await asyncio.gather(*(rig.answer(pod) for pod in pods))
     assert sorted(await rig.read(len(pods))) == sorted(pods)
     assert rig.looks == 3
+
+
+@pytest.mark.parametrize("others", [1, 2, PAGE - 1])
+async def test_o8_no_more_answers_count_than_pods_received_the_bust(rig: Rig, others: int) -> None:
+    """A holder of the fleet's key can write many: a page has more than there are pods."""
+    await rig.answer(*(f"p{number}" for number in range(others + 5)))
+    assert await rig.read(others) == [f"p{number}" for number in range(others)]
+
+
+async def test_o8_of_too_many_selects_at_once_no_answers_are_collected(rig: Rig) -> None:
+    """Up to the limit they are; one that no other pod received is not affected; later ones are collected again."""
+    gate = asyncio.Event()
+    rig.meanwhile = gate.wait
+    reads = [asyncio.create_task(rig.answers.read("s1", 1)) for _ in range(MOST_COLLECTED)]
+    await until(lambda: rig.looks == MOST_COLLECTED)
+    async with asyncio.timeout(PATIENCE):
+        assert await rig.answers.read("s1", 1) is None
+        assert await rig.answers.read("s1", 0) == []
+    await rig.answer("a")
+    gate.set()
+    assert [[answer.sender for answer in await read or ()] for read in reads] == [["a"]] * MOST_COLLECTED
+    assert await rig.read(1) == ["a"]
 
 
 async def test_o8_strangers_add_no_answer_and_hide_none(rig: Rig) -> None:

@@ -10,7 +10,7 @@ from sidecar.admin.event_findings import NOTABLE, RELAYED
 from sidecar.admin.live_finding import Line, LiveFinding, Scope, Seen, whose
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Reading
-from sidecar.admin.wrong_now import wrong_now
+from sidecar.admin.wrong_now import MOST_OF_A_KIND, wrong_now
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health, Pulse
 from sidecar.oauth.observed import ServerClock
@@ -475,3 +475,63 @@ def test_o7_a_pulse_that_missed_is_a_finding_from_its_first_miss() -> None:
         assert (found.since, found.last_tried, found.cause) == (500.0, moment, f"no answer at {moment}")
     pulse.beat(800.0)
     assert wrong_now(Seen(NOW, neighbours=[("upstream", "u", pulse.health)])) == []
+
+
+MANY = 1000
+
+
+def names(count: int) -> list[str]:
+    return [f"x{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Seen(NOW, routes=[(name, failing(20.0, {"401": 1})) for name in names(MANY)]),
+        Seen(NOW, routes=[(name, failing(0.1, {"401": 1})) for name in names(MANY)]),
+        Seen(NOW, tokens=[replace(MISSING, token=name) for name in names(MANY)]),
+        Seen(NOW, tokens=[replace(UNFETCHED, problem=name) for name in names(MANY)]),
+        Seen(NOW, tokens=[replace(FRESH, cooling=3.0, token=name) for name in names(MANY)]),
+        Seen(NOW, lines=[Line(name, 1, 10) for name in names(MANY)]),
+        Seen(NOW, neighbours=[("upstream", name, DOWN) for name in names(MANY)]),
+        Seen(NOW, events=[at(UnknownTenantNamed("ledger", name, 1)) for name in names(MANY)]),
+        Seen(NOW, events=[at(replace(RELAY, route=name)) for name in names(MANY)]),
+    ],
+    ids=["routes", "warned", "missing", "unrenewed", "cooling", "lines", "neighbours", "events", "refusals"],
+)
+def test_o2_very_many_findings_of_a_kind_are_summed_up(seen: Seen) -> None:
+    """The first ones, and the number of the others."""
+    found = wrong_now(seen)
+    assert len(found) == MOST_OF_A_KIND + 1
+    assert len({(each.kind, each.gravity) for each in found}) == 1
+    assert found[-1].what == f"And {MANY - MOST_OF_A_KIND} more of this kind"
+    assert not any(each.what.startswith("And ") for each in found[:-1])
+
+
+@pytest.mark.parametrize("count", [1, MOST_OF_A_KIND, MOST_OF_A_KIND + 1])
+def test_o2_a_few_findings_are_all_there(count: int) -> None:
+    """One beyond the limit is one more."""
+    found = wrong_now(Seen(NOW, routes=[(name, failing(20.0, {"401": 1})) for name in names(count)]))
+    assert len(found) == count
+    assert (found[-1].what == "And 1 more of this kind") is (count > MOST_OF_A_KIND)
+
+
+def test_o2_events_of_several_kinds_stay_in_their_order() -> None:
+    """The newest first, whatever their kind."""
+    events = [UnknownTenantNamed("a", "x", 1), SettingIgnored("V", "r"), UnknownTenantNamed("b", "y", 1)]
+    found = wrong_now(Seen(NOW, events=[at(event) for event in events]))
+    assert [each.kind for each in found] == [event.name for event in events]
+
+
+def test_o2_many_findings_of_a_kind_hide_no_other() -> None:
+    """Each kind has a bound of its own; the gravest stay first."""
+    routes = [(name, failing(20.0, {"401": 1})) for name in names(MANY)]
+    warned = [(f"w{name}", failing(0.1, {"401": 1})) for name in names(MANY)]
+    clocks = [ServerClock("auth.test", 443, 90.0, NOW)]
+    found = wrong_now(Seen(NOW, routes=routes + warned, wrong_clocks=clocks))
+    kinds = [(each.gravity, each.kind) for each in found]
+    assert kinds == [
+        *[("failing", "route_failing")] * (MOST_OF_A_KIND + 1),
+        ("warning", "clock_skew"),
+        *[("warning", "route_failing")] * (MOST_OF_A_KIND + 1),
+    ]

@@ -124,6 +124,23 @@ def test_o8_an_outcome_names_each_pod(
     assert made.summary == summary
 
 
+@pytest.mark.parametrize(
+    ("sent_to", "missing"),
+    [
+        (4, "the answers of the other 3 pods were"),
+        (3, "the answers of the other 2 pods were"),
+        (2, "the answer of the other pod was"),
+    ],
+)
+def test_o8_answers_that_were_not_collected_are_no_missing_answers(sent_to: int, missing: str) -> None:
+    """In words; they are counted as unanswered."""
+    made = outcome(sent_to, Answer("1", "a", 2), collected=False)
+    assert (made.dropped, made.unanswered) == ({"a": 2}, sent_to - 1)
+    assert made.summary == (
+        f"{sent_to} pods received it: a dropped 2; {missing} not collected, because too many busts ran at once"
+    )
+
+
 def test_o8_the_summary_of_a_thousand_pods_is_short() -> None:
     """It names the pods that dropped most, and adds up the others; the numbers themselves are all there."""
     answers = [Answer(f"{number}", f"pod-{number:04}", number % 7) for number in range(1000)]
