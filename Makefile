@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
 
-unit: $(VENV)/.with-test  ## of these the ones without sockets
+unit: $(VENV)/.with-test  ## those of these tests that open no socket
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
 test-all: $(VENV)/.with-test  ## every test, with branch coverage
@@ -32,7 +32,7 @@ test-all: $(VENV)/.with-test  ## every test, with branch coverage
 test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
 	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/python -m pytest -n 3 --dist worksteal --import-mode append $(COMPILED)
 
-test-chart: $(VENV)/.with-test  ## of the tests those of the Helm chart, its dashboard and its alerts
+test-chart: $(VENV)/.with-test  ## the tests of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
 
 test-alerts: $(VENV)/.with-test  ## of the tests those of the alerts, in promtool
@@ -42,10 +42,10 @@ test-kind: TAG := credential-sidecar:kind
 test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
 	@PATH="$(abspath $(BIN)):$$PATH" tests/system/kind/run.sh
 
-chart: $(VENV)/.with-test  ## writes what of helm/ follows from the values, the program's schema and the dashboard's panels
+chart: $(VENV)/.with-test  ## writes the generated files of helm/: schema, tables and dashboard
 	@$(BIN)/python -m tests.system.chart
 
-reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and what of docs/ follows from the code
+reference: $(VENV)/.with-test  ## writes docs/sidecar.1 and the generated parts of docs/
 	@$(BIN)/python -m tests.support.programs.reference
 
 docs: $(VENV)/.with-docs  ## the site, in build/docs; a warning is an error; SOURCE=where the code is
@@ -73,7 +73,7 @@ bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs n
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
 
-early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx where they are
+early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx if installed
 	@$(BIN)/python -m tests.early
 
 soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn; MINUTES=10
@@ -82,7 +82,7 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
 
-browser:  ## installs Debian's Chromium where there is no browser yet, which the tests of the live page want
+browser:  ## installs Debian's Chromium where there is no browser yet; the tests of the live page require it
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		if command -v $$name >/dev/null; then exit 0; fi; \
 	done; \
@@ -124,11 +124,11 @@ image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in bui
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
 
-wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: compiled ones in containers, for which it needs Docker, and a pure one
+wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: a pure one, and compiled ones; needs Docker
 	@$(BIN)/cibuildwheel --platform linux --output-dir dist
 	@SIDECAR_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-help:  ## these lines
+help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 # The build sees what the image's build sees.

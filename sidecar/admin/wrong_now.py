@@ -31,8 +31,7 @@ _ORDER: Sequence[Gravity] = ("failing", "warning")
 
 
 def wrong_now(seen: Seen) -> list[LiveFinding]:
-    """Return the findings, each right after its cause; those of equal gravity in the order of the rules, and many of one
-    kind summed up."""
+    """Return the findings, each after its cause, many of one kind summed up; equally grave ones in the rules' order."""
     found = [finding for rule in RULES for finding in rule(seen)]
     return nested(list(_bounded(sorted(found, key=_rank))), seen, _rank)
 

@@ -11,7 +11,9 @@ EXAMPLE = "sidecar help status"
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the argument for a command."""
-    parser.add_argument("command", metavar="COMMAND", nargs="?", help="default: list the commands")
+    parser.add_argument(
+        "command", metavar="COMMAND", nargs="?", help="command to explain; default: list the commands"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ def sample(text: str = "x") -> Shown:
         "started": True,
         "busts": True,
         "in_flight": 3,
+        "not_found": "",
         "connections": 4,
         "ready": {"ok": True, "degraded": True, "detail": text},
         "findings": [_finding(text, gravity) for gravity in ("failing", "warning")],

@@ -350,6 +350,39 @@ async def test_o7_the_page_shows_the_findings_of_status_and_nothing_of_its_own()
         assert await browser.page.title() == "x · sidecar"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown", "code"),
+    [
+        (
+            "`sidecar check` names it; see `to.do`",
+            "sidecar check names it; see to.do",
+            ["sidecar check", "to.do"],
+        ),
+        ("set `a`", "set a", ["a"]),
+        ("`a``b` c", "ab c", ["a", "b"]),
+        ("no code", "no code", []),
+        ("`<b>x</b>` is text", "<b>x</b> is text", ["<b>x</b>"]),
+        ("one ` is no code", "one ` is no code", []),
+        ("`a` and one `more", "a and one `more", ["a"]),
+        ("", "", []),
+    ],
+)
+async def test_code_in_findings_is_shown_as_code(text: str, shown: str, code: list[str]) -> None:
+    """The backticks of what to do are marks, not text; a backtick without another stays."""
+    whole = sample()
+    findings = whole["findings"]
+    assert isinstance(findings, list)
+    found = {**findings[0], "cause": text, "action": text}
+    async with showing({**whole, "findings": [found]}) as server, browsing() as browser:
+        await browser.open(server.address)
+        await browser.page.locator("#troubles li").wait_for()
+        why = browser.page.locator("#troubles li .why")
+        for at in (0, 2):
+            assert (await why.nth(at).text_content() or "").casefold() == shown.casefold()
+        assert await why.nth(0).locator("code").all_text_contents() == code
+        await browser.kept_to_itself()
+
+
 async def test_two_hundred_tokens_are_asked_for_by_name() -> None:
     """Where more are held than shown, the whole name of a tenant goes to the server."""
     shown = sample()

@@ -61,9 +61,7 @@ def _name(command: Command) -> str:
 
 
 def _arguments(command: Command) -> str:
-    places = [
-        (_place(each), sentence(each.meaning)) for each in command.places if each.value.name != "COMMAND"
-    ]
+    places = [(_place(each), sentence(each.meaning)) for each in command.places if each.meaning]
     flags = [(_flag(each), _meaning(each)) for each in command.flags]
     return table(("Argument", "Meaning"), [*places, *flags])
 

@@ -1,15 +1,13 @@
 """The page of what is in Redis, from the modules that write it."""
 
 from collections.abc import Iterator
-from textwrap import fill
 from types import ModuleType
 
 from sidecar.credentials.model import CredentialKey
 from sidecar.fleet import messages
 from sidecar.fleet.redis import answers, revocation_log, scripts
-from sidecar.fleet.redis.permissions import rules
 from tests.support.programs.pages import docstrings
-from tests.support.programs.pages.markdown import WIDTH, block, code, page, prose, table
+from tests.support.programs.pages.markdown import code, page, prose, table
 
 TOKEN = "m2m:{service}:token:{digest}"
 INTRODUCTION = prose(
@@ -26,10 +24,8 @@ LIFETIMES = prose(
     own expiry; `:gen` and `:dead` stay twice as long. If the key of a token is deleted, the pods fetch it again.""",
 )
 ACL = prose(
-    """Give the sidecars an ACL user that may send exactly these commands, as an entry of `ACL SETUSER`. With a
-    `redis.key_prefix`, insert the prefix after each `~`, `~{` and `&`. For each channel in `busts.listen`, add `&`
-    and its name. The line is valid on Redis 6.2 and later and on Valkey. `sidecar check` tries each permission and
-    names those that are missing.""",
+    """To give the sidecars a Redis user with exactly the permissions that they need, copy the line in
+    [Permit what the sidecar sends](../how-to/share-through-redis.md#permit-what-the-sidecar-sends).""",
 )
 
 
@@ -51,14 +47,7 @@ def text() -> str:
         ),
         "## ACL",
         ACL,
-        block("text", acl()),
     )
-
-
-def acl() -> str:
-    """Return the rules of the sidecar's user in Redis."""
-    line = " ".join(("on", ">secret", *rules()))
-    return fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _keys() -> Iterator[tuple[str, str]]:
