@@ -11,6 +11,12 @@ from contextlib import contextmanager
 from sidecar.core.tls import Tls, no_passphrase
 from sidecar.system import causes, files, tls_faults
 
+_SINCE_3_13 = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+"""Flags that Python 3.13 sets by itself; without them every Python judges a chain alike.
+
+Private authorities often issue without an Authority Key Identifier, and an intermediate authority is not trusted alone.
+"""
+
 
 class UnusableFiles(Exception):
     """Files that TLS needs cannot be used."""
@@ -46,6 +52,7 @@ def context_without_authorities() -> ssl.SSLContext:
 def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
+    context.verify_flags &= ~_SINCE_3_13
     return context
 
 

@@ -3,6 +3,7 @@
 Each proxy has one core; `wrk`, the clients and the upstreams share another. All put a bearer token on each
 request, which the upstream checks. The sidecar, Envoy and nginx write a JSON access log to /dev/null. Rounds
 are interleaved, so that whatever else the machine does touches all; the figures are medians over rounds.
+`growth/*` compares the sidecar with itself, among many routes, tenants and tokens and among one.
 A client waits for each answer before it asks again, so at full load latency says how fast the proxy is rather
 than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
 both stand. Loopback only, about ten minutes.

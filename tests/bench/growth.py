@@ -77,7 +77,8 @@ def _routes(number: int, upstream: Upstream) -> Mapping[str, object]:
 
 def _tenants(number: int, upstream: Upstream) -> Mapping[str, object]:
     rule = {"header": "X-Tenant", "allow": [_tenant(n) for n in range(number)]}
-    return {"tenant": rule, **_routes(1, upstream)}
+    cache = {"max_entries": 2 * number}  # each of this number may take 1 KiB, and a token takes somewhat more
+    return {"tenant": rule, "cache": cache, **_routes(1, upstream)}
 
 
 def _tenant(number: int) -> str:

@@ -10,6 +10,7 @@ from tests.bench.table import table
 
 PAGE = Path("docs/explanation/benchmarks.md")
 MARK = "<!-- bench -->\n"
+GROWTH_MARK = "<!-- growth -->\n"
 
 
 def caption(facts: Mapping[str, str]) -> str:
@@ -34,7 +35,11 @@ def main() -> int:
         return 2
     last = results.read()
     chosen = [row for row in rows(last.measurements) if row.figure.in_page]
-    PAGE.write_text(replaced(PAGE.read_text(), f"{caption(last.facts)}\n\n{table(chosen)}\n"))
+    growth = [row for row in chosen if row.figure.name == "growth"]
+    others = [row for row in chosen if row.figure.name != "growth"]
+    for mark, part in ((MARK, others), (GROWTH_MARK, growth)):
+        if part:
+            PAGE.write_text(replaced(PAGE.read_text(), f"{caption(last.facts)}\n\n{table(part)}\n", mark))
     return 0
 
 

@@ -1,4 +1,5 @@
--- Requests in turn for the first routes and tenants, as many as the arguments say; every one differs from the one before.
+-- Requests in turn for the first routes and tenants, as many as the arguments say. The fields of each differ from those
+-- before, so that every head is parsed.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
 
 local ROUND = 10000
@@ -7,8 +8,8 @@ local requests, sent = {}, 0
 init = function(args)
   local routes, tenants = tonumber(args[1]), tonumber(args[2])
   for number = 0, ROUND - 1 do
-    local path = string.format("/r%04d/200B?n=%05d", number % routes, number)
-    requests[number] = wrk.format("GET", path, { ["X-Tenant"] = string.format("t%05d", number % tenants) })
+    local fields = { ["X-Tenant"] = string.format("t%05d", number % tenants), ["X-Number"] = string.format("n%05d", number) }
+    requests[number] = wrk.format("GET", string.format("/r%04d/200B", number % routes), fields)
   end
 end
 

@@ -672,3 +672,23 @@ def test_o18_no_sidecar_is_put_together_without_its_tables(change: str, named: s
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"LookupError: {named}" in done.stderr
+
+
+async def test_s18_metrics_of_ten_thousand_tenants_are_as_many_as_those_of_a_hundred() -> None:
+    """The tenants after the first hundred share one label, so that the text of a route with one token has some 200 KB."""
+
+    def used_by(tenants: int) -> Counters:
+        counters = Counters("0", [LEDGER], TenantRule(header=b"x-tenant"))
+        for number in range(tenants):
+            tenant = f"t{number:05}"
+            record = RequestRecord(1.0, "GET", "/", "id", "")
+            record.route, record.status, record.token, record.tenant = "ledger", 200, "fetch", tenant
+            counters.request_finished(record)
+            counters.tell(TokenFetched("ledger-token", "s", tenant, "fp", 300.0, 1.0, "cold"))
+        return counters
+
+    few, many = [
+        (await prometheus_text(used_by(tenants).families(NOTHING))) for tenants in (MOST_TENANTS + 1, 10_000)
+    ]
+    assert many.count(b"\n") == few.count(b"\n")
+    assert len(many) < 250_000, len(many)

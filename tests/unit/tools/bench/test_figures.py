@@ -71,6 +71,8 @@ def test_rows_go_figure_by_figure() -> None:
         ("bulk/tls/down/chunked", "growth_mib", 16, 1, True),
         ("bulk/tls/down/chunked", "growth_mib", 16.1, 100, False),
         ("start", "ready_seconds", 0.26, 1, False),
+        ("growth/1000-routes", "growth", 1.1, 0, True),
+        ("growth/10000-tokens", "growth", 1.11, 0, False),
         ("fleet", "fleet_fresh_mib", 60, 60, True),
         ("fleet", "fleet_peak_mib", 60.1, 60, False),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import ROOT
-from tests.bench.page import PAGE, replaced
+from tests.bench.page import GROWTH_MARK, PAGE, replaced
 
 SAMPLE = "before\n<!-- bench -->\nold | table\n<!-- bench -->\nafter\n"
 
@@ -26,3 +26,4 @@ def test_our_page_has_its_marks() -> None:
     """The command finds where to write."""
     page = (ROOT / PAGE).read_text()
     assert "\nnew\n" in replaced(page, "new\n")
+    assert "\nnew\n" in replaced(page, "new\n", GROWTH_MARK)
