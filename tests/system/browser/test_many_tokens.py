@@ -126,6 +126,16 @@ async def test_o16_healthy_tokens_are_one_line_that_a_click_and_a_key_open() -> 
         await browser.kept_to_itself()
 
 
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[3]], ids=str)
+async def test_o16_opening_the_line_brings_its_tokens_into_view(opened: Pages, size: tuple[int, int]) -> None:
+    """Also where many tokens in trouble stand above it."""
+    async with showing(pod(60, 40)) as server, opened(size=size) as browser:
+        await browser.open(server.address)
+        await browser.page.locator("#fold-button").click()
+        await expect(browser.page.locator("#fold-button")).to_be_in_viewport()
+        await expect(browser.page.locator("#healthy tr").first).to_be_in_viewport()
+
+
 async def test_o16_a_name_finds_tokens_that_are_folded() -> None:
     """Without a click; when the filter is empty again, they are folded again."""
     async with showing(pod(30, 2)) as server, browsing() as browser:
