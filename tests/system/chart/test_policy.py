@@ -267,3 +267,16 @@ def test_c2_numbers_are_the_same_in_every_mode(number: str, tmp_path: Path) -> N
             288,
             256,
         )
+
+
+def test_k6_names_inside_the_policies_are_those_of_the_release() -> None:
+    """Kustomize does not change them, which the chart's page says; these values do."""
+    manifests = render(MINIMAL, "mode=inject", "fullnameOverride=mine")
+    for kind in ("Mutating", "Validating"):
+        binding = of_kind(f"{kind}AdmissionPolicyBinding", manifests)["spec"]
+        assert binding["policyName"] == of_kind(f"{kind}AdmissionPolicy", manifests)["metadata"]["name"]
+        assert binding["policyName"].startswith("mine.prod")
+        labels = binding["matchResources"]["objectSelector"]["matchLabels"]
+        assert labels == {"credential-sidecar/inject": "mine"}
+    page = (CHART / "README.md").read_text()
+    assert {"`namePrefix`", "`namespace`", "`fullnameOverride`"} <= set(re.findall(r"`\w+`", page))
