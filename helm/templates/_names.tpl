@@ -72,7 +72,7 @@ Why a pod cannot have the sidecar: CEL that is true then, and words for it. `sid
 {{- $container := include "credential-sidecar.container" . | fromYaml -}}
 {{- $volumes := include "credential-sidecar.volumes" . | fromYamlArray -}}
 {{- $names := list -}}
-{{- range $volumes }}{{ if hasPrefix "sidecar-" .name }}{{ $names = append $names .name }}{{ end }}{{ end -}}
+{{- range $volumes }}{{ if regexMatch "^sidecar-(config|aws-token|secret-[0-9]+)$" .name }}{{ $names = append $names .name }}{{ end }}{{ end -}}
 {{- $ports := list (include "credential-sidecar.adminPort" . | int) -}}
 {{- $listen := include "credential-sidecar.listen" . -}}
 {{- $tcp := not (hasPrefix "unix:" $listen) -}}
