@@ -16,6 +16,24 @@
 {{- fail (printf "config.tokens.%s.credentials: there is no config.credentials.%s" $name $token.credentials) -}}
 {{- end -}}
 {{- end -}}
+{{- $paths := list "/etc/sidecar" -}}
+{{- range $index, $file := .Values.secrets.files -}}
+{{- $path := $file.mountPath | default (printf "/var/run/secrets/%s" $file.secret) | clean -}}
+{{- if has $path $paths }}{{ fail (printf "secrets.files[%d]: another volume is mounted at %s; give each its own mountPath" $index $path) }}{{ end -}}
+{{- $paths = append $paths $path -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range $index, $volume := .Values.volumes -}}
+{{- if regexMatch "^sidecar-(config|aws-token|secret-[0-9]+)$" $volume.name }}{{ fail (printf "volumes[%d].name: the sidecar has a volume %s; rename it" $index $volume.name) }}{{ end -}}
+{{- if has $volume.name $volumes }}{{ fail (printf "volumes[%d].name: there are two volumes %s; rename one" $index $volume.name) }}{{ end -}}
+{{- $volumes = append $volumes $volume.name -}}
+{{- end -}}
+{{- range .Values.app.podSpec.volumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- range $index, $mount := .Values.volumeMounts -}}
+{{- if not (has $mount.name $volumes) }}{{ fail (printf "volumeMounts[%d].name: there is no volume %s; add it to volumes" $index $mount.name) }}{{ end -}}
+{{- if has (clean $mount.mountPath) $paths }}{{ fail (printf "volumeMounts[%d].mountPath: another volume is mounted at %s; choose another" $index $mount.mountPath) }}{{ end -}}
+{{- $paths = append $paths (clean $mount.mountPath) -}}
+{{- end -}}
 {{- $admin := include "credential-sidecar.adminListen" . -}}
 {{- if or (not (include "credential-sidecar.adminPort" .)) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $admin) -}}
 {{- fail (printf "config.admin.listen: the kubelet cannot reach %s; write 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}

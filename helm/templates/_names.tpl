@@ -63,3 +63,55 @@ matchResources:
     matchLabels:
       {{- include "credential-sidecar.podLabels" . | nindent 6 }}
 {{- end -}}
+
+{{- /*
+Why a pod cannot have the sidecar: CEL that is true then, and words for it. `sidecar inject` refuses the same pods
+(sidecar/kubernetes/inject.py). `ours` is CEL that is true once the sidecar is there.
+*/ -}}
+{{- define "credential-sidecar.hindrances" -}}
+{{- $container := include "credential-sidecar.container" . | fromYaml -}}
+{{- $volumes := include "credential-sidecar.volumes" . | fromYamlArray -}}
+{{- $names := list -}}
+{{- range $volumes }}{{ if regexMatch "^sidecar-(config|aws-token|secret-[0-9]+)$" .name }}{{ $names = append $names .name }}{{ end }}{{ end -}}
+{{- $ports := list (include "credential-sidecar.adminPort" . | int) -}}
+{{- $listen := include "credential-sidecar.listen" . -}}
+{{- $tcp := not (hasPrefix "unix:" $listen) -}}
+{{- if $tcp }}{{ $ports = append $ports (regexFind "[0-9]+$" $listen | int) }}{{ end -}}
+{{- $mount := first $container.volumeMounts -}}
+{{- $each := list "object.spec.containers" "has(object.spec.initContainers) && object.spec.initContainers" -}}
+{{- $taken := list -}}{{- $ported := list -}}{{- $ours := list -}}
+{{- range $each -}}
+{{- $taken = append $taken (printf "(%s.exists(c, c.name == %s))" . (toJson $container.name)) -}}
+{{- $ported = append $ported (printf "(%s.exists(c, has(c.ports) && c.ports.exists(p, p.containerPort in %s)))" . (toJson $ports)) -}}
+{{- $ours = append $ours (printf "(%s.exists(c, c.name == %s && has(c.volumeMounts) && c.volumeMounts.exists(m, m.name == %s && m.mountPath == %s)))" . (toJson $container.name) (toJson $mount.name) (toJson $mount.mountPath)) -}}
+{{- end -}}
+ours: {{ join " || " $ours | quote }}
+hindrances:
+  - name: no-container-of-the-name
+    when: {{ join " || " $taken | quote }}
+    words: {{ printf "a container `%s` exists, and is not the sidecar's: rename it" $container.name | quote }}
+  - name: no-volume-of-the-name
+    when: {{ printf "has(object.spec.volumes) && object.spec.volumes.exists(v, v.name in %s)" (toJson $names) | quote }}
+    words: {{ printf "a volume with one of the names %s exists, and is not the sidecar's: rename it" (join ", " $names) | quote }}
+  - name: no-port-taken
+    when: {{ join " || " $ported | quote }}
+    words: {{ printf "a container has a port of the sidecar (%s): choose another" (join ", " $ports) | quote }}
+  {{- if $tcp }}
+  - name: not-on-the-nodes-network
+    when: "has(object.spec.hostNetwork) && object.spec.hostNetwork"
+    words: "hostNetwork: every process of the node could use the tokens; remove hostNetwork"
+  {{- end }}
+  - name: not-among-the-nodes-processes
+    when: "has(object.spec.hostPID) && object.spec.hostPID"
+    words: "hostPID: privileged containers of other pods could read the sidecar's memory; remove hostPID"
+  - name: not-on-windows
+    when: >-
+      (has(object.spec.os) && object.spec.os.name == "windows") || (has(object.spec.nodeSelector) &&
+      "kubernetes.io/os" in object.spec.nodeSelector && object.spec.nodeSelector["kubernetes.io/os"] == "windows")
+    words: "the sidecar's image is for Linux, and the pod is for Windows: remove the label"
+  {{- if not .Values.native }}
+  - name: always-restarts
+    when: 'has(object.spec.restartPolicy) && object.spec.restartPolicy != "Always"'
+    words: "restartPolicy: the pod would never end beside a classic container; set native: true in the values"
+  {{- end }}
+{{- end -}}

@@ -146,8 +146,14 @@ def _add(pod: Pod, writer: Writer, sidecar: Sidecar, *, native: bool) -> Iterato
 
 def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
     """Raise Refused if the sidecar cannot be in this pod."""
-    if not native and pod.kind in {"Job", "CronJob"}:
-        raise Refused(f"{pod.path}: a Job would never end beside a classic container: remove --classic")
+    if not native and (
+        pod.kind in {"Job", "CronJob"} or text(pod.spec, "restartPolicy") not in {"", "Always"}
+    ):
+        raise Refused(
+            f"{pod.path}.restartPolicy: the pod would never end beside a classic container: remove --classic"
+        )
+    if _is_for_windows(pod):
+        raise Refused(f"{pod.path}: the sidecar's image is for Linux, and the pod is for Windows")
     if sidecar.on_network and is_true(pod.spec, "hostNetwork"):
         raise Refused(
             f"{pod.path}.hostNetwork: every process of the node could use the tokens; listen on unix: (--listen)"
@@ -164,6 +170,12 @@ def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
     names = {volume["name"] for volume in sidecar.volumes}
     for number, volume in enumerate(pod.items("volumes")):
         _check_name(f"{pod.path}.volumes[{number}]", volume, "volume", names)
+
+
+def _is_for_windows(pod: Pod) -> bool:
+    given = (("os", "name"), ("nodeSelector", "kubernetes.io/os"))
+    found = ((entry(pod.spec, name), key) for name, key in given)
+    return any(each is not None and text(each.meant, key) == "windows" for each, key in found)
 
 
 def _check_name(path: str, item: Node, kind: str, ours: set[str]) -> None:

@@ -23,6 +23,12 @@ Schema = dict[str, object]
 
 _NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET: Schema = {"type": "string", "pattern": _NAME}
+_QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+_QUANTITIES: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number"], "pattern": _QUANTITY, "minimum": 0},
+    "propertyNames": {"pattern": "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$"},
+}
 _KINDS: Mapping[type, str] = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 _FINER: Mapping[str, Schema] = {
     "app.replicas": {"minimum": 0},
@@ -44,6 +50,10 @@ _FINER: Mapping[str, Schema] = {
     "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$"},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.repository": {"minLength": 1},
+    "resources": {
+        "properties": {"requests": _QUANTITIES, "limits": _QUANTITIES, "claims": {"type": "array"}},
+        "additionalProperties": False,
+    },
     "secrets.files": {
         "items": {
             "type": "object",

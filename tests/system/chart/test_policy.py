@@ -5,7 +5,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
+from sidecar.core.errors import ManifestRefused
+from sidecar.kubernetes.container import Blanks
+from sidecar.kubernetes.inject import inject
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import MINIMAL, SETUPS, Manifest, of_kind, render, sidecar_of, with_sidecar
 from tests.system.chart.kubernetes import VERSIONS, faults, unrestricted
@@ -82,10 +86,12 @@ def test_what_is_injected_is_what_a_deployment_has(setup: Path, native: str) -> 
 
 
 def test_a_volume_that_is_there_is_not_added_again() -> None:
-    """Two of one name would make the pod invalid."""
-    mine = {"name": "sidecar-config", "configMap": {"name": "mine"}}
-    after = admitted(policy(), pod(volumes=[mine]))
-    assert [each for each in after["spec"]["volumes"] if each["name"] == "sidecar-config"] == [mine]
+    """Two of one name would make the pod invalid; one of the values may be the pod's own, as for a socket."""
+    mine = {"name": "scrap", "emptyDir": {"medium": "Memory"}}
+    rule = policy(MINIMAL, "volumes[0].name=scrap", "volumes[0].emptyDir.medium=Memory")
+    after = admitted(rule, pod(volumes=[mine]))
+    assert [each for each in after["spec"]["volumes"] if each["name"] == "scrap"] == [mine]
+    assert sidecar_of(after["spec"])
 
 
 def test_a_pod_on_the_nodes_network_gets_no_sidecar() -> None:
@@ -102,12 +108,57 @@ def test_s4_a_pod_among_the_nodes_processes_gets_no_sidecar() -> None:
     assert sidecar_of(admitted(policy(), pod(hostPID=False))["spec"])
 
 
-def test_a_jobs_pod_gets_no_classic_sidecar() -> None:
-    """It would never end; a native one is no obstacle."""
-    job = pod()
-    job["metadata"]["ownerReferences"] = [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}]
-    assert admitted(policy(MINIMAL, "native=false"), job) == job
-    assert sidecar_of(admitted(policy(), job)["spec"])
+OURS = {"name": "sidecar-config", "configMap": {"name": "mine"}}
+HINDERED = [
+    (pod(volumes=[OURS]), (), "a volume with one of the names sidecar-config, sidecar-secret-0 exists"),
+    (pod(volumes=[{**OURS, "name": "sidecar-secret-0"}]), (), "a volume with one of the names"),
+    (
+        pod(containers=[{**APP, "name": "sidecar"}]),
+        (),
+        "a container `sidecar` exists, and is not the sidecar's",
+    ),
+    (pod(initContainers=[{**APP, "name": "sidecar"}]), (), "a container `sidecar` exists"),
+    (pod(containers=[{**APP, "ports": [{"containerPort": 9181}]}]), (), "a port of the sidecar (9181, 9180)"),
+    (pod(initContainers=[{**APP, "ports": [{"containerPort": 9180}]}]), (), "a port of the sidecar"),
+    (pod(os={"name": "windows"}), (), "the pod is for Windows"),
+    (pod(nodeSelector={"kubernetes.io/os": "windows"}), (), "the pod is for Windows"),
+    (pod(hostNetwork=True), (), "hostNetwork: every process of the node"),
+    (pod(hostPID=True), (), "hostPID: privileged containers"),
+    (pod(restartPolicy="Never"), ("native=false",), "restartPolicy: the pod would never end"),
+    (pod(restartPolicy="OnFailure"), ("native=false",), "restartPolicy: the pod would never end"),
+]
+
+
+@pytest.mark.parametrize(("hindered", "sets", "said"), HINDERED, ids=[said for *_, said in HINDERED])
+def test_c8_c9_a_pod_that_cannot_have_the_sidecar_is_refused(
+    hindered: Manifest, sets: tuple[str, ...], said: str
+) -> None:
+    """In the words of its one reason, by the policy and by `sidecar inject`; neither touches it."""
+    assert admitted(policy(MINIMAL, *sets), hindered) == hindered
+    [refusal] = refusals(required(*sets), hindered)
+    assert said in refusal
+    assert refusal.startswith("cannot add the sidecar to a pod with the label credential-sidecar/inject: ")
+    blanks = Blanks("c", native=not sets, secret_files=(("ledger", "/var/run/secrets/ledger"),))
+    with pytest.raises(ManifestRefused):
+        inject(yaml.safe_dump(hindered), blanks)
+
+
+@pytest.mark.parametrize(
+    ("free", "sets"),
+    [
+        (pod(restartPolicy="Never"), ()),
+        (pod(restartPolicy="Always"), ("native=false",)),
+        (pod(os={"name": "linux"}, nodeSelector={"kubernetes.io/os": "linux", "a": "windows"}), ()),
+        (pod(nodeSelector={"a": "b"}), ()),
+        (pod(containers=[{**APP, "ports": [{"containerPort": 9182}]}], hostNetwork=False, hostPID=False), ()),
+        (pod(hostNetwork=True), ("config.listen=unix:/run/x/http.sock",)),
+    ],
+)
+def test_c8_c9_others_get_it(free: Manifest, sets: tuple[str, ...]) -> None:
+    """A pod of a Job too, with a native sidecar; and then nothing refuses them."""
+    after = admitted(policy(MINIMAL, *sets), free)
+    assert sidecar_of(after["spec"])
+    assert refusals(required(*sets), after) == []
 
 
 @pytest.mark.parametrize(
@@ -216,3 +267,16 @@ def test_c2_numbers_are_the_same_in_every_mode(number: str, tmp_path: Path) -> N
             288,
             256,
         )
+
+
+def test_k6_names_inside_the_policies_are_those_of_the_release() -> None:
+    """Kustomize does not change them, which the chart's page says; these values do."""
+    manifests = render(MINIMAL, "mode=inject", "fullnameOverride=mine")
+    for kind in ("Mutating", "Validating"):
+        binding = of_kind(f"{kind}AdmissionPolicyBinding", manifests)["spec"]
+        assert binding["policyName"] == of_kind(f"{kind}AdmissionPolicy", manifests)["metadata"]["name"]
+        assert binding["policyName"].startswith("mine.prod")
+        labels = binding["matchResources"]["objectSelector"]["matchLabels"]
+        assert labels == {"credential-sidecar/inject": "mine"}
+    page = (CHART / "README.md").read_text()
+    assert {"`namePrefix`", "`namespace`", "`fullnameOverride`"} <= set(re.findall(r"`\w+`", page))

@@ -89,6 +89,38 @@ def test_a_bad_value_is_refused_by_name(bad: str, named: str) -> None:
     assert named in str(refused.value)
 
 
+REFUSED_LATER = [
+    ("resources.limit.memory=1Gi", "resources: Additional property limit is not allowed"),
+    ("resources.limits.memory=64Mb", "resources.limits.memory: Does not match pattern"),
+    ("resources.requests.cpus=1", "resources.requests"),
+    ("resources.requests.cpu=-1", "resources.requests.cpu"),
+    (
+        "secrets.files[1].secret=ledger",
+        "secrets.files[1]: another volume is mounted at /var/run/secrets/ledger",
+    ),
+    (
+        "secrets.files[0].mountPath=/etc/sidecar/",
+        "secrets.files[0]: another volume is mounted at /etc/sidecar",
+    ),
+    ("volumeMounts[0].name=x,volumeMounts[0].mountPath=/x", "volumeMounts[0].name: there is no volume x"),
+    ("volumes[0].name=sidecar-config", "volumes[0].name: the sidecar has a volume sidecar-config"),
+    ("volumes[0].name=x,volumes[1].name=x", "volumes[1].name: there are two volumes x"),
+    (
+        "volumes[0].name=x,volumeMounts[0].name=x,volumeMounts[0].mountPath=/etc/sidecar",
+        "volumeMounts[0].mountPath: another volume is mounted at /etc/sidecar",
+    ),
+]
+"""What Kubernetes would refuse only when a pod is created."""
+
+
+@pytest.mark.parametrize(("bad", "named"), REFUSED_LATER, ids=[bad for bad, _ in REFUSED_LATER])
+def test_c6_values_of_which_pods_are_refused_are_refused_at_once(bad: str, named: str) -> None:
+    """Otherwise the installation succeeds, and then no labelled pod starts."""
+    with pytest.raises(HelmError) as refused:
+        rendered(MINIMAL, "mode=inject", bad)
+    assert named in str(refused.value)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_configuration_is_needed(mode: str) -> None:
     """The defaults are not enough; the error names what is missing."""

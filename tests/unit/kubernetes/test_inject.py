@@ -74,9 +74,10 @@ def manifest(path: Path) -> str:
 
 
 def blanks_for(text: str) -> list[Blanks]:
-    """Jobs take no classic container."""
-    jobs = any(kind.endswith("Job") for document in loaded(text) for kind, _ in pods(document))
-    return [NATIVE] if jobs else [NATIVE, CLASSIC]
+    """Jobs, and other pods that end, take no classic container."""
+    found = [each for document in loaded(text) for each in pods(document)]
+    ends = any(kind.endswith("Job") or pod.get("restartPolicy", "Always") != "Always" for kind, pod in found)
+    return [NATIVE] if ends else [NATIVE, CLASSIC]
 
 
 def check(text: str, blanks: Blanks) -> None:
@@ -422,7 +423,7 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         "classic job",
         "kind: Job\nspec: {template: {spec: {containers: [{name: a}]}}}",
         CLASSIC,
-        "a Job would never end",
+        "restartPolicy: the pod would never end",
     ),
     (
         "shared list",
@@ -522,6 +523,22 @@ def test_a_grace_period_that_the_drain_may_exceed_is_warned_of(
 def test_the_default_drain_timeout_is_the_programs() -> None:
     """Stated twice, because `sidecar inject` loads no configuration."""
     assert durations.seconds(File(routes=()).drain_timeout) == DRAIN_TIMEOUT
+
+
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+def test_c9_no_classic_sidecar_where_the_pod_ends(policy: str) -> None:
+    """Whatever owns the pod; a native sidecar is no obstacle, and a pod that restarts takes a classic one."""
+    ends = f"{POD}{APP}  restartPolicy: {policy}\n"
+    assert "spec.restartPolicy: the pod would never end beside a classic container" in refused(ends, CLASSIC)
+    check(ends, NATIVE)
+    check(f"{POD}{APP}  restartPolicy: Always\n", CLASSIC)
+
+
+@pytest.mark.parametrize("windows", ["os: {name: windows}", "nodeSelector: {kubernetes.io/os: windows}"])
+def test_c8_a_pod_for_windows_is_refused(windows: str) -> None:
+    """The image is for Linux."""
+    assert "the pod is for Windows" in refused(f"{POD}{APP}  {windows}\n")
+    check(f"{POD}{APP}  {windows.replace('windows', 'linux')}\n", NATIVE)
 
 
 def test_every_fault_is_told_at_once() -> None:
