@@ -202,7 +202,23 @@ def test_an_alert_says_what_happens_and_what_to_do(name: str) -> None:
     kept = grouped(parsed(rule["expr"])) or None
     used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert kept is None or used <= kept
-    assert "{{" not in re.sub(r"\{\{ \$(labels\.\w+|value) \}\}", "", " ".join(rule["annotations"].values()))
+    assert "{{" not in re.sub(
+        r"\{\{ (end|(if )?\$(labels\.\w+|value)) \}\}", "", " ".join(rule["annotations"].values())
+    )
+
+
+def test_c12_a_tenant_that_is_missing_leaves_no_blank() -> None:
+    """Without tenants the text would have two blanks in its place."""
+    for rule in ALERTS.values():
+        assert "{{ $labels.token }} {{ $labels.tenant }}" not in rule["annotations"]["summary"]
+
+
+def test_c12_a_pool_is_not_exhausted_on_its_first_sample() -> None:
+    """The least of one sample is that sample."""
+    assert (
+        "count_over_time(sidecar_upstream_waiting[5m]) >= 2"
+        in ALERTS["CredentialSidecarConnectionsExhausted"]["expr"]
+    )
 
 
 def test_c1_an_alert_is_about_labelled_pods_without_a_sidecar() -> None:
