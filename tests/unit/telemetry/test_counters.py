@@ -656,7 +656,7 @@ def test_o18_no_sidecar_is_put_together_without_its_tables(change: str, named: s
 
 
 async def test_s18_metrics_of_ten_thousand_tenants_are_as_many_as_those_of_a_hundred() -> None:
-    """The tenants after the first hundred share one label, so that the text of a route with one token has some 200 KB."""
+    """The tenants after the first hundred share one label, so that one route has some 200 KB."""
 
     def used_by(tenants: int) -> Counters:
         counters = Counters("0", [LEDGER], TenantRule(header=b"x-tenant"))
