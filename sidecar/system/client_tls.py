@@ -14,7 +14,7 @@ from sidecar.system import causes, files, tls_faults
 _SINCE_3_13 = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 """Flags that Python 3.13 sets by itself; without them every Python judges a chain alike.
 
-Private authorities often issue without an Authority Key Identifier, and an intermediate authority is not trusted alone.
+Private authorities often issue without an Authority Key Identifier, and an intermediate authority needs its root.
 """
 
 

@@ -309,4 +309,37 @@ _PROCESS: Mapping[str, tuple[Case, ...]] = {
     ),
 }
 
-CASES: Mapping[str, tuple[Case, ...]] = {**_TOKENS, **_REQUESTS, **_UPSTREAMS, **_FLEET, **_PROCESS}
+_LABELLED = {
+    f'kube_pod_labels{{{_POD}, label_credential_sidecar_inject="orders"}}': "1x9",
+    f'kube_pod_status_phase{{{_POD}, phase="Running"}}': "1x9",
+}
+
+_CLUSTER: Mapping[str, tuple[Case, ...]] = {
+    "CredentialSidecarMissing": (
+        Case("a labelled pod runs without a sidecar", 120, _LABELLED, _of_pod()),
+        Case(
+            "it has a native sidecar",
+            120,
+            _LABELLED | {f'kube_pod_init_container_info{{{_POD}, container="sidecar"}}': "1x9"},
+        ),
+        Case(
+            "it has a classic sidecar",
+            120,
+            _LABELLED | {f'kube_pod_container_info{{{_POD}, container="sidecar"}}': "1x9"},
+        ),
+        Case(
+            "it has not started",
+            120,
+            _LABELLED | {f'kube_pod_status_phase{{{_POD}, phase="Running"}}': "0x9"},
+        ),
+    ),
+}
+
+CASES: Mapping[str, tuple[Case, ...]] = {
+    **_TOKENS,
+    **_REQUESTS,
+    **_UPSTREAMS,
+    **_FLEET,
+    **_PROCESS,
+    **_CLUSTER,
+}

@@ -15,6 +15,8 @@ ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
 WATCHED = Rules(RULES, ALERTS)
+CHOICE = re.compile(r"\{\{ if \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}")
+PLACE = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
 NAMED = [(name, case) for name, cases in CASES.items() for case in cases]
 
 
@@ -27,9 +29,10 @@ def alert(name: str, case: Case) -> list[Alert]:
     def value(found: re.Match[str]) -> str:
         return labels.get(found[1], "")
 
-    annotations = {
-        key: re.sub(r"\{\{ \$labels\.(\w+) \}\}", value, text) for key, text in rule["annotations"].items()
-    }
+    def kept(found: re.Match[str]) -> str:
+        return found[2] if labels.get(found[1]) else ""
+
+    annotations = {key: PLACE.sub(value, CHOICE.sub(kept, text)) for key, text in rule["annotations"].items()}
     return [Alert(name, {**labels, **rule["labels"]}, annotations)]
 
 

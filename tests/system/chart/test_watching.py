@@ -213,14 +213,6 @@ def test_c12_a_tenant_that_is_missing_leaves_no_blank() -> None:
         assert "{{ $labels.token }} {{ $labels.tenant }}" not in rule["annotations"]["summary"]
 
 
-def test_c12_a_pool_is_not_exhausted_on_its_first_sample() -> None:
-    """The least of one sample is that sample."""
-    assert (
-        "count_over_time(sidecar_upstream_waiting[5m]) >= 2"
-        in ALERTS["CredentialSidecarConnectionsExhausted"]["expr"]
-    )
-
-
 def test_c1_an_alert_is_about_labelled_pods_without_a_sidecar() -> None:
     """Of either form; the chart's page has the flag without which kube-state-metrics prints no labels."""
     rule = ALERTS["CredentialSidecarMissing"]

@@ -10,6 +10,8 @@ INTRODUCTION = prose(
     f"""`/metrics` on the admin server returns these metrics in the Prometheus text format. A histogram has the series
     `_bucket`, `_sum` and `_count`; its buckets go from {SECONDS[0] * 1000:g} ms to {SECONDS[-1]:g} s. Times are in
     seconds.""",
+    """The size grows with the routes: 6 MB with 1,000. It does not grow with the tenants after the first hundred:
+    a route with 10,000 tenants takes 195 KB.""",
     """The series of configured routes and tokens exist from the start. Those of leases, Redis, and busts from others
     exist only with `cache.mode: distributed`. `sidecar_telemetry_…` exists only if metrics or traces are exported.""",
     """With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the sidecar also exports all metrics by OTLP, under their OpenTelemetry
