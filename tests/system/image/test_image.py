@@ -24,8 +24,8 @@ from tests.support.upstream import Upstream
 
 MIB = 1 << 20
 STARTS = 3
-LIMITS = {"local": 50, "distributed": 64}
-"""MiB resident."""
+LIMITS = {"local": 50, "distributed": 66}
+"""MiB resident, below the 72 that a pod requests for its traffic too."""
 KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 PORTS = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
 
@@ -247,7 +247,7 @@ async def test_the_image_starts_soon_and_small(
     redis_server: RedisServer,
     cache: str,
 ) -> None:
-    """Ready after 4 times the CPU of importing aiohttp, as fast as the machine is; as small as a pod's request says."""
+    """Ready after 4 times the CPU of importing aiohttp, as fast as the machine is; well within a pod's request."""
     redis = {
         "url": redis_server.url,
         "key_prefix": "image:",
