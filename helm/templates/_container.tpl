@@ -27,6 +27,7 @@ dependency includes it as
 {{- $_ := set (first $container.ports) "containerPort" (include "credential-sidecar.adminPort" . | int) -}}
 {{- with .Values.resources }}{{ $_ := set $container "resources" . }}{{ end -}}
 {{- $context := omit $container.securityContext "runAsUser" "runAsGroup" -}}
+{{- range $name, $_ := .Values.securityContext }}{{ $context = omit $context $name }}{{ end -}}
 {{- $_ := set $container "securityContext" (merge (deepCopy .Values.securityContext) $context) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts (include "credential-sidecar.mounts" . | fromYamlArray)) -}}
 {{- if .Values.readinessProbe }}{{ $container = merge $container $definition.ready }}{{ end -}}

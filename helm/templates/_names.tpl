@@ -112,6 +112,6 @@ hindrances:
   {{- if not .Values.native }}
   - name: always-restarts
     when: 'has(object.spec.restartPolicy) && object.spec.restartPolicy != "Always"'
-    words: "restartPolicy: the pod would never end beside a classic container; set native: true in the values"
+    words: "restartPolicy: with a classic container the pod would never complete; set native: true in the values"
   {{- end }}
 {{- end -}}

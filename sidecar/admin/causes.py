@@ -87,6 +87,8 @@ class _Causes:
             and _within(finding.last_tried, self._found[each])
             and _names(finding.cause, self._found[each].scope.name)
         ]
+        if not finding.scope.token:  # it sums up others
+            return
         first = self._first_with[finding.scope.service, finding.cause]
         yield from lacked or ([first] if first != position else [])
 
@@ -110,7 +112,7 @@ class _Causes:
         return (each for each in self._of(kind) if token and self._found[each].scope.token == token)
 
     def _named(self, kind: str, name: str) -> Iterator[int]:
-        return (each for each in self._of(kind) if self._found[each].scope.name == name)
+        return (each for each in self._of(kind) if name and self._found[each].scope.name == name)
 
     def _of(self, *kinds: str) -> Iterator[int]:
         return (each for kind in kinds for each in self._by_kind.get(kind, ()))

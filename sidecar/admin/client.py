@@ -26,7 +26,7 @@ MOST_WARNINGS = 10
 """Warnings of the server that are repeated."""
 
 _REMEDIES: Mapping[int, str] = {
-    401: "it does not accept the token, or there was none; pass the admin.token of that pod with --token-file, "
+    401: "the token is missing or wrong; pass the admin.token of that pod with --token-file, "
     "$SIDECAR_ADMIN_TOKEN_FILE or $SIDECAR_ADMIN_TOKEN",
     403: "set admin.token in the configuration of that pod, and check that the sidecar can read it",
 }

@@ -15,7 +15,7 @@ from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NeighbourKind
 
 NOT_TRIED = 600.0
-"""Seconds after its last failure from which on a neighbour that is down has no gauge, as no request depends on it."""
+"""Seconds after the last failure of a neighbour until its gauge is removed: no request depends on it any more."""
 
 
 class Gauges:
@@ -36,7 +36,7 @@ class Gauges:
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=lines_dropped,
             token_expires_in=expiries(tokens),
-            tokens_failing=failing(tokens, now),
+            tokens_failing=failing(tokens),
             neighbours_down=outages(self._status.health(parts), now),
             certificates=lifetimes(self._certificates(parts), self._clock.wall()),
             pools=pool_readings(parts.pools),
@@ -62,17 +62,16 @@ def expiries(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str], float]:
     return found
 
 
-def failing(tokens: Iterable[TokenStatus], now: float) -> Mapping[tuple[str, str, str, str], float]:
-    """Return for how many seconds fetches of tokens have failed, by name, tenant, state and reason; the longest.
+def failing(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str, str, str], float]:
+    """Return the seconds from the first failed fetch to the last, by name, tenant, state and reason; the longest.
 
-    How long is what alerts compare. So a fetch that fails once and then succeeds fires none, however short tokens live
-    and however many pods there are.
+    To the last, as below. Alerts compare this duration, so a single failed fetch fires none.
     """
     found: dict[tuple[str, str, str, str], float] = {}
     for token in tokens:
-        if token.problem_since is not None:
+        if token.problem_since is not None and token.last_tried is not None:
             problem = (token.token, token.tenant, token.state, token.reason)
-            found[problem] = max(now - token.problem_since, found.get(problem, 0.0))
+            found[problem] = max(token.last_tried - token.problem_since, found.get(problem, 0.0))
     return found
 
 

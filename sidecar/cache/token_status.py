@@ -93,7 +93,7 @@ class Troubles:
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
-        since = known.since if known is not None else now
+        since = known.since if known is not None and now - known.last < REMEMBERED else now
         trouble = Trouble(request.anonymous, request.key, why, description, hint, since, now, reason)
         self._troubles.put(trouble.key, trouble)
 

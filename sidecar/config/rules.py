@@ -1,9 +1,10 @@
 """Rules of a valid configuration: the check of each kind of text, and the checks between entries."""
 
 import base64
+import posixpath
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, partial
 
 from sidecar.config import durations, token_rules
@@ -252,7 +253,7 @@ def _template_faults(file: File, faulty: Faulty) -> Iterator[Found]:
             ]
     if rule is None or not placed:
         return
-    others = sorted({*OWN_VARIABLES, *_secret_places(file)})
+    others = sorted({*OWN_VARIABLES, *map(_normal, _secret_places(file))} - {""})
 
     @cache
     def reached(template: str) -> str:
@@ -262,25 +263,41 @@ def _template_faults(file: File, faulty: Faulty) -> Iterator[Found]:
             if not other.startswith(head):
                 break
             near = other.endswith(tail) and other != template
-            tenant = tenant_in(template, other.replace(PLACE, "x")) if near else ""
-            if tenant and (tenant == rule.default if rule.fixed else rule.serves(tenant)):
-                return other
+            for named in _named(other, rule.allow) if near else ():
+                tenant = tenant_in(template, named)
+                if tenant and (tenant == rule.default if rule.fixed else rule.serves(tenant)):
+                    return other
         return ""
 
     for path, template in placed:
-        if other := reached(template):
-            yield path, f"a tenant's id can make this {other}: choose another folder or name before {PLACE}"
+        if other := reached(_normal(template)):
+            yield (
+                path,
+                f"with a tenant's id, this can become {other}; choose another folder or name before {PLACE}",
+            )
+
+
+def _normal(place: str) -> str:
+    """Return the place as others that mean the same file are written, too; a variable's name as it is."""
+    return posixpath.normpath(place) if "/" in place else place
+
+
+def _named(place: str, allow: Collection[str]) -> Iterator[str]:
+    """Return the place, or those that a tenant makes of it; of tenants without a list, one stands for all."""
+    return (place.replace(PLACE, tenant) for tenant in ((allow or ("x",)) if PLACE in place else ("",)))
 
 
 def _secret_places(value: object) -> Iterator[str]:
     """Yield the files and variables of all secrets in the configuration, and those of its tenants."""
     if isinstance(value, Reference):
         yield value.file or value.env or ""
-    elif isinstance(value, Credentials):
-        yield from (value.file or "", value.assertion_file or "")
     if isinstance(value, Node):
         for name in value.__struct_fields__:
-            yield from _secret_places(getattr(value, name))
+            inside = getattr(value, name)
+            if name.endswith("file") and name != "ca_file" and isinstance(inside, str):
+                yield inside
+            else:
+                yield from _secret_places(inside)
     elif isinstance(value, tuple | dict):
         for inside in value.values() if isinstance(value, dict) else value:
             yield from _secret_places(inside)

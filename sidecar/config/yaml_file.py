@@ -120,7 +120,10 @@ def _shown(name: str) -> str:
     path = Path(name)
     if not path.is_absolute():
         return " (a relative path begins in the working directory)"
-    safe = name.isprintable() and len(path.parts) > 2 and Path(*path.parts[:2]).is_dir()
+    try:
+        safe = name.isprintable() and len(path.parts) > 2 and Path(*path.parts[:2]).is_dir()
+    except OSError:  # a part is longer than names can be
+        return ""
     return f" ({name})" if safe else ""
 
 

@@ -53,7 +53,7 @@ class AdminUnreachable(SidecarError):
 
 
 class NothingToBust(SidecarError):
-    """No token of any pod can carry the labels of a bust: a tenant that is no tenant id."""
+    """No token of any pod can carry the labels of a bust, because its tenant is not a valid tenant id."""
 
 
 class ManifestRefused(SidecarError):

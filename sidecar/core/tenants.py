@@ -73,7 +73,7 @@ def tenant_in(template: str, text: str) -> str:
     head, *rest = map(re.escape, template.split(PLACE))
     if not rest or not text.endswith(template.rpartition(PLACE)[2]):
         return ""
-    again = r"\1".join(rest)
+    again = r"(?:\1)".join(rest)  # in a group: a digit may follow
     match = re.fullmatch(f"{head}({_ID.pattern}){again}", text)
     return match[1] if match is not None and canonical(match[1]) == match[1] else ""
 

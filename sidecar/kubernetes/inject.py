@@ -102,7 +102,9 @@ def _changed(manifest: str, change: _Change) -> str:
     if faults:
         raise ManifestRefused("\n".join(faults))
     if not found:
-        raise ManifestRefused(f"no pod in it: it has none of {', '.join(KINDS)}{''.join(others)}")
+        raise ManifestRefused(
+            f"cannot find a pod in the manifest: it contains none of {', '.join(KINDS)}{''.join(others)}"
+        )
     return applied(manifest, edits)
 
 
@@ -150,7 +152,7 @@ def _check(pod: Pod, sidecar: Sidecar, *, native: bool) -> None:
         pod.kind in {"Job", "CronJob"} or text(pod.spec, "restartPolicy") not in {"", "Always"}
     ):
         raise Refused(
-            f"{pod.path}.restartPolicy: the pod would never end beside a classic container: remove --classic"
+            f"{pod.path}.restartPolicy: with a classic container the pod would never complete; remove --classic"
         )
     if _is_for_windows(pod):
         raise Refused(f"{pod.path}: the sidecar's image is for Linux, and the pod is for Windows")

@@ -45,7 +45,7 @@ from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 from sidecar.proxy.tenants import Tenants
-from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
+from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown, shown
 from sidecar.telemetry.events import Failed, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
@@ -77,8 +77,7 @@ class Table:
             host = router.admit(target.authority)
         notes = request.notes
         if b"origin" in notes or b"sec-fetch-site" in notes:
-            authority = target.authority or request.host
-            guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), authority)
+            guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), target.authority or request.host)
             if target.path == ICON:
                 refuse_icon(notes.get(b"sec-fetch-site"), request.value(b"referer"))
         tenants = self.tenants
@@ -87,6 +86,10 @@ class Table:
             named, path = split_path(target.path)
             target = target._replace(path=path)
         route = router.match(host, target.path)
+        if named is not None and (route is None or route.token is None):
+            record.path = path_shown(
+                record.path, shown(named)
+            )  # else `tenants.route` refuses what is no tenant
         if route is None:
             raise RequestRefused(404, f"no route matches {record.path}")
         record.route = route.name

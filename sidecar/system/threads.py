@@ -1,8 +1,8 @@
 """Blocking work beside the event loop.
 
 Reading a file may never end if its file system hangs. So each piece of work has a thread of its own, for which neither
-its caller (beyond a limit) nor the end of the process waits. Each name has few of them, so that hanging threads cannot
-accumulate.
+its caller (beyond a limit) nor the end of the process waits. Each name has few of them, and all names together have a
+limit too, because clients may choose names: hanging threads cannot accumulate.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ READ_LIMIT = 5.0
 """Limit: time to read a file (seconds). Beyond: its content counts as unavailable."""
 MOST_AT_ONCE = 4
 """Threads at a time for one name."""
+MOST_IN_ALL = 64
+"""Limit: files that are read at a time (number). Beyond: further reads wait, as long as one read may take."""
 
 _Result = TypeVar("_Result")
 _free: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -29,9 +31,11 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
     """
     loop = asyncio.get_running_loop()
     free = _free.setdefault(f"{id(loop)} {name}", asyncio.Semaphore(MOST_AT_ONCE))
+    free_in_all = _free.setdefault(f"{id(loop)}", asyncio.Semaphore(MOST_IN_ALL))
     done: asyncio.Future[_Result] = loop.create_future()
 
     def finish(outcome: Callable[[], None]) -> None:
+        free_in_all.release()
         free.release()
         if not done.done():
             outcome()
@@ -51,7 +55,12 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
         async with asyncio.timeout(within):
             await free.acquire()
             try:
-                threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
+                await free_in_all.acquire()
+                try:
+                    threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
+                except BaseException:
+                    free_in_all.release()
+                    raise
             except BaseException as error:
                 free.release()
                 if isinstance(error, RuntimeError):  # the system has no thread left

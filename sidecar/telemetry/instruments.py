@@ -107,7 +107,7 @@ EXPIRY = Instrument(
 FAILING = Instrument(
     "sidecar.token.failing",
     "gauge",
-    "Time since fetches of a token that is needed began to fail; of several tokens, the longest. By state, as in "
+    "Time from the first failed fetch of a needed token to the last; of several tokens, the longest. By state, as in "
     "`/status`: `missing` (requests that need the token fail), or `aging` or `fresh` (the token is in use until it "
     "expires). By reason: `refused` by the authorization server, or `unavailable`. No series: fetches succeed, or no "
     "request has needed the token for ten minutes.",
@@ -194,23 +194,23 @@ UPSTREAM_WAITING = Instrument(
 NEIGHBOUR_DOWN = Instrument(
     "sidecar.neighbour.down",
     "gauge",
-    "Time from the first failure to the last of a neighbour that is down, as in `health` of `/status`. No series: it "
-    "is up, or its last failure was more than ten minutes ago.",
+    "Time between the first and the last failure of a neighbour that is down, as in `health` of `/status`. No series: "
+    "it is up, or its last failure was more than ten minutes ago.",
     ("neighbour", "name"),
     "s",
 )
 CERTIFICATE = Instrument(
     "sidecar.certificate.expires_in",
     "gauge",
-    "Time until a certificate expires; negative after that. By role: that of an `upstream`, as of the last connection "
-    "to it, or a `client` certificate of the sidecar's own, as in its file.",
+    "Time until a certificate expires; negative after that. By role: `upstream` (certificate received on the last "
+    "connection to the upstream) or `client` (the sidecar's own certificate, read from its file).",
     ("role", "name"),
     "s",
 )
 CERTIFICATE_LIFE = Instrument(
     "sidecar.certificate.lifetime",
     "gauge",
-    "Time between the two dates of the same certificate.",
+    "Total validity period of the same certificate.",
     ("role", "name"),
     "s",
 )

@@ -17,7 +17,7 @@ class Servers(ThreadingHTTPServer):
     """Accepts the tokens that it issued last."""
 
     def __init__(self, port: int, client_secret: str) -> None:
-        super().__init__(("", port), Handler)
+        super().__init__(("127.0.0.1", port), Handler)
         credentials = b64encode(f"demo:{client_secret}".encode()).decode()
         self.client = f"Basic {credentials}"
         self.issued: list[str] = []

@@ -115,12 +115,16 @@ class FileSource:
     A mounted secret is replaced by swapping a symbolic link; `stat` follows it, so inode and time show the change.
     """
 
-    def __init__(self, path: str, parse: _Parse, clock: Clock, *, owner: str = "") -> None:
+    def __init__(
+        self, path: str, parse: _Parse, clock: Clock, *, owner: str = "", template: str = ""
+    ) -> None:
         """Take `parse`, which returns client id and secret from the file's text; its ValueError names the fault.
 
-        `owner` is the only tenant that uses the file, "" if every request does.
+        `owner` is the only tenant that uses the file, "" if every request does. The files of one `template` share
+        threads.
         """
         self._path = path
+        self._threads = template or path
         self._what = f"the credentials of tenant {owner}" if owner else "the credentials"
         self._parse = parse
         self._clock = clock
@@ -136,7 +140,7 @@ class FileSource:
     ) -> Credentials:
         """Return the file's credentials. Raises TokenUnavailable if it cannot be read or parsed."""
         try:
-            held = await threads.beside(self._path, partial(self._load, self._held, newer_than))
+            held = await threads.beside(self._threads, partial(self._load, self._held, newer_than))
         except OSError as error:
             raise self._unavailable(error.strerror or causes.in_words(error)) from None
         except ValueError as error:
@@ -193,7 +197,7 @@ class TenantFiles:
             path = filled(self._template, tenant)
         except ValueError as error:
             raise TokenUnavailable(f"cannot read the credentials in {self._template}: {error}", 0.0) from None
-        return FileSource(path, self._parse, self._clock, owner=tenant)
+        return FileSource(path, self._parse, self._clock, owner=tenant, template=self._template)
 
 
 def _signature(stat: os.stat_result) -> _Signature:

@@ -31,8 +31,8 @@ WITHIN = 3.0
 MOST_LOOKS = 40
 """Reads in all: two seconds."""
 MOST_COLLECTED = 32
-"""Limit: busts by hand at a time for which a pod collects the answers of others (number). Beyond: the bust is sent, and
-its answer states that they were not collected.
+"""Limit: concurrent busts by hand for which a pod collects the answers of other pods (number). Beyond: the pod sends
+the bust without collecting answers, and its own answer states this.
 """
 
 ANSWER = Script(
@@ -94,9 +94,9 @@ class SelectAnswers:
         await self._redis.run(ANSWER, [key], answer, milliseconds(LIFE), MOST)
 
     async def read(self, select: str, others: int) -> list[Answer] | None:
-        """Return the answers of other pods to this pod's select: at most that many, those that arrive in time.
+        """Return at most `others` answers of other pods to this pod's select, as far as they arrive in time.
 
-        None if those to too many selects are being read, because requests share the link to Redis.
+        Return None if answers to MOST_COLLECTED selects are already being read: requests share the link to Redis.
         """
         if self._collecting >= MOST_COLLECTED and others:
             return None

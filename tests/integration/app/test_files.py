@@ -185,6 +185,20 @@ async def test_s1_no_caller_waits_for_ever_and_hanging_threads_do_not_pile_up() 
     assert await threads.beside("hangs", lambda: 7, within=PATIENCE) == 7
 
 
+async def test_s1_names_without_end_take_a_bounded_number_of_threads() -> None:
+    """Clients may choose names, where a tenant's id is in a path."""
+    hanging = threading.Event()
+    before = threading.active_count()
+    try:
+        for number in range(threads.MOST_IN_ALL + 10):
+            with pytest.raises(OSError, match="no answer within"):
+                await threads.beside(f"hangs-{number}", hanging.wait, within=0.01)
+        assert threading.active_count() - before <= threads.MOST_IN_ALL
+    finally:
+        hanging.set()
+    assert await threads.beside("another", lambda: 7, within=PATIENCE) == 7
+
+
 async def test_s1_what_the_work_raises_is_raised() -> None:
     """Also what is no Exception of ours."""
     with pytest.raises(MemoryError):

@@ -141,6 +141,13 @@ CASES: dict[str, tuple[Seen, Sequence[tuple[str, int | None]]]] = {
         ),
         [("cooling_down", None), ("route_failing", 0)],
     ),
+    "so many of two kinds that others are summed up": (
+        replace(
+            down(*(("upstream", f"https://{number}.test") for number in range(11))),
+            lines=[Line(f"https://line-{number}.test", 1, 1) for number in range(11)],
+        ),
+        [("upstream_down", None)] * 11 + [("connections_exhausted", None)] * 11,
+    ),
     "a refusal and its route": (
         replace(ALL_UP, events=[RELAYED], routes=[failing("orders", "401"), failing("crm", "401")]),
         [("refused", None), ("route_failing", 0), ("route_failing", None)],

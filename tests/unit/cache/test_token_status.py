@@ -65,6 +65,15 @@ def test_a_trouble_is_dated_from_its_first_failure_and_ends_with_success() -> No
     assert table.told(100) == []
 
 
+def test_c4_a_failure_that_is_forgotten_dates_no_later_one() -> None:
+    """A day may lie between two requests that need the token."""
+    table = Table()
+    table.troubles.note(LEDGER, "timed out", 50)
+    table.troubles.note(LEDGER, "timed out", 50 + REMEMBERED)
+    (status,) = table.told(60 + REMEMBERED)
+    assert (status.problem_since, status.last_tried) == (50 + REMEMBERED, 50 + REMEMBERED)
+
+
 def test_o5_the_first_failure_dates_a_problem_and_the_last_one_is_beside_it() -> None:
     """While it goes on only the last moves, for a token in use as for a missing one; without failure there is none."""
     table = Table()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trustme import CA
 
 from sidecar.config.load import load
 from sidecar.core.secret import Secret
@@ -156,7 +157,7 @@ def test_o10_no_tenant_can_name_the_variable_of_another_secret(
     if other:
         (told,) = faults(write(tmp_path / "config.yaml", document), environ)
         assert told.path == "credentials.c.client_secret.env"
-        assert f"can make this {other}" in told.reason
+        assert f"this can become {other}" in told.reason
     else:
         assert read(tmp_path, document, environ).credentials
 
@@ -165,6 +166,9 @@ def test_o10_no_tenant_can_name_the_variable_of_another_secret(
     ("mine", "theirs", "reached"),
     [
         ("{0}/{{tenant}}", "{0}/admin-token", True),
+        ("{0}/{{tenant}}", "{0}/./admin-token", True),
+        ("{0}/{{tenant}}", "{0}//admin-token", True),
+        ("{0}/of/../{{tenant}}", "{0}/admin-token", True),
         ("{0}/{{tenant}}.json", "{0}/admin-token", False),
         ("{0}/of/{{tenant}}", "{0}/admin-token", False),
     ],
@@ -186,6 +190,45 @@ def test_o10_no_tenant_can_name_the_file_of_another_secret(
         assert "choose another folder or name" in told.reason
     else:
         assert read(tmp_path, document).credentials
+
+
+def test_o10_no_tenant_can_name_the_file_of_a_certificates_key(tmp_path: Path) -> None:
+    """It would sign with it."""
+    pem = tmp_path / "mtls.pem"
+    CA().issue_cert("a.test").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    document = of(
+        {"client_id": "me", "private_key": {"file": f"{tmp_path}/{{tenant}}.pem"}},
+        tokens__t__client_auth="private_key_jwt",
+        routes__0__tls={"certificate_file": str(pem)},
+    )
+    (told,) = faults(write(tmp_path / "config.yaml", document), SECRETS)
+    assert (told.path, f"this can become {pem}" in told.reason) == ("credentials.c.private_key.file", True)
+
+
+@pytest.mark.parametrize(("allow", "found"), [(["B_acme", "acme"], True), (["acme", "globex"], False)])
+def test_o10_overlapping_names_are_compared_for_the_tenants_there_are(
+    tmp_path: Path, allow: list[str], found: bool
+) -> None:
+    """With a list, no other tenant has a secret."""
+    document = tree(
+        tenant={**HEADER, "allow": allow},
+        credentials={
+            "c": {"client_id": "me", "client_secret": {"env": "A_{tenant}"}},
+            "d": {"client_id": "us", "client_secret": {"env": "A_B_{tenant}"}},
+        },
+    )
+    environ = {
+        **SECRETS,
+        "A_acme": "1",
+        "A_B_acme": "2",
+        "A_globex": "3",
+        "A_B_globex": "4",
+        "A_B_B_acme": "5",
+    }
+    told = [] if not found else faults(write(tmp_path / "config.yaml", document), environ)
+    assert [fault.path for fault in told] == ["credentials.c.client_secret.env"] * found
+    if not found:
+        assert read(tmp_path, document, environ).credentials
 
 
 def test_o10_two_entries_with_overlapping_names_are_refused(tmp_path: Path) -> None:

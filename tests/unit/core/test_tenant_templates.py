@@ -58,6 +58,8 @@ def test_o10_whatever_the_name_the_path_has_as_many_parts_as_its_template(tenant
         ("SECRET_{tenant}", f"SECRET_{UUID.upper()}", ""),
         ("/s/{tenant}/{tenant}.json", "/s/a/a.json", "a"),
         ("/s/{tenant}/{tenant}.json", "/s/a/b.json", ""),
+        ("/s/{tenant}/{tenant}1", "/s/a/a1", "a"),
+        ("/s/{tenant}/{tenant}00", "/s/a/a00", "a"),
         ("/s.{tenant}", "/s/acme", ""),
         ("/s/all", "/s/all", ""),
     ],

@@ -346,8 +346,13 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
     ("template", "spec: {{ .Values.spec }}\n{{- end }}", NATIVE, "line 2: not YAML: "),
     ("control character", "a: \x07", NATIVE, "not YAML: it holds characters that YAML does not allow"),
     ("no anchor", "a: *b", NATIVE, "line 1: there is no anchor &b before *b"),
-    ("nothing", "", NATIVE, "no pod in it: it has none of Pod, Deployment"),
-    ("no workload", "kind: Service", NATIVE, "no pod in it: it has none of Pod, Deployment"),
+    ("nothing", "", NATIVE, "cannot find a pod in the manifest: it contains none of Pod, Deployment"),
+    (
+        "no workload",
+        "kind: Service",
+        NATIVE,
+        "cannot find a pod in the manifest: it contains none of Pod, Deployment",
+    ),
     (
         "no spec",
         "kind: Deployment\nmetadata: {name: d}",
@@ -529,7 +534,9 @@ def test_the_default_drain_timeout_is_the_programs() -> None:
 def test_c9_no_classic_sidecar_where_the_pod_ends(policy: str) -> None:
     """Whatever owns the pod; a native sidecar is no obstacle, and a pod that restarts takes a classic one."""
     ends = f"{POD}{APP}  restartPolicy: {policy}\n"
-    assert "spec.restartPolicy: the pod would never end beside a classic container" in refused(ends, CLASSIC)
+    assert "spec.restartPolicy: with a classic container the pod would never complete" in refused(
+        ends, CLASSIC
+    )
     check(ends, NATIVE)
     check(f"{POD}{APP}  restartPolicy: Always\n", CLASSIC)
 
