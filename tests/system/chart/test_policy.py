@@ -124,8 +124,16 @@ HINDERED = [
     (pod(nodeSelector={"kubernetes.io/os": "windows"}), (), "the pod is for Windows"),
     (pod(hostNetwork=True), (), "hostNetwork: every process of the node"),
     (pod(hostPID=True), (), "hostPID: privileged containers"),
-    (pod(restartPolicy="Never"), ("native=false",), "restartPolicy: the pod would never end"),
-    (pod(restartPolicy="OnFailure"), ("native=false",), "restartPolicy: the pod would never end"),
+    (
+        pod(restartPolicy="Never"),
+        ("native=false",),
+        "restartPolicy: with a classic container the pod would never complete",
+    ),
+    (
+        pod(restartPolicy="OnFailure"),
+        ("native=false",),
+        "restartPolicy: with a classic container the pod would never complete",
+    ),
 ]
 
 

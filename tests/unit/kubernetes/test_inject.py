@@ -428,7 +428,7 @@ REFUSED: list[tuple[str, str, Blanks, str]] = [
         "classic job",
         "kind: Job\nspec: {template: {spec: {containers: [{name: a}]}}}",
         CLASSIC,
-        "restartPolicy: the pod would never end",
+        "restartPolicy: with a classic container the pod would never complete",
     ),
     (
         "shared list",
