@@ -139,6 +139,11 @@ SAME: list[tuple[list[str], list[str]]] = [
     (["securityContext.runAsUser=null", "securityContext.runAsGroup=null"], ["--user", "any"]),
     (["securityContext.runAsUser=7", "securityContext.runAsGroup=8"], ["--user", "7:8"]),
     (["securityContext.procMount=Default"], ["--security-context", '{"procMount": "Default"}']),
+    (["securityContext.runAsNonRoot=false"], ["--security-context", '{"runAsNonRoot": false}']),
+    (
+        ["securityContext.capabilities.add[0]=CHOWN"],
+        ["--security-context", '{"capabilities": {"add": ["CHOWN"]}}'],
+    ),
     (
         ["resources.requests.cpu=1m", "resources.requests.memory=1Mi", "resources.limits.memory=2Gi"],
         ["--requests", "cpu=1m,memory=1Mi", "--limits", "memory=2Gi"],
