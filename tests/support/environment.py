@@ -20,6 +20,10 @@ BUILD = os.environ.get("TESTED_BUILD", "pure")
 """What the tests are to find: the sources, or with `make test-compiled` the compiled package."""
 
 
+NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""For programs of trees in which nothing may be written."""
+
+
 def bare(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return these variables, those that say which code runs and whether it is measured, and no others."""
     passed = {name: os.environ[name] for name in (VARIABLE, SAFE_PATH) if name in os.environ}

@@ -19,6 +19,7 @@ from tests.support.authorization_server import AuthorizationServer
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.container import DOCKERFILE, TREE, Container, instructions, require_namespaces, words
 from tests.support.container import tree as tree  # noqa: PLC0414
+from tests.support.environment import NO_BYTE_CODE, bare
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream
 
@@ -125,7 +126,8 @@ def test_the_tree_has_byte_code_once(tree: Path) -> None:
 
 def test_the_request_path_is_compiled(tree: Path) -> None:
     """And the sidecar says so."""
-    done = subprocess.run([tree / "bin/sidecar", "--version"], check=True, capture_output=True, text=True)
+    command = [str(tree / "bin/sidecar"), "--version"]
+    done = subprocess.run(command, check=True, env=bare(NO_BYTE_CODE), capture_output=True, text=True)
     assert done.stdout == f"sidecar {sidecar.__version__} (compiled)\n"
 
 

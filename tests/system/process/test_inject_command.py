@@ -9,11 +9,9 @@ import yaml
 
 from tests import ROOT
 from tests.support.container import tree as tree  # noqa: PLC0414
-from tests.support.environment import bare
+from tests.support.environment import NO_BYTE_CODE, bare
 from tests.system.chart.helm import MINIMAL, Manifest, pod_specs, render, sidecar_of
 
-NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""The image's tree stays as it was built."""
 MANIFEST = ROOT / "tests/unit/kubernetes/manifests/crlf.yaml"
 
 
