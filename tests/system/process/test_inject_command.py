@@ -60,7 +60,12 @@ def test_s4_a_warning_goes_to_standard_error_and_the_manifest_to_the_other() -> 
 POD = b"kind: Pod\nspec:\n  containers:\n  - name: app\n    image: example/app:1\n"
 BAD: list[tuple[list[str], bytes, int, str]] = [
     (["--config-map", "c"], b"a: [", 1, "sidecar: standard input: line 1: not YAML: "),
-    (["--remove"], b"kind: Service", 1, "sidecar: standard input: no pod in it"),
+    (
+        ["--remove"],
+        b"kind: Service",
+        1,
+        "sidecar: standard input: cannot find a pod in the manifest: it contains none of Pod",
+    ),
     (["--remove"], b"\xff", 2, "-: not UTF-8 text"),
     (["--remove", "-f", "/nonexistent"], b"", 2, "/nonexistent: No such file or directory"),
     ([], b"", 2, "name the sidecar's configuration: --config-map NAME"),
