@@ -82,32 +82,29 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
 
+# The command that installs these packages of Debian. After it, $$as begins a command that needs root.
+DEBIAN = if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
+	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
+	apt-get install --quiet --quiet --yes --no-install-recommends
+
 browser:  ## installs Debian's Chromium where there is no browser yet; the tests of the live page require it
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		if command -v $$name >/dev/null; then exit 0; fi; \
 	done; \
-	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
-	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
-		apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core
+	$(DEBIAN) chromium fonts-dejavu-core
 
 redis:  ## installs Debian's redis-server where there is none yet, without its service; the tests run on it too
 	@if command -v redis-server >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
-	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
-		apt-get install --quiet --quiet --yes --no-install-recommends redis-server && \
+	$(DEBIAN) redis-server && \
 	$$as service redis-server stop && $$as update-rc.d redis-server disable
 
 shells:  ## installs Debian's zsh and fish where they are missing; the tests of the completion scripts use them
 	@if command -v bash >/dev/null && command -v zsh >/dev/null && command -v fish >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
-	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
-		apt-get install --quiet --quiet --yes --no-install-recommends bash zsh fish
+	$(DEBIAN) bash zsh fish
 
 promtool:  ## installs Debian's prometheus where there is no promtool yet, without its service; the tests of the alerts use it
 	@if command -v promtool >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
-	$$as apt-get update --quiet --quiet && $$as DEBIAN_FRONTEND=noninteractive \
-		apt-get install --quiet --quiet --yes --no-install-recommends prometheus && \
+	$(DEBIAN) prometheus && \
 	$$as service prometheus stop && $$as update-rc.d prometheus disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
