@@ -54,6 +54,10 @@ OTHERS = {
     "on a terminal.",
     "AWS_REGION": "Region of a secret if `aws_secret.region`, the ARN, `AWS_DEFAULT_REGION` and the AWS profile "
     "set none. The AWS SDK reads its other standard variables too.",
+    "AWS_ACCESS_KEY_ID": "Access key with which the AWS SDK reads secrets. Unset: the SDK's other sources, such as a "
+    "role.",
+    "AWS_SECRET_ACCESS_KEY": "Secret of that access key.",
+    "AWS_SESSION_TOKEN": "Session token of that access key, if it is temporary.",
     "REQUESTS_CA_BUNDLE": "File with the certificate authorities to trust for AWS, if `AWS_CA_BUNDLE` and the AWS "
     "profile name none. Unset: the system's authorities.",
 }
@@ -77,12 +81,7 @@ _KNOWN = frozenset(
         _ADMIN_FILE,
     )
 )
-OWN_VARIABLES = (
-    _KNOWN
-    | OTHERS.keys()
-    | {"redis_url_password"}
-    | set(map(str.upper, ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")))
-)
+OWN_VARIABLES = _KNOWN | OTHERS.keys() | {"redis_url_password"}
 """Variables that have a meaning of their own, so that no tenant's secret is in them."""
 _WITHOUT_PREFIX = frozenset(("REDIS_URL", *SETTINGS.values()))
 _OURS = ("SIDECAR_", "M2M_CREDENTIAL_CACHE_")
