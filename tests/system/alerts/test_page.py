@@ -1,35 +1,23 @@
 """The page of metrics that Prometheus scrapes, by Prometheus's own judgement."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import get
 from tests.support.redis_server import RedisServer
-from tests.support.upstream import Upstream
+from tests.support.sidecar import FleetOn
 from tests.support.wire_client import ask
 from tests.system.alerts.promtool import promtool
 
 
 @pytest.fixture
 def fleet(
-    redis_server: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
+    fleet_on: FleetOn, redis_server: RedisServer, authorization_server: AuthorizationServer
 ) -> SidecarFleet:
     """Pods to come, whose first token requests are refused."""
     authorization_server.script(*[json_answer(400, {"error": "invalid_scope"})] * 2)
-    return SidecarFleet(
-        redis_server,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    )
+    return fleet_on(redis_server)
 
 
 async def test_prometheus_accepts_a_live_page(fleet: SidecarFleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,30 +6,17 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.support.authorization_server import AuthorizationServer
 from tests.support.browser import chromium_running
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.redis_server import RedisServer
-from tests.support.upstream import Upstream
+from tests.support.sidecar import FleetOn
 
 OPERATOR = "canary-operator-token"
 
 
 @pytest.fixture
-async def fleet(
-    own_redis: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> AsyncIterator[SidecarFleet]:
-    async with SidecarFleet(
-        own_redis,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    ) as fleet:
+async def fleet(fleet_on: FleetOn, own_redis: RedisServer) -> AsyncIterator[SidecarFleet]:
+    async with fleet_on(own_redis) as fleet:
         yield fleet
 
 

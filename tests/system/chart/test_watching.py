@@ -17,6 +17,7 @@ from tests.support.certificates import issue
 from tests.support.fleet_of_sidecars import SidecarFleet
 from tests.support.processes import Document, get
 from tests.support.redis_server import RedisServer
+from tests.support.sidecar import FleetOn
 from tests.support.upstream import Upstream, closing, refusal
 from tests.support.waiting import PATIENCE
 from tests.support.wire_client import ask
@@ -93,21 +94,9 @@ def grouped(expression: promql.Expr) -> set[str]:
 
 
 @pytest.fixture
-def fleet(
-    redis_server: RedisServer,
-    tmp_path: Path,
-    upstream: Upstream,
-    authorization_server: AuthorizationServer,
-    secret_file: Path,
-) -> SidecarFleet:
+def fleet(fleet_on: FleetOn, redis_server: RedisServer) -> SidecarFleet:
     """Pods to come."""
-    return SidecarFleet(
-        redis_server,
-        tmp_path,
-        upstream=upstream,
-        authorization_server=authorization_server,
-        secret_file=secret_file,
-    )
+    return fleet_on(redis_server)
 
 
 @pytest.fixture
