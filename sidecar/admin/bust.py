@@ -47,9 +47,8 @@ async def _outcome(state: AdminState, selector: Labels) -> web.Response:
         outcome = await state.bust(selector)
     except NothingToBust as error:
         return problem(422, str(error))
-    warnings = list(
-        await state.unknown_labels(selector)
-    )  # afterwards, so that the bust does not wait for them
+    # Afterwards, so that the bust does not wait for them.
+    warnings = list(await state.unknown_labels(selector))
     if isinstance(outcome, BustFailure):
         detail = _FAILED[outcome.step].format(outcome.error)
         return problem(503, "; ".join([detail, *warnings]), **{"Retry-After": "2"})

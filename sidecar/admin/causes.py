@@ -79,6 +79,8 @@ class _Causes:
 
     def _of_token(self, finding: LiveFinding, position: int) -> Iterator[int]:
         """Yield the neighbours that its last fetch lacked; else the first finding with the same cause."""
+        if not finding.scope.token:  # it sums up others
+            return
         key = (finding.scope.token, finding.scope.service, finding.cause)
         lacked = [
             each
@@ -87,8 +89,6 @@ class _Causes:
             and _within(finding.last_tried, self._found[each])
             and _names(finding.cause, self._found[each].scope.name)
         ]
-        if not finding.scope.token:  # it sums up others
-            return
         first = self._first_with[finding.scope.service, finding.cause]
         yield from lacked or ([first] if first != position else [])
 

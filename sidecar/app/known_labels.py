@@ -28,12 +28,12 @@ def check(selector: Labels) -> None:
 
 
 def _malformed(selector: Labels) -> str:
-    for name, value in selector:
-        if name == "tenant":
-            try:
-                canonical(value)
-            except ValueError as error:
-                return f"tenant={value}: it is not a tenant id; {error}"
+    tenant = dict(selector).get("tenant")
+    try:
+        if tenant is not None:
+            canonical(tenant)
+    except ValueError as error:
+        return f"tenant={tenant}: it is not a tenant id; {error}"
     return ""
 
 

@@ -124,7 +124,7 @@ def _found_path(root: Node) -> tuple[str, ...] | None:
     if not text(root, "apiVersion"):
         return _WITHOUT_GROUP.get(kind)
     path = _PATHS.get((group, kind))
-    if (group, kind) in _OF_OTHERS and (path is None or not _leads_to_a_pod(root, path)):
+    if path is not None and (group, kind) in _OF_OTHERS and not _leads_to_a_pod(root, path):
         return None
     return path
 

@@ -86,10 +86,8 @@ class Table:
             named, path = split_path(target.path)
             target = target._replace(path=path)
         route = router.match(host, target.path)
-        if named is not None and (route is None or route.token is None):
-            record.path = path_shown(
-                record.path, shown(named)
-            )  # else `tenants.route` refuses what is no tenant
+        if named is not None and (route is None or route.token is None):  # else `tenants.route` checks it
+            record.path = path_shown(record.path, shown(named))
         if route is None:
             raise RequestRefused(404, f"no route matches {record.path}")
         record.route = route.name

@@ -30,13 +30,17 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
     The work of one `name`, such as a path, waits while that of earlier callers still occupies all its threads.
     """
     loop = asyncio.get_running_loop()
-    free = _free.setdefault(f"{id(loop)} {name}", asyncio.Semaphore(MOST_AT_ONCE))
-    free_in_all = _free.setdefault(f"{id(loop)}", asyncio.Semaphore(MOST_IN_ALL))
+    of_name = _free.setdefault(f"{id(loop)} {name}", asyncio.Semaphore(MOST_AT_ONCE))
+    of_all = _free.setdefault(f"{id(loop)}", asyncio.Semaphore(MOST_IN_ALL))
+    taken: list[asyncio.Semaphore] = []
     done: asyncio.Future[_Result] = loop.create_future()
 
+    def give_back() -> None:
+        for free in taken:
+            free.release()
+
     def finish(outcome: Callable[[], None]) -> None:
-        free_in_all.release()
-        free.release()
+        give_back()
         if not done.done():
             outcome()
 
@@ -53,16 +57,13 @@ async def beside(name: str, work: Callable[[], _Result], within: float = READ_LI
 
     try:
         async with asyncio.timeout(within):
-            await free.acquire()
             try:
-                await free_in_all.acquire()
-                try:
-                    threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
-                except BaseException:
-                    free_in_all.release()
-                    raise
+                for free in (of_name, of_all):
+                    await free.acquire()
+                    taken.append(free)
+                threading.Thread(target=run, name=f"beside {name}", daemon=True).start()
             except BaseException as error:
-                free.release()
+                give_back()
                 if isinstance(error, RuntimeError):  # the system has no thread left
                     raise OSError(errno.EAGAIN, "no thread could be started") from error
                 raise

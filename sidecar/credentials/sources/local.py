@@ -87,20 +87,21 @@ class VariableSource:
     ) -> Credentials:
         """Return the tenant's credentials. Raises TokenUnavailable if its variable is not set or cannot be used."""
         found = self._spec.found.get(tenant, Secret("")).reveal()
+        if not found.strip():
+            raise self._unavailable(tenant, "it is not set, or is empty")
         try:
-            fault, secret = (
-                ("", foreign_text.value(found)) if found.strip() else ("it is not set, or is empty", "")
-            )
+            secret = Secret(foreign_text.value(found))
         except ValueError as error:
-            fault, secret = str(error), ""
-        if fault:
-            name = self._spec.variable.replace(PLACE, tenant)
-            where = f"the client secret of tenant {tenant} in the environment variable {name}"
-            raise TokenUnavailable(f"cannot read {where}: {fault}", 0.0)
-        return Credentials(self._spec.client_id, Secret(secret), self._clock.now())
+            raise self._unavailable(tenant, str(error)) from None
+        return Credentials(self._spec.client_id, secret, self._clock.now())
 
     async def adopt(self, tenant: str, accepted: Credentials, *, refused: Credentials) -> None:
         """Do nothing: there are no others."""
+
+    def _unavailable(self, tenant: str, reason: str) -> TokenUnavailable:
+        name = self._spec.variable.replace(PLACE, tenant)
+        where = f"the client secret of tenant {tenant} in the environment variable {name}"
+        return TokenUnavailable(f"cannot read {where}: {reason}", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
