@@ -26,7 +26,7 @@ RESET: Final = b"\x20"
 """Opens the first block of an encoder that uses no dynamic table: its size is 0."""
 DEFAULT_TABLE: Final = 4096
 MEMO_BYTES: Final = 16 * 1024
-"""Limit: header blocks remembered for a connection and direction (bytes). Beyond: they are decoded again."""
+"""The most that blocks count which are remembered; when it is exceeded, all are forgotten."""
 _STATIC_ENTRIES: Final = 61
 _MAX_SHIFT: Final = 28  # of the fifth octet of an integer
 _EVICTED: Final = STATIC[0]
