@@ -103,6 +103,7 @@ def request_head(block: Block, stream: int = 0) -> RequestHead:
         _GRPC
     )
     _refuse(head)
+    head.request = None
     block.head = head
     return head
 

@@ -73,6 +73,7 @@ class RequestHead(Head):
         "notes",
         "path",
         "path_field",
+        "request",
         "scheme",
     )
 
@@ -88,6 +89,8 @@ class RequestHead(Head):
     """The values of the fields that the sidecar reads, by name; several of one name are joined as a list."""
     is_grpc: bool
     """Whether the client expects a gRPC status for an error."""
+    request: object
+    """What the relay made of this head, for the next request with the same block; None at first."""
 
 
 class ResponseHead(Head):

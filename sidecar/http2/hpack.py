@@ -26,11 +26,13 @@ RESET: Final = b"\x20"
 """Opens the first block of an encoder that uses no dynamic table: its size is 0."""
 DEFAULT_TABLE: Final = 4096
 MEMO_BYTES: Final = 16 * 1024
-"""Limit: header blocks remembered for a connection and direction (bytes). Beyond: they are decoded again."""
+"""The most that blocks count which are remembered; when it is exceeded, all are forgotten."""
 _STATIC_ENTRIES: Final = 61
 _MAX_SHIFT: Final = 28  # of the fifth octet of an integer
 _EVICTED: Final = STATIC[0]
 _COMPACT: Final = 128
+_ENTRY: Final = 64
+"""What a remembered block counts besides its octets and fields."""
 
 
 class HeadersTooLarge(SidecarError):
@@ -210,7 +212,7 @@ class Decoder:
             self._first = 0
 
     def _remember(self, block: bytes, result: Block) -> None:
-        cost = len(block) + result.size
+        cost = len(block) + result.size + _ENTRY
         if self._memo_bytes + cost > MEMO_BYTES:
             self._memo.clear()
             self._memo_bytes = 0
