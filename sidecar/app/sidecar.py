@@ -19,7 +19,7 @@ from sidecar.app.status import Parts, Status, pod_name
 from sidecar.app.telemetry import Telemetry
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
-from sidecar.app.upstreams import new_pool
+from sidecar.app.upstreams import Http2, new_pool, table
 from sidecar.cache.carry_over import FAREWELL
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
@@ -35,15 +35,13 @@ from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
-from sidecar.http1.pool import Pool
+from sidecar.http1.pool import OriginPool
 from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import Listener
+from sidecar.http1.shared.listener import Listener
 from sidecar.proxy.needs import Needs
 from sidecar.proxy.proxy import Proxy
-from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
-from sidecar.proxy.table import Table
-from sidecar.proxy.tenants import Tenants, foreseeable
+from sidecar.proxy.tenants import foreseeable
 from sidecar.system import causes, threads
 from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
@@ -89,19 +87,22 @@ class Sidecar:
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
+        budget = ReplayBudget()
+        self._http2 = Http2(self._deadlines, budget, clock)
         self._pools = {route.origin: self._new_pool(route.origin) for route in config.routes}
         self._proxy = Proxy(
-            _table(config, config.listen, self._pools),
+            table(config, config.listen, self._pools),
             tokens=self._cache,
             callers=self._fetching.callers,
             journal=self.journal,
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
-            budget=ReplayBudget(),
+            budget=budget,
         )
         limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
         self._listener = Listener(self._proxy.serve, self._deadlines, limits)
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: BoundServer | None = None
         self._admin: server.AdminServer | None = None
@@ -126,8 +127,8 @@ class Sidecar:
         self._member.join(cache, pod_name())
         return cache
 
-    def _new_pool(self, origin: Origin) -> Pool:
-        return new_pool(origin, self._deadlines, self.journal)
+    def _new_pool(self, origin: Origin) -> OriginPool:
+        return new_pool(origin, self._deadlines, self.journal, self._http2)
 
     # Life
 
@@ -142,7 +143,7 @@ class Sidecar:
             bound.close()
             raise
         self.admin_address = self._admin.address
-        self._proxy.table = _table(self._config, self.address, self._pools)
+        self._proxy.table = table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
         self._run(self._proxy.unknown_tenants.run())
@@ -169,6 +170,7 @@ class Sidecar:
         No request is refused before that, because the application may get its own signal later than the sidecar.
         """
         self._proxy.draining = True
+        self._listener.drain()
         self.journal.tell(Draining(connections=len(self._listener.connections)))
         self._run(self._settle())
         await self._hurried.wait()
@@ -221,11 +223,11 @@ class Sidecar:
         if faults:
             raise ConfigError(faults)
         fetching = self._fetching.source(config)
-        pools: dict[Origin, Pool] = {}
+        pools: dict[Origin, OriginPool] = {}
         async for origin in turns(route.origin for route in config.routes):
             if origin not in pools:
                 pools[origin] = self._pools.get(origin) or self._new_pool(origin)
-        table = await threads.beside("table", partial(_table, config, self.address, pools), LOAD_LIMIT)
+        new = await threads.beside("table", partial(table, config, self.address, pools), LOAD_LIMIT)
         needs = await threads.beside("needs", partial(_needs, config), LOAD_LIMIT)
         self._pools |= pools
         left = [
@@ -237,7 +239,8 @@ class Sidecar:
         memory_ttl = self._member.credentials.memory_ttl = config.cache.memory_ttl
         source = self._fetching.proving(self._member.source(fetching))
         self._cache.set_source(source, needs.current, memory_ttl=memory_ttl)
-        self._proxy.table = table
+        self._proxy.table = new
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
         await in_turns(self._cache.forget())
         await in_turns(self._fetching.configure(config))
         await in_turns(self._telemetry.configure(config))
@@ -252,7 +255,7 @@ class Sidecar:
         await self._clock.sleep(FAREWELL)
         await in_turns(self._cache.drop_unneeded())
 
-    def _close_pools(self, but: Mapping[Origin, Pool]) -> Iterator[None]:
+    def _close_pools(self, but: Mapping[Origin, OriginPool]) -> Iterator[None]:
         for origin in tuple(self._pools):
             if origin not in but:
                 self._pools.pop(origin).close()
@@ -342,9 +345,3 @@ class Sidecar:
 
 def _needs(config: Config) -> Needs:
     return Needs((route.token for route in config.routes if route.token is not None), config.tenants)
-
-
-def _table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
-    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
-    by_route = {route.name: pools[route.origin] for route in config.routes}
-    return Table(Router(config.routes, listen), by_route, tenants)

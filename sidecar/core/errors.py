@@ -81,6 +81,10 @@ class UnknownTenant(RequestRefused):
         self.in_path = in_path
 
 
+class WrongVersion(SidecarError):
+    """The request uses another version of HTTP than its route; the sidecar does not translate."""
+
+
 class NoToken(SidecarError):
     """There is no token. Applications may see the error's own text; the rest is for operators only."""
 

@@ -18,6 +18,7 @@ from sidecar.core.errors import (
     UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
+    WrongVersion,
 )
 
 
@@ -132,6 +133,13 @@ FAILED: dict[type[Exception], Word] = {
         "proxy_internal_response",
         "The authorization server, AWS or the file with the credentials is unavailable.",
         "Retry after `Retry-After`. Read `token_fetch_failed` in the log.",
+    ),
+    WrongVersion: Word(
+        502,
+        "wrong_version",
+        "http_protocol_error",
+        "The request uses HTTP/2 and its route HTTP/1.1, or the reverse. The sidecar does not translate.",
+        "Set `protocol` of the route to what the client and the upstream use.",
     ),
     UpstreamUnreachable: Word(
         502,
