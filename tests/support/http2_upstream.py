@@ -120,6 +120,8 @@ class Http2Upstream(Server):
         self.malformed: list[str] = []
         self.peers: list[Peer] = []
         self.scripts: deque[Script2] = deque()
+        self.welcome = answering()
+        """The script where there is no other."""
         self.accepts: set[str] | None = None
         self.challenge = INVALID_TOKEN
         self.arrived = asyncio.Condition()
@@ -139,7 +141,7 @@ class Http2Upstream(Server):
 
     async def default(self, exchange: Exchange2) -> None:
         welcome = self.accepts is None or exchange.received.token in self.accepts
-        await (answering() if welcome else refusing(self.challenge))(exchange)
+        await (self.welcome if welcome else refusing(self.challenge))(exchange)
 
     async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readexactly(len(PREFACE)) != PREFACE:
