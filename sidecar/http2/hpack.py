@@ -20,7 +20,7 @@ from typing import Final
 from sidecar.core.errors import SidecarError
 from sidecar.http2.fields import STATIC, Block, Field, length_prefix, literal
 from sidecar.http2.frames import ErrorCode, FrameFault
-from sidecar.http2.huffman import decoded
+from sidecar.http2.hpack_tables import decoded
 
 RESET: Final = b"\x20"
 """Opens the first block of an encoder that uses no dynamic table: its size is 0."""

@@ -8,7 +8,7 @@ from hpack.huffman_table import decode_huffman
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.http2.huffman import decoded
+from sidecar.http2.hpack_tables import decoded
 
 ENCODER = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
