@@ -1,4 +1,4 @@
-"""The pools of upstreams: their outages in the log, their connections in the metrics; and HTTP/2, if a route uses it."""
+"""The pools of upstreams: their outages in the log, their connections in the metrics; HTTP/2, if a route uses it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping

@@ -291,13 +291,7 @@ class Connection(Outgoing):
             return
         self.failed = self._finished = True
         self.deadline = self.deadlines.next_tick + LINGER
-        self.flush()
-        if self.closed or self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        self.end_output()
 
     def deadline_passed(self) -> None:
         """Notify streams that have been silent for too long, and see whether the connection has been idle."""

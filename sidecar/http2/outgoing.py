@@ -106,6 +106,16 @@ class Outgoing(ABC):
         if not self.takes_bodies and self.transport.get_write_buffer_size() > MAX_UNREAD:
             self.transport.abort()
 
+    def end_output(self) -> None:
+        """Write what was put, and the end of the output; over TLS that is the end of the connection."""
+        self.flush()
+        if self.closed or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
     def pause_writing(self) -> None:
         """Send no content for now (rule 3)."""
         self.takes_bodies = False

@@ -54,7 +54,7 @@ _Result = TypeVar("_Result")
 class Relay(Exchange):
     """See the head of this module."""
 
-    __slots__ = (
+    __slots__ = (  # noqa: SIM905  a name a line would take twenty
         "_answer _answer_ended _client _clock _code _connection _error _idle_timeout _kept _owner "
         "_piping _pool _run _seen _target _traceparent _trailers _upload _upstream upload"
     ).split()
