@@ -53,7 +53,6 @@ class Connection(Outgoing):
         """When a connection without streams has been idle for too long."""
         self.last_stream = 0
         """The highest stream that the peer of a server, or a client itself, has opened."""
-        self._finished = False
         self._held = b""
         self._decoder = Decoder(max_list=MAX_HEAD)
         self._block: list[bytes] | None = None
@@ -198,8 +197,6 @@ class Connection(Outgoing):
             raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
         if not flags & frames.END_HEADERS:
             if self._block is None:
-                self.block_begun()
-            if self._block is None:
                 self._block_until = self.deadlines.next_tick + HEAD_TIMEOUT
             self._block = before
             return
@@ -287,9 +284,7 @@ class Connection(Outgoing):
 
     def finish(self) -> None:
         """Close once everything was written; throw away what the peer still sends, so that no reset overtakes it."""
-        if self._finished:
-            return
-        self.failed = self._finished = True
+        self.failed = True
         self.deadline = self.deadlines.next_tick + LINGER
         self.end_output()
 

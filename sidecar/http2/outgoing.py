@@ -77,6 +77,8 @@ class Outgoing(ABC):
         self.window = Incoming(CONNECTION_WINDOW)
         self.outbox = outbox
         self._out: list[bytes] = []
+        self._ended = False
+        """Whether the output has ended."""
         self._first_block = True
         self._waiting: dict[Stream, None] = {}
         self.streams: dict[int, Stream] = {}
@@ -84,7 +86,7 @@ class Outgoing(ABC):
 
     def put(self, data: bytes) -> None:
         """Send frames, with what else the current read causes."""
-        if self.closed:
+        if self.closed or self._ended:
             return
         if not self._out:
             self.outbox.add(self)
@@ -100,7 +102,7 @@ class Outgoing(ABC):
     def flush(self) -> None:
         """Write what was put."""
         out, self._out = self._out, []
-        if self.closed or self.transport.is_closing():
+        if not out or self.closed or self._ended or self.transport.is_closing():
             return
         self.transport.write(out[0] if len(out) == 1 else b"".join(out))
         if not self.takes_bodies and self.transport.get_write_buffer_size() > MAX_UNREAD:
@@ -109,8 +111,9 @@ class Outgoing(ABC):
     def end_output(self) -> None:
         """Write what was put, and the end of the output; over TLS that is the end of the connection."""
         self.flush()
-        if self.closed or self.transport.is_closing():
+        if self._ended or self.closed or self.transport.is_closing():
             return
+        self._ended = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
