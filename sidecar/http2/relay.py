@@ -55,7 +55,7 @@ class Relay(Exchange):
     """See the head of this module."""
 
     __slots__ = (  # noqa: SIM905  a name a line would take twenty
-        "_answer _answer_ended _client _clock _code _connection _error _idle_timeout _kept _owner "
+        "_answer _answer_ended _client _clock _code_down _code_up _connection _error _idle_timeout _kept _owner "
         "_piping _pool _run _seen _target _traceparent _trailers _upload _upstream upload"
     ).split()
 
@@ -82,8 +82,9 @@ class Relay(Exchange):
         self._answer_ended = False
         self._trailers = b""
         self._error: SidecarError | None = None
-        self._code: int = ErrorCode.CANCEL
-        """The code with which the other side's stream is reset."""
+        self._code_down: int = ErrorCode.INTERNAL_ERROR
+        """The code with which the client's stream is reset."""
+        self._code_up: int = ErrorCode.CANCEL
         self._seen = 0
         """Bytes that a slow client had taken when it was looked at last."""
 
@@ -195,7 +196,7 @@ class Relay(Exchange):
 
     def client_left(self, code: int) -> None:
         """The client has reset the stream, or its connection is lost."""
-        self._code = code
+        self._code_up = code
         self._run.cancel()
 
     def client_took_all(self) -> None:
@@ -241,7 +242,7 @@ class Relay(Exchange):
         if self._answer_ended and self._answer is not None:
             return  # it has arrived whole; only the request was not taken to its end
         self._error = error
-        self._code = code
+        self._code_down = code
         self._run.wake()
 
     def upstream_silent(self, stream: UpstreamStream) -> None:
@@ -333,7 +334,7 @@ class Relay(Exchange):
         self._client.answer_ourselves(problem, grpc=head.is_grpc, head_only=head.method == b"HEAD")
 
     def cut(self) -> None:
-        self._client.reset(self._code)
+        self._client.reset(self._code_down)
 
     def end(self) -> tuple[int, int]:
         client, upstream, upload = self._client, self._upstream, self.upload
@@ -343,7 +344,7 @@ class Relay(Exchange):
         upload.detach()
         upload.release()
         if upstream is not None:
-            upstream.part(self._code)
+            upstream.part(self._code_up)
         self._return_place()
         client.story_ended()
         return upload.arrived, client.written
