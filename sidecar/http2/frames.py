@@ -11,8 +11,8 @@ Rule 6. Frames of unknown kinds, unknown flags, unknown settings and the reserve
 Rule 7. A setting has a valid value: PROTOCOL_ERROR, or FLOW_CONTROL_ERROR for a window of 2^31 or more. A server does
         not enable push.
 Rule 8. A window grows by at least one: PROTOCOL_ERROR, on the stream or the connection that the frame names.
-Rule 9. A stream does not depend on itself: PROTOCOL_ERROR on the stream (RFC 7540 section 5.3.1). Priority is not
-        read beyond that.
+Rule 9. A stream does not depend on itself: PROTOCOL_ERROR (RFC 7540 section 5.3.1), on the stream for PRIORITY, on the
+        connection for HEADERS, whose block is not decoded then. Priority is not read beyond that.
 """
 
 from enum import IntEnum
@@ -210,7 +210,8 @@ def header_fragment(payload: bytes, flags: int, stream: int) -> tuple[int, int]:
     """Return where the block in a checked HEADERS frame starts and ends. Raises FrameFault."""
     start, end = padded(payload, flags)
     if flags & WITH_PRIORITY:
-        check_priority(payload, start, stream)
+        if _depends_on(payload, start) == stream:
+            raise FrameFault(ErrorCode.PROTOCOL_ERROR, "a stream cannot depend on itself")
         start += 5
         if start > end:
             raise FrameFault(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
@@ -218,9 +219,13 @@ def header_fragment(payload: bytes, flags: int, stream: int) -> tuple[int, int]:
 
 
 def check_priority(payload: bytes, at: int, stream: int) -> None:
-    """Check the five octets of priority from `at`. Raises FrameFault."""
-    if int.from_bytes(payload[at : at + 4], "big") & MAX_STREAM == stream:
+    """Check the five octets of a PRIORITY frame from `at`. Raises FrameFault."""
+    if _depends_on(payload, at) == stream:
         raise FrameFault(ErrorCode.PROTOCOL_ERROR, "a stream cannot depend on itself", stream)
+
+
+def _depends_on(payload: bytes, at: int) -> int:
+    return int.from_bytes(payload[at : at + 4], "big") & MAX_STREAM
 
 
 def read_settings(payload: bytes, *, from_server: bool = False) -> list[tuple[int, int]]:
