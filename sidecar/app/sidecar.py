@@ -39,9 +39,10 @@ from sidecar.http1.pool import Pool
 from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import Listener
 from sidecar.proxy.needs import Needs
-from sidecar.proxy.proxy import Proxy, Table
+from sidecar.proxy.proxy import Proxy
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
+from sidecar.proxy.table import Table
 from sidecar.proxy.tenants import Tenants, foreseeable
 from sidecar.system import causes, threads
 from sidecar.system.build import build

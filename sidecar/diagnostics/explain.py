@@ -29,9 +29,9 @@ from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import Presented, TokenRequest
 from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.challenge import Challenge, Verdict, judge
-from sidecar.proxy.proxy import Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
+from sidecar.proxy.table import Table
 from sidecar.proxy.tenants import Tenants
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
