@@ -54,9 +54,11 @@ class Http2:
         """Return what serves clients over HTTP/2, or None if no route uses it."""
         if not any(route.origin.http2 for route in routes):
             return None
+        from sidecar.grpc.relay import relays  # noqa: PLC0415
         from sidecar.http2.server import Service  # noqa: PLC0415
 
-        return Service(proxy.exchange, proxy.refused, self._budget, self._clock, self._shared()).take_over
+        parts = (self._budget, self._clock, self._shared())
+        return Service(proxy.exchange, proxy.refused, *parts, relays=relays()).take_over
 
 
 def table(config: Config, listen: str, pools: Mapping[Origin, OriginPool]) -> Table:

@@ -144,5 +144,9 @@ class UpstreamTimeout(SidecarError):
     """The upstream did not connect or answer within the route's limits."""
 
 
+class DeadlinePassed(SidecarError):
+    """The client's limit for a call passed while the call waited for a token."""
+
+
 class MessageMalformed(SidecarError):
     """Bytes on the wire that are not HTTP/1.1 as we accept it."""

@@ -1,16 +1,18 @@
-"""Answers of the sidecar's own: problem details (RFC 9457), Proxy-Status (RFC 9209).
+"""Answers of the sidecar's own: problem details (RFC 9457), Proxy-Status (RFC 9209), and gRPC's statuses.
 
 Proxy-Status distinguishes our 502 from one of the upstream's. Details are the errors' own messages, which never hold a
 secret. Nothing of an unexpected exception is repeated, because it may hold anything.
 """
 
 import json
+from enum import IntEnum
 from http import HTTPStatus
 from math import ceil
 from typing import NamedTuple
 from urllib.parse import quote
 
 from sidecar.core.errors import (
+    DeadlinePassed,
     MessageMalformed,
     RequestRefused,
     TokenRefused,
@@ -20,6 +22,28 @@ from sidecar.core.errors import (
     UpstreamUnreachable,
     WrongVersion,
 )
+
+
+class Grpc(IntEnum):
+    """The statuses of gRPC."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 class Word(NamedTuple):
@@ -33,6 +57,8 @@ class Word(NamedTuple):
     meaning: str
     action: str
     """What to do about it."""
+    grpc: Grpc
+    """The status that a gRPC client gets in its place."""
 
 
 REFUSED: dict[int, Word] = {
@@ -44,6 +70,7 @@ REFUSED: dict[int, Word] = {
             "http_request_error",
             "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
             "Fix the client; `detail` names the fault.",
+            Grpc.INVALID_ARGUMENT,
         ),
         Word(
             401,
@@ -52,6 +79,7 @@ REFUSED: dict[int, Word] = {
             "The route requires a caller's token. The request has none, or one that is malformed, "
             "expired, not verifiable or not accepted by the authorization server.",
             "Send a valid token; `detail` names the fault of this one.",
+            Grpc.UNAUTHENTICATED,
         ),
         Word(
             403,
@@ -59,6 +87,7 @@ REFUSED: dict[int, Word] = {
             "http_request_denied",
             "A browser sent the request for a page of another site.",
             "Nothing: such pages have no access.",
+            Grpc.PERMISSION_DENIED,
         ),
         Word(
             404,
@@ -66,6 +95,7 @@ REFUSED: dict[int, Word] = {
             "destination_not_found",
             "No route matches host and path, or a browser requested the icon of an error page.",
             "Check `match` of the routes and the client's base URL.",
+            Grpc.UNIMPLEMENTED,
         ),
         Word(
             408,
@@ -73,6 +103,7 @@ REFUSED: dict[int, Word] = {
             "http_request_error",
             "The head of the request took longer than 10 s, or its body stopped arriving.",
             "Check the client.",
+            Grpc.DEADLINE_EXCEEDED,
         ),
         Word(
             414,
@@ -80,6 +111,7 @@ REFUSED: dict[int, Word] = {
             "http_request_error",
             "The request line is longer than 16 KiB.",
             "Send the data in a body.",
+            Grpc.RESOURCE_EXHAUSTED,
         ),
         Word(
             417,
@@ -87,6 +119,7 @@ REFUSED: dict[int, Word] = {
             "http_request_error",
             "`Expect` is not `100-continue`.",
             "Remove the field.",
+            Grpc.INVALID_ARGUMENT,
         ),
         Word(
             421,
@@ -94,6 +127,7 @@ REFUSED: dict[int, Word] = {
             "http_request_denied",
             "`Host` is neither a loopback name, nor the listen address, nor a route's host.",
             "Use `127.0.0.1`, or set `match.host` of the route.",
+            Grpc.PERMISSION_DENIED,
         ),
         Word(
             429,
@@ -101,6 +135,7 @@ REFUSED: dict[int, Word] = {
             "http_request_denied",
             "The rate limit for new tenants, or for new subjects that are refused, is exceeded.",
             "Retry after `Retry-After`. List the tenants in `tenant.allow`, or find the client that invents them.",
+            Grpc.RESOURCE_EXHAUSTED,
         ),
         Word(
             431,
@@ -108,6 +143,7 @@ REFUSED: dict[int, Word] = {
             "http_request_error",
             "The head of the request is longer than 64 KiB or has more than 200 fields.",
             "Send fewer fields, often cookies.",
+            Grpc.RESOURCE_EXHAUSTED,
         ),
     )
 }
@@ -119,6 +155,7 @@ FAILED: dict[type[Exception], Word] = {
         "http_request_denied",
         "The request names a tenant that is not in `tenant.allow`, or is not a tenant id.",
         "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
+        Grpc.PERMISSION_DENIED,
     ),
     TokenRefused: Word(
         502,
@@ -126,6 +163,7 @@ FAILED: dict[type[Exception], Word] = {
         "proxy_internal_response",
         "The authorization server refuses to issue a token, or there are no credentials.",
         "Read `token_fetch_failed` in the log (client id, secret, scope, audience), or `secret_unread`.",
+        Grpc.UNAVAILABLE,
     ),
     TokenUnavailable: Word(
         503,
@@ -133,6 +171,15 @@ FAILED: dict[type[Exception], Word] = {
         "proxy_internal_response",
         "The authorization server, AWS or the file with the credentials is unavailable.",
         "Retry after `Retry-After`. Read `token_fetch_failed` in the log.",
+        Grpc.UNAVAILABLE,
+    ),
+    DeadlinePassed: Word(
+        504,
+        "deadline_passed",
+        "proxy_internal_response",
+        "The `grpc-timeout` of a call passed while the sidecar waited for the token.",
+        "Read `token_fetched` and `token_fetch_failed` in the log: they show how long fetches take.",
+        Grpc.DEADLINE_EXCEEDED,
     ),
     WrongVersion: Word(
         502,
@@ -140,6 +187,7 @@ FAILED: dict[type[Exception], Word] = {
         "http_protocol_error",
         "The request uses HTTP/2 and its route HTTP/1.1, or the reverse. The sidecar does not translate.",
         "Set `protocol` of the route to what the client and the upstream use.",
+        Grpc.UNIMPLEMENTED,
     ),
     UpstreamUnreachable: Word(
         502,
@@ -147,6 +195,7 @@ FAILED: dict[type[Exception], Word] = {
         "destination_unavailable",
         "The sidecar could not connect to the upstream, TLS failed, or the connection closed before a response.",
         "Check the address, the certificate and the network policy.",
+        Grpc.UNAVAILABLE,
     ),
     UpstreamTimeout: Word(
         504,
@@ -154,6 +203,7 @@ FAILED: dict[type[Exception], Word] = {
         "http_response_timeout",
         "The upstream exceeded one of the route's `timeouts`.",
         "Check the upstream, or raise the limit.",
+        Grpc.DEADLINE_EXCEEDED,
     ),
     MessageMalformed: Word(
         502,
@@ -162,6 +212,7 @@ FAILED: dict[type[Exception], Word] = {
         "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
         " another protocol, such as TLS where `upstream` is an `http://` URL.",
         "Read `detail`, also in the log: it describes the response.",
+        Grpc.INTERNAL,
     ),
 }
 INTERNAL = Word(
@@ -170,6 +221,7 @@ INTERNAL = Word(
     "proxy_internal_error",
     "The sidecar has a bug.",
     "Report the `failed` event in the log.",
+    Grpc.INTERNAL,
 )
 _OF_UPSTREAM = frozenset((UpstreamUnreachable, UpstreamTimeout, MessageMalformed))
 CONTENT_TYPE = "application/problem+json"
@@ -186,6 +238,8 @@ class Problem(NamedTuple):
     """The access log's `error`, also a member of the body."""
     cause: str = ""
     """Its `detail`: the upstream's fault in words, "" if it is not the upstream's."""
+    grpc: Grpc = Grpc.UNKNOWN
+    """The status that a gRPC client gets."""
 
 
 def render(error: Exception, request_id: str) -> Problem:
@@ -211,7 +265,7 @@ def render(error: Exception, request_id: str) -> Problem:
     elif status == 429:
         fields.append((b"Retry-After", b"1"))
     cause = detail if type(error) in _OF_UPSTREAM else ""
-    return Problem(status, tuple(fields), _body(status, word, detail, request_id), word, cause)
+    return Problem(status, tuple(fields), _body(status, word, detail, request_id), word, cause, answer.grpc)
 
 
 def _body(status: int, word: str, detail: str, request_id: str) -> bytes:

@@ -109,13 +109,15 @@ class Request:
 class Response:
     """A response's head as accepted; immutable."""
 
-    __slots__ = ("fields", "head", "keep_alive", "length", "method", "status", "status_line")
+    __slots__ = ("fields", "head", "judged", "keep_alive", "length", "method", "status", "status_line")
 
     head: bytes
     """The head's bytes as received."""
     method: bytes
     """Method of the request that it answers."""
     status: int
+    judged: int
+    """The status that tells whether the token was refused: for a gRPC call that was, 401 in place of 200."""
     status_line: bytes
     """Code, space and reason."""
     keep_alive: bool
@@ -324,7 +326,7 @@ def parse_response(head: bytes, method: bytes, before: Response | None = None) -
     response = Response()
     response.head = head
     response.method = method
-    response.status = code
+    response.status = response.judged = code
     response.status_line = status_line
     response.fields, notes = read_fields(head[end:-4], _RESPONSE_FIELD, HOP_BY_HOP)
     length = length_of(notes, http10)

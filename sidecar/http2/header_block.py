@@ -99,9 +99,7 @@ def request_head(block: Block, stream: int = 0) -> RequestHead:
     head.content_length = _length(head.notes.get(b"content-length"), stream)
     if kinds & TE and head.notes[b"te"].lower() != b"trailers":
         raise _malformed("te must be `trailers`", stream)
-    head.is_grpc = bool(kinds & CONTENT_TYPE) and (head.value(b"content-type") or b"").lower().startswith(
-        _GRPC
-    )
+    head.is_grpc = bool(kinds & CONTENT_TYPE) and is_grpc(fields)
     _refuse(head)
     head.request = None
     block.head = head
@@ -200,6 +198,11 @@ def _length(value: bytes | None, stream: int) -> int:
     if not value.isdigit() or len(value) > _MAX_DIGITS:
         raise _malformed("content-length must be one plain decimal number", stream)
     return int(value)
+
+
+def is_grpc(fields: list[Field]) -> bool:
+    """Return whether the client expects a gRPC status for an error."""
+    return any(each.kind == CONTENT_TYPE and each.value.lower().startswith(_GRPC) for each in fields)
 
 
 def _refuse(head: RequestHead) -> None:

@@ -5,8 +5,8 @@ Rule 2. Upstream, `:scheme` and `:authority` are the upstream's, `:path` is the 
         `authorization` where the route has a token: the sidecar's, never indexed.
 Rule 3. An `origin` that names the sidecar itself becomes the upstream's. A `traceparent` of ours replaces the client's,
         and a `tracestate` of another trace goes (as in HTTP/1.1).
-Rule 4. An answer of the sidecar's own is a problem. To a gRPC client, a version that its route does not speak is a
-        status, UNIMPLEMENTED, in a head that ends the stream: such clients do not read other answers.
+Rule 4. An answer of the sidecar's own is a problem. To a gRPC client it is a status, in a head that ends the stream:
+        such clients do not read other answers.
 """
 
 import json
@@ -22,10 +22,8 @@ from sidecar.http1.message import Request as BaseRequest
 from sidecar.http1.message import Response
 from sidecar.http1.next_hop import Moved, names_itself
 from sidecar.http2.fields import AUTHORIZATION, ORIGIN, TRACEPARENT, TRACESTATE, Field, field
-from sidecar.http2.heads import RequestHead, ResponseHead, relayed_request, relayed_response
+from sidecar.http2.heads import RequestHead, ResponseHead, Trailers, relayed_request, relayed_response
 
-_GRPC_STATUSES: Final = {"wrong_version": 12}
-"""By the word of the problem: the gRPC status in its place."""
 _LOCATIONS: Final = (b"location", b"content-location")
 
 
@@ -65,23 +63,27 @@ def request_of(head: RequestHead) -> Request:
 class Answer(Response):
     """An answer's head as the story reads it."""
 
-    __slots__ = ("changes", "ends", "received")
+    __slots__ = ("changes", "ends", "received", "trailers")
 
     received: ResponseHead
+    trailers: Trailers | None
+    """Those of a gRPC call that say how it ended; else None."""
     ends: bool
     """Whether nothing follows."""
     changes: dict[bytes, bytes]
     """Values that the client gets in place of the received ones, by name."""
 
     def values(self, name: bytes) -> list[bytes]:
-        return self.received.values(name)
+        values = self.received.values(name)
+        return values if self.trailers is None else values + self.trailers.values(name)
 
 
 def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
     """Return the answer of a head."""
     answer = Answer()
     answer.received = received
-    answer.status = received.status
+    answer.status = answer.judged = received.status
+    answer.trailers = None
     answer.ends = ends
     answer.changes = {}
     return answer
@@ -90,6 +92,7 @@ def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
 def relocated(answer: Answer, moved: Moved) -> Answer:
     """Return the answer with its locations replaced as `moved` says."""
     changed = answer_of(answer.received, ends=answer.ends)
+    changed.judged, changed.trailers = answer.judged, answer.trailers
     for name in _LOCATIONS:
         for value in answer.received.values(name):
             reference = moved(value)
@@ -167,12 +170,11 @@ def request_block(
 
 def own_answer(problem: Problem, *, grpc: bool, head_only: bool) -> tuple[bytes, bytes]:
     """Return the block and the body of an answer of the sidecar's own (rule 4)."""
-    status = _GRPC_STATUSES.get(problem.word) if grpc else None
-    if status is not None:
+    if grpc:
         fields = [
             field(b":status", b"200"),
             field(b"content-type", b"application/grpc"),
-            field(b"grpc-status", b"%d" % status),
+            field(b"grpc-status", b"%d" % problem.grpc),
             field(b"grpc-message", _grpc_message(json.loads(problem.body)["detail"])),
         ]
         return _written(fields), b""

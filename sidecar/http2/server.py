@@ -32,10 +32,10 @@ from sidecar.http2.by_hand import ByHand
 from sidecar.http2.connection import Connection
 from sidecar.http2.fields import Block
 from sidecar.http2.frames import MAX_STREAM, ErrorCode, FrameFault
-from sidecar.http2.header_block import request_head, trailers
+from sidecar.http2.header_block import is_grpc, request_head, trailers
 from sidecar.http2.heads import RequestHead
 from sidecar.http2.limits import HEAD_TIMEOUT, MAX_STREAMS
-from sidecar.http2.messages import own_answer, request_of
+from sidecar.http2.messages import Request, own_answer, request_of
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.relay import Relay
 from sidecar.http2.streams import Stream
@@ -43,6 +43,9 @@ from sidecar.http2.streams import Stream
 _DRAIN_PING = b"drained?"
 _SLOW = 60.0
 """Seconds in which a client has to take some of an answer of the sidecar's own."""
+
+
+Relays = Callable[["ClientStream", Request, ReplayBudget, Clock, ByHand], Relay]
 
 
 class Service:
@@ -55,13 +58,16 @@ class Service:
         budget: ReplayBudget,
         clock: Clock,
         outbox: Outbox,
+        *,
+        relays: Relays,
     ) -> None:
-        """Take `refused`: it logs a request that gets no story, and returns its answer."""
+        """Take `refused`: it logs a request that gets no story, and returns its answer. `relays` makes exchanges."""
         self.story = story
         self.refused = refused
         self.budget = budget
         self.clock = clock
         self.outbox = outbox
+        self.relays = relays
 
     def take_over(self, listener: Listener, transport: asyncio.Transport, data: bytes) -> None:
         """Serve a connection whose first bytes are the preface of HTTP/2, and these."""
@@ -89,7 +95,7 @@ class ClientStream(Stream):
         """Run the story of a request."""
         request = request_of(head)
         self.unsent = head.content_length
-        self.relay = relay = Relay(self, request, service.budget, service.clock, self._run)
+        self.relay = relay = service.relays(self, request, service.budget, service.clock, self._run)
         if end:
             self.end_input()
             relay.upload.ended = True
@@ -191,7 +197,7 @@ class ClientConnection(Connection):
         try:
             head = request_head(block, number)
         except RequestRefused as refusal:
-            self.refuse(number, refusal, end=end)
+            self.refuse(number, refusal, end=end, grpc=is_grpc(block.fields))
             return
         self._new(number).begin(self._service, head, end=end)
 
@@ -217,11 +223,11 @@ class ClientConnection(Connection):
         self.streams[number] = stream = ClientStream(self, number)
         return stream
 
-    def refuse(self, number: int, refusal: RequestRefused, *, end: bool) -> None:
+    def refuse(self, number: int, refusal: RequestRefused, *, end: bool, grpc: bool = False) -> None:
         """Answer a request that gets no story (rule 3)."""
         stream = self._new(number)
         stream.remote_ended = end
-        stream.answer_ourselves(self._service.refused(refusal), grpc=False, head_only=False)
+        stream.answer_ourselves(self._service.refused(refusal), grpc=grpc, head_only=False)
 
     def fields_too_large(self, number: int, why: str) -> None:
         stream = self.streams.get(number)

@@ -6,6 +6,7 @@ cools down.
 
 import asyncio
 
+from sidecar.cache.cooldown import CoolDowns
 from sidecar.core.ports import Clock
 from sidecar.http1.message import Response
 from sidecar.oauth.token import Token, TokenRequest
@@ -18,6 +19,9 @@ from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Decision, Outcome
 
+_LATE_KEYS = 1000
+"""Keys whose refusals after the head of an answer are dated."""
+
 
 class Healing:
     """Judge refusals, and report them and their outcome."""
@@ -27,6 +31,7 @@ class Healing:
         self._journal = journal
         self._clock = clock
         self._behind: set[asyncio.Task[Token]] = set()
+        self._late = CoolDowns(_LATE_KEYS)
 
     def decide(self, said: Refusal, route: Route, refused: Token, record: RequestRecord) -> Decision:
         """Return what to do about an answer to a request with this token, and report the refusal if it is one."""
@@ -44,10 +49,32 @@ class Healing:
         self._behind.add(renewal)
         renewal.add_done_callback(self._renewed)
 
+    def refused_late(
+        self, route: Route, refused: Token, answer: Response, sent_at: float, record: RequestRecord
+    ) -> None:
+        """Judge a refusal after the head of the answer was relayed, and renew in the background for later requests.
+
+        Such renewals have windows as cool-downs have, because no second send shows whether the new token is accepted.
+        Meanwhile a request that is refused before its answer heals by itself.
+        """
+        said = read_refusal(answer, route, 401)
+        wanted = route.token
+        if said.verdict is Verdict.RELAY or wanted is None:
+            self._relayed(said, route, refused, record)
+            return
+        now = self._clock.now()
+        held = self._tokens.peek(wanted, now)
+        replaced = held is not None and held.secret != refused.secret
+        renews = not replaced and self._late.refused(wanted.key, refused.fingerprint, now, 1.0) > 0
+        decision: Decision = "renew" if renews or replaced or held is None else "cooling"
+        self._journal.tell(refused_event(said, decision, route, refused, record))
+        if renews:
+            self.renew_behind(wanted, refused, sent_at)
+
     def judge_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         """Report how the second send was answered; if it was refused too, the key cools down."""
         assert route.token is not None
-        said = read_refusal(answer, route) if may_refuse(answer.status, route) else None
+        said = read_refusal(answer, route, answer.judged) if may_refuse(answer.judged, route) else None
         if said is not None and said.verdict is Verdict.RENEW:
             self._tokens.cool_down(route.token, token)
             self.second_send(route, token, record, "refused")

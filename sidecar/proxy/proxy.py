@@ -7,14 +7,16 @@ Rule 3. Nothing is sent again once a byte of the answer has been sent to the cli
 Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
 Rule 5. When the upstream breaks off an answer, the sidecar breaks it off for the client too.
 
-Only a 401 shows that a token no longer works.
+Only a 401 shows that a token no longer works, or a gRPC call that ends with UNAUTHENTICATED. One that ends so after its
+first message is not sent again (rule 3); its token is renewed for later calls.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 
 from sidecar.core.errors import (
+    DeadlinePassed,
     RequestRefused,
     SidecarError,
     TokenRefused,
@@ -24,7 +26,7 @@ from sidecar.core.errors import (
     WrongVersion,
 )
 from sidecar.core.ports import Clock
-from sidecar.core.problem import Problem, render
+from sidecar.core.problem import Grpc, Problem, render
 from sidecar.http1.message import Request, Response
 from sidecar.http1.next_hop import own_answer
 from sidecar.http1.relay import Relay
@@ -45,6 +47,8 @@ from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
+
+UNAUTHENTICATED = int(Grpc.UNAUTHENTICATED)
 
 
 class Proxy:
@@ -108,6 +112,7 @@ class Proxy:
             record.bytes_in, record.bytes_out = relay.end()
             record.upstream_seconds = relay.upstream_seconds
             record.upstream_status = relay.upstream_status
+            record.grpc_status = relay.grpc_status
             record.sent_at = relay.sent_at
             self._finish(record)
 
@@ -165,30 +170,20 @@ class Proxy:
             record.tenant = wanted.tenant
             token = self._tokens.peek(wanted, record.started)
             if token is None:
-                token = await relay.waiting(self._wait_for_token(wanted, record))
+                token = await relay.waiting(self._wait_for_token(wanted, relay, record))
             _note(record, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
         if not relay.reach(pool, target, route.owner):
             await relay.connect()
-            token = await self._still_good(wanted, token, record)
+            token = await self._still_good(wanted, token, relay, record)
         authorization = token.authorization if token is not None else None
         answer = await relay.send(authorization, route.idle_timeout)
 
-        if answer.status >= 400 and token is not None and may_refuse(answer.status, route):
+        if answer.judged >= 400 and token is not None and may_refuse(answer.judged, route):
             successor = await self._successor(route, token, answer, relay, record)
             if successor is not None:
-                record.first = Send(relay.sent_at, relay.upstream_seconds, answer.status)
-                relay.drop()
-                record.attempts = 2
-                _note(record, successor, successor.source)
-                try:
-                    if not relay.reach(pool, target, route.owner):
-                        await relay.connect()
-                    answer = await relay.send(successor.authorization, route.idle_timeout)
-                except SidecarError:
-                    self._healing.second_send(route, successor, record, "failed")
-                    raise
-                self._healing.judge_second(route, successor, answer, record)
+                token = successor
+                answer = await self._send_again(route, target, successor, answer, relay=relay, record=record)
 
         if route.rewrite_location:
             answer = self.table.put_right(answer, relay, route)
@@ -199,27 +194,43 @@ class Proxy:
         if answer.status == 101:
             await relay.tunnel(answer)
             return False
-        return await relay.stream_answer(answer, close=close) and not close
+        whole = await relay.stream_answer(answer, close=close)
+        if relay.grpc_status == UNAUTHENTICATED and token is not None and answer.judged == answer.status:
+            self._healing.refused_late(route, token, answer, relay.sent_at, record)
+        return whole and not close
 
-    async def _wait_for_token(self, wanted: TokenRequest, record: RequestRecord) -> Token:
+    async def _wait_for_token(self, wanted: TokenRequest, relay: Exchange, record: RequestRecord) -> Token:
         record.token = "fetch"
         try:
-            with self._noted(record):
-                return await self._tokens.token(wanted)
+            return await self._in_time(lambda: self._tokens.token(wanted), relay, record)
         except TokenRefused as refusal:
             raise blamed(refusal) from None
+
+    async def _in_time(
+        self, work: Callable[[], Coroutine[object, None, Token]], relay: Exchange, record: RequestRecord
+    ) -> Token:
+        """Wait for a token, but no longer than the client waits for its call. Raises DeadlinePassed."""
+        patience = relay.patience
+        left = None if patience is None else max(0.0, record.started + patience - self._clock.now())
+        with self._noted(record):
+            try:
+                async with asyncio.timeout(left):
+                    return await work()
+            except TimeoutError:
+                raise DeadlinePassed("the call's grpc-timeout passed while it waited for a token") from None
 
     def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
         """Note in the request's trace that it waits for a token."""
         return nullcontext() if record.trace is None else record.trace.waiting(self._clock.now)
 
     async def _still_good(
-        self, wanted: TokenRequest | None, token: Token | None, record: RequestRecord
+        self, wanted: TokenRequest | None, token: Token | None, relay: Exchange, record: RequestRecord
     ) -> Token | None:
         """Return the token to send once a connection is open: meanwhile the first one may have expired or been bust."""
         if wanted is None:
             return None
-        latest = self._tokens.peek(wanted, self._clock.now()) or await self._wait_for_token(wanted, record)
+        now = self._clock.now()
+        latest = self._tokens.peek(wanted, now) or await self._wait_for_token(wanted, relay, record)
         if latest is not token:
             _note(record, latest, latest.source)
         return latest
@@ -231,23 +242,44 @@ class Proxy:
     ) -> Token | None:
         """Return the token to send the request with once more, or None to relay the refusal."""
         wanted = route.token
-        said = read_refusal(answer, route)
+        said = read_refusal(answer, route, answer.judged)
         if self._healing.decide(said, route, refused, record) != "renew" or wanted is None:
             return None
         if not relay.hold_body():
             self._healing.renew_behind(wanted, refused, relay.sent_at)
             return None
         try:
-            return await relay.waiting(self._renewed_token(wanted, refused, relay.sent_at, record))
-        except (TokenUnavailable, TokenRefused):
+            sent_at = relay.sent_at
+            renewal = self._in_time(lambda: self._tokens.renew(wanted, refused, sent_at), relay, record)
+            return await relay.waiting(renewal)
+        except (TokenUnavailable, TokenRefused, DeadlinePassed):
             self._healing.second_send(route, refused, record, "failed")
             return None
 
-    async def _renewed_token(
-        self, wanted: TokenRequest, refused: Token, sent_at: float, record: RequestRecord
-    ) -> Token:
-        with self._noted(record):
-            return await self._tokens.renew(wanted, refused, sent_at)
+    async def _send_again(
+        self,
+        route: Route,
+        target: bytes,
+        successor: Token,
+        refusal: Response,
+        *,
+        relay: Exchange,
+        record: RequestRecord,
+    ) -> Response:
+        """Send the request for the second and last time, and return the answer."""
+        record.first = Send(relay.sent_at, relay.upstream_seconds, refusal.status, relay.grpc_status)
+        relay.drop()
+        record.attempts = 2
+        _note(record, successor, successor.source)
+        try:
+            if not relay.reach(self.table.pools[route.name], target, route.owner):
+                await relay.connect()
+            answer = await relay.send(successor.authorization, route.idle_timeout)
+        except SidecarError:
+            self._healing.second_send(route, successor, record, "failed")
+            raise
+        self._healing.judge_second(route, successor, answer, record)
+        return answer
 
     # Failed
 
@@ -268,6 +300,8 @@ class Proxy:
         close = isinstance(error, RequestRefused) or self.draining or relay.must_close()
         problem = own_answers.problem_of(error, record)
         relay.answer_ourselves(problem, close=close)
+        if relay.grpc_status >= 0:
+            record.status = 200
         return not close
 
 

@@ -2,7 +2,7 @@
 
 An answer with status 401, or another of the route's `refused_statuses`, is judged by the table of `challenge`. A 403 is
 read too: where it names a Bearer error, it refuses the token for this request. Where it names none, the application
-refused the user, and nothing is reported.
+refused the user, and nothing is reported. A gRPC call that ends with UNAUTHENTICATED is judged as a 401 is.
 """
 
 import re
@@ -42,12 +42,12 @@ def may_refuse(status: int, route: Route) -> bool:
     return status in route.refused_statuses or status == 403
 
 
-def read_refusal(answer: Response, route: Route) -> Refusal:
-    """Return how the answer judges the token that was sent."""
+def read_refusal(answer: Response, route: Route, status: int) -> Refusal:
+    """Return how the answer judges the token that was sent, as an answer with `status` does."""
     challenges = parse(answer.values(b"www-authenticate"))
     statuses = route.refused_statuses
-    verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
-    refused = answer.status in statuses
+    verdict = judge(status, challenges, on_401=route.on_401, refused_statuses=statuses)
+    refused = status in statuses
     error = bearer_error(challenges)
     if not error and refused and challenges and all(c.scheme != "bearer" for c in challenges):
         error = OTHER_SCHEME

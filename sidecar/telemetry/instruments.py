@@ -63,6 +63,13 @@ RELAYED = Instrument(
     "error; `other`: rare errors.",
     ("http.route", "tenant", "error"),
 )
+GRPC_CALLS = Instrument(
+    "sidecar.grpc.calls",
+    "counter",
+    "gRPC calls that ended with a status, by status, such as `OK` or `UNAVAILABLE`. Calls that a client or an upstream "
+    "broke off have none.",
+    ("http.route", "rpc.response.status_code"),
+)
 RESENDS = Instrument(
     "sidecar.resends",
     "counter",
@@ -262,6 +269,7 @@ LABELS: Mapping[str, str] = {
     "http.route": "Name of the route; empty if no route matched.",
     "http.request.method": f"Method of the request; `{OTHER_METHOD}` for an unusual one.",
     "http.response.status_code": "Status of the response; absent if there was none.",
+    "rpc.response.status_code": "Name of the gRPC status.",
     "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "
     "it is an error: 500 or more of responses to clients, 400 or more of responses of upstreams.",
     "server.address": "Host of the upstream or of the token endpoint.",

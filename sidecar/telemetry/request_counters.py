@@ -8,6 +8,7 @@ series.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sidecar.core.problem import Grpc
 from sidecar.telemetry import instruments
 from sidecar.telemetry.instruments import METHODS, OTHER_METHOD, Family, Histogram
 from sidecar.telemetry.request_record import RequestRecord
@@ -75,6 +76,8 @@ class RequestCounters:
         self._found: dict[_Key, _Cell] = {}
         """The cells that a request finds at once: all but those whose next request is the first error."""
         self._lookups: dict[str, dict[str, _Lookups]] = {}
+        self._calls: dict[tuple[str, int], int] = {}
+        """gRPC calls by route and status."""
 
     def configuring(self, routes: Iterable[MeasuredRoute]) -> Iterator[None]:
         """Create the series of what is configured, at 0; drop those of what is no longer configured. In short steps.
@@ -85,6 +88,7 @@ class RequestCounters:
         tokens = {route.token for route in self._routes.values() if route.token}
         self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
         self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
+        self._calls = {key: calls for key, calls in self._calls.items() if key[0] in self._routes}
         self._found = {}
         for key, cell in self._cells.items():
             cell.lookups = self._lookups_of(key[0])
@@ -106,6 +110,9 @@ class RequestCounters:
                 cell.client.observe(record.upstream_seconds)
             else:
                 self._count_sends(record)
+        if record.grpc_status >= 0:
+            call = (record.route if record.route in self._routes else "", record.grpc_status)
+            self._calls[call] = self._calls.get(call, 0) + 1
         if record.token == "none":
             return
         lookups = cell.lookups.get(record.tenant) or self._lookup(cell, record.tenant)
@@ -133,6 +140,8 @@ class RequestCounters:
     def families(self, levels: tuple[str, ...]) -> Iterator[Family]:
         """Return all series; `levels` are those of the cache."""
         yield from self.of_durations()
+        calls = tuple(((route, Grpc(status).name), count) for (route, status), count in self._calls.items())
+        yield Family(instruments.GRPC_CALLS, calls)
         yield from self._of_lookups(levels)
 
     def of_durations(self) -> Iterator[Family]:

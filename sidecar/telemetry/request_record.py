@@ -17,6 +17,8 @@ class Send:
     seconds: float
     """Seconds to the head of the answer."""
     status: int
+    grpc_status: int = -1
+    """Status of a gRPC call; -1 without one."""
 
 
 class RequestRecord:
@@ -34,6 +36,7 @@ class RequestRecord:
         "finished",
         "first",
         "fp",
+        "grpc_status",
         "http2",
         "method",
         "path",
@@ -66,6 +69,8 @@ class RequestRecord:
         self.route = ""
         self.status = 0
         """Status of the client's answer; 0 if the client disconnected first."""
+        self.grpc_status = -1
+        """Status with which a gRPC call ended; -1 without one."""
         self.attempts = 0
         """Number of times the request was sent upstream."""
         self.token: TokenOrigin = "none"

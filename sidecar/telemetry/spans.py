@@ -4,11 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.problem import Grpc
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.instruments import METHODS, OTHER_METHOD
 from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.tracing import CAUSE, Cause, Hop, Trace, Tracer, new_id
 
+_SERVER_FAULTS = frozenset(
+    (
+        Grpc.UNKNOWN,
+        Grpc.DEADLINE_EXCEEDED,
+        Grpc.UNIMPLEMENTED,
+        Grpc.INTERNAL,
+        Grpc.UNAVAILABLE,
+        Grpc.DATA_LOSS,
+    )
+)
+"""Statuses that are errors of a server; to a client, all but OK are."""
 LONGEST_TEXT = 1024
 """Characters of a path that are kept."""
 
@@ -56,12 +68,16 @@ def of_request(record: RequestRecord, trace: Trace) -> Iterator[Span]:
 
 def _of_whole(record: RequestRecord, trace: Trace) -> Span:
     error = record.error or (str(record.status) if record.status >= 500 else "")
+    if record.grpc_status in _SERVER_FAULTS:
+        error = record.error or Grpc(record.grpc_status).name
     name, method = _method(record)
+    call = _of_call(record, record.grpc_status)
     attributes: Attributes = {
         **method,
+        **call,
         "url.scheme": "http",
         "url.path": record.path[:LONGEST_TEXT],
-        "network.protocol.version": "1.1",
+        "network.protocol.version": "2" if record.http2 else "1.1",
         "http.route": record.route,
         "http.response.status_code": record.status,
         "error.type": error,
@@ -71,7 +87,7 @@ def _of_whole(record: RequestRecord, trace: Trace) -> Span:
         "sidecar.tenant": record.tenant,
     }
     return Span(
-        name=f"{name} {record.route}" if record.route else name,
+        name=str(call.get("rpc.method")) if call else f"{name} {record.route}" if record.route else name,
         kind="server",
         trace_id=int(trace.trace_id, 16),
         span_id=trace.span_id,
@@ -83,6 +99,17 @@ def _of_whole(record: RequestRecord, trace: Trace) -> Span:
         remote=True,
         state=trace.state,
     )
+
+
+def _of_call(record: RequestRecord, status: int) -> Attributes:
+    """Return the attributes of a gRPC call with this status; none without one."""
+    if status < 0:
+        return {}
+    return {
+        "rpc.system.name": "grpc",
+        "rpc.method": record.path[1 : LONGEST_TEXT + 1],
+        "rpc.response.status_code": Grpc(status).name,
+    }
 
 
 def _method(record: RequestRecord) -> tuple[str, Attributes]:
@@ -99,26 +126,31 @@ def _sends(record: RequestRecord) -> Iterator[Send]:
     if record.first is not None:
         yield record.first
         seconds -= record.first.seconds
-    yield Send(record.sent_at, seconds, record.upstream_status)
+    status = record.grpc_status if record.upstream_status else -1
+    yield Send(record.sent_at, seconds, record.upstream_status, status)
 
 
 def _of_send(record: RequestRecord, trace: Trace, hop: Hop, send: Send, resend: int) -> Span:
     error = str(send.status) if send.status >= 400 else "" if send.status else record.error
+    if send.grpc_status > 0:
+        error = error or Grpc(send.grpc_status).name
+    call = _of_call(record, send.grpc_status)
     origin = hop.origin
     path = hop.target.partition(b"?")[0].decode("ascii", "replace")
     name, method = _method(record)
     attributes: Attributes = {
         **method,
+        **call,
         "server.address": origin.host,
         "server.port": origin.port,
         "url.full": f"{origin.scheme}://{origin.authority.decode()}{path}"[:LONGEST_TEXT],
-        "network.protocol.version": "1.1",
+        "network.protocol.version": "2" if record.http2 else "1.1",
         "http.request.resend_count": resend,
         "http.response.status_code": send.status,
         "error.type": error,
     }
     return Span(
-        name=name,
+        name=str(call.get("rpc.method")) if call else name,
         kind="client",
         trace_id=int(trace.trace_id, 16),
         span_id=hop.span_id,

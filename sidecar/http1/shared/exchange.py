@@ -28,6 +28,7 @@ class Exchange(ABC):
 
     __slots__ = (
         "begun",
+        "grpc_status",
         "hidden",
         "http2",
         "request",
@@ -44,6 +45,8 @@ class Exchange(ABC):
         self.hidden: Hidden | None = None
         """Which of the request's fields are not forwarded."""
         self.http2 = False
+        self.grpc_status = -1
+        """Status with which a gRPC call ended; -1 without one."""
         self.begun = False
         """Whether a byte of the answer may have been sent to the client."""
         self.sent_at = 0.0
@@ -57,6 +60,11 @@ class Exchange(ABC):
     @abstractmethod
     def dismissed(self) -> bool:
         """Whether the client was cut off because the sidecar stops."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds from the request's head after which the client gives up, None if it names no limit."""
+        return None
 
     def waiting(self, work: Coroutine[object, None, _Result]) -> Awaitable[_Result]:
         """Return `work`, which may wait for more than this exchange's own events, as the story must await it."""

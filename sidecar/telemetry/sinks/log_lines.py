@@ -69,7 +69,7 @@ class LogJournal:
 
 def _went_wrong(record: RequestRecord) -> bool:
     """Return whether the request failed or was sent twice, so that its line is always logged."""
-    return record.status >= 400 or record.error != "" or record.attempts > 1
+    return record.status >= 400 or record.error != "" or record.attempts > 1 or record.grpc_status > 0
 
 
 class JsonLines:
@@ -101,6 +101,7 @@ class JsonLines:
             record.bytes_out,
             record.error,
             "http2" if record.http2 else "",
+            record.grpc_status,
             record.detail,
         )
         return self._line(line)
@@ -144,6 +145,7 @@ class ConsoleLines:
                 "tenant": record.tenant,
                 "attempts": record.attempts,
                 "error": record.error,
+                "grpc_status": record.grpc_status if record.grpc_status >= 0 else "",
                 "detail": record.detail,
                 "request_id": record.request_id,
             }

@@ -47,6 +47,8 @@ class RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
     empty: no error."""
     protocol: str = ""
     """`http2` for a request over HTTP/2; else absent."""
+    grpc_status: int = -1
+    """Status with which a gRPC call ended, a number; absent if it ended without one, and of other requests."""
     detail: str = ""
     """What the upstream did, if `error` is `upstream_unreachable`, `upstream_malformed` or `upstream_timeout`; else
     absent."""

@@ -12,6 +12,8 @@ INTRODUCTION = prose(
     the upstream.""",
     """`error` in the body is one of the words below. The access log has it as `error` too, and metrics as
     `error_type`. `detail` describes this error in words, `instance` is the request's id.""",
+    """A gRPC client gets HTTP status 200 without a body, with `grpc-status` from the column gRPC and `detail` as
+    `grpc-message`.""",
 )
 SERVER = prose(
     """The admin server answers errors in the same form, without `error`.""",
@@ -22,7 +24,14 @@ def text() -> str:
     """Return the page."""
     words = sorted((*REFUSED.values(), *FAILED.values(), INTERNAL))
     rows = [
-        (str(each.status), code(each.word), each.meaning, each.action, code(each.proxy_error))
+        (
+            str(each.status),
+            code(each.word),
+            each.meaning,
+            each.action,
+            code(each.proxy_error),
+            f"{each.grpc.value} {each.grpc.name}",
+        )
         for each in words
     ]
     example = problem.details(404, detail="no route matches /orders", instance="5f3c-1", error="no_route")
@@ -32,6 +41,6 @@ def text() -> str:
         "`sidecar/core/problem.py`",
         INTRODUCTION,
         block("json", body),
-        table(("Status", "`error`", "Meaning", "Action", "`Proxy-Status`"), rows),
+        table(("Status", "`error`", "Meaning", "Action", "`Proxy-Status`", "gRPC"), rows),
         SERVER,
     )
