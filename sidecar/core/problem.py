@@ -42,7 +42,7 @@ REFUSED: dict[int, Word] = {
             400,
             "bad_request",
             "http_request_error",
-            "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
+            "The request is not valid HTTP, has a path with dot segments, or names no tenant.",
             "Fix the client; `detail` names the fault.",
         ),
         Word(
@@ -159,8 +159,8 @@ FAILED: dict[type[Exception], Word] = {
         502,
         "upstream_malformed",
         "http_protocol_error",
-        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
-        " another protocol, such as TLS where `upstream` is an `http://` URL.",
+        "The upstream's response is not valid, too large or incomplete. Or the upstream uses another protocol,"
+        " such as TLS where `upstream` is an `http://` URL, or another version of HTTP than `protocol`.",
         "Read `detail`, also in the log: it describes the response.",
     ),
 }
