@@ -84,10 +84,7 @@ def fill(blanks: Blanks) -> Sidecar:
     port = container["ports"][0]["containerPort"] = _port(container["env"][0]["value"])
     container["env"] += ([] if blanks.native else tree["classic"]["env"]) + _env(blanks)
     volumes[0]["configMap"]["name"] = blanks.config_map
-    for number, (secret, path) in enumerate(blanks.secret_files):
-        name = f"{SECRET_VOLUME}{number}"
-        container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
-        volumes.append({"name": name, "secret": {"secretName": secret}})
+    _mount(blanks, container, volumes)
     _check_unique(container)
     policy = {"imagePullPolicy": blanks.pull_policy} if blanks.pull_policy else {}
     container["resources"] = blanks.resources or container["resources"]
@@ -99,6 +96,17 @@ def fill(blanks: Blanks) -> Sidecar:
         taken[listen.port] = "where the sidecar listens for the application; move it with --listen"
     form = tree["native"] if blanks.native else {}
     return Sidecar({**head, **container, **form}, volumes, taken, on_network=len(taken) > 1)
+
+
+def _mount(blanks: Blanks, container: Tree, volumes: list[Tree]) -> None:
+    """Mount the Secrets. One at the API token's place replaces the mount that keeps the token out."""
+    first, *others = container["volumeMounts"]
+    taken = {normpath(path) for _, path in blanks.secret_files}
+    container["volumeMounts"] = [first, *(each for each in others if each["mountPath"] not in taken)]
+    for number, (secret, path) in enumerate(blanks.secret_files):
+        name = f"{SECRET_VOLUME}{number}"
+        container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
+        volumes.append({"name": name, "secret": {"secretName": secret}})
 
 
 def _check_unique(container: Tree) -> None:

@@ -135,6 +135,13 @@ SAME: list[tuple[list[str], list[str]]] = [
         ["--secret-file", "a", "--secret-file", "b=/b"],
     ),
     (
+        [
+            "secrets.files[0].secret=a",
+            "secrets.files[0].mountPath=/var/run/secrets/kubernetes.io/serviceaccount",
+        ],
+        ["--secret-file", "a=/var/run/secrets/kubernetes.io/serviceaccount"],
+    ),
+    (
         ["secrets.env[0].name=ID", "secrets.env[0].secret=s", "secrets.env[0].key=id", "native=false"],
         ["--secret-env", "ID=s:id", "--classic"],
     ),
