@@ -28,9 +28,12 @@
 {{- if has $volume.name $volumes }}{{ fail (printf "volumes[%d].name: there are two volumes %s; rename one" $index $volume.name) }}{{ end -}}
 {{- $volumes = append $volumes $volume.name -}}
 {{- end -}}
-{{- range .Values.app.podSpec.volumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- if eq .Values.mode "app" }}{{ range .Values.app.podSpec.volumes }}{{ $volumes = append $volumes .name }}{{ end }}{{ end -}}
 {{- range $index, $mount := .Values.volumeMounts -}}
-{{- if not (has $mount.name $volumes) }}{{ fail (printf "volumeMounts[%d].name: there is no volume %s; add it to volumes" $index $mount.name) }}{{ end -}}
+{{- /* With `mode: none` the pods are of others, and may have further volumes. */ -}}
+{{- if not (or (has $mount.name $volumes) (eq $.Values.mode "none")) -}}
+{{- fail (printf "volumeMounts[%d].name: there is no volume %s; add it to volumes" $index $mount.name) -}}
+{{- end -}}
 {{- if has (clean $mount.mountPath) $paths }}{{ fail (printf "volumeMounts[%d].mountPath: another volume is mounted at %s; choose another" $index $mount.mountPath) }}{{ end -}}
 {{- $paths = append $paths (clean $mount.mountPath) -}}
 {{- end -}}
