@@ -16,6 +16,7 @@
 {{- fail (printf "config.tokens.%s.credentials: there is no config.credentials.%s" $name $token.credentials) -}}
 {{- end -}}
 {{- end -}}
+{{- include "credential-sidecar.checkQuantities" . -}}
 {{- $paths := list "/etc/sidecar" -}}
 {{- range $index, $file := .Values.secrets.files -}}
 {{- $path := $file.mountPath | default (printf "/var/run/secrets/%s" $file.secret) | clean -}}

@@ -13,6 +13,7 @@ import yaml
 
 from sidecar import __version__
 from sidecar.core import addresses
+from sidecar.kubernetes.quantities import faults
 
 IMAGE = f"credential-sidecar:{__version__}"
 DATA_LISTEN = "127.0.0.1:9180"
@@ -23,6 +24,22 @@ DRAIN_TIMEOUT = 25
 
 SECRET_VOLUME = "sidecar-secret-"
 """Prefix of a number."""
+
+SECURITY_FIELDS = (
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
+    "windowsOptions",
+)
+"""Fields of a container's security context."""
 
 Tree = dict[str, Any]
 """YAML as loaded."""
@@ -88,6 +105,7 @@ def fill(blanks: Blanks) -> Sidecar:
     _check_unique(container)
     policy = {"imagePullPolicy": blanks.pull_policy} if blanks.pull_policy else {}
     container["resources"] = blanks.resources or container["resources"]
+    _check_fields(blanks)
     context = container["securityContext"] | blanks.security_context
     container["securityContext"] = {name: value for name, value in context.items() if value is not None}
     head = {"name": container.pop("name"), "image": blanks.image, **policy}
@@ -122,6 +140,18 @@ def _check_unique(container: Tree) -> None:
             raise ValueError(
                 f"two volumes are mounted at {path}: give each its own --secret-file SECRET=/PATH"
             )
+
+
+def _check_fields(blanks: Blanks) -> None:
+    """Raise ValueError for requests, limits or fields with which Kubernetes refuses a pod."""
+    found = list(faults(blanks.resources))
+    found += (
+        f"security context: containers have no field {name}; correct its name"
+        for name in blanks.security_context
+        if name not in SECURITY_FIELDS
+    )
+    if found:
+        raise ValueError("\n".join(found))
 
 
 def _env(blanks: Blanks) -> list[Tree]:

@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
+from tests.support.quantities import REFUSED, TAKEN
 from tests.support.waiting import block_until
-from tests.system.apiserver.cluster import INJECTS, RELEASE, VERSION, Namespace
-from tests.system.apiserver.workloads import has_sidecar
+from tests.system.apiserver.cluster import INJECTS, RELEASE, VERSION, CommandFailed, Namespace
+from tests.system.apiserver.workloads import APP, has_sidecar, pod
 from tests.system.chart.helm import MODES, SETUPS, Manifest, rendered, sidecar_of
 from tests.system.chart.kubernetes import API_TOKEN
 
@@ -43,7 +44,7 @@ def test_a_deployment_of_the_chart_has_it(namespace: Namespace, form: str) -> No
     """`mode: app`: the pod is created, an upgrade replaces it where a restart is needed, and all is removed again."""
     namespace.helm("install", "mode=app", form)
     block_until(lambda: len(sidecars(namespace)) == 1)
-    [pod] = namespace.pods()
+    [old] = namespace.pods()
     [sidecar] = sidecars(namespace)
     assert [each["name"] for each in sidecar["volumeMounts"] if each["mountPath"] == API_TOKEN] == [
         "sidecar-config"
@@ -54,7 +55,7 @@ def test_a_deployment_of_the_chart_has_it(namespace: Namespace, form: str) -> No
     assert namespace.get("deployment")[0]["metadata"]["generation"] == 1
     namespace.helm("upgrade", "mode=app", form, "config.log.format=console")
     block_until(lambda: len(namespace.pods()) == 2)
-    assert pod["metadata"]["name"] in {each["metadata"]["name"] for each in namespace.pods()}
+    assert old["metadata"]["name"] in {each["metadata"]["name"] for each in namespace.pods()}
     namespace.uninstall()
     block_until(lambda: not namespace.get("all,configmaps,serviceaccounts", "-l", INSTANCE))
     block_until(lambda: not namespace.pods())
@@ -69,3 +70,17 @@ def test_the_configuration_is_there_for_pods_of_others(namespace: Namespace) -> 
         assert f"level: {level}" in config["data"]["config.yaml"]
     namespace.uninstall()
     assert namespace.get("configmap", "-l", INSTANCE) == []
+
+
+def amounts(requests: dict[str, str], limits: dict[str, str]) -> Manifest:
+    """A pod with these requests and limits."""
+    return pod(containers=[{**APP, "resources": {"requests": requests, "limits": limits}}])
+
+
+def test_c6_the_api_server_agrees_about_requests_and_limits(namespace: Namespace) -> None:
+    """Chart and `sidecar inject` refuse those that it refuses, and no others."""
+    for requests, limits in TAKEN:
+        assert namespace.created(amounts(requests, limits))
+    for requests, limits, _ in REFUSED:
+        with pytest.raises(CommandFailed):
+            namespace.created(amounts(requests, limits))
