@@ -39,7 +39,8 @@
 {{- $paths = append $paths (clean $mount.mountPath) -}}
 {{- end -}}
 {{- $admin := include "credential-sidecar.adminListen" . -}}
-{{- if or (not (include "credential-sidecar.adminPort" .)) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $admin) -}}
+{{- $port := include "credential-sidecar.adminPort" . | int -}}
+{{- if or (lt $port 1) (gt $port 65535) (regexMatch "^(127\\.|localhost:|\\[::1\\]|unix:)" $admin) -}}
 {{- fail (printf "config.admin.listen: the kubelet cannot reach %s; write 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}
 {{- end -}}
 {{- if and .Values.aws.roleArn .Values.aws.podIdentity -}}

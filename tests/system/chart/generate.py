@@ -42,7 +42,7 @@ _FINER: Mapping[str, Schema] = {
         "items": {
             "type": "object",
             "properties": {
-                "name": {"type": "string", "minLength": 1},
+                "name": {"type": "string", "pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"},
                 "value": {"type": "string"},
                 "valueFrom": reference("EnvVarSource"),
             },
@@ -53,7 +53,8 @@ _FINER: Mapping[str, Schema] = {
     },
     "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$"},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
-    "image.repository": {"minLength": 1},
+    "image.repository": {"pattern": r"^\S+$"},
+    "image.tag": {"pattern": r"^(\w[\w.-]{0,127})?$"},
     "resources": {
         "properties": {
             "requests": _QUANTITIES,
