@@ -95,7 +95,7 @@ class Pool:
         deadlines: Deadlines,
         changed: Callable[[Health, Health], None] = lambda before, now: None,
     ) -> None:
-        """Call `changed` with the upstream's health before and after each change of its state."""
+        """Call `changed` with the upstream's health before and after each failure, and when it answers again."""
         self.origin = origin
         self._changed = changed
         self.authority = origin.authority
@@ -132,7 +132,8 @@ class Pool:
         self._silent = self.in_doubt = False
         before = self._pulse.health
         self._pulse.beat(self._deadlines.now())
-        self._compare(before)
+        if before.state != "up":
+            self._changed(before, self._pulse.health)
 
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
@@ -143,11 +144,7 @@ class Pool:
         self.in_doubt = True
         before = self._pulse.health
         self._pulse.miss(self._deadlines.now(), why)
-        self._compare(before)
-
-    def _compare(self, before: Health) -> None:
-        if self._pulse.health.state != before.state:
-            self._changed(before, self._pulse.health)
+        self._changed(before, self._pulse.health)
 
     def take(self, owner: str = "") -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and no request waits for it."""
