@@ -15,6 +15,7 @@ from sidecar.admin.wrong_now import wrong_now
 from sidecar.app import known_labels
 from sidecar.app.secret_store_health import SecretStoreHealth
 from sidecar.app.token_fetching import TokenFetching
+from sidecar.app.turns import turns
 from sidecar.app.upstreams import url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.cache.tokens import TokenCache
@@ -112,7 +113,7 @@ class Status:
 
     async def not_found(self, config: Config, cache: TokenCache, selector: Labels) -> str:
         """Return why no token carries these labels, and what to do; "" if no thread is free to find out."""
-        tenants = [token.tenant for token in cache.status(self._clock.now())]
+        tenants = [token.tenant async for token in turns(cache.status(self._clock.now()))]
         with suppress(OSError):
             return await threads.beside("labels", partial(known_labels.not_found, config, selector, tenants))
         return ""
