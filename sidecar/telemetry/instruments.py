@@ -202,8 +202,9 @@ NEIGHBOUR_DOWN = Instrument(
 CERTIFICATE = Instrument(
     "sidecar.certificate.expires_in",
     "gauge",
-    "Time until a certificate expires; negative after that. By role: `upstream` (certificate received on the last "
-    "connection to the upstream) or `client` (the sidecar's own certificate, read from its file).",
+    "Time until a certificate expires; negative after that. By role: `upstream` (certificate received with the last "
+    "new connection to the upstream) or `client` (the sidecar's own certificate, read from its file). No series: there "
+    "was no new connection to the upstream for an hour.",
     ("role", "name"),
     "s",
 )
