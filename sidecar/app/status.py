@@ -161,7 +161,7 @@ class Status:
 
     def _token(self, token: TokenStatus) -> Shown:
         shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
-        for name in ("problem_since", "last_tried"):
+        for name in ("problem_since", "last_tried", "cooling_since"):
             shown[name] = self._date(shown[name])
         return shown
 

@@ -53,6 +53,8 @@ class TokenStatus:
     """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
     """What to do about the problem; empty if that is not known."""
+    cooling_since: float | None = None
+    """When the first of these cool-downs began; null if there is none."""
     reason: TokenFault | Literal[""] = ""
     """Kind of the problem: `refused` by the authorization server, `unavailable`, or `no_credentials` (the secret in AWS
     cannot be used); empty if there is none."""
@@ -141,7 +143,7 @@ def token_statuses(
         held = memory.peek(trouble.key)
         missing = held is None or held.token.freshness(now, today) is Freshness.STALE
         if missing and selector <= trouble.request.labels:
-            yield _missing(trouble, cool_downs.left(trouble.key, now))
+            yield _missing(trouble, cool_downs, now)
     for held in reversed(memory):
         freshness = held.token.freshness(now, today)
         if held.unneeded_since > now and selector <= held.token.labels and freshness is not Freshness.STALE:
@@ -162,11 +164,12 @@ def token_statuses(
                 last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
+                cooling_since=cool_downs.since(held.request.key, now),
                 reason=known.reason if known is not None else "",
             )
 
 
-def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
+def _missing(trouble: Trouble, cool_downs: CoolDowns, now: float) -> TokenStatus:
     return TokenStatus(
         token=trouble.request.name,
         service=trouble.request.service,
@@ -177,11 +180,12 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         age=0.0,
         expires_in=0.0,
         last_used=0.0,
-        cooling=cooling,
+        cooling=cool_downs.left(trouble.key, now),
         problem=trouble.why,
         problem_since=trouble.since,
         last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
+        cooling_since=cool_downs.since(trouble.key, now),
         reason=trouble.reason,
     )

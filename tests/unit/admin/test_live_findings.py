@@ -163,10 +163,10 @@ CASES: Mapping[str, tuple[Seen, LiveFinding]] = {
         ),
     ),
     "a token cools down": (
-        replace(HEALTHY, tokens=[replace(FRESH, cooling=9.0)]),
+        replace(HEALTHY, tokens=[replace(FRESH, cooling=9.0, cooling_since=970.0)]),
         LiveFinding(
             "cooling_down", "warning", "New tokens for tenant acme, service app, token ledger are refused too",
-            "right after it was fetched", "for another 9 s", "check the audience", None, None, TENANT,
+            "right after it was fetched", "for another 9 s", "check the audience", 970.0, None, TENANT,
         ),
     ),
     "refusals are relayed": (
