@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from sidecar.app.own_certificates import OwnCertificates
+from sidecar.app.secret_store_health import Unread
 from sidecar.app.status import Parts, Status
 from sidecar.app.upstreams import pool_readings, url
 from sidecar.cache.token_status import TokenStatus
@@ -15,7 +16,8 @@ from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NeighbourKind
 
 NOT_TRIED = 600.0
-"""Seconds after the last failure of a neighbour until its gauge is removed: no request depends on it any more."""
+"""Seconds after the last failure of a neighbour or a secret until its gauge is removed: no request depends on it any
+more."""
 
 
 class Gauges:
@@ -37,6 +39,7 @@ class Gauges:
             log_lines_dropped=lines_dropped,
             token_expires_in=expiries(tokens),
             tokens_failing=failing(tokens),
+            secrets_failing=unread(self._status.unread_secrets, now),
             neighbours_down=outages(self._status.health(parts), now),
             certificates=lifetimes(self._certificates(parts), self._clock.wall()),
             pools=pool_readings(parts.pools),
@@ -73,6 +76,15 @@ def failing(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str, str, str],
             problem = (token.token, token.tenant, token.state, token.reason)
             found[problem] = max(token.last_tried - token.problem_since, found.get(problem, 0.0))
     return found
+
+
+def unread(secrets: Iterable[Unread], now: float) -> Mapping[tuple[str, str, str], float]:
+    """Return the seconds from the first failed read to the last, by service, tenant and reason; see `outages`."""
+    return {
+        (each.service, each.tenant, each.reason): each.last - each.since
+        for each in secrets
+        if now - each.last < NOT_TRIED
+    }
 
 
 def outages(

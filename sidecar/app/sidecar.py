@@ -148,7 +148,7 @@ class Sidecar:
         self._run(self._proxy.unknown_tenants.run())
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
-        self._run(self._gauges.own_certificates.run(lambda: self._config))
+        self._run(self._gauges.own_certificates.run(lambda: self._config, self._cache))
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
         self._run(self._warm_up(self._config.routes))

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from math import inf
 
 from sidecar.core.health import Health
 from sidecar.core.origin import Origin
+from sidecar.core.rate_limit import EVERY
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
 from sidecar.telemetry.events import UpstreamDown, UpstreamUp
@@ -14,14 +16,37 @@ from sidecar.telemetry.ports import PoolReadings
 
 def new_pool(origin: Origin, deadlines: Deadlines, journal: Listener) -> Pool:
     """Return a new pool that logs when its upstream goes down and when it is up again."""
+    return Pool(origin, deadlines, OutageLog(url(origin), journal).changed)
 
-    def changed(before: Health, now: Health) -> None:
-        if now.state == "down":
-            journal.tell(UpstreamDown(url(origin), now.why))
-        elif before.state == "down":
-            journal.tell(UpstreamUp(url(origin), now.since - before.since))
 
-    return Pool(origin, deadlines, changed)
+class OutageLog:
+    """Log the outages of one upstream: each logged one with its end, and at most one in EVERY seconds.
+
+    An upstream that fails and answers in turn would otherwise be logged as often as requests are sent. An outage that
+    lasts is logged with the first failure after that time, if not before.
+    """
+
+    def __init__(self, upstream: str, journal: Listener) -> None:
+        self._upstream = upstream
+        self._journal = journal
+        self._due = -inf
+        self._outages = 0
+        """Since the last that was logged."""
+        self._is_logged = False
+        """Whether the outage that lasts is logged."""
+
+    def changed(self, before: Health, now: Health) -> None:
+        """Note a failure, or the end of an outage, by the health before and after it."""
+        if now.state != "down":
+            if self._is_logged:
+                self._journal.tell(UpstreamUp(self._upstream, now.since - before.since))
+            self._is_logged = False
+            return
+        self._outages += before.state != "down"
+        moment = now.last_failure or now.since
+        if not self._is_logged and moment >= self._due:
+            self._journal.tell(UpstreamDown(self._upstream, now.why, self._outages))
+            self._due, self._outages, self._is_logged = moment + EVERY, 0, True
 
 
 def url(origin: Origin) -> str:

@@ -242,7 +242,7 @@ class TokenCache(EvictableCache[HeldToken]):
             owner = describe(request.labels)
             self._journal.tell(BustFailed("token", owner, refused.fingerprint, why.step, why.error))
         if busted.probing:
-            self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
+            self._cool_downs.learn(request.key, self._clock.now(), PROBE_LIFE, probing=True)
         if under_way is not None:
             return await wait(self._clock, under_way, FLIGHT_LIMIT)
         error = self._setbacks.error(request.key, self._clock.now())
@@ -253,7 +253,7 @@ class TokenCache(EvictableCache[HeldToken]):
     def _stand_down(self, request: TokenRequest, refused: Token, seconds: float) -> TokenUnavailable:
         """Withdraw a refusal that the fleet relays: the newest token there is continues to be sent."""
         now = self._clock.now()
-        self._cool_downs.learn(request.key, now + seconds)
+        self._cool_downs.learn(request.key, now, seconds)
         self._refused.take_back(request.key)
         if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
@@ -262,7 +262,7 @@ class TokenCache(EvictableCache[HeldToken]):
     async def _share_cool_down(self, request: TokenRequest, token: Token, jitter: float) -> None:
         seconds = await self._fleet.cool_down(request, token, jitter)
         if seconds:
-            self._cool_downs.learn(request.key, self._clock.now() + seconds)
+            self._cool_downs.learn(request.key, self._clock.now(), seconds)
 
     def _tell(self, what: Coroutine[None, None, None]) -> None:
         """Report to the fleet in the background; each report takes no longer than one store operation."""

@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _tenants(rule: "TenantRule") -> str:
-    allowed = f"{len(rule.allow)} allowed" if rule.allow else "anybody"
+    allowed = f"{len(rule.allow)} allowed" if rule.allow else "any tenant"
     if rule.claim:
         place = f"the claim {rule.claim} of the caller's verified token"
     else:

@@ -84,11 +84,15 @@ class UnknownTenant(RequestRefused):
 class NoToken(SidecarError):
     """There is no token. Applications may see the error's own text; the rest is for operators only."""
 
-    def __init__(self, reason: str, description: str, hint: str = "") -> None:
-        """Take `description`, the authorization server's own text, cleaned, or ""; and `hint`, what to do."""
+    def __init__(self, reason: str, description: str, hint: str = "", *, of_secret: bool = False) -> None:
+        """Take `description`, the authorization server's own text, cleaned, or ""; and `hint`, what to do.
+
+        `of_secret`: the sidecar sent no request, because the secret store has no credentials that can be used.
+        """
         super().__init__(reason)
         self.description = description
         self.hint = hint
+        self.of_secret = of_secret
 
     @property
     def for_operators(self) -> str:
@@ -102,9 +106,11 @@ class TokenUnavailable(NoToken):
     Try again later.
     """
 
-    def __init__(self, reason: str, retry_after: float, *, description: str = "") -> None:
+    def __init__(
+        self, reason: str, retry_after: float, *, description: str = "", of_secret: bool = False
+    ) -> None:
         """Take `retry_after` in seconds, from now."""
-        super().__init__(reason, description)
+        super().__init__(reason, description, of_secret=of_secret)
         self.retry_after = retry_after
 
 
@@ -118,6 +124,7 @@ class TokenRefused(NoToken):
         *,
         of_request: bool = False,
         of_caller: bool = False,
+        of_secret: bool = False,
         description: str = "",
         hint: str = "",
     ) -> None:
@@ -126,7 +133,7 @@ class TokenRefused(NoToken):
         `of_request`: the server refused the request as a whole, its credentials included, rather than giving an answer
         that cannot be used. `of_caller`: the reason is the token that a request to us brought.
         """
-        super().__init__(reason, description, hint)
+        super().__init__(reason, description, hint, of_secret=of_secret)
         self.code = code
         self.of_request = of_request
         self.of_caller = of_caller

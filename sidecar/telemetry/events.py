@@ -196,18 +196,20 @@ class CoolingDown(Event):
 @dataclass(frozen=True, slots=True)
 class UpstreamDown(Event):
     """An upstream is unavailable: a connection to it failed, or a request got no answer. Emitted once, until it
-    answers again."""
+    answers again, and at most once a minute."""
 
     name: ClassVar[str] = "upstream_down"
     level: ClassVar[Level] = "warning"
     upstream: str
     """URL of the upstream, without a path."""
     error: str
+    outages: int = 1
+    """Number of outages since the last such event, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamUp(Event):
-    """An upstream answers again."""
+    """An upstream answers again, after `upstream_down`."""
 
     name: ClassVar[str] = "upstream_up"
     upstream: str
