@@ -151,6 +151,9 @@ class Refused(Event):
     decision: Decision
     scope: str = ""
     """Scope that the challenge requires; empty if it names none."""
+    reporter: str = ""
+    """Program that reported the refusal to the token API: its `User-Agent`, at most 100 characters. Empty on a route.
+    """
 
 
 @dataclass(frozen=True, slots=True)
