@@ -1,12 +1,16 @@
-"""The pools of upstreams: their outages in the log, their connections in the metrics."""
+"""The pools of upstreams: their outages in the log, their connections in the metrics; and the table of routes."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 
+from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
+from sidecar.proxy.proxy import Table
+from sidecar.proxy.router import Router
+from sidecar.proxy.tenants import Tenants
 from sidecar.telemetry.events import UpstreamDown, UpstreamUp
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.ports import PoolReadings
@@ -22,6 +26,13 @@ def new_pool(origin: Origin, deadlines: Deadlines, journal: Listener) -> Pool:
             journal.tell(UpstreamUp(url(origin), now.since - before.since))
 
     return Pool(origin, deadlines, changed)
+
+
+def table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
+    """Return the routes of the configuration; `listen` is the listen address as configured or bound."""
+    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
+    by_route = {route.name: pools[route.origin] for route in config.routes}
+    return Table(Router(config.routes, listen), by_route, tenants)
 
 
 def url(origin: Origin) -> str:

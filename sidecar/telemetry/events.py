@@ -54,6 +54,8 @@ class Started(Event):
     """`cache.mode`: `local` or `distributed`."""
     build: Build
     """Build of the request path: `pure` Python, or `compiled`."""
+    token_api: str = ""
+    """Address of the token API; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

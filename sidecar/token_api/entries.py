@@ -1,4 +1,7 @@
-"""The entries of `tokens` that are handed out: routes without an upstream, so that tenants and callers are found alike."""
+"""The entries of `tokens` that are handed out.
+
+They are routes without an upstream, so that tenants and callers are found in the same way.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
