@@ -91,8 +91,10 @@ class ForeignCall(RequestRefused):
 class NotListed(RequestRefused):
     """A path that the token API does not serve, or an entry of `tokens` that it does not hand out."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, path: str = "") -> None:
+        """Take `path` as it may be logged, "" if it is known otherwise."""
         super().__init__(404, reason)
+        self.path = path
 
 
 class WrongMethod(RequestRefused):

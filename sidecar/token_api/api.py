@@ -7,6 +7,7 @@ import asyncio
 from contextlib import AbstractContextManager, nullcontext
 
 from sidecar.core.errors import (
+    NotListed,
     NotTheToken,
     RequestRefused,
     SidecarError,
@@ -143,6 +144,8 @@ class TokenApi:
     ) -> bool:
         if not isinstance(error, SidecarError):
             self._journal.tell(Failed.of("token API", error))
+        if isinstance(error, NotListed):
+            record.path = record.path or error.path
         if isinstance(error, UnknownTenant):
             record.tenant = error.tenant
             if error.in_path:

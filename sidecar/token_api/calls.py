@@ -19,6 +19,7 @@ from typing import NamedTuple
 from sidecar.core.errors import NotListed, RequestRefused
 from sidecar.core.tenants import split_path
 from sidecar.proxy.target import split
+from sidecar.proxy.unknown_tenants import path_shown, shown
 
 
 class Form(Enum):
@@ -71,16 +72,17 @@ def read_call(target: bytes, *, tenant_in_path: bool) -> Call:
 
 def _of_program(target: bytes, *, tenant_in_path: bool) -> Call:
     parts = split(target)
-    shown = parts.path.decode()
+    shown_path = parts.path.decode()
     tenant, path = split_path(parts.path) if tenant_in_path else (None, parts.path)
     match = _TOKEN.fullmatch(path)
     if match is not None:
         form = Form.TOKEN if match[2] is None else Form.REPORT
-        return Call(form, match[1].decode(), shown, tenant, parts.authority, parts.query)
+        return Call(form, match[1].decode(), shown_path, tenant, parts.authority, parts.query)
     match = _AGENT.fullmatch(path)
     if match is None:
-        raise NotListed("the token API has no such path: request /token/{name}")
-    return Call(Form.AGENT, match[1].decode(), shown, tenant, parts.authority, parts.query)
+        path_in_log = path_shown(shown_path, shown(tenant)) if tenant is not None else shown_path
+        raise NotListed("the token API has no such path: request /token/{name}", path_in_log)
+    return Call(Form.AGENT, match[1].decode(), shown_path, tenant, parts.authority, parts.query)
 
 
 def check_query(call: Call) -> None:

@@ -55,7 +55,8 @@ def test_b90_a_path_names_the_tenant_as_on_a_route(target: bytes) -> None:
     [
         b"/", b"/token", b"/token/", b"/token//ledger", b"/Token/ledger", b"/token/ledger/", b"/authorize",
         b"/authorize/", b"/authorize//token/ledger", b"/authorize/../token/ledger", b"/refused",
-        b"/t/acme/token/ledger", b"/token/ledger/refused/", b"/token/-x", b"/token/" + b"a" * 65, b"*", b"ledger:443", b"/token/l\xc3\xa9dger",
+        b"/t/acme/token/ledger",
+        b"/token/ledger/refused/", b"/token/-x", b"/token/" + b"a" * 65, b"*", b"ledger:443", b"/token/l\xc3\xa9dger",
     ],
 )  # fmt: skip
 def test_b90_other_paths_are_none(target: bytes) -> None:
