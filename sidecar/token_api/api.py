@@ -200,13 +200,11 @@ class TokenApi:
 
     async def _for_request(self, entry: Route, request: Request, call: Call, record: RequestRecord) -> Route:
         """Return the entry with the token of the request's tenant and caller. Raises RequestRefused."""
-        tenants, route = self.served.tenants, entry
-        if tenants is not None and route.token is not None and not tenants.claim:
-            named = request.value(tenants.header) if tenants.header else call.tenant
-            route = tenants.route(route, route.token, named)
+        served = self.served
+        route = served.of_tenant(entry, call, request)
         if route.token is not None and route.token.brought:
             record.tenant = route.token.tenant
-            route = await self._callers.route(route, request.value, tenants)
+            route = await self._callers.route(route, request.value, served.tenants)
         if route.token is not None:
             record.tenant = route.token.tenant
         return route

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from sidecar.core.errors import NotListed
 from sidecar.core.origin import Origin
+from sidecar.http1.message import Request
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
+from sidecar.token_api.calls import Call
 
 NOWHERE = Origin("http", "", 0)
 """The upstream of an entry, which nothing is sent to."""
@@ -43,6 +45,17 @@ class Served:
     def tenant_in_path(self) -> bool:
         """Whether paths name the tenant."""
         return self.tenants is not None and self.tenants.path
+
+    def of_tenant(self, entry: Route, call: Call, request: Request) -> Route:
+        """Return the entry with the token of the request's tenant. Raises RequestRefused.
+
+        A tenant that the caller's token names is known later, when that has been verified.
+        """
+        tenants = self.tenants
+        if tenants is None or entry.token is None or tenants.claim:
+            return entry
+        named = request.value(tenants.header) if tenants.header else call.tenant
+        return tenants.route(entry, entry.token, named)
 
     def entry(self, name: str) -> Route:
         """Return the entry of this name. Raises NotListed."""
