@@ -125,13 +125,14 @@ class TokenApi:
         """Answer one request; return whether its connection is closed after it."""
         try:
             call = read_call(request.target, tenant_in_path=self.served.tenant_in_path)
-            token = await self._answer(client, request, call, record)
+            handed = await self._answer(client, request, call, record)
         except Exception as error:  # noqa: BLE001  a bug in one request must not stop the others
             return self._refuse(client, request, record, error)
         close = self._must_close(client, request)
-        record.status = 200
+        token, record.status = handed.token, 200
+        record.fp = token.fingerprint
         left = token.left(self._clock.now(), self._clock.wall())
-        head, body = answers.with_token(call.form, token, expires_in=left, close=close)
+        head, body = answers.with_token(call.form, handed, expires_in=left, close=close)
         client.write(head + body)
         record.bytes_out = len(body)
         return close
@@ -160,7 +161,7 @@ class TokenApi:
 
     async def _answer(
         self, client: ClientConnection, request: Request, call: Call, record: RequestRecord
-    ) -> Token:
+    ) -> HandedOut:
         """Return the token that answers the call. Raises SidecarError."""
         served = self.served
         record.path = call.path
@@ -168,29 +169,30 @@ class TokenApi:
         check_query(call)
         entry = served.entry(call.name)
         record.route = entry.name
-        report = await self._report(client, request, call, entry, record)
-        route = await self._for_request(entry, request, call, record)
-        wanted = route.token
-        assert wanted is not None
-        if report is None:
-            token = await self._current(wanted, record)
-            self._handed_out.use(wanted, token)
-        else:
+        report = await self._report(client, request, call, entry, record) if call.form.reports else None
+        route = served.of_tenant(entry, call, request)
+        wanted = _wanted(route, record)
+        if wanted.brought:
+            route = await self._callers.route(route, request.value, served.tenants)
+            wanted = _wanted(route, record)
+        if report is not None:
             reporter = clean((request.value(b"user-agent") or b"").decode("latin-1"))[:REPORTER]
             token = await self._successor(route, wanted, report, record, reporter)
-            self._handed_out.replace(wanted, token, self._clock.now())
-        record.fp = token.fingerprint
-        return token
+            return self._handed_out.replace(wanted, token, self._clock.now())
+        found = self._tokens.peek(wanted, record.started)
+        if found is None:
+            found = await self._load(wanted, record)
+        else:
+            record.token = "memory"
+        return self._handed_out.use(wanted, found)
 
     async def _report(
         self, client: ClientConnection, request: Request, call: Call, entry: Route, record: RequestRecord
-    ) -> Report | None:
+    ) -> Report:
         if call.form is Form.REPORT:
             body = await read_body(client, request)
             record.bytes_in = len(body)
             return read_report(body)
-        if call.form is not Form.PROXY_REPORT:
-            return None
         if entry.token is not None and b"authorization" in entry.token.brought:
             raise RequestRefused(
                 400,
@@ -198,22 +200,7 @@ class TokenApi:
             )
         return read_proxy_report(request, self._fingerprint_key)
 
-    async def _for_request(self, entry: Route, request: Request, call: Call, record: RequestRecord) -> Route:
-        """Return the entry with the token of the request's tenant and caller. Raises RequestRefused."""
-        served = self.served
-        route = served.of_tenant(entry, call, request)
-        if route.token is not None and route.token.brought:
-            record.tenant = route.token.tenant
-            route = await self._callers.route(route, request.value, served.tenants)
-        if route.token is not None:
-            record.tenant = route.token.tenant
-        return route
-
-    async def _current(self, wanted: TokenRequest, record: RequestRecord) -> Token:
-        token = self._tokens.peek(wanted, record.started)
-        if token is not None:
-            record.token = "memory"
-            return token
+    async def _load(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         try:
             with self._noted(record):
@@ -242,7 +229,7 @@ class TokenApi:
         if said.verdict is Verdict.RENEW:
             current = self._tokens.spare(wanted)
             if handed.reported and (current is None or current.secret != refused.secret):
-                return await self._current(wanted, record)  # reported before: it is bust, and being renewed
+                return await self._load(wanted, record)  # reported before: it is bust, and being renewed
             self._doubt(wanted, handed)
         decision = self._healing.decide(said, route, refused, record, reporter=reporter)
         if decision == "relay":
@@ -278,3 +265,10 @@ class TokenApi:
 
     def _still_cooling(self, wanted: TokenRequest) -> StillCooling:
         return StillCooling(self._tokens.cools_for(wanted, self._clock.now()))
+
+
+def _wanted(route: Route, record: RequestRecord) -> TokenRequest:
+    """Return the route's token request, and note its tenant in the record."""
+    assert route.token is not None
+    record.tenant = route.token.tenant
+    return route.token

@@ -16,12 +16,13 @@ browser can reach no Unix socket.
 """
 
 import re
+from functools import lru_cache
 
 from sidecar.core.addresses import is_loopback
 from sidecar.core.cross_site import host_named
 from sidecar.core.errors import ForeignCall, RequestRefused, WrongMethod
 from sidecar.http1.message import Request
-from sidecar.token_api.calls import HEADER_MODE, METHODS, Call, Form
+from sidecar.token_api.calls import Call, Form
 
 MARK = b"sidecar-request"
 """The field that programs and proxies set."""
@@ -32,24 +33,30 @@ _PASSED_ON = re.compile(
 
 def admit(call: Call, request: Request, *, unix: bool, authorize: bool) -> None:
     """Raise the error of the first rule that the request breaks; `unix` means that it came over a Unix socket."""
-    if call.form in HEADER_MODE:
+    form = call.form
+    if form.of_proxy:
         if not authorize:
             raise ForeignCall("header mode is off: set token_api.authorize")
         if not unix:
             _check_mark(request)
         return
-    if not unix and not is_loopback(host_named(call.authority or request.host)):
+    if not unix and not _is_ours(call.authority or request.host):
         raise RequestRefused(421, "the token API does not serve that Host: use localhost or 127.0.0.1")
     passed_on = _PASSED_ON.search(request.block)
     if passed_on is not None:
         raise ForeignCall(
             f"the request has {passed_on[1].decode()}: the token API serves no browser, and nothing that was forwarded"
         )
-    if call.form is not Form.AGENT:
+    if form is not Form.AGENT:
         _check_mark(request)
-    method = METHODS[call.form]
-    if request.method != method.encode():
-        raise WrongMethod(method)
+    if request.method != form.method:
+        raise WrongMethod(form.method.decode())
+
+
+@lru_cache(64)  # programs send few
+def _is_ours(host: bytes) -> bool:
+    """Return whether a Host field is loopback. Raises RequestRefused for a malformed one."""
+    return is_loopback(host_named(host))
 
 
 def _check_mark(request: Request) -> None:

@@ -43,6 +43,8 @@ class HandedOut:
     """Whether a report of its refusal has caused a renewal."""
     doubted: bool = False
     """Whether a report of its refusal has begun a cool-down."""
+    json: tuple[bytes, bytes] | None = None
+    """Its JSON before and after the seconds that it still lives; None until a program gets it."""
 
     def has_worked(self, now: float) -> bool:
         """Return whether the token was accepted at some time, by rule 2."""
@@ -62,20 +64,25 @@ class HandedOutTokens:
         self._tokens: Lru[HandedOut] = Lru(limit, most=MAX_BYTES, weigh=_weight)
         self._limits: Lru[RateLimit] = Lru(limit)
 
-    def use(self, request: TokenRequest, token: Token) -> None:
-        """Note that the token is handed out."""
+    def use(self, request: TokenRequest, token: Token) -> HandedOut:
+        """Note that the token is handed out, and return it so. Hot path: ≤ 1 µs."""
         name = f"{request.key} {token.fingerprint}"
         known = self._tokens.get(name)
         if known is None:
             known = HandedOut(token, None)
             self._tokens.put(name, known)
         known.uses += 1
+        known.token = token  # its moments may differ after another look into the store
+        return known
 
-    def replace(self, request: TokenRequest, token: Token, now: float) -> None:
-        """Note that the token is handed out in place of a refused one."""
+    def replace(self, request: TokenRequest, token: Token, now: float) -> HandedOut:
+        """Note that the token is handed out in place of a refused one, and return it so."""
         name = f"{request.key} {token.fingerprint}"
-        if self._tokens.get(name) is None:
-            self._tokens.put(name, HandedOut(token, now))
+        known = self._tokens.get(name)
+        if known is None:
+            known = HandedOut(token, now)
+            self._tokens.put(name, known)
+        return known
 
     def find(self, request: TokenRequest, fp: str) -> HandedOut | None:
         """Return the token of this fingerprint, None if it was not handed out for this request, or long ago."""
