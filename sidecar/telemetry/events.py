@@ -16,7 +16,7 @@ FIELDS = {
     "fp": "Fingerprint of the token. It is made with a key that is new at each start.",
     "kind": "What was dropped.",
     "request_id": "Id of the request: its `X-Request-Id`, or an id of the sidecar's own.",
-    "route": "Name of the route.",
+    "route": "Name of the route; `token_api/` and the name of the entry for a call of the token API.",
     "service": "Service of the credentials.",
     "tenant": "Tenant; empty if there is none.",
     "token": "Name of the entry in `tokens`.",
