@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet early soak outages fmt browser redis shells promtool picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet early soak outages fmt browser redis shells promtool nginx picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -114,6 +114,11 @@ promtool:  ## installs Debian's prometheus where there is no promtool yet, witho
 	@if command -v promtool >/dev/null; then exit 0; fi; \
 	$(DEBIAN) prometheus && \
 	$$as service prometheus stop && $$as update-rc.d prometheus disable
+
+nginx:  ## installs Debian's nginx where there is none yet, without its service; the test of its recipe uses it
+	@if command -v nginx >/dev/null || test -x /usr/sbin/nginx; then exit 0; fi; \
+	$(DEBIAN) nginx && \
+	$$as service nginx stop && $$as update-rc.d nginx disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

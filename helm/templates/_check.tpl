@@ -69,7 +69,8 @@
 {{- fail "app.podSpec.hostPID: privileged containers of other pods could read the sidecar's memory; remove it" -}}
 {{- end -}}
 {{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
-{{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
+{{- $api := regexFind "[0-9]+$" (include "credential-sidecar.tokenApiListen" .) -}}
+{{- $taken := compact (list $data $api (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}
 {{- if has (toString $port.containerPort) $taken -}}
 {{- fail (printf "app.container.ports[%d].containerPort: the sidecar listens on %v; choose another port" $index $port.containerPort) -}}

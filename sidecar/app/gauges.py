@@ -1,7 +1,7 @@
 """What the gauges show at one moment, from the same state as `/status`."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sidecar.app.own_certificates import OwnCertificates
 from sidecar.app.secret_store_health import Unread
@@ -28,13 +28,13 @@ class Gauges:
         self._status = status
         self.own_certificates = OwnCertificates(clock)
 
-    def read(self, parts: Parts, listener: Listener, *, lines_dropped: int) -> Readings:
+    def read(self, parts: Parts, listeners: Collection[Listener], *, lines_dropped: int) -> Readings:
         """Return the readings of this moment."""
         now = self._clock.now()
         tokens = tuple(parts.cache.status(now))
         return Readings(
-            requests_in_flight=listener.busy,
-            connections_open=len(listener.connections),
+            requests_in_flight=sum(listener.busy for listener in listeners),
+            connections_open=sum(len(listener.connections) for listener in listeners),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=lines_dropped,
             token_expires_in=expiries(tokens),

@@ -1,14 +1,18 @@
-"""The pools of upstreams: their outages in the log, their connections in the metrics."""
+"""The pools of upstreams: their outages in the log, their connections in the metrics; and the table of routes."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from math import inf
 
+from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.origin import Origin
 from sidecar.core.rate_limit import EVERY
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import Pool
+from sidecar.proxy.router import Router
+from sidecar.proxy.table import Table
+from sidecar.proxy.tenants import Tenants
 from sidecar.telemetry.events import UpstreamDown, UpstreamUp
 from sidecar.telemetry.fan_out import Listener
 from sidecar.telemetry.ports import PoolReadings
@@ -47,6 +51,13 @@ class OutageLog:
         if not self._is_logged and moment >= self._due:
             self._journal.tell(UpstreamDown(self._upstream, now.why, self._outages))
             self._due, self._outages, self._is_logged = moment + EVERY, 0, True
+
+
+def table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
+    """Return the routes of the configuration; `listen` is the listen address as configured or bound."""
+    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
+    by_route = {route.name: pools[route.origin] for route in config.routes}
+    return Table(Router(config.routes, listen), by_route, tenants)
 
 
 def url(origin: Origin) -> str:

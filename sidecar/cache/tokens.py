@@ -134,6 +134,10 @@ class TokenCache(EvictableCache[HeldToken]):
         """Return whether this key's refusals are relayed without a renewal; after a window, False for one caller."""
         return self._cool_downs.cooling(request.key, now)
 
+    def cools_for(self, request: TokenRequest, now: float) -> float:
+        """Return the seconds to the end of this key's cool-down; 0 without one."""
+        return self._cool_downs.left(request.key, now)
+
     def cool_down(self, request: TokenRequest, token: Token) -> None:
         """Note that the second send was refused too; parallel refusals of a round count once."""
         jitter = self._randomness.uniform(1.0, 1.25)
@@ -158,14 +162,8 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def status(self, now: float, selector: Labels = frozenset()) -> Iterator[TokenStatus]:
         """Return the status of tokens that carry these labels, missing ones first."""
-        return token_statuses(
-            self._memory,
-            self._troubles,
-            self._cool_downs,
-            now=now,
-            today=self._clock.wall(),
-            selector=selector,
-        )
+        tables = (self._memory, self._troubles, self._cool_downs)
+        return token_statuses(*tables, now=now, today=self._clock.wall(), selector=selector)
 
     def spare(self, request: TokenRequest) -> Token | None:
         """Return the token in memory, due to be looked up again or not; the caller judges whether it is usable."""

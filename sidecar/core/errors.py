@@ -81,6 +81,46 @@ class UnknownTenant(RequestRefused):
         self.in_path = in_path
 
 
+class ForeignCall(RequestRefused):
+    """A request to the token API that a web page or a forged request could have sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(403, reason)
+
+
+class NotListed(RequestRefused):
+    """A path that the token API does not serve, or an entry of `tokens` that it does not hand out."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        """Take `path` as it may be logged, "" if it is known otherwise."""
+        super().__init__(404, reason)
+        self.path = path
+
+
+class WrongMethod(RequestRefused):
+    """A path of the token API with a method that it does not serve."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(405, f"this path of the token API serves {allowed} only: use that method")
+        self.allowed = allowed
+
+
+class NotTheToken(RequestRefused):
+    """A refusal that was reported to the token API, and that another token would not help against."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(409, reason)
+
+
+class StillCooling(RequestRefused):
+    """A refusal that was reported to the token API while new tokens are refused too."""
+
+    def __init__(self, retry_after: float) -> None:
+        """Take `retry_after` in seconds, from now."""
+        super().__init__(429, "new tokens are refused too: no other one is fetched before the cool-down ends")
+        self.retry_after = retry_after
+
+
 class NoToken(SidecarError):
     """There is no token. Applications may see the error's own text; the rest is for operators only."""
 

@@ -16,7 +16,7 @@ FIELDS = {
     "fp": "Fingerprint of the token. It is made with a key that is new at each start.",
     "kind": "What was dropped.",
     "request_id": "Id of the request: its `X-Request-Id`, or an id of the sidecar's own.",
-    "route": "Name of the route.",
+    "route": "Name of the route; `token_api/` and the name of the entry for a call of the token API.",
     "service": "Service of the credentials.",
     "tenant": "Tenant; empty if there is none.",
     "token": "Name of the entry in `tokens`.",
@@ -54,6 +54,8 @@ class Started(Event):
     """`cache.mode`: `local` or `distributed`."""
     build: Build
     """Build of the request path: `pure` Python, or `compiled`."""
+    token_api: str = ""
+    """Address of the token API; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,9 @@ class Refused(Event):
     decision: Decision
     scope: str = ""
     """Scope that the challenge requires; empty if it names none."""
+    reporter: str = ""
+    """Program that reported the refusal to the token API: its `User-Agent`, at most 100 characters. Empty on a route.
+    """
 
 
 @dataclass(frozen=True, slots=True)

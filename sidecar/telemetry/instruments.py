@@ -268,7 +268,8 @@ INSTRUMENTS = tuple(value for value in tuple(vars().values()) if isinstance(valu
 """All instruments, in the order above."""
 
 LABELS: Mapping[str, str] = {
-    "http.route": "Name of the route; empty if no route matched.",
+    "http.route": "Name of the route; `token_api/` and the name of the entry for a call of the token API; empty if no "
+    "route matched.",
     "http.request.method": f"Method of the request; `{OTHER_METHOD}` for an unusual one.",
     "http.response.status_code": "Status of the response; absent if there was none.",
     "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "

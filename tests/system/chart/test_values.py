@@ -74,6 +74,10 @@ BAD = [
         "app.container.ports[0].containerPort: the sidecar listens on 9180",
     ),
     ("app.servicePort=9181", "app.servicePort: the sidecar listens on 9181"),
+    (
+        "app.servicePort=9182,config.token_api.listen=127.0.0.1:9182,config.token_api.tokens[0]=ledger",
+        "app.servicePort: the sidecar listens on 9182",
+    ),
     ("app.servicePort=70000", "app.servicePort"),
     ("env[0].name=TIMES,env[0].value=3", "env.0.value: Invalid type. Expected: string"),
     ("volumeMounts[0].name=x", "volumeMounts.0: mountPath is required"),
@@ -369,6 +373,7 @@ def test_the_configuration_is_valid(
 RESTARTS = {
     "listen": "config.listen=127.0.0.1:9000",
     "admin.listen": "config.admin.listen=0.0.0.0:9000",
+    "token_api.listen": "config.token_api.listen=127.0.0.1:9000,config.token_api.tokens[0]=ledger",
     "cache.mode": "config.cache.mode=local",
     "cache.store_ttl": "config.cache.store_ttl=5s",
     "cache.max_entries": "config.cache.max_entries=5",
