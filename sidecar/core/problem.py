@@ -11,13 +11,18 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from sidecar.core.errors import (
+    ForeignCall,
     MessageMalformed,
+    NotListed,
+    NotTheToken,
     RequestRefused,
+    StillCooling,
     TokenRefused,
     TokenUnavailable,
     UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
+    WrongMethod,
     WrongVersion,
 )
 
@@ -120,6 +125,42 @@ FAILED: dict[type[Exception], Word] = {
         "The request names a tenant that is not in `tenant.allow`, or is not a tenant id.",
         "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
     ),
+    ForeignCall: Word(
+        403,
+        "foreign_call",
+        "http_request_denied",
+        "A request to the token API that a web page or a forwarded request could have sent.",
+        "Send `Sidecar-Request: true` from the pod itself, without `Origin` or `X-Forwarded-*`.",
+    ),
+    NotListed: Word(
+        404,
+        "not_listed",
+        "destination_not_found",
+        "The token API has no such path, or does not hand out this entry of `tokens`.",
+        "Check the path, or add the entry to `token_api.tokens`.",
+    ),
+    WrongMethod: Word(
+        405,
+        "wrong_method",
+        "http_request_denied",
+        "The path of the token API serves another method only.",
+        "Use the method in `Allow`.",
+    ),
+    NotTheToken: Word(
+        409,
+        "not_the_token",
+        "http_request_denied",
+        "A program reported a refusal that another token would not help against, or of a token that the token API "
+        "did not hand out.",
+        "Read `detail`. Handle the refusal in the program, or get a token with `GET /token/{name}`.",
+    ),
+    StillCooling: Word(
+        429,
+        "cooling_down",
+        "http_request_denied",
+        "A program reported a refusal while new tokens are refused too.",
+        "Retry after `Retry-After`. Read `refused` and `cooling_down` in the log.",
+    ),
     TokenRefused: Word(
         502,
         "token_refused",
@@ -206,7 +247,9 @@ def render(error: Exception, request_id: str) -> Problem:
     ]
     if status == 401:
         fields.append((b"WWW-Authenticate", b"Bearer"))
-    if isinstance(error, TokenUnavailable):
+    if isinstance(error, WrongMethod):
+        fields.append((b"Allow", error.allowed.encode()))
+    if isinstance(error, TokenUnavailable | StillCooling):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
     elif status == 429:
         fields.append((b"Retry-After", b"1"))

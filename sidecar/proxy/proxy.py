@@ -13,7 +13,6 @@ Only a 401 shows that a token no longer works.
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 from sidecar.core.errors import (
     RequestRefused,
@@ -35,18 +34,17 @@ from sidecar.http1.shared.exchange import Exchange
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy import own_answers
-from sidecar.proxy.challenge import Verdict
+from sidecar.proxy.healing import Healing
 from sidecar.proxy.ports import Callers, Tokens
-from sidecar.proxy.refusal import Refusal, may_refuse, read_refusal, refused_event
+from sidecar.proxy.refusal import may_refuse, read_refusal
 from sidecar.proxy.request_ids import request_id, trace_id
 from sidecar.proxy.routes import Route
 from sidecar.proxy.table import Table
 from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
-from sidecar.telemetry.events import Failed, Resent
+from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
-from sidecar.telemetry.words import Outcome
 
 
 class Proxy:
@@ -74,13 +72,13 @@ class Proxy:
         self.unknown_tenants = UnknownTenants(clock, journal)
         self._tokens = tokens
         self._callers = callers
+        self._healing = Healing(tokens, journal, clock)
         self._journal = journal
         self._clock = clock
         self._budget = budget
         self._instance = instance
         self._tracer = tracer
         self._count = 0
-        self._behind: set[asyncio.Task[Token]] = set()
 
     async def serve(self, client: ClientConnection) -> None:
         """Handle each request of one client."""
@@ -188,9 +186,9 @@ class Proxy:
                         await relay.connect()
                     answer = await relay.send(successor.authorization, route.idle_timeout)
                 except SidecarError:
-                    self._tell_second(route, successor, record, "failed")
+                    self._healing.second_send(route, successor, record, "failed")
                     raise
-                self._report_second(route, successor, answer, record)
+                self._healing.judge_second(route, successor, answer, record)
 
         if route.rewrite_location:
             answer = self.table.put_right(answer, relay, route)
@@ -232,23 +230,17 @@ class Proxy:
         self, route: Route, refused: Token, answer: Response, relay: Exchange, record: RequestRecord
     ) -> Token | None:
         """Return the token to send the request with once more, or None to relay the refusal."""
-        said = read_refusal(answer, route)
         wanted = route.token
-        if said.verdict is Verdict.RELAY or wanted is None:
-            self._tell_relayed(said, route, refused, record)
-            return None
-        cooling = self._tokens.cooling(wanted, self._clock.now())
-        decision: Literal["cooling", "renew"] = "cooling" if cooling else "renew"
-        self._journal.tell(refused_event(said, decision, route, refused, record))
-        if cooling:
+        said = read_refusal(answer, route)
+        if self._healing.decide(said, route, refused, record) != "renew" or wanted is None:
             return None
         if not relay.hold_body():
-            self._renew_behind(wanted, refused, relay.sent_at)
+            self._healing.renew_behind(wanted, refused, relay.sent_at)
             return None
         try:
             return await relay.waiting(self._renewed_token(wanted, refused, relay.sent_at, record))
         except (TokenUnavailable, TokenRefused):
-            self._tell_second(route, refused, record, "failed")
+            self._healing.second_send(route, refused, record, "failed")
             return None
 
     async def _renewed_token(
@@ -256,36 +248,6 @@ class Proxy:
     ) -> Token:
         with self._noted(record):
             return await self._tokens.renew(wanted, refused, sent_at)
-
-    def _renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
-        """Renew in the background for later requests; this one cannot be sent again."""
-        renewal = asyncio.get_running_loop().create_task(self._tokens.renew(wanted, refused, sent_at))
-        self._behind.add(renewal)
-        renewal.add_done_callback(self._renewed)
-
-    def _renewed(self, renewal: asyncio.Task[Token]) -> None:
-        self._behind.discard(renewal)
-        if not renewal.cancelled():
-            renewal.exception()  # the failure was reported to the journal where it happened
-
-    def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
-        assert route.token is not None
-        said = read_refusal(answer, route) if may_refuse(answer.status, route) else None
-        if said is not None and said.verdict is Verdict.RENEW:
-            self._tokens.cool_down(route.token, token)
-            self._tell_second(route, token, record, "refused")
-            return
-        self._tokens.healed(route.token)  # where only the request was refused, the token is good
-        self._tell_second(route, token, record, "healed")
-        if said is not None:
-            self._tell_relayed(said, route, token, record)
-
-    def _tell_relayed(self, said: Refusal, route: Route, token: Token, record: RequestRecord) -> None:
-        if said.reported:
-            self._journal.tell(refused_event(said, "relay", route, token, record))
-
-    def _tell_second(self, route: Route, token: Token, record: RequestRecord, outcome: Outcome) -> None:
-        self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))
 
     # Failed
 

@@ -26,6 +26,7 @@ ROOMS: Mapping[str, str] = {
     "app": "Reload and status",
     "system": "Files",
     "admin": "Admin server",
+    "token_api": "Token API",
     "telemetry": "Log and metrics",
 }
 """The heading of each room's limits, in the order of the page."""
