@@ -1,13 +1,15 @@
-"""The pools of upstreams: their outages in the log, their connections in the metrics; HTTP/2, if a route uses it."""
+"""The pools of upstreams: their outages in the log, their connections in the metrics; the table of routes; HTTP/2."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import TYPE_CHECKING
 
 from sidecar.config.settings import Config
 from sidecar.core.health import Health
 from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
+from sidecar.core.rate_limit import EVERY
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.pool import OriginPool, Pool
 from sidecar.http1.request_body import ReplayBudget
@@ -31,9 +33,10 @@ class Http2:
     Its modules are loaded when the first route uses it: without one, the process neither loads nor holds any of them.
     """
 
-    def __init__(self, deadlines: Deadlines, budget: ReplayBudget, clock: Clock) -> None:
+    def __init__(self, deadlines: Deadlines, clock: Clock) -> None:
         self._deadlines = deadlines
-        self._budget = budget
+        self.budget = ReplayBudget()
+        """That of all requests, also over HTTP/1.1."""
         self._clock = clock
         self._outbox: Outbox | None = None
 
@@ -57,27 +60,51 @@ class Http2:
         from sidecar.grpc.relay import relays  # noqa: PLC0415
         from sidecar.http2.server import Service  # noqa: PLC0415
 
-        parts = (self._budget, self._clock, self._shared())
+        parts = (self.budget, self._clock, self._shared())
         return Service(proxy.exchange, proxy.refused, *parts, relays=relays()).take_over
-
-
-def table(config: Config, listen: str, pools: Mapping[Origin, OriginPool]) -> Table:
-    """Return what requests are matched with, at this listen address."""
-    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
-    by_route = {route.name: pools[route.origin] for route in config.routes}
-    return Table(Router(config.routes, listen), by_route, tenants)
 
 
 def new_pool(origin: Origin, deadlines: Deadlines, journal: Listener, http2: Http2) -> OriginPool:
     """Return a new pool that logs when its upstream goes down and when it is up again."""
-
-    def changed(before: Health, now: Health) -> None:
-        if now.state == "down":
-            journal.tell(UpstreamDown(url(origin), now.why))
-        elif before.state == "down":
-            journal.tell(UpstreamUp(url(origin), now.since - before.since))
-
+    changed = OutageLog(url(origin), journal).changed
     return http2.pool(origin, changed) if origin.http2 else Pool(origin, deadlines, changed)
+
+
+class OutageLog:
+    """Log the outages of one upstream: each logged one with its end, and at most one in EVERY seconds.
+
+    An upstream that fails and answers in turn would otherwise be logged as often as requests are sent. An outage that
+    lasts is logged with the first failure after that time, if not before.
+    """
+
+    def __init__(self, upstream: str, journal: Listener) -> None:
+        self._upstream = upstream
+        self._journal = journal
+        self._due = -inf
+        self._outages = 0
+        """Since the last that was logged."""
+        self._is_logged = False
+        """Whether the outage that lasts is logged."""
+
+    def changed(self, before: Health, now: Health) -> None:
+        """Note a failure, or the end of an outage, by the health before and after it."""
+        if now.state != "down":
+            if self._is_logged:
+                self._journal.tell(UpstreamUp(self._upstream, now.since - before.since))
+            self._is_logged = False
+            return
+        self._outages += before.state != "down"
+        moment = now.last_failure or now.since
+        if not self._is_logged and moment >= self._due:
+            self._journal.tell(UpstreamDown(self._upstream, now.why, self._outages))
+            self._due, self._outages, self._is_logged = moment + EVERY, 0, True
+
+
+def table(config: Config, listen: str, pools: Mapping[Origin, OriginPool]) -> Table:
+    """Return the routes of the configuration; `listen` is the listen address as configured or bound."""
+    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
+    by_route = {route.name: pools[route.origin] for route in config.routes}
+    return Table(Router(config.routes, listen), by_route, tenants)
 
 
 def url(origin: Origin) -> str:

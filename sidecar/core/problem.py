@@ -13,13 +13,18 @@ from urllib.parse import quote
 
 from sidecar.core.errors import (
     DeadlinePassed,
+    ForeignCall,
     MessageMalformed,
+    NotListed,
+    NotTheToken,
     RequestRefused,
+    StillCooling,
     TokenRefused,
     TokenUnavailable,
     UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
+    WrongMethod,
     WrongVersion,
 )
 
@@ -57,8 +62,8 @@ class Word(NamedTuple):
     meaning: str
     action: str
     """What to do about it."""
-    grpc: Grpc
-    """The status that a gRPC client gets in its place."""
+    grpc: Grpc = Grpc.UNKNOWN
+    """The status that a gRPC client gets in its place; UNKNOWN for those that none gets."""
 
 
 REFUSED: dict[int, Word] = {
@@ -68,7 +73,7 @@ REFUSED: dict[int, Word] = {
             400,
             "bad_request",
             "http_request_error",
-            "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
+            "The request is not valid HTTP, has a path with dot segments, or names no tenant.",
             "Fix the client; `detail` names the fault.",
             Grpc.INVALID_ARGUMENT,
         ),
@@ -157,6 +162,42 @@ FAILED: dict[type[Exception], Word] = {
         "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
         Grpc.PERMISSION_DENIED,
     ),
+    ForeignCall: Word(
+        403,
+        "foreign_call",
+        "http_request_denied",
+        "A request to the token API that a web page or a forwarded request could have sent.",
+        "Send `Sidecar-Request: true` from the pod itself, without `Origin` or `X-Forwarded-*`.",
+    ),
+    NotListed: Word(
+        404,
+        "not_listed",
+        "destination_not_found",
+        "The token API has no such path, or does not hand out this entry of `tokens`.",
+        "Check the path, or add the entry to `token_api.tokens`.",
+    ),
+    WrongMethod: Word(
+        405,
+        "wrong_method",
+        "http_request_denied",
+        "The path of the token API serves another method only.",
+        "Use the method in `Allow`.",
+    ),
+    NotTheToken: Word(
+        409,
+        "not_the_token",
+        "http_request_denied",
+        "A program reported a refusal that another token would not help against, or of a token that the token API "
+        "did not hand out.",
+        "Read `detail`. Handle the refusal in the program, or get a token with `GET /token/{name}`.",
+    ),
+    StillCooling: Word(
+        429,
+        "cooling_down",
+        "http_request_denied",
+        "A program reported a refusal while new tokens are refused too.",
+        "Retry after `Retry-After`. Read `refused` and `cooling_down` in the log.",
+    ),
     TokenRefused: Word(
         502,
         "token_refused",
@@ -209,8 +250,8 @@ FAILED: dict[type[Exception], Word] = {
         502,
         "upstream_malformed",
         "http_protocol_error",
-        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
-        " another protocol, such as TLS where `upstream` is an `http://` URL.",
+        "The upstream's response is not valid, too large or incomplete. Or the upstream uses another protocol,"
+        " such as TLS where `upstream` is an `http://` URL, or another version of HTTP than `protocol`.",
         "Read `detail`, also in the log: it describes the response.",
         Grpc.INTERNAL,
     ),
@@ -260,7 +301,9 @@ def render(error: Exception, request_id: str) -> Problem:
     ]
     if status == 401:
         fields.append((b"WWW-Authenticate", b"Bearer"))
-    if isinstance(error, TokenUnavailable):
+    if isinstance(error, WrongMethod):
+        fields.append((b"Allow", error.allowed.encode()))
+    if isinstance(error, TokenUnavailable | StillCooling):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
     elif status == 429:
         fields.append((b"Retry-After", b"1"))

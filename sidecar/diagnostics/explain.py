@@ -104,7 +104,7 @@ class Explanation:
     answer: dict[str, object] | None
 
 
-class _WithoutKeys:
+class WithoutKeys:
     """Check all of a caller's token but its signature, because that would require fetching keys."""
 
     def __init__(self, clock: Clock) -> None:
@@ -127,7 +127,7 @@ async def explain(config: Config, head: bytes) -> Explanation:
         journal=FanOut(),
     )
     callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
-    callers.set_verifier(_WithoutKeys(clock))
+    callers.set_verifier(WithoutKeys(clock))
     tenants = Tenants(config.tenants) if config.tenants is not None else None
     table = Table(Router(config.routes, config.listen), {}, tenants)
     record = RequestRecord(clock.now(), "", "", "", "")
@@ -150,8 +150,8 @@ async def explain(config: Config, head: bytes) -> Explanation:
         looked = bool(record.route) or refusal.status == 404
         problem = json.loads(render(refusal, "").body)
         return Explanation(routes if looked else (), record.route, None, None, (), problem)
-    token = _asked(config, route.token) if route.token is not None else None
-    return Explanation(routes, route.name, token, sent, tuple(_refusals(route)), None)
+    token = asked(config, route.token) if route.token is not None else None
+    return Explanation(routes, route.name, token, sent, tuple(refusals(route)), None)
 
 
 def _tried(
@@ -176,7 +176,8 @@ def _tried(
     return RouteTried(route.name, f"{route.host}{route.prefix}", verdict)
 
 
-def _asked(config: Config, request: TokenRequest) -> TokenAsked:
+def asked(config: Config, request: TokenRequest) -> TokenAsked:
+    """Return the token request as it is shown."""
     match config.credentials[request.credentials]:
         case FixedCredentials(client_id=client_id):
             place = ""
@@ -256,7 +257,8 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
     return "relayed" if name in kept else "left out: for this connection only"
 
 
-def _refusals(route: Route) -> list[tuple[str, str]]:
+def refusals(route: Route) -> list[tuple[str, str]]:
+    """Return the upstream's answers that affect tokens, and the effect of each."""
     redirects = [("Location to the upstream", "rewritten to lead here")] if route.rewrite_location else []
     if route.token is None:
         return [("any", "relayed: the route has no token"), *redirects]

@@ -27,6 +27,8 @@ from sidecar.telemetry.ports import PoolReadings
 IDLE_TIMEOUT = 60.0
 """Below the 60 to 75 s that many upstreams and balancers allow. Limit: time that an idle upstream connection is kept
 (seconds). Beyond: the connection is closed."""
+KNOWN_FOR = 3600.0
+"""Seconds after a handshake for which the upstream's certificate is known: it may have been renewed since."""
 
 
 class IdleConnections:
@@ -97,12 +99,13 @@ class OriginPool(ABC):
         dialler: Dialler,
         changed: Callable[[Health, Health], None],
     ) -> None:
-        """Call `changed` with the upstream's health before and after each change of its state."""
+        """Call `changed` with the upstream's health before and after each failure, and when it answers again."""
         self.origin = origin
         self._changed = changed
         self._deadlines = deadlines
         self._dialler = dialler
         self._pulse = Pulse(deadlines.now())
+        self._known_until = 0.0
         self._silent = False
         """Whether it accepted a connection and did not answer: then one more connection proves nothing."""
         self.in_doubt = True
@@ -115,15 +118,16 @@ class OriginPool(ABC):
 
     @property
     def certificate(self) -> PeerCertificate | None:
-        """The upstream's certificate as of the last connection over TLS; None if there was none."""
-        return self._dialler.certificate
+        """The upstream's certificate as of the last handshake; None if there was none for KNOWN_FOR."""
+        return self._dialler.certificate if self._deadlines.now() < self._known_until else None
 
     def answered(self) -> None:
         """Note that a request on one of the connections got an answer."""
         self._silent = self.in_doubt = False
         before = self._pulse.health
         self._pulse.beat(self._deadlines.now())
-        self._compare(before)
+        if before.state != "up":
+            self._changed(before, self._pulse.health)
 
     def unanswered(self, why: str) -> None:
         """Note that a request on one of the connections got no answer."""
@@ -134,11 +138,7 @@ class OriginPool(ABC):
         self.in_doubt = True
         before = self._pulse.health
         self._pulse.miss(self._deadlines.now(), why)
-        self._compare(before)
-
-    def _compare(self, before: Health) -> None:
-        if self._pulse.health.state != before.state:
-            self._changed(before, self._pulse.health)
+        self._changed(before, self._pulse.health)
 
     @abstractmethod
     def readings(self) -> PoolReadings:
@@ -260,6 +260,7 @@ class Pool(OriginPool):
         if connection.closed:
             self._call_next()
             raise UpstreamUnreachable(f"{self.origin.host} closed the connection at once")
+        self._known_until = self._deadlines.now() + KNOWN_FOR
         connection.owner = owner
         connection.unread_arrivals = arrivals(connection.transport)
         self._open.add(connection)

@@ -16,7 +16,7 @@ from sidecar.core.health import Health
 from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
-from sidecar.http1.pool import OriginPool
+from sidecar.http1.pool import KNOWN_FOR, OriginPool
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.upstream import UpstreamConnection
 from sidecar.telemetry.ports import PoolReadings
@@ -151,6 +151,7 @@ class Pool(OriginPool):
             self._call()
             raise
         self._opening.discard(owner)
+        self._known_until = self._deadlines.now() + KNOWN_FOR
         connection.owner = owner
         connection.reserved = 1
         self._open.append(connection)

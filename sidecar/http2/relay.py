@@ -72,21 +72,17 @@ class Relay(Exchange):
         self._run = run
         self._pool: Pool | None = None
         self._owner = ""
-        self._target = self._traceparent = b""
+        self._target = self._traceparent = self._trailers = b""
         self._connection: UpstreamConnection | None = None
         self._upstream: UpstreamStream | None = None
         self._idle_timeout = NEVER
         self._answer: Answer | None = None
         self._kept: list[bytes] = []
-        self._piping = False
-        self._answer_ended = False
-        self._trailers = b""
+        self._piping = self._answer_ended = False
         self._error: SidecarError | None = None
+        self._code_up: int = ErrorCode.CANCEL  # with which the upstream's stream is reset
         self._code_down: int = ErrorCode.INTERNAL_ERROR
-        """The code with which the client's stream is reset."""
-        self._code_up: int = ErrorCode.CANCEL
         self._seen = 0
-        """Bytes that a slow client had taken when it was looked at last."""
 
     @property
     def dismissed(self) -> bool:
@@ -168,9 +164,9 @@ class Relay(Exchange):
         empty = upload.ended and not upload.arrived and not upload.trailers
         self._upstream = stream = connection.open(self, self.request.method, block, end=empty)
         self._connection = None  # the place is taken
-        self._moved()
         if not empty:
             upload.aim(stream)
+        self._moved()
 
     def _may_repeat(self) -> bool:
         """Return whether the upstream did not process the request (rule 4)."""
@@ -180,15 +176,17 @@ class Relay(Exchange):
         return error.certain or self.request.method in IDEMPOTENT
 
     def _moved(self) -> None:
-        if self._upstream is not None:
-            self._upstream.deadline = self._client.connection.deadlines.next_tick + self._idle_timeout
+        upstream, client = self._upstream, self._client
+        if upstream is not None:
+            upstream.deadline = client.connection.deadlines.next_tick + self._idle_timeout
+            self._seen = upstream.written + client.written
 
     # What arrives from the client
 
     def body_from_client(self, content: bytes, *, end: bool) -> None:
         """Content of the request arrived."""
-        self._moved()
         self.upload.arrive(content, end=end)
+        self._moved()
 
     def trailers_from_client(self, trailers: Trailers) -> None:
         """The request ended with trailers."""
@@ -219,19 +217,22 @@ class Relay(Exchange):
 
     def body_from_upstream(self, content: bytes, *, end: bool) -> None:
         """Content of the answer arrived."""
-        self._moved()
         if self._piping:
             self._client.send_body(content, end=end)
-            return
-        self._answer_ended = end
-        if content:
-            self._kept.append(content)
+            if end:
+                self._client.watch(self._idle_timeout)
+        else:
+            self._answer_ended = end
+            if content:
+                self._kept.append(content)
+        self._moved()
 
     def trailers_from_upstream(self, trailers: Trailers) -> None:
         """The answer ended with trailers."""
         block = relayed_trailers(trailers, grpc=self.request.head.is_grpc)
         if self._piping:
             self._client.send_end(block)
+            self._client.watch(self._idle_timeout)
             return
         self._answer_ended = True
         self._trailers = block
@@ -249,18 +250,15 @@ class Relay(Exchange):
         """Nothing has moved for the idle time-out (rule 7)."""
         client = self._client
         error: SidecarError = UpstreamTimeout("the upstream did not answer in time")
-        if self._answer is None:
+        if self._seen != stream.written + client.written:
+            self._moved()
+        elif self._answer is None:
             begun = self.upload.arrived or b"expect" not in self.request.notes
             if begun and not self.upload.ended and not stream.waits:
                 error = RequestRefused(408, "the request's body stopped arriving")
             self._give_up(stream, error)
         elif client.waits or not client.connection.takes_bodies:
-            if client.written == self._seen:
-                client.reset(ErrorCode.CANCEL)
-                self.client_left(ErrorCode.CANCEL)
-                return
-            self._seen = client.written
-            self._moved()
+            client.stuck()
         else:
             self._give_up(stream, UpstreamTimeout("the upstream stopped in the middle of its answer"))
 
@@ -317,8 +315,10 @@ class Relay(Exchange):
         for content in kept:
             client.send_body(content, end=False)
         self._piping = True
+        self._moved()
         if self._answer_ended:
             client.send_end(self._trailers)
+            client.watch(self._idle_timeout)
         while not client.local_ended:
             if self._error is not None:
                 raise self._error

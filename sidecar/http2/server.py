@@ -80,14 +80,16 @@ class Service:
 class ClientStream(Stream):
     """One request and its answer."""
 
-    __slots__ = ("_grpc", "_head_only", "_run", "dismissed", "relay")
+    __slots__ = ("_patience", "_run", "_seen", "dismissed", "relay")
 
     def __init__(self, connection: "ClientConnection", number: int) -> None:
         super().__init__(connection, number)
         self._run = ByHand()
         self.relay: Relay | None = None
         """None before the story begins and after it ends."""
-        self._grpc = self._head_only = False
+        self._patience = NEVER
+        self._seen = 0
+        """Bytes that were sent when the client was looked at last."""
         self.dismissed = False
         """Whether it was cut off because the sidecar stops."""
 
@@ -133,17 +135,32 @@ class ClientStream(Stream):
     def lost(self, why: str) -> None:
         self.reset_arrived(ErrorCode.CANCEL)
 
+    def watch(self, patience: float) -> None:
+        """Give the client this many seconds, each time that it takes some of what waits for it."""
+        if self.waits:
+            self._patience = patience
+            self._seen = self.written
+            self.deadline = self.connection.deadlines.next_tick + patience
+
     def silent(self) -> None:
-        self.reset(ErrorCode.CANCEL)  # an answer of the sidecar's own that is not taken
+        if self.written != self._seen:
+            self.watch(self._patience)
+        else:
+            self.stuck()
+
+    def stuck(self) -> None:
+        """End the exchange, because the client does not take the answer."""
+        self.reset(ErrorCode.CANCEL)
+        self.reset_arrived(ErrorCode.CANCEL)
 
     def answer_ourselves(self, problem: Problem, *, grpc: bool, head_only: bool) -> None:
         """Answer without an upstream."""
         block, body = own_answer(problem, grpc=grpc, head_only=head_only)
         self.source = None
-        self.deadline = self.connection.deadlines.next_tick + _SLOW
         self.send_head(block, end=not body)
         if body:
             self.send_body(body, end=True)
+            self.watch(_SLOW)
 
     def story_ended(self) -> None:
         """The story gives the stream back; the end of an answer may still wait for credit."""

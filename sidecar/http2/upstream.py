@@ -48,6 +48,10 @@ class Unprocessed(UpstreamUnreachable):
         self.certain = certain
 
 
+def _named(code: int) -> str:
+    return ErrorCode(code).name if code <= max(ErrorCode) else f"0x{code:x}"
+
+
 class UpstreamStream(Stream):
     """One request and its answer."""
 
@@ -98,8 +102,7 @@ class UpstreamStream(Stream):
         """The request has been sent."""
 
     def reset_arrived(self, code: int) -> None:
-        name = ErrorCode(code).name if code in ErrorCode.__members__.values() else f"0x{code:x}"
-        error: SidecarError = UpstreamUnreachable(f"the upstream reset the stream with {name}")
+        error: SidecarError = UpstreamUnreachable(f"the upstream reset the stream with {_named(code)}")
         if code == ErrorCode.REFUSED_STREAM and not self._answered:
             error = Unprocessed("the upstream refused the stream")
         self._fail(error, code)
@@ -112,7 +115,9 @@ class UpstreamStream(Stream):
         connection = self.connection
         assert isinstance(connection, UpstreamConnection)
         error = connection.fault
-        if error is None and not self._answered and not self._interims and connection.used:
+        if error is None and self._answered:
+            error = MessageMalformed(f"{why} in the middle of the answer")
+        elif error is None and not self._interims and connection.used:
             error = Unprocessed(f"{why} before it answered", certain=False)
         self._fail(error or UpstreamUnreachable(f"{why} before it answered"))
 
@@ -265,10 +270,13 @@ class UpstreamConnection(Connection):
 
     def goaway_arrived(self, last: int, code: int, text: bytes) -> None:
         self.leaving = True
+        if code:
+            self.fault = UpstreamUnreachable(f"the upstream ended the connection with {_named(code)}")
         for stream in tuple(self.streams.values()):
             if stream.number > last:
                 assert isinstance(stream, UpstreamStream)
                 stream.unprocessed()
-        if not self.streams and not self.failed:
+        if not self.streams:
             self.part()
+        self._end_greeting()
         self._changed(self)

@@ -33,14 +33,19 @@ class Healing:
         self._behind: set[asyncio.Task[Token]] = set()
         self._late = CoolDowns(_LATE_KEYS)
 
-    def decide(self, said: Refusal, route: Route, refused: Token, record: RequestRecord) -> Decision:
-        """Return what to do about an answer to a request with this token, and report the refusal if it is one."""
+    def decide(
+        self, said: Refusal, route: Route, refused: Token, record: RequestRecord, *, reporter: str = ""
+    ) -> Decision:
+        """Return what to do about an answer to a request with this token, and emit an event if it is a refusal.
+
+        Take `reporter`, the program that reported the answer; "" if the sidecar got it.
+        """
         wanted = route.token
         if said.verdict is Verdict.RELAY or wanted is None:
-            self._relayed(said, route, refused, record)
+            self._relayed(said, route, refused, record, reporter=reporter)
             return "relay"
         decision: Decision = "cooling" if self._tokens.cooling(wanted, self._clock.now()) else "renew"
-        self._journal.tell(refused_event(said, decision, route, refused, record))
+        self._journal.tell(refused_event(said, decision, route, refused, record, reporter=reporter))
         return decision
 
     def renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
@@ -88,9 +93,11 @@ class Healing:
         """Report the outcome of a second send."""
         self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))
 
-    def _relayed(self, said: Refusal, route: Route, token: Token, record: RequestRecord) -> None:
+    def _relayed(
+        self, said: Refusal, route: Route, token: Token, record: RequestRecord, *, reporter: str = ""
+    ) -> None:
         if said.reported:
-            self._journal.tell(refused_event(said, "relay", route, token, record))
+            self._journal.tell(refused_event(said, "relay", route, token, record, reporter=reporter))
 
     def _renewed(self, renewal: asyncio.Task[Token]) -> None:
         self._behind.discard(renewal)

@@ -7,7 +7,7 @@ refused the user, and nothing is reported. A gRPC call that ends with UNAUTHENTI
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.http1.message import Response
 from sidecar.oauth.token import Token
@@ -44,7 +44,13 @@ def may_refuse(status: int, route: Route) -> bool:
 
 def read_refusal(answer: Response, route: Route, status: int) -> Refusal:
     """Return how the answer judges the token that was sent, as an answer with `status` does."""
-    challenges = parse(answer.values(b"www-authenticate"))
+    refusal = judged(status, answer.values(b"www-authenticate"), route)
+    return refusal if status == answer.status else replace(refusal, status=answer.status)
+
+
+def judged(status: int, fields: Iterable[bytes], route: Route) -> Refusal:
+    """Return how an answer with this status and these fields WWW-Authenticate judges the token that was sent."""
+    challenges = parse(fields)
     statuses = route.refused_statuses
     verdict = judge(status, challenges, on_401=route.on_401, refused_statuses=statuses)
     refused = status in statuses
@@ -52,7 +58,7 @@ def read_refusal(answer: Response, route: Route, status: int) -> Refusal:
     if not error and refused and challenges and all(c.scheme != "bearer" for c in challenges):
         error = OTHER_SCHEME
     reported = route.on_401 != "ignore" and (refused or bool(error))
-    return Refusal(answer.status, verdict, error, _scope(challenges), reported)
+    return Refusal(status, verdict, error, _scope(challenges), reported)
 
 
 def refused_event(
@@ -61,6 +67,8 @@ def refused_event(
     route: Route,
     token: Token,
     record: RequestRecord,
+    *,
+    reporter: str = "",
 ) -> Refused:
     """Return the event for the log and the metrics."""
     return Refused(
@@ -72,6 +80,7 @@ def refused_event(
         error=refusal.error,
         decision=decision,
         scope=refusal.scope,
+        reporter=reporter,
     )
 
 

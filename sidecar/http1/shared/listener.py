@@ -9,7 +9,7 @@ from sidecar.http1.limits import ServerLimits
 from sidecar.http1.server import ClientConnection
 
 
-class Served(Protocol):
+class Client(Protocol):
     """A client's connection, of either version of HTTP."""
 
     @property
@@ -43,7 +43,7 @@ class Listener:
         self.take_over: TakeOver | None = None
         """Serves connections over HTTP/2; None if no route uses it."""
         self.draining = False
-        self.connections: set[Served] = set()
+        self.connections: set[Client] = set()
         self.requests = 0
         """How many requests have begun."""
         self.refused = 0
@@ -55,7 +55,7 @@ class Listener:
         """Make the protocol for an accepted connection."""
         return ClientConnection(self)
 
-    def admit(self, connection: Served) -> bool:
+    def admit(self, connection: Client) -> bool:
         """Count the connection in, unless there are too many."""
         if len(self.connections) >= self.limits.max_connections:
             self.refused += 1
@@ -64,7 +64,7 @@ class Listener:
         self._empty.clear()
         return True
 
-    def forget(self, connection: Served) -> None:
+    def forget(self, connection: Client) -> None:
         """Count it out."""
         self.connections.discard(connection)
         if not self.connections:
@@ -75,14 +75,14 @@ class Listener:
         """How many requests are with the story."""
         return sum(connection.busy for connection in self.connections)
 
-    def drain(self) -> None:
-        """Tell clients that the sidecar stops."""
+    async def settle(self, *, least: float, within: float, quiet: float) -> None:
+        """Tell clients that the sidecar stops, and wait until all have been at rest for `quiet` seconds.
+
+        For `least` seconds, `within` at most.
+        """
         self.draining = True
         for connection in tuple(self.connections):
             connection.drain()
-
-    async def settle(self, *, least: float, within: float, quiet: float) -> None:
-        """Wait until all have been at rest for `quiet` seconds; for `least` seconds, `within` at most."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         end = began + within

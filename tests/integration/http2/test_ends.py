@@ -288,3 +288,60 @@ async def test_interim_answers_are_relayed(sidecar: Start, far: Http2Upstream) -
         answer = await client.ask()
     assert [fields[1] for fields in answer.interim] == [(b"link", b"</a>"), (b"link", b"</b>")]
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_does_not_take_the_rest_of_an_answer(
+    sidecar: Start, far: Http2Upstream, clock: FakeClock, *, reads: bool
+) -> None:
+    """The upstream has sent all of it: the client has the idle time-out for each part that it takes."""
+    far.script(answering(200, [], b"x" * 100_000))
+    async with (
+        sidecar(route(far, timeouts={"idle": "10s"})) as running,
+        await Http2Client.connect(running.address, credit=False) as client,
+    ):
+        stream = await client.request()
+        answer = await client.head(stream)
+        await client.until(lambda: len(answer.body) == 65_535)
+        client.grant(0, 1 << 20)
+        for part in range(3):
+            await client.ping()
+            await clock.advance(6)
+            if reads:
+                client.grant(stream, 100)
+                await client.until(lambda part=part: len(answer.body) == 65_635 + 100 * part)  # type: ignore[misc]
+        if reads:
+            client.grant(stream, 1 << 20)
+            await client.answer(stream)
+            assert (len(answer.body), answer.reset) == (100_000, None)
+        else:
+            assert (await client.answer(stream)).reset == CANCEL
+    assert running.events("request")[0]["error"] == ("" if reads else "client_gone")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_an_upstream_that_takes_a_request_slowly(
+    sidecar: Start, clock: FakeClock, *, reads: bool
+) -> None:
+    """The client has sent all of it: the upstream has the idle time-out for each part that it takes."""
+    async with Http2Upstream(window=1_000, credit=False) as far:
+        far.script(silent)
+        async with sidecar(route(far, timeouts={"idle": "10s"})) as running, await connect(running) as client:
+            stream = await client.request(b"POST", b"/", [], b"x" * 10_000)
+            await far.reached(1)
+            [received], [peer] = far.requests, far.peers
+            for part in range(3):
+                await peer.until(lambda part=part: len(received.body) == 1_000 + 100 * part)  # type: ignore[misc]
+                await clock.advance(6)
+                if reads:
+                    peer.grant(received.stream, 100)
+                elif part == 1:
+                    break
+                else:
+                    received.body += b"x" * 100
+            answer = client.message(stream)
+            if reads:
+                await client.ping()
+                assert not answer.over
+            else:
+                assert (await client.answer(stream)).status == 504

@@ -139,7 +139,7 @@ async def test_answers_of_all_kinds(
         assert (await client.ask()).status == 200
 
 
-async def test_b94_a_body_too_large_to_keep_is_not_sent_again(sidecar: Start, far: Http2Upstream) -> None:
+async def test_a_body_too_large_to_keep_is_not_sent_again(sidecar: Start, far: Http2Upstream) -> None:
     """Its refusal is relayed, and the token is renewed for the next request."""
     far.script(refusing())
     async with sidecar(route(far)) as running, await connect(running) as client:
@@ -151,9 +151,7 @@ async def test_b94_a_body_too_large_to_keep_is_not_sent_again(sidecar: Start, fa
 
 
 @pytest.mark.parametrize("after", [0, 1, 30_000], ids=["before", "begun", "half"])
-async def test_b94_a_refusal_in_the_middle_of_the_request(
-    sidecar: Start, far: Http2Upstream, after: int
-) -> None:
+async def test_a_refusal_in_the_middle_of_the_request(sidecar: Start, far: Http2Upstream, after: int) -> None:
     """The rest is kept meanwhile; the second stream carries the same bytes."""
 
     async def early(exchange: Exchange2) -> None:

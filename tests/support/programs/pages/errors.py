@@ -3,7 +3,7 @@
 import json
 
 from sidecar.core import problem
-from sidecar.core.problem import FAILED, INTERNAL, REFUSED
+from sidecar.core.problem import FAILED, INTERNAL, REFUSED, Grpc
 from tests.support.programs.pages.markdown import block, code, page, prose, table
 
 INTRODUCTION = prose(
@@ -30,7 +30,7 @@ def text() -> str:
             each.meaning,
             each.action,
             code(each.proxy_error),
-            f"{each.grpc.value} {each.grpc.name}",
+            f"{each.grpc.value} {each.grpc.name}" if each.grpc is not Grpc.UNKNOWN else "",
         )
         for each in words
     ]
