@@ -129,4 +129,4 @@ class Telemetry:
 def measured(route: Route) -> MeasuredRoute:
     """Return the labels of a route's metrics."""
     token, tenant = (route.token.name, route.token.tenant) if route.token is not None else ("", "")
-    return MeasuredRoute(route.name, route.origin.host, route.origin.port, token, tenant)
+    return MeasuredRoute(route.name, route.origin.host, route.origin.port, token, tenant, route.origin.http2)

@@ -39,6 +39,8 @@ class MeasuredRoute:
     """Name of the route's token, "" if it has none."""
     tenant: str = ""
     """Service of that token, "" if there is none."""
+    http2: bool = False
+    """Whether its requests use HTTP/2, as gRPC calls do."""
 
 
 class _Lookups:
@@ -89,6 +91,9 @@ class RequestCounters:
         self._lookups = {name: self._lookups.get(name, {}) for name in tokens}
         self._cells = {key: cell for key, cell in self._cells.items() if key[0] in self._routes}
         self._calls = {key: calls for key, calls in self._calls.items() if key[0] in self._routes}
+        self._calls |= {
+            (route.name, Grpc.OK): 0 for route in self._routes.values() if route.http2
+        } | self._calls
         self._found = {}
         for key, cell in self._cells.items():
             cell.lookups = self._lookups_of(key[0])

@@ -28,6 +28,7 @@ from sidecar.http2.limits import (
     STREAM_WINDOW,
 )
 from sidecar.http2.outgoing import Outbox
+from sidecar.http2.relay import Relay
 from sidecar.http2.server import ClientConnection, Service
 from tests.support.clock import FakeClock
 from tests.support.waiting import PATIENCE
@@ -92,7 +93,7 @@ class Rig:
         self.clock = FakeClock()
         self.deadlines = Deadlines(self.clock)
         self.listener = Listener(http1, self.deadlines, ServerLimits())
-        service = Service(story, refused, ReplayBudget(), self.clock, Outbox())
+        service = Service(story, refused, ReplayBudget(), self.clock, Outbox(), relays=Relay)
         self.connection = ClientConnection(self.listener, service)
         ours, self._theirs = socket.socketpair()
         self._ours = ours

@@ -26,6 +26,8 @@ from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.aws import Aws
 from tests.support.clock import FakeClock
 from tests.support.fleet_of_sidecars import SidecarFleet, SidecarPod
+from tests.support.http2_client import Http2Client
+from tests.support.http2_upstream import Http2Upstream, answering
 from tests.support.otlp_receiver import Collector
 from tests.support.processes import File, Process, route, serving, spawn
 from tests.support.redis_server import RedisServer
@@ -168,6 +170,22 @@ async def test_a_refusal_that_heals(sidecar: Start, upstream: Upstream) -> None:
             moving(running, "sidecar_resends_total http_route=api,outcome=healed"),
         ):
             assert (await running.get()).status == 200
+
+
+@moves(instruments.GRPC_CALLS)
+async def test_a_grpc_call_counts_by_its_status(sidecar: Start) -> None:
+    """Whether the upstream ended it or the sidecar."""
+    fields = [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
+    async with Http2Upstream() as far:
+        calls = {"name": "calls", "upstream": far.url, "protocol": "http2"}
+        async with sidecar(calls) as running, await Http2Client.connect(running.address) as client:
+            series = "sidecar_grpc_calls_total http_route=calls,rpc_response_status_code="
+            far.script(answering(200, fields[:1], b"\0\0\0\0\0", [(b"grpc-status", b"0")]))
+            async with moving(running, series + "OK"):
+                await client.ask(b"POST", b"/test.Calls/Echo", fields)
+            far.script(answering(200, [*fields[:1], (b"grpc-status", b"5")], b""))
+            await client.ask(b"POST", b"/test.Calls/Echo", fields)
+            await reaches(running, series + "NOT_FOUND", 1)
 
 
 @moves(instruments.RELAYED)

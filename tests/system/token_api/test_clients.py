@@ -66,8 +66,8 @@ class Ledger(grpc.GenericRpcHandler):
         self.accepted = {f"Bearer {FIRST}"}
         self.seen: list[str] = []
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        sent = dict(details.invocation_metadata).get("authorization", "")
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        sent = str(dict(details.invocation_metadata).get("authorization", ""))
 
         def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
             self.seen.append(sent)
@@ -105,7 +105,7 @@ async def test_a_grpc_client_heals(
 
     def use() -> list[bytes]:
         with grpc.secure_channel(address, credentials) as channel:
-            method = channel.unary_unary("/ledger.Ledger/Get")
+            method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/ledger.Ledger/Get")
             answers = [grpc_client.call(method, b"1", plugin)]
             service.accepted = {f"Bearer {SECOND}"}
             return [*answers, grpc_client.call(method, b"2", plugin), grpc_client.call(method, b"3", plugin)]

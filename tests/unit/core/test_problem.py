@@ -9,6 +9,7 @@ import pytest
 import sidecar
 from sidecar.core import problem
 from sidecar.core.errors import (
+    DeadlinePassed,
     ListenError,
     MessageMalformed,
     RequestRefused,
@@ -17,8 +18,9 @@ from sidecar.core.errors import (
     UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
+    WrongVersion,
 )
-from sidecar.core.problem import render
+from sidecar.core.problem import Grpc, render
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,32 @@ def test_only_an_unavailable_token_has_retry_after() -> None:
 def test_instance_is_a_uri_reference() -> None:
     """A request id with characters a URI cannot hold is percent-encoded."""
     assert json.loads(render(UpstreamTimeout("why"), "a:b c/é").body)["instance"] == "a%3Ab%20c%2F%C3%A9"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RequestRefused(400, "why"), Grpc.INVALID_ARGUMENT),
+        (RequestRefused(401, "why"), Grpc.UNAUTHENTICATED),
+        (RequestRefused(403, "why"), Grpc.PERMISSION_DENIED),
+        (RequestRefused(404, "why"), Grpc.UNIMPLEMENTED),
+        (RequestRefused(408, "why"), Grpc.DEADLINE_EXCEEDED),
+        (RequestRefused(414, "why"), Grpc.RESOURCE_EXHAUSTED),
+        (RequestRefused(417, "why"), Grpc.INVALID_ARGUMENT),
+        (RequestRefused(421, "why"), Grpc.PERMISSION_DENIED),
+        (RequestRefused(429, "why"), Grpc.RESOURCE_EXHAUSTED),
+        (RequestRefused(431, "why"), Grpc.RESOURCE_EXHAUSTED),
+        (UnknownTenant("acmee", "why"), Grpc.PERMISSION_DENIED),
+        (TokenRefused("why", "invalid_scope"), Grpc.UNAVAILABLE),
+        (TokenUnavailable("why", 3), Grpc.UNAVAILABLE),
+        (DeadlinePassed("why"), Grpc.DEADLINE_EXCEEDED),
+        (WrongVersion("why"), Grpc.UNIMPLEMENTED),
+        (UpstreamUnreachable("why"), Grpc.UNAVAILABLE),
+        (UpstreamTimeout("why"), Grpc.DEADLINE_EXCEEDED),
+        (MessageMalformed("why"), Grpc.INTERNAL),
+        (RuntimeError("why"), Grpc.INTERNAL),
+    ],
+)
+def test_b96_each_error_has_a_grpc_status(error: Exception, status: Grpc) -> None:
+    """What a gRPC client gets in place of the problem."""
+    assert render(error, "req-1").grpc is status

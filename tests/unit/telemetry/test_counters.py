@@ -28,6 +28,7 @@ from sidecar.telemetry.fan_out import FanOut
 from sidecar.telemetry.fleet_events import BustApplied, BustSent
 from sidecar.telemetry.instruments import (
     CLIENT,
+    GRPC_CALLS,
     HITS,
     INSTRUMENTS,
     SERVER,
@@ -44,6 +45,7 @@ from tests.support.journal import RecordingJournal
 UPSTREAM = Origin("https", "ledger.internal", 443)
 TOKEN = TokenRequest("ledger-token", "https://auth.example.com/token", "ledger-client", "ledger-client")
 LEDGER = measured(Route("ledger", UPSTREAM, prefix="/ledger", token=TOKEN))
+CALLS = measured(Route("calls", replace(UPSTREAM, http2=True), prefix="/calls"))
 PLAIN = measured(Route("plain", UPSTREAM, prefix="/plain"))
 NOTHING = Readings(0, 0, 0, 0, {}, {})
 FLEET = Readings(
@@ -87,6 +89,23 @@ def finish(metrics: Counters, *, seconds: float = 0.003, **fields: object) -> No
 
 def of(found: dict[str, float], name: str) -> dict[str, float]:
     return {series: value for series, value in found.items() if series.startswith(name + "{")}
+
+
+def test_grpc_calls_count_by_route_and_status() -> None:
+    """A route of HTTP/2 has a series from the start; a call that matched no route has none of its own."""
+    metrics = Counters("1", [LEDGER, CALLS])
+    for status in (0, 16, 16, -1):
+        finish(metrics, route="calls", grpc_status=status)
+    finish(metrics, route="unknown", grpc_status=12)
+    [calls] = [each for each in metrics.families(NOTHING) if each.instrument is GRPC_CALLS]
+    assert dict(calls.series) == {
+        ("calls", "OK"): 1,
+        ("calls", "UNAUTHENTICATED"): 2,
+        ("", "UNIMPLEMENTED"): 1,
+    }
+    list(metrics.configuring([LEDGER, CALLS], None))
+    [calls] = [each for each in metrics.families(NOTHING) if each.instrument is GRPC_CALLS]
+    assert dict(calls.series) == {("calls", "OK"): 1, ("calls", "UNAUTHENTICATED"): 2}
 
 
 def test_o5_the_first_error_of_a_route_is_dated_by_its_own_moment() -> None:
@@ -596,7 +615,7 @@ EVERYTHING = replace(
 
 async def test_promtool_would_find_nothing_to_say() -> None:
     """Each instrument once, with TYPE and HELP, named as Prometheus requires, units in base units and last."""
-    text = (await prometheus_text(Counters("1", [LEDGER]).families(EVERYTHING))).decode()
+    text = (await prometheus_text(Counters("1", [LEDGER, CALLS]).families(EVERYTHING))).decode()
     found = {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type,

@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.core.origin import Origin
 from sidecar.telemetry.events import SecretRead, SecretUnread, Stopped
-from sidecar.telemetry.request_record import RequestRecord
+from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.spans import LONGEST_TEXT, Span, of_event, of_request
 from sidecar.telemetry.trace_context import Sampler, SamplerName
 from sidecar.telemetry.tracing import Trace, Tracer
@@ -107,3 +107,56 @@ def test_only_questions_to_others_are_spans() -> None:
     assert of_event(Stopped(), 1.0, tracer()) is None
     read = SecretRead("app", "", "app", "AWSCURRENT", 1.0)
     assert of_event(read, 1.0, tracer("always_off")) is None
+
+
+def a_call(status: int) -> tuple[RequestRecord, Trace]:
+    """A gRPC call that ended with this status."""
+    record, trace = a_request("POST", "/test.Calls/Echo", b"/test.Calls/Echo")
+    record.http2, record.grpc_status = True, status
+    record.status = record.upstream_status = 200
+    record.upstream_seconds = 0.5
+    return record, trace
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "of_server"),
+    [
+        (0, "OK", False),
+        (5, "NOT_FOUND", False),
+        (7, "PERMISSION_DENIED", False),
+        (2, "UNKNOWN", True),
+        (4, "DEADLINE_EXCEEDED", True),
+        (12, "UNIMPLEMENTED", True),
+        (13, "INTERNAL", True),
+        (14, "UNAVAILABLE", True),
+        (15, "DATA_LOSS", True),
+        (16, "UNAUTHENTICATED", False),
+    ],
+)
+def test_a_grpc_call_has_the_attributes_of_the_conventions(
+    status: int, name: str, *, of_server: bool
+) -> None:
+    """Its name is the method's; to a client all but OK is an error, to a server some statuses are."""
+    for span, failed in zip(spans(*a_call(status)), (of_server, status > 0), strict=True):
+        assert (span.name, span.failed) == ("test.Calls/Echo", failed)
+        assert span.attributes.get("error.type", "") == (name if failed else "")
+        found = {key: value for key, value in span.attributes.items() if key.startswith(("rpc.", "network."))}
+        assert found == {
+            "rpc.system.name": "grpc",
+            "rpc.method": "test.Calls/Echo",
+            "rpc.response.status_code": name,
+            "network.protocol.version": "2",
+        }
+
+
+def test_a_healed_grpc_call_shows_both_statuses() -> None:
+    """UNAUTHENTICATED of the first send, OK of the second."""
+    record, trace = a_call(0)
+    trace.next_hop(ORIGIN, b"/test.Calls/Echo")
+    record.first = Send(101.0, 0.1, 200, 16)
+    _, first, second = of_request(record, trace)
+    assert [each.attributes["rpc.response.status_code"] for each in (first, second)] == [
+        "UNAUTHENTICATED",
+        "OK",
+    ]
+    assert [each.failed for each in (first, second)] == [True, False]
