@@ -3,7 +3,7 @@
 Rule 1. Frames are read one after the other from what a read brought; the rest of a frame waits for the next read.
 Rule 2. The peer's first frame is SETTINGS: else PROTOCOL_ERROR.
 Rule 3. A header block is joined from its frames, within MAX_BLOCK and MAX_CONTINUATIONS; nothing may come between.
-        Every block is decoded, also that of a stream that is gone, because the decoder's table depends on it.
+        Every block is decoded, also that of a stream that has ended, because the decoder's table depends on it.
 Rule 4. A fault of a stream resets it; a fault of the connection ends it with GOAWAY, after which nothing is read.
 Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream that this side reset, frames that the
         peer sent before it knew are ignored. On one that has ended, DATA and HEADERS are STREAM_CLOSED.

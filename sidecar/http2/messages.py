@@ -5,8 +5,8 @@ Rule 2. Upstream, `:scheme` and `:authority` are the upstream's, `:path` is the 
         `authorization` where the route has a token: the sidecar's, never indexed.
 Rule 3. An `origin` that names the sidecar itself becomes the upstream's. A `traceparent` of ours replaces the client's,
         and a `tracestate` of another trace goes (as in HTTP/1.1).
-Rule 4. An answer of the sidecar's own is a problem. To a gRPC client, a version that its route does not speak is a
-        status, UNIMPLEMENTED, in a head that ends the stream: such clients do not read other answers.
+Rule 4. An answer of the sidecar's own is a problem. A gRPC client, whose route has another version, gets the status
+        UNIMPLEMENTED in a head that ends the stream, because such clients do not read other answers.
 """
 
 import json
@@ -88,7 +88,7 @@ def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
 
 
 def relocated(answer: Answer, moved: Moved) -> Answer:
-    """Return the answer with its locations replaced as `moved` says."""
+    """Return the answer with its locations replaced by those of `moved`."""
     changed = answer_of(answer.received, ends=answer.ends)
     for name in _LOCATIONS:
         for value in answer.received.values(name):
