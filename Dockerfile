@@ -7,7 +7,7 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /source
 COPY .docker/compiler.sh .docker/
-RUN [".docker/compiler.sh"]
+RUN --mount=type=secret,id=ca.pem [".docker/compiler.sh"]
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
     [".docker/build.sh", "/opt/sidecar"]

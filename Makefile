@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 # The image's Python is a profile-guided build, as that of distributions is; others need not be.
 BENCH_PYTHON ?= $(shell test -e /usr/include/python3.11/Python.h && /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo $(PYTHON))
 MINUTES ?= 10
+# The oldest and the newest Kubernetes that the chart supports.
+KUBERNETES ?= 1.29.15 1.37.2
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= docker
@@ -18,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -41,6 +43,12 @@ test-alerts: $(VENV)/.with-test  ## of the tests those of the alerts, in promtoo
 test-kind: TAG := credential-sidecar:kind
 test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
 	@PATH="$(abspath $(BIN)):$$PATH" tests/system/kind/run.sh
+
+test-apiserver: $(VENV)/.with-test  ## the same on real API servers, without nodes, for KUBERNETES='1.29.15 1.37.2'; builds them once, with Go
+	@export PATH="$(abspath $(BIN)):$$PATH"; for version in $(KUBERNETES); do \
+		tests/system/apiserver/up.sh build $$version && \
+		tests/system/apiserver/up.sh run $$version pytest tests/system/apiserver || exit 1; \
+	done
 
 chart: $(VENV)/.with-test  ## writes the generated files of helm/: schema, tables and dashboard
 	@$(BIN)/python -m tests.system.chart
@@ -109,6 +117,11 @@ promtool:  ## installs Debian's prometheus where there is no promtool yet, witho
 	@if command -v promtool >/dev/null; then exit 0; fi; \
 	$(DEBIAN) prometheus && \
 	$$as service prometheus stop && $$as update-rc.d prometheus disable
+
+nginx:  ## installs Debian's nginx where there is none yet, without its service; the test of its recipe uses it
+	@if command -v nginx >/dev/null || test -x /usr/sbin/nginx; then exit 0; fi; \
+	$(DEBIAN) nginx && \
+	$$as service nginx stop && $$as update-rc.d nginx disable
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

@@ -16,6 +16,7 @@
 {{- fail (printf "config.tokens.%s.credentials: there is no config.credentials.%s" $name $token.credentials) -}}
 {{- end -}}
 {{- end -}}
+{{- include "credential-sidecar.checkQuantities" . -}}
 {{- $paths := list "/etc/sidecar" -}}
 {{- range $index, $file := .Values.secrets.files -}}
 {{- $path := $file.mountPath | default (printf "/var/run/secrets/%s" $file.secret) | clean -}}
@@ -28,14 +29,18 @@
 {{- if has $volume.name $volumes }}{{ fail (printf "volumes[%d].name: there are two volumes %s; rename one" $index $volume.name) }}{{ end -}}
 {{- $volumes = append $volumes $volume.name -}}
 {{- end -}}
-{{- range .Values.app.podSpec.volumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- if eq .Values.mode "app" }}{{ range .Values.app.podSpec.volumes }}{{ $volumes = append $volumes .name }}{{ end }}{{ end -}}
 {{- range $index, $mount := .Values.volumeMounts -}}
-{{- if not (has $mount.name $volumes) }}{{ fail (printf "volumeMounts[%d].name: there is no volume %s; add it to volumes" $index $mount.name) }}{{ end -}}
+{{- /* With `mode: none` the pods are of others, and may have further volumes. */ -}}
+{{- if not (or (has $mount.name $volumes) (eq $.Values.mode "none")) -}}
+{{- fail (printf "volumeMounts[%d].name: there is no volume %s; add it to volumes" $index $mount.name) -}}
+{{- end -}}
 {{- if has (clean $mount.mountPath) $paths }}{{ fail (printf "volumeMounts[%d].mountPath: another volume is mounted at %s; choose another" $index $mount.mountPath) }}{{ end -}}
 {{- $paths = append $paths (clean $mount.mountPath) -}}
 {{- end -}}
 {{- $admin := include "credential-sidecar.adminListen" . -}}
-{{- if or (not (include "credential-sidecar.adminPort" .)) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $admin) -}}
+{{- $port := include "credential-sidecar.adminPort" . | int -}}
+{{- if or (lt $port 1) (gt $port 65535) (regexMatch "^(127\\.|localhost:|\\[::1\\]|unix:)" $admin) -}}
 {{- fail (printf "config.admin.listen: the kubelet cannot reach %s; write 0.0.0.0:9181, or [::]:9181 where pods have IPv6 only" $admin) -}}
 {{- end -}}
 {{- if and .Values.aws.roleArn .Values.aws.podIdentity -}}
@@ -64,7 +69,8 @@
 {{- fail "app.podSpec.hostPID: privileged containers of other pods could read the sidecar's memory; remove it" -}}
 {{- end -}}
 {{- $data := regexFind "[0-9]+$" (include "credential-sidecar.listen" .) -}}
-{{- $taken := compact (list $data (include "credential-sidecar.adminPort" .)) -}}
+{{- $api := regexFind "[0-9]+$" (include "credential-sidecar.tokenApiListen" .) -}}
+{{- $taken := compact (list $data $api (include "credential-sidecar.adminPort" .)) -}}
 {{- range $index, $port := .Values.app.container.ports -}}
 {{- if has (toString $port.containerPort) $taken -}}
 {{- fail (printf "app.container.ports[%d].containerPort: the sidecar listens on %v; choose another port" $index $port.containerPort) -}}

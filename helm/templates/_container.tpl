@@ -29,7 +29,12 @@ dependency includes it as
 {{- $context := omit $container.securityContext "runAsUser" "runAsGroup" -}}
 {{- range $name, $_ := .Values.securityContext }}{{ $context = omit $context $name }}{{ end -}}
 {{- $_ := set $container "securityContext" (merge (deepCopy .Values.securityContext) $context) -}}
-{{- $_ := set $container "volumeMounts" (concat $container.volumeMounts (include "credential-sidecar.mounts" . | fromYamlArray)) -}}
+{{- $mounts := include "credential-sidecar.mounts" . | fromYamlArray -}}
+{{- $paths := list -}}
+{{- range $mounts }}{{ $paths = append $paths (clean .mountPath) }}{{ end -}}
+{{- $own := list (first $container.volumeMounts) -}}
+{{- range rest $container.volumeMounts }}{{ if not (has .mountPath $paths) }}{{ $own = append $own . }}{{ end }}{{ end -}}
+{{- $_ := set $container "volumeMounts" (concat $own $mounts) -}}
 {{- if .Values.readinessProbe }}{{ $container = merge $container $definition.ready }}{{ end -}}
 {{- toYaml $container -}}
 {{- end -}}

@@ -49,6 +49,10 @@ labels:
 {{- dig "admin" "listen" "0.0.0.0:9181" .Values.config -}}
 {{- end -}}
 
+{{- define "credential-sidecar.tokenApiListen" -}}
+{{- dig "token_api" "listen" "" .Values.config -}}
+{{- end -}}
+
 {{- define "credential-sidecar.adminPort" -}}
 {{- regexFind "[0-9]+$" (include "credential-sidecar.adminListen" .) -}}
 {{- end -}}
@@ -77,6 +81,8 @@ Why a pod cannot have the sidecar: CEL that is true then, and words for it. `sid
 {{- $listen := include "credential-sidecar.listen" . -}}
 {{- $tcp := not (hasPrefix "unix:" $listen) -}}
 {{- if $tcp }}{{ $ports = append $ports (regexFind "[0-9]+$" $listen | int) }}{{ end -}}
+{{- $api := include "credential-sidecar.tokenApiListen" . -}}
+{{- if and $api (not (hasPrefix "unix:" $api)) }}{{ $tcp = true }}{{ $ports = append $ports (regexFind "[0-9]+$" $api | int) }}{{ end -}}
 {{- $mount := first $container.volumeMounts -}}
 {{- $each := list "object.spec.containers" "has(object.spec.initContainers) && object.spec.initContainers" -}}
 {{- $taken := list -}}{{- $ported := list -}}{{- $ours := list -}}

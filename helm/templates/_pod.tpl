@@ -17,8 +17,9 @@ the sidecar says that they take a restart.
 kubectl.kubernetes.io/default-container: {{ .Values.app.container.name | default "app" }}
 {{- $cache := pick (.Values.config.cache | default dict) "mode" "store_ttl" "max_entries" }}
 {{- $log := pick (.Values.config.log | default dict) "format" }}
+{{- $api := pick (.Values.config.token_api | default dict) "listen" }}
 {{- $others := pick .Values.config "listen" "redis" "busts" }}
-credential-sidecar/restart: {{ list $cache $log $others | toJson | sha256sum }}
+credential-sidecar/restart: {{ list $cache $log $api $others | toJson | sha256sum }}
 {{- if include "credential-sidecar.awsToken" . }}
 # Where the service account has a role all the same, AWS gives it to no container but the sidecar.
 eks.amazonaws.com/skip-containers: {{ .Values.app.container.name | default "app" }}

@@ -1,5 +1,6 @@
 """What is wrong now by recent events: for a while after each, or until another one ends it."""
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from sidecar.telemetry.events import (
     Refused,
     Reloaded,
     ReloadFailed,
+    Resent,
     SettingIgnored,
     UnknownTenantNamed,
 )
@@ -24,6 +26,8 @@ NOTABLE = 600.0
 """Seconds for which an event without an ending event counts as wrong."""
 RELAYED = 120.0
 """Seconds for which a refusal that was relayed to a client counts as wrong."""
+SEVERAL = 3
+"""Tokens of a route, refused within NOTABLE seconds and replaced, that are too many to be revoked by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,35 @@ def refusals(seen: Seen) -> Iterator[LiveFinding]:
                 groups.setdefault(key, _Group()).occurrences.append(occurrence)
     for group in groups.values():
         yield _refusal(group)
+
+
+def early(seen: Seen) -> Iterator[LiveFinding]:
+    """Return routes whose upstream refuses tokens again and again, so that the sidecar sends requests twice."""
+    healed: defaultdict[str, dict[str, Occurrence]] = defaultdict(dict)
+    refused: dict[str, Refused] = {}
+    for occurrence in seen.events:
+        event = occurrence.event
+        if seen.now - occurrence.last >= NOTABLE:
+            continue
+        if isinstance(event, Resent) and event.outcome == "healed":
+            healed[event.route][event.fp] = occurrence
+        elif isinstance(event, Refused) and event.decision == "renew":
+            refused.setdefault(event.route, event)
+    for route, tokens in healed.items():
+        if len(tokens) >= SEVERAL:
+            cause = f"{refused[route].status} {refused[route].error}".strip() if route in refused else ""
+            yield LiveFinding(
+                "expires_early",
+                "warning",
+                f"Route {route}: the upstream refuses tokens before they expire",
+                f"{cause or 'refused'}; {len(tokens)} tokens within {NOTABLE / 60:.0f} min",
+                "the sidecar fetches another token each time and sends the request again",
+                "compare `expires_in` of the tokens with the time for which the upstream accepts them,"
+                " or find out what revokes them",
+                min(each.first for each in tokens.values()),
+                max(each.last for each in tokens.values()),
+                scope=Scope(route=route),
+            )
 
 
 def _recent(group: _Group | None, occurrence: Occurrence, now: float, within: float) -> bool:

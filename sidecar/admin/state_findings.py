@@ -124,6 +124,7 @@ def cooling(seen: Seen) -> Iterator[LiveFinding]:
             "the upstream refused a token right after it was fetched",
             f"refusals go to the clients for another {span(left)}; then one request tries a new token",
             "check the audience, the scope and the keys that the upstream accepts",
+            min((each.cooling_since for each in group if each.cooling_since is not None), default=None),
             scope=scope,
         )
 

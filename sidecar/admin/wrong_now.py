@@ -16,6 +16,7 @@ RULES: Sequence[Callable[[Seen], Iterator[LiveFinding]]] = (
     state_findings.tokens,
     state_findings.cooling,
     event_findings.refusals,
+    event_findings.early,
     state_findings.connections,
     state_findings.routes,
     event_findings.events,

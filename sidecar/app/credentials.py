@@ -36,7 +36,7 @@ class CredentialSources:
 
     def configure(self, config: Config) -> Iterator[None]:
         """Drop what this configuration does not need, in short steps."""
-        tokens = [route.token for route in config.routes if route.token is not None]
+        tokens = config.templates
         specs = (config.credentials.get(token.credentials) for token in tokens)
         places = {(spec.service, spec.origin) for spec in specs if isinstance(spec, AwsSecretCredentials)}
         fixed, rule = {token.tenant for token in tokens}, config.tenants

@@ -1,21 +1,23 @@
 """What the gauges show at one moment, from the same state as `/status`."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sidecar.app.own_certificates import OwnCertificates
+from sidecar.app.secret_store_health import Unread
 from sidecar.app.status import Parts, Status
 from sidecar.app.upstreams import pool_readings, url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health
 from sidecar.core.ports import Clock
-from sidecar.http1.server import Listener
+from sidecar.http1.shared.listener import Listener
 from sidecar.system.certificates import Validity, of_peer
 from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NeighbourKind
 
 NOT_TRIED = 600.0
-"""Seconds after the last failure of a neighbour until its gauge is removed: no request depends on it any more."""
+"""Seconds after the last failure of a neighbour or a secret until its gauge is removed: no request depends on it any
+more."""
 
 
 class Gauges:
@@ -26,17 +28,18 @@ class Gauges:
         self._status = status
         self.own_certificates = OwnCertificates(clock)
 
-    def read(self, parts: Parts, listener: Listener, *, lines_dropped: int) -> Readings:
+    def read(self, parts: Parts, listeners: Collection[Listener], *, lines_dropped: int) -> Readings:
         """Return the readings of this moment."""
         now = self._clock.now()
         tokens = tuple(parts.cache.status(now))
         return Readings(
-            requests_in_flight=listener.busy,
-            connections_open=len(listener.connections),
+            requests_in_flight=sum(listener.busy for listener in listeners),
+            connections_open=sum(len(listener.connections) for listener in listeners),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=lines_dropped,
             token_expires_in=expiries(tokens),
             tokens_failing=failing(tokens),
+            secrets_failing=unread(self._status.unread_secrets, now),
             neighbours_down=outages(self._status.health(parts), now),
             certificates=lifetimes(self._certificates(parts), self._clock.wall()),
             pools=pool_readings(parts.pools),
@@ -73,6 +76,15 @@ def failing(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str, str, str],
             problem = (token.token, token.tenant, token.state, token.reason)
             found[problem] = max(token.last_tried - token.problem_since, found.get(problem, 0.0))
     return found
+
+
+def unread(secrets: Iterable[Unread], now: float) -> Mapping[tuple[str, str, str], float]:
+    """Return the seconds from the first failed read to the last, by service, tenant and reason; see `outages`."""
+    return {
+        (each.service, each.tenant, each.reason): each.last - each.since
+        for each in secrets
+        if now - each.last < NOT_TRIED
+    }
 
 
 def outages(

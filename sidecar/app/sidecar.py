@@ -19,7 +19,7 @@ from sidecar.app.status import Parts, Status, pod_name
 from sidecar.app.telemetry import Telemetry
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
-from sidecar.app.upstreams import new_pool
+from sidecar.app.upstreams import Http2, new_pool, table
 from sidecar.cache.carry_over import FAREWELL
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
@@ -35,20 +35,20 @@ from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
-from sidecar.http1.pool import Pool
-from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import Listener
+from sidecar.http1.pool import OriginPool
+from sidecar.http1.shared.listener import Listener
+from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.needs import Needs
-from sidecar.proxy.proxy import Proxy, Table
-from sidecar.proxy.router import Router
-from sidecar.proxy.routes import Route
-from sidecar.proxy.tenants import Tenants, foreseeable
+from sidecar.proxy.proxy import Proxy
+from sidecar.proxy.tenants import foreseeable
 from sidecar.system import causes, threads
 from sidecar.system.build import build
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.events import Draining, Failed, Reloaded, ReloadFailed, Started
 from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NEIGHBOURS
+from sidecar.token_api.api import TokenApi
+from sidecar.token_api.server import TokenApiServer, served
 
 LOAD_LIMIT = 60.0
 """Limit: time for a reload (seconds). Beyond: `reload_failed`."""
@@ -88,19 +88,34 @@ class Sidecar:
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
+        self._http2 = Http2(self._deadlines, clock)
+        self._new_pool = partial(new_pool, deadlines=self._deadlines, journal=self.journal, http2=self._http2)
         self._pools = {route.origin: self._new_pool(route.origin) for route in config.routes}
         self._proxy = Proxy(
-            _table(config, config.listen, self._pools),
+            table(config, config.listen, self._pools),
             tokens=self._cache,
             callers=self._fetching.callers,
             journal=self.journal,
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
-            budget=ReplayBudget(),
+            budget=self._http2.budget,
         )
         limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
         self._listener = Listener(self._proxy.serve, self._deadlines, limits)
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
+        api = TokenApi(
+            served(config),
+            tokens=self._cache,
+            callers=self._fetching.callers,
+            unknown_tenants=self._proxy.unknown_tenants,
+            journal=self.journal,
+            clock=clock,
+            instance=telemetry.instance,
+            tracer=telemetry.tracer,
+            fingerprint_key=member.fingerprint_key,
+        )
+        self._token_api = TokenApiServer(config.token_api.listen, api, self._deadlines, limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: BoundServer | None = None
         self._admin: server.AdminServer | None = None
@@ -118,15 +133,12 @@ class Sidecar:
             clock=self._clock,
             randomness=randomness,
             journal=self.journal,
-            current=_needs(config).current,
+            current=Needs(config.templates, config.tenants).current,
             memory_ttl=config.cache.memory_ttl,
             max_entries=config.cache.max_entries,
         )
         self._member.join(cache, pod_name())
         return cache
-
-    def _new_pool(self, origin: Origin) -> Pool:
-        return new_pool(origin, self._deadlines, self.journal)
 
     # Life
 
@@ -136,27 +148,26 @@ class Sidecar:
         self._bound = bound = await bind(self._config.listen, self._listener.connection, most)
         self.address = bound.address
         try:
+            await self._token_api.start(bind)
             self._admin = await server.start(self, self._config.admin.listen, self.journal, bind)
         except BaseException:
             bound.close()
+            await self._token_api.close()
             raise
         self.admin_address = self._admin.address
-        self._proxy.table = _table(self._config, self.address, self._pools)
+        self._proxy.table = table(self._config, self.address, self._pools)
         self._run(self._deadlines.run())
         self._run(self._member.run())
         self._run(self._proxy.unknown_tenants.run())
         self._run(descriptors.watch(self._clock, self.journal, lambda: self._listener.refused))
         self._run(self._telemetry.watch_loop())
-        self._run(self._gauges.own_certificates.run(lambda: self._config))
+        self._run(self._gauges.own_certificates.run(lambda: self._config, self._cache))
         self._run(self._telemetry.export(self._readings))
         self._run(self._status.run(self._counts, self._telemetry.forget_first_errors))
-        self._run(self._warm_up(self._config.routes))
-        config = self._config
-        self.journal.tell(
-            Started(
-                __version__, self.address, self.admin_address, len(config.routes), config.cache.mode, build()
-            )
-        )
+        self._run(self._warm_up(self._config.templates))
+        at = (self.address, self.admin_address)
+        routes, mode = len(self._config.routes), self._config.cache.mode
+        self.journal.tell(Started(__version__, *at, routes, mode, build(), self._token_api.address))
 
     def hurry(self) -> None:
         """Let `stop` wait no longer for what is in flight."""
@@ -168,12 +179,13 @@ class Sidecar:
         No request is refused before that, because the application may get its own signal later than the sidecar.
         """
         self._proxy.draining = True
+        self._token_api.drain()
         self.journal.tell(Draining(connections=len(self._listener.connections)))
         self._run(self._settle())
         await self._hurried.wait()
         if self._bound is not None:
             self._bound.close()
-        await self._listener.close()
+        await asyncio.gather(self._listener.close(), self._token_api.close())
         for pool in self._pools.values():
             pool.close()
         for task in self._tasks:
@@ -187,11 +199,9 @@ class Sidecar:
         await self._telemetry.close(self._readings)
 
     async def _settle(self) -> None:
-        await self._listener.settle(
-            least=self._config.drain_min_delay,
-            within=self._config.drain_timeout or math.inf,
-            quiet=self._quiet,
-        )
+        within = self._config.drain_timeout or math.inf
+        wait = {"least": self._config.drain_min_delay, "within": within, "quiet": self._quiet}
+        await asyncio.gather(*(each.settle(**wait) for each in (self._listener, self._token_api.listener)))
         self.hurry()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
@@ -199,9 +209,9 @@ class Sidecar:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _warm_up(self, routes: Iterable[Route]) -> None:
+    async def _warm_up(self, templates: Iterable[TokenRequest]) -> None:
         await self._member.open()
-        tokens = {route.token.name: route.token for route in routes if route.token is not None}
+        tokens = {template.name: template for template in templates}
         rule = self._config.tenants
         wanted = [each async for token in turns(tokens.values()) for each in foreseeable([token], rule)]
         await self._cache.warm_up(wanted)
@@ -220,23 +230,22 @@ class Sidecar:
         if faults:
             raise ConfigError(faults)
         fetching = self._fetching.source(config)
-        pools: dict[Origin, Pool] = {}
+        pools: dict[Origin, OriginPool] = {}
         async for origin in turns(route.origin for route in config.routes):
             if origin not in pools:
                 pools[origin] = self._pools.get(origin) or self._new_pool(origin)
-        table = await threads.beside("table", partial(_table, config, self.address, pools), LOAD_LIMIT)
-        needs = await threads.beside("needs", partial(_needs, config), LOAD_LIMIT)
+        routes = await threads.beside("table", partial(table, config, self.address, pools), LOAD_LIMIT)
+        needs = await threads.beside("needs", partial(Needs, config.templates, config.tenants), LOAD_LIMIT)
         self._pools |= pools
-        left = [
-            *self._config.routes,
-            *self._config.tokens.values(),
-        ]  # thousands freed at once would take a while
+        left = [*self._config.routes, *self._config.tokens.values()]  # freed in turns: there may be thousands
         self._status.configure(self._config, config)
         self._config = config
         memory_ttl = self._member.credentials.memory_ttl = config.cache.memory_ttl
         source = self._fetching.proving(self._member.source(fetching))
         self._cache.set_source(source, needs.current, memory_ttl=memory_ttl)
-        self._proxy.table = table
+        self._proxy.table = routes
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
+        self._token_api.configure(config)
         await in_turns(self._cache.forget())
         await in_turns(self._fetching.configure(config))
         await in_turns(self._telemetry.configure(config))
@@ -244,14 +253,14 @@ class Sidecar:
         await in_turns(left.pop() for _ in range(len(left)))
         self.journal.tell(Reloaded(routes=len(config.routes)))
         self._telemetry.doubt(config.doubtful)
-        self._run(self._warm_up(config.routes))
+        self._run(self._warm_up(config.templates))
         self._run(self._drop_unneeded())
 
     async def _drop_unneeded(self) -> None:
         await self._clock.sleep(FAREWELL)
         await in_turns(self._cache.drop_unneeded())
 
-    def _close_pools(self, but: Mapping[Origin, Pool]) -> Iterator[None]:
+    def _close_pools(self, but: Mapping[Origin, OriginPool]) -> Iterator[None]:
         for origin in tuple(self._pools):
             if origin not in but:
                 self._pools.pop(origin).close()
@@ -296,6 +305,7 @@ class Sidecar:
             "ready": asdict(ready),
             "in_flight": self._listener.busy,
             "connections": len(self._listener.connections),
+            "token_api": self._token_api.status(),
             **self._status.read(self._parts(ready, self._counts()), selector),
         }
 
@@ -312,7 +322,8 @@ class Sidecar:
 
     def _readings(self) -> Readings:
         parts = self._parts(self.ready(), {})
-        return self._gauges.read(parts, self._listener, lines_dropped=self._telemetry.lines_dropped)
+        listeners = (self._listener, self._token_api.listener)
+        return self._gauges.read(parts, listeners, lines_dropped=self._telemetry.lines_dropped)
 
     def _parts(self, ready: Readiness, counted: Mapping[str, Count]) -> Parts:
         return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)
@@ -337,13 +348,3 @@ class Sidecar:
     async def unknown_labels(self, selector: Labels) -> Sequence[str]:
         """See AdminState."""
         return await known_labels.warnings(self._config, selector)
-
-
-def _needs(config: Config) -> Needs:
-    return Needs((route.token for route in config.routes if route.token is not None), config.tenants)
-
-
-def _table(config: Config, listen: str, pools: Mapping[Origin, Pool]) -> Table:
-    tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
-    by_route = {route.name: pools[route.origin] for route in config.routes}
-    return Table(Router(config.routes, listen), by_route, tenants)

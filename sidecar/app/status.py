@@ -13,8 +13,9 @@ from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import EVERY, Count, Reading, RouteTraffic
 from sidecar.admin.wrong_now import wrong_now
 from sidecar.app import known_labels
-from sidecar.app.secret_store_health import SecretStoreHealth
+from sidecar.app.secret_store_health import SecretStoreHealth, UnreadSecrets
 from sidecar.app.token_fetching import TokenFetching
+from sidecar.app.turns import turns
 from sidecar.app.upstreams import url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.cache.tokens import TokenCache
@@ -25,7 +26,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
 from sidecar.credentials.model import AwsSecretCredentials
 from sidecar.fleet.membership import Membership
-from sidecar.http1.pool import Pool
+from sidecar.http1.pool import OriginPool
 from sidecar.proxy.routes import Route
 from sidecar.system import threads
 from sidecar.telemetry.fan_out import Listener
@@ -49,7 +50,7 @@ class Parts:
     cache: TokenCache
     fetching: TokenFetching
     member: Membership
-    pools: Mapping[Origin, Pool]
+    pools: Mapping[Origin, OriginPool]
     counts: Mapping[str, Count]
     readiness: Readiness
 
@@ -63,17 +64,20 @@ class Status:
         self._began = clock.now()
         self._recent_events = RecentEvents(clock)
         self._secret_store = SecretStoreHealth(clock)
+        self.unread_secrets = UnreadSecrets(clock)
         self._traffic = RouteTraffic(clock.now())
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Return the listeners for events."""
-        return (self._recent_events, self._secret_store)
+        return (self._recent_events, self._secret_store, self.unread_secrets)
 
     def configure(self, before: Config, now: Config) -> None:
-        """Drop the health of secret stores that this configuration does not name, or reads in another way."""
+        """Drop the state of secrets that this configuration does not name, or reads in another way."""
         old, new = (_secrets(config) for config in (before, now))
-        self._secret_store.configure(new, {service for service in new if old.get(service) == new[service]})
+        unchanged = {service for service in new if old.get(service) == new[service]}
+        self._secret_store.configure(new, unchanged)
+        self.unread_secrets.configure(new, unchanged)
 
     async def run(
         self, count: Callable[[], Mapping[str, Count]], forget_first_errors: Callable[[], None]
@@ -112,7 +116,7 @@ class Status:
 
     async def not_found(self, config: Config, cache: TokenCache, selector: Labels) -> str:
         """Return why no token carries these labels, and what to do; "" if no thread is free to find out."""
-        tenants = [token.tenant for token in cache.status(self._clock.now())]
+        tenants = [token.tenant async for token in turns(cache.status(self._clock.now()))]
         with suppress(OSError):
             return await threads.beside("labels", partial(known_labels.not_found, config, selector, tenants))
         return ""
@@ -157,7 +161,7 @@ class Status:
 
     def _token(self, token: TokenStatus) -> Shown:
         shown = {name: getattr(token, name) for name in _OF_TOKENS}  # asdict() takes twenty times as long
-        for name in ("problem_since", "last_tried"):
+        for name in ("problem_since", "last_tried", "cooling_since"):
             shown[name] = self._date(shown[name])
         return shown
 
@@ -220,6 +224,9 @@ FIELDS: Mapping[str, str] = {
     "not_found": "Why no token carries the selected labels, and what to do. Else empty; always empty in `/events`.",
     "in_flight": "Requests in flight.",
     "connections": "Open client connections.",
+    "token_api.listen": "Address of the token API; empty if there is none.",
+    "token_api.tokens": "Entries of `tokens` that it hands out.",
+    "token_api.authorize": "Whether it serves proxies.",
     "routes[].name": "Name of the route.",
     "routes[].host": "`match.host`; empty for any.",
     "routes[].prefix": "`match.prefix`.",

@@ -21,6 +21,7 @@ from sidecar.telemetry.sinks.log_lines import LogJournal, lines
 from sidecar.telemetry.sinks.log_writer import LogWriter
 from sidecar.telemetry.sinks.otlp.exporter import OtlpExporter
 from sidecar.telemetry.sinks.prometheus import prometheus_text
+from sidecar.token_api.server import entries
 
 LOOK_EVERY = 0.5
 """Seconds between two measurements of the event loop's delay."""
@@ -42,7 +43,9 @@ class Telemetry:
         """Identifies this process."""
         self._clock = clock
         self._output = LogWriter(descriptor)
-        self._metrics = Counters(__version__, map(measured, config.routes), config.tenants)
+        self._metrics = Counters(
+            __version__, map(measured, (*config.routes, *entries(config))), config.tenants
+        )
         form = lines(config.log.format, descriptor, os.environ)
         self._logs = LogJournal(form, self._output.write, clock, partial(randomness.uniform, 0.0, 1.0))
         self._logs.set_level(config.log.level, config.log.requests)
@@ -70,7 +73,7 @@ class Telemetry:
         """Apply the configuration's log level and its metrics' series; in short steps, all of which must be taken."""
         self._logs.set_level(config.log.level, config.log.requests)
         routes = []
-        for route in config.routes:
+        for route in (*config.routes, *entries(config)):
             routes.append(measured(route))
             yield
         yield from self._metrics.configuring(routes, config.tenants)

@@ -84,7 +84,7 @@ class TokenFetching:
 
     def configure(self, config: Config) -> Iterator[None]:
         """Drop what this configuration does not need, in short steps."""
-        named = NamedServers(route.token for route in config.routes if route.token is not None)
+        named = NamedServers(config.templates)
 
         def needed(host: str) -> bool:
             places = self._discovery.places(named.has_issuer)

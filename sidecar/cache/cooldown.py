@@ -18,6 +18,8 @@ class _Cooling:
     rounds: int
     token: str
     """Fingerprint of the token whose refusal opened the window."""
+    since: float
+    """When the first window of the series began."""
     probing: bool = False
 
 
@@ -37,13 +39,18 @@ class CoolDowns:
         if now >= state.until + FORGOTTEN_AFTER:
             self._cooling.pop(key)
             return False
-        self._cooling.put(key, _Cooling(now + PROBE_LIFE, state.rounds, state.token, probing=True))
+        self._cooling.put(key, replace(state, until=now + PROBE_LIFE, probing=True))
         return False
 
     def left(self, key: str, now: float) -> float:
         """Return the seconds to the end of the key's window; 0 without one."""
         state = self._cooling.peek(key)
         return max(0.0, state.until - now) if state is not None and not state.probing else 0.0
+
+    def since(self, key: str, now: float) -> float | None:
+        """Return when the first window of the series began; None without a window."""
+        state = self._cooling.peek(key)
+        return state.since if state is not None and self.left(key, now) else None
 
     def refused(self, key: str, token: str, now: float, jitter: float) -> float:
         """Open the next window (1 s doubling to 60 s, times `jitter` ≥ 1) and return its seconds.
@@ -53,15 +60,17 @@ class CoolDowns:
         state = self._cooling.get(key)
         if state is not None and not state.probing and (state.token == token or now < state.until):
             return 0.0
-        rounds = 1 if state is None or now >= state.until + FORGOTTEN_AFTER else state.rounds + 1
+        if state is None or now >= state.until + FORGOTTEN_AFTER:
+            state = _Cooling(now, 0, "", now)
+        rounds = state.rounds + 1
         seconds = doubling(rounds, MAX_WINDOW) * jitter
-        self._cooling.put(key, _Cooling(now + seconds, rounds, token))
+        self._cooling.put(key, _Cooling(now + seconds, rounds, token, state.since))
         return seconds
 
-    def learn(self, key: str, until: float, *, probing: bool = False) -> None:
+    def learn(self, key: str, now: float, seconds: float, *, probing: bool = False) -> None:
         """Adopt the fleet's window; `probing` means that it is over and this pod tries again."""
-        state = self._cooling.get(key) or _Cooling(until, 1, "")
-        self._cooling.put(key, replace(state, until=max(until, state.until), probing=probing))
+        state = self._cooling.get(key) or _Cooling(now, 1, "", now)
+        self._cooling.put(key, replace(state, until=max(now + seconds, state.until), probing=probing))
 
     def healed(self, key: str) -> bool:
         """Note that a fresh token was accepted: drop the state, and return whether there was any."""

@@ -104,6 +104,7 @@ class LeasedSource:
             else:  # no pod to coordinate with
                 spare = self._spare_token(request, newer_than, reason)
                 return spare or await self._source.token(request, newer_than=newer_than, reason=reason)
+        await self._store.release(request, owner)
         raise TokenUnavailable("tokens are revoked faster than they are fetched", 1.0)
 
     def _is_usable(self, stored: Token, newer_than: float, reason: FetchReason) -> bool:

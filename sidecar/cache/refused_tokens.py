@@ -68,6 +68,7 @@ class _Refused:
 @dataclass(frozen=True, slots=True)
 class _Heard:
     fingerprint: str
+    generation: int
     at: float
 
 
@@ -124,10 +125,15 @@ class RefusedTokens:
         if last is not None and last.fingerprint == token.fingerprint:
             self._refused.put(key, replace(last, floor=max(floor, last.before)))
 
-    def take_back(self, key: str) -> None:
-        """Forget the last refusal: the fleet relays this key's refusals."""
-        self._refused.pop(key)
+    def take_back(self, key: str, token: Token) -> bool:
+        """Forget the last refusal: the fleet relays this key's refusals. Return whether the token may stay in use.
+
+        It may not if an earlier refusal or another pod's bust rules it out: then the fleet has a newer one.
+        """
+        refused, heard = self._refused.pop(key), self._heard.get(key)
+        earlier = refused.before if refused is not None else -math.inf
+        return token.fetch_began > earlier and (heard is None or heard.generation <= token.generation)
 
     def hear(self, bust: Bust, now: float) -> None:
         """Note another pod's bust: this token must not enter memory any longer, even if it is already being loaded."""
-        self._heard.put(bust.key, _Heard(bust.fingerprint, now))
+        self._heard.put(bust.key, _Heard(bust.fingerprint, bust.generation, now))

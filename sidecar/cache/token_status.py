@@ -10,10 +10,12 @@ from sidecar.core.errors import NoToken, TokenRefused
 from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Freshness, TokenRequest
-from sidecar.telemetry.words import FetchFault
+from sidecar.telemetry.words import TokenFault
 
 REMEMBERED = 600.0
-"""Seconds after which a failure that does not recur is dropped."""
+"""Seconds after which a failure that does not recur is no longer shown."""
+CONNECTED = 3600.0
+"""Seconds after which the next failure begins another problem, so that rare requests, all of which fail, are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ class TokenStatus:
     """Text of the authorization server about the problem; empty if there is none."""
     hint: str = ""
     """What to do about the problem; empty if that is not known."""
-    reason: FetchFault | Literal[""] = ""
-    """Kind of the problem: `refused` by the authorization server, or `unavailable`; empty if there is none."""
+    cooling_since: float | None = None
+    """When the first of these cool-downs began; null if there is none."""
+    reason: TokenFault | Literal[""] = ""
+    """Kind of the problem: `refused` by the authorization server, `unavailable`, or `no_credentials` (the secret in AWS
+    cannot be used); empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,13 @@ class Trouble:
     hint: str
     since: float
     last: float
-    reason: FetchFault
+    reason: TokenFault
 
 
-def reason_of(error: NoToken) -> FetchFault:
+def reason_of(error: NoToken) -> TokenFault:
     """Return the kind of a failure that is not the caller's."""
+    if error.of_secret:
+        return "no_credentials"
     return "refused" if isinstance(error, TokenRefused) else "unavailable"
 
 
@@ -89,11 +96,11 @@ class Troubles:
         description: str = "",
         hint: str = "",
         *,
-        reason: FetchFault = "unavailable",
+        reason: TokenFault = "unavailable",
     ) -> None:
         """Note a load that failed."""
         known = self._troubles.peek(request.key)
-        since = known.since if known is not None and now - known.last < REMEMBERED else now
+        since = known.since if known is not None and now - known.last < CONNECTED else now
         trouble = Trouble(request.anonymous, request.key, why, description, hint, since, now, reason)
         self._troubles.put(trouble.key, trouble)
 
@@ -136,7 +143,7 @@ def token_statuses(
         held = memory.peek(trouble.key)
         missing = held is None or held.token.freshness(now, today) is Freshness.STALE
         if missing and selector <= trouble.request.labels:
-            yield _missing(trouble, cool_downs.left(trouble.key, now))
+            yield _missing(trouble, cool_downs, now)
     for held in reversed(memory):
         freshness = held.token.freshness(now, today)
         if held.unneeded_since > now and selector <= held.token.labels and freshness is not Freshness.STALE:
@@ -157,11 +164,12 @@ def token_statuses(
                 last_tried=known.last if known is not None else None,
                 error_description=known.description if known is not None else "",
                 hint=known.hint if known is not None else "",
+                cooling_since=cool_downs.since(held.request.key, now),
                 reason=known.reason if known is not None else "",
             )
 
 
-def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
+def _missing(trouble: Trouble, cool_downs: CoolDowns, now: float) -> TokenStatus:
     return TokenStatus(
         token=trouble.request.name,
         service=trouble.request.service,
@@ -172,11 +180,12 @@ def _missing(trouble: Trouble, cooling: float) -> TokenStatus:
         age=0.0,
         expires_in=0.0,
         last_used=0.0,
-        cooling=cooling,
+        cooling=cool_downs.left(trouble.key, now),
         problem=trouble.why,
         problem_since=trouble.since,
         last_tried=trouble.last,
         error_description=trouble.description,
         hint=trouble.hint,
+        cooling_since=cool_downs.since(trouble.key, now),
         reason=trouble.reason,
     )

@@ -134,6 +134,10 @@ class TokenCache(EvictableCache[HeldToken]):
         """Return whether this key's refusals are relayed without a renewal; after a window, False for one caller."""
         return self._cool_downs.cooling(request.key, now)
 
+    def cools_for(self, request: TokenRequest, now: float) -> float:
+        """Return the seconds to the end of this key's cool-down; 0 without one."""
+        return self._cool_downs.left(request.key, now)
+
     def cool_down(self, request: TokenRequest, token: Token) -> None:
         """Note that the second send was refused too; parallel refusals of a round count once."""
         jitter = self._randomness.uniform(1.0, 1.25)
@@ -158,14 +162,8 @@ class TokenCache(EvictableCache[HeldToken]):
 
     def status(self, now: float, selector: Labels = frozenset()) -> Iterator[TokenStatus]:
         """Return the status of tokens that carry these labels, missing ones first."""
-        return token_statuses(
-            self._memory,
-            self._troubles,
-            self._cool_downs,
-            now=now,
-            today=self._clock.wall(),
-            selector=selector,
-        )
+        tables = (self._memory, self._troubles, self._cool_downs)
+        return token_statuses(*tables, now=now, today=self._clock.wall(), selector=selector)
 
     def spare(self, request: TokenRequest) -> Token | None:
         """Return the token in memory, due to be looked up again or not; the caller judges whether it is usable."""
@@ -242,7 +240,7 @@ class TokenCache(EvictableCache[HeldToken]):
             owner = describe(request.labels)
             self._journal.tell(BustFailed("token", owner, refused.fingerprint, why.step, why.error))
         if busted.probing:
-            self._cool_downs.learn(request.key, self._clock.now() + PROBE_LIFE, probing=True)
+            self._cool_downs.learn(request.key, self._clock.now(), PROBE_LIFE, probing=True)
         if under_way is not None:
             return await wait(self._clock, under_way, FLIGHT_LIMIT)
         error = self._setbacks.error(request.key, self._clock.now())
@@ -253,16 +251,16 @@ class TokenCache(EvictableCache[HeldToken]):
     def _stand_down(self, request: TokenRequest, refused: Token, seconds: float) -> TokenUnavailable:
         """Withdraw a refusal that the fleet relays: the newest token there is continues to be sent."""
         now = self._clock.now()
-        self._cool_downs.learn(request.key, now + seconds)
-        self._refused.take_back(request.key)
-        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
+        self._cool_downs.learn(request.key, now, seconds)
+        newest = self._refused.take_back(request.key, refused) and self._memory.get(request.key) is None
+        if newest and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 
     async def _share_cool_down(self, request: TokenRequest, token: Token, jitter: float) -> None:
         seconds = await self._fleet.cool_down(request, token, jitter)
         if seconds:
-            self._cool_downs.learn(request.key, self._clock.now() + seconds)
+            self._cool_downs.learn(request.key, self._clock.now(), seconds)
 
     def _tell(self, what: Coroutine[None, None, None]) -> None:
         """Report to the fleet in the background; each report takes no longer than one store operation."""

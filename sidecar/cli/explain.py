@@ -40,13 +40,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from sidecar.config.load import load
     from sidecar.diagnostics.explain import explain
+    from sidecar.diagnostics.explain_call import explain_call, is_call
 
     config = load(flags.configuration_file(arguments), flags.environ(arguments), attended=True)
     try:
         head = _head(arguments.method, arguments.url, arguments.header, config.listen)
     except ValueError as error:
         arguments.usage(str(error))
-    explanation = asyncio.run(explain(config, head))
+    told = explain_call if is_call(config, arguments.url) else explain
+    explanation = asyncio.run(told(config, head))
     if arguments.json:
         print(json.dumps(asdict(explanation), indent=2))
     else:
@@ -94,6 +96,7 @@ def _told(explanation: "Explanation") -> Iterator[str]:
     if explanation.sent is not None:
         yield ""
         yield from _sent(explanation.sent)
+    if explanation.refusals:
         yield ""
         yield from columns([("answer", answer, what) for answer, what in explanation.refusals])
 
@@ -120,5 +123,6 @@ def _sent(sent: "Sent") -> Iterator[str]:
 
     rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
     rows += [("", "connections", sent.connections)] if sent.connections else []
+    rows += [("", "protocol", sent.protocol)] if sent.protocol == "http2" else []
     rows += [("", harmless(name), what) for name, what in sent.fields]
     yield from columns(rows)

@@ -18,9 +18,6 @@ _IMAGE = (
     r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
     r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?"
 )
-_QUANTITY = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?"
-_RESOURCE = f"([a-z0-9][a-z0-9./-]*)=({_QUANTITY})"
-
 _NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 
 
@@ -174,7 +171,10 @@ def _address(text: str) -> str:
 
 
 def _quantities(text: str) -> dict[str, str]:
-    pairs = [re.fullmatch(_RESOURCE, part, re.ASCII) for part in text.split(",")]
+    from sidecar.kubernetes.quantities import QUANTITY
+
+    pair = rf"([A-Za-z0-9._/-]+)=({QUANTITY})"
+    pairs = [re.fullmatch(pair, part, re.ASCII) for part in text.split(",")]
     found = {match[1]: match[2] for match in pairs if match}
     if len(found) < len(pairs):
         raise argparse.ArgumentTypeError(

@@ -8,6 +8,7 @@ from sidecar.cli import flags
 from sidecar.cli.exits import EXIT_OK
 
 if TYPE_CHECKING:
+    from sidecar.config.settings import TokenApiSettings
     from sidecar.core.tenants import TenantRule
     from sidecar.fleet.settings import RedisSettings
 
@@ -49,11 +50,18 @@ def execute(arguments: argparse.Namespace) -> int:
         upstream = f"{origin.scheme}://{origin.authority.decode()}{route.base_path}"
         token = f"token {route.token.name}" if route.token else "no token"
         print(f"route {route.name}: {route.host}{route.prefix} -> {upstream}, {token}")
+    if config.token_api.listen:
+        print(_token_api(config.token_api))
     return EXIT_OK
 
 
+def _token_api(settings: "TokenApiSettings") -> str:
+    proxies = ", header mode" if settings.authorize else ""
+    return f"token API {settings.listen}: hands out {', '.join(settings.tokens)}{proxies}"
+
+
 def _tenants(rule: "TenantRule") -> str:
-    allowed = f"{len(rule.allow)} allowed" if rule.allow else "anybody"
+    allowed = f"{len(rule.allow)} allowed" if rule.allow else "any tenant"
     if rule.claim:
         place = f"the claim {rule.claim} of the caller's verified token"
     else:

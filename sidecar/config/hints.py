@@ -12,11 +12,7 @@ from sidecar.core.foreign_text import nearest
 
 _MOST_NAMES = 20
 """Entries that a fault lists."""
-_MOST_COMPARED = 200
-"""Names with which a misspelt one is compared, because a comparison takes time."""
 _LONGEST_NAME = 64
-_LENGTHS = 4
-"""Greatest difference in length between a misspelt name and the meant one."""
 _COMMAND = re.compile(r"\$\([A-Za-z_]\w*\)")
 _VARIABLE = re.compile(r"(?<![\w$])\$[A-Z_][A-Z0-9_]+(?!\w)")
 _ONE_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
@@ -28,10 +24,7 @@ _JOINED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(: ?|=| )[^\s/]")
 def misspelt(written: object, known: Iterable[str]) -> str:
     """Return the known word that was probably meant, "" if none is similar."""
     word = str(written)[: _LONGEST_NAME + 1]
-    if len(word) > _LONGEST_NAME:
-        return ""
-    likely = (each for each in known if abs(len(each) - len(word)) <= _LENGTHS)
-    return nearest(word, islice(likely, _MOST_COMPARED))
+    return "" if len(word) > _LONGEST_NAME else nearest(word, known)
 
 
 def unknown_entry(written: str, known: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from sidecar.config.environment import OWN_VARIABLES
 from sidecar.config.hints import is_unexpanded, literally, unexpanded, unknown_entry
 from sidecar.config.redis import fleet_faults
 from sidecar.config.routes import route_faults
-from sidecar.config.schema import File
+from sidecar.config.schema import File, TokenApi
 from sidecar.config.tenants import Tenant, caller_faults, tenant_faults
 from sidecar.config.tenants import rule as tenant_rule
 from sidecar.config.tokens import TokenEntry
@@ -177,9 +177,8 @@ def cross_checks(file: File, faulty: Faulty, environ: Mapping[str, str] | None) 
     yield from route_faults(file.routes, file.tokens, faulty, tenants=file.tenant is not None)
     if not faulty.within("cache.mode") and not faulty.at("cache"):
         yield from fleet_faults(file.cache.mode, file.redis, file.busts, faulty)
-    sound = not faulty.at("listen", "admin", "admin.listen")
-    if sound and _collide(addresses.listen(file.listen), addresses.listen(file.admin.listen)):
-        yield "admin.listen", "the same address or port as listen: choose another one"
+    yield from _listen_faults(file, faulty)
+    yield from _token_api_faults(file.token_api, file.tokens, faulty)
 
 
 def unused(file: File) -> Iterator[Found]:
@@ -195,9 +194,38 @@ def unused(file: File) -> Iterator[Found]:
                 "no token uses this entry: name it in tokens.<name>.credentials, or remove it",
             )
     named = {route.token or "" for route in file.routes}
+    named.update(map(str, file.token_api.tokens if file.token_api is not None else ()))
     for name in file.tokens:
         if str(name) not in named:
-            yield f"tokens.{name}", "no route uses this entry: name it in routes[].token, or remove it"
+            yield (
+                f"tokens.{name}",
+                "no route uses this entry: name it in routes[].token or token_api.tokens, or remove it",
+            )
+
+
+def _listen_faults(file: File, faulty: Faulty) -> Iterator[Found]:
+    """Yield addresses that an earlier one uses already."""
+    api = file.token_api.listen if isinstance(file.token_api, TokenApi) else None
+    written = {"listen": file.listen, "admin.listen": file.admin.listen, "token_api.listen": api}
+    read: dict[str, addresses.Address] = {}
+    for path, text in written.items():
+        if text is None or faulty.at(path, path.partition(".")[0]):
+            continue
+        address = addresses.listen(text)
+        if taken := next((other for other, known in read.items() if _collide(known, address)), ""):
+            yield path, f"the same address or port as {taken}: choose another one"
+        read[path] = address
+
+
+def _token_api_faults(
+    entry: TokenApi | None, tokens: Mapping[str, object], faulty: Faulty
+) -> Iterator[Found]:
+    """Yield tokens to be handed out that do not exist."""
+    known = {str(name): None for name in tokens}
+    for index, name in enumerate(entry.tokens if isinstance(entry, TokenApi) else ()):
+        path = f"token_api.tokens[{index}]"
+        if name not in known and not faulty.at("tokens") and not faulty.within(path):
+            yield path, unknown_entry(name, known)
 
 
 def _collide(one: addresses.Address, other: addresses.Address) -> bool:

@@ -12,7 +12,7 @@ from sidecar.config.credentials import Credentials, spec
 from sidecar.config.decode import Node
 from sidecar.config.redis import Busts, Redis, bust_settings, redis_settings
 from sidecar.config.routes import RouteEntry, routes
-from sidecar.config.settings import AdminSettings, Config, LogSettings
+from sidecar.config.settings import AdminSettings, Config, LogSettings, TokenApiSettings
 from sidecar.config.tenants import Tenant, rule
 from sidecar.config.tokens import TokenEntry, token_request
 from sidecar.config.types import RESTART, BearerReference, Duration, Name, Share, Span, secret, text
@@ -43,6 +43,34 @@ class Admin(Node, frozen=True, kw_only=True):
             "accept any.",
         ),
     ] = ()
+
+
+class TokenApi(Node, frozen=True, kw_only=True):
+    """Tokens for programs that cannot send their requests through the sidecar, and for proxies."""
+
+    listen: Annotated[
+        str | None,
+        text("listen_loopback"),
+        RESTART,
+        Meta(
+            description="Address of the token API: loopback or a Unix socket only, such as `127.0.0.1:9182`. Unset: "
+            "there is no token API."
+        ),
+    ] = None
+    tokens: Annotated[
+        tuple[Name, ...],
+        Meta(
+            min_length=1,
+            description="Entries of `tokens` that programs in the pod may get. There is no wildcard.",
+        ),
+    ]
+    authorize: Annotated[
+        bool,
+        Meta(
+            description="Header mode, for proxies that request a token for each request: nginx, Envoy, Traefik. It "
+            "serves `/authorize` and `/refused`."
+        ),
+    ] = False
 
 
 class Cache(Node, frozen=True, kw_only=True):
@@ -115,6 +143,13 @@ class File(Node, frozen=True, kw_only=True):
         Meta(description="Address that the application connects to: loopback or a Unix socket only."),
     ] = "127.0.0.1:9180"
     admin: Annotated[Admin, Meta(description="Admin server: probes, metrics, status and busts.")] = Admin()
+    token_api: Annotated[
+        TokenApi | None,
+        Meta(
+            description="Tokens for programs that cannot send their requests through the sidecar, and for proxies. "
+            "Unset: there is no token API."
+        ),
+    ] = None
     cache: Annotated[Cache, Meta(description="Lifetime and number of cached tokens.")] = Cache()
     redis: Annotated[
         Redis | None,
@@ -168,6 +203,7 @@ def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None], 
     return Config(
         listen=file.listen,
         admin=_admin(file.admin, environ),
+        token_api=_token_api(file.token_api),
         cache=_cache(file.cache, shared=redis is not None),
         redis=redis,
         busts=bust_settings(file.busts),
@@ -184,6 +220,12 @@ def config(file: File, environ: Mapping[str, str], breathe: Callable[[], None], 
 def _admin(entry: Admin, environ: Mapping[str, str]) -> AdminSettings:
     hosts = frozenset(host.lower() for host in entry.hosts)
     return AdminSettings(entry.listen, secret(entry.token, environ), hosts)
+
+
+def _token_api(entry: TokenApi | None) -> TokenApiSettings:
+    if entry is None or entry.listen is None:
+        return TokenApiSettings()
+    return TokenApiSettings(entry.listen, tuple(map(str, entry.tokens)), entry.authorize)
 
 
 def _cache(entry: Cache, *, shared: bool) -> CacheSettings:

@@ -27,6 +27,18 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenApiSettings:
+    """The server that hands out tokens to programs and proxies."""
+
+    listen: str = ""
+    """"" if there is none."""
+    tokens: tuple[str, ...] = ()
+    """Names of the token requests whose tokens are handed out."""
+    authorize: bool = False
+    """Whether proxies are served."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on standard output."""
 
@@ -42,6 +54,7 @@ class Config:
 
     listen: str = "127.0.0.1:9180"
     admin: AdminSettings = AdminSettings()
+    token_api: TokenApiSettings = TokenApiSettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings | None = None
     """None exactly where `cache.mode` is local."""
@@ -62,6 +75,13 @@ class Config:
     """Values that can be used, but are probably a mistake."""
     unused: tuple[Fault, ...] = ()
     """Entries that nothing names. They do no harm, so the log of a running sidecar does not have them."""
+
+    @property
+    def templates(self) -> tuple[TokenRequest, ...]:
+        """Return the token requests that clients can cause: those of routes, and those of the token API."""
+        of_routes = (route.token for route in self.routes if route.token is not None)
+        handed_out = self.token_api.tokens if self.token_api.listen else ()
+        return (*of_routes, *(self.tokens[name] for name in handed_out))
 
     @property
     def warnings(self) -> tuple[Fault, ...]:

@@ -31,6 +31,8 @@ class Setback:
     """What to do."""
     of_caller: bool = False
     """Whether a caller's token is the reason."""
+    of_secret: bool = False
+    """Whether missing credentials are the reason."""
 
     def error(self, now: float) -> TokenUnavailable | TokenRefused | None:
         """Return the error to raise without a request, None if a request is allowed."""
@@ -40,11 +42,18 @@ class Setback:
 
     def unavailable(self, now: float) -> TokenUnavailable:
         """Return the outage with the rest of its window as `retry_after`."""
-        return TokenUnavailable(self.reason, self.until - now, description=self.description)
+        return TokenUnavailable(
+            self.reason, self.until - now, description=self.description, of_secret=self.of_secret
+        )
 
     def _refused(self, code: str) -> TokenRefused:
         return TokenRefused(
-            self.reason, code, of_caller=self.of_caller, description=self.description, hint=self.hint
+            self.reason,
+            code,
+            of_caller=self.of_caller,
+            of_secret=self.of_secret,
+            description=self.description,
+            hint=self.hint,
         )
 
 
@@ -55,7 +64,7 @@ def outage(last: Setback | None, error: TokenUnavailable, now: float, jitter: fl
     """
     failures = last.failures + 1 if last is not None else 1
     seconds = max(doubling(failures, MAX_BACKOFF) * jitter, error.retry_after)
-    return Setback(now + seconds, failures, str(error), None, error.description)
+    return Setback(now + seconds, failures, str(error), None, error.description, of_secret=error.of_secret)
 
 
 def refusal(error: TokenRefused, now: float) -> Setback:
@@ -68,6 +77,7 @@ def refusal(error: TokenRefused, now: float) -> Setback:
         description=error.description,
         hint=error.hint,
         of_caller=error.of_caller,
+        of_secret=error.of_secret,
     )
 
 

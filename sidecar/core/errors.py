@@ -81,14 +81,62 @@ class UnknownTenant(RequestRefused):
         self.in_path = in_path
 
 
+class WrongVersion(SidecarError):
+    """The request uses another version of HTTP than its route; the sidecar does not translate."""
+
+
+class ForeignCall(RequestRefused):
+    """A request to the token API that a web page or a forged request could have sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(403, reason)
+
+
+class NotListed(RequestRefused):
+    """A path that the token API does not serve, or an entry of `tokens` that it does not hand out."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        """Take `path` as it may be logged, "" if it is known otherwise."""
+        super().__init__(404, reason)
+        self.path = path
+
+
+class WrongMethod(RequestRefused):
+    """A path of the token API with a method that it does not serve."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(405, f"this path of the token API serves {allowed} only: use that method")
+        self.allowed = allowed
+
+
+class NotTheToken(RequestRefused):
+    """A refusal that was reported to the token API, and that another token would not help against."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(409, reason)
+
+
+class StillCooling(RequestRefused):
+    """A refusal that was reported to the token API while new tokens are refused too."""
+
+    def __init__(self, retry_after: float) -> None:
+        """Take `retry_after` in seconds, from now."""
+        super().__init__(429, "new tokens are refused too: no other one is fetched before the cool-down ends")
+        self.retry_after = retry_after
+
+
 class NoToken(SidecarError):
     """There is no token. Applications may see the error's own text; the rest is for operators only."""
 
-    def __init__(self, reason: str, description: str, hint: str = "") -> None:
-        """Take `description`, the authorization server's own text, cleaned, or ""; and `hint`, what to do."""
+    def __init__(self, reason: str, description: str, hint: str = "", *, of_secret: bool = False) -> None:
+        """Take `description`, the authorization server's own text, cleaned, or ""; and `hint`, what to do.
+
+        `of_secret`: the sidecar sent no request, because the secret store has no credentials that can be used.
+        """
         super().__init__(reason)
         self.description = description
         self.hint = hint
+        self.of_secret = of_secret
 
     @property
     def for_operators(self) -> str:
@@ -102,9 +150,11 @@ class TokenUnavailable(NoToken):
     Try again later.
     """
 
-    def __init__(self, reason: str, retry_after: float, *, description: str = "") -> None:
+    def __init__(
+        self, reason: str, retry_after: float, *, description: str = "", of_secret: bool = False
+    ) -> None:
         """Take `retry_after` in seconds, from now."""
-        super().__init__(reason, description)
+        super().__init__(reason, description, of_secret=of_secret)
         self.retry_after = retry_after
 
 
@@ -118,6 +168,7 @@ class TokenRefused(NoToken):
         *,
         of_request: bool = False,
         of_caller: bool = False,
+        of_secret: bool = False,
         description: str = "",
         hint: str = "",
     ) -> None:
@@ -126,7 +177,7 @@ class TokenRefused(NoToken):
         `of_request`: the server refused the request as a whole, its credentials included, rather than giving an answer
         that cannot be used. `of_caller`: the reason is the token that a request to us brought.
         """
-        super().__init__(reason, description, hint)
+        super().__init__(reason, description, hint, of_secret=of_secret)
         self.code = code
         self.of_request = of_request
         self.of_caller = of_caller

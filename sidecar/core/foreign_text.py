@@ -7,7 +7,7 @@ no client secret and no token has one (RFC 6749 appendix A), so such a text is a
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from heapq import nsmallest
 from string import ascii_lowercase, digits
@@ -72,23 +72,25 @@ def parse_object(text: str | bytes) -> dict[str, object] | None:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that was probably meant, "" if none is similar.
 
-    The comparison takes a bounded time: many known words are narrowed down to those that differ by a single typing
-    error, else to those with the same beginning.
+    The comparison takes a bounded time: the known words are narrowed down to those that differ by a single typing
+    error, else, if there are many, to those with the same beginning.
     """
     folded = {each.casefold(): each for each in known}
     sought = word[:_LONGEST_WORD].casefold()
     if not sought.strip("-_"):
         return ""
-    likely = folded if len(folded) <= MOST_COMPARED else _likely(sought, folded)
+    likely = _likely(sought, folded)
     found = get_close_matches(sought, likely, n=1, cutoff=_SIMILAR)
     meant = found[0] if found else min((each for each in likely if each.startswith(sought)), default="")
     return folded.get(meant, "")
 
 
-def _likely(sought: str, known: Mapping[str, str]) -> Sequence[str]:
+def _likely(sought: str, known: Mapping[str, str]) -> Collection[str]:
     mistyped = sorted(each for each in _with_a_typing_error(sought) if each in known)
+    if mistyped or len(known) <= MOST_COMPARED:
+        return mistyped or known
     beginning = sought[:_BEGINNING]
-    return mistyped or nsmallest(MOST_COMPARED, (each for each in known if each.startswith(beginning)))
+    return nsmallest(MOST_COMPARED, (each for each in known if each.startswith(beginning)))
 
 
 def _with_a_typing_error(word: str) -> set[str]:

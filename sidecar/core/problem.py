@@ -11,13 +11,19 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from sidecar.core.errors import (
+    ForeignCall,
     MessageMalformed,
+    NotListed,
+    NotTheToken,
     RequestRefused,
+    StillCooling,
     TokenRefused,
     TokenUnavailable,
     UnknownTenant,
     UpstreamTimeout,
     UpstreamUnreachable,
+    WrongMethod,
+    WrongVersion,
 )
 
 
@@ -41,7 +47,7 @@ REFUSED: dict[int, Word] = {
             400,
             "bad_request",
             "http_request_error",
-            "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
+            "The request is not valid HTTP, has a path with dot segments, or names no tenant.",
             "Fix the client; `detail` names the fault.",
         ),
         Word(
@@ -119,6 +125,42 @@ FAILED: dict[type[Exception], Word] = {
         "The request names a tenant that is not in `tenant.allow`, or is not a tenant id.",
         "Fix the client, or add the tenant to `tenant.allow`. The access log has the name in `tenant`.",
     ),
+    ForeignCall: Word(
+        403,
+        "foreign_call",
+        "http_request_denied",
+        "A request to the token API that a web page or a forwarded request could have sent.",
+        "Send `Sidecar-Request: true` from the pod itself, without `Origin` or `X-Forwarded-*`.",
+    ),
+    NotListed: Word(
+        404,
+        "not_listed",
+        "destination_not_found",
+        "The token API has no such path, or does not hand out this entry of `tokens`.",
+        "Check the path, or add the entry to `token_api.tokens`.",
+    ),
+    WrongMethod: Word(
+        405,
+        "wrong_method",
+        "http_request_denied",
+        "The path of the token API serves another method only.",
+        "Use the method in `Allow`.",
+    ),
+    NotTheToken: Word(
+        409,
+        "not_the_token",
+        "http_request_denied",
+        "A program reported a refusal that another token would not help against, or of a token that the token API "
+        "did not hand out.",
+        "Read `detail`. Handle the refusal in the program, or get a token with `GET /token/{name}`.",
+    ),
+    StillCooling: Word(
+        429,
+        "cooling_down",
+        "http_request_denied",
+        "A program reported a refusal while new tokens are refused too.",
+        "Retry after `Retry-After`. Read `refused` and `cooling_down` in the log.",
+    ),
     TokenRefused: Word(
         502,
         "token_refused",
@@ -132,6 +174,13 @@ FAILED: dict[type[Exception], Word] = {
         "proxy_internal_response",
         "The authorization server, AWS or the file with the credentials is unavailable.",
         "Retry after `Retry-After`. Read `token_fetch_failed` in the log.",
+    ),
+    WrongVersion: Word(
+        502,
+        "wrong_version",
+        "http_protocol_error",
+        "The request uses HTTP/2 and its route HTTP/1.1, or the reverse. The sidecar does not translate.",
+        "Set `protocol` of the route to what the client and the upstream use.",
     ),
     UpstreamUnreachable: Word(
         502,
@@ -151,8 +200,8 @@ FAILED: dict[type[Exception], Word] = {
         502,
         "upstream_malformed",
         "http_protocol_error",
-        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
-        " another protocol, such as TLS where `upstream` is an `http://` URL.",
+        "The upstream's response is not valid, too large or incomplete. Or the upstream uses another protocol,"
+        " such as TLS where `upstream` is an `http://` URL, or another version of HTTP than `protocol`.",
         "Read `detail`, also in the log: it describes the response.",
     ),
 }
@@ -198,7 +247,9 @@ def render(error: Exception, request_id: str) -> Problem:
     ]
     if status == 401:
         fields.append((b"WWW-Authenticate", b"Bearer"))
-    if isinstance(error, TokenUnavailable):
+    if isinstance(error, WrongMethod):
+        fields.append((b"Allow", error.allowed.encode()))
+    if isinstance(error, TokenUnavailable | StillCooling):
         fields.append((b"Retry-After", b"%d" % max(1, ceil(error.retry_after))))
     elif status == 429:
         fields.append((b"Retry-After", b"1"))

@@ -29,9 +29,9 @@ from sidecar.oauth.signing_keys import Verification
 from sidecar.oauth.token import Presented, TokenRequest
 from sidecar.proxy.callers import CallersByToken
 from sidecar.proxy.challenge import Challenge, Verdict, judge
-from sidecar.proxy.proxy import Table
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
+from sidecar.proxy.table import Table
 from sidecar.proxy.tenants import Tenants
 from sidecar.system.clock import SystemClock, SystemRandomness
 from sidecar.telemetry.fan_out import FanOut
@@ -89,6 +89,8 @@ class Sent:
     """Each field's name, and what happens to it."""
     connections: str
     """Owner of its connection; "" for a shared one."""
+    protocol: str
+    """`http1` or `http2`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Explanation:
     answer: dict[str, object] | None
 
 
-class _WithoutKeys:
+class WithoutKeys:
     """Check all of a caller's token but its signature, because that would require fetching keys."""
 
     def __init__(self, clock: Clock) -> None:
@@ -127,7 +129,7 @@ async def explain(config: Config, head: bytes) -> Explanation:
         journal=FanOut(),
     )
     callers = CallersByToken(clock, fingerprint_key=member.fingerprint_key)
-    callers.set_verifier(_WithoutKeys(clock))
+    callers.set_verifier(WithoutKeys(clock))
     tenants = Tenants(config.tenants) if config.tenants is not None else None
     table = Table(Router(config.routes, config.listen), {}, tenants)
     record = RequestRecord(clock.now(), "", "", "", "")
@@ -150,8 +152,8 @@ async def explain(config: Config, head: bytes) -> Explanation:
         looked = bool(record.route) or refusal.status == 404
         problem = json.loads(render(refusal, "").body)
         return Explanation(routes if looked else (), record.route, None, None, (), problem)
-    token = _asked(config, route.token) if route.token is not None else None
-    return Explanation(routes, route.name, token, sent, tuple(_refusals(route)), None)
+    token = asked(config, route.token) if route.token is not None else None
+    return Explanation(routes, route.name, token, sent, tuple(refusals(route)), None)
 
 
 def _tried(
@@ -176,7 +178,8 @@ def _tried(
     return RouteTried(route.name, f"{route.host}{route.prefix}", verdict)
 
 
-def _asked(config: Config, request: TokenRequest) -> TokenAsked:
+def asked(config: Config, request: TokenRequest) -> TokenAsked:
+    """Return the token request as it is shown."""
     match config.credentials[request.credentials]:
         case FixedCredentials(client_id=client_id):
             place = ""
@@ -224,7 +227,7 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
     )
     onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
     kept = [name.lower() for name, _, _ in onward]
-    fields = [("Host", origin.authority.decode())]
+    fields = [(":authority" if origin.http2 else "Host", origin.authority.decode())]
     for line in request.block.split(b"\r\n")[1:]:
         name = line.partition(b":")[0]
         if name.lower() != b"host":
@@ -241,6 +244,7 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
         target=path + (mark and "?…"),
         fields=tuple(fields),
         connections=f"of this {route.isolate} only" if route.owner else "",
+        protocol="http2" if origin.http2 else "http1",
     )
 
 
@@ -256,7 +260,8 @@ def _fate(line: bytes, kept: list[bytes], brought: frozenset[bytes], route: Rout
     return "relayed" if name in kept else "left out: for this connection only"
 
 
-def _refusals(route: Route) -> list[tuple[str, str]]:
+def refusals(route: Route) -> list[tuple[str, str]]:
+    """Return the upstream's answers that affect tokens, and the effect of each."""
     redirects = [("Location to the upstream", "rewritten to lead here")] if route.rewrite_location else []
     if route.token is None:
         return [("any", "relayed: the route has no token"), *redirects]

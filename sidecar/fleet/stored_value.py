@@ -102,6 +102,7 @@ def write_setback(setback: Setback, offset: ClockOffset) -> bytes:
             "description": setback.description[:MAX_REASON],
             "hint": setback.hint[:MAX_REASON],
             "of_caller": setback.of_caller,
+            "of_secret": setback.of_secret,
         }
     )
 
@@ -116,8 +117,10 @@ def read_setback(content: bytes, offset: ClockOffset) -> Setback | None:
     if not isinstance(code, str | None):
         return None
     description, hint = (_text(fields.get(name)) for name in ("description", "hint"))
-    of_caller = fields.get("of_caller") is True
-    return Setback(offset.earliest_here(until), failures, reason, code, description, hint, of_caller)
+    of_caller, of_secret = (fields.get(name) is True for name in ("of_caller", "of_secret"))
+    return Setback(
+        offset.earliest_here(until), failures, reason, code, description, hint, of_caller, of_secret
+    )
 
 
 def _encode(fields: Mapping[str, object]) -> bytes:

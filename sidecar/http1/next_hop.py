@@ -1,10 +1,14 @@
 """Heads for the next hop: those that `message` read, with our own lines in place of the hop-by-hop ones."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from copy import copy
+from http import HTTPStatus
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.header_names import Hidden, folded_name
 from sidecar.core.origin import same_origin
+from sidecar.core.problem import Problem
 from sidecar.http1.headers import (
     CHUNKED,
     HOP_BY_HOP,
@@ -20,6 +24,7 @@ _AUTHORIZATION = field_pattern(frozenset((b"authorization",)))
 _ORIGIN = field_pattern(frozenset((b"origin",)))
 _TRACE_PARENT = field_pattern(frozenset((b"traceparent",)))
 _TRACE_STATE = field_pattern(frozenset((b"tracestate",)))
+_LOCATION = field_pattern(frozenset((b"location", b"content-location")))
 _SWITCH = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
 _NO_TRAILERS = (
     b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
@@ -117,3 +122,31 @@ def relayed_switch(response: Response) -> bytes:
 def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
     """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
     return [line for line in lines if folded_name(line) not in NEVER_TRAILERS]
+
+
+Moved = Callable[[bytes], bytes | None]
+"""Returns the client's reference for a URL of the upstream's, or None to leave it."""
+
+
+def relocated(response: Response, moved: Moved) -> Response:
+    """Return the answer with the values of `Location` and `Content-Location` replaced by those of `moved`."""
+    if _LOCATION.search(response.fields) is None:
+        return response
+
+    def replaced(match: re.Match[bytes]) -> bytes:
+        reference = moved(match[2].rstrip(b" \t"))
+        return match[0] if reference is None else b"\r\n%b: %b" % (match[1], reference)
+
+    changed = copy(response)
+    changed.fields = _LOCATION.sub(replaced, response.fields)
+    return changed
+
+
+def own_answer(problem: Problem, *, close: bool) -> bytes:
+    """Return the head of an answer of the sidecar's own."""
+    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
+    lines += [b"%b: %b" % field for field in problem.fields]
+    lines.append(b"Content-Length: %d" % len(problem.body))
+    if close:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,33 +1,29 @@
 """One request between a client's connection and those of an upstream: sent once or twice, answered once.
 
-The story (`sidecar.proxy`) calls, in this order:
-
-1. `reach`, and where that finds no idle connection, `connect`; then `send`, which returns the answer's head;
-2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and 1 again;
-3. one of `answer_at_once`, `stream_answer`, `tunnel` and `answer_ourselves`; `cut` when that must break off;
-4. `end`, always, which gives back the connection and the memory of the body.
+The story calls it in the order that `shared.exchange` has.
 """
 
 from collections.abc import Awaitable
 
 from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.header_names import Hidden
 from sidecar.core.ports import Clock
+from sidecar.core.problem import Problem
+from sidecar.http1 import next_hop
 from sidecar.http1.deadlines import NEVER
 from sidecar.http1.headers import UNTIL_CLOSE
 from sidecar.http1.message import Request, Response, offers_websocket
-from sidecar.http1.next_hop import relayed_interim, relayed_request, relayed_response, relayed_switch
-from sidecar.http1.pool import Pool
+from sidecar.http1.next_hop import Moved, relayed_request, relayed_response
+from sidecar.http1.pool import OriginPool, Pool
 from sidecar.http1.request_body import ReplayBudget, Upload
 from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.exchange import Exchange
 from sidecar.http1.tunnel import Tunnel
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.telemetry.tracing import Trace
 
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 
 
-class Relay:
+class Relay(Exchange):
     """See the head of this module. Its maker calls `end` on it, however the exchange went."""
 
     __slots__ = (
@@ -39,76 +35,46 @@ class Relay:
         "_owner",
         "_pool",
         "_target",
-        "_trace",
         "_traceparent",
         "_upload",
-        "begun",
-        "hidden",
-        "request",
-        "sent_at",
-        "upstream_seconds",
-        "upstream_status",
     )
 
     def __init__(
-        self,
-        client: ClientConnection,
-        request: Request,
-        budget: ReplayBudget,
-        clock: Clock,
-        trace: Trace | None = None,
+        self, client: ClientConnection, request: Request, budget: ReplayBudget, clock: Clock
     ) -> None:
-        """Take the `trace` whose span goes to the upstream; without one, the client's own trace fields are relayed."""
-        self.request = request
-        self.hidden: Hidden | None = None
-        """Which of the request's fields are not forwarded."""
-        self.begun = False
-        """Whether a byte of the answer may have been sent to the client."""
-        self.sent_at = 0.0
-        """When the request was last sent, or began to wait for a connection; 0 for neither."""
-        self.upstream_seconds = 0.0
-        """Total time from each send to its answer's head, or to the end of the wait for it."""
-        self.upstream_status = 0
-        """Status of the last answer; 0 while there is none to the last send."""
+        super().__init__(request)
         self._client = client
         client.body_bytes = 0
         self._budget = budget
         self._clock = clock
-        self._trace = trace
         self._pool: Pool | None = None
         self._owner = ""
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
         self._bytes_up = 0
 
+    @property
+    def dismissed(self) -> bool:
+        return self._client.dismissed
+
     # Sending
 
-    def reach(self, pool: Pool, target: bytes, owner: str = "") -> bool:
-        """Begin a send of this target: borrow an idle connection if there is one; else one has to be opened.
-
-        With an `owner`, one that no other owner has used.
-        """
+    def reach(self, pool: OriginPool, target: bytes, owner: str = "") -> bool:
+        assert isinstance(pool, Pool)
         self._pool = pool
         self._owner = owner
         self._target = target
-        self._traceparent = b"" if self._trace is None else self._trace.next_hop(pool.origin, target)
+        self._traceparent = b"" if self.trace is None else self.trace.next_hop(pool.origin, target)
         self._connection = pool.take(owner)
         return self._connection is not None
 
-    async def connect(self) -> UpstreamConnection:
-        """Open a connection, or wait for one. Raises UpstreamUnreachable, UpstreamTimeout."""
+    async def connect(self) -> None:
         assert self._pool is not None
         self.sent_at = self._clock.now()
-        self._connection = connection = await self._pool.connect(self._owner)
+        self._connection = await self._pool.connect(self._owner)
         self.sent_at = 0.0
-        return connection
 
     async def send(self, authorization: bytes | None, idle_timeout: float) -> Response:
-        """Send the request and return the answer's head. `authorization` replaces the client's
-        own; None leaves that.
-
-        Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
-        """
         pool, connection = self._pool, self._connection
         assert pool is not None
         assert connection is not None
@@ -132,7 +98,9 @@ class Relay:
             if answer is None:
                 # The upstream closed an idle connection at the moment of its reuse. No byte of an answer has arrived,
                 # and doing an idempotent request twice is harmless (RFC 9110 section 9.2.2): this is not a second send.
-                connection = await self.connect()
+                await self.connect()
+                connection = self._connection
+                assert connection is not None
                 answer = await self._ask(connection, head, idle_timeout)
         except (UpstreamTimeout, UpstreamUnreachable, MessageMalformed) as error:
             if self._connection is not None:
@@ -150,7 +118,7 @@ class Relay:
             connection is not None
             and connection.used
             and not connection.heard
-            and self.request.method in _IDEMPOTENT
+            and self.request.method in IDEMPOTENT
             and (self._upload is None or self._upload.replayable)
         )
 
@@ -187,19 +155,14 @@ class Relay:
             self._connection.waited_for = False
             self._client.expect_body()
         if not self.request.http10 and not (response.status == 100 and sent):
-            self._client.write(relayed_interim(response))
+            self._client.write(next_hop.relayed_interim(response))
 
     # Sending once more
 
     def hold_body(self) -> bool:
-        """Stop sending the body to the upstream that has answered; keep what still arrives for the second send.
-
-        Return False if that is impossible: then the request cannot be sent again.
-        """
         return self._upload is None or self._upload.hold()
 
     def drop(self) -> None:
-        """Release the connection whose answer is not relayed; keep it only if that answer has arrived whole."""
         if self._upload is not None:
             self._upload.detach()
         self.sent_at, self.upstream_status = 0.0, 0
@@ -210,12 +173,13 @@ class Relay:
 
     # Answering
 
+    def relocated(self, response: Response, moved: Moved) -> Response:
+        return next_hop.relocated(response, moved)
+
     def must_close(self) -> bool:
-        """Whether the client's connection cannot carry another request after an answer that begins now."""
         return not self.request.keep_alive or self._client.reading_body
 
     def answer_at_once(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer if all of it has arrived, as is nearly always the case; else do nothing and return False."""
         connection = self._connection
         assert connection is not None
         if response.length < 0:
@@ -229,10 +193,6 @@ class Relay:
         return True
 
     async def stream_answer(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer as it arrives; return whether its end was sent without closing the connection.
-
-        Raises what breaks the answer off: the client has then been cut off too, unless nothing has left for it.
-        """
         client, connection = self._client, self._connection
         assert connection is not None
         head, length = relayed_response(response, self.request, close)
@@ -245,11 +205,10 @@ class Relay:
         return length != UNTIL_CLOSE
 
     async def tunnel(self, response: Response) -> None:
-        """Relay the upstream's 101, then both directions to their ends. Raises what breaks the tunnel."""
         client, connection = self._client, self._connection
         assert connection is not None
         self.begun = True
-        client.begin(relayed_switch(response), UNTIL_CLOSE)
+        client.begin(next_hop.relayed_switch(response), UNTIL_CLOSE)
         client.flush()
         connection.begin(b"", UNTIL_CLOSE)
         try:
@@ -258,20 +217,18 @@ class Relay:
             self._bytes_up = connection.body_bytes
         connection.take_leave()
 
-    def answer_ourselves(self, head: bytes, body: bytes) -> None:
-        """Answer without the upstream."""
+    def answer_ourselves(self, problem: Problem, *, close: bool) -> None:
         if self._upload is not None:
             self._upload.detach()
+        head, body = next_hop.own_answer(problem, close=close), problem.body
         head_only = self.request.method == b"HEAD"
         self._client.write(head if head_only else head + body)
         self._client.body_bytes = 0 if head_only else len(body)
 
     def cut(self) -> None:
-        """Break off an answer that has begun."""
         self._client.abort()
 
     def end(self) -> tuple[int, int]:
-        """Release everything; return how many bytes of bodies the client has sent and received."""
         client, upload = self._client, self._upload
         client.source = None
         if not self.upstream_status and self.sent_at:

@@ -13,6 +13,7 @@ import yaml
 
 from sidecar import __version__
 from sidecar.core import addresses
+from sidecar.kubernetes.quantities import faults
 
 IMAGE = f"credential-sidecar:{__version__}"
 DATA_LISTEN = "127.0.0.1:9180"
@@ -23,6 +24,22 @@ DRAIN_TIMEOUT = 25
 
 SECRET_VOLUME = "sidecar-secret-"
 """Prefix of a number."""
+
+SECURITY_FIELDS = (
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
+    "windowsOptions",
+)
+"""Fields of a container's security context."""
 
 Tree = dict[str, Any]
 """YAML as loaded."""
@@ -84,13 +101,11 @@ def fill(blanks: Blanks) -> Sidecar:
     port = container["ports"][0]["containerPort"] = _port(container["env"][0]["value"])
     container["env"] += ([] if blanks.native else tree["classic"]["env"]) + _env(blanks)
     volumes[0]["configMap"]["name"] = blanks.config_map
-    for number, (secret, path) in enumerate(blanks.secret_files):
-        name = f"{SECRET_VOLUME}{number}"
-        container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
-        volumes.append({"name": name, "secret": {"secretName": secret}})
+    _mount(blanks, container, volumes)
     _check_unique(container)
     policy = {"imagePullPolicy": blanks.pull_policy} if blanks.pull_policy else {}
     container["resources"] = blanks.resources or container["resources"]
+    _check_fields(blanks)
     context = container["securityContext"] | blanks.security_context
     container["securityContext"] = {name: value for name, value in context.items() if value is not None}
     head = {"name": container.pop("name"), "image": blanks.image, **policy}
@@ -99,6 +114,17 @@ def fill(blanks: Blanks) -> Sidecar:
         taken[listen.port] = "where the sidecar listens for the application; move it with --listen"
     form = tree["native"] if blanks.native else {}
     return Sidecar({**head, **container, **form}, volumes, taken, on_network=len(taken) > 1)
+
+
+def _mount(blanks: Blanks, container: Tree, volumes: list[Tree]) -> None:
+    """Mount the Secrets. One at the API token's place replaces the mount that keeps the token out."""
+    first, *others = container["volumeMounts"]
+    taken = {normpath(path) for _, path in blanks.secret_files}
+    container["volumeMounts"] = [first, *(each for each in others if each["mountPath"] not in taken)]
+    for number, (secret, path) in enumerate(blanks.secret_files):
+        name = f"{SECRET_VOLUME}{number}"
+        container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
+        volumes.append({"name": name, "secret": {"secretName": secret}})
 
 
 def _check_unique(container: Tree) -> None:
@@ -114,6 +140,18 @@ def _check_unique(container: Tree) -> None:
             raise ValueError(
                 f"two volumes are mounted at {path}: give each its own --secret-file SECRET=/PATH"
             )
+
+
+def _check_fields(blanks: Blanks) -> None:
+    """Raise ValueError for requests, limits or fields with which Kubernetes refuses a pod."""
+    found = list(faults(blanks.resources))
+    found += (
+        f"security context: containers have no field {name}; correct its name"
+        for name in blanks.security_context
+        if name not in SECURITY_FIELDS
+    )
+    if found:
+        raise ValueError("\n".join(found))
 
 
 def _env(blanks: Blanks) -> list[Tree]:

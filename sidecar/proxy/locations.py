@@ -11,50 +11,51 @@ upstream.
 """
 
 import re
-from copy import copy
+from collections.abc import Callable
 
 from sidecar.core.addresses import DOT_SEGMENT
 from sidecar.core.origin import place
 from sidecar.core.tenants import split_path
-from sidecar.http1.headers import field_pattern
 from sidecar.http1.message import Request, Response
+from sidecar.http1.next_hop import Moved, relocated
 from sidecar.proxy.router import Router
 from sidecar.proxy.routes import Route
 from sidecar.proxy.target import split
 
-_LOCATION = field_pattern(frozenset((b"location", b"content-location")))
 _PATH = rb'/[!"$->@-~\x80-\xff]*'
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]+)(%b)?([?#][!-~\x80-\xff]*)?" % _PATH, re.IGNORECASE)
 _PATH_ALONE = re.compile(rb"(?![/\\]{2})(%b)([?#][!-~\x80-\xff]*)?" % _PATH)
 _DOT_SEGMENT = re.compile(DOT_SEGMENT.encode(), re.IGNORECASE)
 
 
-def put_right(answer: Response, request: Request, route: Route, router: Router, *, by_path: bool) -> Response:
+def put_right(
+    answer: Response,
+    request: Request,
+    route: Route,
+    router: Router,
+    *,
+    by_path: bool,
+    rewrite: Callable[[Response, Moved], Response] = relocated,
+) -> Response:
     """Return the answer with its locations rewritten for the client; see the head of this module.
 
-    `by_path`: whether the path names the tenant.
+    `by_path`: whether the path names the tenant. `rewrite` replaces the values in the answer.
     """
-    if _LOCATION.search(answer.fields) is None:
-        return answer
-    target = split(request.target)
-    host = router.admit(target.authority or request.host)
-    tenant = split_path(target.path)[0] if by_path else None
-    before = b"" if tenant is None else b"/t/" + tenant
 
-    def moved(match: re.Match[bytes]) -> bytes:
-        found = client_path(match[2].rstrip(b" \t"), route)
+    def moved(location: bytes) -> bytes | None:
+        found = client_path(location, route)
         if found is None:
-            return match[0]
+            return None
         path, rest = found
-        taken = router.match(host, path)
-        reference = before + path + rest
+        target = split(request.target)
+        taken = router.match(router.admit(target.authority or request.host), path)
+        tenant = split_path(target.path)[0] if by_path else None
+        reference = (b"" if tenant is None else b"/t/" + tenant) + path + rest
         if taken is None or taken.name != route.name or reference.startswith((b"//", b"/\\")):
-            return match[0]  # another route's, or what a client would take for another host
-        return b"\r\n%b: %b" % (match[1], reference)
+            return None  # another route's, or what a client would take for another host
+        return reference
 
-    changed = copy(answer)
-    changed.fields = _LOCATION.sub(moved, answer.fields)
-    return changed
+    return rewrite(answer, moved)
 
 
 def client_path(location: bytes, route: Route) -> tuple[bytes, bytes] | None:

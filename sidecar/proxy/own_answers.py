@@ -1,7 +1,5 @@
 """Answers that the sidecar gives itself, and their entries in the access log."""
 
-from http import HTTPStatus
-
 from sidecar.core.problem import Problem, render
 from sidecar.telemetry.request_record import RequestRecord
 
@@ -17,13 +15,3 @@ def problem_of(error: Exception, record: RequestRecord) -> Problem:
 def note(problem: Problem, record: RequestRecord) -> None:
     """Note the error in the record when the client can no longer get this answer."""
     record.error, record.detail = problem.word, problem.cause
-
-
-def head(problem: Problem, *, close: bool) -> bytes:
-    """Return the head of the answer."""
-    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
-    lines += [b"%b: %b" % field for field in problem.fields]
-    lines.append(b"Content-Length: %d" % len(problem.body))
-    if close:
-        lines.append(b"Connection: close")
-    return b"\r\n".join(lines) + b"\r\n\r\n"

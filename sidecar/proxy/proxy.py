@@ -11,12 +11,9 @@ Only a 401 shows that a token no longer works.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Literal
 
-from sidecar.core.cross_site import ICON, guard, refuse_icon
 from sidecar.core.errors import (
     RequestRefused,
     SidecarError,
@@ -24,82 +21,30 @@ from sidecar.core.errors import (
     TokenUnavailable,
     UnknownTenant,
     UpstreamTimeout,
+    WrongVersion,
 )
 from sidecar.core.ports import Clock
-from sidecar.core.problem import render
-from sidecar.core.tenants import split_path
+from sidecar.core.problem import Problem, render
 from sidecar.http1.message import Request, Response
-from sidecar.http1.pool import Pool
+from sidecar.http1.next_hop import own_answer
 from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.exchange import Exchange
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy import own_answers
-from sidecar.proxy.challenge import Verdict
-from sidecar.proxy.locations import put_right
+from sidecar.proxy.healing import Healing
 from sidecar.proxy.ports import Callers, Tokens
-from sidecar.proxy.refusal import Refusal, may_refuse, read_refusal, refused_event
+from sidecar.proxy.refusal import may_refuse, read_refusal
 from sidecar.proxy.request_ids import request_id, trace_id
-from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
-from sidecar.proxy.target import split
-from sidecar.proxy.tenants import Tenants
-from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown, shown
-from sidecar.telemetry.events import Failed, Resent
+from sidecar.proxy.table import Table
+from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
+from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
-from sidecar.telemetry.words import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """What a reload replaces as a whole."""
-
-    router: Router
-    pools: Mapping[str, Pool]
-    """The connections of each route, by the route's name."""
-    tenants: Tenants | None = None
-    """None if requests cannot name a tenant."""
-
-    def match(self, request: Request, record: RequestRecord) -> tuple[Route, bytes]:
-        """Return the request's route, with its tenant's token, and the target for its upstream.
-
-        A tenant that the caller's token names is known later, when that has been verified.
-        Raises RequestRefused.
-        """
-        target = split(request.target)
-        record.path = target.path.decode()
-        router = self.router
-        host = router.admit(request.host)
-        if target.authority:
-            host = router.admit(target.authority)
-        notes = request.notes
-        if b"origin" in notes or b"sec-fetch-site" in notes:
-            guard(notes.get(b"sec-fetch-site"), notes.get(b"origin"), target.authority or request.host)
-            if target.path == ICON:
-                refuse_icon(notes.get(b"sec-fetch-site"), request.value(b"referer"))
-        tenants = self.tenants
-        named = None
-        if tenants is not None and tenants.path:
-            named, path = split_path(target.path)
-            target = target._replace(path=path)
-        route = router.match(host, target.path)
-        if named is not None and (route is None or route.token is None):  # else `tenants.route` checks it
-            record.path = path_shown(record.path, shown(named))
-        if route is None:
-            raise RequestRefused(404, f"no route matches {record.path}")
-        record.route = route.name
-        if tenants is not None and route.token is not None and not tenants.claim:
-            named = request.value(tenants.header) if tenants.header else named
-            route = tenants.route(route, route.token, named)
-        return route, upstream_target(route, target)
-
-    def put_right(self, answer: Response, request: Request, route: Route) -> Response:
-        """Return the answer with locations that lead back to the sidecar."""
-        by_path = self.tenants is not None and self.tenants.path
-        return put_right(answer, request, route, self.router, by_path=by_path)
 
 
 class Proxy:
@@ -127,42 +72,51 @@ class Proxy:
         self.unknown_tenants = UnknownTenants(clock, journal)
         self._tokens = tokens
         self._callers = callers
+        self._healing = Healing(tokens, journal, clock)
         self._journal = journal
         self._clock = clock
         self._budget = budget
         self._instance = instance
         self._tracer = tracer
         self._count = 0
-        self._behind: set[asyncio.Task[Token]] = set()
 
     async def serve(self, client: ClientConnection) -> None:
         """Handle each request of one client."""
         try:
             while (request := await client.next_request()) is not None:
-                record = self._record(request)
-                relay = Relay(client, request, self._budget, self._clock, record.trace)
-                try:
-                    reusable = await self._answer(relay, record)
-                except asyncio.CancelledError:
-                    record.error = "drained" if client.dismissed else "client_gone"
-                    raise
-                except Exception as error:  # noqa: BLE001  a bug in one request must not stop the others
-                    reusable = self._fail(error, relay, record)
-                finally:
-                    record.bytes_in, record.bytes_out = relay.end()
-                    record.upstream_seconds = relay.upstream_seconds
-                    record.upstream_status = relay.upstream_status
-                    record.sent_at = relay.sent_at
-                    self._finish(record)
-                if not reusable:
+                if not await self.exchange(Relay(client, request, self._budget, self._clock)):
                     break
-        except RequestRefused as refusal:  # the bytes were no request
-            record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
-            problem = own_answers.problem_of(refusal, record)
-            client.write(own_answers.head(problem, close=True) + problem.body)
-            self._finish(record)
+        except RequestRefused as refusal:
+            problem = self.refused(refusal)
+            client.write(own_answer(problem, close=True) + problem.body)
         finally:
             client.finish()
+
+    async def exchange(self, relay: Exchange) -> bool:
+        """Handle one request; return whether its connection can carry another."""
+        record = self._record(relay.request)
+        record.http2 = relay.http2
+        relay.trace = record.trace
+        try:
+            return await self._answer(relay, record)
+        except asyncio.CancelledError:
+            record.error = "drained" if relay.dismissed else "client_gone"
+            raise
+        except Exception as error:  # noqa: BLE001  a bug in one request must not stop the others
+            return self._fail(error, relay, record)
+        finally:
+            record.bytes_in, record.bytes_out = relay.end()
+            record.upstream_seconds = relay.upstream_seconds
+            record.upstream_status = relay.upstream_status
+            record.sent_at = relay.sent_at
+            self._finish(record)
+
+    def refused(self, refusal: RequestRefused) -> Problem:
+        """Return the answer to bytes that are no request that can be handled, and log it."""
+        record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
+        problem = own_answers.problem_of(refusal, record)
+        self._finish(record)
+        return problem
 
     def _record(self, request: Request) -> RequestRecord:
         notes = request.notes
@@ -183,30 +137,35 @@ class Proxy:
         record.finished = self._clock.now()
         self._journal.request_finished(record)
 
-    def _answer(self, relay: Relay, record: RequestRecord) -> Awaitable[bool]:
+    def _answer(self, relay: Exchange, record: RequestRecord) -> Awaitable[bool]:
         """Answer one request within its route's time; return whether the connection can carry another."""
         route, target = self.table.match(relay.request, record)
+        if route.origin.http2 is not relay.http2:
+            raise _wrong_version(route)
         story = self._story(route, target, relay, record)
-        return self._within(route.total_timeout, story) if route.total_timeout else story
+        return relay.waiting(self._within(route.total_timeout, story)) if route.total_timeout else story
 
-    async def _within(self, seconds: float, story: Awaitable[bool]) -> bool:
+    async def _within(self, seconds: float, story: Coroutine[object, None, bool]) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 return await story
         except TimeoutError:
             raise UpstreamTimeout(f"the exchange took longer than {seconds:g} s") from None
 
-    async def _story(self, route: Route, target: bytes, relay: Relay, record: RequestRecord) -> bool:
+    async def _story(self, route: Route, target: bytes, relay: Exchange, record: RequestRecord) -> bool:
         pool = self.table.pools[route.name]
         relay.hidden = route.hidden
         if route.token is not None and route.token.brought:
             record.tenant = route.token.tenant
-            route = await self._callers.route(route, relay.request.value, self.table.tenants)
+            callers = self._callers.route(route, relay.request.value, self.table.tenants)
+            route = await relay.waiting(callers)
         wanted = route.token
         token = None
         if wanted is not None:
             record.tenant = wanted.tenant
-            token = self._tokens.peek(wanted, record.started) or await self._wait_for_token(wanted, record)
+            token = self._tokens.peek(wanted, record.started)
+            if token is None:
+                token = await relay.waiting(self._wait_for_token(wanted, record))
             _note(record, token, "memory" if record.token == "none" else token.source)
         record.attempts = 1
         if not relay.reach(pool, target, route.owner):
@@ -227,12 +186,12 @@ class Proxy:
                         await relay.connect()
                     answer = await relay.send(successor.authorization, route.idle_timeout)
                 except SidecarError:
-                    self._tell_second(route, successor, record, "failed")
+                    self._healing.second_send(route, successor, record, "failed")
                     raise
-                self._report_second(route, successor, answer, record)
+                self._healing.judge_second(route, successor, answer, record)
 
         if route.rewrite_location:
-            answer = self.table.put_right(answer, relay.request, route)
+            answer = self.table.put_right(answer, relay, route)
         record.status = answer.status
         close = self.draining or relay.must_close()
         if relay.answer_at_once(answer, close=close):
@@ -268,62 +227,31 @@ class Proxy:
     # Refused
 
     async def _successor(
-        self, route: Route, refused: Token, answer: Response, relay: Relay, record: RequestRecord
+        self, route: Route, refused: Token, answer: Response, relay: Exchange, record: RequestRecord
     ) -> Token | None:
         """Return the token to send the request with once more, or None to relay the refusal."""
-        said = read_refusal(answer, route)
         wanted = route.token
-        if said.verdict is Verdict.RELAY or wanted is None:
-            self._tell_relayed(said, route, refused, record)
-            return None
-        cooling = self._tokens.cooling(wanted, self._clock.now())
-        decision: Literal["cooling", "renew"] = "cooling" if cooling else "renew"
-        self._journal.tell(refused_event(said, decision, route, refused, record))
-        if cooling:
+        said = read_refusal(answer, route)
+        if self._healing.decide(said, route, refused, record) != "renew" or wanted is None:
             return None
         if not relay.hold_body():
-            self._renew_behind(wanted, refused, relay.sent_at)
+            self._healing.renew_behind(wanted, refused, relay.sent_at)
             return None
         try:
-            with self._noted(record):
-                return await self._tokens.renew(wanted, refused, relay.sent_at)
+            return await relay.waiting(self._renewed_token(wanted, refused, relay.sent_at, record))
         except (TokenUnavailable, TokenRefused):
-            self._tell_second(route, refused, record, "failed")
+            self._healing.second_send(route, refused, record, "failed")
             return None
 
-    def _renew_behind(self, wanted: TokenRequest, refused: Token, sent_at: float) -> None:
-        """Renew in the background for later requests; this one cannot be sent again."""
-        renewal = asyncio.get_running_loop().create_task(self._tokens.renew(wanted, refused, sent_at))
-        self._behind.add(renewal)
-        renewal.add_done_callback(self._renewed)
-
-    def _renewed(self, renewal: asyncio.Task[Token]) -> None:
-        self._behind.discard(renewal)
-        if not renewal.cancelled():
-            renewal.exception()  # the failure was reported to the journal where it happened
-
-    def _report_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
-        assert route.token is not None
-        said = read_refusal(answer, route) if may_refuse(answer.status, route) else None
-        if said is not None and said.verdict is Verdict.RENEW:
-            self._tokens.cool_down(route.token, token)
-            self._tell_second(route, token, record, "refused")
-            return
-        self._tokens.healed(route.token)  # where only the request was refused, the token is good
-        self._tell_second(route, token, record, "healed")
-        if said is not None:
-            self._tell_relayed(said, route, token, record)
-
-    def _tell_relayed(self, said: Refusal, route: Route, token: Token, record: RequestRecord) -> None:
-        if said.reported:
-            self._journal.tell(refused_event(said, "relay", route, token, record))
-
-    def _tell_second(self, route: Route, token: Token, record: RequestRecord, outcome: Outcome) -> None:
-        self._journal.tell(Resent(record.request_id, route.name, token.fingerprint, outcome))
+    async def _renewed_token(
+        self, wanted: TokenRequest, refused: Token, sent_at: float, record: RequestRecord
+    ) -> Token:
+        with self._noted(record):
+            return await self._tokens.renew(wanted, refused, sent_at)
 
     # Failed
 
-    def _fail(self, error: Exception, relay: Relay, record: RequestRecord) -> bool:
+    def _fail(self, error: Exception, relay: Exchange, record: RequestRecord) -> bool:
         """Answer with a problem of our own, or break off an answer that has begun."""
         if not isinstance(error, SidecarError):
             self._journal.tell(Failed.of("exchange", error))
@@ -339,8 +267,14 @@ class Proxy:
         # The client that sent what we refuse may have meant the following bytes differently, so close the connection.
         close = isinstance(error, RequestRefused) or self.draining or relay.must_close()
         problem = own_answers.problem_of(error, record)
-        relay.answer_ourselves(own_answers.head(problem, close=close), problem.body)
+        relay.answer_ourselves(problem, close=close)
         return not close
+
+
+def _wrong_version(route: Route) -> WrongVersion:
+    if route.origin.http2:
+        return WrongVersion(f"route {route.name} uses HTTP/2: send HTTP/2, or remove `protocol: http2`")
+    return WrongVersion(f"route {route.name} uses HTTP/1.1: send HTTP/1.1, or set `protocol: http2`")
 
 
 def _note(record: RequestRecord, token: Token, source: TokenOrigin) -> None:

@@ -44,15 +44,20 @@ def may_refuse(status: int, route: Route) -> bool:
 
 def read_refusal(answer: Response, route: Route) -> Refusal:
     """Return how the answer judges the token that was sent."""
-    challenges = parse(answer.values(b"www-authenticate"))
+    return judged(answer.status, answer.values(b"www-authenticate"), route)
+
+
+def judged(status: int, fields: Iterable[bytes], route: Route) -> Refusal:
+    """Return how an answer with this status and these fields WWW-Authenticate judges the token that was sent."""
+    challenges = parse(fields)
     statuses = route.refused_statuses
-    verdict = judge(answer.status, challenges, on_401=route.on_401, refused_statuses=statuses)
-    refused = answer.status in statuses
+    verdict = judge(status, challenges, on_401=route.on_401, refused_statuses=statuses)
+    refused = status in statuses
     error = bearer_error(challenges)
     if not error and refused and challenges and all(c.scheme != "bearer" for c in challenges):
         error = OTHER_SCHEME
     reported = route.on_401 != "ignore" and (refused or bool(error))
-    return Refusal(answer.status, verdict, error, _scope(challenges), reported)
+    return Refusal(status, verdict, error, _scope(challenges), reported)
 
 
 def refused_event(
@@ -61,6 +66,8 @@ def refused_event(
     route: Route,
     token: Token,
     record: RequestRecord,
+    *,
+    reporter: str = "",
 ) -> Refused:
     """Return the event for the log and the metrics."""
     return Refused(
@@ -72,6 +79,7 @@ def refused_event(
         error=refusal.error,
         decision=decision,
         scope=refusal.scope,
+        reporter=reporter,
     )
 
 

@@ -258,6 +258,7 @@ class Counters:
     def _of_process(self, readings: Readings) -> Iterator[Family]:
         yield Family(instruments.EXPIRY, self._by_tenant(readings.token_expires_in.items(), min))
         yield Family(instruments.FAILING, self._by_tenant(readings.tokens_failing.items(), max))
+        yield Family(instruments.SECRET_FAILING, self._by_tenant(readings.secrets_failing.items(), max))
         skews = readings.clock_skews.items()
         yield Family(instruments.CLOCK_SKEW, tuple(((host, str(port)), skew) for (host, port), skew in skews))
         yield _one(instruments.ACTIVE, readings.requests_in_flight)
@@ -275,10 +276,10 @@ class Counters:
     def _by_tenant(
         self, series: Iterable[tuple[_Labels, float]], gravest: Callable[[float, float], float]
     ) -> tuple[tuple[_Labels, float], ...]:
-        """Return series by token, the tenant's label and further labels; of those that share it, the gravest."""
+        """Return series by name, the tenant's label and further labels; of those that share it, the gravest."""
         found: dict[_Labels, float] = {}
-        for (token, tenant, *others), each in series:
-            labels = (token, self._tenants.label(tenant), *others)
+        for (name, tenant, *others), each in series:
+            labels = (name, self._tenants.label(tenant), *others)
             found[labels] = gravest(each, found.get(labels, each))
         return tuple(found.items())
 

@@ -16,7 +16,7 @@ FIELDS = {
     "fp": "Fingerprint of the token. It is made with a key that is new at each start.",
     "kind": "What was dropped.",
     "request_id": "Id of the request: its `X-Request-Id`, or an id of the sidecar's own.",
-    "route": "Name of the route.",
+    "route": "Name of the route; `token_api/` and the name of the entry for a call of the token API.",
     "service": "Service of the credentials.",
     "tenant": "Tenant; empty if there is none.",
     "token": "Name of the entry in `tokens`.",
@@ -54,6 +54,8 @@ class Started(Event):
     """`cache.mode`: `local` or `distributed`."""
     build: Build
     """Build of the request path: `pure` Python, or `compiled`."""
+    token_api: str = ""
+    """Address of the token API; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,9 @@ class Refused(Event):
     decision: Decision
     scope: str = ""
     """Scope that the challenge requires; empty if it names none."""
+    reporter: str = ""
+    """Program that reported the refusal to the token API: its `User-Agent`, at most 100 characters. Empty on a route.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +201,20 @@ class CoolingDown(Event):
 @dataclass(frozen=True, slots=True)
 class UpstreamDown(Event):
     """An upstream is unavailable: a connection to it failed, or a request got no answer. Emitted once, until it
-    answers again."""
+    answers again, and at most once a minute."""
 
     name: ClassVar[str] = "upstream_down"
     level: ClassVar[Level] = "warning"
     upstream: str
     """URL of the upstream, without a path."""
     error: str
+    outages: int = 1
+    """Number of outages since the last such event, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamUp(Event):
-    """An upstream answers again."""
+    """An upstream answers again, after `upstream_down`."""
 
     name: ClassVar[str] = "upstream_up"
     upstream: str

@@ -109,8 +109,8 @@ FAILING = Instrument(
     "gauge",
     "Time from the first failed fetch of a needed token to the last; of several tokens, the longest. By state, as in "
     "`/status`: `missing` (requests that need the token fail), or `aging` or `fresh` (the token is in use until it "
-    "expires). By reason: `refused` by the authorization server, or `unavailable`. No series: fetches succeed, or no "
-    "request has needed the token for ten minutes.",
+    "expires). By reason: `refused` by the authorization server, `unavailable`, or `no_credentials` (the secret in AWS "
+    "cannot be used). No series: fetches succeed, or no request has needed the token for ten minutes.",
     (*_TOKEN, "state", "reason"),
     "s",
 )
@@ -133,6 +133,14 @@ SECRET_READS = Instrument(
     "counter",
     "Reads from AWS Secrets Manager, by outcome: `ok`, or the `reason` of `secret_unread`.",
     ("outcome",),
+)
+SECRET_FAILING = Instrument(
+    "sidecar.secret.failing",
+    "gauge",
+    "Time from the first failed read of a secret in AWS Secrets Manager to the last, by the `reason` of "
+    "`secret_unread`. No series: the last read succeeded, or no request has needed one for ten minutes.",
+    ("service", "tenant", "reason"),
+    "s",
 )
 
 # The fleet
@@ -202,8 +210,9 @@ NEIGHBOUR_DOWN = Instrument(
 CERTIFICATE = Instrument(
     "sidecar.certificate.expires_in",
     "gauge",
-    "Time until a certificate expires; negative after that. By role: `upstream` (certificate received on the last "
-    "connection to the upstream) or `client` (the sidecar's own certificate, read from its file).",
+    "Time until a certificate expires; negative after that. By role: `upstream` (certificate received with the last "
+    "new connection to the upstream) or `client` (the sidecar's own certificate, read from its file). No series: there "
+    "was no new connection to the upstream for an hour.",
     ("role", "name"),
     "s",
 )
@@ -259,7 +268,8 @@ INSTRUMENTS = tuple(value for value in tuple(vars().values()) if isinstance(valu
 """All instruments, in the order above."""
 
 LABELS: Mapping[str, str] = {
-    "http.route": "Name of the route; empty if no route matched.",
+    "http.route": "Name of the route; `token_api/` and the name of the entry for a call of the token API; empty if no "
+    "route matched.",
     "http.request.method": f"Method of the request; `{OTHER_METHOD}` for an unusual one.",
     "http.response.status_code": "Status of the response; absent if there was none.",
     "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "
@@ -276,6 +286,7 @@ LABELS: Mapping[str, str] = {
     "role": "See the meaning of the metric.",
     "operation": "Name of the Redis operation.",
     "signal": "`metrics` or `traces`.",
+    "service": "Service of the credentials.",
     "version": "Version of the sidecar.",
     **dict.fromkeys(
         ("decision", "error", "level", "outcome", "reason", "state", "step"), "See the meaning of the metric."

@@ -79,6 +79,8 @@ class Readings:
     tokens_failing: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
     """Seconds since fetches began to fail, by token name, tenant, state and reason; the longest if there are several
     tokens."""
+    secrets_failing: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """Seconds from the first failed read to the last, by service, tenant and reason."""
     neighbours_down: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """Seconds from the first failure to the last, by kind and name."""
     certificates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)

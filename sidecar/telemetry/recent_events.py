@@ -15,7 +15,7 @@ _ROUTINE = (SecretRead, TokenFetched)
 _DIFFERS = frozenset(
     {
         *("request_id", "duration_ms", "retry_after", "seconds", "evicted", "connections"),
-        *("error_description", "hint"),
+        *("error_description", "hint", "outages"),
     }
 )
 """Fields in which two events may differ and still count as the same for people."""

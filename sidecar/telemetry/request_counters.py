@@ -32,7 +32,7 @@ class MeasuredRoute:
 
     name: str
     host: str
-    """Host of the upstream; `port` is its port."""
+    """Host of the upstream, and `port` is its port; "" if there is none."""
     port: int
     token: str = ""
     """Name of the route's token, "" if it has none."""
@@ -150,7 +150,8 @@ class RequestCounters:
             tuple(
                 ((*_labels(key, 400), route.host, str(route.port)), cell.client.read())
                 for key, cell in self._cells.items()
-                if (route := self._routes.get(key[0])) and (cell.client.used or key[1:] == _FORESEEN)
+                if (route := self._routes.get(key[0]))
+                and (cell.client.used or (route.host and key[1:] == _FORESEEN))
             ),
         )
 

@@ -34,6 +34,9 @@ know. `channel`: from a channel that is not configured, or made for another one.
 FetchFault = Literal["refused", "unavailable", "bad_subject"]
 """`refused`: the authorization server refused the request. `unavailable`: it did not answer, or with an error of
 its own. `bad_subject`: a caller's token is not accepted."""
+TokenFault = Literal["refused", "unavailable", "no_credentials"]
+"""Why a token is missing. `refused` and `unavailable`: as above. `no_credentials`: the sidecar sent no request, because
+AWS Secrets Manager has no credentials for it that can be used."""
 SecretFault = Literal["missing", "denied", "malformed", "throttled", "unreachable", "unconfigured"]
 """`missing`: no such secret or version. `denied`: AWS denies reading or decrypting it. `malformed`: not the
 expected JSON. `throttled`: too many requests. `unreachable`: no answer within 6 s, or an error of AWS.

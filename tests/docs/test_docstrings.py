@@ -52,6 +52,11 @@ def riddles(text: str) -> set[str]:
     return {found.lower() for found in RIDDLES.findall(NAMES.sub("", " ".join(text.split())))}
 
 
+def of_yaml(source: str) -> str:
+    """Return the comments of a YAML file."""
+    return "\n".join(re.findall(r"(?m)^ *#(.*)$", source))
+
+
 def found_in(module: Path) -> set[str]:
     """Return the words of a module's docstrings and comments that are not plain."""
     source = module.read_text()
@@ -68,6 +73,13 @@ def test_docstrings_and_comments_use_plain_words() -> None:
     modules = sorted((ROOT / "sidecar").rglob("*.py"))
     found = {str(module.relative_to(ROOT)): found_in(module) ^ allowed(module) for module in modules}
     assert {module: words for module, words in found.items() if words} == {}
+
+
+def test_comments_of_the_chart_use_plain_words() -> None:
+    """In the container's definition, which the wheel has too, and in the examples of values."""
+    files = [ROOT / "helm/files/container.yaml", *sorted((ROOT / "helm/ci").glob("*.yaml"))]
+    found = {str(file.relative_to(ROOT)): riddles(of_yaml(file.read_text())) for file in files}
+    assert {file: words for file, words in found.items() if words} == {}
 
 
 def test_no_docstring_begins_with_tell_or_refers_to_the_port() -> None:

@@ -111,6 +111,24 @@ def test_excerpts_of_the_demo_are_in_the_demos_words() -> None:
     assert [line for line in lines if line.strip() not in scenes] == []
 
 
+RECIPES = ("nginx", "envoy", "grpc", "kafka")
+"""Pages with excerpts of files that tests run."""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_excerpts_of_recipes_are_in_their_files(name: str) -> None:
+    """What a page shows of a recipe is what a test runs."""
+    page = ROOT / f"docs/how-to/{name}.md"
+    files = [
+        (page.parent / path).read_text()
+        for path in re.findall(r"\]\((\.\./examples/[^)]+)\)", page.read_text())
+    ]
+    shown = [text for language, text in fences(page) if language in {"nginx", "text", "python"}]
+    excerpts = [text for text in shown if re.search(r"^(?: +|def )", text)]
+    assert excerpts
+    assert [text for text in excerpts if not any(text.strip("\n") in file for file in files)] == []
+
+
 def test_the_permissions_in_redis_are_up_to_date() -> None:
     """`make reference` writes the line of `ACL SETUSER`."""
     assert reference.PAGE.read_text() == reference.page()

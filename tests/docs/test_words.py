@@ -21,6 +21,7 @@ TURNS = (
     r"anew|of late|lately|for ever|as good as|goes? before|in vain|anyhow|for want of|from nothing|lest|whence|"
     r"shall|do without|(?:can|cannot|could|may|must|to) be had|takes? (?:it |some )?out"
 )
+PERSON = re.compile(PERSONS, re.IGNORECASE)
 NOBODYS = r"we|us|our|ours|(?:if|what|when|as) one (?:can|may|must|has|does|is|wants)|absent:"
 RIDDLES = r"(?<!there )(?:is|are) no (?!longer\b|more\b|less\b|later\b|earlier\b|such\b)[a-z]+"
 BANNED = re.compile(
@@ -48,7 +49,10 @@ def found(text: str) -> list[str]:
 
 
 def code() -> Iterator[Text]:
-    """Return the literals with a blank in them: flags' help, descriptions, errors, hints, findings, the demo."""
+    """Return the literals with a blank in them: flags' help, descriptions, errors, hints, findings, the demo.
+
+    Also those that are a word for a person and nothing else.
+    """
     for path in sorted((ROOT / "sidecar").rglob("*.py")):
         tree = ast.parse(path.read_text())
         skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
@@ -62,7 +66,8 @@ def code() -> Iterator[Text]:
                 text = node.value
             else:
                 continue
-            if " " in text.strip() and not NO_TEXT.search(text):
+            is_text = " " in text.strip() or PERSON.fullmatch(text.strip())
+            if is_text and not NO_TEXT.search(text):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
 

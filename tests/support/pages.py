@@ -26,6 +26,7 @@ GENERATED = frozenset(
         "metrics",
         "redis-keys",
         "status-api",
+        "token-api",
     )
 )
 """The pages that `make reference` writes. Others link to them by these names."""

@@ -34,6 +34,7 @@ def sample(text: str = "x") -> Shown:
         "in_flight": 3,
         "not_found": "",
         "connections": 4,
+        "token_api": {"listen": text, "tokens": [text], "authorize": True},
         "ready": {"ok": True, "degraded": True, "detail": text},
         "findings": [_finding(text, gravity) for gravity in ("failing", "warning")],
         "routes": [_route(text)],

@@ -79,6 +79,8 @@ PLANTED = [
     ("core/lru", "sidecar.oauth.token"),  # each layer knows only those below
     ("telemetry/events", "sidecar.proxy.routes"),
     ("http1/relay", "sidecar.oauth.token"),
+    ("http1/relay", "sidecar.http2.relay"),
+    ("http2/relay", "sidecar.oauth.token"),
     ("credentials/model", "sidecar.http1.message"),  # beside each other
     ("oauth/fetcher", "sidecar.cache.tokens"),
     ("cache/tokens", "sidecar.fleet.messages"),
@@ -86,6 +88,7 @@ PLANTED = [
     ("fleet/receiver", "sidecar.config.settings"),
     ("config/load", "sidecar.app.sidecar"),
     ("admin/server", "sidecar.app.status"),
+    ("token_api/entries", "sidecar.app.status"),
     ("app/sidecar", "sidecar.diagnostics.plan"),
     ("diagnostics/explain", "sidecar.cli.flags"),
     ("cli/bust", "sidecar.cli.logs"),
@@ -114,6 +117,7 @@ PLANTED = [
     ("proxy/proxy", "socket"),
     ("cache/leased_source", "threading"),
     ("fleet/member", "subprocess"),
+    ("token_api/handed_out", "time"),
     ("core/health", "asyncio"),  # no event loop in rules
     ("telemetry/counters", "asyncio"),
     ("oauth/token_response", "asyncio"),
@@ -121,6 +125,7 @@ PLANTED = [
     ("fleet/receiver", "asyncio"),
     ("proxy/challenge", "asyncio"),
     ("config/rules", "asyncio"),
+    ("token_api/guards", "asyncio"),
 ]
 
 

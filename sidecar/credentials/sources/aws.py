@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from sidecar.core.errors import TokenRefused, TokenUnavailable
+from sidecar.core.errors import NoToken, TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret
@@ -318,14 +318,14 @@ class SecretSource:
             raise _Unread("malformed", str(error)) from None
         return _Found(client_id, Secret(client_secret), stage)
 
-    def _fault(
-        self, tenant: str, name: str, unread: _Unread, began: float
-    ) -> TokenRefused | TokenUnavailable:
+    def _fault(self, tenant: str, name: str, unread: _Unread, began: float) -> NoToken:
         detail = f" ({unread.detail})" if unread.detail else ""
         error = f"secret {name} in {NEIGHBOURS['secret_store'].name}: {_HINTS[unread.fault]}{detail}"
         service, duration = self._spec.service, self._milliseconds(began)
         self._manager.journal.tell(SecretUnread(service, tenant, name, unread.fault, error, duration))
-        return TokenRefused(error, "") if unread.fault in _REMEMBERED else TokenUnavailable(error, 0.0)
+        if unread.fault in _REMEMBERED:
+            return TokenRefused(error, "", of_secret=True)
+        return TokenUnavailable(error, 0.0, of_secret=unread.fault == "unconfigured")
 
     def _milliseconds(self, began: float) -> float:
         return (self._manager.clock.now() - began) * 1000

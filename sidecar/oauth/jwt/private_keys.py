@@ -20,8 +20,9 @@ from sidecar.oauth.signing_keys import SigningKey
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-KEYS = 64
-"""Keys kept in memory: reading an RSA key takes 30 ms, decrypting one may take a second."""
+KEYS = 1000
+"""Each tenant may have a key of its own. Limit: private keys kept in memory, some 10 KB each (number). Beyond: the key
+used longest ago is read again for its next signature, which takes 30 ms of CPU for RSA."""
 LEAST_RSA = 2048
 """Bits (RFC 7518 section 3.3)."""
 

@@ -20,9 +20,10 @@ class RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
     method: str
     """Method as sent; empty if the head was refused."""
     route: str
-    """Name of the route; empty if none matched."""
+    """Name of the route; `token_api/` and the name of the entry for a call of the token API; empty if none matched."""
     path: str
-    """Path as sent, without the query; empty if it was refused."""
+    """Path as sent, without the query; empty if it was refused. Of a proxy's call, only the part before its client's
+    path."""
     status: int
     """Status returned to the client; 0 if the client left first."""
     duration_ms: float
@@ -45,6 +46,8 @@ class RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
     error: str
     """Word of the [error](errors.md); `client_gone`: the client left; `drained`: cut off at the end of the drain;
     empty: no error."""
+    protocol: str = ""
+    """`http2` for a request over HTTP/2; else absent."""
     detail: str = ""
     """What the upstream did, if `error` is `upstream_unreachable`, `upstream_malformed` or `upstream_timeout`; else
     absent."""

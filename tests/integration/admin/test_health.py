@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from sidecar.app.secret_store_health import SecretStoreHealth
+from sidecar.app.secret_store_health import SecretStoreHealth, Unread, UnreadSecrets
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.tls import Tls
 from sidecar.oauth.observed import MEMORY, MOST_SERVERS, ObservedServers
@@ -176,6 +176,34 @@ async def test_o1_health_of_a_secret_that_is_no_longer_configured_is_forgotten(
     assert health.health.state == state
     health.tell(SecretUnread("gone", "", "x", "unreachable", "why", 1.0))
     assert health.health.state == state
+
+
+@pytest.mark.parametrize(
+    ("services", "unchanged", "left"),
+    [({"app"}, {"app"}, ["app"]), ({"app"}, set(), []), (set(), set(), []), ({"b"}, {"b"}, [])],
+)  # fmt: skip
+async def test_c4_a_secret_that_is_no_longer_configured_is_not_unread(
+    services: set[str], unchanged: set[str], left: list[str]
+) -> None:
+    """Nor one that is read from elsewhere now."""
+    secrets = UnreadSecrets(FakeClock())
+    secrets.tell(SecretUnread("app", "", "x", "denied", "why", 1.0))
+    secrets.configure(services, unchanged)
+    assert [unread.service for unread in secrets] == left
+    secrets.tell(SecretUnread("gone", "", "x", "denied", "why", 1.0))
+    assert [unread.service for unread in secrets] == left
+
+
+async def test_c4_a_tenants_secret_is_unread_by_itself() -> None:
+    """Since its first failed read, with the reason of the last, until it is read."""
+    clock = FakeClock()
+    began, secrets = clock.now(), UnreadSecrets(clock)
+    reads: list[tuple[str, SecretFault]] = [("acme", "throttled"), ("initech", "missing"), ("acme", "denied")]
+    for tenant, reason in reads:
+        secrets.tell(SecretUnread("app", tenant, "x", reason, "why", 1.0))
+        await clock.advance(30)
+    secrets.tell(SecretRead("app", "initech", "x", "AWSCURRENT", 1.0))
+    assert list(secrets) == [Unread("app", "acme", "denied", began, began + 60)]
 
 
 async def test_o5_another_services_secret_moves_no_failure() -> None:

@@ -217,7 +217,10 @@ async def test_a_token_that_cools_down_says_for_how_long(sidecar: Start, upstrea
         assert (await running.get()).status == 401
         (token,) = await running.rows("tokens")
         (route,) = await running.rows("routes")
+        [finding] = [row for row in await running.rows("findings") if row["kind"] == "cooling_down"]
     assert 0.9 < number(token["cooling"]) <= 1.25
+    assert abs(number(token["cooling_since"]) - running.clock.wall()) < 1
+    assert finding["since"] == token["cooling_since"]
     assert route["errors"] == 1
 
 

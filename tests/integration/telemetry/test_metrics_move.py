@@ -311,6 +311,30 @@ async def test_a_secret_is_read(sidecar: Start, aws: Aws) -> None:
             assert (await running.get()).status == 200
 
 
+@moves(instruments.SECRET_FAILING)
+async def test_c4_a_secret_cannot_be_read(sidecar: Start, aws: Aws) -> None:
+    """From the first failed read to the last, until one succeeds or no request needs it; the token lacks it."""
+    secret = {"id": aws.name("{service}"), "region": "eu-west-1", "endpoint": aws.url}
+    failing = "sidecar_secret_failing_seconds service=app,reason=missing"
+    async with sidecar(credentials={"app": {"aws_secret": secret}}) as running:
+        assert (await running.get()).status == 502
+        assert await read(running, failing) == 0
+        [token] = await running.rows("tokens")
+        assert (token["state"], token["reason"]) == ("missing", "no_credentials")
+        await running.clock.advance(900)
+        with pytest.raises(AssertionError, match="no sidecar_secret_failing"):
+            await read(running, failing)
+        assert (await running.get()).status == 502
+        assert 900 <= await read(running, failing) < 901
+        lacking = "sidecar_token_failing_seconds token=api,state=missing,reason=no_credentials"
+        assert 900 <= await read(running, lacking) < 901
+        aws.create("app", {"client_id": "me", "client_secret": "canary"})
+        await running.clock.advance(60)
+        assert (await running.get()).status == 200
+        with pytest.raises(AssertionError, match="no sidecar_secret_failing"):
+            await read(running, failing)
+
+
 # The fleet
 
 

@@ -94,3 +94,18 @@ async def test_o4_an_outage_that_began_before_a_reload_ends_after_it(
         await running.app.try_reload(lambda: load(str(tmp_path / "config.yaml"), {}))
         assert await post(running) == 200
     assert len(running.events("upstream_down")) == len(running.events("upstream_up")) == 1
+
+
+async def test_o4_a_flapping_upstream_is_logged_once_a_minute(
+    sidecar: Start, plain: Route, upstream: Upstream
+) -> None:
+    """The next event has the number of outages since."""
+    async with sidecar(plain) as running:
+        for _ in range(10):
+            upstream.script(hang_up)
+            assert [await post(running), await post(running)] == [502, 200]
+        await running.clock.advance(60)
+        upstream.script(hang_up)
+        assert [await post(running), await post(running)] == [502, 200]
+    assert [down["outages"] for down in running.events("upstream_down")] == [1, 10]
+    assert len(running.events("upstream_up")) == 2

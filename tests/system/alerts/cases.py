@@ -112,20 +112,27 @@ _REQUESTS: Mapping[str, tuple[Case, ...]] = {
             "one of ten requests is refused",
             1200,
             {_SERVED: "0+100x60"}
-            | _counted("sidecar_refusals_total", 'http_route="api", decision="renew"', "0+10x60"),
+            | _counted("sidecar_resends_total", 'http_route="api", outcome="healed"', "0+10x60"),
             _ROUTE,
         ),
         Case(
             "one of a hundred requests is refused",
             1200,
             {_SERVED: "0+100x60"}
-            | _counted("sidecar_refusals_total", 'http_route="api", decision="renew"', "0+1x60"),
+            | _counted("sidecar_resends_total", 'http_route="api", outcome="healed"', "0+1x60"),
         ),
         Case(
             "no requests",
             1200,
             {_SERVED: "0x60"}
-            | _counted("sidecar_refusals_total", 'http_route="api", decision="renew"', "0x60"),
+            | _counted("sidecar_resends_total", 'http_route="api", outcome="healed"', "0x60"),
+        ),
+        Case(
+            "new tokens are refused too",
+            1200,
+            {_SERVED: "0+100x60"}
+            | _counted("sidecar_refusals_total", 'http_route="api", decision="renew"', "0+10x60")
+            | _counted("sidecar_resends_total", 'http_route="api", outcome="refused"', "0+10x60"),
         ),
     ),
     "CredentialSidecarRefusalsRelayed": (
@@ -183,6 +190,15 @@ def _down(kind: str, values: str) -> Series:
     return _counted("sidecar_neighbour_down_seconds", f'neighbour="{kind}", name="https://h"', values)
 
 
+_SECRET = {"namespace": "shop", "service": "ledger"}
+
+
+def _unread(reason: str, values: str) -> Series:
+    return _counted(
+        "sidecar_secret_failing_seconds", f'service="ledger", tenant="acme", reason="{reason}"', values
+    )
+
+
 _UPSTREAM = {"namespace": "shop", "role": "upstream", "name": "https://h"}
 
 _UPSTREAMS: Mapping[str, tuple[Case, ...]] = {
@@ -218,34 +234,62 @@ _UPSTREAMS: Mapping[str, tuple[Case, ...]] = {
 
 _FLEET: Mapping[str, tuple[Case, ...]] = {
     "CredentialSidecarSecretUnreadable": (
+        Case("AWS denies a secret", 120, _unread("denied", "_ 0+30x9"), {**_SECRET, "reason": "denied"}),
         Case(
-            "AWS denies a secret",
-            120,
-            _counted("sidecar_secret_reads_total", 'outcome="denied"', "0 0 1 1 1"),
-            {"namespace": "shop", "outcome": "denied"},
+            "c4: AWS denied it before the first scrape, and no request followed",
+            60,
+            _unread("missing", "0x9"),
+            {**_SECRET, "reason": "missing"},
         ),
+        Case(
+            "c4: requests every quarter of an hour",
+            1020,
+            _unread("malformed", "0x19 stale _x9 900x9"),
+            {**_SECRET, "reason": "malformed"},
+        ),
+        Case(
+            "a token that is needed lacks it",
+            120,
+            _unread("denied", "_ 0+30x9") | _failing("missing", "no_credentials", "_ 0+30x9"),
+            {**_SECRET, "reason": "denied"},
+        ),
+        Case(
+            "a token in use cannot be renewed without it",
+            120,
+            _unread("denied", "_ 0+30x9") | _failing("aging", "no_credentials", "_ 0+30x9"),
+            {**_SECRET, "reason": "denied"},
+        ),
+        Case("it was read again within a minute", 120, _unread("denied", "_ 0 30 stale")),
         Case("secrets are read", 120, _counted("sidecar_secret_reads_total", 'outcome="ok"', "0+1x9")),
     ),
     "CredentialSidecarSecretThrottled": (
         Case(
             "AWS does not answer",
-            1800,
-            _counted("sidecar_secret_reads_total", 'outcome="unreachable"', "0+1x90"),
+            930,
+            _unread("unreachable", "0+30x90"),
             {"namespace": "shop"},
         ),
-        Case(
-            "AWS throttles once",
-            1800,
-            _counted("sidecar_secret_reads_total", 'outcome="throttled"', "0 1x90"),
-        ),
+        Case("AWS throttles once", 600, _unread("throttled", "0x90")),
+        Case("AWS answers again after ten minutes", 930, _unread("unreachable", "0+30x20 stale")),
     ),
     "CredentialSidecarStoreDown": (
-        Case("Redis is unavailable", 360, _counted("sidecar_store_up", "", "0x20"), _of_pod()),
+        Case(
+            "Redis is unavailable, and busts do not arrive",
+            360,
+            _counted("sidecar_store_up", "", "0x20") | _counted("sidecar_bus_up", "", "0x20"),
+            _of_pod(),
+        ),
         Case("Redis was unavailable for a minute", 360, _counted("sidecar_store_up", "", "0 0 1x20")),
     ),
     "CredentialSidecarBusDown": (
         Case("busts do not arrive", 360, _counted("sidecar_bus_up", "", "0x20"), _of_pod()),
         Case("busts did not arrive for a minute", 360, _counted("sidecar_bus_up", "", "0 0 1x20")),
+        Case(
+            "Redis accepts commands, and busts do not arrive",
+            360,
+            _counted("sidecar_bus_up", "", "0x20") | _counted("sidecar_store_up", "", "1x20"),
+            _of_pod(),
+        ),
     ),
     "CredentialSidecarForgedMessages": (
         Case(

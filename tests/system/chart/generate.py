@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import yaml
 
 from sidecar.config.load import json_schema
+from sidecar.kubernetes.quantities import QUANTITY
 from tests import ROOT
+from tests.system.chart.kubernetes_types import definitions, reference
 
 CHART = ROOT / "helm"
 SCHEMA = CHART / "values.schema.json"
@@ -22,12 +24,13 @@ RULES = CHART / "rules" / "credential-sidecar.yaml"
 Schema = dict[str, object]
 
 _NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-_SECRET: Schema = {"type": "string", "pattern": _NAME}
-_QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+_SECRET: Schema = {"type": "string", "pattern": _NAME, "maxLength": 253}
 _QUANTITIES: Schema = {
     "type": "object",
-    "additionalProperties": {"type": ["string", "number"], "pattern": _QUANTITY, "minimum": 0},
-    "propertyNames": {"pattern": "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$"},
+    "additionalProperties": {"type": ["string", "number"], "pattern": f"^({QUANTITY})$", "minimum": 0},
+    "propertyNames": {
+        "pattern": "^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i|[a-z0-9.-]+/[A-Za-z0-9._-]+)$"
+    },
 }
 _KINDS: Mapping[type, str] = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 _FINER: Mapping[str, Schema] = {
@@ -39,19 +42,25 @@ _FINER: Mapping[str, Schema] = {
         "items": {
             "type": "object",
             "properties": {
-                "name": {"type": "string", "minLength": 1},
+                "name": {"type": "string", "pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"},
                 "value": {"type": "string"},
-                "valueFrom": {"type": "object"},
+                "valueFrom": reference("EnvVarSource"),
             },
             "required": ["name"],
+            "maxProperties": 2,
             "additionalProperties": False,
         }
     },
     "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$"},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
-    "image.repository": {"minLength": 1},
+    "image.repository": {"pattern": r"^\S+$"},
+    "image.tag": {"pattern": r"^(\w[\w.-]{0,127})?$"},
     "resources": {
-        "properties": {"requests": _QUANTITIES, "limits": _QUANTITIES, "claims": {"type": "array"}},
+        "properties": {
+            "requests": _QUANTITIES,
+            "limits": _QUANTITIES,
+            "claims": {"type": "array", "items": reference("ResourceClaim")},
+        },
         "additionalProperties": False,
     },
     "secrets.files": {
@@ -59,8 +68,8 @@ _FINER: Mapping[str, Schema] = {
             "type": "object",
             "properties": {
                 "secret": _SECRET,
-                "mountPath": {"type": "string", "pattern": "^/"},
-                "items": {"type": "array"},
+                "mountPath": {"type": "string", "pattern": "^/[^:]*$"},
+                "items": {"type": "array", "items": reference("KeyToPath")},
             },
             "required": ["secret"],
             "additionalProperties": False,
@@ -78,8 +87,9 @@ _FINER: Mapping[str, Schema] = {
             "additionalProperties": False,
         }
     },
-    "volumes": {"items": {"type": "object", "required": ["name"]}},
-    "volumeMounts": {"items": {"type": "object", "required": ["name", "mountPath"]}},
+    "securityContext": reference("SecurityContext"),
+    "volumes": {"items": reference("Volume")},
+    "volumeMounts": {"items": reference("VolumeMount")},
 }
 """What the kind of the default does not say."""
 
@@ -148,7 +158,7 @@ def schema() -> str:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart",
         **_object({}),
-        "definitions": program,
+        "definitions": program | definitions(),
     }
     for value in values():
         *sections, name = value.path.split(".")

@@ -1,4 +1,4 @@
-"""What a Kubernetes API server checks: strict schemas of its versions, and the restricted Pod Security profile."""
+"""What a Kubernetes API server checks and adds: strict schemas, the restricted Pod Security profile, the API token."""
 
 import json
 from collections.abc import Iterator
@@ -100,6 +100,14 @@ def _definitions(version: str) -> Registry[Any]:
 
 def _schemas(version: str) -> Any:
     return _SCHEMAS / f"v{version}.0-local-strict"
+
+
+API_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def with_api_token(container: Manifest) -> bool:
+    """Whether the ServiceAccount admission mounts the API token: in each container that has no mount of that path."""
+    return all(mount["mountPath"] != API_TOKEN for mount in container.get("volumeMounts", []))
 
 
 # The restricted profile of the Pod Security Standards, its controls one by one

@@ -17,7 +17,7 @@ from tests.system.chart.helm import (
     sidecar_of,
     with_sidecar,
 )
-from tests.system.chart.kubernetes import VERSIONS, faults, unrestricted
+from tests.system.chart.kubernetes import API_TOKEN, VERSIONS, faults, unrestricted, with_api_token
 
 FORMS = ("native=true", "native=false")
 
@@ -112,3 +112,28 @@ def test_a_configured_delay_goes_before_the_classic_ones_own() -> None:
     env = sidecar_of(spec)["env"]
     assert {"name": "SIDECAR_DRAIN_MIN_DELAY", "value": "12s"} in env
     assert len(set(names(env))) == len(env)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("setup", SETUPS, ids=name)
+def test_c12_the_sidecar_gets_no_api_token(setup: Path, form: str) -> None:
+    """Even where the application's container does."""
+    spec = with_sidecar(render(setup, "mode=app", form, "app.podSpec.automountServiceAccountToken=true"))
+    assert not with_api_token(sidecar_of(spec))
+    [app] = [each for each in spec["containers"] if each["name"] != "sidecar"]
+    assert with_api_token(app)
+
+
+@pytest.mark.parametrize("path", [API_TOKEN, f"{API_TOKEN}/"])
+@pytest.mark.parametrize("given", ["volumeMounts", "secrets.files"])
+def test_c12_a_mount_in_the_tokens_place_replaces_ours(given: str, path: str) -> None:
+    """So a projected token can be mounted there for the sidecar to use."""
+    sets = {
+        "volumeMounts": (
+            f"volumeMounts[0].name=api,volumeMounts[0].mountPath={path},volumes[0].name=api",
+            "volumes[0].projected.sources[0].serviceAccountToken.path=token",
+        ),
+        "secrets.files": (f"secrets.files[0].secret=api,secrets.files[0].mountPath={path}",),
+    }[given]
+    mounts = sidecar_of(with_sidecar(render(CHART / "ci" / "environment-values.yaml", "mode=app", *sets)))
+    assert [each["mountPath"] for each in mounts["volumeMounts"]] == ["/etc/sidecar", path]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.system.chart.generate import CHART, README
-from tests.system.chart.helm import MINIMAL, helm, of_kind, pod_specs, render, rendered, sidecar_of
+from tests.system.chart.helm import MINIMAL, HelmError, helm, of_kind, pod_specs, render, rendered, sidecar_of
 from tests.system.chart.kubernetes import VERSIONS, faults
 
 DEPLOYMENT = """
@@ -57,6 +57,19 @@ def test_another_chart_includes_the_container(parent: Path) -> None:
     assert theirs["initContainers"] == [sidecar_of(ours)]
     assert of_kind("ConfigMap", manifests)["metadata"]["name"] == theirs["volumes"][0]["configMap"]["name"]
     assert [fault for each in manifests for fault in faults(each, VERSIONS[0])] == []
+
+
+def test_c6_the_sidecar_may_mount_a_volume_of_the_other_charts_pod(parent: Path) -> None:
+    """The values need not name it; with the other modes they must."""
+    deployment = parent / "templates" / "deployment.yaml"
+    deployment.write_text(f"{deployment.read_text()}        - {{name: shared, emptyDir: {{}}}}\n")
+    mount = "volumeMounts[0].name=shared,credential-sidecar.volumeMounts[0].mountPath=/shared"
+    [spec] = pod_specs(render(None, f"credential-sidecar.{mount}", chart=parent))
+    assert {"name": "shared", "mountPath": "/shared"} in sidecar_of(spec)["volumeMounts"]
+    assert [each["name"] for each in spec["volumes"]].count("shared") == 1
+    for mode in ("inject", "app"):
+        with pytest.raises(HelmError, match=r"volumeMounts\[0\]\.name: there is no volume shared"):
+            render(None, f"credential-sidecar.mode={mode},credential-sidecar.{mount}", chart=parent)
 
 
 def test_the_condition_turns_it_off(parent: Path) -> None:

@@ -1,5 +1,6 @@
 """Values: what is wrong is refused by name, what follows from them is in step, and what they mean."""
 
+import re
 from base64 import b64decode
 from copy import deepcopy
 from pathlib import Path
@@ -11,9 +12,12 @@ import yaml
 from sidecar import __version__
 from sidecar.cli import main
 from sidecar.config.restart import RESTART_KEYS
-from tests.system.chart import generate
+from sidecar.kubernetes.container import SECURITY_FIELDS
+from tests.support.quantities import REFUSED, TAKEN
+from tests.system.chart import generate, kubernetes_types
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import (
+    KUBERNETES,
     MINIMAL,
     MODES,
     SETUPS,
@@ -70,6 +74,10 @@ BAD = [
         "app.container.ports[0].containerPort: the sidecar listens on 9180",
     ),
     ("app.servicePort=9181", "app.servicePort: the sidecar listens on 9181"),
+    (
+        "app.servicePort=9182,config.token_api.listen=127.0.0.1:9182,config.token_api.tokens[0]=ledger",
+        "app.servicePort: the sidecar listens on 9182",
+    ),
     ("app.servicePort=70000", "app.servicePort"),
     ("env[0].name=TIMES,env[0].value=3", "env.0.value: Invalid type. Expected: string"),
     ("volumeMounts[0].name=x", "volumeMounts.0: mountPath is required"),
@@ -106,6 +114,66 @@ REFUSED_LATER = [
     ("volumes[0].name=sidecar-config", "volumes[0].name: the sidecar has a volume sidecar-config"),
     ("volumes[0].name=x,volumes[1].name=x", "volumes[1].name: there are two volumes x"),
     (
+        "volumes[0].name=x,volumes[0].emptydir.medium=Memory",
+        "volumes.0: Additional property emptydir is not allowed",
+    ),
+    ("volumes[0].name=My_Volume", "volumes.0.name: Does not match pattern"),
+    ("volumes[0].emptyDir.medium=Memory", "volumes.0: name is required"),
+    (
+        "volumes[0].name=x,volumes[0].configMap.nam=c",
+        "volumes.0.configMap: Additional property nam is not allowed",
+    ),
+    ("volumes[0].name=x,volumes[0].secret.optional=true", "volumes.0.secret: secretName is required"),
+    (
+        "volumes[0].name=x,volumes[0].emptyDir.medium=Memry",
+        "volumes.0.emptyDir.medium: Does not match pattern",
+    ),
+    (
+        "volumes[0].name=x,volumes[0].emptyDir.sizeLimit=1Mb",
+        "volumes.0.emptyDir.sizeLimit: Does not match pattern",
+    ),
+    (
+        "volumes[0].name=x,volumes[0].emptyDir.medium=Memory,volumes[0].secret.secretName=s",
+        "volumes.0: Must have at most 2 properties",
+    ),
+    (
+        "volumes[0].name=x,volumes[0].projected.sources[0].serviceAccountToken.audience=a",
+        "volumes.0.projected.sources.0.serviceAccountToken: path is required",
+    ),
+    (
+        "volumes[0].name=x,volumes[0].secret.secretName=s,volumes[0].secret.defaultMode=644",
+        "volumes.0.secret.defaultMode: Must be less than or equal to 511",
+    ),
+    (
+        "volumes[0].name=x,volumeMounts[0].name=x,volumeMounts[0].mountPath=/x,volumeMounts[0].readonly=true",
+        "volumeMounts.0: Additional property readonly is not allowed",
+    ),
+    (
+        "volumes[0].name=x,volumeMounts[0].name=x,volumeMounts[0].mountPath=/x:y",
+        "volumeMounts.0.mountPath: Does not match pattern",
+    ),
+    ("secrets.files[0].mountPath=/x:y", "secrets.files.0.mountPath: Does not match pattern"),
+    ("secrets.files[0].items[0].key=a", "secrets.files.0.items.0: path is required"),
+    ("env[0].name=X,env[0].valueFrom.secretRef.name=s", "env.0.valueFrom: Additional property secretRef"),
+    ("env[0].name=X,env[0].valueFrom.secretKeyRef.name=s", "env.0.valueFrom.secretKeyRef: key is required"),
+    (
+        "env[0].name=X,env[0].value=a,env[0].valueFrom.fieldRef.fieldPath=status.podIP",
+        "env.0: Must have at most 2 properties",
+    ),
+    ("env[0].name=A B", "env.0.name: Does not match pattern"),
+    ("image.repository=my image", "image.repository: Does not match pattern"),
+    ("image.tag=:1", "image.tag: Does not match pattern"),
+    ("config.admin.listen=0.0.0.0:65536", "config.admin.listen: the kubelet cannot reach 0.0.0.0:65536"),
+    ("config.admin.listen=0.0.0.0:0", "config.admin.listen: the kubelet cannot reach 0.0.0.0:0"),
+    (
+        "config.admin.listen=unix:/run/admin9",
+        "config.admin.listen: the kubelet cannot reach unix:/run/admin9",
+    ),
+    ("securityContext.runAsUsr=1", "securityContext: Additional property runAsUsr is not allowed"),
+    ("securityContext.runAsUser=-1", "securityContext.runAsUser: Must be greater than or equal to 0"),
+    ("securityContext.seccompProfile.type=RuntimeDefalt", "securityContext.seccompProfile.type"),
+    ("securityContext.capabilities.drop=ALL", "securityContext.capabilities.drop: Invalid type"),
+    (
         "volumes[0].name=x,volumeMounts[0].name=x,volumeMounts[0].mountPath=/etc/sidecar",
         "volumeMounts[0].mountPath: another volume is mounted at /etc/sidecar",
     ),
@@ -119,6 +187,67 @@ def test_c6_values_of_which_pods_are_refused_are_refused_at_once(bad: str, named
     with pytest.raises(HelmError) as refused:
         rendered(MINIMAL, "mode=inject", bad)
     assert named in str(refused.value)
+
+
+def with_resources(directory: Path, requests: dict[str, str], limits: dict[str, str]) -> Path:
+    """A values file with these."""
+    values = yaml.safe_load(MINIMAL.read_text())
+    file = directory / "values.yaml"
+    file.write_text(yaml.safe_dump({**values, "resources": {"requests": requests, "limits": limits}}))
+    return file
+
+
+@pytest.mark.parametrize(("requests", "limits", "message"), REFUSED)
+def test_c6_requests_that_kubernetes_refuses_are_refused(
+    requests: dict[str, str], limits: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    """In the words of `sidecar inject`, also where the numbers are numbers in YAML."""
+    with pytest.raises(HelmError, match=rf"resources\.(requests|limits)\.{re.escape(message)}"):
+        rendered(with_resources(tmp_path, requests, limits), "mode=inject")
+
+
+@pytest.mark.parametrize(("requests", "limits"), TAKEN)
+def test_c6_others_are_taken(requests: dict[str, str], limits: dict[str, str], tmp_path: Path) -> None:
+    """In whatever unit."""
+    [spec] = pod_specs(render(with_resources(tmp_path, requests, limits), "mode=app"))
+    assert sidecar_of(spec)["resources"] == {"requests": requests, "limits": limits}
+
+
+def test_c6_numbers_are_compared_too(tmp_path: Path) -> None:
+    """Those that are no text in the values."""
+    with pytest.raises(
+        HelmError, match=r"resources\.requests\.cpu: the request 1.5 exceeds the limit 1; raise"
+    ):
+        rendered(MINIMAL, "mode=none", "resources.requests.cpu=1.5", "resources.limits.cpu=1")
+    assert rendered(
+        MINIMAL, "mode=none", "resources.requests.memory=5000000000", "resources.limits.memory=5G"
+    )
+
+
+VOLUMES = [
+    "volumes[0].name=x",
+    "volumes[0].name=x,volumes[0].emptyDir.sizeLimit=1Mi,volumeMounts[0].name=x,volumeMounts[0].mountPath=/x",
+    "volumes[0].name=x,volumes[0].csi.driver=secrets-store.csi.k8s.io,volumes[0].csi.readOnly=true",
+    "volumes[0].name=x,volumes[0].hostPath.path=/run/spire,volumes[0].hostPath.type=Directory",
+    "volumes[0].name=x,volumes[0].image.reference=example/ca:1",
+    "volumes[0].name=x,volumes[0].projected.sources[0].clusterTrustBundle.path=ca.pem",
+    "volumes[0].name=x,volumes[0].secret.secretName=s,volumes[0].secret.defaultMode=288",
+    "env[0].name=IP,env[0].valueFrom.fieldRef.fieldPath=status.podIP",
+    "securityContext.seLinuxOptions.level=s0,securityContext.appArmorProfile.type=RuntimeDefault",
+]
+
+
+@pytest.mark.parametrize("good", VOLUMES)
+def test_c6_all_that_kubernetes_has_may_be_in_the_values(good: str) -> None:
+    """Any kind of volume, and all fields of the container that can be set."""
+    assert rendered(MINIMAL, "mode=inject", good)
+
+
+def test_c6_the_command_knows_the_same_fields() -> None:
+    """Those of a security context; and the types are of the newest version that the chart is tested with."""
+    schema = kubernetes_types.definitions()[f"{kubernetes_types.PREFIX}SecurityContext"]
+    assert sorted(SECURITY_FIELDS) == sorted(schema["properties"])
+    assert KUBERNETES.startswith(f"{kubernetes_types.VERSION}.")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -244,6 +373,7 @@ def test_the_configuration_is_valid(
 RESTARTS = {
     "listen": "config.listen=127.0.0.1:9000",
     "admin.listen": "config.admin.listen=0.0.0.0:9000",
+    "token_api.listen": "config.token_api.listen=127.0.0.1:9000,config.token_api.tokens[0]=ledger",
     "cache.mode": "config.cache.mode=local",
     "cache.store_ttl": "config.cache.store_ttl=5s",
     "cache.max_entries": "config.cache.max_entries=5",

@@ -98,6 +98,15 @@ BAD: list[tuple[list[str], bytes, int, str]] = [
             (["--limits", "memory=64Mb"], "argument --limits: write NAME=QUANTITY"),
             (["--limits", "cpu=1,cpu=2"], "argument --limits: write NAME=QUANTITY"),
             (["--requests", "cpu"], "argument --requests: write NAME=QUANTITY"),
+            (
+                ["--requests", "memory=1Gi", "--limits", "memory=512Mi"],
+                "memory: the request 1Gi exceeds the limit 512Mi; raise the limit",
+            ),
+            (["--limits", "cpus=1"], "cpus: containers have no such resource; write cpu, memory"),
+            (
+                ["--security-context", '{"runAsUsr": 1}'],
+                "containers have no field runAsUsr; correct its name",
+            ),
             (["--user", "0"], "argument --user: write UID, UID:GID or `any`"),
             (["--user", "root"], "argument --user: write UID, UID:GID or `any`"),
             (["--security-context", "[]"], "argument --security-context: write a JSON object"),
@@ -133,6 +142,13 @@ SAME: list[tuple[list[str], list[str]]] = [
     (
         ["secrets.files[0].secret=a", "secrets.files[1].secret=b", "secrets.files[1].mountPath=/b"],
         ["--secret-file", "a", "--secret-file", "b=/b"],
+    ),
+    (
+        [
+            "secrets.files[0].secret=a",
+            "secrets.files[0].mountPath=/var/run/secrets/kubernetes.io/serviceaccount",
+        ],
+        ["--secret-file", "a=/var/run/secrets/kubernetes.io/serviceaccount"],
     ),
     (
         ["secrets.env[0].name=ID", "secrets.env[0].secret=s", "secrets.env[0].key=id", "native=false"],

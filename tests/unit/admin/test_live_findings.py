@@ -163,10 +163,10 @@ CASES: Mapping[str, tuple[Seen, LiveFinding]] = {
         ),
     ),
     "a token cools down": (
-        replace(HEALTHY, tokens=[replace(FRESH, cooling=9.0)]),
+        replace(HEALTHY, tokens=[replace(FRESH, cooling=9.0, cooling_since=970.0)]),
         LiveFinding(
             "cooling_down", "warning", "New tokens for tenant acme, service app, token ledger are refused too",
-            "right after it was fetched", "for another 9 s", "check the audience", None, None, TENANT,
+            "right after it was fetched", "for another 9 s", "check the audience", 970.0, None, TENANT,
         ),
     ),
     "refusals are relayed": (
@@ -217,6 +217,17 @@ CASES: Mapping[str, tuple[Seen, LiveFinding]] = {
             "connections_exhausted", "warning", "Upstream https://ledger.test: requests wait for a connection",
             "7 wait; all 1024 connections are busy", "", "max_connections", None, None,
             Scope(neighbour="upstream", name="https://ledger.test"),
+        ),
+    ),
+    "tokens are revoked again and again": (
+        told(
+            *(at(Resent("r", "crm", f"fp{age}", "healed"), 900.0 + age, 950.0 + age) for age in (3, 2, 1)),
+            at(replace(RELAY, route="crm", status=401, error="invalid_token", decision="renew")),
+        ),
+        LiveFinding(
+            "expires_early", "warning", "Route crm: the upstream refuses tokens before they expire",
+            "401 invalid_token; 3 tokens within 10 min", "sends the request again", "`expires_in`",
+            901.0, 953.0, Scope(route="crm"),
         ),
     ),
     "a reload failed": (
@@ -308,6 +319,27 @@ def test_o7_each_kind_of_trouble_is_one_finding(seen: Seen, expected: LiveFindin
         assert bool(part) is bool(text)
     texts = {member: getattr(found, member) for member in ("what", "cause", "effect", "action")}
     assert found == replace(expected, **texts)
+
+
+@pytest.mark.parametrize(
+    "healed",
+    [
+        [("crm", "a", 950.0), ("crm", "b", 950.0)],
+        [("crm", "a", 950.0), ("crm", "a", 940.0), ("crm", "a", 930.0)],
+        [("crm", "a", 950.0), ("ledger", "b", 950.0), ("orders", "c", 950.0)],
+        [("crm", "a", 950.0), ("crm", "b", 950.0), ("crm", "c", NOW - NOTABLE)],
+    ],
+)
+def test_o7_a_token_that_is_revoked_by_chance_is_no_finding(healed: list[tuple[str, str, float]]) -> None:
+    """Two in ten minutes, one for many requests, or one of each route."""
+    events = [at(Resent("r", route, fp, "healed"), 100.0, last) for route, fp, last in healed]
+    assert wrong_now(told(*events)) == []
+
+
+def test_o7_a_new_token_that_is_refused_too_does_not_expire_early() -> None:
+    """It cools down."""
+    events = [at(Resent("r", "crm", f"fp{number}", "refused")) for number in range(5)]
+    assert wrong_now(told(*events)) == []
 
 
 def test_o7_findings_come_by_gravity_then_causes_first() -> None:
@@ -448,7 +480,7 @@ def test_o9_a_finding_is_called_as_the_log_calls_it() -> None:
     compared = set()
     for seen, _ in CASES.values():
         (found,) = wrong_now(seen)
-        if seen.events is HEALTHY.events or found.kind in ("refused", "bust_failed"):
+        if seen.events is HEALTHY.events or found.kind in ("refused", "bust_failed", "expires_early"):
             continue
         event = seen.events[0].event
         words = re.sub(r"\$\{f\.(\w+)\}", lambda field: str(event.values()[field[1]]), said[event.name])  # noqa: B023

@@ -299,6 +299,21 @@ class TestRefused:
             await call
         assert fleet.source.asked == OVERTAKEN
 
+    async def test_b15_busts_that_overtake_every_fetch_leave_no_lease(self, fleet: TwoPods) -> None:
+        """The next pod fetches at once. It does not wait for the lease of a load that has ended."""
+        fleet.source.delay = 1
+        call = fleet.pods[0].ask()
+        for generation in range(1, OVERTAKEN + 1):
+            await fleet.clock.advance(0.5)
+            fleet.server.generations[LEDGER.key] = generation
+            await fleet.clock.advance(0.5)
+        with pytest.raises(TokenUnavailable, match="faster"):
+            await call
+        other = fleet.pods[1].ask()
+        await fleet.clock.advance(1)
+        assert other.done()
+        assert other.result() == f"t{OVERTAKEN + 1}"
+
     async def test_b21_a_cooling_key_keeps_its_token_in_every_pod(self, fleet: TwoPods) -> None:
         """The second pod's refusal changes nothing there: no fetch, and the token goes on being sent."""
         await fleet.warm()
@@ -312,6 +327,24 @@ class TestRefused:
         assert second.peek() == "t1"
         assert second.cache.cooling(LEDGER, fleet.clock.now())
         assert (fleet.source.asked, len(fleet.server.busts)) == (1, 0)
+
+    async def test_b21_a_token_that_was_bust_is_not_put_back_in_a_cool_down(self, fleet: TwoPods) -> None:
+        """A refusal of it comes late, while the fleet relays refusals of its successor: the successor is used."""
+        await fleet.warm()
+        first, second, _ = fleet.pods
+        late = second.cache.peek(LEDGER, fleet.clock.now())
+        assert late is not None
+        sent_at = fleet.clock.now()
+        assert await first.refused() == "t2"
+        successor = first.cache.peek(LEDGER, fleet.clock.now())
+        assert successor is not None
+        first.cache.cool_down(LEDGER, successor)
+        await settle()
+        with pytest.raises(TokenUnavailable, match="the fleet waits"):
+            await second.cache.renew(LEDGER, late, sent_at)
+        assert second.peek() is None
+        assert await second.ask() == "t2"
+        assert (fleet.source.asked, len(fleet.server.busts)) == (2, 1)
 
     async def test_b21_the_fleets_probe_heals_the_fleet(self, fleet: TwoPods) -> None:
         """A pod that knew nothing of the window makes it, and its success ends it for all."""

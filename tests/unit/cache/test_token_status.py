@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from sidecar.cache.cooldown import CoolDowns
 from sidecar.cache.token_memory import HeldToken, hold
-from sidecar.cache.token_status import REMEMBERED, TokenStatus, Troubles, token_statuses
+from sidecar.cache.token_status import CONNECTED, REMEMBERED, TokenStatus, Troubles, token_statuses
 from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
 from sidecar.core.secret import Secret
@@ -65,13 +67,25 @@ def test_a_trouble_is_dated_from_its_first_failure_and_ends_with_success() -> No
     assert table.told(100) == []
 
 
-def test_c4_a_failure_that_is_forgotten_dates_no_later_one() -> None:
-    """A day may lie between two requests that need the token."""
+@pytest.mark.parametrize(
+    ("apart", "dates_it"),
+    [
+        (1, True),
+        (599, True),
+        (REMEMBERED, True),
+        (900, True),
+        (CONNECTED - 1, True),
+        (CONNECTED, False),
+        (86400, False),
+    ],
+)
+def test_c4_a_failure_dates_the_next_one_within_an_hour(apart: float, dates_it: bool) -> None:
+    """It is not shown for so long, but requests every quarter of an hour that all fail are one problem."""
     table = Table()
     table.troubles.note(LEDGER, "timed out", 50)
-    table.troubles.note(LEDGER, "timed out", 50 + REMEMBERED)
-    (status,) = table.told(60 + REMEMBERED)
-    assert (status.problem_since, status.last_tried) == (50 + REMEMBERED, 50 + REMEMBERED)
+    table.troubles.note(LEDGER, "timed out", 50 + apart)
+    (status,) = table.told(60 + apart)
+    assert (status.problem_since, status.last_tried) == (50 if dates_it else 50 + apart, 50 + apart)
 
 
 def test_o5_the_first_failure_dates_a_problem_and_the_last_one_is_beside_it() -> None:

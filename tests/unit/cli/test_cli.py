@@ -106,9 +106,9 @@ def test_validate_says_where_the_fleet_meets(tmp_path: Path, encryption: str, ke
 @pytest.mark.parametrize(
     ("tenant", "said"),
     [
-        ("{header: X-Tenant, default: acme}", "anybody, named by the field x-tenant, else acme"),
+        ("{header: X-Tenant, default: acme}", "any tenant, named by the field x-tenant, else acme"),
         ("{path: true, allow: [a, b]}", "2 allowed, named by the path, /t/{tenant}/, no default"),
-        ("{claim: org}", "anybody, named by the claim org of the caller's verified token, no default"),
+        ("{claim: org}", "any tenant, named by the claim org of the caller's verified token, no default"),
     ],
 )
 def test_validate_says_who_names_tenants(tmp_path: Path, tenant: str, said: str) -> None:

@@ -12,10 +12,16 @@ from sidecar.config.restart import RESTART_KEYS, only_by_restart
 BEFORE: dict[str, Any] = {
     "routes": [{"name": "r", "upstream": "https://r.test"}],
     "redis": {"url": "redis://one.test", "encryption": "none"},
+    "credentials": {"app": {"client_id": "app", "client_secret": {"env": "TOKEN"}}},
+    "tokens": {
+        name: {"token_endpoint": "https://auth.test/token", "credentials": "app"} for name in ("one", "two")
+    },
+    "token_api": {"listen": "127.0.0.1:9182", "tokens": ["one"]},
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "listen": {"listen": "127.0.0.1:9000"},
     "admin.listen": {"admin": {"listen": "0.0.0.0:9000"}},
+    "token_api.listen": {"token_api": {"listen": "127.0.0.1:9000", "tokens": ["one"]}},
     "cache.mode": {"cache": {"mode": "local"}},
     "cache.store_ttl": {"cache": {"store_ttl": "5s"}},
     "cache.max_entries": {"cache": {"max_entries": 5}},
@@ -30,6 +36,7 @@ ALIVE: list[dict[str, Any]] = [
     {"log": {"level": "debug", "requests": "errors"}},
     {"drain_min_delay": "1s", "drain_timeout": "2s"},
     {"routes": [{"name": "other", "upstream": "https://other.test"}]},
+    {"token_api": {"listen": "127.0.0.1:9182", "tokens": ["two"], "authorize": True}},
 ]
 
 
@@ -37,7 +44,7 @@ def changed(folder: Path, changes: dict[str, Any]) -> list[str]:
     """What of these changes only a restart can make."""
     file = folder / "sidecar.yaml"
     file.write_text(yaml.safe_dump(BEFORE))
-    old = load(str(file), {})
+    old = load(str(file), {"TOKEN": "a-token-of-the-operators"})
     file.write_text(yaml.safe_dump(BEFORE | changes))
     new = load(str(file), {"TOKEN": "a-token-of-the-operators"})
     return [fault.path for fault in only_by_restart(old, new)]

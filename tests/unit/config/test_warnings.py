@@ -24,7 +24,7 @@ NO_SETTING = "there is no such setting, so it has no effect"
         ("SIDECAR_CLIENTID", "did you mean SIDECAR_CLIENT_ID?"),
         ("SIDECAR_CLIENT_SECRETS", "did you mean SIDECAR_CLIENT_SECRET?"),
         ("SIDECAR_SCOPES", "did you mean SIDECAR_SCOPE?"),
-        ("SIDECAR_CONFIG_FILE", "unset it"),
+        ("SIDECAR_CONFIG_FILE", "did you mean SIDECAR_CONFIG?"),
         ("SIDECAR_TOKENENDPOINT", "did you mean SIDECAR_TOKEN_ENDPOINT?"),
         ("sidecar_listen", "did you mean SIDECAR_LISTEN?"),
         ("M2M_CREDENTIAL_CACHE_TTL", "did you mean M2M_CREDENTIAL_CACHE_TTL_SEC?"),

@@ -78,9 +78,9 @@ class TestCoolDowns:
     def test_the_fleets_window_is_taken_over(self) -> None:
         """A longer one than ours holds, a shorter one does not cut ours; healing forgets it."""
         table = CoolDowns(10)
-        table.learn("k", 5)
+        table.learn("k", 0, 5)
         assert table.cooling("k", 4)
-        table.learn("k", 3)
+        table.learn("k", 0, 3)
         assert table.cooling("k", 4)
         assert (table.healed("k"), table.healed("k")) == (True, False)
         assert not table.cooling("k", 4)
@@ -89,8 +89,26 @@ class TestCoolDowns:
         """Refused, it opens the next window here as it does there."""
         table = CoolDowns(10)
         table.refused("k", "a", 0, 1)
-        table.learn("k", 31, probing=True)
+        table.learn("k", 1, 30, probing=True)
         assert table.refused("k", "b", 2, 1) == 2
+
+    def test_o5_the_first_refusal_dates_the_windows(self) -> None:
+        """Up to two minutes without trouble; while a probe is under way there is no window."""
+        table = CoolDowns(10)
+        assert table.since("k", 0) is None
+        for now, token in ((5, "a"), (7, "b"), (20, "c")):
+            table.refused("k", token, now, 1)
+            assert table.since("k", now + 0.5) == 5
+        assert not table.cooling("k", 30)
+        assert table.since("k", 30) is None
+        table.refused("k", "d", 31, 1)
+        assert table.since("k", 32) == 5
+        again = 39 + FORGOTTEN_AFTER
+        table.refused("k", "e", again, 1)
+        assert table.since("k", again) == again
+        table.learn("fleets", 50, 9)
+        table.learn("fleets", 55, 9)
+        assert table.since("fleets", 60) == 50
 
     def test_windows_end_at_a_minute_and_are_forgotten_in_peace(self) -> None:
         """Two minutes without trouble, and the next is a new one."""

@@ -183,9 +183,8 @@ class TestEntries:
     @given(MOMENTS, st.integers(0, 50), st.text(max_size=2000), st.none() | st.text(max_size=20))
     def test_a_setback_comes_back(self, until: float, failures: int, reason: str, code: str | None) -> None:
         """Its reason cut to what is fit for a log."""
-        setback = Setback(
-            until, failures, reason, code, "AADSTS7000215", "check it", of_caller=code is not None
-        )
+        whose = {"of_caller": code is not None, "of_secret": failures == 0}
+        setback = Setback(until, failures, reason, code, "AADSTS7000215", "check it", **whose)
         found = read_setback(write_setback(setback, EXACT), EXACT)
         assert found == replace(setback, reason=reason[:1000])
 

@@ -588,6 +588,7 @@ EVERYTHING = replace(
     exports=EXPORTS,
     clock_skews={("h", 1): 600.0},
     tokens_failing={("t", "", "missing", "refused"): 1.0},
+    secrets_failing={("ledger", "", "denied"): 1.0},
     neighbours_down={("upstream", "https://h"): 1.0},
     certificates={("client", "/tls/client.pem"): (1.0, 2.0)},
 )

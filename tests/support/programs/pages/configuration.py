@@ -32,6 +32,7 @@ SEE = {
     "busts.listen[].dialect": "[Dialects](dialects.md)",
     "log": "[Log events](log-events.md)",
     "redis": "[Redis keys](redis-keys.md)",
+    "token_api": "[Token API](token-api.md)",
 }
 FORMS: Mapping[str, tuple[str, str]] = {
     "duration": ("duration", "A whole number and a unit, `ms`, `s`, `m` or `h`: `500ms`, `30s`"),

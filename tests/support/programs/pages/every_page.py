@@ -14,6 +14,7 @@ from tests.support.programs.pages import (
     metrics,
     redis_keys,
     status_api,
+    token_api,
 )
 
 FOLDER = ROOT / "docs/reference"
@@ -24,6 +25,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "metrics.md": metrics.text,
     "log-events.md": log_events.text,
     "status-api.md": status_api.text,
+    "token-api.md": token_api.text,
     "errors.md": errors.text,
     "limits.md": limits.text,
     "redis-keys.md": redis_keys.text,

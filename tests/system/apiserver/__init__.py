@@ -1,0 +1,1 @@
+"""The chart and injected manifests on a real API server, which `up.sh` starts."""
