@@ -129,7 +129,7 @@ Moved = Callable[[bytes], bytes | None]
 
 
 def relocated(response: Response, moved: Moved) -> Response:
-    """Return the answer with the values of `Location` and `Content-Location` replaced as `moved` says."""
+    """Return the answer with the values of `Location` and `Content-Location` replaced by those of `moved`."""
     if _LOCATION.search(response.fields) is None:
         return response
 

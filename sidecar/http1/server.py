@@ -7,7 +7,7 @@
 | LINGERING | answered before the whole request arrived   | are thrown away, for 30 s   | closed                   |
 
 A connection that begins with the preface of HTTP/2 is handed over, if a route uses HTTP/2. Only a first request that
-begins with a P is looked at for that.
+begins with a P is compared with it.
 
 A client that closes its half may still wait for its answer, or be disconnected: a FIN does not show which. It gets an
 answer that begins within HALF_CLOSED seconds. After that it counts as disconnected, and its request is cancelled.

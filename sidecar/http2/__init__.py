@@ -15,7 +15,7 @@ The modules, from pure to busy
 `streams`                   one stream; begins with the table of its states
 `server`, `upstream`        the client's side and the other; each begins with its table of states
 `request_body`              a request's content, kept for a second send while it is small
-`pool`                      the connections to an origin, and who waits for a place on them
+`pool`                      the connections to an origin, and the line of requests for them
 `relay`                     one request and its answer, as `sidecar.proxy` directs
 
 Each module has the rules that it keeps at its head. Tests over raw frames prove them, cut at every byte.

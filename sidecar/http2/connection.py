@@ -3,7 +3,7 @@
 Rule 1. Frames are read one after the other from what a read brought; the rest of a frame waits for the next read.
 Rule 2. The peer's first frame is SETTINGS: else PROTOCOL_ERROR.
 Rule 3. A header block is joined from its frames, within MAX_BLOCK and MAX_CONTINUATIONS; nothing may come between.
-        Every block is decoded, also that of a stream that is gone, because the decoder's table depends on it.
+        Every block is decoded, also that of a stream that has ended, because the decoder's table depends on it.
 Rule 4. A fault of a stream resets it; a fault of the connection ends it with GOAWAY, after which nothing is read.
 Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream that this side reset, frames that the
         peer sent before it knew are ignored. On one that has ended, DATA and HEADERS are STREAM_CLOSED.
@@ -166,7 +166,7 @@ class Connection(Outgoing):
         stream = self.streams.get(number)
         if stream is None or stream.remote_ended:
             self.taken(size)
-            self._no_stream(number, "DATA")
+            self._no_stream(number)
             return
         if not stream.window.arrive(size):
             self.taken(size)
@@ -181,15 +181,17 @@ class Connection(Outgoing):
             return
         stream.arrive(payload, end=end)
 
-    def _no_stream(self, number: int, what: str) -> None:
-        """Treat a frame on a stream that is not open (rule 5). Raises FrameFault."""
-        self._check_opened(number, what)
+    def _no_stream(self, number: int) -> None:
+        """Treat DATA on a stream that is not open (rule 5). Raises FrameFault."""
+        self._check_opened(number, frames.DATA)
         if not self.was_reset(number):
-            raise FrameFault(ErrorCode.STREAM_CLOSED, f"{what} on a stream that has ended", number)
+            raise FrameFault(ErrorCode.STREAM_CLOSED, "DATA on a stream that has ended", number)
 
-    def _check_opened(self, number: int, what: str) -> None:
+    def _check_opened(self, number: int, kind: int) -> None:
         if self.never_opened(number):
-            raise FrameFault(ErrorCode.PROTOCOL_ERROR, f"{what} on a stream that was never opened")
+            raise FrameFault(
+                ErrorCode.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on a stream that was never opened"
+            )
 
     def _fragment(self, fragment: bytes, flags: int, before: list[bytes]) -> None:
         before.append(fragment)
@@ -224,7 +226,7 @@ class Connection(Outgoing):
             return
         stream = self.streams.get(number)
         if stream is None:
-            self._check_opened(number, "WINDOW_UPDATE")
+            self._check_opened(number, frames.WINDOW_UPDATE)
             return
         if exceeds(stream.credit, by):
             raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
@@ -233,7 +235,7 @@ class Connection(Outgoing):
             pass
 
     def _rst_stream(self, number: int, code: int) -> None:
-        self._check_opened(number, "RST_STREAM")
+        self._check_opened(number, frames.RST_STREAM)
         self._spend(self._resets, "resets")
         stream = self.streams.get(number)
         if stream is not None:

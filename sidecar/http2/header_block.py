@@ -131,7 +131,7 @@ def _pseudo_fault(field: Field, seen: int) -> str:
     name = _shown(field.name)
     if seen & field.kind:
         return f"{name} is there more than once"
-    return f"{name} is no field of this message" if field.value else f"{name} is empty"
+    return f"{name} does not belong into this message" if field.value else f"{name} is empty"
 
 
 def _field_fault(fields: list[Field]) -> str:
@@ -140,7 +140,7 @@ def _field_fault(fields: list[Field]) -> str:
     if field.kind & PSEUDO:
         return f"{name} follows a field that is no pseudo-field"
     if field.kind & CONNECTION_SPECIFIC:
-        return f"{name} is no field of HTTP/2"
+        return f"{name} is not allowed in HTTP/2"
     return f"the field {name} has a malformed name or value"
 
 

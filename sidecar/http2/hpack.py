@@ -184,7 +184,7 @@ class Decoder:
         if octet & 0x80:
             value = decoded(raw)
             if value is None:
-                raise _fault("a string is no Huffman code")
+                raise _fault("a string is not in Huffman's code")
             return value, wire, end
         return raw, wire, end
 

@@ -5,7 +5,7 @@ Rule 2. Upstream, `:scheme` and `:authority` are the upstream's, `:path` is the 
         `authorization` where the route has a token: the sidecar's, never indexed.
 Rule 3. An `origin` that names the sidecar itself becomes the upstream's. A `traceparent` of ours replaces the client's,
         and a `tracestate` of another trace goes (as in HTTP/1.1).
-Rule 4. An answer of the sidecar's own is a problem. To a gRPC client it is a status, in a head that ends the stream:
+Rule 4. An answer of the sidecar's own is a problem. A gRPC client gets a status in a head that ends the stream, because
         such clients do not read other answers.
 """
 
@@ -90,7 +90,7 @@ def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
 
 
 def relocated(answer: Answer, moved: Moved) -> Answer:
-    """Return the answer with its locations replaced as `moved` says."""
+    """Return the answer with its locations replaced by those of `moved`."""
     changed = answer_of(answer.received, ends=answer.ends)
     changed.judged, changed.trailers = answer.judged, answer.trailers
     for name in _LOCATIONS:

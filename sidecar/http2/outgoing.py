@@ -3,7 +3,7 @@
 Rule 1. Everything that one read causes leaves in one write for each connection that has something to send (`Outbox`).
 Rule 2. A stream whose content exceeds the peer's credit waits, and is served in turn, a frame each.
 Rule 3. While the peer does not read, no content is sent, and no more than MAX_UNREAD of the rest.
-Rule 4. Header blocks are written without a dynamic table; the first one says so (RFC 7541 section 6.3).
+Rule 4. Header blocks are written without a dynamic table; the first one announces that (RFC 7541 section 6.3).
 Rule 5. The streams that this side has reset are remembered for a while, because frames may still arrive on them.
 Rule 6. Bytes that the other side has taken give credit back (rule 9 of `limits`).
 """

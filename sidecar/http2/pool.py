@@ -121,7 +121,7 @@ class Pool(OriginPool):
         self._call()
 
     def _call(self) -> None:
-        """Give places, and turns to open a connection, to those who wait (rule 2)."""
+        """Give places, and turns to open a connection, to the requests in line (rule 2)."""
         for owner in tuple(self._lines):
             line = self._lines[owner]
             while line:
@@ -185,7 +185,7 @@ class Pool(OriginPool):
         return UpstreamConnection(self._deadlines, self._outbox, self._changed_on)
 
     def _changed_on(self, connection: UpstreamConnection) -> None:
-        if connection.gone and connection in self._open:
+        if connection.closing and connection in self._open:
             self._open.remove(connection)
         if self._closed:
             if not connection.streams and not connection.reserved:

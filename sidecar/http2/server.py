@@ -89,7 +89,7 @@ class ClientStream(Stream):
         """None before the story begins and after it ends."""
         self._patience = NEVER
         self._seen = 0
-        """Bytes that were sent when the client was looked at last."""
+        """Bytes that were sent when the client was checked last."""
         self.dismissed = False
         """Whether it was cut off because the sidecar stops."""
 

@@ -7,7 +7,7 @@
 | half-closed local  | DATA, trailers, RST_STREAM        | RST_STREAM only        | the peer's END_STREAM or a reset  |
 | closed             | nothing; see `connection`         | nothing                | -                                 |
 
-`remote_ended` and `local_ended` are the two halves; `closed` is said of a stream that was reset, by either side.
+`remote_ended` and `local_ended` are the two halves; `closed` means that either side has reset the stream.
 
 Rule 1. Content that the peer's windows do not allow waits here, and so does the end after it. Nothing overtakes it.
 Rule 2. Content that is sent gives credit to its `source`, the stream that it arrived on, and only then.

@@ -7,7 +7,7 @@
 | leaving  | the streams that it has come to their ends | no          | the last of them                              |
 | closed   |                                            | no          | -                                             |
 
-Rule 1. The peer's first frame shows whether it speaks HTTP/2. What is none is named (`http1.foreign`).
+Rule 1. The peer's first frame shows whether it uses HTTP/2. Another protocol is named (`http1.foreign`).
 Rule 2. No more streams than the peer allows, and it is never sent a PING of ours: some count them as abuse.
 Rule 3. Streams above the last one of a GOAWAY were not processed, nor one that is reset with REFUSED_STREAM.
 Rule 4. A connection without streams closes after IDLE_TIMEOUT, with GOAWAY.
@@ -172,13 +172,13 @@ class UpstreamConnection(Connection):
         )
 
     @property
-    def gone(self) -> bool:
+    def closing(self) -> bool:
         """Whether it takes no more streams, ever."""
         return self.leaving or self.failed or self.closed
 
     async def wait_until_greeted(self) -> None:
         """Wait for the peer's first settings. Raises MessageMalformed, UpstreamUnreachable."""
-        if not self.greeted and not self.gone:
+        if not self.greeted and not self.closing:
             self._greeted = asyncio.get_running_loop().create_future()
             await self._greeted
         if not self.greeted:
@@ -187,7 +187,7 @@ class UpstreamConnection(Connection):
     def open(self, relay: "Relay", method: bytes, block: bytes, *, end: bool) -> UpstreamStream:
         """Open a stream with this block, at a place that was reserved. Raises Unprocessed."""
         self.reserved -= 1
-        if self.gone:
+        if self.closing:
             self.reserved += 1
             raise Unprocessed("the upstream closed the connection before the request", certain=True)
         number = self.last_stream + 2 if self.last_stream else 1

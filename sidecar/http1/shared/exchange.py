@@ -95,7 +95,7 @@ class Exchange(ABC):
 
     @abstractmethod
     def relocated(self, response: Response, moved: Moved) -> Response:
-        """Return the answer with its locations replaced as `moved` says."""
+        """Return the answer with its locations replaced by those of `moved`."""
 
     @abstractmethod
     def must_close(self) -> bool:

@@ -21,7 +21,7 @@ class Client(Protocol):
         """Whether no request is in flight, and the client has read all that was written."""
 
     def drain(self) -> None:
-        """Tell the client that the sidecar stops, where that is possible between answers."""
+        """Announce that the sidecar stops, where that is possible between answers."""
 
     def end(self) -> None:
         """End now."""
@@ -76,7 +76,7 @@ class Listener:
         return sum(connection.busy for connection in self.connections)
 
     async def settle(self, *, least: float, within: float, quiet: float) -> None:
-        """Tell clients that the sidecar stops, and wait until all have been at rest for `quiet` seconds.
+        """Announce that the sidecar stops, and wait until all clients have been at rest for `quiet` seconds.
 
         For `least` seconds, `within` at most.
         """

@@ -69,7 +69,8 @@ async def forever(exchange: Exchange) -> bool:
 
 
 async def _never() -> bool:
-    return await asyncio.get_running_loop().create_future()
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    return await future
 
 
 async def refusing(exchange: Exchange) -> bool:
