@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.integration.grpc.test_refusals import FIELDS, MESSAGE, call, connect, status
+from tests.integration.grpc.calls import FIELDS, MESSAGE, call, connect, status
 from tests.support.authorization_server import AuthorizationServer, json_answer
 from tests.support.http2_peer import Message
 from tests.support.http2_upstream import Exchange2, Http2Upstream

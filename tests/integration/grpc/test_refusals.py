@@ -5,18 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from tests.integration.grpc.calls import FIELDS, HEAD, MESSAGE, OK, REPLY, call, connect, status
 from tests.support.authorization_server import AuthorizationServer
-from tests.support.http2_client import Http2Client
-from tests.support.http2_peer import Message
 from tests.support.http2_upstream import Exchange2, Http2Upstream, Script2, answering, refusing
-from tests.support.sidecar import Running, Start
+from tests.support.sidecar import Start
 from tests.support.waiting import until
 
-FIELDS = [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
-HEAD = [(b"content-type", b"application/grpc")]
-MESSAGE = b"\x00\x00\x00\x00\x05hello"
-REPLY = b"\x00\x00\x00\x00\x02ok"
-OK = [(b"grpc-status", b"0")]
 UNAUTHENTICATED = [(b"grpc-status", b"16"), (b"grpc-message", b"revoked")]
 INVALID = (b"www-authenticate", b'Bearer error="invalid_token"')
 SCOPE = (b"www-authenticate", b'Bearer error="insufficient_scope", scope="write"')
@@ -35,20 +29,6 @@ async def far() -> AsyncIterator[Http2Upstream]:
 def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
     """A route for everything, with a token."""
     return {"name": "far", "upstream": far.url, "protocol": "http2", "token": "api", **changes}
-
-
-async def connect(running: Running) -> Http2Client:
-    return await Http2Client.connect(running.address)
-
-
-async def call(client: Http2Client, *fields: tuple[bytes, bytes]) -> Message:
-    return await client.ask(b"POST", b"/test.Calls/Echo", [*FIELDS, *fields], MESSAGE)
-
-
-def status(answer: Message) -> int:
-    """The status of a call, in its trailers or in its head."""
-    fields = dict(answer.fields) | dict(answer.trailers)
-    return int(fields[b"grpc-status"])
 
 
 def at_once(*fields: tuple[bytes, bytes]) -> Script2:
