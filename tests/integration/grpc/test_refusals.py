@@ -83,18 +83,25 @@ HEALED: Mapping[str, Script2] = {
 }
 
 
+@pytest.mark.parametrize("warm", [False, True], ids=["first call", "later call"])
 @pytest.mark.parametrize("name", HEALED)
 async def test_b94_a_refused_call_is_healed(
-    sidecar: Start, far: Http2Upstream, authorization_server: AuthorizationServer, name: str
+    sidecar: Start, far: Http2Upstream, authorization_server: AuthorizationServer, name: str, *, warm: bool
 ) -> None:
-    """By one second stream with another token and the same bytes; the client sees one good call."""
-    far.script(HEALED[name])
+    """By one second stream with another token and the same bytes; the client sees one good call.
+
+    A later call finds token and connection, so that its story is no task: what arrives is judged at once.
+    """
     async with sidecar(route(far)) as running, await connect(running) as client:
+        if warm:
+            await call(client)
+        far.script(HEALED[name])
         answer = await call(client)
     assert (answer.status, bytes(answer.body), answer.trailers) == (200, REPLY, tuple(OK))
-    assert far.tokens == authorization_server.issued == ["canary-token-1", "canary-token-2"]
-    assert [bytes(received.body) for received in far.requests] == [MESSAGE, MESSAGE]
-    [line] = running.events("request")
+    assert authorization_server.issued == ["canary-token-1", "canary-token-2"]
+    assert far.tokens[-2:] == authorization_server.issued
+    assert [bytes(received.body) for received in far.requests] == [MESSAGE] * (2 + warm)
+    line = running.events("request")[-1]
     assert (line["attempts"], line["status"], line["grpc_status"]) == (2, 200, 0)
     assert [event["outcome"] for event in running.events("resent")] == ["healed"]
 
