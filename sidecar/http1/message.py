@@ -117,7 +117,7 @@ class Response:
     """Method of the request that it answers."""
     status: int
     judged: int
-    """The status that tells whether the token was refused: for a gRPC call that was, 401 in place of 200."""
+    """Status by which a refusal of the token is judged: 401 for a gRPC call with UNAUTHENTICATED, else `status`."""
     status_line: bytes
     """Code, space and reason."""
     keep_alive: bool

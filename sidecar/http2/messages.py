@@ -67,7 +67,7 @@ class Answer(Response):
 
     received: ResponseHead
     trailers: Trailers | None
-    """Those of a gRPC call that say how it ended; else None."""
+    """Those with which a gRPC call was refused; else None."""
     ends: bool
     """Whether nothing follows."""
     changes: dict[bytes, bytes]

@@ -18,6 +18,7 @@ _MODULE = re.compile(r'^ *"""(?:[^"]|"(?!""))*Limit: ', re.MULTILINE)
 ROOMS: Mapping[str, str] = {
     "http1": "Requests, responses and connections",
     "http2": "HTTP/2",
+    "grpc": "gRPC",
     "oauth": "Token requests",
     "cache": "Tokens",
     "credentials": "Credentials",
