@@ -12,7 +12,7 @@ from operator import add, sub
 
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
-from sidecar.telemetry.request_counters import FirstErrors
+from sidecar.telemetry.request_counters import FirstErrors, error_status
 
 EVERY = 15.0
 """Seconds in a window."""
@@ -31,7 +31,7 @@ class Count:
 
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    """Number answered 5xx, or 401 although we have a token for the route: by status, or our word for it."""
+    """Number answered 5xx, broken off, or 401 although we have a token for the route: by status, or our word for it."""
     answers: Distribution = _NONE
     """Seconds from sending to the head of the upstream's answer."""
     first_error: float | None = None
@@ -97,15 +97,15 @@ class _Sum:
     def add(self, value: Distribution, status: str, error: str) -> None:
         number = sum(value.counts)
         self.requests += number
-        if number and self._is_error(status):
+        if number and self._is_error(error_status(int(status or 0), error)):
             self.errors[error or status] += number
 
     def add_first_error(self, status: int, moment: float) -> None:
-        if self._is_error(str(status)) and (self.first_error is None or moment < self.first_error):
+        if self._is_error(status) and (self.first_error is None or moment < self.first_error):
             self.first_error = moment
 
-    def _is_error(self, status: str) -> bool:
-        return status.startswith("5") or (status == "401" and self.has_token)
+    def _is_error(self, status: int) -> bool:
+        return status >= 500 or (status == 401 and self.has_token)
 
     def add_answers(self, value: Distribution) -> None:
         self.answers = tuple(map(add, self.answers, value.counts))
@@ -131,9 +131,9 @@ def counts(
                 place.add(value, status, labels[error_at])
             elif instrument is CLIENT and status:
                 place.add_answers(value)
-    for (name, error_status), moment in first_errors.items():
+    for (name, status_of_first), moment in first_errors.items():
         if name in sums:
-            sums[name].add_first_error(error_status, moment)
+            sums[name].add_first_error(status_of_first, moment)
     return {name: place.count() for name, place in sums.items()}
 
 

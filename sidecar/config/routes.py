@@ -103,7 +103,8 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         tuple[Annotated[int, Meta(ge=400, le=499)], ...],
         Meta(
             min_length=1,
-            description="Statuses that mean a refused token. Some upstreams return 403 or 440 for it.",
+            description="Statuses that mean a refused token. Some upstreams return 403 or 440 for it. "
+            "`UNAUTHENTICATED` of a gRPC call counts as 401.",
         ),
     ] = (401,)
     timeouts: Annotated[Timeouts, Meta(description="Time limits for the upstream.")] = Timeouts()

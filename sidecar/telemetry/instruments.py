@@ -281,7 +281,8 @@ LABELS: Mapping[str, str] = {
     "http.response.status_code": "Status of the response; absent if there was none.",
     "rpc.response.status_code": "Name of the gRPC status.",
     "error.type": "Error of the sidecar's own ([word](errors.md)), `client_gone` or `drained`. Else the status if "
-    "it is an error: 500 or more of responses to clients, 400 or more of responses of upstreams.",
+    "it is an error: 500 or more of responses to clients, 400 or more of responses of upstreams. Of a gRPC call, "
+    "`UNAUTHENTICATED` or a status that is an error of a server, such as `UNAVAILABLE`.",
     "server.address": "Host of the upstream or of the token endpoint.",
     "server.port": "Its port.",
     "token": "Name of the entry in `tokens`.",

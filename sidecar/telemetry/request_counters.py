@@ -17,11 +17,27 @@ from sidecar.telemetry.tenant_labels import TenantLabels
 MOST_SERIES = 2000
 """Series of request durations that are separate by method, status and error."""
 
+_OF_CLIENTS = frozenset(("client_gone", "drained"))
+"""Words for requests that ended without an error of the sidecar or the upstream."""
 _FORESEEN = ("GET", 200, "")
 """Series that each route has from the start."""
 
 _Key = tuple[str, str, int, str]
 """Route, method, status (0 for none) and our word for the error."""
+
+GRPC_FAULTS: Mapping[int, str] = {
+    status: status.name
+    for status in (
+        Grpc.UNKNOWN,
+        Grpc.DEADLINE_EXCEEDED,
+        Grpc.UNIMPLEMENTED,
+        Grpc.INTERNAL,
+        Grpc.UNAVAILABLE,
+        Grpc.DATA_LOSS,
+        Grpc.UNAUTHENTICATED,
+    )
+}
+"""Statuses of gRPC that are errors of a server by OpenTelemetry's conventions, and that of a refused token."""
 
 FirstErrors = Mapping[tuple[str, int], float]
 """When the first request of a route got an error status, since the last reset."""
@@ -107,7 +123,12 @@ class RequestCounters:
 
     def request_finished(self, record: RequestRecord) -> None:
         """Count one request. Hot path: ≤ 1 µs."""
-        key = (record.route, record.method, record.status, record.error)
+        error = record.error
+        if record.grpc_status >= 0:
+            call = (record.route if record.route in self._routes else "", record.grpc_status)
+            self._calls[call] = self._calls.get(call, 0) + 1
+            error = error or GRPC_FAULTS.get(record.grpc_status, "")
+        key = (record.route, record.method, record.status, error)
         cell = self._found.get(key) or self._find(key, record.finished)
         cell.server.observe(record.finished - record.started)
         if record.upstream_seconds:
@@ -115,9 +136,6 @@ class RequestCounters:
                 cell.client.observe(record.upstream_seconds)
             else:
                 self._count_sends(record)
-        if record.grpc_status >= 0:
-            call = (record.route if record.route in self._routes else "", record.grpc_status)
-            self._calls[call] = self._calls.get(call, 0) + 1
         if record.token == "none":
             return
         lookups = cell.lookups.get(record.tenant) or self._lookup(cell, record.tenant)
@@ -130,9 +148,10 @@ class RequestCounters:
     def first_errors(self) -> FirstErrors:
         """Return by route and status when the first error was, since the last reset."""
         found: dict[tuple[str, int], float] = {}
-        for (route, _, status, _), cell in self._cells.items():
+        for (route, _, status, error), cell in self._cells.items():
             if cell.first_error is not None:
-                found[route, status] = min(found.get((route, status), cell.first_error), cell.first_error)
+                counted = (route, error_status(status, error))
+                found[counted] = min(found.get(counted, cell.first_error), cell.first_error)
         return found
 
     def forget_first_errors(self) -> None:
@@ -192,8 +211,7 @@ class RequestCounters:
     def _find(self, key: _Key, now: float) -> _Cell:
         """Return the cell for requests with this key, and date its first error."""
         cell = self._cell(key)
-        status = key[2]
-        if cell.first_error is None and (status >= 500 or status == 401):
+        if cell.first_error is None and error_status(key[2], key[3]):
             cell.first_error = now
         if key in self._cells:
             self._found[key] = cell
@@ -226,6 +244,18 @@ class RequestCounters:
                 misses += [((token, tenant, level), passed[level][1]) for level in levels]
         yield Family(instruments.HITS, tuple(hits))
         yield Family(instruments.MISSES, tuple(misses))
+
+
+def error_status(status: int, error: str) -> int:
+    """Return the status as which an answer counts as an error: 401, or 500 and more; 0 if it is none.
+
+    A gRPC call has status 200, and so has an answer that was broken off.
+    """
+    if status >= 400:
+        return status if status >= 500 or status == 401 else 0
+    if error == Grpc.UNAUTHENTICATED.name:
+        return 401
+    return 500 if status and error and error not in _OF_CLIENTS else 0
 
 
 def _labels(key: _Key, errors_from: int) -> tuple[str, str, str, str]:

@@ -7,19 +7,11 @@ from typing import Literal
 from sidecar.core.problem import Grpc
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.instruments import METHODS, OTHER_METHOD
+from sidecar.telemetry.request_counters import GRPC_FAULTS
 from sidecar.telemetry.request_record import RequestRecord, Send
 from sidecar.telemetry.tracing import CAUSE, Cause, Hop, Trace, Tracer, new_id
 
-_SERVER_FAULTS = frozenset(
-    (
-        Grpc.UNKNOWN,
-        Grpc.DEADLINE_EXCEEDED,
-        Grpc.UNIMPLEMENTED,
-        Grpc.INTERNAL,
-        Grpc.UNAVAILABLE,
-        Grpc.DATA_LOSS,
-    )
-)
+_SERVER_FAULTS = frozenset(GRPC_FAULTS) - {Grpc.UNAUTHENTICATED}
 """Statuses that are errors of a server; to a client, all but OK are."""
 LONGEST_TEXT = 1024
 """Characters of a path that are kept."""

@@ -61,6 +61,22 @@ def test_an_error_is_a_5xx_or_a_401_although_we_have_a_token() -> None:
     }
 
 
+def test_a_grpc_call_is_an_error_by_its_status() -> None:
+    """It has HTTP status 200. So has an answer that was broken off; a client that left is no error."""
+    server = [
+        (("ledger", "POST", "200", ""), took(0.1)),
+        (("ledger", "POST", "200", "UNAVAILABLE"), took(0.1, 0.1)),
+        (("ledger", "POST", "200", "token_unavailable"), took(0.1)),
+        (("ledger", "POST", "200", "UNAUTHENTICATED"), took(0.1)),
+        (("ledger", "POST", "200", "client_gone"), took(0.1)),
+        (("ledger", "POST", "200", "drained"), took(0.1)),
+        (("plain", "POST", "200", "UNAUTHENTICATED"), took(0.1)),
+    ]
+    found = counts([LEDGER, PLAIN], [Family(SERVER, tuple(server))], {})
+    assert found["ledger"].errors == Counter({"UNAVAILABLE": 2, "token_unavailable": 1, "UNAUTHENTICATED": 1})
+    assert found["plain"].errors == Counter()
+
+
 def test_rates_are_of_the_last_one_to_two_windows() -> None:
     """What was before has no part in them, and the first window counts from the start."""
     traffic = RouteTraffic(0.0)

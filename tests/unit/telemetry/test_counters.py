@@ -108,6 +108,14 @@ def test_grpc_calls_count_by_route_and_status() -> None:
     assert dict(calls.series) == {("calls", "OK"): 1, ("calls", "UNAUTHENTICATED"): 2}
 
 
+def test_the_first_failed_grpc_call_is_dated() -> None:
+    """As a 5xx or a 401 is, which it stands for; other statuses are the application's."""
+    metrics = Counters("1", [LEDGER, CALLS])
+    for status, seconds in ((0, 1), (5, 2), (7, 3), (14, 4), (13, 5), (16, 6)):
+        finish(metrics, route="calls", grpc_status=status, seconds=seconds)
+    assert metrics.first_errors() == {("calls", 500): 104, ("calls", 401): 106}
+
+
 def test_o5_the_first_error_of_a_route_is_dated_by_its_own_moment() -> None:
     """By status, whatever else differs; once forgotten, the next one is. Other answers have no date."""
     metrics = Counters("1", [LEDGER])
