@@ -59,6 +59,12 @@ QUIET = 0.25
 class Sidecar:
     """One sidecar: the data plane, its admin server, and what they share."""
 
+    address = admin_address = ""
+    """The bound addresses, such as `127.0.0.1:9180` or `unix:/path`; "" before start."""
+    _bound: BoundServer | None = None
+    _admin: server.AdminServer | None = None
+    _warm = False
+
     def __init__(
         self,
         config: Config,
@@ -104,26 +110,9 @@ class Sidecar:
         limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
         self._listener = Listener(self._proxy.serve, self._deadlines, limits)
         self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
-        api = TokenApi(
-            served(config),
-            tokens=self._cache,
-            callers=self._fetching.callers,
-            unknown_tenants=self._proxy.unknown_tenants,
-            journal=self.journal,
-            clock=clock,
-            instance=telemetry.instance,
-            tracer=telemetry.tracer,
-            fingerprint_key=member.fingerprint_key,
-        )
-        self._token_api = TokenApiServer(config.token_api.listen, api, self._deadlines, limits)
+        self._token_api = self._new_token_api(config, limits)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bound: BoundServer | None = None
-        self._admin: server.AdminServer | None = None
-        self._warm = False
         self._hurried = asyncio.Event()
-        self.address = ""
-        """The bound address of the data plane, `127.0.0.1:9180` or `unix:/path`; "" before start."""
-        self.admin_address = ""
 
     def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
         cache = TokenCache(
@@ -139,6 +128,20 @@ class Sidecar:
         )
         self._member.join(cache, pod_name())
         return cache
+
+    def _new_token_api(self, config: Config, limits: ServerLimits) -> TokenApiServer:
+        api = TokenApi(
+            served(config),
+            tokens=self._cache,
+            callers=self._fetching.callers,
+            unknown_tenants=self._proxy.unknown_tenants,
+            journal=self.journal,
+            clock=self._clock,
+            instance=self._telemetry.instance,
+            tracer=self._telemetry.tracer,
+            fingerprint_key=self._member.fingerprint_key,
+        )
+        return TokenApiServer(config.token_api.listen, api, self._deadlines, limits)
 
     # Life
 
@@ -329,7 +332,6 @@ class Sidecar:
         return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)
 
     def hosts(self) -> frozenset[str]:
-        """Return the names of `admin.hosts`."""
         return self._config.admin.hosts
 
     async def operators_token(self) -> Secret | None:
@@ -341,10 +343,8 @@ class Sidecar:
             return None
 
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
-        """See AdminState."""
         known_labels.check(selector)
         return await self._member.bust(selector)
 
     async def unknown_labels(self, selector: Labels) -> Sequence[str]:
-        """See AdminState."""
         return await known_labels.warnings(self._config, selector)

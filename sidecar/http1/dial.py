@@ -137,7 +137,7 @@ class Dialler:
             raise
         return connection
 
-    def _check_version(self, transport: asyncio.BaseTransport) -> None:
+    def _check_version(self, transport: asyncio.Transport) -> None:
         """Raise MessageMalformed if HTTP/2 was not agreed on, as with a server without ALPN (RFC 9113 section 3.2)."""
         chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         if self._alpn == "h2" and chosen != "h2":

@@ -166,7 +166,7 @@ class Connection(Outgoing):
         stream = self.streams.get(number)
         if stream is None or stream.remote_ended:
             self.taken(size)
-            self._no_stream(number, "DATA")
+            self._no_stream(number)
             return
         if not stream.window.arrive(size):
             self.taken(size)
@@ -181,15 +181,17 @@ class Connection(Outgoing):
             return
         stream.arrive(payload, end=end)
 
-    def _no_stream(self, number: int, what: str) -> None:
-        """Treat a frame on a stream that is not open (rule 5). Raises FrameFault."""
-        self._check_opened(number, what)
+    def _no_stream(self, number: int) -> None:
+        """Treat DATA on a stream that is not open (rule 5). Raises FrameFault."""
+        self._check_opened(number, frames.DATA)
         if not self.was_reset(number):
-            raise FrameFault(ErrorCode.STREAM_CLOSED, f"{what} on a stream that has ended", number)
+            raise FrameFault(ErrorCode.STREAM_CLOSED, "DATA on a stream that has ended", number)
 
-    def _check_opened(self, number: int, what: str) -> None:
+    def _check_opened(self, number: int, kind: int) -> None:
         if self.never_opened(number):
-            raise FrameFault(ErrorCode.PROTOCOL_ERROR, f"{what} on a stream that was never opened")
+            raise FrameFault(
+                ErrorCode.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on a stream that was never opened"
+            )
 
     def _fragment(self, fragment: bytes, flags: int, before: list[bytes]) -> None:
         before.append(fragment)
@@ -224,7 +226,7 @@ class Connection(Outgoing):
             return
         stream = self.streams.get(number)
         if stream is None:
-            self._check_opened(number, "WINDOW_UPDATE")
+            self._check_opened(number, frames.WINDOW_UPDATE)
             return
         if exceeds(stream.credit, by):
             raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
@@ -233,7 +235,7 @@ class Connection(Outgoing):
             pass
 
     def _rst_stream(self, number: int, code: int) -> None:
-        self._check_opened(number, "RST_STREAM")
+        self._check_opened(number, frames.RST_STREAM)
         self._spend(self._resets, "resets")
         stream = self.streams.get(number)
         if stream is not None:

@@ -149,7 +149,7 @@ _PLACE: Final[list[int]] = [1, 1, 1, 1, 2, 0, 2, 2, 0, 1]
 _LENGTH: Final[list[int]] = [-1, -1, 5, 4, -1, -1, 8, -1, 4, -1]
 """By kind: the exact length; -1 where it varies."""
 # Each by itself would be taken for a variable of the environment.
-_NAMES: Final = (
+NAMES: Final = (
     "DATA HEADERS PRIORITY RST_STREAM SETTINGS PUSH_PROMISE PING GOAWAY WINDOW_UPDATE CONTINUATION".split()  # noqa: SIM905
 )
 
@@ -163,7 +163,7 @@ def check(kind: int, flags: int, stream: int, length: int, max_frame: int = MIN_
     place = _PLACE[kind]
     if place and (place == _ON_A_STREAM) != (stream != 0):
         belongs = "a stream" if place == _ON_A_STREAM else "the connection"
-        raise FrameFault(ErrorCode.PROTOCOL_ERROR, f"{_NAMES[kind]} belongs to {belongs}")
+        raise FrameFault(ErrorCode.PROTOCOL_ERROR, f"{NAMES[kind]} belongs to {belongs}")
     exact = _LENGTH[kind]
     if exact >= 0:
         if length != exact:
@@ -184,7 +184,7 @@ def _least(kind: int, flags: int) -> int:
 
 
 def _size_fault(kind: int, length: int, stream: int = 0) -> FrameFault:
-    name = _NAMES[kind] if kind <= CONTINUATION else f"frame of kind {kind}"
+    name = NAMES[kind] if kind <= CONTINUATION else f"frame of kind {kind}"
     return FrameFault(ErrorCode.FRAME_SIZE_ERROR, f"{name} cannot have {length} bytes", stream)
 
 

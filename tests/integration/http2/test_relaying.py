@@ -23,8 +23,8 @@ def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
     return {"name": "far", "upstream": far.url, "protocol": "http2", "token": "api", **changes}
 
 
-async def connect(running: Running, **settings: int) -> Http2Client:
-    return await Http2Client.connect(running.address, **settings)
+async def connect(running: Running) -> Http2Client:
+    return await Http2Client.connect(running.address)
 
 
 async def test_b93_a_request_gets_a_token_and_its_answer(sidecar: Start, far: Http2Upstream) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.http1.request_body import REPLAY_LIMIT
 from tests.support.http2_client import Http2Client
-from tests.support.http2_upstream import Exchange2, Http2Upstream, answering, refusing
+from tests.support.http2_upstream import Exchange2, Http2Upstream, Script2, answering, refusing
 from tests.support.sidecar import Running, Start
 from tests.support.waiting import until
 
@@ -129,7 +129,7 @@ async def test_redirects_lead_back_here(sidecar: Start, far: Http2Upstream) -> N
     ],
 )
 async def test_answers_of_all_kinds(
-    sidecar: Start, far: Http2Upstream, method: bytes, script: "object", status: int
+    sidecar: Start, far: Http2Upstream, method: bytes, script: Script2, status: int
 ) -> None:
     """Without content, without a body that a length announces, with trailers only."""
     far.script(script)

@@ -7,6 +7,7 @@ import pytest
 from sidecar.http2.limits import CONNECTION_WINDOW, STREAM_WINDOW
 from tests.support.clock import settle
 from tests.support.http2_client import Http2Client
+from tests.support.http2_peer import DEFAULT_WINDOW
 from tests.support.http2_upstream import Exchange2, Http2Upstream, answering, echo
 from tests.support.sidecar import Start
 
@@ -27,13 +28,13 @@ async def test_b97_content_passes_windows_of_any_size(
 ) -> None:
     """Both ways, with trailers after it. DATA that is larger than a window is split, not queued whole."""
     content = CONTENT[:size]
-    ours = {"window": window} if small != "upstream" else {}
-    its = {"window": window} if small != "client" else {}
-    async with Http2Upstream(**its) as far:
+    ours = window if small != "upstream" else DEFAULT_WINDOW
+    its = window if small != "client" else DEFAULT_WINDOW
+    async with Http2Upstream(window=its) as far:
         far.script(echo)
         async with (
             sidecar(route(far)) as running,
-            await Http2Client.connect(running.address, **ours) as client,
+            await Http2Client.connect(running.address, window=ours) as client,
         ):
             answer = await client.ask(b"POST", b"/", [], content, [(b"x-t", b"1")])
         assert bytes(answer.body) == content
