@@ -11,8 +11,8 @@ from tests.support.commands import command
 from tests.support.incidents import PREFIX, Incident
 from tests.support.processes import Process
 from tests.support.waiting import PATIENCE, awake, until
+from tests.system.alerts.chart_rules import WATCHED
 from tests.system.alerts.promtool import INTERVAL
-from tests.system.alerts.test_alerts import WATCHED
 from tests.system.chart.generate import RULES
 from tests.system.incidents.over_time import SCRAPES, continued, read
 

@@ -41,8 +41,8 @@ def text() -> str:
             f"""**Alert:** its name without `{PREFIX}`, and its severity. **After:** the time from the last scrape
             without the incident until the alert fires. It holds for a scrape every 30 s and for requests that go on, of
             which a tenth or more are affected. Prometheus's own `promtool` evaluates the alerts of the chart with the
-            metrics of the process. While a token is in use and cannot be renewed, `TokenRunsOut` fires in place of the alert
-            about a missing token."""
+            metrics of the process. While a token is in use and cannot be renewed, `TokenRunsOut` fires in place of the
+            alert about a missing token."""
         ),
         "## See also",
         prose(
