@@ -314,8 +314,20 @@ def _once(name: str, what: str, labels: str = "", also: Mapping[str, str] | None
 _PROCESS: Mapping[str, tuple[Case, ...]] = {
     "CredentialSidecarLogLinesDropped": _once("sidecar_log_lines_dropped_total", "a line is lost"),
     "CredentialSidecarReloadFailed": (
-        *_once("sidecar_reloads_total", "a configuration is refused", 'outcome="failed"'),
-        Case("configurations are loaded", 120, _counted("sidecar_reloads_total", 'outcome="ok"', "0+1x9")),
+        Case(
+            "c4: it was refused hours ago",
+            14400,
+            _counted("sidecar_config_outdated", "", "0 1x500"),
+            _of_pod(),
+        ),
+        Case(
+            "c4: it was before the first scrape",
+            60,
+            _counted("sidecar_config_outdated", "", "1x9"),
+            _of_pod(),
+        ),
+        Case("it was corrected within a minute", 120, _counted("sidecar_config_outdated", "", "0 1 1 0x9")),
+        Case("configurations are loaded", 120, _counted("sidecar_config_outdated", "", "0x9")),
     ),
     "CredentialSidecarOutOfDescriptors": _once(
         "sidecar_descriptors_exhausted_total", "no descriptor is free"
