@@ -40,6 +40,16 @@ def _of_pod(**labels: str) -> Mapping[str, str]:
     return {"namespace": "shop", "pod": "a", **labels}
 
 
+_RELAYED = (
+    f'sidecar_refusals_relayed_total{{{_POD}, http_route="api", tenant="acme", error="insufficient_scope"}}'
+)
+
+
+def _in_quarters(name: str, *counts: int) -> Series:
+    """A counter at the beginning, and after each quarter of an hour."""
+    return {name: " ".join(f"{count}x29" for count in counts)}
+
+
 _API = {"namespace": "shop", "token": "api", "tenant": "acme"}
 _ROUTE = {"namespace": "shop", "http_route": "api"}
 
@@ -146,6 +156,27 @@ _REQUESTS: Mapping[str, tuple[Case, ...]] = {
                 "0+10x60",
             ),
             {**_ROUTE, "tenant": "acme", "error": "insufficient_scope"},
+        ),
+        Case(
+            "c4: an application sends a request every quarter of an hour, and each lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 2, 3) | _in_quarters(_RELAYED, 0, 1, 2, 3),
+            {**_ROUTE, "tenant": "acme", "error": "insufficient_scope"},
+        ),
+        Case(
+            "c4: one of two requests every quarter of an hour lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 2, 4, 6) | _in_quarters(_RELAYED, 0, 1, 2, 3),
+        ),
+        Case(
+            "c4: the only request of an hour lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 1, 1) | _in_quarters(_RELAYED, 0, 1, 1, 1),
+        ),
+        Case(
+            "c4: it has the scope since the last request",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 2, 3) | _in_quarters(_RELAYED, 0, 1, 2, 2),
         ),
         Case(
             "one of a hundred requests lacks a scope",
