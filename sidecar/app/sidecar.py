@@ -78,14 +78,12 @@ class Sidecar:
         self._status = Status(clock)
         self._gauges = Gauges(clock, self._status)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
-        self.journal = telemetry.journal
+        self.journal = journal = telemetry.journal
         fleet = (config.redis, config.busts, config.cache)
-        self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=self.journal)
-        sources = CredentialSources(
-            member.credentials, member.credential_store, clock=clock, journal=self.journal
-        )
+        self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=journal)
+        sources = CredentialSources(member.credentials, member.credential_store, clock=clock, journal=journal)
         self._fetching = TokenFetching(
-            sources, clock, randomness, self.journal, fingerprint_key=member.fingerprint_key
+            sources, clock, randomness, journal, fingerprint_key=member.fingerprint_key
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
@@ -95,7 +93,7 @@ class Sidecar:
             table(config, config.listen, self._pools),
             tokens=self._cache,
             callers=self._fetching.callers,
-            journal=self.journal,
+            journal=journal,
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
@@ -103,18 +101,7 @@ class Sidecar:
         )
         limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
         self._listener = Listener(self._proxy.serve, self._deadlines, limits)
-        api = TokenApi(
-            served(config),
-            tokens=self._cache,
-            callers=self._fetching.callers,
-            unknown_tenants=self._proxy.unknown_tenants,
-            journal=self.journal,
-            clock=clock,
-            instance=telemetry.instance,
-            tracer=telemetry.tracer,
-            fingerprint_key=member.fingerprint_key,
-        )
-        self._token_api = TokenApiServer(config.token_api.listen, api, self._deadlines, limits)
+        self._token_api = self._new_token_api(config, limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: BoundServer | None = None
         self._admin: server.AdminServer | None = None
@@ -138,6 +125,20 @@ class Sidecar:
         )
         self._member.join(cache, pod_name())
         return cache
+
+    def _new_token_api(self, config: Config, limits: ServerLimits) -> TokenApiServer:
+        api = TokenApi(
+            served(config),
+            tokens=self._cache,
+            callers=self._fetching.callers,
+            unknown_tenants=self._proxy.unknown_tenants,
+            journal=self.journal,
+            clock=self._clock,
+            instance=self._telemetry.instance,
+            tracer=self._telemetry.tracer,
+            fingerprint_key=self._member.fingerprint_key,
+        )
+        return TokenApiServer(config.token_api.listen, api, self._deadlines, limits)
 
     # Life
 
