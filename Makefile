@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet early soak outages fmt browser redis shells promtool nginx faketime picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -74,12 +74,15 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx and wrk; BENCH_PYTHON=another
+bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx, wrk and h2load; BENCH_PYTHON=another
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.built
 	@PYTHONSAFEPATH=1 .venv-bench/bin/python -m tests.bench
 
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
+
+conformance: $(VENV)/.with-test  ## h2spec against the listener of an HTTP/2 route; requires Go, which builds h2spec
+	@$(BIN)/python -m tests.conformance
 
 early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx if installed
 	@$(BIN)/python -m tests.early

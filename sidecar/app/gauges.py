@@ -10,7 +10,7 @@ from sidecar.app.upstreams import pool_readings, url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health
 from sidecar.core.ports import Clock
-from sidecar.http1.server import Listener
+from sidecar.http1.shared.listener import Listener
 from sidecar.system.certificates import Validity, of_peer
 from sidecar.telemetry.ports import Readings
 from sidecar.telemetry.words import NeighbourKind

@@ -19,7 +19,7 @@ from sidecar.app.status import Parts, Status, pod_name
 from sidecar.app.telemetry import Telemetry
 from sidecar.app.token_fetching import TokenFetching
 from sidecar.app.turns import in_turns, turns
-from sidecar.app.upstreams import new_pool, table
+from sidecar.app.upstreams import Http2, new_pool, table
 from sidecar.cache.carry_over import FAREWELL
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.cache.tokens import TokenCache
@@ -35,9 +35,8 @@ from sidecar.fleet.answers import SelectOutcome
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
-from sidecar.http1.pool import Pool
-from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import Listener
+from sidecar.http1.pool import OriginPool
+from sidecar.http1.shared.listener import Listener
 from sidecar.oauth.token import TokenRequest
 from sidecar.proxy.needs import Needs
 from sidecar.proxy.proxy import Proxy
@@ -87,7 +86,8 @@ class Sidecar:
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
-        self._new_pool = partial(new_pool, deadlines=self._deadlines, journal=self.journal)
+        self._http2 = Http2(self._deadlines, clock)
+        self._new_pool = partial(new_pool, deadlines=self._deadlines, journal=self.journal, http2=self._http2)
         self._pools = {route.origin: self._new_pool(route.origin) for route in config.routes}
         self._proxy = Proxy(
             table(config, config.listen, self._pools),
@@ -97,10 +97,11 @@ class Sidecar:
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
-            budget=ReplayBudget(),
+            budget=self._http2.budget,
         )
         limits = descriptors.for_clients(ServerLimits(), descriptors.limit())
         self._listener = Listener(self._proxy.serve, self._deadlines, limits)
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
         self._token_api = self._new_token_api(config, limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bound: BoundServer | None = None
@@ -230,7 +231,7 @@ class Sidecar:
         if faults:
             raise ConfigError(faults)
         fetching = self._fetching.source(config)
-        pools: dict[Origin, Pool] = {}
+        pools: dict[Origin, OriginPool] = {}
         async for origin in turns(route.origin for route in config.routes):
             if origin not in pools:
                 pools[origin] = self._pools.get(origin) or self._new_pool(origin)
@@ -244,6 +245,7 @@ class Sidecar:
         source = self._fetching.proving(self._member.source(fetching))
         self._cache.set_source(source, needs.current, memory_ttl=memory_ttl)
         self._proxy.table = routes
+        self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
         self._token_api.configure(config)
         await in_turns(self._cache.forget())
         await in_turns(self._fetching.configure(config))
@@ -259,7 +261,7 @@ class Sidecar:
         await self._clock.sleep(FAREWELL)
         await in_turns(self._cache.drop_unneeded())
 
-    def _close_pools(self, but: Mapping[Origin, Pool]) -> Iterator[None]:
+    def _close_pools(self, but: Mapping[Origin, OriginPool]) -> Iterator[None]:
         for origin in tuple(self._pools):
             if origin not in but:
                 self._pools.pop(origin).close()

@@ -26,7 +26,7 @@ from sidecar.core.origin import Origin
 from sidecar.core.ports import Clock
 from sidecar.credentials.model import AwsSecretCredentials
 from sidecar.fleet.membership import Membership
-from sidecar.http1.pool import Pool
+from sidecar.http1.pool import OriginPool
 from sidecar.proxy.routes import Route
 from sidecar.system import threads
 from sidecar.telemetry.fan_out import Listener
@@ -50,7 +50,7 @@ class Parts:
     cache: TokenCache
     fetching: TokenFetching
     member: Membership
-    pools: Mapping[Origin, Pool]
+    pools: Mapping[Origin, OriginPool]
     counts: Mapping[str, Count]
     readiness: Readiness
 

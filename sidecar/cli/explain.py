@@ -123,5 +123,6 @@ def _sent(sent: "Sent") -> Iterator[str]:
 
     rows = [("upstream", sent.upstream, harmless(f"{sent.method} {sent.target}"))]
     rows += [("", "connections", sent.connections)] if sent.connections else []
+    rows += [("", "protocol", sent.protocol)] if sent.protocol == "http2" else []
     rows += [("", harmless(name), what) for name, what in sent.fields]
     yield from columns(rows)

@@ -1,7 +1,7 @@
 """The file's `routes`: the routes through the sidecar, and the checks between them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -66,6 +66,13 @@ class RouteEntry(Node, frozen=True, kw_only=True):
         text("upstream", "^https?://", format="uri"),
         Meta(description="`http(s)://host[:port][/base/path]`; the relayed path comes after the base path."),
     ]
+    protocol: Annotated[
+        Literal["http1", "http2"],
+        Meta(
+            description="Version of HTTP that client and upstream use; the sidecar does not translate. `http2`: the "
+            "client uses prior knowledge; the upstream does so over `http`, and agrees on it over `https` (ALPN)."
+        ),
+    ] = "http1"
     token: Annotated[
         Name | None,
         Meta(
@@ -134,10 +141,18 @@ def routes(
 def _route(entry: RouteEntry, tokens: Mapping[str, TokenRequest], tenants: TenantRule | None) -> Route:
     token = tokens[entry.token] if entry.token else None
     url = addresses.upstream(entry.upstream)
-    connect = durations.seconds(entry.timeouts.connect)
+    origin = Origin(
+        url.scheme,
+        url.host,
+        url.port,
+        tls(entry.tls),
+        entry.max_connections,
+        durations.seconds(entry.timeouts.connect),
+        http2=entry.protocol == "http2",
+    )
     return Route(
         name=entry.name,
-        origin=Origin(url.scheme, url.host, url.port, tls(entry.tls), entry.max_connections, connect),
+        origin=origin,
         host=(entry.match.host or "").lower(),
         prefix=entry.match.prefix,
         base_path=url.base_path,

@@ -81,6 +81,10 @@ class UnknownTenant(RequestRefused):
         self.in_path = in_path
 
 
+class WrongVersion(SidecarError):
+    """The request uses another version of HTTP than its route; the sidecar does not translate."""
+
+
 class ForeignCall(RequestRefused):
     """A request to the token API that a web page or a forged request could have sent."""
 

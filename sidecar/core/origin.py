@@ -23,6 +23,8 @@ class Origin:
     tls: Tls = Tls()
     max_connections: int = 1024
     connect_timeout: float = 5.0
+    http2: bool = False
+    """Whether requests to it use HTTP/2; else HTTP/1.1."""
 
     @property
     def authority(self) -> bytes:

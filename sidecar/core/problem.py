@@ -23,6 +23,7 @@ from sidecar.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
     WrongMethod,
+    WrongVersion,
 )
 
 
@@ -46,7 +47,7 @@ REFUSED: dict[int, Word] = {
             400,
             "bad_request",
             "http_request_error",
-            "The request is not valid HTTP/1.1, has a path with dot segments, or names no tenant.",
+            "The request is not valid HTTP, has a path with dot segments, or names no tenant.",
             "Fix the client; `detail` names the fault.",
         ),
         Word(
@@ -174,6 +175,13 @@ FAILED: dict[type[Exception], Word] = {
         "The authorization server, AWS or the file with the credentials is unavailable.",
         "Retry after `Retry-After`. Read `token_fetch_failed` in the log.",
     ),
+    WrongVersion: Word(
+        502,
+        "wrong_version",
+        "http_protocol_error",
+        "The request uses HTTP/2 and its route HTTP/1.1, or the reverse. The sidecar does not translate.",
+        "Set `protocol` of the route to what the client and the upstream use.",
+    ),
     UpstreamUnreachable: Word(
         502,
         "upstream_unreachable",
@@ -192,8 +200,8 @@ FAILED: dict[type[Exception], Word] = {
         502,
         "upstream_malformed",
         "http_protocol_error",
-        "The upstream's response is not valid HTTP/1.1, too large or incomplete. Or the upstream uses"
-        " another protocol, such as TLS where `upstream` is an `http://` URL.",
+        "The upstream's response is not valid, too large or incomplete. Or the upstream uses another protocol,"
+        " such as TLS where `upstream` is an `http://` URL, or another version of HTTP than `protocol`.",
         "Read `detail`, also in the log: it describes the response.",
     ),
 }

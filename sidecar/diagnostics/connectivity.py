@@ -31,8 +31,9 @@ _HINTS = {
 class Place:
     """A host and a port. Each step continues with the result of the one before."""
 
-    def __init__(self, host: str, port: int, tls: Tls | None) -> None:
-        """Take `tls`, None if the server does not use it."""
+    def __init__(self, host: str, port: int, tls: Tls | None, *, http2: bool = False) -> None:
+        """Take `tls`, None if the server does not use it; and whether to agree on HTTP/2 in its handshake."""
+        self._http2 = http2
         self._host = host
         self._port = port
         self._tls = tls
@@ -77,6 +78,8 @@ class Place:
                 "failed",
                 "check these files: they must be PEM, the key without a passphrase",
             )
+        if self._http2:
+            context.set_alpn_protocols(["h2"])
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
                 _, writer = await asyncio.open_connection(
@@ -88,7 +91,11 @@ class Place:
             hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
             return Finding(reason(error), "failed", hint or "check that this port serves TLS 1.2 or later")
         found = _certificate(writer.get_extra_info("peercert"), time.time())
+        agreed = writer.get_extra_info("ssl_object").selected_alpn_protocol()
         writer.transport.abort()
+        if self._http2 and agreed != "h2":
+            hint = "remove `protocol: http2` from the route, or let the server offer h2 (ALPN)"
+            return Finding("the server does not agree on HTTP/2", "failed", hint)
         return found
 
     def close(self) -> None:

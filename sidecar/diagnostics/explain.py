@@ -89,6 +89,8 @@ class Sent:
     """Each field's name, and what happens to it."""
     connections: str
     """Owner of its connection; "" for a shared one."""
+    protocol: str
+    """`http1` or `http2`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
     )
     onward = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
     kept = [name.lower() for name, _, _ in onward]
-    fields = [("Host", origin.authority.decode())]
+    fields = [(":authority" if origin.http2 else "Host", origin.authority.decode())]
     for line in request.block.split(b"\r\n")[1:]:
         name = line.partition(b":")[0]
         if name.lower() != b"host":
@@ -242,6 +244,7 @@ def _sent(request: Request, route: Route, target: bytes, brought: frozenset[byte
         target=path + (mark and "?…"),
         fields=tuple(fields),
         connections=f"of this {route.isolate} only" if route.owner else "",
+        protocol="http2" if origin.http2 else "http1",
     )
 
 

@@ -51,7 +51,7 @@ class _Plan:
         self._config = config
         self._tenant = tenant
         self._stack = stack
-        self._places: dict[tuple[str, int, Tls | None], Step] = {}
+        self._places: dict[tuple[str, int, Tls | None, bool], Step] = {}
         self._clock = SystemClock()
         self._randomness = SystemRandomness()
         self._journal = FanOut()
@@ -73,7 +73,7 @@ class _Plan:
             self._redis(config.redis)
         for route in config.routes:
             tls = route.origin.tls if route.origin.scheme == "https" else None
-            reached = self._reach(route.origin.host, route.origin.port, tls)
+            reached = self._reach(route.origin.host, route.origin.port, tls, http2=route.origin.http2)
             found = Finding(f"{route.origin.scheme}://{route.origin.authority.decode()}{route.base_path}")
             self._add(Step(f"route {route.name}", "upstream", partial(_told, found), (reached,)))
         for token in config.tokens.values():
@@ -88,19 +88,22 @@ class _Plan:
         same = (known for known in self.steps if (known.about, known.name) == (step.about, step.name))
         return next(same, None) or self._add(step)
 
-    def _reach(self, host: str, port: int, tls: Tls | None) -> Step:
-        """Return the last step of reaching a place, which several other steps may need."""
-        known = self._places.get((host, port, tls))
+    def _reach(self, host: str, port: int, tls: Tls | None, *, http2: bool = False) -> Step:
+        """Return the last step of reaching a place, which several other steps may need.
+
+        `http2`: whether HTTP/2 must be agreed on over TLS.
+        """
+        known = self._places.get((host, port, tls, http2))
         if known is not None:
             return known
-        place = Place(host, port, tls)
+        place = Place(host, port, tls, http2=http2)
         self._stack.callback(place.close)
         about = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         last = self._add(Step(about, "resolve", place.resolve))
         last = self._add(Step(about, "connect", place.connect, (last,)))
         if tls is not None:
             last = self._add(Step(about, "TLS", place.secure, (last,)))
-        self._places[host, port, tls] = last
+        self._places[host, port, tls, http2] = last
         return last
 
     def _reach_url(self, url: str, tls: Tls) -> Step:

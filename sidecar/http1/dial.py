@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal, TypeVar, cast
 
 import aiohappyeyeballs
 
@@ -18,11 +19,11 @@ from sidecar.core.origin import Origin
 from sidecar.core.tls import Tls
 from sidecar.http1.foreign import NotTls
 from sidecar.http1.tls import encrypt
-from sidecar.http1.upstream import UpstreamConnection
 from sidecar.system import threads
 from sidecar.system.certificates import PeerCertificate
 from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
+_Made = TypeVar("_Made")
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
 
 _OTHER_PROTOCOL = "does not answer in TLS; if it serves plain HTTP, `upstream` must begin with http://"
@@ -30,7 +31,6 @@ _FOREIGN = {
     "wrong version number": _OTHER_PROTOCOL,
     "http request": _OTHER_PROTOCOL,
     "https proxy request": _OTHER_PROTOCOL,
-    "no application protocol": "does not accept HTTP/1.1 over TLS, only other protocols, such as HTTP/2",
 }
 """OpenSSL's texts (not always as a `reason`) where the other side uses another protocol, and what they mean."""
 
@@ -46,12 +46,24 @@ def _signature(tls: Tls) -> Signature:
     return tuple(files)
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+Alpn = Literal["http/1.1", "h2"]
+_VERSIONS: dict[Alpn, str] = {"http/1.1": "HTTP/1.1", "h2": "HTTP/2"}
+_OTHERS: dict[Alpn, str] = {
+    "http/1.1": "only other protocols, such as HTTP/2: set `protocol: http2` for the route",
+    "h2": "only other protocols: remove `protocol: http2` from the route",
+}
+
+
+def _refuses(alpn: Alpn) -> str:
+    return f"does not accept {_VERSIONS[alpn]} over TLS, {_OTHERS[alpn]}"
+
+
+def _context(tls: Tls, alpn: Alpn) -> ssl.SSLContext:
     try:
         context = client_context(tls)
     except UnusableFiles as unusable:
         raise _unusable(unusable.paths, unusable.cause) from None
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([alpn])
     return context
 
 
@@ -78,14 +90,16 @@ async def open_socket(origin: Origin) -> socket.socket:
 class Dialler:
     """Open connections to one origin."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, alpn: Alpn = "http/1.1") -> None:
+        """Take `alpn`: the protocol to agree on over TLS."""
         self._origin = origin
+        self._alpn = alpn
         self._context: ssl.SSLContext | None = None
         self._signature: Signature | None = None
         self.certificate: PeerCertificate | None = None
         """The server's, as of the last handshake; None before."""
 
-    async def connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+    async def connect(self, protocol: Callable[[], _Made]) -> _Made:
         """Return an open connection. Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed."""
         origin = self._origin
         where = f"{origin.host}:{origin.port}"
@@ -99,26 +113,37 @@ class Dialler:
         except NotTls as error:
             raise MessageMalformed(f"{where} sent bytes before the TLS handshake: {error}") from None
         except ssl.SSLError as error:
-            for text, meaning in _FOREIGN.items():
+            for text, meaning in (*_FOREIGN.items(), ("no application protocol", _refuses(self._alpn))):
                 if text in str(error):
                     raise MessageMalformed(f"{where} {meaning}") from None
             raise UpstreamUnreachable(f"TLS with {where} failed: {reason(error)}") from None
         except OSError as error:
             raise UpstreamUnreachable(f"cannot connect to {where}: {reason(error)}") from None
 
-    async def _connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+    async def _connect(self, protocol: Callable[[], _Made]) -> _Made:
         origin = self._origin
         sock = await open_socket(origin)
         try:
             if origin.scheme == "https":
-                connection = await encrypt(sock, await self._tls(), origin.host, protocol)
-                self.certificate = connection.transport.get_extra_info("peercert")
+                connection, transport = await encrypt(sock, await self._tls(), origin.host, protocol)
+                self.certificate = transport.get_extra_info("peercert")
+                self._check_version(transport)
                 return connection
-            _, connection = await asyncio.get_running_loop().create_connection(protocol, sock=sock)
+            connection = protocol()
+            made = cast(asyncio.BaseProtocol, connection)
+            await asyncio.get_running_loop().create_connection(lambda: made, sock=sock)
         except BaseException:
             sock.close()
             raise
         return connection
+
+    def _check_version(self, transport: asyncio.Transport) -> None:
+        """Raise MessageMalformed if HTTP/2 was not agreed on, as with a server without ALPN (RFC 9113 section 3.2)."""
+        chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        if self._alpn == "h2" and chosen != "h2":
+            transport.abort()
+            where = f"{self._origin.host}:{self._origin.port}"
+            raise MessageMalformed(f"{where} {_refuses(self._alpn)}")
 
     async def _tls(self) -> ssl.SSLContext:
         tls = self._origin.tls
@@ -133,5 +158,5 @@ class Dialler:
         """Return the context and the state of its files; waits for the disk."""
         signature = _signature(self._origin.tls)
         if self._context is None or signature != self._signature:
-            return _context(self._origin.tls), signature
+            return _context(self._origin.tls, self._alpn), signature
         return self._context, signature

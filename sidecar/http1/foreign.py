@@ -81,6 +81,13 @@ class NotTls(OSError):
         super().__init__(f"the bytes look like {_unasked_kind(data)}")
 
 
+def malformed_greeting(data: bytes) -> MessageMalformed | None:
+    """Return the error for a beginning that no SETTINGS frame of HTTP/2 has; None while it may be one."""
+    if data[:1] in (b"", b"\0") and data[3:4] in (b"", b"\4") and not any(data[5:9]):
+        return None
+    return MessageMalformed(f"the server does not use HTTP/2; its bytes look like {_unasked_kind(data)}")
+
+
 def _unasked_kind(data: bytes) -> str:
     return "plain HTTP" if data.startswith(b"HTTP/1.") else _looks_like(data)
 

@@ -30,7 +30,8 @@ _NO_TRAILERS = (
     b"host content-length authorization expect content-encoding content-type content-range cookie set-cookie"
     b" trailer www-authenticate age cache-control date expires location retry-after vary"
 )
-_TRAILER_CUT = frozenset(name.decode() for name in HOP_BY_HOP.union(_NO_TRAILERS.split()))
+NEVER_TRAILERS = frozenset(name.decode() for name in HOP_BY_HOP.union(_NO_TRAILERS.split()))
+"""Names of fields that are not forwarded as trailers."""
 
 
 def relayed_request(
@@ -120,7 +121,7 @@ def relayed_switch(response: Response) -> bytes:
 
 def relayed_trailers(lines: Iterable[bytes]) -> list[bytes]:
     """Leave out trailing fields that could change framing, routing or authentication (RFC 9110 section 6.5.1)."""
-    return [line for line in lines if folded_name(line) not in _TRAILER_CUT]
+    return [line for line in lines if folded_name(line) not in NEVER_TRAILERS]
 
 
 Moved = Callable[[bytes], bytes | None]
@@ -128,7 +129,7 @@ Moved = Callable[[bytes], bytes | None]
 
 
 def relocated(response: Response, moved: Moved) -> Response:
-    """Return the answer with the values of `Location` and `Content-Location` replaced as `moved` says."""
+    """Return the answer with the values of `Location` and `Content-Location` replaced by those of `moved`."""
     if _LOCATION.search(response.fields) is None:
         return response
 

@@ -9,6 +9,7 @@ open; beyond that, the oldest is cut off.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -88,31 +89,21 @@ class IdleConnections:
             self._shared.remove(connection)
 
 
-class Pool:
-    """See the head of this module."""
+class OriginPool(ABC):
+    """What pools of either version of HTTP share: the origin, and whether it answers."""
 
     def __init__(
         self,
         origin: Origin,
         deadlines: Deadlines,
-        changed: Callable[[Health, Health], None] = lambda before, now: None,
+        dialler: Dialler,
+        changed: Callable[[Health, Health], None],
     ) -> None:
         """Call `changed` with the upstream's health before and after each failure, and when it answers again."""
         self.origin = origin
         self._changed = changed
-        self.authority = origin.authority
-        self.serialized_origin = origin.serialized
         self._deadlines = deadlines
-        self._dialler = Dialler(origin)
-        self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
-        self._idle = IdleConnections()
-        self._open: set[UpstreamConnection] = set()
-        self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to part
-        self._opening = 0
-        self._line: deque[asyncio.Future[None]] = deque()
-        self._called = 0
-        """Turns that were given and not yet taken; until then no other request may go first."""
-        self._closed = False
+        self._dialler = dialler
         self._pulse = Pulse(deadlines.now())
         self._known_until = 0.0
         self._silent = False
@@ -148,6 +139,38 @@ class Pool:
         before = self._pulse.health
         self._pulse.miss(self._deadlines.now(), why)
         self._changed(before, self._pulse.health)
+
+    @abstractmethod
+    def readings(self) -> PoolReadings:
+        """Return how many connections are in use and idle, and how many requests wait for one."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is idle, and from now on what is returned."""
+
+
+class Pool(OriginPool):
+    """See the head of this module."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        deadlines: Deadlines,
+        changed: Callable[[Health, Health], None] = lambda before, now: None,
+    ) -> None:
+        """Call `changed` with the upstream's health before and after each change of its state."""
+        super().__init__(origin, deadlines, Dialler(origin), changed)
+        self.authority = origin.authority
+        self.serialized_origin = origin.serialized
+        self._kind = TlsUpstreamConnection if origin.scheme == "https" else UpstreamConnection
+        self._idle = IdleConnections()
+        self._open: set[UpstreamConnection] = set()
+        self._parting: dict[UpstreamConnection, None] = {}  # in the order in which they began to part
+        self._opening = 0
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._called = 0
+        """Turns that were given and not yet taken; until then no other request may go first."""
+        self._closed = False
 
     def take(self, owner: str = "") -> UpstreamConnection | None:
         """Return an idle connection at once, if there is one and no request waits for it."""
@@ -272,12 +295,10 @@ class Pool:
             self._call_next()
 
     def readings(self) -> PoolReadings:
-        """Return how many connections are in use and idle, and how many requests wait for one."""
         idle = len(self._idle)
         return PoolReadings(len(self._open) - idle + self._opening, idle, len(self._line))
 
     def close(self) -> None:
-        """Close what is idle, and from now on what is returned."""
         self._closed = True
         while (connection := self._idle.oldest()) is not None:
             connection.part()

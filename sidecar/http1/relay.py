@@ -1,19 +1,11 @@
 """One request between a client's connection and those of an upstream: sent once or twice, answered once.
 
-The story (`sidecar.proxy`) calls an `Exchange`, which `Relay` is for HTTP/1.1, in this order:
-
-1. `reach`, and where that finds no idle connection, `connect`; then `send`, which returns the answer's head;
-2. to send once more: `hold_body`, then `drop`, which gives the first connection back, and 1 again;
-3. one of `answer_at_once`, `stream_answer`, `tunnel` and `answer_ourselves`; `cut` when that must break off;
-4. `end`, always, which gives back the connection and the memory of the body.
+The story calls it in the order that `shared.exchange` has.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Coroutine
-from typing import TypeVar
+from collections.abc import Awaitable
 
 from sidecar.core.errors import MessageMalformed, UpstreamTimeout, UpstreamUnreachable
-from sidecar.core.header_names import Hidden
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Problem
 from sidecar.http1 import next_hop
@@ -21,113 +13,14 @@ from sidecar.http1.deadlines import NEVER
 from sidecar.http1.headers import UNTIL_CLOSE
 from sidecar.http1.message import Request, Response, offers_websocket
 from sidecar.http1.next_hop import Moved, relayed_request, relayed_response
-from sidecar.http1.pool import Pool
+from sidecar.http1.pool import OriginPool, Pool
 from sidecar.http1.request_body import ReplayBudget, Upload
 from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.exchange import Exchange
 from sidecar.http1.tunnel import Tunnel
 from sidecar.http1.upstream import UpstreamConnection
-from sidecar.telemetry.tracing import Trace
 
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
-
-
-_Result = TypeVar("_Result")
-
-
-class Exchange(ABC):
-    """One request and its answer, of either version of HTTP: what the story reads and calls."""
-
-    __slots__ = (
-        "begun",
-        "hidden",
-        "request",
-        "sent_at",
-        "trace",
-        "upstream_seconds",
-        "upstream_status",
-    )
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.trace: Trace | None = None
-        """The trace whose span goes to the upstream; without one, the client's own trace fields are relayed."""
-        self.hidden: Hidden | None = None
-        """Which of the request's fields are not forwarded."""
-        self.begun = False
-        """Whether a byte of the answer may have been sent to the client."""
-        self.sent_at = 0.0
-        """When the request was last sent, or began to wait for a connection; 0 for neither."""
-        self.upstream_seconds = 0.0
-        """Total time from each send to its answer's head, or to the end of the wait for it."""
-        self.upstream_status = 0
-        """Status of the last answer; 0 while there is none to the last send."""
-
-    @property
-    @abstractmethod
-    def dismissed(self) -> bool:
-        """Whether the client was cut off because the sidecar stops."""
-
-    def waiting(self, work: Coroutine[object, None, _Result]) -> Awaitable[_Result]:
-        """Return `work`, which may wait for more than this exchange's own events, as the story must await it."""
-        return work
-
-    @abstractmethod
-    def reach(self, pool: Pool, target: bytes, owner: str) -> bool:
-        """Begin a send of this target: borrow a connection that only `owner` has used; if False, `connect` is next."""
-
-    @abstractmethod
-    async def connect(self) -> None:
-        """Open a connection, or wait for one. Raises UpstreamUnreachable, UpstreamTimeout."""
-
-    @abstractmethod
-    async def send(self, authorization: bytes | None, idle_timeout: float) -> Response:
-        """Send the request and return the answer's head. `authorization` replaces the client's, unless None.
-
-        Raises UpstreamUnreachable, UpstreamTimeout, MessageMalformed, and RequestRefused for the client's body.
-        """
-
-    @abstractmethod
-    def hold_body(self) -> bool:
-        """Keep what arrives of the body for the second send; return False if it cannot be sent again."""
-
-    @abstractmethod
-    def drop(self) -> None:
-        """Release the connection whose answer is not relayed; keep it only if that answer has arrived whole."""
-
-    @abstractmethod
-    def relocated(self, response: Response, moved: Moved) -> Response:
-        """Return the answer with its locations replaced as `moved` says."""
-
-    @abstractmethod
-    def must_close(self) -> bool:
-        """Return whether the client's connection cannot carry another request after an answer that begins now."""
-
-    @abstractmethod
-    def answer_at_once(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer if all of it has arrived; else do nothing and return False."""
-
-    @abstractmethod
-    async def stream_answer(self, response: Response, *, close: bool) -> bool:
-        """Relay the answer as it arrives; return whether its end was sent without closing the connection.
-
-        Raises what breaks the answer off: the client has then been cut off too, unless nothing has left for it.
-        """
-
-    @abstractmethod
-    async def tunnel(self, response: Response) -> None:
-        """Relay the upstream's 101, then both directions to their ends. Raises what breaks the tunnel."""
-
-    @abstractmethod
-    def answer_ourselves(self, problem: Problem, *, close: bool) -> None:
-        """Answer without the upstream."""
-
-    @abstractmethod
-    def cut(self) -> None:
-        """Break off an answer that has begun."""
-
-    @abstractmethod
-    def end(self) -> tuple[int, int]:
-        """Release everything; return how many bytes of bodies the client has sent and received."""
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 
 
 class Relay(Exchange):
@@ -166,7 +59,8 @@ class Relay(Exchange):
 
     # Sending
 
-    def reach(self, pool: Pool, target: bytes, owner: str = "") -> bool:
+    def reach(self, pool: OriginPool, target: bytes, owner: str = "") -> bool:
+        assert isinstance(pool, Pool)
         self._pool = pool
         self._owner = owner
         self._target = target
@@ -224,7 +118,7 @@ class Relay(Exchange):
             connection is not None
             and connection.used
             and not connection.heard
-            and self.request.method in _IDEMPOTENT
+            and self.request.method in IDEMPOTENT
             and (self._upload is None or self._upload.replayable)
         )
 

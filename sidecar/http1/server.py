@@ -6,20 +6,26 @@
 | BUSY      | a request is with the story                 | are held, within HIGH_WATER | its body's idle time-out |
 | LINGERING | answered before the whole request arrived   | are thrown away, for 30 s   | closed                   |
 
+A connection that begins with the preface of HTTP/2 is handed over, if a route uses HTTP/2. Only a first request that
+begins with a P is compared with it.
+
 A client that closes its half may still wait for its answer, or be disconnected: a FIN does not show which. It gets an
 answer that begins within HALF_CLOSED seconds. After that it counts as disconnected, and its request is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from sidecar.core.errors import MessageMalformed, RequestRefused, SidecarError
 from sidecar.http1.body import UntilCloseBody, body_of
 from sidecar.http1.connection import HIGH_WATER, LINGER, LINGER_BYTES, LINGER_IN_ALL, Connection, Sink
-from sidecar.http1.deadlines import NEVER, Deadlines
-from sidecar.http1.limits import MAX_HEAD, ServerLimits
+from sidecar.http1.deadlines import NEVER
+from sidecar.http1.limits import MAX_HEAD
 from sidecar.http1.message import REMEMBERED, Request, early_fault, parse_request
+
+if TYPE_CHECKING:
+    from sidecar.http1.shared.listener import Listener
 
 HALF_CLOSED = 5.0
 """Limit: time until a response begins for a client that closed its half of the connection (seconds). Beyond: the
@@ -34,6 +40,7 @@ class ClientState(Enum):
     LINGERING = "lingering"
 
 
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113 section 3.4
 _WAITING, _BUSY, _LINGERING = ClientState  # naming an Enum's member costs a search each time
 
 
@@ -152,8 +159,12 @@ class ClientConnection(Connection):
         if end < 0 or end > MAX_HEAD:
             fault = early_fault(held, self._scanned) if held else None
             if fault is not None:
+                if self._may_be_http2(held):
+                    return None
                 self._state = _BUSY
                 raise fault
+            return None
+        if self._first and held[0] == _PREFACE[0] and self._may_be_http2(held):
             return None
         self._state = _BUSY
         self._first = self._skipped = False
@@ -167,6 +178,20 @@ class ClientConnection(Connection):
         if request.length:
             self._body = body_of(request.length)
         return request
+
+    def _may_be_http2(self, held: bytes | bytearray) -> bool:
+        """Return whether the connection's first bytes are of HTTP/2's preface; hand it over if they are all of it."""
+        take_over = self._listener.take_over
+        if not self._first or take_over is None or bytes(held[:24]) != _PREFACE[: len(held)]:
+            return False
+        if len(held) >= len(_PREFACE):
+            self._held = b""
+            self.closed = True  # for this protocol
+            self.deadlines.forget(self)
+            self._listener.forget(self)
+            self._end_waiting()
+            take_over(self._listener, self.transport, bytes(held))
+        return True
 
     def switch(self, sink: Sink) -> None:
         """Leave HTTP: everything the client sends from now on goes to `sink`."""
@@ -227,6 +252,9 @@ class ClientConnection(Connection):
         """Whether it is between two requests, and its client has read all that was written."""
         return self._waiter is not None and not self.transport.get_write_buffer_size()
 
+    def drain(self) -> None:
+        """Nothing: in HTTP/1.1 the next answer closes the connection."""
+
     def end(self) -> None:
         """End now: quietly at rest, else with a reset."""
         if self.at_rest:
@@ -278,67 +306,3 @@ class ClientConnection(Connection):
             self.abort()
         else:
             self.deadline = self.deadlines.next_tick + self.idle_timeout
-
-
-Story = Callable[[ClientConnection], Coroutine[None, None, None]]
-"""The handler of one client, from its first request to its last."""
-
-
-class Listener:
-    """State that the connections of one listen address share."""
-
-    def __init__(self, story: Story, deadlines: Deadlines, limits: ServerLimits) -> None:
-        self.story = story
-        self.deadlines = deadlines
-        self.limits = limits
-        self.connections: set[ClientConnection] = set()
-        self.requests = 0
-        """How many requests have begun."""
-        self.refused = 0
-        """How many connections were closed because there were too many."""
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    def connection(self) -> ClientConnection:
-        """Make the protocol for an accepted connection."""
-        return ClientConnection(self)
-
-    def admit(self, connection: ClientConnection) -> bool:
-        """Count the connection in, unless there are too many."""
-        if len(self.connections) >= self.limits.max_connections:
-            self.refused += 1
-            return False
-        self.connections.add(connection)
-        self._empty.clear()
-        return True
-
-    def forget(self, connection: ClientConnection) -> None:
-        """Count it out."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self._empty.set()
-
-    @property
-    def busy(self) -> int:
-        """How many connections have a request with the story."""
-        return sum(connection.busy for connection in self.connections)
-
-    async def settle(self, *, least: float, within: float, quiet: float) -> None:
-        """Wait until all have been at rest for `quiet` seconds; for `least` seconds, `within` at most."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        end = began + within
-        seen, quiet_since = self.requests, began
-        while (now := loop.time()) < end:
-            at_rest = all(connection.at_rest for connection in self.connections)
-            if not at_rest or self.requests != seen:  # most requests are over between two looks
-                seen, quiet_since = self.requests, now
-            elif now - quiet_since >= quiet and now - began >= least:
-                return
-            await asyncio.sleep(quiet / 10)
-
-    async def close(self) -> None:
-        """Cut every connection that is left."""
-        for connection in tuple(self.connections):
-            connection.end()
-        await self._empty.wait()

@@ -14,12 +14,13 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from socket import socket
-from typing import cast
+from typing import TypeVar, cast
 
 from sidecar.http1.arrived import read_arrived
 from sidecar.http1.foreign import NotTls
 from sidecar.http1.upstream import UpstreamConnection
 
+_Made = TypeVar("_Made")
 _PLAINTEXT = memoryview(bytearray(256 * 1024))
 _UNHURRIED = 24 * 3600.0
 """Seconds that the event loop allows for the end of TLS; each connection sets its own time-out."""
@@ -112,9 +113,12 @@ class _Unasked(asyncio.Protocol):
 
 
 async def encrypt(
-    sock: socket, context: ssl.SSLContext, host: str, make: Callable[[], UpstreamConnection]
-) -> UpstreamConnection:
-    """Return a connection over this TCP connection to `host`, once TLS is agreed on. Raises OSError."""
+    sock: socket, context: ssl.SSLContext, host: str, make: Callable[[], _Made]
+) -> tuple[_Made, asyncio.Transport]:
+    """Return a connection over this TCP connection to `host`, once TLS is agreed on. Raises OSError.
+
+    `make` makes its protocol.
+    """
     loop = asyncio.get_running_loop()
     below, before = await loop.create_connection(_Unasked, sock=sock)
     after = _Unasked()
@@ -131,13 +135,14 @@ async def encrypt(
         raise
     assert above is not None
     connection = make()
-    assert isinstance(connection, TlsUpstreamConnection)
-    connection.stand_on(below)
-    above.set_protocol(connection)
-    connection.connection_made(above)
+    if isinstance(connection, TlsUpstreamConnection):
+        connection.stand_on(below)
+    protocol = cast(asyncio.Protocol, connection)
+    above.set_protocol(protocol)
+    protocol.connection_made(above)
     if after.data:
-        connection.data_received(after.data)
-    return connection
+        protocol.data_received(after.data)
+    return connection, above
 
 
 def _check(upstream: _Unasked) -> None:

@@ -21,14 +21,16 @@ from sidecar.core.errors import (
     TokenUnavailable,
     UnknownTenant,
     UpstreamTimeout,
+    WrongVersion,
 )
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Problem, render
 from sidecar.http1.message import Request, Response
 from sidecar.http1.next_hop import own_answer
-from sidecar.http1.relay import Exchange, Relay
+from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
 from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.exchange import Exchange
 from sidecar.oauth.subject_token import blamed
 from sidecar.oauth.token import Token, TokenRequest
 from sidecar.proxy import own_answers
@@ -93,6 +95,7 @@ class Proxy:
     async def exchange(self, relay: Exchange) -> bool:
         """Handle one request; return whether its connection can carry another."""
         record = self._record(relay.request)
+        record.http2 = relay.http2
         relay.trace = record.trace
         try:
             return await self._answer(relay, record)
@@ -137,6 +140,8 @@ class Proxy:
     def _answer(self, relay: Exchange, record: RequestRecord) -> Awaitable[bool]:
         """Answer one request within its route's time; return whether the connection can carry another."""
         route, target = self.table.match(relay.request, record)
+        if route.origin.http2 is not relay.http2:
+            raise _wrong_version(route)
         story = self._story(route, target, relay, record)
         return relay.waiting(self._within(route.total_timeout, story)) if route.total_timeout else story
 
@@ -264,6 +269,12 @@ class Proxy:
         problem = own_answers.problem_of(error, record)
         relay.answer_ourselves(problem, close=close)
         return not close
+
+
+def _wrong_version(route: Route) -> WrongVersion:
+    if route.origin.http2:
+        return WrongVersion(f"route {route.name} uses HTTP/2: send HTTP/2, or remove `protocol: http2`")
+    return WrongVersion(f"route {route.name} uses HTTP/1.1: send HTTP/1.1, or set `protocol: http2`")
 
 
 def _note(record: RequestRecord, token: Token, source: TokenOrigin) -> None:

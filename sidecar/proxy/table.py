@@ -7,8 +7,8 @@ from sidecar.core.cross_site import ICON, guard, refuse_icon
 from sidecar.core.errors import RequestRefused
 from sidecar.core.tenants import split_path
 from sidecar.http1.message import Request, Response
-from sidecar.http1.pool import Pool
-from sidecar.http1.relay import Exchange
+from sidecar.http1.pool import OriginPool
+from sidecar.http1.shared.exchange import Exchange
 from sidecar.proxy.locations import put_right
 from sidecar.proxy.router import Router, upstream_target
 from sidecar.proxy.routes import Route
@@ -23,7 +23,7 @@ class Table:
     """What a reload replaces as a whole."""
 
     router: Router
-    pools: Mapping[str, Pool]
+    pools: Mapping[str, OriginPool]
     """The connections of each route, by the route's name."""
     tenants: Tenants | None = None
     """None if requests cannot name a tenant."""

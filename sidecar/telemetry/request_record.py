@@ -34,6 +34,7 @@ class RequestRecord:
         "finished",
         "first",
         "fp",
+        "http2",
         "method",
         "path",
         "request_id",
@@ -60,6 +61,8 @@ class RequestRecord:
         """Id of its trace, "" for none."""
         self.trace: Trace | None = None
         """None if the request is not traced."""
+        self.http2 = False
+        """Whether it came over HTTP/2; else HTTP/1.1."""
         self.route = ""
         self.status = 0
         """Status of the client's answer; 0 if the client disconnected first."""

@@ -18,6 +18,7 @@ from sidecar.core.errors import (
 )
 from sidecar.core.ports import Clock
 from sidecar.http1.message import Request
+from sidecar.http1.next_hop import own_answer
 from sidecar.http1.server import ClientConnection
 from sidecar.oauth.refusals.server_text import clean
 from sidecar.oauth.subject_token import blamed
@@ -97,7 +98,7 @@ class TokenApi:
         except RequestRefused as refusal:  # the bytes were no request
             record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
             problem = own_answers.problem_of(refusal, record)
-            client.write(own_answers.head(problem, close=True) + problem.body)
+            client.write(own_answer(problem, close=True) + problem.body)
             self._finish(record)
         finally:
             client.finish()
@@ -155,7 +156,7 @@ class TokenApi:
         close = self._must_close(client, request)
         problem = own_answers.problem_of(error, record)
         body = b"" if request.method == b"HEAD" else problem.body
-        client.write(own_answers.head(problem, close=close) + body)
+        client.write(own_answer(problem, close=close) + body)
         record.bytes_out = len(body)
         return close
 

@@ -7,7 +7,8 @@ from typing import Protocol
 from sidecar.config.settings import Config
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
-from sidecar.http1.server import ClientConnection, Listener
+from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.listener import Listener
 from sidecar.proxy.routes import Route
 from sidecar.proxy.tenants import Tenants
 from sidecar.token_api.api import TokenApi

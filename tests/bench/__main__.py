@@ -1,6 +1,6 @@
 """`make bench`: this sidecar beside Envoy, nginx and a plain aiohttp proxy.
 
-Each proxy has one core; `wrk`, the clients and the upstreams share another. All put a bearer token on each
+Each proxy has one core; `wrk`, `h2load`, the clients and the upstreams share another. All put a bearer token on each
 request, which the upstream checks. The sidecar, Envoy and nginx write a JSON access log to /dev/null. Rounds
 are interleaved, so that whatever else the machine does touches all; the figures are medians over rounds.
 `growth/*` compares the sidecar with itself, among many routes, tenants and tokens and among one.
@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.bench import bulk, fleet, growth, idle, load, start, traced
+from tests.bench import bulk, calls, fleet, growth, idle, load, start, traced
 from tests.bench.cells import NAMES, matches
 from tests.bench.doubts import doubts
 from tests.bench.figures import Measurement, rows
@@ -50,7 +50,7 @@ PRIORITY = -10
 def measure(plan: Plan) -> Iterator[Measurement]:
     """Start the upstreams, then part by part."""
     with upstreams(plan.load_core, plan.folder) as origins:
-        for part in (start, load, traced, bulk, idle, fleet, growth):
+        for part in (start, load, traced, calls, bulk, idle, fleet, growth):
             yield from part.measure(plan, origins)
 
 

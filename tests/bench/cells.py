@@ -10,6 +10,8 @@ UPSTREAMS = ("plain", "tls")
 ANSWERS = {"200B": 200, "16KiB": 16 * 1024}
 UNIQUE = "200B-unique"
 """The 200 bytes with a field that no other answer has: nothing known from the head before helps to read it."""
+MESSAGE = 105
+"""Bytes of a call's message and of its answer's."""
 CONNECTIONS = (1, 32, 256)
 START = "start"
 IDLE = "idle"
@@ -27,6 +29,10 @@ WORDS = {
     "10000-tenants": "10,000 tenants in turn",
     "10000-tokens": "10,000 tokens in memory",
     "traced": "metrics pushed and 1 % traced",
+    "1-stream": "HTTP/2, 1 stream on each of 4 connections",
+    "10-streams": "HTTP/2, 10 streams on each of 4 connections",
+    "100-streams": "HTTP/2, 100 streams on each of 4 connections",
+    "unique": "no head twice",
 }
 
 
@@ -72,13 +78,31 @@ class Growth:
         return f"growth/{self.many}-{self.kind}"
 
 
+@dataclass(frozen=True)
+class Calls:
+    """Small calls as gRPC makes them, over HTTP/2: each stream calls again as soon as it has its answer."""
+
+    streams: int
+    """Of each connection."""
+    unique: bool = False
+    """Whether each call has a path of its own: nothing known from the block before helps to read it."""
+    upstream: str = "plain"
+
+    @property
+    def name(self) -> str:
+        name = f"calls/{self.streams}-stream{'' if self.streams == 1 else 's'}"
+        return f"{name}/unique" if self.unique else name
+
+
 LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
+CALLS = [*map(Calls, (1, 10, 100)), Calls(10, unique=True)]
 GROWTHS = [Growth("routes", 100), Growth("routes", 1000), Growth("tenants", 10_000), Growth("tokens", 10_000)]
 NAMES = [
     *(cell.name for cell in LOADS + TRACED),
     *(cell.name for cell in BULKS),
+    *(cell.name for cell in CALLS),
     START,
     IDLE,
     FLEET,

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 TYPES = "type.googleapis.com/envoy.extensions"
+_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 LOG_FIELDS = {
     "ts": "%START_TIME%",
     "level": "info",
@@ -24,17 +25,22 @@ LOG_FIELDS = {
 Json = dict[str, object]
 
 
-def bootstrap(port: int, admin_port: int, upstream_url: str, ca_file: Path | None, token: str) -> Json:
-    """A whole static configuration; TLS to the upstream is verified, chain and name."""
+def bootstrap(
+    port: int, admin_port: int, upstream_url: str, ca_file: Path | None, token: str, *, http2: bool = False
+) -> Json:
+    """A whole static configuration; TLS to the upstream is verified, chain and name. HTTP/1.1 or 2 on both sides."""
     upstream_port = urlsplit(upstream_url).port
     assert upstream_port is not None
     return {
         "admin": {"address": _address(admin_port)},
         "static_resources": {
             "listeners": [
-                {"address": _address(port), "filter_chains": [{"filters": [_connection_manager()]}]}
+                {
+                    "address": _address(port),
+                    "filter_chains": [{"filters": [_connection_manager("HTTP2" if http2 else "HTTP1")]}],
+                }
             ],
-            "clusters": [_cluster(upstream_port, ca_file)],
+            "clusters": [_cluster(upstream_port, ca_file, http2=http2)],
             "secrets": [
                 {"name": "bearer", "generic_secret": {"secret": {"inline_string": f"Bearer {token}"}}}
             ],
@@ -46,7 +52,7 @@ def _address(port: int) -> Json:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _cluster(port: int, ca_file: Path | None) -> Json:
+def _cluster(port: int, ca_file: Path | None, *, http2: bool) -> Json:
     endpoint = {"endpoint": {"address": _address(port)}}
     assignment = {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [endpoint]}]}
     cluster: Json = {
@@ -55,6 +61,10 @@ def _cluster(port: int, ca_file: Path | None) -> Json:
         "connect_timeout": "5s",
         "load_assignment": assignment,
     }
+    if http2:
+        version: Json = {"explicit_http_config": {"http2_protocol_options": {}}}
+        options = {"@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}", **version}
+        cluster["typed_extension_protocol_options"] = {_PROTOCOL_OPTIONS: options}
     return {**cluster, "transport_socket": _tls(ca_file)} if ca_file else cluster
 
 
@@ -71,13 +81,13 @@ def _tls(ca_file: Path) -> Json:
     )
 
 
-def _connection_manager() -> Json:
+def _connection_manager(codec: str) -> Json:
     route = {"name": "default", "match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}
     return _extension(
         "envoy.filters.network.http_connection_manager",
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="bench",
-        codec_type="HTTP1",
+        codec_type=codec,
         access_log=[_access_log()],
         http_filters=[_injector(), _extension("envoy.filters.http.router", "filters.http.router.v3.Router")],
         route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},

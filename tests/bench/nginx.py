@@ -1,4 +1,4 @@
-"""nginx's configurations: the upstream of the small answers, and a peer that sets a static header.
+"""nginx's configurations: the upstream of the small answers and of the calls, and a peer that sets a static header.
 
 One process each (`master_process off`), so that its CPU time and memory are in one place.
 """
@@ -26,6 +26,7 @@ UPSTREAM = Template(
         listen 127.0.0.1:$tls_port ssl backlog=4096;
         ssl_certificate $certificate; ssl_certificate_key $certificate; ssl_protocols TLSv1.2 TLSv1.3;
         set $$two_kib '$two_kib';
+        listen 127.0.0.1:$http2_port http2 backlog=4096;
         location = /ready { return 200; }
         location /v1/ { client_max_body_size 64m; return 200; }
         location = /token { return 200 '$grant'; }
@@ -34,6 +35,10 @@ UPSTREAM = Template(
             if ($$status_for = 401) { return 401; }
             add_header X-Request-Id $$request_id;
             return 200 '$small';
+        }
+        location /bench.Calls/ {
+            if ($$status_for = 401) { return 401; }
+            default_type application/grpc; add_trailer grpc-status 0; return 200 '$message';
         }
         location = /16KiB { if ($$status_for = 401) { return 401; } return 200 '$sixteen_kib'; }
     }
@@ -73,7 +78,16 @@ TRUST = Template(
 
 
 def upstream(
-    folder: Path, *, port: int, tls_port: int, certificate: Path, token: str, grant: str, small: str
+    folder: Path,
+    *,
+    port: int,
+    tls_port: int,
+    http2_port: int,
+    certificate: Path,
+    token: str,
+    grant: str,
+    small: str,
+    message: str,
 ) -> str:
     """Small answers for our token, 401 for anything else; its `/token` grants that token."""
     return UPSTREAM.substitute(
@@ -81,10 +95,12 @@ def upstream(
         name="upstream",
         port=port,
         tls_port=tls_port,
+        http2_port=http2_port,
         certificate=certificate,
         token=token,
         grant=grant,
         small=small,
+        message=message,
         two_kib="x" * 2048,  # a word of the configuration has to be shorter than 4 KiB
         sixteen_kib="$two_kib" * 8,
     )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench.cells import Bulk, Growth, Load, matches
+from tests.bench.cells import Bulk, Calls, Growth, Load, matches
 from tests.bench.proxies import OURS, PEER, PROXIES, Proxy
 from tests.bench.upstreams import Upstream
 
 BYSTANDERS_ROUNDS = 1
-AnyCell = TypeVar("AnyCell", Load, Bulk, Growth)
+AnyCell = TypeVar("AnyCell", Load, Bulk, Calls, Growth)
 
 
 @dataclass(frozen=True)

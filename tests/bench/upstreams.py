@@ -10,7 +10,7 @@ from pathlib import Path
 import trustme
 
 from tests.bench import nginx
-from tests.bench.cells import ANSWERS
+from tests.bench.cells import ANSWERS, MESSAGE
 from tests.bench.processes import started, tool
 from tests.support.redis_server import free_port
 
@@ -28,17 +28,19 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """Both kinds, each `plain` and `tls`."""
+    """Both kinds of HTTP/1.1, each `plain` and `tls`, and one of HTTP/2."""
 
     small: Mapping[str, Upstream]
     bulk: Mapping[str, Upstream]
+    calls: Upstream
+    """Small answers over HTTP/2."""
 
 
 @contextmanager
 def upstreams(core: int, folder: Path) -> Iterator[Upstreams]:
     """Both servers on one core, each with and without TLS."""
     ca_file, certificate = _certificate(folder)
-    small, small_tls, bulk, bulk_tls = (free_port() for _ in range(4))
+    small, small_tls, bulk, bulk_tls, calls = (free_port() for _ in range(5))
     endpoint = f"http://127.0.0.1:{small}/token"
 
     def origins(port: int, tls_port: int) -> Mapping[str, Upstream]:
@@ -48,10 +50,11 @@ def upstreams(core: int, folder: Path) -> Iterator[Upstreams]:
         }
 
     with (
-        _nginx(core, folder, small, small_tls, certificate),
+        _nginx(core, folder, (small, small_tls, calls), certificate),
         _bulk(core, folder, bulk, bulk_tls, certificate),
     ):
-        yield Upstreams(origins(small, small_tls), origins(bulk, bulk_tls))
+        http2 = Upstream(f"http://127.0.0.1:{calls}", endpoint, None)
+        yield Upstreams(origins(small, small_tls), origins(bulk, bulk_tls), http2)
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
@@ -64,7 +67,8 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _nginx(core: int, folder: Path, port: int, tls_port: int, certificate: Path) -> Iterator[None]:
+def _nginx(core: int, folder: Path, ports: tuple[int, int, int], certificate: Path) -> Iterator[None]:
+    port, tls_port, http2_port = ports
     config = folder / "upstream.conf"
     frame = len(json.dumps({"data": ""}))
     config.write_text(
@@ -72,10 +76,12 @@ def _nginx(core: int, folder: Path, port: int, tls_port: int, certificate: Path)
             folder,
             port=port,
             tls_port=tls_port,
+            http2_port=http2_port,
             certificate=certificate,
             token=TOKEN,
             grant=json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}),
             small=json.dumps({"data": "x" * (ANSWERS["200B"] - frame)}),
+            message="x" * MESSAGE,
         )
     )
     command = [tool("nginx", "nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr"]

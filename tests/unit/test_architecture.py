@@ -79,6 +79,8 @@ PLANTED = [
     ("core/lru", "sidecar.oauth.token"),  # each layer knows only those below
     ("telemetry/events", "sidecar.proxy.routes"),
     ("http1/relay", "sidecar.oauth.token"),
+    ("http1/relay", "sidecar.http2.relay"),
+    ("http2/relay", "sidecar.oauth.token"),
     ("credentials/model", "sidecar.http1.message"),  # beside each other
     ("oauth/fetcher", "sidecar.cache.tokens"),
     ("cache/tokens", "sidecar.fleet.messages"),

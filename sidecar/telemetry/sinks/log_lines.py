@@ -100,6 +100,7 @@ class JsonLines:
             record.bytes_in,
             record.bytes_out,
             record.error,
+            "http2" if record.http2 else "",
             record.detail,
         )
         return self._line(line)

@@ -46,6 +46,8 @@ class RequestLine(msgspec.Struct, gc=False, omit_defaults=True):
     error: str
     """Word of the [error](errors.md); `client_gone`: the client left; `drained`: cut off at the end of the drain;
     empty: no error."""
+    protocol: str = ""
+    """`http2` for a request over HTTP/2; else absent."""
     detail: str = ""
     """What the upstream did, if `error` is `upstream_unreachable`, `upstream_malformed` or `upstream_timeout`; else
     absent."""

@@ -274,6 +274,26 @@ async def test_check_shows_the_certificate_or_what_is_wrong_with_it(  # noqa: PL
     assert (step["outcome"], detail in step["detail"], hint in step["hint"]) == (outcome, True, True), step
 
 
+@pytest.mark.parametrize(
+    ("offered", "outcome"), [(["h2", "http/1.1"], "ok"), (["http/1.1"], "failed"), ([], "failed")]
+)
+async def test_b93_check_agrees_on_http2_where_the_route_uses_it(
+    checking: Checking, tmp_path: Path, offered: list[str], outcome: str
+) -> None:
+    """By ALPN; another route to the same place does not demand it."""
+    leaf, authority = certificate(tmp_path, "127.0.0.1", days=90)
+    context = _serving(leaf)
+    if offered:
+        context.set_alpn_protocols(offered)
+    async with TlsServer(context) as server:
+        new = {"name": "api", "upstream": server.url, "tls": {"ca_file": str(authority)}, "protocol": "http2"}
+        checking.document["routes"] = [new]
+        step = (await checking.steps())[f"127.0.0.1:{server.port} TLS"]
+        checking.document["routes"] = [{**new, "protocol": "http1"}]
+        assert (await checking.steps())[f"127.0.0.1:{server.port} TLS"]["outcome"] == "ok"
+    assert (step["outcome"], "protocol: http2" in step["hint"]) == (outcome, outcome == "failed"), step
+
+
 def _serving(leaf: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     leaf.configure_cert(context)

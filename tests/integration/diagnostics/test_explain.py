@@ -316,3 +316,15 @@ async def test_explain_wants_a_url_that_the_sidecar_could_be_asked_for(file: Fil
     done = await typed_aside("explain", "-c", str(file.path), "GET", url)
     assert (done.code, done.out) == (2, "")
     assert "write the URL as http://host:port/path" in done.err
+
+
+async def test_b93_explain_shows_the_version_of_a_route_of_http2(
+    sidecar: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    """The upstream's name is `:authority` there."""
+    async with sidecar({"name": "far", "upstream": upstream.url, "protocol": "http2"}):
+        done = await typed_aside("explain", "-c", str(tmp_path / "config.yaml"), "--json", "GET", "/a")
+        shown = await typed_aside("explain", "-c", str(tmp_path / "config.yaml"), "GET", "/a")
+    sent = json.loads(done.out)["sent"]
+    assert (sent["protocol"], sent["fields"][0]) == ("http2", [":authority", f"127.0.0.1:{upstream.port}"])
+    assert re.search(r"protocol +http2", shown.out)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sidecar.http1.server import ClientConnection
 from tests.support.clock import settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import Route
@@ -18,6 +19,7 @@ async def ask_until_unread(running: Running, upstream: Upstream, client: Client)
     upstream.script(*[ANSWER] * 1000)
     await settle()
     [connection] = running.app._listener.connections
+    assert isinstance(connection, ClientConnection)
     asked = 0
     while not connection.transport.get_write_buffer_size():
         await client.send(running.request(b"GET", b"/"))

@@ -14,7 +14,8 @@ from sidecar.http1.limits import ServerLimits
 from sidecar.http1.pool import Pool
 from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
-from sidecar.http1.server import ClientConnection, Listener
+from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.listener import Listener
 from tests.support.clock import FakeClock, settle
 from tests.support.sidecar import Running, Start
 from tests.support.tunnels import BLOCK, IDLE, OFFER, RELAYED_SWITCH, Ends, Route, carries, rest_of, tunnel

@@ -113,6 +113,7 @@ async def test_the_last_bytes_wait_for_a_slow_upstream_over_tls(
     """Those too that TLS has let go of while the socket takes no more: they have the idle limit."""
     async with sidecar(secure_route(secure, tmp_path)) as running:
         [pool] = running.app._pools.values()
+        assert isinstance(pool, Pool)
         async with tunnel(running, secure) as (client, far):
             full = await fill(pool, client, far, BOUND)
             client.reset()

@@ -10,7 +10,8 @@ from sidecar.http1.connection import Connection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
 from sidecar.http1.request_body import REPLAY_LIMIT, ReplayBudget, Upload
-from sidecar.http1.server import ClientConnection, Listener
+from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.listener import Listener
 from tests.support.clock import FakeClock
 
 BUDGET = 2 * REPLAY_LIMIT

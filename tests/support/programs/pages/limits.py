@@ -17,6 +17,7 @@ _LIMIT = re.compile(r"Limit: (.+) \(([a-z]+)\)\. Beyond: (.+)\.")
 _MODULE = re.compile(r'^ *"""(?:[^"]|"(?!""))*Limit: ', re.MULTILINE)
 ROOMS: Mapping[str, str] = {
     "http1": "Requests, responses and connections",
+    "http2": "HTTP/2",
     "oauth": "Token requests",
     "cache": "Tokens",
     "credentials": "Credentials",

@@ -1,0 +1,148 @@
+"""The story of one stream, run by hand: callbacks resume it, and it is no task unless it has to be.
+
+| state   | meaning                                                | resumed by                       |
+| ------- | ------------------------------------------------------ | -------------------------------- |
+| running | between two awaits                                     | -                                |
+| waiting | for the next event of its exchange (`event`)           | `wake`                           |
+| a task  | it waits for something of asyncio's, and does from now | the event loop; `wake` a future  |
+| over    | it has returned                                        | -                                |
+
+A task for each stream would cost more than the rest of a small call. So the story runs within the callback that brought
+its event, as long as it waits for events of its own exchange only: the answer's head and its end. Before it waits for
+anything else (a token, a connection, a time-out) it becomes a task, at `become_task`, and stays one.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Final, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class _Pause:
+    """What the story awaits while it is no task."""
+
+    def __await__(self) -> Generator["_Pause", None, None]:
+        yield self
+
+
+_EVENT: Final = _Pause()
+_TASK: Final = _Pause()
+
+
+class _Rest:
+    """The rest of a coroutine that has begun. `await` refuses the coroutine itself."""
+
+    def __init__(self, coroutine: Coroutine[object, None, bool]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[object, None, bool]:
+        return self._coroutine.__await__()
+
+
+class ByHand:
+    """See the head of this module."""
+
+    __slots__ = (
+        "_begun",
+        "_cancelled",
+        "_over",
+        "_story",
+        "_task",
+        "_waiter",
+        "_waiting",
+    )
+
+    def __init__(self) -> None:
+        self._story: Coroutine[object, None, bool] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiting = False
+        self._begun = False
+        """Whether the task has begun to run."""
+        self._cancelled = False
+        self._over = False
+
+    def run(self, story: Coroutine[object, None, bool]) -> None:
+        """Run the story to its first await."""
+        self._story = story
+        self._resume()
+
+    def _resume(self) -> None:
+        story = self._story
+        assert story is not None
+        try:
+            pause = story.send(None)
+            if self._cancelled:
+                pause = story.throw(asyncio.CancelledError())
+        except (StopIteration, asyncio.CancelledError):
+            self._end()
+            return
+        if pause is _TASK:
+            self._task = asyncio.get_running_loop().create_task(self._run_rest(story))
+        else:
+            assert pause is _EVENT, "the story awaits something without Exchange.waiting"
+            self._waiting = True
+
+    async def _run_rest(self, story: Coroutine[object, None, bool]) -> None:
+        self._begun = True
+        try:
+            if self._cancelled:
+                story.throw(asyncio.CancelledError())
+            else:
+                await _Rest(story)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._story = self._task = None
+
+    def wake(self) -> None:
+        """Resume the story if it waits for an event."""
+        if self._waiting:
+            self._waiting = False
+            self._resume()
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def cancel(self) -> None:
+        """End the story with a CancelledError."""
+        if self._over:
+            return
+        self._cancelled = True
+        if self._task is not None:
+            if self._begun:
+                self._task.cancel()
+        elif self._waiting:
+            self._waiting = False
+            story = self._story
+            assert story is not None
+            try:
+                story.throw(asyncio.CancelledError())
+            except (StopIteration, asyncio.CancelledError):
+                self._end()
+
+    # Called by the story
+
+    async def event(self) -> None:
+        """Wait until `wake` is called."""
+        if self._task is None:
+            await _EVENT
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    async def become_task(self) -> None:
+        """Be a task from here on."""
+        if self._task is None:
+            await _TASK
+
+    async def waiting(self, work: Coroutine[object, None, _Result]) -> _Result:
+        """Do work that may wait for anything, as a task."""
+        try:
+            await self.become_task()
+        except BaseException:
+            work.close()
+            raise
+        return await work

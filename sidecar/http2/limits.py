@@ -1,0 +1,102 @@
+"""What a peer may send and hold on one connection: windows, allowances, and their sizes.
+
+Rule 1. Memory: a peer may send STREAM_WINDOW bytes of one stream and CONNECTION_WINDOW bytes of all streams before the
+        other side has taken them. So a connection holds CONNECTION_WINDOW bytes of bodies at most.
+Rule 2. A header block may have MAX_BLOCK bytes, in at most MAX_CONTINUATIONS frames after the first.
+Rule 3. Frames that are valid and cause work without any progress have an allowance that grows again with time. A peer
+        that exceeds it gets ENHANCE_YOUR_CALM, and its connection ends.
+Rule 4. A peer that reads nothing gets no bodies. What has to be sent nevertheless (acknowledgements, credit, heads) may
+        reach MAX_UNREAD bytes; then the connection is closed.
+
+Flow control (RFC 9113 section 5.2):
+
+Rule 5. A sender has credit for a stream and for the connection, and sends no more DATA than the smaller of both. DATA
+        that exceeds it on arrival is split: queued whole it would wait forever for a peer whose windows are small.
+Rule 6. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the credit of every open stream, also below zero.
+Rule 7. Credit above 2^31-1 is FLOW_CONTROL_ERROR: of the stream, or of the connection.
+Rule 8. A receiver counts each DATA frame whole, with its padding. More than the window is FLOW_CONTROL_ERROR.
+Rule 9. Credit is returned when the other side has taken the bytes, in one WINDOW_UPDATE for half a window, so that a
+        small exchange needs none. Padding counts as taken at once.
+"""
+
+from typing import Final
+
+from sidecar.http1.limits import MAX_HEAD
+from sidecar.http2.frames import MAX_WINDOW
+
+MAX_STREAMS: Final = 256
+"""Limit: streams of a client's HTTP/2 connection at the same time (number). Beyond: REFUSED_STREAM."""
+STREAM_WINDOW: Final = 128 * 1024
+"""Limit: body of an HTTP/2 stream that the other side has not taken, each direction (bytes). Beyond: the sender waits
+for credit."""
+CONNECTION_WINDOW: Final = 4 * 1024 * 1024
+"""Limit: bodies of an HTTP/2 connection that the other sides have not taken, each direction (bytes). Beyond: the sender
+waits for credit."""
+MAX_FRAME: Final = 16 * 1024
+"""Limit: HTTP/2 frame (bytes). Beyond: FRAME_SIZE_ERROR."""
+MAX_BLOCK: Final = 2 * MAX_HEAD
+"""Limit: compressed header block of HTTP/2 (bytes). Beyond: ENHANCE_YOUR_CALM."""
+MAX_CONTINUATIONS: Final = 32
+"""Limit: CONTINUATION frames of an HTTP/2 header block (number). Beyond: ENHANCE_YOUR_CALM."""
+HEAD_TIMEOUT: Final = 10.0
+"""Limit: time for a header block of HTTP/2, and for the first SETTINGS (seconds). Beyond: the connection is closed."""
+MAX_UNREAD: Final = 1024 * 1024
+"""Limit: control frames and heads that an HTTP/2 peer does not read (bytes). Beyond: the connection is closed."""
+MOST_RESETS: Final = 1000
+"""Limit: resets of HTTP/2 streams on a connection, 100 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
+MOST_IDLE_FRAMES: Final = 1000
+"""Limit: HTTP/2 PING, PRIORITY, unknown and empty DATA frames on a connection, 100 more each second (number). Beyond:
+ENHANCE_YOUR_CALM."""
+MOST_SETTINGS: Final = 100
+"""Limit: HTTP/2 SETTINGS frames on a connection, 10 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
+
+
+class Allowance:
+    """A number of frames that grows again with time, up to where it began."""
+
+    __slots__ = ("_left", "_most", "_since")
+
+    def __init__(self, most: int) -> None:
+        """Grow by a tenth of `most` each second."""
+        self._most = most
+        self._left = float(most)
+        self._since = 0.0
+
+    def spend(self, now: float) -> bool:
+        """Take one; return False if none is left. `now` in seconds."""
+        if now > self._since:
+            self._left = min(self._most, self._left + (now - self._since) * self._most / 10)
+            self._since = now
+        self._left -= 1
+        return self._left >= 0
+
+
+def exceeds(credit: int, more: int) -> bool:
+    """Return whether this much more credit is too much (rule 7)."""
+    return credit + more > MAX_WINDOW
+
+
+class Incoming:
+    """One window of a receiver: of a stream, or of the connection."""
+
+    __slots__ = ("_half", "_unreturned", "left")
+
+    def __init__(self, size: int) -> None:
+        self._half = size // 2
+        self._unreturned = 0
+        self.left = size
+        """Credit that the sender still has."""
+
+    def arrive(self, size: int) -> bool:
+        """Count a DATA frame; return False if it exceeds the window (rule 8)."""
+        self.left -= size
+        return self.left >= 0
+
+    def taken(self, size: int) -> int:
+        """Count bytes that the other side has taken; return the credit to return now, 0 for none (rule 9)."""
+        self._unreturned += size
+        if self._unreturned < self._half:
+            return 0
+        credit, self._unreturned = self._unreturned, 0
+        self.left += credit
+        return credit

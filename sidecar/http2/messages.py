@@ -1,0 +1,191 @@
+"""Requests and answers over HTTP/2 as the story reads them, and the blocks that are written for the next hop.
+
+Rule 1. `:authority` is the request's host and `:path` its target: the story judges both by HTTP/1.1's rules.
+Rule 2. Upstream, `:scheme` and `:authority` are the upstream's, `:path` is the story's target, and there is exactly one
+        `authorization` where the route has a token: the sidecar's, never indexed.
+Rule 3. An `origin` that names the sidecar itself becomes the upstream's. A `traceparent` of ours replaces the client's,
+        and a `tracestate` of another trace goes (as in HTTP/1.1).
+Rule 4. An answer of the sidecar's own is a problem. A gRPC client, whose route has another version, gets the status
+        UNIMPLEMENTED in a head that ends the stream, because such clients do not read other answers.
+"""
+
+import json
+from functools import lru_cache
+from typing import Final, cast
+from urllib.parse import quote
+
+from sidecar.core.errors import RequestRefused
+from sidecar.core.header_names import Hidden
+from sidecar.core.origin import Origin
+from sidecar.core.problem import Problem
+from sidecar.http1.message import Request as BaseRequest
+from sidecar.http1.message import Response
+from sidecar.http1.next_hop import Moved, names_itself
+from sidecar.http2.fields import AUTHORIZATION, ORIGIN, TRACEPARENT, TRACESTATE, Field, field
+from sidecar.http2.heads import RequestHead, ResponseHead, relayed_request, relayed_response
+
+_GRPC_STATUSES: Final = {"wrong_version": 12}
+"""By the word of the problem: the gRPC status in its place."""
+_LOCATIONS: Final = (b"location", b"content-location")
+
+
+class Request(BaseRequest):
+    """A request's head as the story reads it."""
+
+    __slots__ = ("head",)
+
+    head: RequestHead
+
+    def value(self, name: bytes) -> bytes | None:
+        if name not in self.asked:
+            self.asked[name] = self.head.value(name)
+        return self.asked[name]
+
+
+def request_of(head: RequestHead) -> Request:
+    """Return the request of a head; the same one for the same head, because nothing changes it."""
+    known = head.request
+    if known is not None:
+        return cast(Request, known)
+    request = Request()
+    request.head = head
+    request.method = head.method
+    request.target = head.path
+    request.host = head.authority
+    request.block = request.fields = b""
+    request.http10 = False
+    request.keep_alive = True
+    request.length = head.content_length
+    request.notes = head.notes
+    request.asked = {}
+    head.request = request
+    return request
+
+
+class Answer(Response):
+    """An answer's head as the story reads it."""
+
+    __slots__ = ("changes", "ends", "received")
+
+    received: ResponseHead
+    ends: bool
+    """Whether nothing follows."""
+    changes: dict[bytes, bytes]
+    """Values that the client gets in place of the received ones, by name."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        return self.received.values(name)
+
+
+def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
+    """Return the answer of a head."""
+    answer = Answer()
+    answer.received = received
+    answer.status = received.status
+    answer.ends = ends
+    answer.changes = {}
+    return answer
+
+
+def relocated(answer: Answer, moved: Moved) -> Answer:
+    """Return the answer with its locations replaced by those of `moved`."""
+    changed = answer_of(answer.received, ends=answer.ends)
+    for name in _LOCATIONS:
+        for value in answer.received.values(name):
+            reference = moved(value)
+            if reference is not None:
+                changed.changes[value] = reference
+    return changed
+
+
+def answer_block(answer: Answer) -> bytes:
+    """Return the block of an answer for the client."""
+    head = answer.received
+    if not answer.changes:
+        return head.status_field.wire + relayed_response(head)
+    fields = [
+        field(each.name, answer.changes[each.value])
+        if each.name in _LOCATIONS and each.value in answer.changes
+        else each
+        for each in head.fields
+    ]
+    changed = ResponseHead(fields, head.kinds)
+    changed.status = head.status
+    return head.status_field.wire + relayed_response(changed)
+
+
+def interim_block(head: ResponseHead) -> bytes:
+    """Return the block of a 1xx answer for the client."""
+    return head.status_field.wire + relayed_response(head)
+
+
+@lru_cache(256)
+def _of_origin(origin: Origin) -> bytes:
+    """Return the pseudo-fields that all requests to an origin share."""
+    scheme = field(b":scheme", origin.scheme.encode())
+    return scheme.wire + field(b":authority", origin.authority).wire
+
+
+@lru_cache(16)
+def _authorization(value: bytes) -> bytes:
+    return field(b"authorization", value, never=True).wire
+
+
+def request_block(
+    request: Request,
+    target: bytes,
+    origin: Origin,
+    *,
+    authorization: bytes | None,
+    hidden: Hidden | None,
+    traceparent: bytes,
+) -> bytes:
+    """Return the block of a request for the upstream (rules 2 and 3). `authorization` replaces the client's.
+
+    Raises RequestRefused where that would leave more than one.
+    """
+    head = request.head
+    cut = 0
+    own = b""
+    if authorization is not None:
+        cut |= AUTHORIZATION
+        own = _authorization(authorization)
+    elif head.kinds & AUTHORIZATION and len(head.values(b"authorization")) > 1:
+        raise RequestRefused(400, "a request has one Authorization at most")
+    if head.kinds & ORIGIN and names_itself(request):
+        cut |= ORIGIN
+        own += field(b"origin", origin.serialized).wire
+    if traceparent:
+        cut |= TRACEPARENT
+        if head.kinds & TRACESTATE and traceparent[3:35] not in head.notes.get(b"traceparent", b""):
+            cut |= TRACESTATE
+        own += field(b"traceparent", traceparent).wire
+    path = head.path_field if target == head.path else field(b":path", target)
+    relayed = relayed_request(head, cut, hidden)
+    return b"%b%b%b%b%b" % (head.method_field.wire, _of_origin(origin), path.wire, relayed, own)
+
+
+def own_answer(problem: Problem, *, grpc: bool, head_only: bool) -> tuple[bytes, bytes]:
+    """Return the block and the body of an answer of the sidecar's own (rule 4)."""
+    status = _GRPC_STATUSES.get(problem.word) if grpc else None
+    if status is not None:
+        fields = [
+            field(b":status", b"200"),
+            field(b"content-type", b"application/grpc"),
+            field(b"grpc-status", b"%d" % status),
+            field(b"grpc-message", _grpc_message(json.loads(problem.body)["detail"])),
+        ]
+        return _written(fields), b""
+    fields = [field(b":status", b"%d" % problem.status)]
+    fields += [field(name.lower(), value) for name, value in problem.fields]
+    fields.append(field(b"content-length", b"%d" % len(problem.body)))
+    return _written(fields), b"" if head_only else problem.body
+
+
+def _grpc_message(text: str) -> bytes:
+    """Encode a message as gRPC demands: printable ASCII but the percent sign as it is, the rest as %XX in UTF-8."""
+    return quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()
+
+
+def _written(fields: list[Field]) -> bytes:
+    return b"".join([each.wire for each in fields])

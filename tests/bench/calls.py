@@ -1,0 +1,88 @@
+"""Small calls over HTTP/2 through `h2load`, as gRPC makes them: CPU per call, throughput.
+
+The sidecar and Envoy speak HTTP/2 on both sides, to an nginx that does too. Four connections with some streams each.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.bench.cells import CALLS, MESSAGE, Calls
+from tests.bench.figures import Measurement
+from tests.bench.plan import Plan
+from tests.bench.processes import BenchmarkError, tool
+from tests.bench.proxies import OURS, PEER, Proxy, envoy, sidecar
+from tests.bench.upstreams import Upstreams
+
+SECONDS = 1
+"""Of one load, as in `load`."""
+CONNECTIONS = 4
+PATHS = 100_000
+"""Different paths of calls that have one each: more than are called in SECONDS on one connection."""
+_FINISHED = re.compile(r"finished in ([0-9.]+)(m?)s")
+_REQUESTS = re.compile(
+    r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout"
+)
+
+
+def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
+    """Warm both up, then measure in turns."""
+    upstream = upstreams.calls
+    if not (cells := plan.wanted(CALLS, "plain")):
+        return
+    with ExitStack() as running:
+        proxies = []
+        if OURS in plan.proxies:
+            ours = sidecar(plan.proxy_core, upstream, plan.folder, protocol="http2")
+            proxies.append(running.enter_context(ours))
+        if PEER in plan.proxies:
+            proxies.append(running.enter_context(envoy(plan.proxy_core, upstream, plan.folder, http2=True)))
+        for proxy in proxies:
+            call(proxy, cells[0], plan.folder)
+        for cell, proxy in plan.turns(cells, proxies):
+            for _ in range(plan.seconds):
+                yield Measurement(cell.name, proxy.name, call(proxy, cell, plan.folder))
+
+
+def call(proxy: Proxy, cell: Calls, folder: Path) -> dict[str, float]:
+    """Call as fast as the proxy answers. Raises `BenchmarkError` if any call failed."""
+    message = folder / "message"
+    message.write_bytes(b"x" * MESSAGE)
+    command = [tool("h2load", "nghttp2-client"), "--threads=1", f"--clients={CONNECTIONS}"]
+    command += [f"--max-concurrent-streams={cell.streams}", f"--duration={SECONDS}", f"--data={message}"]
+    command += [
+        "--header=content-type: application/grpc",
+        "--header=te: trailers",
+        *_target(proxy, cell, folder),
+    ]
+    waited = proxy.process.waited_seconds()
+    before = proxy.process.cpu_seconds()
+    h2load = subprocess.run(command, capture_output=True, text=True, check=False)
+    cpu_seconds = proxy.process.cpu_seconds() - before
+    waited = proxy.process.waited_seconds() - waited
+    finished, counted = _FINISHED.search(h2load.stdout), _REQUESTS.search(h2load.stdout)
+    if finished is None or counted is None:
+        raise BenchmarkError(f"h2load against {proxy.name} failed:\n{h2load.stdout}{h2load.stderr}")
+    seconds = float(finished[1]) / (1000 if finished[2] else 1)
+    done, succeeded, *faults = map(int, counted.groups())
+    if not done or done != succeeded or any(faults):
+        raise BenchmarkError(f"{proxy.name} in {cell.name}: not all calls succeeded: {counted[0]}")
+    return {
+        "cpu_us": cpu_seconds / done * 1e6,
+        "per_second": done / seconds,
+        "busy": cpu_seconds / seconds,
+        "waited": waited / seconds,
+        "requests": done,
+    }
+
+
+def _target(proxy: Proxy, cell: Calls, folder: Path) -> list[str]:
+    url = f"{proxy.url}/bench.Calls/Call"
+    if not cell.unique:
+        return [url]
+    paths = folder / f"{proxy.name}.paths"
+    if not paths.exists():
+        paths.write_text("".join(f"{url}{number}\n" for number in range(PATHS)))
+    return [f"--input-file={paths}"]

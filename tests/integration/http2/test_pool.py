@@ -1,0 +1,108 @@
+"""Connections to an upstream: how many, for whom, and who waits."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.clock import settle
+from tests.support.http2_client import Http2Client
+from tests.support.http2_upstream import Exchange2, Http2Upstream, answering
+from tests.support.sidecar import Start
+from tests.support.upstream import Upstream
+
+
+def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
+    return {"name": "far", "upstream": far.url, "protocol": "http2", **changes}
+
+
+async def test_b93_a_second_connection_when_the_first_is_full(sidecar: Start) -> None:
+    """The upstream allows so many streams of each; beyond all, streams wait in line."""
+    go = asyncio.Event()
+
+    async def held(exchange: Exchange2) -> None:
+        await exchange.read()
+        await go.wait()
+        await answering()(exchange)
+
+    async with Http2Upstream(streams=3) as far:
+        far.welcome = held
+        async with (
+            sidecar(route(far, max_connections=2)) as running,
+            await Http2Client.connect(running.address) as client,
+        ):
+            streams = [await client.request() for _ in range(10)]
+            await far.reached(6)
+            await settle()
+            assert [received.connection for received in far.requests].count(1) == 3
+            assert len(far.requests) == 6
+            go.set()
+            for stream in streams:
+                assert (await client.answer(stream)).status == 200
+        assert {received.connection for received in far.requests} == {1, 2}
+        assert far.malformed == []
+
+
+async def test_a_client_that_leaves_the_line_makes_room(sidecar: Start) -> None:
+    """The place goes to the next one."""
+    go = asyncio.Event()
+
+    async def held(exchange: Exchange2) -> None:
+        await exchange.read()
+        await go.wait()
+        await answering()(exchange)
+
+    async with Http2Upstream(streams=1) as far:
+        far.welcome = held
+        async with (
+            sidecar(route(far, max_connections=1)) as running,
+            await Http2Client.connect(running.address) as client,
+        ):
+            first = await client.request()
+            await far.reached(1)
+            leaving = [await client.request() for _ in range(3)]
+            last = await client.request(b"GET", b"/last")
+            for stream in leaving:
+                client.reset(stream, 8)
+            await client.ping()
+            go.set()
+            assert (await client.answer(first)).status == 200
+            assert (await client.answer(last)).status == 200
+        assert [received.values(":path") for received in far.requests] == [[b"/"], [b"/last"]]
+
+
+async def test_isolated_tenants_have_their_own_connections(sidecar: Start) -> None:
+    """As the route demands."""
+    async with Http2Upstream() as far:
+        isolated = route(far, token="api", isolate="tenant")
+        async with (
+            sidecar(isolated, tenant={"header": "X-Tenant-Id"}) as running,
+            await Http2Client.connect(running.address) as client,
+        ):
+            for tenant in (b"a", b"b", b"a", b"b"):
+                assert (await client.ask(fields=[(b"x-tenant-id", tenant)])).status == 200
+        assert [received.connection for received in far.requests] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+async def test_an_upstream_that_is_away_fails_all_that_wait(sidecar: Start, count: int) -> None:
+    """At once, with a problem that names it."""
+    async with Http2Upstream() as far:
+        port = far.port
+    gone = {"name": "far", "upstream": f"http://127.0.0.1:{port}", "protocol": "http2"}
+    async with sidecar(gone) as running, await Http2Client.connect(running.address) as client:
+        streams = [await client.request() for _ in range(count)]
+        for stream in streams:
+            answer = await client.answer(stream)
+            assert (answer.status, b'"upstream_unreachable"' in answer.body) == (502, True)
+
+
+async def test_an_upstream_of_http1_is_named(sidecar: Start, upstream: Upstream) -> None:
+    """Its answer to the preface is no HTTP/2."""
+    route1 = {"name": "far", "upstream": upstream.url, "protocol": "http2"}
+
+    async with sidecar(route1) as running, await Http2Client.connect(running.address) as client:
+        answer = await client.ask()
+        upstream.malformed.clear()
+    assert answer.status == 502
+    assert b"does not use HTTP/2" in answer.body or b"closed the connection" in answer.body

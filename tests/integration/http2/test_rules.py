@@ -1,0 +1,384 @@
+"""The rules of `http2.connection`, `http2.server` and `http2.limits` over raw frames, each cut at every byte."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from typing import cast
+
+import pytest
+
+from sidecar.core.errors import RequestRefused
+from sidecar.core.problem import Problem, render
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http1.limits import ServerLimits
+from sidecar.http1.request_body import ReplayBudget
+from sidecar.http1.server import ClientConnection as Http1Connection
+from sidecar.http1.shared.exchange import Exchange
+from sidecar.http1.shared.listener import Listener
+from sidecar.http2 import frames
+from sidecar.http2.fields import field
+from sidecar.http2.frames import ErrorCode, frame
+from sidecar.http2.limits import (
+    CONNECTION_WINDOW,
+    MAX_CONTINUATIONS,
+    MAX_STREAMS,
+    MOST_IDLE_FRAMES,
+    MOST_RESETS,
+    MOST_SETTINGS,
+    STREAM_WINDOW,
+)
+from sidecar.http2.outgoing import Outbox
+from sidecar.http2.server import ClientConnection, Service
+from tests.support.clock import FakeClock
+from tests.support.waiting import PATIENCE
+
+SETTINGS = frames.settings([])
+PING = frames.ping(b"alive...")
+Fields = Sequence[tuple[bytes, bytes]]
+USUAL: Fields = (
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":authority", b"localhost"),
+    (b":path", b"/"),
+)
+
+
+def block(fields: Fields = USUAL, *more: tuple[bytes, bytes]) -> bytes:
+    return b"".join(field(name, value).wire for name, value in (*fields, *more))
+
+
+def head(stream: int = 1, *more: tuple[bytes, bytes], end: bool = False, fields: Fields = USUAL) -> bytes:
+    return frames.headers(stream, block(fields, *more), end_stream=end)
+
+
+def data(stream: int, content: bytes = b"", flags: int = 0) -> bytes:
+    return frame(frames.DATA, flags, stream, content)
+
+
+def without(name: bytes) -> Fields:
+    return tuple(pair for pair in USUAL if pair[0] != name)
+
+
+async def forever(exchange: Exchange) -> bool:
+    """A story whose answer never comes."""
+    try:
+        return await exchange.waiting(_never())
+    finally:
+        exchange.end()
+
+
+async def _never() -> bool:
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    return await future
+
+
+async def refusing(exchange: Exchange) -> bool:
+    """A story that answers at once."""
+    exchange.answer_ourselves(render(RequestRefused(404, "none"), "id"), close=False)
+    exchange.end()
+    return True
+
+
+def refused(refusal: RequestRefused) -> Problem:
+    return render(refusal, "id")
+
+
+class Rig:
+    """A client's connection that a test feeds, and the other end of its socket."""
+
+    def __init__(self, story: Callable[[Exchange], Coroutine[object, None, bool]]) -> None:
+        async def http1(client: Http1Connection) -> None:
+            raise AssertionError(client)
+
+        self.clock = FakeClock()
+        self.deadlines = Deadlines(self.clock)
+        self.listener = Listener(http1, self.deadlines, ServerLimits())
+        service = Service(story, refused, ReplayBudget(), self.clock, Outbox())
+        self.connection = ClientConnection(self.listener, service)
+        ours, self._theirs = socket.socketpair()
+        self._ours = ours
+
+    async def __aenter__(self) -> "Rig":
+        protocol = cast(asyncio.BaseProtocol, self.connection)
+        await asyncio.get_running_loop().create_connection(lambda: protocol, sock=self._ours)
+        self._theirs.settimeout(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.connection.transport.abort()
+        self._theirs.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    def feed(self, sent: bytes, *, cut: bool) -> None:
+        for piece in [sent[at : at + 1] for at in range(len(sent))] if cut else [sent]:
+            self.connection.data_received(piece)
+
+    async def written(self) -> list[tuple[int, int, int, bytes]]:
+        """Everything that was sent so far, or until the end: kind, flags, stream, payload."""
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        arrived = b""
+        end = frames.ping(b"the end!")
+        if not self.connection.failed:
+            self.connection.put(end)
+            self.connection.flush()
+        async with asyncio.timeout(PATIENCE):
+            while not arrived.endswith(end) and (more := await loop.sock_recv(self._theirs, 1 << 20)):
+                arrived += more
+        found = []
+        while arrived:
+            length = int.from_bytes(arrived[:3], "big")
+            found.append(
+                (arrived[3], arrived[4], int.from_bytes(arrived[5:9], "big"), arrived[9 : 9 + length])
+            )
+            arrived = arrived[9 + length :]
+        return found
+
+
+def codes(written: list[tuple[int, int, int, bytes]]) -> tuple[list[str], list[tuple[int, str]], bool]:
+    """The codes of GOAWAY and of resets, and whether a PING was answered."""
+    goaways = [
+        ErrorCode(int.from_bytes(payload[4:8], "big")).name for kind, _, _, payload in written if kind == 7
+    ]
+    resets = [
+        (number, ErrorCode(int.from_bytes(payload, "big")).name)
+        for kind, _, number, payload in written
+        if kind == 3
+    ]
+    return goaways, resets, any((kind, flags) == (frames.PING, frames.ACK) for kind, flags, _, _ in written)
+
+
+OF_THE_CONNECTION: dict[str, tuple[bytes, str]] = {
+    "another first frame": (PING, "PROTOCOL_ERROR"),
+    "an acknowledgement first": (frames.SETTINGS_ACK, "PROTOCOL_ERROR"),
+    "DATA on the connection": (SETTINGS + data(0, b"x"), "PROTOCOL_ERROR"),
+    "HEADERS on the connection": (SETTINGS + head(0), "PROTOCOL_ERROR"),
+    "SETTINGS on a stream": (SETTINGS + frame(frames.SETTINGS, 0, 1, b""), "PROTOCOL_ERROR"),
+    "PING on a stream": (SETTINGS + frame(frames.PING, 0, 1, bytes(8)), "PROTOCOL_ERROR"),
+    "GOAWAY on a stream": (SETTINGS + frame(frames.GOAWAY, 0, 1, bytes(8)), "PROTOCOL_ERROR"),
+    "a frame that is too long": (SETTINGS + frames.head(16_385, frames.DATA, 0, 1), "FRAME_SIZE_ERROR"),
+    "an unknown frame that is too long": (SETTINGS + frames.head(16_385, 99, 0, 1), "FRAME_SIZE_ERROR"),
+    "a PING of seven": (SETTINGS + frame(frames.PING, 0, 0, bytes(7)), "FRAME_SIZE_ERROR"),
+    "SETTINGS of five": (SETTINGS + frame(frames.SETTINGS, 0, 0, bytes(5)), "FRAME_SIZE_ERROR"),
+    "an ACK with a setting": (SETTINGS + frame(frames.SETTINGS, 1, 0, bytes(6)), "FRAME_SIZE_ERROR"),
+    "a window of 2^31": (frames.settings([(frames.INITIAL_WINDOW_SIZE, 1 << 31)]), "FLOW_CONTROL_ERROR"),
+    "a frame size of 16383": (frames.settings([(frames.MAX_FRAME_SIZE, 16_383)]), "PROTOCOL_ERROR"),
+    "push of 2": (frames.settings([(frames.ENABLE_PUSH, 2)]), "PROTOCOL_ERROR"),
+    "DATA on an idle stream": (SETTINGS + data(1, b"x"), "PROTOCOL_ERROR"),
+    "RST_STREAM on an idle stream": (SETTINGS + frames.rst_stream(1, 0), "PROTOCOL_ERROR"),
+    "WINDOW_UPDATE on an idle stream": (SETTINGS + frames.window_update(1, 1), "PROTOCOL_ERROR"),
+    "DATA on a server's stream": (SETTINGS + head(3) + data(2, b"x"), "PROTOCOL_ERROR"),
+    "a stream of an even number": (SETTINGS + head(2), "PROTOCOL_ERROR"),
+    "a stream of a lower number": (SETTINGS + head(5) + head(3), "STREAM_CLOSED"),
+    "a header block of garbage": (
+        SETTINGS + frames.headers(1, b"\xff\xff\xff", end_stream=False),
+        "COMPRESSION_ERROR",
+    ),
+    "a block that another frame interrupts": (
+        SETTINGS + frame(frames.HEADERS, 0, 1, block()) + PING,
+        "PROTOCOL_ERROR",
+    ),
+    "a block that another stream interrupts": (
+        SETTINGS + frame(frames.HEADERS, 0, 1, block()) + frame(frames.CONTINUATION, 4, 3, b""),
+        "PROTOCOL_ERROR",
+    ),
+    "CONTINUATION without a block": (SETTINGS + frame(frames.CONTINUATION, 4, 1, b""), "PROTOCOL_ERROR"),
+    "CONTINUATION after its block": (
+        SETTINGS + head() + frame(frames.CONTINUATION, 4, 1, b""),
+        "PROTOCOL_ERROR",
+    ),
+    "PUSH_PROMISE": (SETTINGS + head() + frame(frames.PUSH_PROMISE, 4, 1, bytes(4)), "PROTOCOL_ERROR"),
+    "a window that grows by 0": (SETTINGS + frames.window_update(0, 0), "PROTOCOL_ERROR"),
+    "a window over 2^31-1": (SETTINGS + frames.window_update(0, (1 << 31) - 1), "FLOW_CONTROL_ERROR"),
+    "a setting that makes a window too large": (
+        SETTINGS
+        + head()
+        + frames.window_update(1, (1 << 31) - 1 - 65_535)
+        + frames.settings([(frames.INITIAL_WINDOW_SIZE, 65_536)]),
+        "FLOW_CONTROL_ERROR",
+    ),
+    "padding that is longer than its frame": (SETTINGS + head() + data(1, b"\x05abcd", 8), "PROTOCOL_ERROR"),
+    "too many CONTINUATION frames": (
+        SETTINGS
+        + frame(frames.HEADERS, 0, 1, block())
+        + frame(frames.CONTINUATION, 0, 1, b"") * (MAX_CONTINUATIONS + 1),
+        "ENHANCE_YOUR_CALM",
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+@pytest.mark.parametrize("case", OF_THE_CONNECTION)
+async def test_b98_a_fault_of_the_connection_ends_it(case: str, *, cut: bool) -> None:
+    """With GOAWAY and its code; nothing that follows is read."""
+    sent, code = OF_THE_CONNECTION[case]
+    async with Rig(forever) as rig:
+        rig.feed(sent + PING, cut=cut)
+        goaways, _, alive = codes(await rig.written())
+        assert (goaways, alive, rig.listener.busy) == ([code], False, 0)
+
+
+OF_A_STREAM: dict[str, tuple[bytes, str]] = {
+    "no :method": (head(fields=without(b":method")), "PROTOCOL_ERROR"),
+    "no :path": (head(fields=without(b":path")), "PROTOCOL_ERROR"),
+    "no :scheme": (head(fields=without(b":scheme")), "PROTOCOL_ERROR"),
+    "no authority": (head(fields=without(b":authority")), "PROTOCOL_ERROR"),
+    "a pseudo-field twice": (head(1, (b":path", b"/")), "PROTOCOL_ERROR"),
+    "a pseudo-field after a field": (head(fields=((b"a", b"b"), *USUAL)), "PROTOCOL_ERROR"),
+    "an unknown pseudo-field": (head(fields=((b":protocol", b"websocket"), *USUAL)), "PROTOCOL_ERROR"),
+    "an upper-case name": (head(1, (b"X-A", b"b")), "PROTOCOL_ERROR"),
+    "a connection field": (head(1, (b"connection", b"close")), "PROTOCOL_ERROR"),
+    "te: gzip": (head(1, (b"te", b"gzip")), "PROTOCOL_ERROR"),
+    "another host": (head(1, (b"host", b"elsewhere")), "PROTOCOL_ERROR"),
+    "a line feed in a value": (head(1, (b"a", b"b\nc")), "PROTOCOL_ERROR"),
+    "a length that is exceeded": (head(1, (b"content-length", b"1")) + data(1, b"ab"), "PROTOCOL_ERROR"),
+    "a length that is not reached": (
+        head(1, (b"content-length", b"3")) + data(1, b"ab", 1),
+        "PROTOCOL_ERROR",
+    ),
+    "a length without content": (head(1, (b"content-length", b"3"), end=True), "PROTOCOL_ERROR"),
+    "a length that trailers cut": (
+        head(1, (b"content-length", b"3")) + frames.headers(1, field(b"a", b"b").wire, end_stream=True),
+        "PROTOCOL_ERROR",
+    ),
+    "trailers that end nothing": (
+        head() + frames.headers(1, field(b"a", b"b").wire, end_stream=False),
+        "PROTOCOL_ERROR",
+    ),
+    "trailers with a pseudo-field": (head() + frames.headers(1, block(), end_stream=True), "PROTOCOL_ERROR"),
+    "DATA after the end": (head(end=True) + data(1, b"x"), "STREAM_CLOSED"),
+    "HEADERS after the end": (head(end=True) + head(end=True), "STREAM_CLOSED"),
+    "a window that grows by 0": (head() + frames.window_update(1, 0), "PROTOCOL_ERROR"),
+    "a window over 2^31-1": (head() + frames.window_update(1, (1 << 31) - 1), "FLOW_CONTROL_ERROR"),
+    "a stream that depends on itself": (
+        frame(frames.HEADERS, 0x24, 1, (1).to_bytes(4, "big") + b"\0" + block()),
+        "PROTOCOL_ERROR",
+    ),
+    "a PRIORITY of four": (head() + frame(frames.PRIORITY, 0, 1, bytes(4)), "FRAME_SIZE_ERROR"),
+    "more than the window": (
+        head() + data(1, bytes(16_384)) * (STREAM_WINDOW // 16_384) + data(1, b"x"),
+        "FLOW_CONTROL_ERROR",
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+@pytest.mark.parametrize("case", OF_A_STREAM)
+async def test_b98_a_fault_of_a_stream_ends_the_stream_only(case: str, *, cut: bool) -> None:
+    """It is reset with its code, its story ends, and the connection serves on."""
+    sent, code = OF_A_STREAM[case]
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + sent + PING + head(3), cut=cut and len(sent) < 10_000)
+        goaways, resets, alive = codes(await rig.written())
+        assert (goaways, resets, alive) == ([], [(1, code)], True)
+        assert rig.listener.busy == 1
+
+
+FLOODS: dict[str, bytes] = {
+    "PING": PING * (MOST_IDLE_FRAMES + 1),
+    "SETTINGS": SETTINGS * MOST_SETTINGS,
+    "PRIORITY": frame(frames.PRIORITY, 0, 1, bytes(5)) * (MOST_IDLE_FRAMES + 1),
+    "unknown frames": frame(99, 0, 0, b"") * (MOST_IDLE_FRAMES + 1),
+    "empty DATA": head() + data(1) * (MOST_IDLE_FRAMES + 1),
+    "padding without content": head() + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + 1),
+    "rapid reset": b"".join(head(n) + frames.rst_stream(n, 8) for n in range(1, 2 * MOST_RESETS + 3, 2)),
+    "made you reset": b"".join(
+        head(n) + frames.window_update(n, 0) for n in range(1, 2 * MOST_RESETS + 3, 2)
+    ),
+    "DATA on a stream that has ended": head(1, end=True)
+    + data(1, b"x") * 2
+    + b"".join(head(n, end=True) + data(n, b"x") for n in range(3, 2 * MOST_RESETS + 3, 2)),
+    "too many streams": b"".join(head(n) for n in range(1, 2 * (MAX_STREAMS + MOST_RESETS) + 3, 2)),
+}
+
+
+@pytest.mark.parametrize("case", FLOODS)
+async def test_b98_a_flood_ends_its_connection(case: str) -> None:
+    """Valid frames that cause work and bring nothing: ENHANCE_YOUR_CALM."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + FLOODS[case], cut=False)
+        goaways, _, _ = codes(await rig.written())
+        assert (goaways, rig.listener.busy) == (["ENHANCE_YOUR_CALM"], 0)
+
+
+async def test_b98_the_allowance_grows_again() -> None:
+    """With time: so a client that sends some now and then goes on."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + PING * MOST_IDLE_FRAMES, cut=False)
+        await rig.clock.advance(2)
+        rig.deadlines.tick()
+        rig.feed(PING * 100, cut=False)
+        goaways, _, alive = codes(await rig.written())
+        assert (goaways, alive) == ([], True)
+
+
+async def test_b98_more_streams_than_allowed_are_refused_one_by_one() -> None:
+    """With the code that lets a client send them again; those that there are go on."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + b"".join(head(n) for n in range(1, 2 * MAX_STREAMS + 3, 2)), cut=False)
+        goaways, resets, _ = codes(await rig.written())
+        assert (goaways, resets) == ([], [(2 * MAX_STREAMS + 1, "REFUSED_STREAM")])
+        assert rig.listener.busy == MAX_STREAMS
+
+
+async def test_frames_of_a_stream_that_the_sidecar_reset_are_ignored() -> None:
+    """The client sent them before it knew; the decoder's table goes on all the same."""
+    indexed = b"\x40\x01a\x01b"  # into the table
+    sent = head(1, (b"content-length", b"1")) + data(1, b"ab") + data(1, b"cd")
+    sent += frames.headers(1, indexed, end_stream=True) + frames.window_update(1, 5) + frames.rst_stream(1, 8)
+    async with Rig(refusing) as rig:
+        rig.feed(SETTINGS + sent + frames.headers(3, block() + b"\xbe", end_stream=True) + PING, cut=True)
+        goaways, resets, alive = codes(await rig.written())
+        assert (goaways, [code for number, code in resets if number == 3], alive) == ([], [], True)
+
+
+async def test_padding_gives_its_credit_back_at_once() -> None:
+    """It counts for both windows, and nothing of it is kept."""
+    padded = data(1, b"\xfe" + bytes(255), 8)
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + head() + padded * 600, cut=False)
+        written = await rig.written()
+        granted = [
+            payload for kind, _, number, payload in written if (kind, number) == (frames.WINDOW_UPDATE, 1)
+        ]
+        assert sum(int.from_bytes(payload, "big") for payload in granted) >= 600 * 256 - STREAM_WINDOW // 2
+        assert codes(written)[0] == []
+
+
+async def test_content_of_streams_that_are_gone_gives_the_connection_its_credit_back() -> None:
+    """However many streams a client resets in the middle, the connection's window stays whole."""
+    async with Rig(forever) as rig:
+        sent = SETTINGS
+        for number in range(1, 401, 2):
+            sent += head(number) + data(number, bytes(16_384)) * 2 + frames.rst_stream(number, 8)
+        rig.feed(sent, cut=False)
+        granted = [
+            int.from_bytes(payload, "big")
+            for kind, _, number, payload in await rig.written()
+            if (kind, number) == (frames.WINDOW_UPDATE, 0)
+        ]
+        assert sum(granted[1:]) >= 200 * 32_768 - CONNECTION_WINDOW // 2
+
+
+REFUSED: dict[str, tuple[bytes, bytes]] = {
+    "CONNECT": (head(fields=((b":method", b"CONNECT"), (b":authority", b"localhost:1")), end=True), b"400"),
+    "TRACE": (head(fields=((b":method", b"TRACE"), *USUAL[1:]), end=True), b"400"),
+    "a long path": (head(fields=(*without(b":path"), (b":path", b"/" + b"a" * 16_384)), end=True), b"414"),
+    "many fields": (head(1, *[(b"a", b"b")] * 201, end=True), b"431"),
+    "large fields": (head(1, *[(b"a", b"b" * 4096)] * 17, end=True), b"431"),
+    "large fields and content": (head(1, *[(b"a", b"b" * 4096)] * 17) + data(1, b"x", 1), b"431"),
+    "an expectation": (head(1, (b"expect", b"200-ok"), end=True), b"417"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_b93_a_well_formed_request_that_is_refused_gets_its_status(case: str) -> None:
+    """As over HTTP/1.1, and the connection serves on."""
+    sent, status = REFUSED[case]
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + sent + PING, cut=False)
+        written = await rig.written()
+        [answer] = [payload for kind, _, _, payload in written if kind == frames.HEADERS]
+        assert field(b":status", status).wire in answer
+        assert (codes(written)[0], codes(written)[2], rig.listener.busy) == ([], True, 0)
