@@ -59,6 +59,12 @@ QUIET = 0.25
 class Sidecar:
     """One sidecar: the data plane, its admin server, and what they share."""
 
+    address = admin_address = ""
+    """The bound addresses, such as `127.0.0.1:9180` or `unix:/path`; "" before start."""
+    _bound: BoundServer | None = None
+    _admin: server.AdminServer | None = None
+    _warm = False
+
     def __init__(
         self,
         config: Config,
@@ -104,13 +110,7 @@ class Sidecar:
         self._listener.take_over = self._http2.take_over(config.routes, self._proxy)
         self._token_api = self._new_token_api(config, limits)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bound: BoundServer | None = None
-        self._admin: server.AdminServer | None = None
-        self._warm = False
         self._hurried = asyncio.Event()
-        self.address = ""
-        """The bound address of the data plane, `127.0.0.1:9180` or `unix:/path`; "" before start."""
-        self.admin_address = ""
 
     def _new_cache(self, config: Config, randomness: Randomness) -> TokenCache:
         cache = TokenCache(
@@ -330,7 +330,6 @@ class Sidecar:
         return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)
 
     def hosts(self) -> frozenset[str]:
-        """Return the names of `admin.hosts`."""
         return self._config.admin.hosts
 
     async def operators_token(self) -> Secret | None:
@@ -342,10 +341,8 @@ class Sidecar:
             return None
 
     async def bust(self, selector: Labels) -> SelectOutcome | BustFailure:
-        """See AdminState."""
         known_labels.check(selector)
         return await self._member.bust(selector)
 
     async def unknown_labels(self, selector: Labels) -> Sequence[str]:
-        """See AdminState."""
         return await known_labels.warnings(self._config, selector)

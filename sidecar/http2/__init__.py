@@ -5,7 +5,7 @@ It is loaded when a route uses it (`app.upstreams`). The sidecar does not transl
 The modules, from pure to busy
 ------------------------------
 `frames`, `hpack`           which bytes are a frame, and a header block
-`hpack_tables`, `huffman`   the tables of RFC 7541
+`hpack_tables`              the tables of RFC 7541
 `fields`, `heads`           a field, prepared once for the next hop, and what a head's fields become there
 `header_block`              which fields are a message, and what it means
 `limits`                    windows and allowances: what a peer may send and hold

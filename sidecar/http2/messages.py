@@ -132,7 +132,7 @@ def _authorization(value: bytes) -> bytes:
 
 
 def request_block(
-    request: Request,
+    head: RequestHead,
     target: bytes,
     origin: Origin,
     *,
@@ -144,7 +144,6 @@ def request_block(
 
     Raises RequestRefused where that would leave more than one.
     """
-    head = request.head
     cut = 0
     own = b""
     if authorization is not None:
@@ -152,7 +151,7 @@ def request_block(
         own = _authorization(authorization)
     elif head.kinds & AUTHORIZATION and len(head.values(b"authorization")) > 1:
         raise RequestRefused(400, "a request has one Authorization at most")
-    if head.kinds & ORIGIN and names_itself(request):
+    if head.kinds & ORIGIN and names_itself(request_of(head)):
         cut |= ORIGIN
         own += field(b"origin", origin.serialized).wire
     if traceparent:

@@ -55,17 +55,16 @@ class Relay(Exchange):
     """See the head of this module."""
 
     __slots__ = (  # noqa: SIM905  a name a line would take twenty
-        "_answer _answer_ended _client _clock _code_down _code_up _connection _error _idle_timeout _kept _owner "
+        "_answer _answer_ended _client _clock _code_down _code_up _connection _error _head _idle_timeout _kept _owner "
         "_piping _pool _run _seen _target _traceparent _trailers _upload _upstream upload"
     ).split()
-
-    request: Request
 
     def __init__(
         self, client: "ClientStream", request: Request, budget: ReplayBudget, clock: Clock, run: ByHand
     ) -> None:
         super().__init__(request)
         self.http2 = True
+        self._head = request.head
         self.upload = Upload(client, budget)
         self._client = client
         self._clock = clock
@@ -111,7 +110,7 @@ class Relay(Exchange):
         pool = self._pool
         assert pool is not None
         block = messages.request_block(
-            self.request,
+            self._head,
             self._target,
             pool.origin,
             authorization=authorization,
@@ -190,7 +189,7 @@ class Relay(Exchange):
 
     def trailers_from_client(self, trailers: Trailers) -> None:
         """The request ended with trailers."""
-        self.upload.end(relayed_trailers(trailers, self.hidden, grpc=self.request.head.is_grpc))
+        self.upload.end(relayed_trailers(trailers, self.hidden, grpc=self._head.is_grpc))
 
     def client_left(self, code: int) -> None:
         """The client has reset the stream, or its connection is lost."""
@@ -229,7 +228,7 @@ class Relay(Exchange):
 
     def trailers_from_upstream(self, trailers: Trailers) -> None:
         """The answer ended with trailers."""
-        block = relayed_trailers(trailers, grpc=self.request.head.is_grpc)
+        block = relayed_trailers(trailers, grpc=self._head.is_grpc)
         if self._piping:
             self._client.send_end(block)
             self._client.watch(self._idle_timeout)
@@ -330,7 +329,7 @@ class Relay(Exchange):
 
     def answer_ourselves(self, problem: Problem, *, close: bool) -> None:
         self.upload.detach()
-        head = self.request.head
+        head = self._head
         self._client.answer_ourselves(problem, grpc=head.is_grpc, head_only=head.method == b"HEAD")
 
     def cut(self) -> None:

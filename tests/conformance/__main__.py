@@ -24,7 +24,10 @@ FOLDER = ROOT / "build" / "conformance"
 GROUPS = ("generic", "http2", "hpack")
 TIMEOUT = 5
 """Seconds that h2spec waits for each reaction: one that never comes fails its case."""
-EXCEPTIONS: Mapping[str, str] = {}
+EXCEPTIONS: Mapping[str, str] = {
+    "http2/3.5: Sends invalid connection preface": "the listener serves HTTP/1.1 too: what is no preface is an HTTP/1.1"
+    " request, and malformed here; it gets 400, and the connection is closed",
+}
 """Cases that are expected to fail, as they are printed below; and why that is right."""
 
 
@@ -83,7 +86,7 @@ def verdict(found: Mapping[str, str]) -> int:
     needless = [name for name in EXCEPTIONS if name not in failed]
     for name in needless:
         print(f"FAILED: {name} is an exception and passes: remove it there")
-    print(f"{len(found) - len(failed)} of {len(found)} cases passed, {len(EXCEPTIONS)} exceptions")
+    print(f"{len(found) - len(failed)} of {len(found)} cases passed; exceptions: {len(EXCEPTIONS)}")
     return 1 if not found or needless or failed.keys() - EXCEPTIONS.keys() else 0
 
 

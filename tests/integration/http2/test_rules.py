@@ -198,6 +198,10 @@ OF_THE_CONNECTION: dict[str, tuple[bytes, str]] = {
         + frames.settings([(frames.INITIAL_WINDOW_SIZE, 65_536)]),
         "FLOW_CONTROL_ERROR",
     ),
+    "a new stream that depends on itself": (
+        SETTINGS + frame(frames.HEADERS, 0x24, 1, (1).to_bytes(4, "big") + b"\0" + block()),
+        "PROTOCOL_ERROR",
+    ),
     "padding that is longer than its frame": (SETTINGS + head() + data(1, b"\x05abcd", 8), "PROTOCOL_ERROR"),
     "too many CONTINUATION frames": (
         SETTINGS
@@ -251,10 +255,6 @@ OF_A_STREAM: dict[str, tuple[bytes, str]] = {
     "HEADERS after the end": (head(end=True) + head(end=True), "STREAM_CLOSED"),
     "a window that grows by 0": (head() + frames.window_update(1, 0), "PROTOCOL_ERROR"),
     "a window over 2^31-1": (head() + frames.window_update(1, (1 << 31) - 1), "FLOW_CONTROL_ERROR"),
-    "a stream that depends on itself": (
-        frame(frames.HEADERS, 0x24, 1, (1).to_bytes(4, "big") + b"\0" + block()),
-        "PROTOCOL_ERROR",
-    ),
     "a PRIORITY of four": (head() + frame(frames.PRIORITY, 0, 1, bytes(4)), "FRAME_SIZE_ERROR"),
     "more than the window": (
         head() + data(1, bytes(16_384)) * (STREAM_WINDOW // 16_384) + data(1, b"x"),

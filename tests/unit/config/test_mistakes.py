@@ -13,7 +13,7 @@ TOKENS = "tokens:\n  orders: {token_endpoint: https://auth.test/token, credentia
 ROUTES = "routes:\n  - {name: orders, upstream: https://orders.test, token: orders}\n"
 GOOD = CREDENTIALS + TOKENS + ROUTES
 ROUTE_KEYS = (
-    "name, match, upstream, token, strip_prefix, rewrite_location, on_401, refused_statuses, timeouts, tls, "
+    "name, match, upstream, protocol, token, strip_prefix, rewrite_location, on_401, refused_statuses, timeouts, tls, "
     "max_connections, isolate"
 )
 

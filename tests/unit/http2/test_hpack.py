@@ -182,9 +182,9 @@ def test_rule_2_every_static_entry_is_found(index: int) -> None:
         (b"\x00\x01a", "the block ends in a field"),
         (b"\x00\x01a\x02v", "the block ends in a string"),
         (b"\x00\x01a\x7f", "the block ends in an integer"),
-        (b"\x00\x01a\x81\x00", "a string is no Huffman code"),
-        (b"\x00\x81\x00\x01v", "a string is no Huffman code"),
-        (b"\x00\x01a\x84\xff\xff\xff\xff", "a string is no Huffman code"),
+        (b"\x00\x01a\x81\x00", "a string is not in Huffman's code"),
+        (b"\x00\x81\x00\x01v", "a string is not in Huffman's code"),
+        (b"\x00\x01a\x84\xff\xff\xff\xff", "a string is not in Huffman's code"),
         (
             b"\x00\x01a" + integer(0, 7, 2 * MAX_LIST + 1),
             f"a string of {2 * MAX_LIST + 1} bytes is longer than {2 * MAX_LIST}",

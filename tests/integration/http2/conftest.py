@@ -1,0 +1,27 @@
+"""A sidecar between HTTP/2 peers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.http2_upstream import Http2Upstream
+from tests.support.sidecar import Running, Start
+
+
+@pytest.fixture
+async def http2() -> AsyncIterator[Http2Upstream]:
+    """The upstream; whatever reached it was well-formed."""
+    async with Http2Upstream() as upstream:
+        yield upstream
+        assert upstream.malformed == []
+
+
+@pytest.fixture
+async def listener(http2: Http2Upstream, sidecar: Start) -> AsyncIterator[Running]:
+    """A sidecar with a route of HTTP/2 for everything, without a token."""
+    async with sidecar(http2_route(http2)) as running:
+        yield running
+
+
+def http2_route(upstream: Http2Upstream, **more: object) -> dict[str, object]:
+    return {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "protocol": "http2", **more}
