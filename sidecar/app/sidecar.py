@@ -319,12 +319,12 @@ class Sidecar:
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
-        return await self._telemetry.text(self._readings())
+        return await self._telemetry.text(await self._readings())
 
-    def _readings(self) -> Readings:
+    async def _readings(self) -> Readings:
         parts = self._parts(self.ready(), {})
         listeners = (self._listener, self._token_api.listener)
-        return self._gauges.read(parts, listeners, lines_dropped=self._telemetry.lines_dropped)
+        return await self._gauges.read(parts, listeners, lines_dropped=self._telemetry.lines_dropped)
 
     def _parts(self, ready: Readiness, counted: Mapping[str, Count]) -> Parts:
         return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)
