@@ -20,7 +20,8 @@ from sidecar.config.settings import Config
 from sidecar.fleet.membership import membership
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.limits import ServerLimits
-from sidecar.http1.server import ClientConnection, Listener
+from sidecar.http1.server import ClientConnection
+from sidecar.http1.shared.listener import Listener
 from tests.support.clock import FakeClock
 from tests.support.journal import RecordingJournal
 from tests.support.randomness import FixedRandomness
@@ -104,6 +105,6 @@ async def test_gauges_of_tokens_are_read_in_turns(full: TokenCache, config: Conf
 
     listener = Listener(refuse, Deadlines(clock), ServerLimits())
     async with watching() as longest:
-        readings = await Gauges(clock, Status(clock)).read(parts, listener, lines_dropped=0)
+        readings = await Gauges(clock, Status(clock)).read(parts, [listener], lines_dropped=0)
     assert longest.seconds < in_one_go(full) / 2
     assert len(readings.token_expires_in) == TENANTS
