@@ -81,7 +81,9 @@ def ledger() -> Iterator[tuple[Ledger, str, bytes]]:
     certificate = authority.issue_cert("localhost")
     pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
     service = Ledger()
-    handlers = {"Get": grpc.unary_unary_rpc_method_handler(service.get)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Get": grpc.unary_unary_rpc_method_handler(service.get)
+    }
     generic = grpc.method_handlers_generic_handler("ledger.Ledger", handlers)
     server = grpc.server(ThreadPoolExecutor(1), handlers=[generic])
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
