@@ -26,6 +26,7 @@ from sidecar.http2.heads import RequestHead, ResponseHead, relayed_request, rela
 
 _GRPC_STATUSES: Final = {"wrong_version": 12}
 """By the word of the problem: the gRPC status in its place."""
+_NONE: Final[dict[bytes, bytes]] = {}
 _LOCATIONS: Final = (b"location", b"content-location")
 
 
@@ -83,13 +84,14 @@ def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
     answer.received = received
     answer.status = received.status
     answer.ends = ends
-    answer.changes = {}
+    answer.changes = _NONE
     return answer
 
 
 def relocated(answer: Answer, moved: Moved) -> Answer:
     """Return the answer with its locations replaced by those of `moved`."""
     changed = answer_of(answer.received, ends=answer.ends)
+    changed.changes = {}
     for name in _LOCATIONS:
         for value in answer.received.values(name):
             reference = moved(value)
@@ -119,9 +121,8 @@ def interim_block(head: ResponseHead) -> bytes:
     return head.status_field.wire + relayed_response(head)
 
 
-@lru_cache(256)
-def _of_origin(origin: Origin) -> bytes:
-    """Return the pseudo-fields that all requests to an origin share."""
+def pseudo_fields(origin: Origin) -> bytes:
+    """Return the pseudo-fields that all requests to an origin share, written."""
     scheme = field(b":scheme", origin.scheme.encode())
     return scheme.wire + field(b":authority", origin.authority).wire
 
@@ -135,6 +136,7 @@ def request_block(
     head: RequestHead,
     target: bytes,
     origin: Origin,
+    pseudo: bytes,
     *,
     authorization: bytes | None,
     hidden: Hidden | None,
@@ -142,6 +144,7 @@ def request_block(
 ) -> bytes:
     """Return the block of a request for the upstream (rules 2 and 3). `authorization` replaces the client's.
 
+    Take `pseudo`, the `pseudo_fields` of the origin.
     Raises RequestRefused where that would leave more than one.
     """
     cut = 0
@@ -161,7 +164,7 @@ def request_block(
         own += field(b"traceparent", traceparent).wire
     path = head.path_field if target == head.path else field(b":path", target)
     relayed = relayed_request(head, cut, hidden)
-    return b"%b%b%b%b%b" % (head.method_field.wire, _of_origin(origin), path.wire, relayed, own)
+    return b"%b%b%b%b%b" % (head.method_field.wire, pseudo, path.wire, relayed, own)
 
 
 def own_answer(problem: Problem, *, grpc: bool, head_only: bool) -> tuple[bytes, bytes]:
