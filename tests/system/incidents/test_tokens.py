@@ -120,6 +120,14 @@ async def test_aws_denies_the_secret(watched: Start, aws: Aws) -> None:
         await pod.view.shows(INCIDENTS["aws"], pod.requests)
 
 
+async def test_aws_is_unreachable(watched: Start, aws: Aws) -> None:
+    """Nothing listens at its address, so that no token can be fetched; the alert about AWS stays silent beside it."""
+    secret = {"id": aws.name("app"), "endpoint": "http://127.0.0.1:1", "region": REGION}
+    async with watched(environ=ENVIRONMENT, credentials={"app": {"aws_secret": secret}}) as pod:
+        await pod.view.begin(at_start=True)
+        await pod.view.shows(INCIDENTS["aws_down"], pod.requests)
+
+
 @pytest.mark.parametrize(
     ("incident", "challenge"), [("upstream_401", b""), ("upstream_basic", b'Basic realm="api"')]
 )
