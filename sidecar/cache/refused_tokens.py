@@ -130,8 +130,15 @@ class RefusedTokens:
 
         It may not if an earlier refusal or another pod's bust rules it out: then the fleet has a newer one.
         """
-        refused, heard = self._refused.pop(key), self._heard.get(key)
-        earlier = refused.before if refused is not None else -math.inf
+        refused, heard = self._refused.get(key), self._heard.get(key)
+        earlier = -math.inf
+        if refused is not None and refused.fingerprint == token.fingerprint:
+            earlier = refused.before
+            self._refused.pop(key)
+            if earlier > -math.inf:
+                self._refused.put(key, _Refused("", earlier, earlier))
+        elif refused is not None:  # refused meanwhile, another token
+            earlier = refused.floor
         return token.fetch_began > earlier and (heard is None or heard.generation <= token.generation)
 
     def hear(self, bust: Bust, now: float) -> None:

@@ -86,3 +86,23 @@ def test_a_token_heard_dead_comes_back_by_no_way_it_was_on() -> None:
     assert not busts.is_trustworthy("k", token("a", 9))
     assert busts.is_trustworthy("k", token("b", 9))
     assert busts.is_trustworthy("k", token("a", 11))
+
+
+def test_b21_what_is_taken_back_leaves_earlier_refusals() -> None:
+    """The token refused before the last stays out of use, and a late refusal of it is no news."""
+    busts = RefusedTokens(10)
+    busts.mark("k", token("a", 1), 10)
+    busts.mark("k", token("b", 11), 20)
+    assert busts.take_back("k", token("b", 11))
+    assert busts.is_trustworthy("k", token("b", 11))
+    assert not busts.is_trustworthy("k", token("a", 1))
+    assert busts.had_token("k")
+
+
+def test_b21_only_the_last_refusal_is_taken_back() -> None:
+    """Another token was refused meanwhile."""
+    busts = RefusedTokens(10)
+    busts.mark("k", token("a", 1), 10)
+    busts.mark("k", token("b", 11), 20)
+    assert not busts.take_back("k", token("a", 1))
+    assert not busts.is_trustworthy("k", token("b", 11))
