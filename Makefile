@@ -11,8 +11,8 @@ TREE := build/image
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
-COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry) \
-	$(addprefix tests/integration/,app fleet proxy telemetry wire)
+COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry token_api) \
+	$(addprefix tests/integration/,app fleet proxy telemetry token_api wire)
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
