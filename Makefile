@@ -13,8 +13,8 @@ TREE := build/image
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
-COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 http2 proxy telemetry) \
-	$(addprefix tests/integration/,app fleet http2 proxy telemetry wire)
+COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet grpc http1 http2 proxy telemetry token_api) \
+	$(addprefix tests/integration/,app fleet grpc http2 proxy telemetry token_api wire)
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.

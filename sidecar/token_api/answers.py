@@ -2,13 +2,28 @@
 
 import json
 
-from sidecar.oauth.token import Token
 from sidecar.token_api.calls import Form
 from sidecar.token_api.handed_out import HandedOut
 
 
-def with_token(form: Form, handed: HandedOut, *, expires_in: float, close: bool) -> tuple[bytes, bytes]:
-    """Return head and body of the answer to a call of this form; `expires_in` is in seconds."""
+def with_token(form: Form, handed: HandedOut, *, expires_in: float, close: bool) -> tuple[bytes, int]:
+    """Return the answer to a call of this form, and the length of its body; `expires_in` is in seconds.
+
+    A program's answer is the same for a second, and is kept that long.
+    """
+    if close or form.of_proxy or form is Form.AGENT:
+        head, body = _made(form, handed, expires_in, close=close)
+        return head + body, len(body)
+    seconds = int(expires_in)
+    kept = handed.answer
+    if kept is None or kept[0] != seconds:
+        head, body = _made(form, handed, expires_in, close=False)
+        kept = handed.answer = (seconds, head + body)
+        handed.body = len(body)
+    return kept[1], handed.body
+
+
+def _made(form: Form, handed: HandedOut, expires_in: float, *, close: bool) -> tuple[bytes, bytes]:
     end = b"Connection: close\r\n\r\n" if close else b"\r\n"
     if form.of_proxy:
         fields, body = b"Authorization: %b\r\n" % handed.token.authorization, b""
@@ -21,14 +36,10 @@ def with_token(form: Form, handed: HandedOut, *, expires_in: float, close: bool)
 def _body(form: Form, handed: HandedOut, expires_in: float) -> bytes:
     if form is Form.AGENT:
         return json.dumps({"authorizationHeader": handed.token.authorization.decode()}).encode()
-    if handed.json is None:
-        handed.json = _around_seconds(handed.token)
-    before, after = handed.json
-    return b"%b%d%b" % (before, max(0, int(expires_in)), after)
-
-
-def _around_seconds(token: Token) -> tuple[bytes, bytes]:
-    """Return the JSON before and after `expires_in`: to encode a token takes longer than all else."""
-    members = {"access_token": token.secret.reveal(), "token_type": "Bearer"}
-    before = json.dumps(members).removesuffix("}")
-    return f'{before}, "expires_in": '.encode(), f', "fp": {json.dumps(token.fingerprint)}}}'.encode()
+    members = {
+        "access_token": handed.token.secret.reveal(),
+        "token_type": "Bearer",
+        "expires_in": max(0, int(expires_in)),
+        "fp": handed.token.fingerprint,
+    }
+    return json.dumps(members).encode()

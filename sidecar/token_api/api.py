@@ -65,7 +65,7 @@ class TokenApi:
         tracer: Tracer | None = None,
     ) -> None:
         """Take `fingerprint_key`, with which tokens were named; and `instance`, the beginning of request ids."""
-        self.served = served
+        self._served = served
         self.draining = False
         """Whether answers close their connections."""
         self._tokens = tokens
@@ -79,6 +79,17 @@ class TokenApi:
         self._fingerprint_key = fingerprint_key
         self._tracer = tracer
         self._count = 0
+        self._admitted: tuple[Call, bytes, bytes] | None = None
+        """The last call that passed the guards, which are the same for it until a reload."""
+
+    @property
+    def served(self) -> Served:
+        """What is served now."""
+        return self._served
+
+    def serve_only(self, served: Served) -> None:
+        """Serve this from now on."""
+        self._served, self._admitted = served, None
 
     async def serve(self, client: ClientConnection) -> None:
         """Handle each request of one client."""
@@ -125,7 +136,7 @@ class TokenApi:
     async def _respond(self, client: ClientConnection, request: Request, record: RequestRecord) -> bool:
         """Answer one request; return whether its connection is closed after it."""
         try:
-            call = read_call(request.target, tenant_in_path=self.served.tenant_in_path)
+            call = read_call(request.target, tenant_in_path=self._served.tenant_in_path)
             handed = await self._answer(client, request, call, record)
         except Exception as error:  # noqa: BLE001  a bug in one request must not stop the others
             return self._refuse(client, request, record, error)
@@ -133,9 +144,8 @@ class TokenApi:
         token, record.status = handed.token, 200
         record.fp = token.fingerprint
         left = token.left(self._clock.now(), self._clock.wall())
-        head, body = answers.with_token(call.form, handed, expires_in=left, close=close)
-        client.write(head + body)
-        record.bytes_out = len(body)
+        answer, record.bytes_out = answers.with_token(call.form, handed, expires_in=left, close=close)
+        client.write(answer)
         return close
 
     def _must_close(self, client: ClientConnection, request: Request) -> bool:
@@ -164,10 +174,13 @@ class TokenApi:
         self, client: ClientConnection, request: Request, call: Call, record: RequestRecord
     ) -> HandedOut:
         """Return the token that answers the call. Raises SidecarError."""
-        served = self.served
+        served = self._served
         record.path = call.path
-        admit(call, request, unix=served.unix, authorize=served.authorize)
-        check_query(call)
+        admitted = (call, request.method, request.block)
+        if admitted != self._admitted:  # most programs send the same fields again
+            admit(call, request, unix=served.unix, authorize=served.authorize)
+            check_query(call)
+            self._admitted = admitted
         entry = served.entry(call.name)
         record.route = entry.name
         report = await self._report(client, request, call, entry, record) if call.form.reports else None

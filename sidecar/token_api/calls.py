@@ -71,7 +71,7 @@ def read_call(target: bytes, *, tenant_in_path: bool) -> Call:
     if of_proxy is not None:
         form = Form.AUTHORIZE if of_proxy[1] == b"authorize" else Form.PROXY_REPORT
         name = of_proxy[2].decode()
-        tenant = split_path(of_proxy[3] or b"/")[0] if tenant_in_path else None
+        tenant = split_path(split(of_proxy[3] or b"/").path)[0] if tenant_in_path else None
         return Call(form, name, f"/{of_proxy[1].decode()}/{name}", tenant)
     return _of_program(target, tenant_in_path=tenant_in_path)
 

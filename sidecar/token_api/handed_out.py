@@ -43,8 +43,10 @@ class HandedOut:
     """Whether a report of its refusal has caused a renewal."""
     doubted: bool = False
     """Whether a report of its refusal has begun a cool-down."""
-    json: tuple[bytes, bytes] | None = None
-    """Its JSON before and after the seconds that it still lives; None until a program gets it."""
+    answer: tuple[int, bytes] | None = None
+    """A program's last answer, and the seconds in it."""
+    body: int = 0
+    """Length of that answer's body."""
 
     def has_worked(self, now: float) -> bool:
         """Return whether the token was accepted at some time, by rule 2."""
@@ -63,9 +65,14 @@ class HandedOutTokens:
     def __init__(self, limit: int = MAX_TOKENS) -> None:
         self._tokens: Lru[HandedOut] = Lru(limit, most=MAX_BYTES, weigh=_weight)
         self._limits: Lru[RateLimit] = Lru(limit)
+        self._recent: tuple[TokenRequest, HandedOut] | None = None
 
     def use(self, request: TokenRequest, token: Token) -> HandedOut:
-        """Note that the token is handed out, and return it so. Hot path: ≤ 1 µs."""
+        """Note that the token is handed out, and return it so. Hot path: ≤ 0.2 µs for the token of the call before."""
+        recent = self._recent
+        if recent is not None and recent[0] is request and recent[1].token is token:
+            recent[1].uses += 1
+            return recent[1]
         name = f"{request.key} {token.fingerprint}"
         known = self._tokens.get(name)
         if known is None:
@@ -73,6 +80,7 @@ class HandedOutTokens:
             self._tokens.put(name, known)
         known.uses += 1
         known.token = token  # its moments may differ after another look into the store
+        self._recent = (request, known)
         return known
 
     def replace(self, request: TokenRequest, token: Token, now: float) -> HandedOut:

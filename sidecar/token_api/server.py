@@ -71,12 +71,12 @@ class TokenApiServer:
 
     def configure(self, config: Config) -> None:
         """Serve under another configuration from now on."""
-        self._api.served = served(config)
+        self._api.serve_only(served(config))
 
     def status(self) -> dict[str, object]:
         """Return what `/status` shows."""
-        served = self._api.served
-        return {"listen": self.address, "tokens": list(served.entries), "authorize": served.authorize}
+        now = self._api.served
+        return {"listen": self.address, "tokens": list(now.entries), "authorize": now.authorize}
 
     def drain(self) -> None:
         """Close connections after their answers from now on."""

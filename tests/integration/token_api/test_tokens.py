@@ -17,7 +17,7 @@ from tests.support.sidecar import Start
 from tests.support.token_api import MARK, SETTINGS, Program, error, granted
 from tests.support.unsigned_jwt import jwt
 from tests.support.upstream import Upstream
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 from tests.support.wire_client import Client, ask
 
 FIRST = "canary-token-1"
@@ -61,7 +61,11 @@ async def test_b90_an_entry_needs_no_route(
     async with sidecar(tokens=tokens, token_api=api) as running:
         program = await Program.of(running)
         await running.clock.advance(2)
-        assert {row["token"] for row in await running.tokens()} == {"api", "kafka"}
+
+        async def warm() -> bool:
+            return {row["token"] for row in await running.tokens()} == {"api", "kafka"}
+
+        await until(warm)
         assert granted(await program.ask(b"GET", b"/token/kafka", MARK))[0].startswith("canary-token-")
         for name in (b"api", b"other", b"none"):
             assert error(await program.ask(b"GET", b"/token/" + name, MARK)) == (404, "not_listed")

@@ -64,3 +64,14 @@ def test_b90_other_paths_are_none(target: bytes) -> None:
     with pytest.raises(RequestRefused) as refusal:
         read_call(target, tenant_in_path=False)
     assert refusal.value.status in {400, 404}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"/authorize/ledger/t/b/%2e%2e/a/x", b"/refused/ledger/t/b/../a", b"/authorize/ledger/t/b/..;/a\xff"],
+)
+def test_b90_a_tenant_is_not_taken_from_an_ambiguous_path(target: bytes) -> None:
+    """The proxy's upstream would see another tenant in it."""
+    with pytest.raises(RequestRefused) as refusal:
+        read_call(target, tenant_in_path=True)
+    assert refusal.value.status == 400
