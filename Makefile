@@ -13,14 +13,14 @@ TREE := build/image
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
-COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 proxy telemetry) \
-	$(addprefix tests/integration/,app fleet proxy telemetry wire)
+COMPILED := $(addprefix tests/unit/,cache system/test_build.py fleet http1 http2 proxy telemetry) \
+	$(addprefix tests/integration/,app fleet http2 proxy telemetry wire)
 CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -126,6 +126,13 @@ nginx:  ## installs Debian's nginx where there is none yet, without its service;
 faketime:  ## installs Debian's faketime where there is no libfaketime yet; the test of clocks that differ uses it
 	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
 	$(DEBIAN) faketime
+
+spin:  ## installs Debian's spin where there is none yet; the model of the fleet's protocol uses it
+	@if command -v spin >/dev/null; then exit 0; fi; \
+	$(DEBIAN) spin
+
+protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, ten minutes and up to 8 GB; requires a C compiler
+	@$(BIN)/python -m tests.protocol
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

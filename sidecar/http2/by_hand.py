@@ -33,11 +33,22 @@ _TASK: Final = _Pause()
 class _Rest:
     """The rest of a coroutine that has begun. `await` refuses the coroutine itself."""
 
-    def __init__(self, coroutine: Coroutine[object, None, bool]) -> None:
+    def __init__(self, coroutine: Coroutine[object, None, bool], *, cancelled: bool) -> None:
         self._coroutine = coroutine
+        self._cancelled = cancelled
 
     def __await__(self) -> Generator[object, None, bool]:
-        return self._coroutine.__await__()
+        rest = self._coroutine.__await__()
+        return _after_cancellation(rest) if self._cancelled else rest
+
+
+def _after_cancellation(rest: Generator[object, None, bool]) -> Generator[object, None, bool]:
+    try:
+        awaited = rest.throw(asyncio.CancelledError())
+    except StopIteration as end:
+        return bool(end.value)
+    yield awaited
+    return (yield from rest)
 
 
 class ByHand:
@@ -61,6 +72,7 @@ class ByHand:
         self._begun = False
         """Whether the task has begun to run."""
         self._cancelled = False
+        """Whether a CancelledError is due at the next await."""
         self._over = False
 
     def run(self, story: Coroutine[object, None, bool]) -> None:
@@ -68,12 +80,13 @@ class ByHand:
         self._story = story
         self._resume()
 
-    def _resume(self) -> None:
+    def _resume(self, *, cancel: bool = False) -> None:
         story = self._story
         assert story is not None
         try:
-            pause = story.send(None)
-            if self._cancelled:
+            pause = story.throw(asyncio.CancelledError()) if cancel else story.send(None)
+            while self._cancelled:
+                self._cancelled = False
                 pause = story.throw(asyncio.CancelledError())
         except (StopIteration, asyncio.CancelledError):
             self._end()
@@ -87,10 +100,7 @@ class ByHand:
     async def _run_rest(self, story: Coroutine[object, None, bool]) -> None:
         self._begun = True
         try:
-            if self._cancelled:
-                story.throw(asyncio.CancelledError())
-            else:
-                await _Rest(story)
+            await _Rest(story, cancelled=self._cancelled)
         finally:
             self._end()
 
@@ -110,18 +120,13 @@ class ByHand:
         """End the story with a CancelledError."""
         if self._over:
             return
-        self._cancelled = True
-        if self._task is not None:
-            if self._begun:
-                self._task.cancel()
-        elif self._waiting:
+        if self._waiting:
             self._waiting = False
-            story = self._story
-            assert story is not None
-            try:
-                story.throw(asyncio.CancelledError())
-            except (StopIteration, asyncio.CancelledError):
-                self._end()
+            self._resume(cancel=True)
+        elif self._begun and self._task is not None:
+            self._task.cancel()
+        else:
+            self._cancelled = True
 
     # Called by the story
 

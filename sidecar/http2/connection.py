@@ -9,7 +9,9 @@ Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream
         peer sent before it knew are ignored. On one that has ended, DATA and HEADERS are STREAM_CLOSED.
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
-Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing.
+Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
+        upstream may reset as many streams as the sidecar opens: after early answers some reset each (RFC 9113 section
+        8.1).
 
 What it sends is in `outgoing`.
 """
@@ -236,7 +238,8 @@ class Connection(Outgoing):
 
     def _rst_stream(self, number: int, code: int) -> None:
         self._check_opened(number, frames.RST_STREAM)
-        self._spend(self._resets, "resets")
+        if self.serves:
+            self._spend(self._resets, "resets")
         stream = self.streams.get(number)
         if stream is not None:
             stream.give_up()

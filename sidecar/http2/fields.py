@@ -108,18 +108,21 @@ class Field:
 class Block:
     """A decoded header block: its fields in order, and the head that `header_block` read from them."""
 
-    __slots__ = ("fields", "head", "size")
+    __slots__ = ("adds", "fields", "head", "size")
 
     fields: list[Field]
     size: int
     """The sum of the fields' sizes."""
     head: object
     """None until it was read. A block that comes again is not read again."""
+    adds: list[Field]
+    """Those of the fields that the block adds to the table, where it is the same whatever the table holds."""
 
     def __init__(self, fields: list[Field], size: int) -> None:
         self.fields = fields
         self.size = size
         self.head = None
+        self.adds = []
 
 
 def _kind(name: bytes, value: bytes) -> int:

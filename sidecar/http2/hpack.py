@@ -11,8 +11,9 @@ Rule 5. An integer has five octets at most after its prefix. A string ends withi
         the larger of list and table; longer ones are refused before they are decoded.
 Rule 6. What breaks rules 1 to 5 ends the connection with COMPRESSION_ERROR, because the tables differ from then on.
 Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same, but not kept.
-Rule 8. The same block means the same for as long as the table has not changed, so it is decoded once. What is
-        remembered of blocks has at most MEMO_BYTES.
+Rule 8. The same block means the same for as long as the table has not changed, so it is decoded once. A block that
+        refers to no entry of the table means the same always; what it adds to the table is added again. What is
+        remembered of blocks of each kind has at most MEMO_BYTES.
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ RESET: Final = b"\x20"
 """Opens the first block of an encoder that uses no dynamic table: its size is 0."""
 DEFAULT_TABLE: Final = 4096
 MEMO_BYTES: Final = 16 * 1024
-"""The most that blocks count which are remembered; when it is exceeded, all are forgotten."""
+"""The most that blocks of a kind count which are remembered; when it is exceeded, they are forgotten."""
 _STATIC_ENTRIES: Final = 61
 _MAX_SHIFT: Final = 28  # of the fifth octet of an integer
 _EVICTED: Final = STATIC[0]
@@ -43,7 +44,11 @@ class Decoder:
     """Decode the header blocks of a peer, in order."""
 
     __slots__ = (
+        "_added",
+        "_always",
+        "_always_bytes",
         "_changed",
+        "_depends",
         "_entries",
         "_first",
         "_limit",
@@ -68,6 +73,8 @@ class Decoder:
         self.memo_hits = 0
         self._memo: dict[bytes, Block] = {}
         self._memo_bytes = 0
+        self._always: dict[bytes, Block] = {}
+        self._always_bytes = 0
         self._entries = []
         self._first = 0
         self._size = 0
@@ -76,11 +83,15 @@ class Decoder:
         self._max_list = max_list
         self._max_string = 2 * max(max_size, max_list)
         self._changed = False
+        self._depends = False
+        self._added: list[Field] = []
 
     def allow(self, max_size: int) -> None:
         """Allow another size of the table, once the peer has acknowledged it."""
         self._max_size = max_size
         self._max_string = 2 * max(max_size, self._max_list)
+        self._always.clear()
+        self._always_bytes = 0
         self._forget()
 
     def decode(self, block: bytes) -> Block:
@@ -92,7 +103,17 @@ class Decoder:
         if known is not None:
             self.memo_hits += 1
             return known
-        self._changed = False
+        known = self._always.get(block)
+        if known is not None:
+            self.memo_hits += 1
+            for field in known.adds:
+                self._add(field)
+            return known
+        return self._decode(block)
+
+    def _decode(self, block: bytes) -> Block:
+        self._changed = self._depends = False
+        self._added = []
         fields: list[Field] = []
         size = 0
         max_list = self._max_list
@@ -108,6 +129,7 @@ class Decoder:
                 field = self._entry(index)
             elif octet & 0x40:
                 field, at = self._literal(block, at, 0x3F)
+                self._added.append(field)
                 self._add(field)
             elif octet & 0x20:
                 raise _fault("a table size update follows a field")
@@ -119,13 +141,13 @@ class Decoder:
         if size > max_list:
             raise HeadersTooLarge(f"the fields have {size} bytes, more than {max_list}")
         result = Block(fields, size)
-        if not self._changed:
-            self._remember(block, result)
+        self._remember(block, result)
         return result
 
     def _read_updates(self, block: bytes) -> int:
         """Carry out the table size updates at a block's beginning, and return where they end."""
         at = 0
+        self._depends = len(block) > 0 and block[0] & 0xE0 == 0x20
         while at < len(block) and block[at] & 0xE0 == 0x20:
             size = block[at] & 0x1F
             at += 1
@@ -163,6 +185,7 @@ class Decoder:
         place = len(self._entries) + _STATIC_ENTRIES - index
         if place < self._first:
             raise _fault(f"no table has an entry {index}")
+        self._depends = True
         return self._entries[place]
 
     def _string(self, block: bytes, at: int) -> tuple[bytes, bytes, int]:
@@ -213,15 +236,24 @@ class Decoder:
 
     def _remember(self, block: bytes, result: Block) -> None:
         cost = len(block) + result.size + _ENTRY
-        if self._memo_bytes + cost > MEMO_BYTES:
-            self._memo.clear()
-            self._memo_bytes = 0
-        if cost <= MEMO_BYTES:
+        if cost > MEMO_BYTES:
+            return
+        if not self._depends:
+            if self._always_bytes + cost > MEMO_BYTES:
+                self._always.clear()
+                self._always_bytes = 0
+            result.adds = self._added
+            self._always[block] = result
+            self._always_bytes += cost
+        elif not self._changed:
+            if self._memo_bytes + cost > MEMO_BYTES:
+                self._memo.clear()
+                self._memo_bytes = 0
             self._memo[block] = result
             self._memo_bytes += cost
 
     def _forget(self) -> None:
-        """Forget the blocks: they mean something else from now on."""
+        """Forget the blocks that refer to the table: they mean something else from now on."""
         self._changed = True
         if self._memo_bytes:
             self._memo.clear()

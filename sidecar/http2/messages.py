@@ -24,6 +24,7 @@ from sidecar.http1.next_hop import Moved, names_itself
 from sidecar.http2.fields import AUTHORIZATION, ORIGIN, TRACEPARENT, TRACESTATE, Field, field
 from sidecar.http2.heads import RequestHead, ResponseHead, Trailers, relayed_request, relayed_response
 
+_NONE: Final[dict[bytes, bytes]] = {}
 _LOCATIONS: Final = (b"location", b"content-location")
 
 
@@ -85,7 +86,7 @@ def answer_of(received: ResponseHead, *, ends: bool) -> Answer:
     answer.status = answer.judged = received.status
     answer.trailers = None
     answer.ends = ends
-    answer.changes = {}
+    answer.changes = _NONE
     return answer
 
 
@@ -93,6 +94,7 @@ def relocated(answer: Answer, moved: Moved) -> Answer:
     """Return the answer with its locations replaced by those of `moved`."""
     changed = answer_of(answer.received, ends=answer.ends)
     changed.judged, changed.trailers = answer.judged, answer.trailers
+    changed.changes = {}
     for name in _LOCATIONS:
         for value in answer.received.values(name):
             reference = moved(value)
@@ -122,9 +124,8 @@ def interim_block(head: ResponseHead) -> bytes:
     return head.status_field.wire + relayed_response(head)
 
 
-@lru_cache(256)
-def _of_origin(origin: Origin) -> bytes:
-    """Return the pseudo-fields that all requests to an origin share."""
+def pseudo_fields(origin: Origin) -> bytes:
+    """Return the pseudo-fields that all requests to an origin share, written."""
     scheme = field(b":scheme", origin.scheme.encode())
     return scheme.wire + field(b":authority", origin.authority).wire
 
@@ -138,6 +139,7 @@ def request_block(
     head: RequestHead,
     target: bytes,
     origin: Origin,
+    pseudo: bytes,
     *,
     authorization: bytes | None,
     hidden: Hidden | None,
@@ -145,6 +147,7 @@ def request_block(
 ) -> bytes:
     """Return the block of a request for the upstream (rules 2 and 3). `authorization` replaces the client's.
 
+    Take `pseudo`, the `pseudo_fields` of the origin.
     Raises RequestRefused where that would leave more than one.
     """
     cut = 0
@@ -164,7 +167,7 @@ def request_block(
         own += field(b"traceparent", traceparent).wire
     path = head.path_field if target == head.path else field(b":path", target)
     relayed = relayed_request(head, cut, hidden)
-    return b"%b%b%b%b%b" % (head.method_field.wire, _of_origin(origin), path.wire, relayed, own)
+    return b"%b%b%b%b%b" % (head.method_field.wire, pseudo, path.wire, relayed, own)
 
 
 def own_answer(problem: Problem, *, grpc: bool, head_only: bool) -> tuple[bytes, bytes]:

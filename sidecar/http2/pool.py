@@ -17,6 +17,7 @@ from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.dial import Dialler
 from sidecar.http1.pool import KNOWN_FOR, OriginPool
+from sidecar.http2.messages import pseudo_fields
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.upstream import UpstreamConnection
 from sidecar.telemetry.ports import PoolReadings
@@ -40,6 +41,7 @@ class Pool(OriginPool):
     ) -> None:
         """Call `changed` with the upstream's health before and after each change of its state."""
         super().__init__(origin, deadlines, Dialler(origin, "h2"), changed)
+        self.pseudo_fields = pseudo_fields(origin)
         self._outbox = outbox
         self._open: list[UpstreamConnection] = []
         self._opening: set[str] = set()

@@ -113,6 +113,7 @@ class Relay(Exchange):
             self._head,
             self._target,
             pool.origin,
+            pool.pseudo_fields,
             authorization=authorization,
             hidden=self.hidden,
             traceparent=self._traceparent,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from sidecar.http1.deadlines import NEVER
 from sidecar.http2 import frames
 from sidecar.http2.fields import Block
-from sidecar.http2.frames import ErrorCode, FrameFault
+from sidecar.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameFault
 from sidecar.http2.limits import MAX_FRAME, STREAM_WINDOW, Incoming
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Stream(ABC):
         self.number = number
         self.credit = connection.initial_credit
         """Bytes that the peer allows to send."""
-        self.window = Incoming(STREAM_WINDOW)
+        self.window = Incoming(STREAM_WINDOW, DEFAULT_WINDOW)
         self.untaken = 0
         """Bytes that arrived and that the other side has not taken."""
         self.unsent = -1
@@ -70,7 +70,8 @@ class Stream(ABC):
         """Bytes at the beginning whose credit their source has already: they are sent for the second time."""
         self.written = 0
         """Bytes of content sent."""
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] | None = None
+        """The content that waits; None while there never was any."""
         self._after = 0
         """Bytes of the first piece that were sent."""
         self._ending: bytes | None = None
@@ -99,6 +100,8 @@ class Stream(ABC):
         ):
             self._put(content, end=end)
             return
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(content)
         if end:
             self._ending = b""
@@ -216,7 +219,7 @@ class Stream(ABC):
     def give_up(self) -> None:
         """Forget what waits and what is not taken (rule 4)."""
         self.closed = True
-        self._waiting.clear()
+        self._waiting = None
         self._after = 0
         untaken, self.untaken = self.untaken, 0
         connection = self.connection

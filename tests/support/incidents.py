@@ -138,6 +138,16 @@ INCIDENTS: Mapping[str, Incident] = {
         "SecretUnreadable",
         90,
     ),
+    "aws_down": Incident(
+        "AWS Secrets Manager unreachable",
+        "secret-denied-in-aws",
+        "secret_unread",
+        {"service": "app", "reason": "unreachable", "error": "AWS does not answer"},
+        ("AWS Secrets Manager is unavailable", "AWS does not answer: check region, endpoint"),
+        ('sidecar_secret_failing_seconds{service="app",reason="unreachable"} > 0', _failing("unavailable")),
+        "TokenUnavailable",
+        120,
+    ),
     "clock": Incident(
         "Clocks differ",
         "clocks-differ",

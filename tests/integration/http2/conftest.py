@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.http2_upstream import Http2Upstream
 from tests.support.sidecar import Running, Start
+from tests.support.upstream import Server
 
 
 @pytest.fixture
@@ -23,5 +24,5 @@ async def listener(http2: Http2Upstream, sidecar: Start) -> AsyncIterator[Runnin
         yield running
 
 
-def http2_route(upstream: Http2Upstream, **more: object) -> dict[str, object]:
+def http2_route(upstream: Server, **more: object) -> dict[str, object]:
     return {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "protocol": "http2", **more}

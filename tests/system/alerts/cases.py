@@ -50,6 +50,12 @@ def _in_quarters(name: str, *counts: int) -> Series:
     return {name: " ".join(f"{count}x29" for count in counts)}
 
 
+def _unread(reason: str, values: str) -> Series:
+    return _counted(
+        "sidecar_secret_failing_seconds", f'service="ledger", tenant="acme", reason="{reason}"', values
+    )
+
+
 _API = {"namespace": "shop", "token": "api", "tenant": "acme"}
 _ROUTE = {"namespace": "shop", "http_route": "api"}
 
@@ -96,6 +102,12 @@ _TOKENS: Mapping[str, tuple[Case, ...]] = {
         Case("fetches have failed for a minute", 60, _failing("missing", "refused", "0 30 60")),
     ),
     "CredentialSidecarTokenUnavailable": (
+        Case(
+            "AWS does not answer, so requests lack the token",
+            930,
+            _failing("missing", "unavailable", "0+30x90") | _unread("unreachable", "0+30x90"),
+            _API,
+        ),
         Case("requests need a token", 90, _failing("missing", "unavailable", "0+30x9"), _API),
         Case(
             "renewals failed, and now the token has expired",
@@ -224,12 +236,6 @@ def _down(kind: str, values: str) -> Series:
 _SECRET = {"namespace": "shop", "service": "ledger"}
 
 
-def _unread(reason: str, values: str) -> Series:
-    return _counted(
-        "sidecar_secret_failing_seconds", f'service="ledger", tenant="acme", reason="{reason}"', values
-    )
-
-
 _UPSTREAM = {"namespace": "shop", "role": "upstream", "name": "https://h"}
 
 _UPSTREAMS: Mapping[str, tuple[Case, ...]] = {
@@ -298,6 +304,12 @@ _FLEET: Mapping[str, tuple[Case, ...]] = {
             "AWS does not answer",
             930,
             _unread("unreachable", "0+30x90"),
+            {"namespace": "shop"},
+        ),
+        Case(
+            "tokens in use can be renewed with credentials that were read before",
+            930,
+            _unread("unreachable", "0+30x90") | _failing("aging", "unavailable", "0x90"),
             {"namespace": "shop"},
         ),
         Case("AWS throttles once", 600, _unread("throttled", "0x90")),

@@ -1,5 +1,6 @@
 """A sidecar process with a token, and the view that its operator has."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -50,7 +51,8 @@ def watched(
     @asynccontextmanager
     async def start(*, environ: Mapping[str, str] | None = None, **changes: object) -> AsyncIterator[Watched]:
         document = {**with_token(upstream, authorization_server, secret_file), **changes}
+        spawned = time.time()
         async with serving(await spawn(file, document, environ=environ)) as process:
-            yield Watched(process, OperatorsView(process, tmp_path))
+            yield Watched(process, OperatorsView(process, tmp_path, spawned))
 
     return start

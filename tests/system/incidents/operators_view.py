@@ -45,16 +45,18 @@ def holds(condition: str, page: bytes) -> bool:
 class OperatorsView:
     """Of one process, in one incident."""
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path, spawned: float) -> None:
+        """Take `spawned`, the date when the process began to start."""
         self._process = process
         self._folder = folder
         self._healthy = b""
-        self._began = 0.0
+        self._began = spawned
 
-    async def begin(self) -> None:
-        """Note how it is before the incident."""
+    async def begin(self, *, at_start: bool = False) -> None:
+        """Note how it is before the incident, which may have begun at the start of the process."""
         self._healthy = await self.metrics()
-        self._began = time.time()
+        if not at_start:
+            self._began = time.time()
 
     async def shows(self, incident: Incident, requests: Requests, *, ahead: float = 0.0) -> None:
         """Check every surface; requests go on. The sidecar's clock may be ahead of the test's."""

@@ -42,11 +42,16 @@ def continued(before: bytes, early: bytes, late: bytes, names: str) -> dict[str,
     healthy, first, then = read(before), read(early), read(late)
     constant = gauges(late)
     return {
-        _with_target(series): f"{_number(healthy.get(series))} {values}"
+        _with_target(series): f"{_before(series, healthy)} {values}"
         for series in {**healthy, **then}
         if re.search(rf"\b{series.partition('{')[0]}\b", names)
         for values in _during(series, first.get(series), then.get(series), constant)
     }
+
+
+def _before(series: str, healthy: Page) -> str:
+    """Return the value of the first scrape. A sidecar that fails from its start may do so before that."""
+    return _number(None if GROWING.fullmatch(series.partition("{")[0]) else healthy.get(series))
 
 
 def _during(series: str, early: float | None, late: float | None, constant: frozenset[str]) -> Iterator[str]:

@@ -52,5 +52,5 @@ async def test_the_pods_clock_is_ahead(watched: Start, upstream: Upstream, tmp_p
             },
         }
         async with watched(environ=ahead(AHEAD), **changes) as pod:
-            await pod.view.begin()
+            await pod.view.begin(at_start=True)
             await pod.view.shows(INCIDENTS["clock"], pod.requests, ahead=AHEAD)

@@ -116,8 +116,16 @@ async def test_aws_denies_the_secret(watched: Start, aws: Aws) -> None:
     aws.create("app", {"client_id": "me", "client_secret": "canary-1"})
     aws.faults.extend([(400, "AccessDeniedException")] * 100)
     async with watched(environ=ENVIRONMENT, credentials={"app": {"aws_secret": secret}}) as pod:
-        await pod.view.begin()
+        await pod.view.begin(at_start=True)
         await pod.view.shows(INCIDENTS["aws"], pod.requests)
+
+
+async def test_aws_is_unreachable(watched: Start, aws: Aws) -> None:
+    """Nothing listens at its address, so that no token can be fetched; the alert about AWS stays silent beside it."""
+    secret = {"id": aws.name("app"), "endpoint": "http://127.0.0.1:1", "region": REGION}
+    async with watched(environ=ENVIRONMENT, credentials={"app": {"aws_secret": secret}}) as pod:
+        await pod.view.begin(at_start=True)
+        await pod.view.shows(INCIDENTS["aws_down"], pod.requests)
 
 
 @pytest.mark.parametrize(
@@ -146,5 +154,5 @@ async def test_the_token_endpoint_is_slow(watched: Start, authorization_server: 
     """It accepts connections, and sends nothing within ten seconds, which the sidecar waits."""
     authorization_server.hold = asyncio.Event()
     async with watched() as pod:
-        await pod.view.begin()
+        await pod.view.begin(at_start=True)
         await pod.view.shows(INCIDENTS["server_slow"], lambda: pod.requests(1))

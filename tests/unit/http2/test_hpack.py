@@ -361,13 +361,37 @@ def test_rule_8_a_changed_table_changes_what_a_block_means(change: bytes) -> Non
     assert after is not before
 
 
-def test_rule_8_a_block_that_changes_the_table_is_never_remembered() -> None:
-    """It would not change it again."""
+def test_rule_8_a_block_that_changes_the_table_it_refers_to_is_never_remembered() -> None:
+    """It means something else the next time."""
     decoder = Decoder(max_list=MAX_LIST)
-    for _ in range(3):
-        decoder.decode(literal("indexing", b"a", b"v"))
+    decoder.decode(literal("indexing", b"a", b"1"))
+    block = indexed(62) + literal("indexing", b"b", b"2")
+    assert pairs(decoder, block) == [(b"a", b"1"), (b"b", b"2")]
+    assert pairs(decoder, block) == [(b"b", b"2"), (b"b", b"2")]
     assert decoder.memo_hits == 0
-    assert len(table(decoder)) == 3
+
+
+def test_rule_8_a_block_that_refers_to_no_entry_is_remembered_for_good() -> None:
+    """An encoder without a table of its own may index all the same: each time the entries are added again."""
+    decoder = Decoder(100, max_list=MAX_LIST)
+    block = indexed(8) + literal("indexing", b"server", b"nginx") + literal("without", b"c", b"d")
+    first = decoder.decode(block)
+    for number in range(1, 100):
+        decoder.decode(literal("indexing", b"x", b"%d" % number) + indexed(62))
+        assert decoder.decode(block) is first
+        assert table(decoder)[0] == (b"server", b"nginx")
+        assert table(decoder)[1] == (b"x", b"%d" % number)
+        assert decoder.memo_hits >= number
+
+
+def test_rule_8_a_block_that_begins_with_an_update_is_no_such_block() -> None:
+    """The update has its effect each time."""
+    decoder = Decoder(max_list=MAX_LIST)
+    block = resized(0) + resized(4096) + literal("indexing", b"a", b"v")
+    for _ in range(3):
+        decoder.decode(literal("indexing", b"b", b"w"))
+        decoder.decode(block)
+        assert table(decoder) == [(b"a", b"v")]
 
 
 def test_rule_8_a_peer_without_a_table_is_remembered_all_the_same() -> None:
@@ -382,10 +406,13 @@ def test_rule_8_a_peer_without_a_table_is_remembered_all_the_same() -> None:
 def test_rule_8_what_is_remembered_is_bounded() -> None:
     """More than MEMO_BYTES in all, or at once, is not."""
     decoder = Decoder(max_list=MAX_LIST)
-    blocks = [literal("without", b"a", b"%04d" % number * 100) for number in range(2 * MEMO_BYTES // 800)]
-    for block in blocks * 2:
-        decoder.decode(block)
-    assert decoder.memo_hits < len(blocks) / 2
+    values = [b"%04d" % number * 100 for number in range(2 * MEMO_BYTES // 800)]
+    decoder.decode(literal("indexing", b"b", b"w"))
+    for more in (b"", indexed(62)):
+        before = decoder.memo_hits
+        for value in values * 2:
+            decoder.decode(literal("without", b"a", value) + more)
+        assert decoder.memo_hits - before < len(values) / 2
     large = literal("without", b"a", b"v" * (MEMO_BYTES - 60))
     assert decoder.decode(large) is not decoder.decode(large)
 

@@ -83,18 +83,24 @@ BLOCKS = st.one_of(
     st.lists(st.one_of(VALID, UPDATES, st.binary(max_size=3)), max_size=4).map(b"".join),
     st.binary(max_size=12),
 )
-STEPS = st.lists(st.one_of(BLOCKS, BLOCKS, BLOCKS, st.sampled_from(SIZES)), max_size=12)
+EARLIER = st.integers(-4, -1)
+"""A block that came before."""
+STEPS = st.lists(st.one_of(BLOCKS, BLOCKS, BLOCKS, EARLIER, EARLIER, st.sampled_from(SIZES)), max_size=12)
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 100, 4096])
 @given(steps=STEPS)
 def test_both_read_or_refuse_the_same_blocks(size: int, steps: list[bytes | int]) -> None:
-    """At each table size, and while that changes; each block twice, the second time from the memo or not."""
+    """At each table size, and while that changes; each block twice and later again, from the memo or not."""
     both = Both(size)
+    blocks = [b""]
     for step in steps:
-        if isinstance(step, int):
+        if isinstance(step, int) and step >= 0:
             both.allow(step)
-        elif not (both.same(step) and both.same(step)):
+            continue
+        block = blocks[step % len(blocks)] if isinstance(step, int) else step
+        blocks.append(block)
+        if not (both.same(block) and both.same(block)):
             return
 
 
