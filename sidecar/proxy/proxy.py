@@ -48,7 +48,7 @@ from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
 from sidecar.telemetry.tracing import Tracer
 
-UNAUTHENTICATED = int(Grpc.UNAUTHENTICATED)
+_UNAUTHENTICATED = int(Grpc.UNAUTHENTICATED)
 
 
 class Proxy:
@@ -195,7 +195,7 @@ class Proxy:
             await relay.tunnel(answer)
             return False
         whole = await relay.stream_answer(answer, close=close)
-        if relay.grpc_status == UNAUTHENTICATED and token is not None and answer.judged == answer.status:
+        if relay.grpc_status == _UNAUTHENTICATED and token is not None and answer.judged == answer.status:
             self._healing.refused_late(route, token, answer, relay.sent_at, record)
         return whole and not close
 
