@@ -86,7 +86,7 @@ class ReplacedTokens:
     count: int
 
     def is_early(self, now: float) -> bool:
-        """Return whether there were SEVERAL of them lately."""
+        """Return whether there were SEVERAL of them recently."""
         return len(self.lasts) == SEVERAL and now - self.lasts[0] < TOGETHER
 
 
