@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -37,8 +37,8 @@ test-compiled: .venv-compiled/.built  ## the tests of the request path on the co
 test-chart: $(VENV)/.with-test  ## the tests of the Helm chart, its dashboard and its alerts
 	@$(BIN)/pytest -n 2 tests/system/chart
 
-test-alerts: $(VENV)/.with-test  ## of the tests those of the alerts, in promtool
-	@$(BIN)/pytest -n 2 tests/system/alerts
+test-alerts: $(VENV)/.with-test  ## of the tests those of the alerts, in promtool, and of the incidents
+	@$(BIN)/pytest -n 2 tests/system/alerts tests/system/incidents
 
 test-kind: TAG := credential-sidecar:kind
 test-kind: $(VENV)/.with-test image  ## the chart and injected manifests on a cluster of their own; needs Docker, kind and kubectl
@@ -122,6 +122,10 @@ nginx:  ## installs Debian's nginx where there is none yet, without its service;
 	@if command -v nginx >/dev/null || test -x /usr/sbin/nginx; then exit 0; fi; \
 	$(DEBIAN) nginx && \
 	$$as service nginx stop && $$as update-rc.d nginx disable
+
+faketime:  ## installs Debian's faketime where there is no libfaketime yet; the test of clocks that differ uses it
+	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
+	$(DEBIAN) faketime
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

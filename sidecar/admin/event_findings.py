@@ -1,6 +1,5 @@
 """What is wrong now by recent events: for a while after each, or until another one ends it."""
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,6 @@ from sidecar.telemetry.events import (
     Refused,
     Reloaded,
     ReloadFailed,
-    Resent,
     SettingIgnored,
     UnknownTenantNamed,
 )
@@ -26,8 +24,6 @@ NOTABLE = 600.0
 """Seconds for which an event without an ending event counts as wrong."""
 RELAYED = 120.0
 """Seconds for which a refusal that was relayed to a client counts as wrong."""
-SEVERAL = 3
-"""Tokens of a route, refused within NOTABLE seconds and replaced, that are too many to be revoked by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,30 +146,19 @@ def refusals(seen: Seen) -> Iterator[LiveFinding]:
 
 def early(seen: Seen) -> Iterator[LiveFinding]:
     """Return routes whose upstream refuses tokens again and again, so that the sidecar sends requests twice."""
-    healed: defaultdict[str, dict[str, Occurrence]] = defaultdict(dict)
-    refused: dict[str, Refused] = {}
-    for occurrence in seen.events:
-        event = occurrence.event
-        if seen.now - occurrence.last >= NOTABLE:
-            continue
-        if isinstance(event, Resent) and event.outcome == "healed":
-            healed[event.route][event.fp] = occurrence
-        elif isinstance(event, Refused) and event.decision == "renew":
-            refused.setdefault(event.route, event)
-    for route, tokens in healed.items():
-        if len(tokens) >= SEVERAL:
-            cause = f"{refused[route].status} {refused[route].error}".strip() if route in refused else ""
+    for tokens in seen.replaced:
+        if tokens.is_early(seen.now):
             yield LiveFinding(
                 "expires_early",
                 "warning",
-                f"Route {route}: the upstream refuses tokens before they expire",
-                f"{cause or 'refused'}; {len(tokens)} tokens within {NOTABLE / 60:.0f} min",
+                f"Route {tokens.route}: the upstream refuses tokens before they expire",
+                f"{tokens.cause}; {tokens.count} tokens so far",
                 "the sidecar fetches another token each time and sends the request again",
                 "compare `expires_in` of the tokens with the time for which the upstream accepts them,"
                 " or find out what revokes them",
-                min(each.first for each in tokens.values()),
-                max(each.last for each in tokens.values()),
-                scope=Scope(route=route),
+                tokens.since,
+                tokens.lasts[-1],
+                scope=Scope(route=tokens.route),
             )
 
 

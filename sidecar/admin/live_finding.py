@@ -9,7 +9,7 @@ from sidecar.admin.route_traffic import Reading
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health
 from sidecar.oauth.observed import ServerClock
-from sidecar.telemetry.recent_events import Occurrence
+from sidecar.telemetry.recent_events import Occurrence, ReplacedTokens
 from sidecar.telemetry.words import NeighbourKind
 
 MOST_NAMED = 4
@@ -92,6 +92,7 @@ class Seen:
     routes: Sequence[tuple[str, Reading]] = ()
     events: Sequence[Occurrence] = ()
     """The newest first."""
+    replaced: Sequence[ReplacedTokens] = ()
     wrong_clocks: Sequence[ServerClock] = ()
     lines: Sequence[Line] = ()
     needs: Mapping[str, Needs] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from sidecar.app.own_certificates import OwnCertificates
 from sidecar.app.secret_store_health import Unread
 from sidecar.app.status import Parts, Status
+from sidecar.app.turns import turns
 from sidecar.app.upstreams import pool_readings, url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.core.health import Health
@@ -28,17 +29,19 @@ class Gauges:
         self._status = status
         self.own_certificates = OwnCertificates(clock)
 
-    def read(self, parts: Parts, listeners: Collection[Listener], *, lines_dropped: int) -> Readings:
-        """Return the readings of this moment."""
+    async def read(self, parts: Parts, listeners: Collection[Listener], *, lines_dropped: int) -> Readings:
+        """Return the readings of this moment; those of the tokens are taken in turns."""
         now = self._clock.now()
-        tokens = tuple(parts.cache.status(now))
+        tokens = TokenGauges()
+        async for token in turns(parts.cache.status(now)):
+            tokens.add(token)
         return Readings(
             requests_in_flight=sum(listener.busy for listener in listeners),
             connections_open=sum(len(listener.connections) for listener in listeners),
             tasks=len(asyncio.all_tasks()),
             log_lines_dropped=lines_dropped,
-            token_expires_in=expiries(tokens),
-            tokens_failing=failing(tokens),
+            token_expires_in=tokens.expires_in,
+            tokens_failing=tokens.failing,
             secrets_failing=unread(self._status.unread_secrets, now),
             neighbours_down=outages(self._status.health(parts), now),
             certificates=lifetimes(self._certificates(parts), self._clock.wall()),
@@ -55,27 +58,27 @@ class Gauges:
             yield ("client", path), validity
 
 
-def expiries(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str], float]:
-    """Return the seconds until cached tokens expire, by name and tenant; of several tokens, the earliest."""
-    found: dict[tuple[str, str], float] = {}
-    for token in tokens:
+class TokenGauges:
+    """Collect what the gauges show of tokens."""
+
+    def __init__(self) -> None:
+        self.expires_in: dict[tuple[str, str], float] = {}
+        """Seconds until cached tokens expire, by name and tenant; of several tokens, the earliest."""
+        self.failing: dict[tuple[str, str, str, str], float] = {}
+        """Seconds from the first failed fetch to the last, by name, tenant, state and reason; the longest.
+
+        To the last, as below. Alerts compare this duration, so a single failed fetch fires none.
+        """
+
+    def add(self, token: TokenStatus) -> None:
+        """Note a token."""
         if token.state != "missing":
             owner = (token.token, token.tenant)
-            found[owner] = min(token.expires_in, found.get(owner, token.expires_in))
-    return found
-
-
-def failing(tokens: Iterable[TokenStatus]) -> Mapping[tuple[str, str, str, str], float]:
-    """Return the seconds from the first failed fetch to the last, by name, tenant, state and reason; the longest.
-
-    To the last, as below. Alerts compare this duration, so a single failed fetch fires none.
-    """
-    found: dict[tuple[str, str, str, str], float] = {}
-    for token in tokens:
+            self.expires_in[owner] = min(token.expires_in, self.expires_in.get(owner, token.expires_in))
         if token.problem_since is not None and token.last_tried is not None:
             problem = (token.token, token.tenant, token.state, token.reason)
-            found[problem] = max(token.last_tried - token.problem_since, found.get(problem, 0.0))
-    return found
+            lasts = token.last_tried - token.problem_since
+            self.failing[problem] = max(lasts, self.failing.get(problem, 0.0))
 
 
 def unread(secrets: Iterable[Unread], now: float) -> Mapping[tuple[str, str, str], float]:

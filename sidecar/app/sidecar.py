@@ -83,14 +83,12 @@ class Sidecar:
         self._status = Status(clock)
         self._gauges = Gauges(clock, self._status)
         self._telemetry = telemetry = Telemetry(config, descriptor, clock, randomness, self._status.listeners)
-        self.journal = telemetry.journal
+        self.journal = journal = telemetry.journal
         fleet = (config.redis, config.busts, config.cache)
-        self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=self.journal)
-        sources = CredentialSources(
-            member.credentials, member.credential_store, clock=clock, journal=self.journal
-        )
+        self._member = member = membership(*fleet, clock=clock, randomness=randomness, journal=journal)
+        sources = CredentialSources(member.credentials, member.credential_store, clock=clock, journal=journal)
         self._fetching = TokenFetching(
-            sources, clock, randomness, self.journal, fingerprint_key=member.fingerprint_key
+            sources, clock, randomness, journal, fingerprint_key=member.fingerprint_key
         )
         self._cache = self._new_cache(config, randomness)
         self._deadlines = Deadlines(clock)
@@ -101,7 +99,7 @@ class Sidecar:
             table(config, config.listen, self._pools),
             tokens=self._cache,
             callers=self._fetching.callers,
-            journal=self.journal,
+            journal=journal,
             clock=clock,
             instance=telemetry.instance,
             tracer=telemetry.tracer,
@@ -321,12 +319,12 @@ class Sidecar:
 
     async def metrics(self) -> bytes:
         """Return Prometheus text."""
-        return await self._telemetry.text(self._readings())
+        return await self._telemetry.text(await self._readings())
 
-    def _readings(self) -> Readings:
+    async def _readings(self) -> Readings:
         parts = self._parts(self.ready(), {})
         listeners = (self._listener, self._token_api.listener)
-        return self._gauges.read(parts, listeners, lines_dropped=self._telemetry.lines_dropped)
+        return await self._gauges.read(parts, listeners, lines_dropped=self._telemetry.lines_dropped)
 
     def _parts(self, ready: Readiness, counted: Mapping[str, Count]) -> Parts:
         return Parts(self._config, self._cache, self._fetching, self._member, self._pools, counted, ready)

@@ -30,7 +30,7 @@ from sidecar.http1.pool import OriginPool
 from sidecar.proxy.routes import Route
 from sidecar.system import threads
 from sidecar.telemetry.fan_out import Listener
-from sidecar.telemetry.recent_events import Occurrence, RecentEvents
+from sidecar.telemetry.recent_events import EarlyRefusals, Occurrence, RecentEvents
 from sidecar.telemetry.sinks.dates import Dates
 from sidecar.telemetry.words import NEIGHBOURS, NeighbourKind
 
@@ -63,6 +63,7 @@ class Status:
         self._dates = Dates(clock)
         self._began = clock.now()
         self._recent_events = RecentEvents(clock)
+        self._early_refusals = EarlyRefusals(clock)
         self._secret_store = SecretStoreHealth(clock)
         self.unread_secrets = UnreadSecrets(clock)
         self._traffic = RouteTraffic(clock.now())
@@ -70,7 +71,7 @@ class Status:
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Return the listeners for events."""
-        return (self._recent_events, self._secret_store, self.unread_secrets)
+        return (self._recent_events, self._early_refusals, self._secret_store, self.unread_secrets)
 
     def configure(self, before: Config, now: Config) -> None:
         """Drop the state of secrets that this configuration does not name, or reads in another way."""
@@ -130,6 +131,7 @@ class Status:
             tokens=tuple(islice(parts.cache.status(now), MOST_TOKENS)),
             routes=tuple(readings.items()),
             events=tuple(self._recent_events),
+            replaced=tuple(self._early_refusals),
             wrong_clocks=tuple(parts.fetching.wrong_clocks()),
             lines=tuple(
                 Line(url(origin), pool.readings().waiting, origin.max_connections)

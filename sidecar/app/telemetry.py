@@ -1,7 +1,7 @@
 """The log, the metrics and the traces of a running sidecar."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -94,13 +94,13 @@ class Telemetry:
         """Return all metrics as Prometheus text."""
         return await prometheus_text(self._families(readings))
 
-    async def export(self, readings: Callable[[], Readings]) -> None:
+    async def export(self, readings: Callable[[], Awaitable[Readings]]) -> None:
         """Export metrics, if that is configured, until cancelled."""
         for ignored in self._ignored:
             self.journal.tell(SettingIgnored(ignored.variable, ignored.reason))
         self.doubt(self._doubtful)
         if self._otlp is not None:
-            await self._otlp.run(lambda: self._families(readings()), self.journal)
+            await self._otlp.run(partial(self._read, readings), self.journal)
 
     def doubt(self, doubtful: Iterable[Fault]) -> None:
         """Log the values of a configuration that are probably a mistake."""
@@ -114,12 +114,15 @@ class Telemetry:
             await self._clock.sleep(LOOK_EVERY)
             self._metrics.loop_was_late(max(0.0, self._clock.now() - due))
 
-    async def close(self, readings: Callable[[], Readings]) -> None:
+    async def close(self, readings: Callable[[], Awaitable[Readings]]) -> None:
         """Send and write what is still queued; takes two seconds at most."""
         if self._otlp is not None:
-            await self._otlp.close(lambda: self._families(readings()))
+            await self._otlp.close(partial(self._read, readings))
         self.journal.tell(Stopped())
         self._output.close()
+
+    async def _read(self, readings: Callable[[], Awaitable[Readings]]) -> tuple[Family, ...]:
+        return self._families(await readings())
 
     def _families(self, readings: Readings) -> tuple[Family, ...]:
         exports = self._otlp.readings() if self._otlp is not None else None

@@ -186,6 +186,7 @@ class ClientConnection(Connection):
             return False
         if len(held) >= len(_PREFACE):
             self._held = b""
+            self.resume_reading()  # the first read may have been a large one
             self.closed = True  # for this protocol
             self.deadlines.forget(self)
             self._listener.forget(self)

@@ -16,7 +16,8 @@ Rule 6. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the credit of every ope
 Rule 7. Credit above 2^31-1 is FLOW_CONTROL_ERROR: of the stream, or of the connection.
 Rule 8. A receiver counts each DATA frame whole, with its padding. More than the window is FLOW_CONTROL_ERROR.
 Rule 9. Credit is returned when the other side has taken the bytes, in one WINDOW_UPDATE for half a window, so that a
-        small exchange needs none. Padding counts as taken at once.
+        small exchange needs none. For a stream that is half of the default window, because a client that has filled the
+        default one may wait for a WINDOW_UPDATE, although our SETTINGS allow more. Padding counts as taken at once.
 """
 
 from typing import Final
@@ -81,8 +82,9 @@ class Incoming:
 
     __slots__ = ("_half", "_unreturned", "left")
 
-    def __init__(self, size: int) -> None:
-        self._half = size // 2
+    def __init__(self, size: int, window: int = 0) -> None:
+        """Allow `size` bytes, and return credit for half of that, or of `window` if given."""
+        self._half = (window or size) // 2
         self._unreturned = 0
         self.left = size
         """Credit that the sender still has."""

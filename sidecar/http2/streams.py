@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from sidecar.http1.deadlines import NEVER
 from sidecar.http2 import frames
 from sidecar.http2.fields import Block
-from sidecar.http2.frames import ErrorCode, FrameFault
+from sidecar.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameFault
 from sidecar.http2.limits import MAX_FRAME, STREAM_WINDOW, Incoming
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Stream(ABC):
         self.number = number
         self.credit = connection.initial_credit
         """Bytes that the peer allows to send."""
-        self.window = Incoming(STREAM_WINDOW)
+        self.window = Incoming(STREAM_WINDOW, DEFAULT_WINDOW)
         self.untaken = 0
         """Bytes that arrived and that the other side has not taken."""
         self.unsent = -1

@@ -90,6 +90,8 @@ class Counters:
         self._fetches: dict[tuple[str, str], Histogram] = {}
         self._bus_lag = Histogram()
         self._loop_lag = Histogram()
+        self._is_outdated = False
+        """Whether the last reload failed."""
         fixed = {**_FIXED, **_OF_THE_FLEET}
         self._counts: dict[Instrument, dict[_Labels, int]] = {
             **{instrument: {} for instrument in (*_BY_TOKEN, *_BY_ROUTE)},
@@ -207,8 +209,10 @@ class Counters:
             case BustFailed():
                 self._count(instruments.BUSTS_FAILED, event.kind, event.step)
             case Reloaded():
+                self._is_outdated = False
                 self._count(instruments.RELOADS, "ok")
             case ReloadFailed():
+                self._is_outdated = True
                 self._count(instruments.RELOADS, "failed")
             case Failed():
                 self._count(instruments.BUGS)
@@ -269,6 +273,7 @@ class Counters:
         yield Family(instruments.CERTIFICATE, tuple((named, left) for named, (left, _) in lives))
         yield Family(instruments.CERTIFICATE_LIFE, tuple((named, whole) for named, (_, whole) in lives))
         yield Family(instruments.LOOP_LAG, (((), self._loop_lag.read()),))
+        yield _one(instruments.OUTDATED, int(self._is_outdated))
         yield _one(instruments.TASKS, readings.tasks)
         yield _one(instruments.DROPPED, readings.log_lines_dropped)
         yield Family(instruments.BUILD, (((self._version,), 1),))

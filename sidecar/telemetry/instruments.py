@@ -253,6 +253,11 @@ RELOADS = Instrument(
     "Reloads of the configuration, by outcome: `ok`, or `failed` (the old configuration stays in force).",
     ("outcome",),
 )
+OUTDATED = Instrument(
+    "sidecar.config.outdated",
+    "gauge",
+    "1 while the last reload has failed, so that the configuration in force is older than its file; else 0.",
+)
 BUGS = Instrument(
     "sidecar.bugs", "counter", "Internal errors of the sidecar; each is a `failed` line in the log."
 )

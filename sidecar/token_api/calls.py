@@ -93,7 +93,7 @@ def _of_program(target: bytes, *, tenant_in_path: bool) -> Call:
 
 
 def check_query(call: Call) -> None:
-    """Refuse a query that asks for another token than the one that is configured. Raises RequestRefused (400).
+    """Refuse a query for another token than the configured one. Raises RequestRefused (400).
 
     Agents of Microsoft's SDKs choose identity, scope and tenant in the query. To ignore that would hand out another
     token than was requested.

@@ -9,7 +9,7 @@
 | 5. `token_api.authorize` is true: 403                                        |          |      | yes     |
 
 Rules 1 and 2 keep out web pages, also those whose name leads to loopback (DNS rebinding). Rules 2 and 3 keep out a
-request that a server was made to send (SSRF): whoever forges its URL cannot add a field. SDKs cannot add one either.
+request that a server was made to send (SSRF): a forged URL adds no field. SDKs cannot add one either.
 
 A proxy passes on the fields of its own clients, so none of them decides anything. It sets `Sidecar-Request` itself. A
 browser can reach no Unix socket.

@@ -1,6 +1,7 @@
 """Which version a connection and a route use, and what the other version gets."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.load import load
+from tests.support.clock import settle
 from tests.support.http2_client import Http2Client
-from tests.support.http2_peer import PREFACE, settings
+from tests.support.http2_peer import PREFACE, frame, settings
 from tests.support.http2_upstream import Http2Upstream
 from tests.support.processes import File
 from tests.support.sidecar import Start
@@ -170,3 +172,21 @@ async def test_a_reload_brings_http2_and_takes_it_away(
             assert (await client.ask()).status == 502
         async with await running.connect() as client1:
             assert (await client1.refused(PREFACE)).status == 400
+
+
+async def test_a_first_read_that_is_large_stops_no_reading(
+    sidecar: Start, far: Http2Upstream, upstream: Upstream
+) -> None:
+    """It may arrive before the story runs, and then pauses the transport, which is handed over."""
+    ours, theirs = socket.socketpair()
+    async with sidecar(*both(far, upstream)) as running:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        connection = running.app._listener.connection()
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(PREFACE + settings() + frame(99, 0, 0, bytes(16_000)) * 5)
+        assert not transport.is_reading()
+        await settle()
+        assert transport.is_reading()
+        transport.abort()
+        theirs.close()

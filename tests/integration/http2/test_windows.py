@@ -7,7 +7,7 @@ import pytest
 from sidecar.http2.limits import CONNECTION_WINDOW, STREAM_WINDOW
 from tests.support.clock import settle
 from tests.support.http2_client import Http2Client
-from tests.support.http2_peer import DEFAULT_WINDOW
+from tests.support.http2_peer import DEFAULT_WINDOW, WINDOW_UPDATE
 from tests.support.http2_upstream import Exchange2, Http2Upstream, answering, echo
 from tests.support.sidecar import Start
 
@@ -100,3 +100,18 @@ async def test_b97_the_connection_is_bounded_too(sidecar: Start) -> None:
                 await task
             await client.ping()
             assert client._credit == CONNECTION_WINDOW - STREAM_WINDOW * (count // 2)
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 200_000])
+async def test_a_client_that_has_filled_the_default_window_gets_credit(sidecar: Start, size: int) -> None:
+    """Some wait for a WINDOW_UPDATE of the stream then, and do not notice that SETTINGS allow more."""
+    async with Http2Upstream() as far:
+        far.script(echo)
+        async with sidecar(route(far)) as running, await Http2Client.connect(running.address) as client:
+            stream = client.begin_request(b"POST", end=False)
+            await client.send(stream, CONTENT[:65_535])
+            await client.until(
+                lambda: any((one.kind, one.stream) == (WINDOW_UPDATE, stream) for one in client.frames)
+            )
+            await client.send(stream, CONTENT[65_535:size], end=True)
+            assert bytes((await client.answer(stream)).body) == CONTENT[:size]

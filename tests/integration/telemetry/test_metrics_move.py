@@ -565,16 +565,21 @@ async def silence(exchange: Exchange) -> None:
     await exchange.peer_left()
 
 
-@moves(instruments.RELOADS)
+@moves(instruments.RELOADS, instruments.OUTDATED)
 async def test_reloads_are_counted(sidecar: Start, tmp_path: Path) -> None:
-    """A good configuration, and a bad one."""
+    """A good configuration, and a bad one, which makes the one in force outdated until the file is corrected."""
     file = tmp_path / "config.yaml"
     async with sidecar() as running:
-        async with moving(running, "sidecar_reloads_total outcome=ok"):
-            await running.app.try_reload(lambda: load(str(file), {}))
-        file.write_text("routes: []")
-        async with moving(running, "sidecar_reloads_total outcome=failed"):
-            await running.app.try_reload(lambda: load(str(file), {}))
+        good = file.read_text()
+        for _ in range(2):
+            async with moving(running, "sidecar_reloads_total outcome=ok"):
+                await running.app.try_reload(lambda: load(str(file), {}))
+            assert await read(running, "sidecar_config_outdated") == 0
+            file.write_text("routes: []")
+            async with moving(running, "sidecar_reloads_total outcome=failed"):
+                await running.app.try_reload(lambda: load(str(file), {}))
+            assert await read(running, "sidecar_config_outdated") == 1
+            file.write_text(good)
 
 
 @moves(instruments.BUGS)

@@ -1,4 +1,5 @@
-"""`make reference`: write the manual page, and the generated parts of the how-to pages, between markers.
+"""`make reference`: write the manual page, the page of incidents, and the generated parts of the how-to pages, between
+markers.
 
 Tests hold them in step.
 """
@@ -8,7 +9,7 @@ from textwrap import fill
 from sidecar.fleet.redis.permissions import rules
 from tests import ROOT
 from tests.support.programs import manual
-from tests.support.programs.pages import every_page
+from tests.support.programs.pages import every_page, incidents
 
 PAGE = ROOT / "docs/how-to/share-through-redis.md"
 WIDTH = 125
@@ -34,3 +35,4 @@ if __name__ == "__main__":
     PAGE.write_text(page())
     manual.PAGE.write_text(manual.page())
     every_page.write()
+    incidents.PAGE.write_text(incidents.text())

@@ -40,6 +40,16 @@ def _of_pod(**labels: str) -> Mapping[str, str]:
     return {"namespace": "shop", "pod": "a", **labels}
 
 
+_RELAYED = (
+    f'sidecar_refusals_relayed_total{{{_POD}, http_route="api", tenant="acme", error="insufficient_scope"}}'
+)
+
+
+def _in_quarters(name: str, *counts: int) -> Series:
+    """A counter at the beginning, and after each quarter of an hour."""
+    return {name: " ".join(f"{count}x29" for count in counts)}
+
+
 _API = {"namespace": "shop", "token": "api", "tenant": "acme"}
 _ROUTE = {"namespace": "shop", "http_route": "api"}
 
@@ -146,6 +156,27 @@ _REQUESTS: Mapping[str, tuple[Case, ...]] = {
                 "0+10x60",
             ),
             {**_ROUTE, "tenant": "acme", "error": "insufficient_scope"},
+        ),
+        Case(
+            "c4: an application sends a request every quarter of an hour, and each lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 2, 3) | _in_quarters(_RELAYED, 0, 1, 2, 3),
+            {**_ROUTE, "tenant": "acme", "error": "insufficient_scope"},
+        ),
+        Case(
+            "c4: one of two requests every quarter of an hour lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 2, 4, 6) | _in_quarters(_RELAYED, 0, 1, 2, 3),
+        ),
+        Case(
+            "c4: the only request of an hour lacks a scope",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 1, 1) | _in_quarters(_RELAYED, 0, 1, 1, 1),
+        ),
+        Case(
+            "c4: it has the scope since the last request",
+            2700,
+            _in_quarters(_SERVED, 0, 1, 2, 3) | _in_quarters(_RELAYED, 0, 1, 2, 2),
         ),
         Case(
             "one of a hundred requests lacks a scope",
@@ -314,8 +345,20 @@ def _once(name: str, what: str, labels: str = "", also: Mapping[str, str] | None
 _PROCESS: Mapping[str, tuple[Case, ...]] = {
     "CredentialSidecarLogLinesDropped": _once("sidecar_log_lines_dropped_total", "a line is lost"),
     "CredentialSidecarReloadFailed": (
-        *_once("sidecar_reloads_total", "a configuration is refused", 'outcome="failed"'),
-        Case("configurations are loaded", 120, _counted("sidecar_reloads_total", 'outcome="ok"', "0+1x9")),
+        Case(
+            "c4: it was refused hours ago",
+            14400,
+            _counted("sidecar_config_outdated", "", "0 1x500"),
+            _of_pod(),
+        ),
+        Case(
+            "c4: it was before the first scrape",
+            60,
+            _counted("sidecar_config_outdated", "", "1x9"),
+            _of_pod(),
+        ),
+        Case("it was corrected within a minute", 120, _counted("sidecar_config_outdated", "", "0 1 1 0x9")),
+        Case("configurations are loaded", 120, _counted("sidecar_config_outdated", "", "0x9")),
     ),
     "CredentialSidecarOutOfDescriptors": _once(
         "sidecar_descriptors_exhausted_total", "no descriptor is free"

@@ -2,19 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.system.alerts.cases import CASES, Case
-from tests.system.alerts.promtool import Alert, Rules, promtool
+from tests.system.alerts.chart_rules import ALERTS, WATCHED
+from tests.system.alerts.promtool import Alert, promtool
 from tests.system.chart.generate import RULES
 
-ALERTS: dict[str, dict[str, Any]] = {
-    rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
-}
-WATCHED = Rules(RULES, ALERTS)
 CHOICE = re.compile(r"\{\{ if \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}")
 PLACE = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
 NAMED = [(name, case) for name, cases in CASES.items() for case in cases]

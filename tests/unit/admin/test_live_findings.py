@@ -32,7 +32,7 @@ from sidecar.telemetry.events import (
     UnknownTenantNamed,
 )
 from sidecar.telemetry.fleet_events import BustFailed, BustRejected, SelectSent, StoreDenied
-from sidecar.telemetry.recent_events import Occurrence
+from sidecar.telemetry.recent_events import TOGETHER, Occurrence, ReplacedTokens
 from sidecar.telemetry.words import NEIGHBOURS, NeighbourKind, Signal
 from tests import ROOT
 
@@ -220,14 +220,15 @@ CASES: Mapping[str, tuple[Seen, LiveFinding]] = {
         ),
     ),
     "tokens are revoked again and again": (
-        told(
-            *(at(Resent("r", "crm", f"fp{age}", "healed"), 900.0 + age, 950.0 + age) for age in (3, 2, 1)),
-            at(replace(RELAY, route="crm", status=401, error="invalid_token", decision="renew")),
-        ),
+        replace(HEALTHY, replaced=[
+            ReplacedTokens("crm", "401 invalid_token", 100.0, (951.0, 952.0, 953.0), 99),
+            ReplacedTokens("by chance", "401 invalid_token", 951.0, (951.0, 952.0), 2),
+            ReplacedTokens("long ago", "401 invalid_token", 1.0, (NOW - TOGETHER, 952.0, 953.0), 99),
+        ]),
         LiveFinding(
             "expires_early", "warning", "Route crm: the upstream refuses tokens before they expire",
-            "401 invalid_token; 3 tokens within 10 min", "sends the request again", "`expires_in`",
-            901.0, 953.0, Scope(route="crm"),
+            "401 invalid_token; 99 tokens so far", "sends the request again", "`expires_in`",
+            100.0, 953.0, Scope(route="crm"),
         ),
     ),
     "a reload failed": (
@@ -319,27 +320,6 @@ def test_o7_each_kind_of_trouble_is_one_finding(seen: Seen, expected: LiveFindin
         assert bool(part) is bool(text)
     texts = {member: getattr(found, member) for member in ("what", "cause", "effect", "action")}
     assert found == replace(expected, **texts)
-
-
-@pytest.mark.parametrize(
-    "healed",
-    [
-        [("crm", "a", 950.0), ("crm", "b", 950.0)],
-        [("crm", "a", 950.0), ("crm", "a", 940.0), ("crm", "a", 930.0)],
-        [("crm", "a", 950.0), ("ledger", "b", 950.0), ("orders", "c", 950.0)],
-        [("crm", "a", 950.0), ("crm", "b", 950.0), ("crm", "c", NOW - NOTABLE)],
-    ],
-)
-def test_o7_a_token_that_is_revoked_by_chance_is_no_finding(healed: list[tuple[str, str, float]]) -> None:
-    """Two in ten minutes, one for many requests, or one of each route."""
-    events = [at(Resent("r", route, fp, "healed"), 100.0, last) for route, fp, last in healed]
-    assert wrong_now(told(*events)) == []
-
-
-def test_o7_a_new_token_that_is_refused_too_does_not_expire_early() -> None:
-    """It cools down."""
-    events = [at(Resent("r", "crm", f"fp{number}", "refused")) for number in range(5)]
-    assert wrong_now(told(*events)) == []
 
 
 def test_o7_findings_come_by_gravity_then_causes_first() -> None:

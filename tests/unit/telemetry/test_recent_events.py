@@ -1,8 +1,10 @@
 """Recent events."""
 
-from sidecar.telemetry.events import Refused, SecretRead, TokenFetched, TokenFetchFailed
+import pytest
+
+from sidecar.telemetry.events import Refused, Resent, SecretRead, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.fleet_events import StoreDown
-from sidecar.telemetry.recent_events import APART, LENGTH, RecentEvents
+from sidecar.telemetry.recent_events import APART, LENGTH, TOGETHER, EarlyRefusals, RecentEvents
 from tests.support.clock import FakeClock
 
 
@@ -63,3 +65,63 @@ def test_t11_a_refusal_is_the_same_thing_whatever_ids_its_text_holds() -> None:
         timeline.tell(TokenFetchFailed("t", "s", "acme", "refused", "refused", 1.0, 0.0, text))
     (entry,) = timeline
     assert (entry.count, entry.event.values()["error_description"]) == (3, text)
+
+
+def healed(fp: str, route: str = "ledger") -> Resent:
+    return Resent("1", route, fp, "healed")
+
+
+@pytest.mark.parametrize(
+    ("fps", "apart", "count", "early"),
+    [
+        ("ab", 1, 2, False),
+        ("abc", 1, 3, True),
+        ("aaaaaa", 1, 1, False),
+        ("abababab", 1, 2, False),
+        ("abc", TOGETHER / 2 - 1, 3, True),
+        ("abc", TOGETHER / 2, 3, False),
+        ("abcdefgh", TOGETHER / 3, 8, True),
+        ("abcdefgh", TOGETHER, 1, False),
+    ],
+)
+async def test_o7_several_tokens_replaced_within_ten_minutes_are_early(
+    fps: str, apart: float, count: int, early: bool
+) -> None:
+    """A token counts once, however many requests it was sent in; the first of the series dates it."""
+    clock = FakeClock()
+    series = EarlyRefusals(clock)
+    for fp in fps:
+        moment = clock.now()
+        series.tell(refused(fp))
+        series.tell(healed(fp))
+        await clock.advance(apart)
+    [found] = series
+    assert (found.route, found.cause, found.count) == ("ledger", "401 invalid_token", count)
+    assert found.is_early(moment) is early
+
+
+async def test_o7_the_first_of_a_series_dates_it_for_hours() -> None:
+    """However many events there were since; ten minutes without one end it."""
+    clock = FakeClock()
+    began, series = clock.now(), EarlyRefusals(clock)
+    for number in range(3000):
+        series.tell(healed(f"fp-{number}"))
+        await clock.advance(10)
+    [found] = series
+    assert (found.since, found.count) == (began, 3000)
+    assert found.is_early(clock.now())
+    await clock.advance(TOGETHER)
+    assert not found.is_early(clock.now())
+    series.tell(healed("new"))
+    [found] = series
+    assert (found.since, found.count) == (clock.now(), 1)
+
+
+def test_o7_only_tokens_that_were_replaced_are_early() -> None:
+    """Those of another route are another series; a new token that is refused too cools down."""
+    series = EarlyRefusals(FakeClock())
+    for number in range(3):
+        series.tell(healed(f"fp-{number}", f"route-{number}"))
+        series.tell(Resent("1", "ledger", f"fp-{number}", "refused"))
+        series.tell(Resent("1", "ledger", f"fp-{number}", "failed"))
+    assert sorted((each.route, each.count) for each in series) == [(f"route-{each}", 1) for each in range(3)]

@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -81,17 +81,17 @@ class OtlpExporter:
         """Return the results of exports."""
         return ExportReadings(dict(self._counts), self.spans.dropped if self.spans is not None else 0)
 
-    async def run(self, families: Callable[[], Iterable[Family]], journal: Journal) -> None:
+    async def run(self, families: Callable[[], Awaitable[Iterable[Family]]], journal: Journal) -> None:
         """Push current metrics until cancelled; report failures to `journal`."""
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         while True:
             await self._clock.sleep(self._settings.interval)
-            self._read(families)
+            await self._read(families)
 
-    async def close(self, families: Callable[[], Iterable[Family]]) -> None:
+    async def close(self, families: Callable[[], Awaitable[Iterable[Family]]]) -> None:
         """Send what waits, as far as that takes at most PARTING seconds."""
-        self._read(families)
+        await self._read(families)
         threads = [threading.Thread(target=end, daemon=True) for end in self._partings()]
         for thread in threads:
             thread.start()
@@ -100,9 +100,9 @@ class OtlpExporter:
             self.spans.abandon()
         self._loop = None
 
-    def _read(self, families: Callable[[], Iterable[Family]]) -> None:
+    async def _read(self, families: Callable[[], Awaitable[Iterable[Family]]]) -> None:
         if self._push is not None:
-            self._push.push(families(), self._dates.of(self._began), self._clock.wall())
+            self._push.push(await families(), self._dates.of(self._began), self._clock.wall())
 
     def _partings(self) -> Iterable[Callable[[], None]]:
         if self._push is not None:
