@@ -82,9 +82,9 @@ class Incoming:
 
     __slots__ = ("_half", "_unreturned", "left")
 
-    def __init__(self, size: int, window: int) -> None:
-        """Allow `size` bytes, and return credit for half of `window`."""
-        self._half = window // 2
+    def __init__(self, size: int, window: int = 0) -> None:
+        """Allow `size` bytes, and return credit for half of that, or of `window` if given."""
+        self._half = (window or size) // 2
         self._unreturned = 0
         self.left = size
         """Credit that the sender still has."""

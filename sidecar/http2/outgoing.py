@@ -74,7 +74,7 @@ class Outgoing(ABC):
         self.credit = DEFAULT_WINDOW
         """Bytes of content that the peer allows, all streams together."""
         self.initial_credit = DEFAULT_WINDOW
-        self.window = Incoming(CONNECTION_WINDOW, CONNECTION_WINDOW)
+        self.window = Incoming(CONNECTION_WINDOW)
         self.outbox = outbox
         self._out: list[bytes] = []
         self._ended = False

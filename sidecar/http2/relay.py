@@ -338,7 +338,7 @@ class Relay(Exchange):
 
     def end(self) -> tuple[int, int]:
         client, upstream, upload = self._client, self._upstream, self.upload
-        client.source = self._upstream = None
+        client.source = self._upstream = self._error = None  # an error holds frames that refer to this object
         if not self.upstream_status and self.sent_at:
             self.upstream_seconds += self._clock.now() - self.sent_at
         upload.detach()

@@ -3,9 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.core.errors import RequestRefused
 from sidecar.core.problem import Problem, render
@@ -383,3 +386,136 @@ async def test_b93_a_well_formed_request_that_is_refused_gets_its_status(case: s
         [answer] = [payload for kind, _, _, payload in written if kind == frames.HEADERS]
         assert field(b":status", status).wire in answer
         assert (codes(written)[0], codes(written)[2], rig.listener.busy) == ([], True, 0)
+
+
+class Counted:
+    """Stories, counted when they begin and when they end."""
+
+    def __init__(self, story: Callable[[Exchange], Coroutine[object, None, bool]]) -> None:
+        self._story = story
+        self.running = 0
+
+    async def __call__(self, exchange: Exchange) -> bool:
+        self.running += 1
+        try:
+            return await self._story(exchange)
+        finally:
+            self.running -= 1
+
+
+Frames = Callable[[list[int]], bytes]
+"""Writes frames for a connection, by the streams that were opened so far; may open one."""
+
+
+def opening(end: bool, more: bytes, pieces: int) -> Frames:
+    def write(opened: list[int]) -> bytes:
+        number = 2 * len(opened) + 1
+        opened.append(number)
+        return frames.headers(number, block() + more, end_stream=end, max_frame=max(1, 60 // pieces))
+
+    return write
+
+
+def both(first: Frames, second: Frames) -> Frames:
+    return lambda opened: first(opened) + second(opened)
+
+
+def content(which: int, size: int, padding: int, end: int) -> Frames:
+    payload = bytes(size) if padding < 0 else bytes((padding,)) + bytes(size) + bytes(padding)
+    return on(which, frames.DATA, (0x8 if padding >= 0 else 0) | end, payload)
+
+
+def on(which: int, kind: int, flags: int, payload: bytes) -> Frames:
+    """A frame on one of the last streams, if any was opened; on the connection for -1."""
+
+    def write(opened: list[int]) -> bytes:
+        if which < 0:
+            return frame(kind, flags, 0, payload)
+        last = opened[-3:]
+        return frame(kind, flags, last[which % len(last)], payload) if last else b""
+
+    return write
+
+
+WHICH = st.integers(0, 2)
+BY = st.sampled_from([1, 100, 65_535, 1 << 30]).map(lambda by: by.to_bytes(4, "big"))
+BLOCK = st.sampled_from([b"", b"\x00\x01a\x01b", b"\x40\x01a\x01b", b"\x00\x01A\x01b", b"\x0f\x0d\x015"])
+OPENING = st.builds(opening, st.booleans(), BLOCK, st.integers(1, 8)) | st.just(opening(False, b"", 1))  # noqa: FBT003
+CONTENT = st.builds(
+    content,
+    WHICH,
+    st.sampled_from([0, 1, 100, 5000, 16_000]),
+    st.sampled_from([-1, -1, 0, 1, 255]),
+    st.sampled_from([0, 0, frames.END_STREAM]),
+)
+ENDING = st.one_of(
+    st.builds(on, WHICH, st.just(frames.RST_STREAM), st.just(0), BY),
+    st.builds(on, WHICH, st.just(frames.WINDOW_UPDATE), st.just(0), st.just(bytes(4))),
+    st.builds(on, WHICH, st.just(frames.HEADERS), st.sampled_from([4, 5]), BLOCK),
+)
+STEPS = st.one_of(
+    OPENING,
+    st.builds(both, CONTENT, ENDING),
+    CONTENT,
+    CONTENT,
+    st.builds(content, WHICH, st.just(16_384), st.just(-1), st.just(0)),
+    st.builds(on, WHICH, st.just(frames.WINDOW_UPDATE), st.just(0), BY),
+    ENDING,
+    st.builds(on, WHICH, st.just(frames.PRIORITY), st.just(0), st.binary(min_size=4, max_size=5)),
+    st.builds(on, st.just(-1), st.just(frames.PING), st.sampled_from([0, 1]), st.just(bytes(8))),
+    st.builds(on, st.just(-1), st.just(frames.SETTINGS), st.just(0), BY.map(lambda by: b"\0\4" + by)),
+    st.builds(on, st.just(-1), st.just(frames.GOAWAY), st.just(0), st.binary(min_size=8, max_size=10)),
+)
+"""Valid frames, and faults that end a stream only."""
+LAST = st.one_of(
+    st.builds(on, st.integers(-1, 2), st.integers(0, 12), st.integers(0, 255), st.binary(max_size=20)),
+    st.binary(max_size=20).map(lambda garbage: lambda _: garbage),
+)
+"""Nearly always the end of the connection."""
+ANY = st.tuples(st.lists(STEPS, min_size=1, max_size=30), st.lists(LAST, max_size=2)).map(
+    lambda parts: [opening(False, b"", 1), *parts[0], *parts[1]]  # noqa: FBT003
+)
+
+
+def check_windows(connection: ClientConnection) -> None:
+    """Every byte of both kinds of windows is the client's to send, not taken, or not returned."""
+    untaken = sum(stream.untaken for stream in connection.streams.values())
+    window = connection.window
+    assert window.left + window._unreturned + untaken == CONNECTION_WINDOW
+    for stream in connection.streams.values():
+        if not stream.remote_ended:
+            assert stream.window.left + stream.window._unreturned + stream.untaken == STREAM_WINDOW
+        assert not stream.closed
+
+
+async def feed_any(steps: Sequence[Frames], piece: int, story: Counted) -> None:
+    """Feed a connection, in pieces of so many bytes, and check it after each step."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    opened: list[int] = []
+    async with Rig(story) as rig:
+        rig.feed(SETTINGS, cut=False)
+        connection = rig.connection
+        for step in steps:
+            sent = step(opened)
+            for at in range(0, len(sent), piece):
+                connection.data_received(sent[at : at + piece])
+            if connection.failed:
+                assert not connection.streams
+            else:
+                check_windows(connection)
+            await asyncio.sleep(0)
+            with suppress(BlockingIOError):
+                rig._theirs.recv(1 << 20)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (connection.streams, rig.listener.busy, story.running, complaints) == ({}, 0, 0, [])
+
+
+@pytest.mark.parametrize("story", [forever, refusing])
+@given(steps=ANY, piece=st.sampled_from([1, 7, 100, 1 << 20]))
+def test_b98_any_frames_leave_a_connection_whole_or_end_it(
+    story: Callable[[Exchange], Coroutine[object, None, bool]], steps: list[Frames], piece: int
+) -> None:
+    """Its windows stay consistent, no error but a fault arises, and no stream or story is left at its end."""
+    asyncio.run(feed_any(steps, piece, Counted(story)))
