@@ -81,9 +81,10 @@ class Removal:
 
 SIZES = (
     Size("2 pods, 1 key", pods=2, keys=1, tokens=3, faults=1),
+    Size("2 pods, 1 key", pods=2, keys=1, tokens=2, faults=2),
     Size("2 pods, 2 keys", pods=2, keys=2, tokens=2, second=1, faults=1),
     Size("3 pods, 1 key", pods=3, keys=1, tokens=2, faults=1),
-    Size("2 pods, 1 key", pods=2, keys=1, tokens=2, faults=1, options=ENDLESS, arguments=FAIR),
+    Size("2 pods, 1 key", pods=2, keys=1, tokens=3, faults=1, options=ENDLESS, arguments=FAIR),
     Size(
         "3 pods, 2 keys",
         pods=3,
