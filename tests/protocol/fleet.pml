@@ -5,8 +5,8 @@
  * begun is the time: a fetch of token 3 begins after a request that was sent when `issued` was 2. Each `d_step` is one
  * script in Redis with the handling of its reply, or what a pod's event loop does between two of them.
  *
- * -DPODS, -DKEYS, -DTOKENS (fetches of a key, at most 6) and -DFAULTS (faults in one run, each at most once) set the size,
- * -DALLOWED the faults that may happen, -DWITHOUT= a guard or an assumption to remove, -DONLY= one invariant.
+ * -DPODS, -DKEYS, -DTOKENS (fetches of a key, at most 6), -DSECOND (of the second key) and -DFAULTS (faults in one run,
+ * each at most once) set the size, -DALLOWED the faults that may happen, -DWITHOUT= a guard or an assumption to remove, -DONLY= one invariant.
  */
 #ifndef WITHOUT
 #define WITHOUT NOTHING
@@ -17,6 +17,10 @@
 #ifndef ONLY
 #define ONLY 0
 #endif
+#ifndef SECOND
+#define SECOND TOKENS
+#endif
+#define LIMIT (k -> SECOND : TOKENS)
 #define OVERTAKEN 2     /* repeats of a load; 3 in the code */
 #define QUEUE 2         /* messages on their way to a pod */
 #define UNSURE(p) (p == 0)      /* pod 0 knows the clock of Redis to within 1, the others exactly */
@@ -185,7 +189,7 @@ inline claim() {        /* Redis: CLAIM; FILL follows in the same step if the to
         :: SPARE && me.memory_gen == store.gen ->
            holds(1, !(real.busted & BIT(me.memory)));
            put(me.memory); store.lease = 0; recall(); me.pc = KEEP
-        :: else -> if :: real.issued < TOKENS -> store.lease = p + 1; me.gen = store.gen; fetch(true) :: else fi
+        :: else -> if :: real.issued < LIMIT -> store.lease = p + 1; me.gen = store.gen; fetch(true) :: else fi
         fi
      fi
   fi
@@ -298,7 +302,7 @@ end:
   :: d_step { me.pc == IDLE && !up -> load(0) }
   :: d_step { me.pc == LOAD && up -> claim() }
   :: d_step { me.pc == LOAD && !up && SPARE -> recall(); me.pc = KEEP }
-  :: d_step { me.pc == LOAD && !up && !SPARE && real.issued < TOKENS -> fetch(false) }
+  :: d_step { me.pc == LOAD && !up && !SPARE && real.issued < LIMIT -> fetch(false) }
   :: d_step { me.pc == FETCH && !me.alone && up -> fill() }
   :: d_step { me.pc == FETCH && (me.alone || !up) -> abandon(); me.pc = KEEP }
   :: d_step { me.pc == FETCH && may(FAIL) ->

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tests.protocol.spin import MODEL
 
 VECTOR = "VECTORSZ=1024"
-EVERY_STATE = ("SAFETY", "COLLAPSE", VECTOR)
+EVERY_STATE = ("SAFETY", VECTOR)
 COVERAGE = ("SAFETY", "BITSTATE", VECTOR)
-ENDLESS = ("COLLAPSE", VECTOR)
+ENDLESS = ("NFAIR=3", VECTOR)
 """Of the compiler, for a formula about what happens again and again."""
 SHORTEST = ("SAFETY", "BFS", VECTOR)
 FAIR = ("-a", "-f")
@@ -32,14 +32,23 @@ class Size:
     tokens: int
     faults: int
     """How many of the faults happen in one run, at most."""
+    second: int | None = None
+    """Fetches of the second key, if they are fewer."""
     options: tuple[str, ...] = EVERY_STATE
     arguments: tuple[str, ...] = ()
 
     @property
     def defines(self) -> tuple[str, ...]:
         """Return the macros that set it."""
-        size = (f"PODS={self.pods}", f"KEYS={self.keys}", f"TOKENS={self.tokens}", f"FAULTS={self.faults}")
-        return (*size, "LIVENESS") if self.options == ENDLESS else size
+        size = [f"PODS={self.pods}", f"KEYS={self.keys}", f"TOKENS={self.tokens}", f"FAULTS={self.faults}"]
+        size += [f"SECOND={self.second}"] if self.second is not None else []
+        size += ["LIVENESS"] if self.options == ENDLESS else []
+        return tuple(size)
+
+    @property
+    def fetches(self) -> str:
+        """Return how many fetches each key has, for the page."""
+        return f"{self.tokens}" if self.second is None else f"{self.tokens} and {self.second}"
 
     @property
     def search(self) -> str:
@@ -70,7 +79,22 @@ class Removal:
         return (*size.defines, f"ALLOWED={allowed}", f"WITHOUT={self.macro}", f"ONLY={self.breaks}")
 
 
-SIZES = (Size("2 pods, 1 key", pods=2, keys=1, tokens=3, faults=1),)
+SIZES = (
+    Size("2 pods, 1 key", pods=2, keys=1, tokens=3, faults=1),
+    Size("2 pods, 1 key", pods=2, keys=1, tokens=2, faults=2),
+    Size("2 pods, 2 keys", pods=2, keys=2, tokens=2, second=1, faults=1),
+    Size("3 pods, 1 key", pods=3, keys=1, tokens=2, faults=1),
+    Size("2 pods, 1 key", pods=2, keys=1, tokens=3, faults=1, options=ENDLESS, arguments=FAIR),
+    Size(
+        "3 pods, 2 keys",
+        pods=3,
+        keys=2,
+        tokens=4,
+        faults=9,
+        options=COVERAGE,
+        arguments=("-w30", "-k2", "-Q1"),
+    ),
+)
 GUARDS = (
     Removal(
         "GENERATION",

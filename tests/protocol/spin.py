@@ -64,7 +64,9 @@ def read(output: str, steps: int) -> Found:
         number = 0
     else:
         raise ValueError(f"cannot read the checker's error: {output[-2000:]}")
-    complete = not re.search(r"Search not completed|max search depth too small|out of memory", output)
+    complete = not re.search(
+        r"Interrupted|Search not completed|max search depth too small|out of memory", output
+    )
     return Found(int(float(states[1])), complete, number, steps)
 
 
