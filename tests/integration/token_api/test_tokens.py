@@ -310,3 +310,27 @@ async def test_b80_programs_are_served_until_the_end_of_the_drain(sidecar: Start
         running.app.hurry()
         async with asyncio.timeout(PATIENCE):
             await stopping
+
+
+async def test_b90_a_call_that_passed_opens_nothing(sidecar: Start, tmp_path: Path) -> None:
+    """The next one is guarded by itself, also on the same connection; and the same one again after a reload."""
+    file = File(tmp_path / "config.yaml")
+    async with sidecar(token_api={**SETTINGS, "authorize": True}) as running:
+        program = await Program.of(running)
+        proxied = program.call(b"GET", b"/authorize/api", MARK)
+        async with await Client.connect(program.address) as client:
+            good = program.call(b"GET", b"/token/api", MARK)
+            for forged, status in (
+                (program.call(b"GET", b"/token/api"), 403),
+                (program.call(b"GET", b"/token/api", MARK, b"Origin: null"), 403),
+                (program.call(b"HEAD", b"/token/api", MARK), 405),
+                (program.call(b"GET", b"/token/api?x", MARK), 400),
+                (program.call(b"GET", b"http://evil.example/token/api", MARK), 421),
+                (good.replace(b"Host: 127.0.0.1", b"Host: 127.0.0.x"), 421),
+            ):
+                granted(await client.ask(good))
+                assert (await client.ask(forged, "HEAD" if forged[:4] == b"HEAD" else "GET")).status == status
+            assert (await client.ask(proxied)).status == 200
+            file.change(token_api={**SETTINGS, "authorize": False})
+            await running.app.reload(load(str(file.path), {}))
+            assert error(await client.ask(proxied)) == (403, "foreign_call")
