@@ -66,9 +66,7 @@ class Relay(Exchange):
         self.http2 = True
         self._head = request.head
         self.upload = Upload(client, budget)
-        self._client = client
-        self._clock = clock
-        self._run = run
+        self._client, self._clock, self._run = client, clock, run
         self._pool: Pool | None = None
         self._owner = ""
         self._target = self._traceparent = self._trailers = b""
@@ -341,10 +339,12 @@ class Relay(Exchange):
         client.source = self._upstream = None
         if not self.upstream_status and self.sent_at:
             self.upstream_seconds += self._clock.now() - self.sent_at
-        upload.detach()
-        upload.release()
-        if upstream is not None:
-            upstream.part(self._code_up)
-        self._return_place()
-        client.story_ended()
+        try:
+            upload.detach()
+            upload.release()
+            if upstream is not None:
+                upstream.part(self._code_up)
+            self._return_place()
+        finally:
+            client.story_ended()
         return upload.arrived, client.written

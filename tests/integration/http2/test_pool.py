@@ -10,6 +10,7 @@ from tests.support.http2_client import Http2Client
 from tests.support.http2_upstream import Exchange2, Http2Upstream, answering
 from tests.support.sidecar import Start
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 
 def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
@@ -82,6 +83,48 @@ async def test_isolated_tenants_have_their_own_connections(sidecar: Start) -> No
             for tenant in (b"a", b"b", b"a", b"b"):
                 assert (await client.ask(fields=[(b"x-tenant-id", tenant)])).status == 200
         assert [received.connection for received in far.requests] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("ends", ["answered", "reset", "upstream resets"])
+async def test_h1_a_tenant_in_line_takes_over_the_place_of_another(sidecar: Start, ends: str) -> None:
+    """The connection that gets free is closed for it, within the callback that brings the end of its stream."""
+    go, over = asyncio.Event(), asyncio.Event()
+
+    async def held(exchange: Exchange2) -> None:
+        await exchange.read()
+        await (over if exchange.received.values("x-tenant-id") == [b"a"] else go).wait()
+        if ends == "upstream resets" and not go.is_set():
+            exchange.reset(2)
+        else:
+            await answering()(exchange)
+
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with Http2Upstream() as far:
+        far.welcome = held
+        isolated = route(far, token="api", isolate="tenant", max_connections=2)
+        async with (
+            sidecar(isolated, tenant={"header": "X-Tenant-Id"}) as running,
+            await Http2Client.connect(running.address) as client,
+        ):
+            streams = {}
+            for number, tenant in enumerate((b"a", b"b"), 1):
+                streams[tenant] = await client.request(fields=[(b"x-tenant-id", tenant)])
+                await far.reached(number)
+            streams[b"c"] = await client.request(fields=[(b"x-tenant-id", b"c")])
+            await until(lambda: len(running.events("token_fetched")) == 3)
+            await settle()
+            if ends == "reset":
+                client.reset(streams[b"a"], 8)
+            else:
+                over.set()
+            await far.reached(3)
+            go.set()
+            for tenant in (b"b", b"c"):
+                assert (await client.answer(streams[tenant])).status == 200
+        assert [received.connection for received in far.requests] == [1, 2, 3]
+    assert complaints == []
+    assert running.events("failed") == []
 
 
 @pytest.mark.parametrize("count", [1, 5])

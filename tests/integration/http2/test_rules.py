@@ -80,6 +80,11 @@ async def refusing(exchange: Exchange) -> bool:
     return True
 
 
+async def broken(exchange: Exchange) -> bool:
+    """A story that raises what no story expects."""
+    raise KeyError(exchange.request.method)
+
+
 def refused(refusal: RequestRefused) -> Problem:
     return render(refusal, "id")
 
@@ -94,7 +99,9 @@ class Rig:
         self.clock = FakeClock()
         self.deadlines = Deadlines(self.clock)
         self.listener = Listener(http1, self.deadlines, ServerLimits())
-        service = Service(story, refused, ReplayBudget(), self.clock, Outbox(), relays=Relay)
+        self.broken: list[Exception] = []
+        parts = (ReplayBudget(), self.clock, Outbox())
+        service = Service(story, refused, *parts, broken=self.broken.append, relays=Relay)
         self.connection = ClientConnection(self.listener, service)
         ours, self._theirs = socket.socketpair()
         self._ours = ours
@@ -383,3 +390,15 @@ async def test_b93_a_well_formed_request_that_is_refused_gets_its_status(case: s
         [answer] = [payload for kind, _, _, payload in written if kind == frames.HEADERS]
         assert field(b":status", status).wire in answer
         assert (codes(written)[0], codes(written)[2], rig.listener.busy) == ([], True, 0)
+
+
+async def test_h1_a_story_that_breaks_ends_its_own_stream_only() -> None:
+    """It is reported, its client gets a reset, and the connection goes on."""
+    async with Rig(broken) as rig:
+        rig.feed(SETTINGS + head(1, end=True) + head(3) + data(3, b"abc"), cut=False)
+        written = await rig.written()
+        assert [type(error) for error in rig.broken] == [KeyError, KeyError]
+        assert not rig.connection.failed
+        assert rig.connection.streams == {}
+    resets = [(stream, payload) for kind, _, stream, payload in written if kind == frames.RST_STREAM]
+    assert resets == [(stream, ErrorCode.INTERNAL_ERROR.to_bytes(4, "big")) for stream in (1, 3)]
