@@ -135,6 +135,8 @@ class ClientStream(Stream):
             self.reset(ErrorCode.NO_ERROR)
         if relay is not None:
             relay.client_took_all()
+        else:
+            self.give_up()
 
     def reset_arrived(self, code: int) -> None:
         if self.relay is not None:

@@ -30,7 +30,7 @@ from sidecar.http2.limits import (
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.relay import Relay
 from sidecar.http2.server import ClientConnection, Service
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, settle
 from tests.support.waiting import PATIENCE
 
 SETTINGS = frames.settings([])
@@ -78,6 +78,12 @@ async def refusing(exchange: Exchange) -> bool:
     exchange.answer_ourselves(render(RequestRefused(404, "none"), "id"), close=False)
     exchange.end()
     return True
+
+
+async def never_ready(exchange: Exchange) -> bool:
+    """A story that has no upstream after a while, and gives none of the content to one."""
+    await exchange.waiting(asyncio.sleep(0))
+    return await refusing(exchange)
 
 
 async def broken(exchange: Exchange) -> bool:
@@ -402,3 +408,19 @@ async def test_h1_a_story_that_breaks_ends_its_own_stream_only() -> None:
         assert rig.connection.streams == {}
     resets = [(stream, payload) for kind, _, stream, payload in written if kind == frames.RST_STREAM]
     assert resets == [(stream, ErrorCode.INTERNAL_ERROR.to_bytes(4, "big")) for stream in (1, 3)]
+
+
+@pytest.mark.parametrize("window", [0, 1, 20, 65_535])
+async def test_m4_an_upload_whose_refusal_waits_for_credit_gives_back_its_own(window: int) -> None:
+    """Its content went nowhere; the connection gets its credit back when the answer leaves, at the latest."""
+    async with Rig(never_ready) as rig:
+        rig.feed(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), cut=False)
+        for stream in range(1, 120, 2):
+            rig.feed(head(stream) + data(stream, bytes(16_000)) * 5 + data(stream, b"x", frames.END_STREAM), cut=False)
+            await settle()
+            if stream in rig.connection.streams:
+                rig.feed(frames.window_update(stream, 100_000), cut=False)
+        assert not rig.connection.failed
+        assert rig.connection.streams == {}
+        granted = CONNECTION_WINDOW - rig.connection.window.left
+        assert granted < CONNECTION_WINDOW // 2
