@@ -416,7 +416,10 @@ async def test_m4_an_upload_whose_refusal_waits_for_credit_gives_back_its_own(wi
     async with Rig(never_ready) as rig:
         rig.feed(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), cut=False)
         for stream in range(1, 120, 2):
-            rig.feed(head(stream) + data(stream, bytes(16_000)) * 5 + data(stream, b"x", frames.END_STREAM), cut=False)
+            rig.feed(
+                head(stream) + data(stream, bytes(16_000)) * 5 + data(stream, b"x", frames.END_STREAM),
+                cut=False,
+            )
             await settle()
             if stream in rig.connection.streams:
                 rig.feed(frames.window_update(stream, 100_000), cut=False)
