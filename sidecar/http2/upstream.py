@@ -12,6 +12,8 @@ Rule 2. No more streams than the peer allows, and it is never sent a PING of our
 Rule 3. Streams above the last one of a GOAWAY were not processed, nor one that is reset with REFUSED_STREAM.
 Rule 4. A connection without streams closes after IDLE_TIMEOUT, with GOAWAY.
 Rule 5. The answer: heads of 1xx, one head, content, then the end or trailers. Anything else is malformed.
+Rule 6. When a request times out, and nothing has arrived on the connection since it was sent, the peer may have
+        vanished: the connection gets no more streams.
 """
 
 import asyncio
@@ -55,7 +57,7 @@ def _named(code: int) -> str:
 class UpstreamStream(Stream):
     """One request and its answer."""
 
-    __slots__ = ("_answered", "_interims", "_method", "relay")
+    __slots__ = ("_answered", "_interims", "_method", "_reads", "relay")
 
     def __init__(self, connection: "UpstreamConnection", number: int, relay: "Relay", method: bytes) -> None:
         super().__init__(connection, number)
@@ -64,6 +66,7 @@ class UpstreamStream(Stream):
         self._method = method
         self._answered = False
         self._interims = 0
+        self._reads = connection.reads
 
     def head_arrived(self, block: Block, *, end: bool) -> None:
         relay = self.relay
@@ -134,6 +137,14 @@ class UpstreamStream(Stream):
         if self.relay is not None:
             self.relay.upstream_silent(self)
 
+    def time_out(self) -> None:
+        """Reset the stream, because the upstream is silent (rule 6)."""
+        connection = self.connection
+        assert isinstance(connection, UpstreamConnection)
+        if connection.reads == self._reads:
+            connection.leaving = True
+        self.reset(ErrorCode.CANCEL)
+
     def part(self, code: int) -> None:
         """Read nothing more of the answer; reset the stream if it has not ended."""
         self.relay = None
@@ -154,6 +165,8 @@ class UpstreamConnection(Connection):
         self.used = False
         """Whether it has had a stream before."""
         self.leaving = False
+        self.reads = 0
+        """How often something arrived."""
         self.fault: SidecarError | None = None
         """Why the connection failed, if the peer broke the rules."""
         self.reserved = 0
@@ -213,6 +226,7 @@ class UpstreamConnection(Connection):
             self._greeted.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        self.reads += 1
         if not self.greeted and not self.failed:
             self.fault = malformed_greeting(self._held + data)  # rule 1
             if self.fault is not None:

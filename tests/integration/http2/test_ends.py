@@ -198,6 +198,27 @@ async def test_an_upstream_that_falls_silent(
         assert far.requests[0].reset == CANCEL
 
 
+@pytest.mark.parametrize("alive", ["not", "pings", "answers others"])
+async def test_h5_a_connection_whose_peer_vanished_gets_no_more_requests(
+    sidecar: Start, far: Http2Upstream, clock: FakeClock, alive: str
+) -> None:
+    """Nothing arrived on it since the request that timed out was sent; one that is only slow stays."""
+    async with sidecar(route(far, timeouts={"idle": "10s"})) as running, await connect(running) as client:
+        assert (await client.ask()).status == 200
+        far.script(silent)
+        stream = await client.request()
+        await far.reached(2)
+        if alive == "pings":
+            await far.peers[0].ping()
+        elif alive == "answers others":
+            assert (await client.ask()).status == 200
+        await settle()
+        await clock.advance(11)
+        assert (await client.answer(stream)).status == 504
+        assert (await client.ask()).status == 200
+        assert far.requests[-1].connection == (2 if alive == "not" else 1)
+
+
 async def test_a_client_that_stops_sending(sidecar: Start, far: Http2Upstream, clock: FakeClock) -> None:
     """After the idle time-out it gets 408, and the upstream's stream is reset."""
     far.script(silent)
