@@ -39,6 +39,8 @@ IDLE_TIMEOUT = 60.0
 _UNTIL_TOLD = 100
 """Streams at the same time until the peer's settings are known."""
 _MAX_INTERIM = 16
+_NOT_BROKEN_OFF = (ErrorCode.NO_ERROR, ErrorCode.REFUSED_STREAM, ErrorCode.HTTP_1_1_REQUIRED)
+"""Codes with which a client would take a part of an answer for the whole, or send the request again."""
 _LAST_NUMBER = 2**31 - 1
 
 
@@ -108,7 +110,7 @@ class UpstreamStream(Stream):
         error: SidecarError = UpstreamUnreachable(f"the upstream reset the stream with {_named(code)}")
         if code == ErrorCode.REFUSED_STREAM and not self._answered:
             error = Unprocessed("the upstream refused the stream")
-        self._fail(error, code)
+        self._fail(error, ErrorCode.INTERNAL_ERROR if code in _NOT_BROKEN_OFF else code)
 
     def faulty(self, fault: FrameFault) -> None:
         self.reset(fault.code)

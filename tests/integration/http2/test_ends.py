@@ -81,6 +81,20 @@ async def test_an_upstreams_reset_after_the_head_reaches_the_client(
     assert running.events("request")[0]["error"] == "upstream_unreachable"
 
 
+@pytest.mark.parametrize("code", [0, REFUSED, 13])
+async def test_m5_a_reset_that_would_mean_success_or_a_repetition_is_an_error(
+    sidecar: Start, far: Http2Upstream, code: int
+) -> None:
+    """After the head: NO_ERROR, REFUSED_STREAM and HTTP_1_1_REQUIRED do not say that an answer broke off."""
+    go = asyncio.Event()
+    far.script(resetting(code, go))
+    async with sidecar(route(far)) as running, await connect(running) as client:
+        stream = await client.request()
+        await client.head(stream)
+        go.set()
+        assert (await client.answer(stream)).reset == INTERNAL
+
+
 @pytest.mark.parametrize("code", [INTERNAL, CANCEL, 0, 13])
 async def test_an_upstreams_reset_before_the_head_is_a_problem(
     sidecar: Start, far: Http2Upstream, code: int
