@@ -126,8 +126,8 @@ class Stream(ABC):
         if not waiting or not connection.takes_bodies:
             return False
         first, after = waiting[0], self._after
-        size = min(len(first) - after, self.credit, connection.credit, MAX_FRAME)
-        if size <= 0 and after < len(first):
+        size = max(0, min(len(first) - after, self.credit, connection.credit, MAX_FRAME))
+        if not size and after < len(first):
             return False
         if after + size == len(first):
             waiting.popleft()

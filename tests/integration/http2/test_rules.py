@@ -427,3 +427,20 @@ async def test_m4_an_upload_whose_refusal_waits_for_credit_gives_back_its_own(wi
         assert rig.connection.streams == {}
         granted = CONNECTION_WINDOW - rig.connection.window.left
         assert granted < CONNECTION_WINDOW // 2
+
+
+@pytest.mark.parametrize("window", [0, 1, 999, 1_000, 65_535])
+async def test_l2_the_bare_end_leaves_at_any_credit(window: int) -> None:
+    """Also below zero, after the client made its window smaller."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + head(end=True), cut=False)
+        stream = rig.connection.streams[1]
+        stream.send_head(block((), (b":status", b"200")), end=False)
+        stream.send_body(bytes(1_000), end=False)
+        rig.feed(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), cut=False)
+        stream.send_body(b"", end=True)
+        written = await rig.written()
+    assert [(flags, len(payload)) for kind, flags, _, payload in written if kind == frames.DATA] == [
+        (0, 1_000),
+        (frames.END_STREAM, 0),
+    ]
