@@ -66,7 +66,7 @@ class Pool(OriginPool):
     def give_back(self, connection: UpstreamConnection) -> None:
         """Return a place that was reserved and not used."""
         connection.reserved -= 1
-        self._call()
+        self._changed_on(connection)
 
     async def connect(self, owner: str = "") -> UpstreamConnection:
         """Reserve a place on a new connection, or wait in line for any. Raises UpstreamUnreachable, UpstreamTimeout."""
@@ -202,11 +202,14 @@ class Pool(OriginPool):
     def _changed_on(self, connection: UpstreamConnection) -> None:
         if connection.closing and connection in self._open:
             self._open.remove(connection)
-        if self._closed:
-            if not connection.streams and not connection.reserved:
-                connection.part()
-        elif self._lines:
+        if self._lines:
             self._call()
+        if self._closed and connection in self._open:
+            self._part_unused(connection)
+
+    def _part_unused(self, connection: UpstreamConnection) -> None:
+        if not connection.streams and not connection.reserved:
+            connection.part()
 
     def readings(self) -> PoolReadings:
         busy = sum(1 for connection in self._open if connection.streams or connection.reserved)
@@ -216,5 +219,4 @@ class Pool(OriginPool):
     def close(self) -> None:
         self._closed = True
         for connection in tuple(self._open):
-            if not connection.streams and not connection.reserved:
-                connection.part()
+            self._part_unused(connection)

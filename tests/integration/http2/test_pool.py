@@ -5,12 +5,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support.clock import settle
+from sidecar.core.origin import Origin
+from sidecar.http1.deadlines import Deadlines
+from sidecar.http2.outgoing import Outbox
+from sidecar.http2.pool import Pool
+from tests.support.clock import FakeClock, settle
 from tests.support.http2_client import Http2Client
+from tests.support.http2_peer import settings
 from tests.support.http2_upstream import Exchange2, Http2Upstream, answering
 from tests.support.sidecar import Start
 from tests.support.upstream import Upstream
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
@@ -149,3 +154,29 @@ async def test_an_upstream_of_http1_is_named(sidecar: Start, upstream: Upstream)
         upstream.malformed.clear()
     assert answer.status == 502
     assert b"does not use HTTP/2" in answer.body or b"closed the connection" in answer.body
+
+
+@pytest.mark.parametrize("change", ["more streams", "given back"])
+async def test_l3_requests_in_line_are_served_after_a_reload_has_ended_their_pool(
+    clock: FakeClock, change: str
+) -> None:
+    """They came before it. The connection ends when none of them uses it any more."""
+    async with Http2Upstream(streams=1) as far:
+        origin = Origin(
+            "http", "127.0.0.1", far.port, max_connections=1, connect_timeout=PATIENCE, http2=True
+        )
+        pool = Pool(origin, Deadlines(clock), Outbox())
+        first = await pool.connect()
+        waiting = asyncio.ensure_future(pool.connect())
+        await until(lambda: pool.readings().waiting == 1)
+        pool.close()
+        if change == "given back":
+            pool.give_back(first)
+        else:
+            far.peers[0].write(settings((3, 2)))
+        assert await waiting is first
+        assert not first.closing
+        if change != "given back":
+            pool.give_back(first)
+        pool.give_back(first)
+        assert first.closing
