@@ -61,7 +61,7 @@ class Http2:
         from sidecar.http2.server import Service  # noqa: PLC0415
 
         parts = (self.budget, self._clock, self._shared())
-        return Service(proxy.exchange, proxy.refused, *parts, relays=relays()).take_over
+        return Service(proxy.exchange, proxy.refused, *parts, broken=proxy.broken, relays=relays()).take_over
 
 
 def new_pool(origin: Origin, deadlines: Deadlines, journal: Listener, http2: Http2) -> OriginPool:

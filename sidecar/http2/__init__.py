@@ -35,8 +35,8 @@ Owners of the bytes
 1. A connection holds the part of a frame that has arrived, and the parts of a header block: at most a frame, and
    MAX_BLOCK.
 2. Content goes to the other side's stream in the same turn of the event loop. What its windows do not allow waits
-   there. It has not given its credit back, so the sender's windows bound it: STREAM_WINDOW for a stream,
-   CONNECTION_WINDOW for a connection. A slow stream holds up no other until many slow ones fill the connection.
+   there. It has not given its credit back, so the window of the sender's stream bounds it: STREAM_WINDOW. The
+   connection gets its credit back on arrival, so a slow stream holds up no other, however many slow ones there are.
 3. Content whose stream cannot be chosen yet (no token, no connection, a refusal that is being renewed) is kept by
    `request_body`, without credit. So is an answer's content before the story has decided about its head.
 4. What one read causes is collected, and written once for each connection (`Outbox`). A transport above HIGH_WATER

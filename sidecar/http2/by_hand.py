@@ -10,10 +10,12 @@
 A task for each stream would cost more than the rest of a small call. So the story runs within the callback that brought
 its event, as long as it waits for events of its own exchange only: the answer's head and its end. Before it waits for
 anything else (a token, a connection, a time-out) it becomes a task, at `become_task`, and stays one.
+
+What it raises ends this story only: the callback belongs to a connection that other stories share.
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Final, TypeVar
 
 _Result = TypeVar("_Result")
@@ -56,6 +58,7 @@ class ByHand:
 
     __slots__ = (
         "_begun",
+        "_broken",
         "_cancelled",
         "_over",
         "_story",
@@ -74,10 +77,11 @@ class ByHand:
         self._cancelled = False
         """Whether a CancelledError is due at the next await."""
         self._over = False
+        self._broken: Callable[[Exception], None] | None = None
 
-    def run(self, story: Coroutine[object, None, bool]) -> None:
-        """Run the story to its first await."""
-        self._story = story
+    def run(self, story: Coroutine[object, None, bool], broken: Callable[[Exception], None]) -> None:
+        """Run the story to its first await. Call `broken` with an exception that it raises."""
+        self._story, self._broken = story, broken
         self._resume()
 
     def _resume(self, *, cancel: bool = False) -> None:
@@ -91,6 +95,9 @@ class ByHand:
         except (StopIteration, asyncio.CancelledError):
             self._end()
             return
+        except Exception as error:  # noqa: BLE001  a bug in one story must not stop the others
+            self._break(error)
+            return
         if pause is _TASK:
             self._task = asyncio.get_running_loop().create_task(self._run_rest(story))
         else:
@@ -101,12 +108,20 @@ class ByHand:
         self._begun = True
         try:
             await _Rest(story, cancelled=self._cancelled)
+        except Exception as error:  # noqa: BLE001  as above
+            self._break(error)
         finally:
             self._end()
 
+    def _break(self, error: Exception) -> None:
+        broken = self._broken
+        self._end()
+        if broken is not None:
+            broken(error)
+
     def _end(self) -> None:
         self._over = True
-        self._story = self._task = None
+        self._story = self._task = self._broken = None
 
     def wake(self) -> None:
         """Resume the story if it waits for an event."""

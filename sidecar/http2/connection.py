@@ -164,14 +164,13 @@ class Connection(Outgoing):
         size = len(payload)
         if not self.window.arrive(size):
             raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the connection's window")
+        self.return_credit(size)
         start, stop = frames.padded(payload, flags)
         stream = self.streams.get(number)
         if stream is None or stream.remote_ended:
-            self.taken(size)
             self._no_stream(number)
             return
         if not stream.window.arrive(size):
-            self.taken(size)
             raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's window", number)
         end = bool(flags & frames.END_STREAM)
         if stop - start < size:

@@ -1,7 +1,8 @@
 """What a peer may send and hold on one connection: windows, allowances, and their sizes.
 
-Rule 1. Memory: a peer may send STREAM_WINDOW bytes of one stream and CONNECTION_WINDOW bytes of all streams before the
-        other side has taken them. So a connection holds CONNECTION_WINDOW bytes of bodies at most.
+Rule 1. Memory: a peer may send STREAM_WINDOW bytes of each stream before the other side has taken them. So a client's
+        connection holds MAX_STREAMS times that at most, and an upstream's as much for each client. The connection's
+        window does not bound them: slow streams would use it up, and hold up all others.
 Rule 2. A header block may have MAX_BLOCK bytes, in at most MAX_CONTINUATIONS frames after the first.
 Rule 3. Frames that are valid and cause work without any progress have an allowance that grows again with time. A peer
         that exceeds it gets ENHANCE_YOUR_CALM, and its connection ends.
@@ -15,9 +16,10 @@ Rule 5. A sender has credit for a stream and for the connection, and sends no mo
 Rule 6. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the credit of every open stream, also below zero.
 Rule 7. Credit above 2^31-1 is FLOW_CONTROL_ERROR: of the stream, or of the connection.
 Rule 8. A receiver counts each DATA frame whole, with its padding. More than the window is FLOW_CONTROL_ERROR.
-Rule 9. Credit is returned when the other side has taken the bytes, in one WINDOW_UPDATE for half a window, so that a
-        small exchange needs none. For a stream that is half of the default window, because a client that has filled the
-        default one may wait for a WINDOW_UPDATE, although our SETTINGS allow more. Padding counts as taken at once.
+Rule 9. A stream's credit is returned when the other side has taken the bytes, the connection's when they have arrived.
+        It is one WINDOW_UPDATE for half a window, so that a small exchange needs none. For a stream that is half of the
+        default window, because a client that has filled the default one may wait for a WINDOW_UPDATE, although our
+        SETTINGS allow more. Padding counts as taken at once.
 """
 
 from typing import Final
@@ -31,7 +33,7 @@ STREAM_WINDOW: Final = 128 * 1024
 """Limit: body of an HTTP/2 stream that the other side has not taken, each direction (bytes). Beyond: the sender waits
 for credit."""
 CONNECTION_WINDOW: Final = 4 * 1024 * 1024
-"""Limit: bodies of an HTTP/2 connection that the other sides have not taken, each direction (bytes). Beyond: the sender
+"""Limit: bodies that a peer sends on an HTTP/2 connection before the sidecar has read them (bytes). Beyond: the sender
 waits for credit."""
 MAX_FRAME: Final = 16 * 1024
 """Limit: HTTP/2 frame (bytes). Beyond: FRAME_SIZE_ERROR."""

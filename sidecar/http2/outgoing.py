@@ -5,7 +5,7 @@ Rule 2. A stream whose content exceeds the peer's credit waits, and is served in
 Rule 3. While the peer does not read, no content is sent, and no more than MAX_UNREAD of the rest.
 Rule 4. Header blocks are written without a dynamic table; the first one announces that (RFC 7541 section 6.3).
 Rule 5. The streams that this side has reset are remembered for a while, because frames may still arrive on them.
-Rule 6. Bytes that the other side has taken give credit back (rule 9 of `limits`).
+Rule 6. Bytes that have arrived give the connection's credit back (rule 9 of `limits`).
 """
 
 import asyncio
@@ -155,8 +155,8 @@ class Outgoing(ABC):
                 raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large")
             stream.credit += by
 
-    def taken(self, size: int) -> None:
-        """Return the connection's credit for content that the other side has taken."""
+    def return_credit(self, size: int) -> None:
+        """Return the connection's credit for content that has arrived (rule 6)."""
         credit = self.window.taken(size) if size else 0
         if credit:
             self.put(frames.window_update(0, credit))

@@ -49,6 +49,8 @@ class Pool(OriginPool):
         self._lines: dict[str, deque[_Turn]] = {}
         """By owner; no line is empty."""
         self._closed = False
+        self._calling = self._call_again = False
+        """`_call` closes connections (rule 3), which calls it again: the call that goes on serves those lines too."""
 
     def take(self, owner: str = "") -> UpstreamConnection | None:
         """Reserve a place at once, if there is one and no request waits for it."""
@@ -64,7 +66,7 @@ class Pool(OriginPool):
     def give_back(self, connection: UpstreamConnection) -> None:
         """Return a place that was reserved and not used."""
         connection.reserved -= 1
-        self._call()
+        self._changed_on(connection)
 
     async def connect(self, owner: str = "") -> UpstreamConnection:
         """Reserve a place on a new connection, or wait in line for any. Raises UpstreamUnreachable, UpstreamTimeout."""
@@ -124,22 +126,33 @@ class Pool(OriginPool):
 
     def _call(self) -> None:
         """Give places, and turns to open a connection, to the requests in line (rule 2)."""
-        for owner in tuple(self._lines):
-            line = self._lines[owner]
-            while line:
-                connection = self._place(owner)
-                if connection is None and not self._may_open(owner):
-                    break
-                turn = line.popleft()
-                if turn.done():  # cancelled, and about to leave
-                    if connection is not None:
-                        connection.reserved -= 1
-                    continue
-                if connection is None:
-                    self._opening.add(owner)
-                turn.set_result(connection)
-            if not line:
-                del self._lines[owner]
+        self._call_again = True
+        if self._calling:
+            return
+        self._calling = True
+        try:
+            while self._call_again:
+                self._call_again = False
+                for owner in tuple(self._lines):
+                    self._serve(owner, self._lines[owner])
+        finally:
+            self._calling = False
+
+    def _serve(self, owner: str, line: deque[_Turn]) -> None:
+        while line:
+            connection = self._place(owner)
+            if connection is None and not self._may_open(owner):
+                break
+            turn = line.popleft()
+            if turn.done():  # cancelled, and about to leave
+                if connection is not None:
+                    connection.reserved -= 1
+                continue
+            if connection is None:
+                self._opening.add(owner)
+            turn.set_result(connection)
+        if not line:
+            del self._lines[owner]
 
     async def _open_one(self, owner: str) -> UpstreamConnection:
         try:
@@ -189,11 +202,14 @@ class Pool(OriginPool):
     def _changed_on(self, connection: UpstreamConnection) -> None:
         if connection.closing and connection in self._open:
             self._open.remove(connection)
-        if self._closed:
-            if not connection.streams and not connection.reserved:
-                connection.part()
-        elif self._lines:
+        if self._lines:
             self._call()
+        if self._closed and connection in self._open:
+            self._part_unused(connection)
+
+    def _part_unused(self, connection: UpstreamConnection) -> None:
+        if not connection.streams and not connection.reserved:
+            connection.part()
 
     def readings(self) -> PoolReadings:
         busy = sum(1 for connection in self._open if connection.streams or connection.reserved)
@@ -203,5 +219,4 @@ class Pool(OriginPool):
     def close(self) -> None:
         self._closed = True
         for connection in tuple(self._open):
-            if not connection.streams and not connection.reserved:
-                connection.part()
+            self._part_unused(connection)

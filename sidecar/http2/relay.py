@@ -7,10 +7,10 @@ Rule 1. For an ordinary request, the story is woken twice at most: by the answer
 Rule 2. A request is sent with its own content, which `request_body` keeps for a second send.
 Rule 3. An answer's content that arrives before the story has decided is kept, without credit.
 Rule 4. A request that the upstream did not process, by its own word (REFUSED_STREAM, GOAWAY) or because an idle
-        connection was lost at its reuse, is sent again once; the latter only if it is idempotent. This is not the
-        second send.
-Rule 5. A reset of the upstream before the head is an error of ours, with a status. After it, the client's stream is
-        reset with the same code. The client's reset ends the story, and the upstream's stream with the same code.
+        connection was lost at its reuse, is sent again once; the latter only if idempotent. It is not the second send.
+Rule 5. A reset of the upstream before the head is an error of ours, with a status. A later one resets the client's
+        stream with its code, unless that denies a fault. The client's reset ends the story and, with its code, the
+        upstream's stream.
 Rule 6. An answer may be complete before its request. The client's stream is then reset with NO_ERROR (RFC 9113 section
         8.1), the upstream's with CANCEL.
 Rule 7. Silence counts as in HTTP/1.1: of the upstream, or of a client that does not send the content or take the
@@ -66,9 +66,7 @@ class Relay(Exchange):
         self.http2 = True
         self._head = request.head
         self.upload = Upload(client, budget)
-        self._client = client
-        self._clock = clock
-        self._run = run
+        self._client, self._clock, self._run = client, clock, run
         self._pool: Pool | None = None
         self._owner = ""
         self._target = self._traceparent = self._trailers = b""
@@ -234,8 +232,7 @@ class Relay(Exchange):
             self._client.send_end(block)
             self._client.watch(self._idle_timeout)
             return
-        self._answer_ended = True
-        self._trailers = block
+        self._answer_ended, self._trailers = True, block
 
     def upstream_failed(self, error: SidecarError, code: int = ErrorCode.INTERNAL_ERROR) -> None:
         """The answer, or the rest of it, will never arrive."""
@@ -249,22 +246,23 @@ class Relay(Exchange):
     def upstream_silent(self, stream: UpstreamStream) -> None:
         """Nothing has moved for the idle time-out (rule 7)."""
         client = self._client
-        error: SidecarError = UpstreamTimeout("the upstream did not answer in time")
         if self._seen != stream.written + client.written:
             self._moved()
         elif self._answer is None:
             begun = self.upload.arrived or b"expect" not in self.request.notes
             if begun and not self.upload.ended and not stream.waits:
-                error = RequestRefused(408, "the request's body stopped arriving")
-            self._give_up(stream, error)
+                stream.reset(ErrorCode.CANCEL)
+                self.upstream_failed(RequestRefused(408, "the request's body stopped arriving"))
+            else:
+                self._time_out(stream, "the upstream did not answer in time")
         elif client.waits or not client.connection.takes_bodies:
             client.stuck()
         else:
-            self._give_up(stream, UpstreamTimeout("the upstream stopped in the middle of its answer"))
+            self._time_out(stream, "the upstream stopped in the middle of its answer")
 
-    def _give_up(self, stream: UpstreamStream, error: SidecarError) -> None:
-        stream.reset(ErrorCode.CANCEL)
-        self.upstream_failed(error)
+    def _time_out(self, stream: UpstreamStream, why: str) -> None:
+        stream.time_out()
+        self.upstream_failed(UpstreamTimeout(why))
 
     # Sending once more
 
@@ -341,10 +339,12 @@ class Relay(Exchange):
         client.source = self._upstream = self._error = None  # an error holds frames that refer to this object
         if not self.upstream_status and self.sent_at:
             self.upstream_seconds += self._clock.now() - self.sent_at
-        upload.detach()
-        upload.release()
-        if upstream is not None:
-            upstream.part(self._code_up)
-        self._return_place()
-        client.story_ended()
+        try:
+            upload.detach()
+            upload.release()
+            if upstream is not None:
+                upstream.part(self._code_up)
+            self._return_place()
+        finally:
+            client.story_ended()
         return upload.arrived, client.written

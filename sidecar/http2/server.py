@@ -59,11 +59,16 @@ class Service:
         clock: Clock,
         outbox: Outbox,
         *,
+        broken: Callable[[Exception], None],
         relays: Relays,
     ) -> None:
-        """Take `refused`: it logs a request that gets no story, and returns its answer. `relays` makes exchanges."""
+        """Take `refused`: it logs a request that gets no story, and returns its answer. `relays` makes exchanges.
+
+        Call `broken` with an exception that a story raises.
+        """
         self.story = story
         self.refused = refused
+        self.broken = broken
         self.budget = budget
         self.clock = clock
         self.outbox = outbox
@@ -80,7 +85,7 @@ class Service:
 class ClientStream(Stream):
     """One request and its answer."""
 
-    __slots__ = ("_patience", "_run", "_seen", "dismissed", "relay")
+    __slots__ = ("_patience", "_run", "_seen", "_service", "dismissed", "relay")
 
     def __init__(self, connection: "ClientConnection", number: int) -> None:
         super().__init__(connection, number)
@@ -96,12 +101,19 @@ class ClientStream(Stream):
     def begin(self, service: Service, head: RequestHead, *, end: bool) -> None:
         """Run the story of a request."""
         request = request_of(head)
+        self._service = service
         self.unsent = head.content_length
         self.relay = relay = service.relays(self, request, service.budget, service.clock, self._run)
         if end:
             self.end_input()
             relay.upload.ended = True
-        self._run.run(service.story(relay))
+        self._run.run(service.story(relay), self._broken)
+
+    def _broken(self, error: Exception) -> None:
+        """End the stream, because its story has raised an exception."""
+        self._service.broken(error)
+        if self.relay is not None:
+            self.relay.end()
 
     def head_arrived(self, block: Block, *, end: bool) -> None:
         if not end:
@@ -123,6 +135,8 @@ class ClientStream(Stream):
             self.reset(ErrorCode.NO_ERROR)
         if relay is not None:
             relay.client_took_all()
+        else:
+            self.give_up()
 
     def reset_arrived(self, code: int) -> None:
         if self.relay is not None:

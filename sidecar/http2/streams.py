@@ -12,7 +12,7 @@
 Rule 1. Content that the peer's windows do not allow waits here, and so does the end after it. Nothing overtakes it.
 Rule 2. Content that is sent gives credit to its `source`, the stream that it arrived on, and only then.
 Rule 3. A declared length equals the content: else PROTOCOL_ERROR (RFC 9113 section 8.1.1).
-Rule 4. When a stream is given up, the bytes that were never taken count as taken for the connection, once.
+Rule 4. When a stream is given up, what waits and what was not taken is forgotten.
 """
 
 from abc import ABC, abstractmethod
@@ -126,8 +126,8 @@ class Stream(ABC):
         if not waiting or not connection.takes_bodies:
             return False
         first, after = waiting[0], self._after
-        size = min(len(first) - after, self.credit, connection.credit, MAX_FRAME)
-        if size <= 0 and after < len(first):
+        size = max(0, min(len(first) - after, self.credit, connection.credit, MAX_FRAME))
+        if not size and after < len(first):
             return False
         if after + size == len(first):
             waiting.popleft()
@@ -205,7 +205,6 @@ class Stream(ABC):
             credit = self.window.taken(size)
             if credit:
                 self.connection.put(frames.window_update(self.number, credit))
-        self.connection.taken(size)
 
     # Ends
 
@@ -221,11 +220,10 @@ class Stream(ABC):
         self.closed = True
         self._waiting = None
         self._after = 0
-        untaken, self.untaken = self.untaken, 0
+        self.untaken = 0
         connection = self.connection
         connection.no_longer_waits(self)
         connection.forget(self)
-        connection.taken(untaken)
 
     @abstractmethod
     def head_arrived(self, block: Block, *, end: bool) -> None:

@@ -12,6 +12,8 @@ Rule 2. No more streams than the peer allows, and it is never sent a PING of our
 Rule 3. Streams above the last one of a GOAWAY were not processed, nor one that is reset with REFUSED_STREAM.
 Rule 4. A connection without streams closes after IDLE_TIMEOUT, with GOAWAY.
 Rule 5. The answer: heads of 1xx, one head, content, then the end or trailers. Anything else is malformed.
+Rule 6. When a request times out, and nothing has arrived on the connection since it was sent, the peer may have
+        vanished: the connection gets no more streams.
 """
 
 import asyncio
@@ -37,6 +39,8 @@ IDLE_TIMEOUT = 60.0
 _UNTIL_TOLD = 100
 """Streams at the same time until the peer's settings are known."""
 _MAX_INTERIM = 16
+_NOT_BROKEN_OFF = (ErrorCode.NO_ERROR, ErrorCode.REFUSED_STREAM, ErrorCode.HTTP_1_1_REQUIRED)
+"""Codes with which a client would take a part of an answer for the whole, or send the request again."""
 _LAST_NUMBER = 2**31 - 1
 
 
@@ -55,7 +59,7 @@ def _named(code: int) -> str:
 class UpstreamStream(Stream):
     """One request and its answer."""
 
-    __slots__ = ("_answered", "_interims", "_method", "relay")
+    __slots__ = ("_answered", "_interims", "_method", "_reads", "relay")
 
     def __init__(self, connection: "UpstreamConnection", number: int, relay: "Relay", method: bytes) -> None:
         super().__init__(connection, number)
@@ -64,6 +68,7 @@ class UpstreamStream(Stream):
         self._method = method
         self._answered = False
         self._interims = 0
+        self._reads = connection.reads
 
     def head_arrived(self, block: Block, *, end: bool) -> None:
         relay = self.relay
@@ -105,7 +110,7 @@ class UpstreamStream(Stream):
         error: SidecarError = UpstreamUnreachable(f"the upstream reset the stream with {_named(code)}")
         if code == ErrorCode.REFUSED_STREAM and not self._answered:
             error = Unprocessed("the upstream refused the stream")
-        self._fail(error, code)
+        self._fail(error, ErrorCode.INTERNAL_ERROR if code in _NOT_BROKEN_OFF else code)
 
     def faulty(self, fault: FrameFault) -> None:
         self.reset(fault.code)
@@ -134,6 +139,14 @@ class UpstreamStream(Stream):
         if self.relay is not None:
             self.relay.upstream_silent(self)
 
+    def time_out(self) -> None:
+        """Reset the stream, because the upstream is silent (rule 6)."""
+        connection = self.connection
+        assert isinstance(connection, UpstreamConnection)
+        if connection.reads == self._reads:
+            connection.leaving = True
+        self.reset(ErrorCode.CANCEL)
+
     def part(self, code: int) -> None:
         """Read nothing more of the answer; reset the stream if it has not ended."""
         self.relay = None
@@ -154,6 +167,8 @@ class UpstreamConnection(Connection):
         self.used = False
         """Whether it has had a stream before."""
         self.leaving = False
+        self.reads = 0
+        """How often something arrived."""
         self.fault: SidecarError | None = None
         """Why the connection failed, if the peer broke the rules."""
         self.reserved = 0
@@ -213,6 +228,7 @@ class UpstreamConnection(Connection):
             self._greeted.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        self.reads += 1
         if not self.greeted and not self.failed:
             self.fault = malformed_greeting(self._held + data)  # rule 1
             if self.fault is not None:

@@ -283,10 +283,14 @@ class Proxy:
 
     # Failed
 
+    def broken(self, error: Exception) -> None:
+        """Log an exception that left an exchange."""
+        self._journal.tell(Failed.of("exchange", error))
+
     def _fail(self, error: Exception, relay: Exchange, record: RequestRecord) -> bool:
         """Answer with a problem of our own, or break off an answer that has begun."""
         if not isinstance(error, SidecarError):
-            self._journal.tell(Failed.of("exchange", error))
+            self.broken(error)
         if isinstance(error, UnknownTenant):
             record.tenant = error.tenant
             if error.in_path:

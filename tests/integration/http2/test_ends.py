@@ -81,6 +81,20 @@ async def test_an_upstreams_reset_after_the_head_reaches_the_client(
     assert running.events("request")[0]["error"] == "upstream_unreachable"
 
 
+@pytest.mark.parametrize("code", [0, REFUSED, 13])
+async def test_m5_a_reset_that_would_mean_success_or_a_repetition_is_an_error(
+    sidecar: Start, far: Http2Upstream, code: int
+) -> None:
+    """After the head: NO_ERROR, REFUSED_STREAM and HTTP_1_1_REQUIRED do not say that an answer broke off."""
+    go = asyncio.Event()
+    far.script(resetting(code, go))
+    async with sidecar(route(far)) as running, await connect(running) as client:
+        stream = await client.request()
+        await client.head(stream)
+        go.set()
+        assert (await client.answer(stream)).reset == INTERNAL
+
+
 @pytest.mark.parametrize("code", [INTERNAL, CANCEL, 0, 13])
 async def test_an_upstreams_reset_before_the_head_is_a_problem(
     sidecar: Start, far: Http2Upstream, code: int
@@ -196,6 +210,27 @@ async def test_an_upstream_that_falls_silent(
         assert (answer.status, answer.reset) == ((200, INTERNAL) if begun else (504, None))
         await far.peers[0].until(lambda: far.requests[0].reset is not None)
         assert far.requests[0].reset == CANCEL
+
+
+@pytest.mark.parametrize("alive", ["not", "pings", "answers others"])
+async def test_h5_a_connection_whose_peer_vanished_gets_no_more_requests(
+    sidecar: Start, far: Http2Upstream, clock: FakeClock, alive: str
+) -> None:
+    """Nothing arrived on it since the request that timed out was sent; one that is only slow stays."""
+    async with sidecar(route(far, timeouts={"idle": "10s"})) as running, await connect(running) as client:
+        assert (await client.ask()).status == 200
+        far.script(silent)
+        stream = await client.request()
+        await far.reached(2)
+        if alive == "pings":
+            await far.peers[0].ping()
+        elif alive == "answers others":
+            assert (await client.ask()).status == 200
+        await settle()
+        await clock.advance(11)
+        assert (await client.answer(stream)).status == 504
+        assert (await client.ask()).status == 200
+        assert far.requests[-1].connection == (2 if alive == "not" else 1)
 
 
 async def test_a_client_that_stops_sending(sidecar: Start, far: Http2Upstream, clock: FakeClock) -> None:

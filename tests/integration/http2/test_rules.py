@@ -33,7 +33,7 @@ from sidecar.http2.limits import (
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.relay import Relay
 from sidecar.http2.server import ClientConnection, Service
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, settle
 from tests.support.waiting import PATIENCE
 
 SETTINGS = frames.settings([])
@@ -83,6 +83,17 @@ async def refusing(exchange: Exchange) -> bool:
     return True
 
 
+async def never_ready(exchange: Exchange) -> bool:
+    """A story that has no upstream after a while, and gives none of the content to one."""
+    await exchange.waiting(asyncio.sleep(0))
+    return await refusing(exchange)
+
+
+async def broken(exchange: Exchange) -> bool:
+    """A story that raises what no story expects."""
+    raise KeyError(exchange.request.method)
+
+
 def refused(refusal: RequestRefused) -> Problem:
     return render(refusal, "id")
 
@@ -97,7 +108,9 @@ class Rig:
         self.clock = FakeClock()
         self.deadlines = Deadlines(self.clock)
         self.listener = Listener(http1, self.deadlines, ServerLimits())
-        service = Service(story, refused, ReplayBudget(), self.clock, Outbox(), relays=Relay)
+        self.broken: list[Exception] = []
+        parts = (ReplayBudget(), self.clock, Outbox())
+        service = Service(story, refused, *parts, broken=self.broken.append, relays=Relay)
         self.connection = ClientConnection(self.listener, service)
         ours, self._theirs = socket.socketpair()
         self._ours = ours
@@ -478,10 +491,9 @@ ANY = st.tuples(st.lists(STEPS, min_size=1, max_size=30), st.lists(LAST, max_siz
 
 
 def check_windows(connection: ClientConnection) -> None:
-    """Every byte of both kinds of windows is the client's to send, not taken, or not returned."""
-    untaken = sum(stream.untaken for stream in connection.streams.values())
+    """Every byte of a window is the client's to send, or not returned; a stream's may be not taken either."""
     window = connection.window
-    assert window.left + window._unreturned + untaken == CONNECTION_WINDOW
+    assert window.left + window._unreturned == CONNECTION_WINDOW
     for stream in connection.streams.values():
         if not stream.remote_ended:
             assert stream.window.left + stream.window._unreturned + stream.untaken == STREAM_WINDOW
@@ -519,3 +531,51 @@ def test_b98_any_frames_leave_a_connection_whole_or_end_it(
 ) -> None:
     """Its windows stay consistent, no error but a fault arises, and no stream or story is left at its end."""
     asyncio.run(feed_any(steps, piece, Counted(story)))
+
+
+async def test_h1_a_story_that_breaks_ends_its_own_stream_only() -> None:
+    """It is reported, its client gets a reset, and the connection goes on."""
+    async with Rig(broken) as rig:
+        rig.feed(SETTINGS + head(1, end=True) + head(3) + data(3, b"abc"), cut=False)
+        written = await rig.written()
+        assert [type(error) for error in rig.broken] == [KeyError, KeyError]
+        assert not rig.connection.failed
+        assert rig.connection.streams == {}
+    resets = [(stream, payload) for kind, _, stream, payload in written if kind == frames.RST_STREAM]
+    assert resets == [(stream, ErrorCode.INTERNAL_ERROR.to_bytes(4, "big")) for stream in (1, 3)]
+
+
+@pytest.mark.parametrize("window", [0, 1, 20, 65_535])
+async def test_m4_an_upload_whose_refusal_waits_for_credit_gives_back_its_own(window: int) -> None:
+    """Its content went nowhere; the connection gets its credit back when the answer leaves, at the latest."""
+    async with Rig(never_ready) as rig:
+        rig.feed(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), cut=False)
+        for stream in range(1, 120, 2):
+            rig.feed(
+                head(stream) + data(stream, bytes(16_000)) * 5 + data(stream, b"x", frames.END_STREAM),
+                cut=False,
+            )
+            await settle()
+            if stream in rig.connection.streams:
+                rig.feed(frames.window_update(stream, 100_000), cut=False)
+        assert not rig.connection.failed
+        assert rig.connection.streams == {}
+        granted = CONNECTION_WINDOW - rig.connection.window.left
+        assert granted < CONNECTION_WINDOW // 2
+
+
+@pytest.mark.parametrize("window", [0, 1, 999, 1_000, 65_535])
+async def test_l2_the_bare_end_leaves_at_any_credit(window: int) -> None:
+    """Also below zero, after the client made its window smaller."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + head(end=True), cut=False)
+        stream = rig.connection.streams[1]
+        stream.send_head(block((), (b":status", b"200")), end=False)
+        stream.send_body(bytes(1_000), end=False)
+        rig.feed(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), cut=False)
+        stream.send_body(b"", end=True)
+        written = await rig.written()
+    assert [(flags, len(payload)) for kind, flags, _, payload in written if kind == frames.DATA] == [
+        (0, 1_000),
+        (frames.END_STREAM, 0),
+    ]

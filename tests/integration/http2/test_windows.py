@@ -83,23 +83,44 @@ async def test_b97_an_upload_waits_for_a_slow_upstream(sidecar: Start) -> None:
         assert bytes(far.requests[0].body) == CONTENT
 
 
-async def test_b97_the_connection_is_bounded_too(sidecar: Start) -> None:
-    """Many slow streams together get no more than the connection's window."""
+async def test_h4_slow_uploads_hold_up_no_others(sidecar: Start) -> None:
+    """Each holds its own window and no more, however many of a connection there are."""
 
     async def silent(exchange: Exchange2) -> None:
         await exchange.read()
 
-    async with Http2Upstream(window=0) as far:
-        far.welcome = silent
-        async with sidecar(route(far)) as running, await Http2Client.connect(running.address) as client:
+    async with Http2Upstream(window=0) as far, Http2Upstream() as quick:
+        far.welcome, quick.welcome = silent, echo
+        routes = [{**route(far), "match": {"prefix": "/far"}}, {**route(quick), "name": "quick"}]
+        async with sidecar(*routes) as running, await Http2Client.connect(running.address) as client:
             count = 2 * CONNECTION_WINDOW // STREAM_WINDOW
-            streams = [client.begin_request(b"POST", b"/", end=False) for _ in range(count)]
+            streams = [client.begin_request(b"POST", b"/far", end=False) for _ in range(count)]
             await far.reached(count)
-            tasks = [client.send(stream, bytes(STREAM_WINDOW)) for stream in streams[: count // 2]]
-            for task in tasks:
-                await task
-            await client.ping()
-            assert client._credit == CONNECTION_WINDOW - STREAM_WINDOW * (count // 2)
+            for stream in streams:
+                await client.send(stream, bytes(STREAM_WINDOW))
+            assert (await client.ask(b"POST", b"/", [], CONTENT)).body == CONTENT
+            assert not any(
+                (one.kind, one.stream) == (WINDOW_UPDATE, stream)
+                for one in client.frames
+                for stream in streams
+            )
+
+
+@pytest.mark.parametrize("size", [100_000, 300_000])
+async def test_h4_slow_downloads_hold_up_no_others(sidecar: Start, size: int) -> None:
+    """The clients share a connection to the upstream, and its window."""
+    slow_ones = 2 * CONNECTION_WINDOW // min(size, STREAM_WINDOW)
+    async with Http2Upstream() as far:
+        far.welcome = answering(200, [], CONTENT[:size])
+        async with (
+            sidecar(route(far)) as running,
+            await Http2Client.connect(running.address, window=1, credit=False) as slow,
+            await Http2Client.connect(running.address) as other,
+        ):
+            for _ in range(slow_ones):
+                await slow.head(await slow.request())
+            assert (await other.ask()).body == CONTENT[:size]
+        assert {received.connection for received in far.requests} == {1}
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 200_000])

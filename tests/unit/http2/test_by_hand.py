@@ -17,6 +17,7 @@ class Told:
         self.hand = ByHand()
         self.notes: list[str] = []
         self.go = asyncio.Event()
+        self.broken: list[Exception] = []
         self._test = asyncio.current_task()
 
     def note(self, what: str) -> None:
@@ -29,7 +30,7 @@ class Told:
         return "worked"
 
     def begin(self, body: Body) -> None:
-        self.hand.run(self._story(body))
+        self.hand.run(self._story(body), self.broken.append)
 
     async def _story(self, body: Body) -> bool:
         try:
@@ -235,3 +236,45 @@ async def test_the_story_is_over_in_whatever_way_it_ends() -> None:
 
     told.begin(body)
     assert told.notes[-2:] == ["cancelled", "ends"]
+
+
+async def fails_at_once(told: Told) -> None:
+    raise KeyError("at once")
+
+
+async def fails_at_an_event(told: Told) -> None:
+    await told.hand.event()
+    raise KeyError("at an event")
+
+
+async def fails_as_a_task(told: Told) -> None:
+    await told.hand.event()
+    await told.hand.waiting(told.work())
+    raise KeyError("as a task")
+
+
+async def fails_when_cancelled(told: Told) -> None:
+    try:
+        await told.hand.event()
+    except asyncio.CancelledError:
+        raise KeyError("when cancelled") from None
+
+
+@pytest.mark.parametrize("body", [fails_at_once, fails_at_an_event, fails_as_a_task, fails_when_cancelled])
+async def test_what_a_story_raises_does_not_leave_its_hand(body: Body) -> None:
+    """The callback that resumed it goes on: it belongs to a connection that other stories share."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    told = Told()
+    told.begin(body)
+    told.go.set()
+    if body is fails_when_cancelled:
+        told.hand.cancel()
+    else:
+        told.hand.wake()
+    await turns()
+    assert [type(error) for error in told.broken] == [KeyError]
+    assert complaints == []
+    told.hand.wake()
+    told.hand.cancel()
+    assert len(told.broken) == 1
