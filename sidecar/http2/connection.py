@@ -37,7 +37,6 @@ from sidecar.http2.limits import (
     MOST_SETTINGS,
     STREAM_WINDOW,
     Allowance,
-    exceeds,
 )
 from sidecar.http2.outgoing import Outbox, Outgoing
 
@@ -67,6 +66,8 @@ class Connection(Outgoing):
         self._resets = Allowance(MOST_RESETS)
         self._settings = Allowance(MOST_SETTINGS)
         self._idle_frames = Allowance(MOST_IDLE_FRAMES)
+        self._sent_before = 0
+        """Bytes of content that were sent before the last idle frame."""
 
     # The transport's calls
 
@@ -153,12 +154,18 @@ class Connection(Outgoing):
         else:  # PRIORITY, or a kind that is not known
             if kind == frames.PRIORITY:
                 frames.check_priority(payload, 0, number)
-            self._spend(self._idle_frames, "frames without effect")
+            self._spend_idle()
 
     def _spend(self, allowance: Allowance, what: str) -> None:
         """Take one of an allowance. Raises FrameFault (rule 8)."""
         if not allowance.spend(self.deadlines.next_tick):
             raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def _spend_idle(self) -> None:
+        if self._sent_before != self.sent:
+            self._sent_before = self.sent
+            self._idle_frames.earned += 1
+        self._spend(self._idle_frames, "frames without effect")
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -178,8 +185,10 @@ class Connection(Outgoing):
             stream.untaken += size - (stop - start)
             stream.taken(size - (stop - start))  # padding
             payload = payload[start:stop]
-        if not payload and not end:
-            self._spend(self._idle_frames, "frames without effect")
+        if payload:
+            self._idle_frames.earned += 1
+        elif not end:
+            self._spend_idle()
             return
         stream.arrive(payload, end=end)
 
@@ -211,6 +220,7 @@ class Connection(Outgoing):
         except HeadersTooLarge as error:
             self.fields_too_large(number, str(error))
             return
+        self._idle_frames.earned += 1
         stream = self.streams.get(number)
         if stream is None:
             self.block_arrived(number, block, end=end)
@@ -220,21 +230,9 @@ class Connection(Outgoing):
             stream.head_arrived(block, end=end)
 
     def _window_update(self, number: int, by: int) -> None:
-        if not number:
-            if exceeds(self.credit, by):
-                raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
-            self.credit += by
-            self.pump()
-            return
-        stream = self.streams.get(number)
-        if stream is None:
+        if number and number not in self.streams:
             self._check_opened(number, frames.WINDOW_UPDATE)
-            return
-        if exceeds(stream.credit, by):
-            raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
-        stream.credit += by
-        while stream.pump():
-            pass
+        self.grant(number, by)
 
     def _rst_stream(self, number: int, code: int) -> None:
         self._check_opened(number, frames.RST_STREAM)
@@ -264,7 +262,7 @@ class Connection(Outgoing):
         if flags & frames.ACK:
             self.ping_answered(payload)
             return
-        self._spend(self._idle_frames, "frames without effect")
+        self._spend_idle()
         self.put(frames.ping_ack(payload))
 
     def _stream_fault(self, fault: FrameFault) -> None:

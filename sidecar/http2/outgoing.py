@@ -73,6 +73,8 @@ class Outgoing(ABC):
         """Whether the transport takes more content."""
         self.credit = DEFAULT_WINDOW
         """Bytes of content that the peer allows, all streams together."""
+        self.granted = DEFAULT_WINDOW
+        """All credit that the peer has given the connection so far."""
         self.initial_credit = DEFAULT_WINDOW
         self.window = Incoming(CONNECTION_WINDOW, CONNECTION_WINDOW)
         self.outbox = outbox
@@ -83,6 +85,11 @@ class Outgoing(ABC):
         self._waiting: dict[Stream, None] = {}
         self.streams: dict[int, Stream] = {}
         self._reset: dict[int, None] = {}
+
+    @property
+    def sent(self) -> int:
+        """Bytes of content sent so far."""
+        return self.granted - self.credit
 
     def put(self, data: bytes) -> None:
         """Send frames, with what else the current read causes."""
@@ -145,6 +152,24 @@ class Outgoing(ABC):
             moved = False
             for stream in tuple(self._waiting):
                 moved = stream.pump() or moved
+
+    def grant(self, number: int, by: int) -> None:
+        """Take credit from the peer, for a stream or with 0 for the connection. Raises FrameFault."""
+        if not number:
+            if exceeds(self.credit, by):
+                raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
+            self.credit += by
+            self.granted += by
+            self.pump()
+            return
+        stream = self.streams.get(number)
+        if stream is None:
+            return
+        if exceeds(stream.credit, by):
+            raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
+        stream.credit += by
+        while stream.pump():
+            pass
 
     def change_initial_credit(self, size: int) -> None:
         """Take the credit with which the peer's streams begin (rule 6 of `limits`). Raises FrameFault."""

@@ -80,6 +80,12 @@ async def refusing(exchange: Exchange) -> bool:
     return True
 
 
+async def streaming(exchange: Exchange) -> bool:
+    """A story that answers with more than the client's windows allow."""
+    exchange.answer_ourselves(render(RequestRefused(404, "none" * 50_000), "id"), close=False)
+    return await forever(exchange)
+
+
 def refused(refusal: RequestRefused) -> Problem:
     return render(refusal, "id")
 
@@ -312,6 +318,27 @@ async def test_b98_the_allowance_grows_again() -> None:
         rig.feed(PING * 100, cut=False)
         goaways, _, alive = codes(await rig.written())
         assert (goaways, alive) == ([], True)
+
+
+PROGRESS: dict[str, tuple[Callable[[Exchange], Coroutine[object, None, bool]], Callable[[int], bytes]]] = {
+    "DATA": (forever, lambda n: data(1, b"x")),
+    "requests": (refusing, lambda n: head(n, end=True)),
+    "content that the client takes": (streaming, lambda n: frames.window_update(1, 10)),
+}
+
+
+@pytest.mark.parametrize("case", PROGRESS)
+async def test_b98_a_ping_with_each_frame_of_progress_is_no_flood(case: str) -> None:
+    """Clients of gRPC measure the connection with them; without progress the same PINGs are a flood."""
+    story, progress = PROGRESS[case]
+    async with Rig(story) as rig:
+        rig.feed(SETTINGS + frames.window_update(0, 1 << 30) + head(1), cut=False)
+        for number in range(3, 4 * MOST_IDLE_FRAMES, 2):
+            rig.feed(progress(number) + PING, cut=False)
+            if number % 99 == 0:
+                assert codes(await rig.written())[::2] == ([], True)
+        rig.feed(PING * (MOST_IDLE_FRAMES + 2), cut=False)
+        assert codes(await rig.written())[0] == ["ENHANCE_YOUR_CALM"]
 
 
 async def test_b98_more_streams_than_allowed_are_refused_one_by_one() -> None:

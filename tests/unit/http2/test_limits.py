@@ -25,6 +25,16 @@ def test_rule_3_an_allowance_grows_again() -> None:
     assert [allowance.spend(1000.0) for _ in range(101)] == [True] * 100 + [False]
 
 
+def test_rule_3_progress_refills_an_allowance() -> None:
+    """One for each, up to where it began."""
+    allowance = Allowance(10)
+    assert all(allowance.spend(1.0) for _ in range(10))
+    allowance.earned += 3
+    assert [allowance.spend(1.0) for _ in range(4)] == [True] * 3 + [False]
+    allowance.earned += 1000
+    assert [allowance.spend(1.0) for _ in range(11)] == [True] * 10 + [False]
+
+
 def test_rule_3_time_that_stands_still_or_steps_back_gives_nothing() -> None:
     """The clock of deadlines goes in ticks."""
     allowance = Allowance(2)
