@@ -10,8 +10,7 @@ Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
-        upstream may reset as many streams as the sidecar opens: after early answers some reset each (RFC 9113 section
-        8.1).
+        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1).
 
 What it sends is in `outgoing`.
 """
@@ -120,6 +119,9 @@ class Connection(Outgoing):
                 self._stream_fault(fault)
             at = after
         self._held = b"" if self.failed else data[at:]
+        if self.credit_came:
+            self.credit_came = False
+            self.pump()
 
     def _frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if not self.greeted and (kind != frames.SETTINGS or flags & frames.ACK):
@@ -162,9 +164,9 @@ class Connection(Outgoing):
             raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
 
     def _spend_idle(self) -> None:
-        if self._sent_before != self.sent:
-            self._sent_before = self.sent
-            self._idle_frames.earned += 1
+        sent = self.sent
+        self._idle_frames.earned -= (self._sent_before - sent) // frames.MIN_MAX_FRAME  # rounded up
+        self._sent_before = sent
         self._spend(self._idle_frames, "frames without effect")
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
@@ -232,7 +234,8 @@ class Connection(Outgoing):
     def _window_update(self, number: int, by: int) -> None:
         if number and number not in self.streams:
             self._check_opened(number, frames.WINDOW_UPDATE)
-        self.grant(number, by)
+        if not self.grant(number, by):
+            self._spend_idle()
 
     def _rst_stream(self, number: int, code: int) -> None:
         self._check_opened(number, frames.RST_STREAM)
@@ -256,7 +259,6 @@ class Connection(Outgoing):
         if not self.greeted:
             self.greeted = True
             self.greeting_arrived()
-        self.pump()
 
     def _ping(self, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:

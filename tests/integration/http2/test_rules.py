@@ -289,6 +289,13 @@ FLOODS: dict[str, bytes] = {
     "unknown frames": frame(99, 0, 0, b"") * (MOST_IDLE_FRAMES + 1),
     "empty DATA": head() + data(1) * (MOST_IDLE_FRAMES + 1),
     "padding without content": head() + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + 1),
+    "credit of the connection": frames.window_update(0, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of a stream": head() + frames.window_update(1, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of a stream that has ended": head()
+    + frames.rst_stream(1, 8)
+    + frames.window_update(1, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of both in turn": head()
+    + (frames.window_update(0, 1) + frames.window_update(1, 1)) * (MOST_IDLE_FRAMES // 2 + 2),
     "rapid reset": b"".join(head(n) + frames.rst_stream(n, 8) for n in range(1, 2 * MOST_RESETS + 3, 2)),
     "made you reset": b"".join(
         head(n) + frames.window_update(n, 0) for n in range(1, 2 * MOST_RESETS + 3, 2)
@@ -339,6 +346,24 @@ async def test_b98_a_ping_with_each_frame_of_progress_is_no_flood(case: str) -> 
                 assert codes(await rig.written())[::2] == ([], True)
         rig.feed(PING * (MOST_IDLE_FRAMES + 2), cut=False)
         assert codes(await rig.written())[0] == ["ENHANCE_YOUR_CALM"]
+
+
+async def test_b98_credit_for_what_was_sent_is_no_flood() -> None:
+    """However small the pieces in which the client takes it."""
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 1 << 20), cut=False)
+        for _ in range(6):
+            rig.feed(frames.window_update(0, 10) * 1000 + frames.window_update(1, 10) * 1000, cut=False)
+        assert codes(await rig.written()) == ([], [], False)
+
+
+async def test_b98_credit_is_used_once_for_a_read() -> None:
+    """A read of many WINDOW_UPDATEs sends what waits in frames that are no smaller than all of their credit."""
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 1 << 20), cut=False)
+        rig.feed(frames.window_update(0, 1) * 900, cut=False)
+        sizes = [len(payload) for kind, _, _, payload in await rig.written() if kind == frames.DATA]
+        assert (sum(sizes), sizes[-1]) == (frames.DEFAULT_WINDOW + 900, 900)
 
 
 async def test_b98_more_streams_than_allowed_are_refused_one_by_one() -> None:
