@@ -250,7 +250,7 @@ class Connection(Outgoing):
         if flags & frames.ACK:
             return
         self._spend(self._settings, "SETTINGS")
-        for setting, value in frames.read_settings(payload, from_server=not self.serves):
+        for setting, value in frames.read_settings(payload, from_server=not self.serves).items():
             if setting == frames.INITIAL_WINDOW_SIZE:
                 self.change_initial_credit(value)
             elif setting == frames.MAX_CONCURRENT_STREAMS:

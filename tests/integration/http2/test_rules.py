@@ -366,6 +366,23 @@ async def test_b98_credit_is_used_once_for_a_read() -> None:
         assert (sum(sizes), sizes[-1]) == (frames.DEFAULT_WINDOW + 900, 900)
 
 
+async def test_b98_the_last_value_of_a_setting_counts() -> None:
+    """A frame changes the credit of all streams once, not with each of its values."""
+    size = frames.INITIAL_WINDOW_SIZE
+    values = [
+        (size, frames.MAX_WINDOW),
+        (size, 0),
+        (size, frames.MAX_WINDOW),
+        (size, frames.DEFAULT_WINDOW + 7),
+    ]
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 100_000) + frames.settings(values), cut=False)
+        rig.feed(frames.window_update(0, 1000), cut=False)
+        written = await rig.written()
+        sizes = [len(payload) for kind, _, _, payload in written if kind == frames.DATA]
+        assert (codes(written)[0], sum(sizes)) == ([], frames.DEFAULT_WINDOW + 1000)
+
+
 async def test_b98_more_streams_than_allowed_are_refused_one_by_one() -> None:
     """With the code that lets a client send them again; those that there are go on."""
     async with Rig(forever) as rig:
