@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import Callable, Coroutine, Sequence
 from typing import cast
 
@@ -401,6 +402,28 @@ async def test_frames_of_a_stream_that_the_sidecar_reset_are_ignored() -> None:
         rig.feed(SETTINGS + sent + frames.headers(3, block() + b"\xbe", end_stream=True) + PING, cut=True)
         goaways, resets, alive = codes(await rig.written())
         assert (goaways, [code for number, code in resets if number == 3], alive) == ([], [], True)
+
+
+async def test_small_frames_that_wait_take_little_more_memory_than_their_bytes() -> None:
+    """Content of a request without a connection to send it on, and content that the client has no credit for."""
+    size = STREAM_WINDOW // 4
+    small = data(1, b"ab") * (size // 2)
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + frames.settings([(frames.INITIAL_WINDOW_SIZE, 0)]) + head(1), cut=False)
+        stream = rig.connection.streams[1]
+        tracemalloc.start()
+        try:
+            rig.feed(small, cut=False)
+            kept = tracemalloc.get_traced_memory()[0]
+            for number in range(size // 2):
+                stream.send_body(number.to_bytes(2, "big"), end=False)
+            waiting = tracemalloc.get_traced_memory()[0] - kept
+        finally:
+            tracemalloc.stop()
+        assert (kept < 2 * size, waiting < 2 * size) == (True, True)
+        rig.feed(frames.window_update(1, size), cut=False)
+        sent = b"".join(payload for kind, _, _, payload in await rig.written() if kind == frames.DATA)
+        assert sent == b"".join(number.to_bytes(2, "big") for number in range(size // 2))
 
 
 async def test_padding_gives_its_credit_back_at_once() -> None:
