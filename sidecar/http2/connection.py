@@ -10,8 +10,7 @@ Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
-        upstream may reset as many streams as the sidecar opens: after early answers some reset each (RFC 9113 section
-        8.1).
+        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1).
 
 What it sends is in `outgoing`.
 """
@@ -37,7 +36,6 @@ from sidecar.http2.limits import (
     MOST_SETTINGS,
     STREAM_WINDOW,
     Allowance,
-    exceeds,
 )
 from sidecar.http2.outgoing import Outbox, Outgoing
 
@@ -67,6 +65,8 @@ class Connection(Outgoing):
         self._resets = Allowance(MOST_RESETS)
         self._settings = Allowance(MOST_SETTINGS)
         self._idle_frames = Allowance(MOST_IDLE_FRAMES)
+        self._sent_before = 0
+        """Bytes of content that were sent before the last idle frame."""
 
     # The transport's calls
 
@@ -119,6 +119,9 @@ class Connection(Outgoing):
                 self._stream_fault(fault)
             at = after
         self._held = b"" if self.failed else data[at:]
+        if self.credit_came:
+            self.credit_came = False
+            self.pump()
 
     def _frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if not self.greeted and (kind != frames.SETTINGS or flags & frames.ACK):
@@ -153,12 +156,18 @@ class Connection(Outgoing):
         else:  # PRIORITY, or a kind that is not known
             if kind == frames.PRIORITY:
                 frames.check_priority(payload, 0, number)
-            self._spend(self._idle_frames, "frames without effect")
+            self._spend_idle()
 
     def _spend(self, allowance: Allowance, what: str) -> None:
         """Take one of an allowance. Raises FrameFault (rule 8)."""
         if not allowance.spend(self.deadlines.next_tick):
             raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def _spend_idle(self) -> None:
+        sent = self.sent
+        self._idle_frames.earned -= (self._sent_before - sent) // frames.MIN_MAX_FRAME  # rounded up
+        self._sent_before = sent
+        self._spend(self._idle_frames, "frames without effect")
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -177,8 +186,10 @@ class Connection(Outgoing):
             stream.untaken += size - (stop - start)
             stream.taken(size - (stop - start))  # padding
             payload = payload[start:stop]
-        if not payload and not end:
-            self._spend(self._idle_frames, "frames without effect")
+        if payload:
+            self._idle_frames.earned += 1
+        elif not end:
+            self._spend_idle()
             return
         stream.arrive(payload, end=end)
 
@@ -210,6 +221,7 @@ class Connection(Outgoing):
         except HeadersTooLarge as error:
             self.fields_too_large(number, str(error))
             return
+        self._idle_frames.earned += 1
         stream = self.streams.get(number)
         if stream is None:
             self.block_arrived(number, block, end=end)
@@ -219,21 +231,10 @@ class Connection(Outgoing):
             stream.head_arrived(block, end=end)
 
     def _window_update(self, number: int, by: int) -> None:
-        if not number:
-            if exceeds(self.credit, by):
-                raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
-            self.credit += by
-            self.pump()
-            return
-        stream = self.streams.get(number)
-        if stream is None:
+        if number and number not in self.streams:
             self._check_opened(number, frames.WINDOW_UPDATE)
-            return
-        if exceeds(stream.credit, by):
-            raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
-        stream.credit += by
-        while stream.pump():
-            pass
+        if not self.grant(number, by):
+            self._spend_idle()
 
     def _rst_stream(self, number: int, code: int) -> None:
         self._check_opened(number, frames.RST_STREAM)
@@ -248,7 +249,7 @@ class Connection(Outgoing):
         if flags & frames.ACK:
             return
         self._spend(self._settings, "SETTINGS")
-        for setting, value in frames.read_settings(payload, from_server=not self.serves):
+        for setting, value in frames.read_settings(payload, from_server=not self.serves).items():
             if setting == frames.INITIAL_WINDOW_SIZE:
                 self.change_initial_credit(value)
             elif setting == frames.MAX_CONCURRENT_STREAMS:
@@ -257,13 +258,12 @@ class Connection(Outgoing):
         if not self.greeted:
             self.greeted = True
             self.greeting_arrived()
-        self.pump()
 
     def _ping(self, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:
             self.ping_answered(payload)
             return
-        self._spend(self._idle_frames, "frames without effect")
+        self._spend_idle()
         self.put(frames.ping_ack(payload))
 
     def _stream_fault(self, fault: FrameFault) -> None:

@@ -74,7 +74,7 @@ _KINDS: Final[dict[bytes, int]] = (
 """By name, for those that need no check any more."""
 _NAME_OCTETS: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _VALUE_OCTETS: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-_OVERHEAD: Final = 32  # RFC 7541 section 4.1
+OVERHEAD: Final = 32  # RFC 7541 section 4.1
 _STRING: Final = 0x7F
 """The longest length of a string that fits into the octet of its flag, and one more."""
 
@@ -97,7 +97,7 @@ class Field:
         self.name = name
         self.value = value
         self.wire = wire
-        self.size = len(name) + len(value) + _OVERHEAD
+        self.size = len(name) + len(value) + OVERHEAD
         self.never_indexed = never_indexed
         self.kind = _kind(name, value)
 

@@ -9,7 +9,8 @@ Rule 4. Padding is shorter than the payload that it is in: PROTOCOL_ERROR.
 Rule 5. PUSH_PROMISE is refused in both directions: the sidecar never allows it.
 Rule 6. Frames of unknown kinds, unknown flags, unknown settings and the reserved bit are ignored.
 Rule 7. A setting has a valid value: PROTOCOL_ERROR, or FLOW_CONTROL_ERROR for a window of 2^31 or more. A server does
-        not enable push.
+        not enable push. Of a setting that a frame has more than once, every value is checked and the last one counts:
+        a change concerns all streams.
 Rule 8. A window grows by at least one: PROTOCOL_ERROR, on the stream or the connection that the frame names.
 Rule 9. A stream does not depend on itself: PROTOCOL_ERROR (RFC 7540 section 5.3.1), on the stream for PRIORITY, on the
         connection for HEADERS, whose block is not decoded then. Priority is not read beyond that.
@@ -220,15 +221,15 @@ def _depends_on(payload: bytes, at: int) -> int:
     return int.from_bytes(payload[at : at + 4], "big") & MAX_STREAM
 
 
-def read_settings(payload: bytes, *, from_server: bool = False) -> list[tuple[int, int]]:
-    """Return the settings of a checked SETTINGS frame, in order. Raises FrameFault."""
-    pairs = []
+def read_settings(payload: bytes, *, from_server: bool = False) -> dict[int, int]:
+    """Return the last value of each setting in a checked SETTINGS frame. Raises FrameFault."""
+    last = {}
     for at in range(0, len(payload), 6):
         setting = int.from_bytes(payload[at : at + 2], "big")
         value = int.from_bytes(payload[at + 2 : at + 6], "big")
         _check_setting(setting, value, from_server=from_server)
-        pairs.append((setting, value))
-    return pairs
+        last[setting] = value
+    return last
 
 
 def _check_setting(setting: int, value: int, *, from_server: bool) -> None:

@@ -10,7 +10,8 @@ Rule 4. A table size update is no larger than what the sidecar allowed. After th
 Rule 5. An integer has five octets at most after its prefix. A string ends within its block, and is no longer than twice
         the larger of list and table; longer ones are refused before they are decoded.
 Rule 6. What breaks rules 1 to 5 ends the connection with COMPRESSION_ERROR, because the tables differ from then on.
-Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same, but not kept.
+Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same, but not kept. From
+        there on, a field is only made for the table.
 Rule 8. The same block means the same for as long as the table has not changed, so it is decoded once. A block that
         refers to no entry of the table means the same always; what it adds to the table is added again. What is
         remembered of blocks of each kind has at most MEMO_BYTES.
@@ -19,7 +20,7 @@ Rule 8. The same block means the same for as long as the table has not changed, 
 from typing import Final
 
 from sidecar.core.errors import SidecarError
-from sidecar.http2.fields import STATIC, Block, Field, length_prefix, literal
+from sidecar.http2.fields import OVERHEAD, STATIC, Block, Field, length_prefix, literal
 from sidecar.http2.frames import ErrorCode, FrameFault
 from sidecar.http2.hpack_tables import decoded
 
@@ -133,6 +134,10 @@ class Decoder:
                 self._add(field)
             elif octet & 0x20:
                 raise _fault("a table size update follows a field")
+            elif size > max_list:
+                more, at = self._skip(block, at)
+                size += more
+                continue
             else:
                 field, at = self._literal(block, at, 0x0F)
             size += field.size
@@ -165,17 +170,27 @@ class Decoder:
 
     def _literal(self, block: bytes, at: int, mask: int) -> tuple[Field, int]:
         """Return the literal field from `at`, and where it ends; its index has the bits of `mask`."""
-        octet = block[at]
-        index = octet & mask
+        never = mask == 0x0F and block[at] & 0x10 != 0
+        name, at = self._name(block, at, mask)
+        value, wire, at = self._string(block, at)
+        return literal(name, value, wire, never), at
+
+    def _skip(self, block: bytes, at: int) -> tuple[int, int]:
+        """Return the size of the literal field from `at`, which is not added to the table, and where it ends."""
+        name, at = self._name(block, at, 0x0F)
+        value, _, at = self._string(block, at)
+        return len(name) + len(value) + OVERHEAD, at
+
+    def _name(self, block: bytes, at: int, mask: int) -> tuple[bytes, int]:
+        """Return the name of the literal field from `at`, and where it ends."""
+        index = block[at] & mask
         at += 1
         if index == mask:
             index, at = _integer(block, at, mask)
         if index:
-            name = self._entry(index).name
-        else:
-            name, _, at = self._string(block, at)
-        value, wire, at = self._string(block, at)
-        return literal(name, value, wire, mask == 0x0F and octet & 0x10 != 0), at
+            return self._entry(index).name, at
+        name, _, at = self._string(block, at)
+        return name, at
 
     def _entry(self, index: int) -> Field:
         if index <= _STATIC_ENTRIES:

@@ -5,7 +5,10 @@ Rule 1. Memory: a peer may send STREAM_WINDOW bytes of each stream before the ot
         window does not bound them: slow streams would use it up, and hold up all others.
 Rule 2. A header block may have MAX_BLOCK bytes, in at most MAX_CONTINUATIONS frames after the first.
 Rule 3. Frames that are valid and cause work without any progress have an allowance that grows again with time. A peer
-        that exceeds it gets ENHANCE_YOUR_CALM, and its connection ends.
+        that exceeds it gets ENHANCE_YOUR_CALM, and its connection ends. Progress refills the allowance of idle frames:
+        each HEADERS and each DATA frame with content that arrives gives one back, and so does a frame's content that
+        was sent since the idle frame before. A client of gRPC may send a PING with each to measure the connection.
+        A WINDOW_UPDATE is idle if it is for more than the content that was sent: it returns nothing.
 Rule 4. A peer that reads nothing gets no bodies. What has to be sent nevertheless (acknowledgements, credit, heads) may
         reach MAX_UNREAD bytes; then the connection is closed.
 
@@ -48,28 +51,33 @@ MAX_UNREAD: Final = 1024 * 1024
 MOST_RESETS: Final = 1000
 """Limit: resets of HTTP/2 streams on a connection, 100 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_IDLE_FRAMES: Final = 1000
-"""Limit: HTTP/2 PING, PRIORITY, unknown and empty DATA frames on a connection, 100 more each second (number). Beyond:
-ENHANCE_YOUR_CALM."""
+"""Limit: HTTP/2 PING, PRIORITY, unknown and empty DATA frames on a connection, and WINDOW_UPDATE that returns nothing;
+100 more each second and one more with each frame of progress (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_SETTINGS: Final = 100
 """Limit: HTTP/2 SETTINGS frames on a connection, 10 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 
 
 class Allowance:
-    """A number of frames that grows again with time, up to where it began."""
+    """A number of frames that grows again with time and with what is earned, up to where it began."""
 
-    __slots__ = ("_left", "_most", "_since")
+    __slots__ = ("_left", "_most", "_since", "earned")
 
     def __init__(self, most: int) -> None:
         """Grow by a tenth of `most` each second."""
         self._most = most
         self._left = float(most)
         self._since = 0.0
+        self.earned = 0
+        """What progress has given back since one was taken; count it up."""
 
     def spend(self, now: float) -> bool:
         """Take one; return False if none is left. `now` in seconds."""
+        grown = float(self.earned)
+        self.earned = 0
         if now > self._since:
-            self._left = min(self._most, self._left + (now - self._since) * self._most / 10)
+            grown += (now - self._since) * self._most / 10
             self._since = now
+        self._left = min(self._most, self._left + grown)
         self._left -= 1
         return self._left >= 0
 
@@ -77,6 +85,22 @@ class Allowance:
 def exceeds(credit: int, more: int) -> bool:
     """Return whether this much more credit is too much (rule 7)."""
     return credit + more > MAX_WINDOW
+
+
+class Returned:
+    """Credit of the peer's that returns what was sent: it moves content, and more than that does not."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def covers(self, by: int, sent: int) -> bool:
+        """Count credit; return False if it is more than what was `sent` and is not returned yet."""
+        if self._bytes + by > sent:
+            return False
+        self._bytes += by
+        return True
 
 
 class Incoming:

@@ -1,7 +1,8 @@
 """What a connection sends: control frames at once, bodies as far as the peer's credit and the transport allow.
 
 Rule 1. Everything that one read causes leaves in one write for each connection that has something to send (`Outbox`).
-Rule 2. A stream whose content exceeds the peer's credit waits, and is served in turn, a frame each.
+Rule 2. A stream whose content exceeds the peer's credit waits, and is served in turn, a frame each. That happens once
+        for all the credit that a read brings.
 Rule 3. While the peer does not read, no content is sent, and no more than MAX_UNREAD of the rest.
 Rule 4. Header blocks are written without a dynamic table; the first one announces that (RFC 7541 section 6.3).
 Rule 5. The streams that this side has reset are remembered for a while, because frames may still arrive on them.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from sidecar.http2 import frames
 from sidecar.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameFault
 from sidecar.http2.hpack import RESET
-from sidecar.http2.limits import CONNECTION_WINDOW, MAX_UNREAD, Incoming, exceeds
+from sidecar.http2.limits import CONNECTION_WINDOW, MAX_UNREAD, Incoming, Returned, exceeds
 
 if TYPE_CHECKING:
     from sidecar.http2.streams import Stream
@@ -73,6 +74,12 @@ class Outgoing(ABC):
         """Whether the transport takes more content."""
         self.credit = DEFAULT_WINDOW
         """Bytes of content that the peer allows, all streams together."""
+        self.granted = DEFAULT_WINDOW
+        """All credit that the peer has given the connection so far."""
+        self.credit_came = False
+        """Whether the current read brought credit, so that content which waits may go at its end."""
+        self._returned = Returned()
+        self._returned_to_streams = Returned()
         self.initial_credit = DEFAULT_WINDOW
         self.window = Incoming(CONNECTION_WINDOW)
         self.outbox = outbox
@@ -83,6 +90,11 @@ class Outgoing(ABC):
         self._waiting: dict[Stream, None] = {}
         self.streams: dict[int, Stream] = {}
         self._reset: dict[int, None] = {}
+
+    @property
+    def sent(self) -> int:
+        """Bytes of content sent so far."""
+        return self.granted - self.credit
 
     def put(self, data: bytes) -> None:
         """Send frames, with what else the current read causes."""
@@ -140,11 +152,29 @@ class Outgoing(ABC):
 
     def pump(self) -> None:
         """Send what waits, as far as there is credit (rule 2)."""
-        moved = True
-        while moved and self._waiting:
-            moved = False
-            for stream in tuple(self._waiting):
-                moved = stream.pump() or moved
+        moving = list(self._waiting)
+        while moving:
+            moving = [stream for stream in moving if stream.pump()]
+
+    def grant(self, number: int, by: int) -> bool:
+        """Take credit from the peer, for a stream or with 0 for the connection; return whether content was sent for it.
+
+        Raises FrameFault.
+        """
+        if not number:
+            if exceeds(self.credit, by):
+                raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
+            self.credit += by
+            self.granted += by
+            self.credit_came = True
+            return self._returned.covers(by, self.sent)
+        stream = self.streams.get(number)
+        if stream is not None:
+            if exceeds(stream.credit, by):
+                raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large", number)
+            stream.credit += by
+            self.credit_came = True
+        return self._returned_to_streams.covers(by, self.sent)
 
     def change_initial_credit(self, size: int) -> None:
         """Take the credit with which the peer's streams begin (rule 6 of `limits`). Raises FrameFault."""
@@ -154,6 +184,7 @@ class Outgoing(ABC):
             if exceeds(stream.credit, by):
                 raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large")
             stream.credit += by
+        self.credit_came = True
 
     def return_credit(self, size: int) -> None:
         """Return the connection's credit for content that has arrived (rule 6)."""

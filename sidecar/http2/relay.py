@@ -43,6 +43,7 @@ from sidecar.http2.heads import ResponseHead, Trailers, relayed_trailers
 from sidecar.http2.messages import Answer, Request
 from sidecar.http2.pool import Pool
 from sidecar.http2.request_body import Upload
+from sidecar.http2.streams import add_piece
 from sidecar.http2.upstream import Unprocessed, UpstreamConnection, UpstreamStream
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Relay(Exchange):
         else:
             self._answer_ended = end
             if content:
-                self._kept.append(content)
+                add_piece(self._kept, content)
         self._moved()
 
     def trailers_from_upstream(self, trailers: Trailers) -> None:
@@ -276,8 +277,7 @@ class Relay(Exchange):
         if upstream is not None:
             upstream.part(ErrorCode.CANCEL)
         self._return_place()
-        self._kept.clear()
-        self._answer, self._error, self._answer_ended, self._trailers = None, None, False, b""
+        self._kept, self._answer, self._error, self._answer_ended, self._trailers = [], None, None, False, b""
 
     def _return_place(self) -> None:
         connection, self._connection = self._connection, None

@@ -9,7 +9,7 @@ Rule 3. Content that is sent for the second time gives no credit again.
 from typing import TYPE_CHECKING
 
 from sidecar.http1.request_body import REPLAY_LIMIT, ReplayBudget
-from sidecar.http2.streams import Stream
+from sidecar.http2.streams import Stream, add_piece
 
 if TYPE_CHECKING:
     from sidecar.http2.server import ClientStream
@@ -69,7 +69,7 @@ class Upload:
         if self._target is not None and (size > REPLAY_LIMIT or not self._reserve(size)):
             self.release()
             return
-        kept.append(content)
+        add_piece(kept, content)
         self._size = size
 
     def _reserve(self, size: int) -> bool:

@@ -10,6 +10,7 @@
 `remote_ended` and `local_ended` are the two halves; `closed` means that either side has reset the stream.
 
 Rule 1. Content that the peer's windows do not allow waits here, and so does the end after it. Nothing overtakes it.
+        Small pieces are joined where they wait: windows bound the bytes, and a piece takes memory of its own.
 Rule 2. Content that is sent gives credit to its `source`, the stream that it arrived on, and only then.
 Rule 3. A declared length equals the content: else PROTOCOL_ERROR (RFC 9113 section 8.1.1).
 Rule 4. When a stream is given up, what waits and what was not taken is forgotten.
@@ -27,6 +28,18 @@ from sidecar.http2.limits import MAX_FRAME, STREAM_WINDOW, Incoming
 
 if TYPE_CHECKING:
     from sidecar.http2.connection import Connection
+
+
+_SMALL = 512
+"""Bytes up to which pieces are joined, so that what waits takes little more memory than its bytes."""
+
+
+def add_piece(pieces: "deque[bytes] | list[bytes]", content: bytes) -> None:
+    """Keep content as the last piece, or in it if both are small."""
+    if pieces and len(content) < _SMALL and len(pieces[-1]) + len(content) <= _SMALL:
+        pieces[-1] += content
+    else:
+        pieces.append(content)
 
 
 class Stream(ABC):
@@ -102,7 +115,7 @@ class Stream(ABC):
             return
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append(content)
+        add_piece(self._waiting, content)
         if end:
             self._ending = b""
         connection.wait_for_credit(self)

@@ -1,10 +1,12 @@
 """Floods end their connection with ENHANCE_YOUR_CALM, and no other one."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from sidecar.http2.frames import ErrorCode
+from sidecar.http2.limits import MOST_IDLE_FRAMES
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import (
     CONTINUATION,
@@ -20,7 +22,7 @@ from tests.support.http2_peer import (
     frame,
     settings,
 )
-from tests.support.http2_upstream import Http2Upstream
+from tests.support.http2_upstream import Exchange2, Http2Upstream, answering
 from tests.support.sidecar import Running
 
 GET = b"\x82\x86\x84\x01\x09localhost"
@@ -136,3 +138,22 @@ async def test_a_list_of_fields_too_large_gets_431(listener: Running) -> None:
         client.opened(3)
         client.write(frame(HEADERS, END_HEADERS | END_STREAM, 3, GET + b"\xbe"))
         assert (await client.answer(3)).status == 200
+
+
+async def pinging(exchange: Exchange2) -> None:
+    """Answer, with a PING as gRPC's servers send it to measure the connection."""
+    exchange.peer.write(frame(PING, 0, 0, b"12345678"))
+    await answering()(exchange)
+
+
+async def test_b98_an_upstream_may_send_a_ping_with_each_answer(
+    http2: Http2Upstream, listener: Running
+) -> None:
+    """Its connection, which all clients share, is no flood."""
+    http2.welcome = pinging
+    async with await Http2Client.connect(listener.address) as client:
+        for _ in range(MOST_IDLE_FRAMES // 100 + 5):
+            streams = [await client.request(b"POST", body=b"x") for _ in range(100)]
+            answers = await asyncio.gather(*map(client.answer, streams))
+            assert {answer.status for answer in answers} == {200}
+    assert http2.connections == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import cast
@@ -92,6 +93,12 @@ async def never_ready(exchange: Exchange) -> bool:
 async def broken(exchange: Exchange) -> bool:
     """A story that raises what no story expects."""
     raise KeyError(exchange.request.method)
+
+
+async def streaming(exchange: Exchange) -> bool:
+    """A story that answers with more than the client's windows allow."""
+    exchange.answer_ourselves(render(RequestRefused(404, "none" * 50_000), "id"), close=False)
+    return await forever(exchange)
 
 
 def refused(refusal: RequestRefused) -> Problem:
@@ -299,6 +306,13 @@ FLOODS: dict[str, bytes] = {
     "unknown frames": frame(99, 0, 0, b"") * (MOST_IDLE_FRAMES + 1),
     "empty DATA": head() + data(1) * (MOST_IDLE_FRAMES + 1),
     "padding without content": head() + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + 1),
+    "credit of the connection": frames.window_update(0, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of a stream": head() + frames.window_update(1, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of a stream that has ended": head()
+    + frames.rst_stream(1, 8)
+    + frames.window_update(1, 1) * (MOST_IDLE_FRAMES + 2),
+    "credit of both in turn": head()
+    + (frames.window_update(0, 1) + frames.window_update(1, 1)) * (MOST_IDLE_FRAMES // 2 + 2),
     "rapid reset": b"".join(head(n) + frames.rst_stream(n, 8) for n in range(1, 2 * MOST_RESETS + 3, 2)),
     "made you reset": b"".join(
         head(n) + frames.window_update(n, 0) for n in range(1, 2 * MOST_RESETS + 3, 2)
@@ -330,6 +344,62 @@ async def test_b98_the_allowance_grows_again() -> None:
         assert (goaways, alive) == ([], True)
 
 
+PROGRESS: dict[str, tuple[Callable[[Exchange], Coroutine[object, None, bool]], Callable[[int], bytes]]] = {
+    "DATA": (forever, lambda n: data(1, b"x")),
+    "requests": (refusing, lambda n: head(n, end=True)),
+    "content that the client takes": (streaming, lambda n: frames.window_update(1, 10)),
+}
+
+
+@pytest.mark.parametrize("case", PROGRESS)
+async def test_b98_a_ping_with_each_frame_of_progress_is_no_flood(case: str) -> None:
+    """Clients of gRPC measure the connection with them; without progress the same PINGs are a flood."""
+    story, progress = PROGRESS[case]
+    async with Rig(story) as rig:
+        rig.feed(SETTINGS + frames.window_update(0, 1 << 30) + head(1), cut=False)
+        for number in range(3, 4 * MOST_IDLE_FRAMES, 2):
+            rig.feed(progress(number) + PING, cut=False)
+            if number % 99 == 0:
+                assert codes(await rig.written())[::2] == ([], True)
+        rig.feed(PING * (MOST_IDLE_FRAMES + 2), cut=False)
+        assert codes(await rig.written())[0] == ["ENHANCE_YOUR_CALM"]
+
+
+async def test_b98_credit_for_what_was_sent_is_no_flood() -> None:
+    """However small the pieces in which the client takes it."""
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 1 << 20), cut=False)
+        for _ in range(6):
+            rig.feed(frames.window_update(0, 10) * 1000 + frames.window_update(1, 10) * 1000, cut=False)
+        assert codes(await rig.written()) == ([], [], False)
+
+
+async def test_b98_credit_is_used_once_for_a_read() -> None:
+    """A read of many WINDOW_UPDATEs sends what waits in frames that are no smaller than all of their credit."""
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 1 << 20), cut=False)
+        rig.feed(frames.window_update(0, 1) * 900, cut=False)
+        sizes = [len(payload) for kind, _, _, payload in await rig.written() if kind == frames.DATA]
+        assert (sum(sizes), sizes[-1]) == (frames.DEFAULT_WINDOW + 900, 900)
+
+
+async def test_b98_the_last_value_of_a_setting_counts() -> None:
+    """A frame changes the credit of all streams once, not with each of its values."""
+    size = frames.INITIAL_WINDOW_SIZE
+    values = [
+        (size, frames.MAX_WINDOW),
+        (size, 0),
+        (size, frames.MAX_WINDOW),
+        (size, frames.DEFAULT_WINDOW + 7),
+    ]
+    async with Rig(streaming) as rig:
+        rig.feed(SETTINGS + head(1) + frames.window_update(1, 100_000) + frames.settings(values), cut=False)
+        rig.feed(frames.window_update(0, 1000), cut=False)
+        written = await rig.written()
+        sizes = [len(payload) for kind, _, _, payload in written if kind == frames.DATA]
+        assert (codes(written)[0], sum(sizes)) == ([], frames.DEFAULT_WINDOW + 1000)
+
+
 async def test_b98_more_streams_than_allowed_are_refused_one_by_one() -> None:
     """With the code that lets a client send them again; those that there are go on."""
     async with Rig(forever) as rig:
@@ -348,6 +418,28 @@ async def test_frames_of_a_stream_that_the_sidecar_reset_are_ignored() -> None:
         rig.feed(SETTINGS + sent + frames.headers(3, block() + b"\xbe", end_stream=True) + PING, cut=True)
         goaways, resets, alive = codes(await rig.written())
         assert (goaways, [code for number, code in resets if number == 3], alive) == ([], [], True)
+
+
+async def test_small_frames_that_wait_take_little_more_memory_than_their_bytes() -> None:
+    """Content of a request without a connection to send it on, and content that the client has no credit for."""
+    size = STREAM_WINDOW // 4
+    small = data(1, b"ab") * (size // 2)
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + frames.settings([(frames.INITIAL_WINDOW_SIZE, 0)]) + head(1), cut=False)
+        stream = rig.connection.streams[1]
+        tracemalloc.start()
+        try:
+            rig.feed(small, cut=False)
+            kept = tracemalloc.get_traced_memory()[0]
+            for number in range(size // 2):
+                stream.send_body(number.to_bytes(2, "big"), end=False)
+            waiting = tracemalloc.get_traced_memory()[0] - kept
+        finally:
+            tracemalloc.stop()
+        assert (kept < 2 * size, waiting < 2 * size) == (True, True)
+        rig.feed(frames.window_update(1, size), cut=False)
+        sent = b"".join(payload for kind, _, _, payload in await rig.written() if kind == frames.DATA)
+        assert sent == b"".join(number.to_bytes(2, "big") for number in range(size // 2))
 
 
 async def test_padding_gives_its_credit_back_at_once() -> None:

@@ -234,10 +234,19 @@ VALID_SETTINGS = [
 ]
 
 
-def test_rule_6_settings_are_read_in_order() -> None:
-    """At the bounds of each; unknown ones too, and the same one twice."""
-    assert read_settings(b"".join(setting(*pair) for pair in VALID_SETTINGS)) == VALID_SETTINGS
-    assert read_settings(b"") == []
+def test_rule_6_settings_are_read() -> None:
+    """At the bounds of each; unknown ones too."""
+    assert [read_settings(setting(*pair)) for pair in VALID_SETTINGS] == [
+        dict([pair]) for pair in VALID_SETTINGS
+    ]
+    assert read_settings(b"") == {}
+
+
+def test_rule_7_the_last_value_of_a_setting_counts() -> None:
+    """However often a frame has it, there is one change to carry out."""
+    assert read_settings(b"".join(setting(*pair) for pair in VALID_SETTINGS)) == dict(VALID_SETTINGS)
+    windows = [(frames.INITIAL_WINDOW_SIZE, 65_535 + number % 2) for number in range(2730)]
+    assert read_settings(b"".join(setting(*pair) for pair in windows)) == {frames.INITIAL_WINDOW_SIZE: 65_536}
 
 
 @pytest.mark.parametrize(

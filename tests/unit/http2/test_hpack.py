@@ -1,5 +1,8 @@
 """The decoder of header blocks: the examples of RFC 7541, and each rule."""
 
+import sys
+from types import FrameType
+
 import pytest
 
 from sidecar.http2.fields import STATIC
@@ -323,6 +326,50 @@ def test_rule_7_bombs_hold_no_memory() -> None:
         with pytest.raises(HeadersTooLarge):
             decoder.decode(indexed(62) * 100_000)
     assert pairs(decoder, indexed(62)) == [(b"a", b"v" * 4000)]
+
+
+@pytest.mark.parametrize("form", ["without", "never"])
+@pytest.mark.parametrize("name", [62, b"x", 4])
+def test_rule_7_no_field_is_made_over_the_list_without_a_table(form: str, name: int | bytes) -> None:
+    """Ten thousand literals over the list, under a name of 4,000 bytes in the table and under others."""
+    decoder = Decoder(max_list=MAX_LIST)
+    decoder.decode(literal("indexing", b"n" * 4000, b""))
+    one = literal(form, name, b"v")
+    size = decoder.decode(one).size
+    made = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal made
+        made += event == "call" and frame.f_code.co_name == "literal"
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(HeadersTooLarge, match=f"the fields have {size * 10_000} bytes"):
+            decoder.decode(one * 10_000)
+    finally:
+        sys.setprofile(None)
+    assert made <= MAX_LIST // size + 1
+    assert pairs(decoder, indexed(62)) == [(b"n" * 4000, b"")]
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        (b"\x00", "the block ends in a field"),
+        (b"\x00\x01a", "the block ends in a field"),
+        (b"\x00\x01a\x05v", "the block ends in a string"),
+        (b"\x1f\xff", "the block ends in an integer"),
+        (literal("never", 62, b"v"), "no table has an entry 62"),
+        (b"\x00\x01a\x81\x00", "a string is not in Huffman's code"),
+        (indexed(2) + resized(0), "a table size update follows a field"),
+    ],
+)
+def test_rule_6_faults_after_a_list_too_large_end_the_connection(block: bytes, fault: str) -> None:
+    """What is not kept is checked all the same."""
+    with pytest.raises(FrameFault, match=fault):
+        Decoder(max_list=100).decode(literal("without", b"x", b"v" * 68) + block)
+    with pytest.raises(FrameFault, match=fault):
+        Decoder(max_list=100).decode(literal("without", b"x", b"v" * 69) + block)
 
 
 def test_rule_8_a_block_that_comes_again_is_not_decoded_again() -> None:

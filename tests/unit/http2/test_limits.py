@@ -25,6 +25,16 @@ def test_rule_3_an_allowance_grows_again() -> None:
     assert [allowance.spend(1000.0) for _ in range(101)] == [True] * 100 + [False]
 
 
+def test_rule_3_progress_refills_an_allowance() -> None:
+    """One for each, up to where it began."""
+    allowance = Allowance(10)
+    assert all(allowance.spend(1.0) for _ in range(10))
+    allowance.earned += 3
+    assert [allowance.spend(1.0) for _ in range(4)] == [True] * 3 + [False]
+    allowance.earned += 1000
+    assert [allowance.spend(1.0) for _ in range(11)] == [True] * 10 + [False]
+
+
 def test_rule_3_time_that_stands_still_or_steps_back_gives_nothing() -> None:
     """The clock of deadlines goes in ticks."""
     allowance = Allowance(2)
@@ -49,7 +59,7 @@ def test_rule_7_credit_has_a_bound(credit: int, more: int, too_much: bool) -> No
 @pytest.mark.parametrize("size", [1, 2, 3, 1000, 65_535])
 def test_rule_8_a_window_is_filled_to_its_last_byte(size: int) -> None:
     """One more exceeds it."""
-    window = Incoming(size)
+    window = Incoming(size, size)
     assert window.arrive(size)
     assert window.arrive(0)
     assert not window.arrive(1)
@@ -57,7 +67,7 @@ def test_rule_8_a_window_is_filled_to_its_last_byte(size: int) -> None:
 
 def test_rule_9_credit_is_returned_at_half_a_window() -> None:
     """And all of it then."""
-    window = Incoming(100)
+    window = Incoming(100, 100)
     assert window.arrive(100)
     assert [window.taken(20), window.taken(29), window.taken(1), window.taken(49), window.taken(1)] == [
         0,
@@ -71,7 +81,7 @@ def test_rule_9_credit_is_returned_at_half_a_window() -> None:
 
 def test_rule_9_a_window_of_one_byte_returns_each() -> None:
     """Else nothing would move any more."""
-    window = Incoming(1)
+    window = Incoming(1, 1)
     for _ in range(3):
         assert window.arrive(1)
         assert window.taken(1) == 1
@@ -80,7 +90,7 @@ def test_rule_9_a_window_of_one_byte_returns_each() -> None:
 @given(st.integers(1, 500), st.lists(st.integers(0, 300), max_size=40))
 def test_no_byte_of_credit_is_lost(size: int, steps: list[int]) -> None:
     """What the sender has, what was not taken and what was not returned are the window, always."""
-    window = Incoming(size)
+    window = Incoming(size, size)
     sender, untaken, unreturned = size, 0, 0
     for step in steps:
         sent = min(step, sender)
