@@ -16,8 +16,8 @@ Rule 6. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the credit of every ope
 Rule 7. Credit above 2^31-1 is FLOW_CONTROL_ERROR: of the stream, or of the connection.
 Rule 8. A receiver counts each DATA frame whole, with its padding. More than the window is FLOW_CONTROL_ERROR.
 Rule 9. Credit is returned when the other side has taken the bytes, in one WINDOW_UPDATE for half a window, so that a
-        small exchange needs none. For a stream that is half of the default window, because a client that has filled the
-        default one may wait for a WINDOW_UPDATE, although our SETTINGS allow more. Padding counts as taken at once.
+        small exchange needs none. For a stream, half of the default window counts. A client that has filled the default
+        window may wait for a WINDOW_UPDATE, although our SETTINGS allow more. Padding counts as taken at once.
 """
 
 from typing import Final

@@ -6,11 +6,11 @@ Rule 1. For an ordinary request, the story is woken twice at most: by the answer
         What lies between goes from stream to stream.
 Rule 2. A request is sent with its own content, which `request_body` keeps for a second send.
 Rule 3. An answer's content that arrives before the story has decided is kept, without credit.
-Rule 4. A request that the upstream did not process, by its own word (REFUSED_STREAM, GOAWAY) or because an idle
-        connection was lost at its reuse, is sent again once; the latter only if it is idempotent. This is not the
-        second send.
-Rule 5. A reset of the upstream before the head is an error of ours, with a status. After it, the client's stream is
-        reset with the same code. The client's reset ends the story, and the upstream's stream with the same code.
+Rule 4. A request that the upstream did not process is sent again once. REFUSED_STREAM or GOAWAY shows that. So
+        does, for an idempotent request, an idle connection that was lost at its reuse. This is not the second send.
+Rule 5. If the upstream resets the stream before the head, the client gets an error of the sidecar's, with a status.
+        After the head, the client's stream is reset with the same code. The client's reset ends the story, and the
+        upstream's stream with the same code.
 Rule 6. An answer may be complete before its request. The client's stream is then reset with NO_ERROR (RFC 9113 section
         8.1), the upstream's with CANCEL.
 Rule 7. Silence counts as in HTTP/1.1: of the upstream, or of a client that does not send the content or take the
