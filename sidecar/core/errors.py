@@ -121,7 +121,7 @@ class StillCooling(RequestRefused):
 
     def __init__(self, retry_after: float) -> None:
         """Take `retry_after` in seconds, from now."""
-        super().__init__(429, "new tokens are refused too: no other one is fetched before the cool-down ends")
+        super().__init__(429, "new tokens are refused too: the sidecar fetches none until the cool-down ends")
         self.retry_after = retry_after
 
 

@@ -72,8 +72,8 @@ def parse_object(text: str | bytes) -> dict[str, object] | None:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that was probably meant, "" if none is similar.
 
-    The comparison takes a bounded time: the known words are narrowed down to those that differ by a single typing
-    error, else, if there are many, to those with the same beginning.
+    The comparison takes a bounded time, because it uses only the known words that differ by a single typing error. If
+    there are none, it uses all known words, or of many words those with the same beginning.
     """
     folded = {each.casefold(): each for each in known}
     sought = word[:_LONGEST_WORD].casefold()

@@ -1,7 +1,8 @@
 """Heads of answers that are held until it is known what follows them.
 
-A server may send the head of an answer and then a status without a message. Then the head is held until the stream's
-next frame, HOLD at most. One timer serves all heads: it ticks twice in that time, and a head that saw two ticks goes.
+A server may send the head of an answer and then a status without a message. So the sidecar holds the head until the
+stream's next frame, HOLD at most. One timer serves all heads: it ticks twice in that time. A head is relayed at its
+second tick.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from abc import abstractmethod
 from typing import Final, Protocol
 
 HOLD: Final = 0.005
-"""Limit: time that the head of a gRPC answer is held for the frame after it (seconds). Beyond: it is relayed."""
+"""Limit: time for which the head of a gRPC response is held until its next frame (seconds). Beyond: it is relayed."""
 
 
 class Holding(Protocol):

@@ -1,9 +1,9 @@
 """HTTP/2 on the wire (RFC 9113): what arrives from the client, what goes to the upstream, and back.
 
-It is loaded when a route uses it (`app.upstreams`). The sidecar does not translate between versions.
+The sidecar loads this room when a route uses it (`app.upstreams`). The sidecar does not translate between versions.
 
-The modules, from pure to busy
-------------------------------
+The modules, from pure functions to I/O
+---------------------------------------
 `frames`, `hpack`           which bytes are a frame, and a header block
 `hpack_tables`              the tables of RFC 7541
 `fields`, `heads`           a field, prepared once for the next hop, and what a head's fields become there
@@ -22,13 +22,14 @@ Each module has the rules that it keeps at its head. Tests over raw frames prove
 
 A frame relay
 -------------
-HTTP/2 between two others could be a server and a client with messages between them. It would cost ten times as much. So
-this room relays frames: DATA leaves as it came but for the stream's number, and a field leaves as the bytes that were
-prepared when the decoder first saw it. Nothing is indexed on the way out, so what is written does not depend on what
-was written before, and the token is a piece that is appended.
+A server and a client that pass messages to each other would cost ten times as much. So this room relays frames. Of a
+DATA frame, only the stream's number changes. A field is written as the bytes that were prepared when the decoder first
+read it. The encoder adds nothing to the dynamic table, so no block depends on an earlier one. The token is therefore
+a piece of bytes that is appended.
 
-*The story* is the same as HTTP/1.1's: `sidecar.proxy` decides, and calls the same `Exchange`. It runs by hand, within
-the callback that brought the event it waits for, and becomes a task only when it waits for something else.
+*The story*, the coroutine of `sidecar.proxy` that handles a request, is the same as for HTTP/1.1, and calls the same
+`Exchange`. It runs by hand, within the callback that brought the event it waits for. It becomes a task only when it
+waits for something else.
 
 Owners of the bytes
 -------------------

@@ -8,8 +8,8 @@
 | over    | it has returned                                        | -                                |
 
 A task for each stream would cost more than the rest of a small call. So the story runs within the callback that brought
-its event, as long as it waits for events of its own exchange only: the answer's head and its end. Before it waits for
-anything else (a token, a connection, a time-out) it becomes a task, at `become_task`, and stays one.
+its event, as long as it waits for events of its own exchange only. These are the answer's head and its end. Before it
+waits for anything else (a token, a connection, a time-out) it becomes a task, at `become_task`, and stays one.
 
 What it raises ends this story only: the callback belongs to a connection that other stories share.
 """

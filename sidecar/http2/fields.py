@@ -2,8 +2,8 @@
 
 Rule 1. A name is a token in lower case (RFC 9113 section 8.2.1); a colon begins the names of pseudo-fields only.
 Rule 2. A value holds no control but tabs, and neither begins nor ends with white space.
-Rule 3. `wire` is the field for the next hop, written without a dynamic table: indexed where the static table has the
-        name with the value, else literal without indexing, under the static table's name if it has that.
+Rule 3. `wire` is the field for the next hop, written without a dynamic table. It is indexed where the static table has
+        the name with the value. Else it is literal without indexing, with the index of the name if the table has that.
 Rule 4. A field that came as never indexed leaves as never indexed (RFC 7541 section 7.1.3).
 
 A field is judged when it is made, which is once for an entry of a dynamic table, and not for each request.

@@ -1,11 +1,11 @@
-"""Heads: what was read from header blocks, and which of its fields go on to the next hop.
+"""Heads: what was read from header blocks, and which of its fields are relayed to the next hop.
 
-Rule 1. All fields go on as they came, in order, with duplicates: but for those that the sidecar replaces or hides,
-        Host, the fields for proxies, and in a response `te`, and in a 1xx or 204 Content-Length.
-Rule 2. Trailing fields that could change framing, routing or authentication do not go on (RFC 9110 section 6.5.1). Of
-        a gRPC call, whose trailers hold metadata of any name, that is a short list.
+Rule 1. All fields are relayed as they came, in order, with duplicates. Exceptions are the fields that the sidecar
+        replaces or hides, Host, and the fields for proxies; in a response `te`; in a 1xx or 204 Content-Length.
+Rule 2. Trailing fields that could change framing, routing or authentication are not relayed (RFC 9110 section 6.5.1).
+        For a gRPC call, whose trailers hold metadata of any name, the list of these fields is short.
 
-What goes on is remembered with its head, for the next message with the same block.
+The relayed fields are remembered with their head, for the next message with the same block.
 """
 
 import re

@@ -1,10 +1,10 @@
 """Requests and answers over HTTP/2 as the story reads them, and the blocks that are written for the next hop.
 
 Rule 1. `:authority` is the request's host and `:path` its target: the story judges both by HTTP/1.1's rules.
-Rule 2. Upstream, `:scheme` and `:authority` are the upstream's, `:path` is the story's target, and there is exactly one
-        `authorization` where the route has a token: the sidecar's, never indexed.
-Rule 3. An `origin` that names the sidecar itself becomes the upstream's. A `traceparent` of ours replaces the client's,
-        and a `tracestate` of another trace goes (as in HTTP/1.1).
+Rule 2. A request to the upstream has the upstream's `:scheme` and `:authority`, and the story's target as `:path`. If
+        the route has a token, there is exactly one `authorization`: the sidecar's, never indexed.
+Rule 3. An `origin` that names the sidecar itself becomes the upstream's. The sidecar's `traceparent` replaces the
+        client's, and a `tracestate` of another trace is removed, as in HTTP/1.1.
 Rule 4. An answer of the sidecar's own is a problem. A gRPC client gets a status in a head that ends the stream, because
         such clients do not read other answers.
 """

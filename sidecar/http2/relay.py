@@ -303,9 +303,9 @@ class Relay(Exchange):
 
     async def stream_answer(self, response: Response, *, close: bool) -> bool:
         assert isinstance(response, Answer)
-        client = self._client
-        if self._error is not None:
-            raise self._error
+        client, error = self._client, self._error
+        if error is not None:  # mypy narrows a local name only, so that mypyc reads the attribute again below
+            raise error
         self.begun = True
         client.source = self._upstream
         client.send_head(messages.answer_block(response), end=False)

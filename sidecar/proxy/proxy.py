@@ -2,8 +2,8 @@
 
 Rule 1. Nothing goes upstream without the route's token; no token, no request.
 Rule 2. A request is sent twice at most, the second time with another token and the same bytes.
-Rule 3. Nothing is sent again once a byte of the answer has been sent to the client, or when the body is too big to have
-        been kept.
+Rule 3. A request is not sent again once a byte of the answer was sent to the client. Nor is a request whose body was
+        too large to keep.
 Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
 Rule 5. When the upstream breaks off an answer, the sidecar breaks it off for the client too.
 

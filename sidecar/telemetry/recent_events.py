@@ -12,7 +12,7 @@ LENGTH = 200
 APART = 60.0
 """Seconds of silence after which the same event starts a new entry."""
 SEVERAL = 3
-"""Tokens of a route, refused within TOGETHER seconds and replaced, that are too many to be revoked by chance."""
+"""Number of a route's tokens, refused and replaced within TOGETHER seconds, from which the route is reported."""
 TOGETHER = 600.0
 """Seconds without such a token that end a series of them."""
 MOST_ROUTES = 1000
@@ -80,18 +80,18 @@ class ReplacedTokens:
     cause: str
     """Status and error of the last refusal."""
     since: float
-    """When the first was replaced."""
+    """When the first of these tokens was replaced."""
     lasts: tuple[float, ...]
-    """When the last ones were, at most SEVERAL, the oldest first."""
+    """When the last of these tokens were replaced, at most SEVERAL of them; the oldest first."""
     count: int
 
     def is_early(self, now: float) -> bool:
-        """Return whether there were SEVERAL of them within TOGETHER seconds."""
+        """Return whether SEVERAL of these tokens were replaced within TOGETHER seconds."""
         return len(self.lasts) == SEVERAL and now - self.lasts[0] < TOGETHER
 
 
 class EarlyRefusals:
-    """Collect such series from the journal."""
+    """Collect series of tokens that upstreams refused before they expired, from the journal."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

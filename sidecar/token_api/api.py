@@ -236,7 +236,9 @@ class TokenApi:
         """Return the token that replaces the refused one. Raises NotTheToken, StillCooling, and as `token` does."""
         handed = self._handed_out.find(wanted, report.fp)
         if handed is None:
-            raise NotTheToken("the reported token was not handed out here for this entry, or long ago")
+            raise NotTheToken(
+                "the token API did not hand out this token for this entry, or did so long ago: request a token"
+            )
         refused = handed.token
         record.fp = refused.fingerprint
         said = judged(report.status, report.challenges, route)
@@ -255,7 +257,7 @@ class TokenApi:
         return await self._renewed(wanted, handed, record)
 
     def _doubt(self, wanted: TokenRequest, handed: HandedOut) -> None:
-        """Begin a cool-down if the report is not to cost a renewal, and end one that the token has outlived."""
+        """Begin a cool-down if the report must not cause a renewal, and end one that the token has outlived."""
         now = self._clock.now()
         if self._tokens.cools_for(wanted, now):
             return

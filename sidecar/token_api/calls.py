@@ -8,8 +8,8 @@
 | `/authorize/{name}`, and any path below   | AUTHORIZE     | any    |
 | `/refused/{name}`, and any path below     | PROXY_REPORT  | any    |
 
-Where the path names the tenant, `/t/{tenant}` comes first in the upper three. Below the lower two is the path that the
-proxy got from its own client, so the tenant is named there, as on a route.
+Where the path names the tenant, `/t/{tenant}` comes first in the first three paths. The last two are followed by the
+path that the proxy received from its client, so the tenant is named there, as on a route.
 """
 
 import re
@@ -36,9 +36,9 @@ class Form(Enum):
         """Take the columns of the table above."""
         self.word = word
         self.method = method
-        """The one that is served; empty for any."""
+        """The method that is served; empty for any."""
         self.of_proxy = of_proxy
-        """Whether proxies send it. Its other fields are those of their clients."""
+        """Whether proxies send it. Its other fields are those of the proxy's clients."""
         self.reports = reports
         """Whether it reports a refusal."""
 
@@ -54,9 +54,9 @@ class Call(NamedTuple):
     tenant: bytes | None = None
     """The tenant that the path names; None if it names none."""
     authority: bytes = b""
-    """That of a target in absolute-form."""
+    """The authority of a target in absolute-form."""
     query: bytes = b""
-    """With its question mark. A proxy's is its client's, and is left out."""
+    """The query with its question mark; empty for a call of a proxy, whose query is its client's."""
 
 
 _NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,63})"

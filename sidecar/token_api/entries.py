@@ -15,7 +15,7 @@ from sidecar.proxy.tenants import Tenants
 from sidecar.token_api.calls import Call
 
 NOWHERE = Origin("http", "", 0)
-"""The upstream of an entry, which nothing is sent to."""
+"""The upstream of an entry; the sidecar sends nothing to it."""
 
 
 def entry(token: TokenRequest, routes: Iterable[Route]) -> Route:
@@ -33,7 +33,7 @@ class Served:
     """What a reload replaces as a whole."""
 
     entries: Mapping[str, Route]
-    """By the name in `tokens`."""
+    """Entries by their name in `tokens`."""
     authorize: bool = False
     """Whether proxies are served."""
     unix: bool = False

@@ -8,11 +8,11 @@
 | 4. The method is the call's: 405                                             | yes      | yes  |         |
 | 5. `token_api.authorize` is true: 403                                        |          |      | yes     |
 
-Rules 1 and 2 keep out web pages, also those whose name leads to loopback (DNS rebinding). Rules 2 and 3 keep out a
-request that a server was made to send (SSRF): a forged URL adds no field. SDKs cannot add one either.
+Rules 1 and 2 exclude web pages, also those whose name resolves to a loopback address (DNS rebinding). Rules 2 and 3
+exclude server-side request forgery: a forged URL adds no field. SDKs cannot add a field either.
 
-A proxy passes on the fields of its own clients, so none of them decides anything. It sets `Sidecar-Request` itself. A
-browser can reach no Unix socket.
+A proxy passes on the fields of its own clients, so the sidecar decides nothing by them. The proxy sets
+`Sidecar-Request` itself. A browser can reach no Unix socket.
 """
 
 import re

@@ -1,13 +1,13 @@
 """Tokens that programs and proxies were given, and which reports of refusals cost a renewal.
 
-Nothing shows whether a token was accepted, and a report may be wrong. So a renewal on request is bounded:
+The sidecar does not see whether a server accepted a token, and a report may be wrong. So it bounds the renewals:
 
 Rule 1. A report is about a token that was handed out, for the same token request.
-Rule 2. A token that replaced a refused one and is reported too has never worked: the key cools down, as after the
-        second send on a route. It has worked once it was handed out PROVEN_BY further times, or PROVEN_AFTER seconds
-        ago.
-Rule 3. Of one key, BURST reports of tokens that have worked cost a renewal at once, then one in PROVEN_AFTER seconds.
-        Any further one begins a cool-down.
+Rule 2. A token that replaced a refused one counts as working after it was handed out PROVEN_BY further times, or
+        PROVEN_AFTER seconds ago. If it is reported before that, the key cools down, as after the second send on a
+        route.
+Rule 3. For each key, BURST reports of tokens that have worked cause a renewal at once, then one report in PROVEN_AFTER
+        seconds. Each further report begins a cool-down.
 
 So a program that reports good tokens again and again costs a few renewals, then those of the cool-down's probes.
 """

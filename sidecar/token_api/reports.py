@@ -25,7 +25,7 @@ class Report:
     """Fingerprint of the token."""
     status: int
     challenges: tuple[bytes, ...]
-    """The values of its fields WWW-Authenticate."""
+    """The values of the fields WWW-Authenticate in that answer."""
 
 
 def read_report(body: bytes) -> Report:
@@ -38,12 +38,12 @@ def read_report(body: bytes) -> Report:
         raise _malformed("the body is not an object with these members")
     fp, status, said = members.get("fp"), members.get("status"), members.get("www_authenticate", [])
     if not isinstance(fp, str) or not fp:
-        raise _malformed("fp is missing or no text")
+        raise _malformed("fp is missing or not a string")
     if not isinstance(status, int) or not 400 <= status < 600:
         raise _malformed("status is missing or not from 400 to 599")
     texts = [said] if isinstance(said, str) else said
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise _malformed("www_authenticate is neither a text nor a list of texts")
+        raise _malformed("www_authenticate is neither a string nor a list of strings")
     return Report(fp, status, tuple(text.encode("latin-1", "replace") for text in texts))
 
 
@@ -61,4 +61,4 @@ def read_proxy_report(request: Request, key: bytes) -> Report:
 
 def _malformed(fault: str) -> RequestRefused:
     form = '{"fp": "…", "status": 401, "www_authenticate": "…"}'
-    return RequestRefused(400, f"the refusal cannot be read: {fault}; send {form}")
+    return RequestRefused(400, f"cannot read the report: {fault}; send {form}")

@@ -1,6 +1,5 @@
 """One request and its answer, as the story directs it: sent once or twice, answered once.
 
-
 The story (`sidecar.proxy`) calls in this order:
 
 1. `reach`, and where that finds no idle connection, `connect`; then `send`, which returns the answer's head;

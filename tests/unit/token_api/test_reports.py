@@ -35,7 +35,7 @@ def test_b91_a_report_is_read() -> None:
 )  # fmt: skip
 def test_b91_a_malformed_report_is_refused(body: bytes) -> None:
     """With the form to send."""
-    with pytest.raises(RequestRefused, match=r"the refusal cannot be read: .*; send") as refusal:
+    with pytest.raises(RequestRefused, match=r"cannot read the report: .*; send") as refusal:
         read_report(body)
     assert refusal.value.status == 400
 

@@ -10,10 +10,10 @@ from tests.support.programs.pages.markdown import code, page, prose, table
 
 PAGE = ROOT / "docs/explanation/incidents.md"
 INTRODUCTION = prose(
-    """This page shows where you see each incident: in the log, in `sidecar status`, in the metrics, and by which alert.
-    A test causes each incident with real processes: a sidecar, an authorization server, an upstream, and Redis or AWS
-    Secrets Manager where needed. It compares what they show with this page. For the fix, follow the link of the
-    incident.""",
+    """This page shows what the log, `sidecar status` and the metrics show in each incident, and which alert fires. A
+    test causes each incident with real processes: a sidecar, an authorization server, an upstream, and Redis or AWS
+    Secrets Manager where needed. The test compares what the sidecar shows with this page. For the fix, follow the
+    link of the incident.""",
     """In each incident one alert fires, or none is needed. No other alert fires with it.""",
 )
 
@@ -30,8 +30,8 @@ def text() -> str:
         "## How to read the table",
         prose("**Log:** the event, and texts in its fields. `ts` is the time."),
         prose(
-            """**`sidecar status`:** texts in a finding of `what is wrong now`. `since` below the finding is the time of
-            the first failure. A token that was revoked once is healed, so it is only in `recent events`."""
+            """**`sidecar status`:** texts in a finding of `what is wrong now`. `since` below the finding is the time
+            of the first failure. A token that was revoked once is healed, so it is only in `recent events`."""
         ),
         prose(
             """**Metrics:** conditions in PromQL. `token="api"`, `service="app"` and `http_route="api"` stand for your
@@ -39,10 +39,10 @@ def text() -> str:
         ),
         prose(
             f"""**Alert:** its name without `{PREFIX}`, and its severity. **After:** the time from the last scrape
-            without the incident until the alert fires. It holds for a scrape every 30 s and for requests that go on, of
-            which a tenth or more are affected. Prometheus's own `promtool` evaluates the alerts of the chart with the
-            metrics of the process. While a token is in use and cannot be renewed, `TokenRunsOut` fires in place of the
-            alert about a missing token."""
+            without the incident until the alert fires. That time applies if Prometheus scrapes every 30 s, requests
+            continue, and the incident affects a tenth of them or more. Prometheus's own `promtool` evaluates the
+            alerts of the chart with the metrics of the process. While a token is in use and cannot be renewed,
+            `TokenRunsOut` fires in place of the alert about a missing token."""
         ),
         "## See also",
         prose(

@@ -15,8 +15,8 @@ FORMS = bullets(
     (
         """TOKEN returns `access_token`, `token_type` (`Bearer`), `expires_in` in seconds, and `fp`, the token's
         fingerprint.""",
-        """REPORT takes `fp`, `status` and, if there is one, `www_authenticate`: a text, or a list of texts. It returns
-        the successor as TOKEN does.""",
+        """REPORT takes `fp`, `status` and, if there is one, `www_authenticate`: a string, or a list of strings. It
+        returns the successor as TOKEN does.""",
         "AGENT returns `authorizationHeader`. This is the form that Microsoft's agent SDKs request of a sidecar.",
         "AUTHORIZE returns 200 with `Authorization: Bearer …` and no body.",
         """PROXY_REPORT takes the refused token in `Authorization`, the status in `Sidecar-Refused-Status`, and the
@@ -24,20 +24,23 @@ FORMS = bullets(
     )
 )
 PLACES = prose(
-    """Where the path names the tenant, `/t/{tenant}` comes first in the upper three. In AUTHORIZE and PROXY_REPORT it
-    comes after the name of the entry, because a proxy appends its client's path. Paths below these two are not logged.
-    A query is refused, because it cannot change the token.""",
+    """Where the path names the tenant, `/t/{tenant}` comes first in the first three paths. In AUTHORIZE and
+    PROXY_REPORT it comes after the name of the entry, because a proxy appends its client's path. The sidecar does not
+    log the part after the name. In the first three paths it refuses a query, because a query cannot change the token.
+    Only AGENT accepts one: `optionsOverride.RequestAppToken=true`.""",
 )
 REASONS = prose(
-    """Rules 1 and 2 exclude web pages, also those whose name leads to loopback (DNS rebinding). Rules 2 and 3 exclude
-    server-side request forgery: a forged URL adds no field. SDKs cannot add fields either. A proxy passes on the fields
-    of its own clients, so none of them decides anything; the proxy sets `Sidecar-Request`.""",
+    """Rules 1 and 2 exclude web pages, also those whose name resolves to a loopback address (DNS rebinding). Rules 2
+    and 3 exclude server-side request forgery: a forged URL adds no field. SDKs cannot add fields either. A proxy
+    passes on the fields of its own clients, so the sidecar decides nothing by them. The proxy sets `Sidecar-Request`
+    itself.""",
 )
 ERRORS = prose(
     """Besides the errors of a token request, in the same form as [on a route](errors.md):""",
 )
 BOUNDS = prose(
-    """Nothing shows whether a token was accepted, and a report may be wrong. So a renewal on request is bounded.""",
+    """The sidecar does not see whether a server accepted a token, and a report may be wrong. So it bounds the
+    renewals.""",
 )
 
 
