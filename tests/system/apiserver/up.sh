@@ -35,6 +35,7 @@ build() {
     require go "build Kubernetes $version"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' HUP INT TERM
     cd "$work"
     declare_module
     stamp=
