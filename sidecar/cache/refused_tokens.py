@@ -68,7 +68,6 @@ class _Refused:
 @dataclass(frozen=True, slots=True)
 class _Heard:
     fingerprint: str
-    generation: int
     at: float
 
 
@@ -125,22 +124,15 @@ class RefusedTokens:
         if last is not None and last.fingerprint == token.fingerprint:
             self._refused.put(key, replace(last, floor=max(floor, last.before)))
 
-    def take_back(self, key: str, token: Token) -> bool:
-        """Forget the last refusal: the fleet relays this key's refusals. Return whether the token may stay in use.
-
-        It may not if an earlier refusal or another pod's bust rules it out: then the fleet has a newer one.
-        """
-        refused, heard = self._refused.get(key), self._heard.get(key)
-        earlier = -math.inf
-        if refused is not None and refused.fingerprint == token.fingerprint:
-            earlier = refused.before
-            self._refused.pop(key)
-            if earlier > -math.inf:
-                self._refused.put(key, _Refused("", earlier, earlier))
-        elif refused is not None:  # refused meanwhile, another token
-            earlier = refused.floor
-        return token.fetch_began > earlier and (heard is None or heard.generation <= token.generation)
+    def take_back(self, key: str, token: Token) -> None:
+        """Forget that this token was refused last: the fleet relays this key's refusals. Earlier ones still count."""
+        refused = self._refused.get(key)
+        if refused is None or refused.fingerprint != token.fingerprint:
+            return
+        self._refused.pop(key)
+        if refused.before > -math.inf:
+            self._refused.put(key, _Refused("", refused.before, refused.before))
 
     def hear(self, bust: Bust, now: float) -> None:
         """Note another pod's bust: this token must not enter memory any longer, even if it is already being loaded."""
-        self._heard.put(bust.key, _Heard(bust.fingerprint, bust.generation, now))
+        self._heard.put(bust.key, _Heard(bust.fingerprint, now))

@@ -252,8 +252,8 @@ class TokenCache(EvictableCache[HeldToken]):
         """Withdraw a refusal that the fleet relays: the newest token there is continues to be sent."""
         now = self._clock.now()
         self._cool_downs.learn(request.key, now, seconds)
-        newest = self._refused.take_back(request.key, refused) and self._memory.get(request.key) is None
-        if newest and self._freshness(refused, now) is not Freshness.STALE:
+        self._refused.take_back(request.key, refused)
+        if self._memory.get(request.key) is None and self._freshness(refused, now) is not Freshness.STALE:
             self._hold(request, refused, now)
         return TokenUnavailable("new tokens of this kind are refused too; the fleet waits", seconds)
 

@@ -328,24 +328,6 @@ class TestRefused:
         assert second.cache.cooling(LEDGER, fleet.clock.now())
         assert (fleet.source.asked, len(fleet.server.busts)) == (1, 0)
 
-    async def test_b21_a_token_that_was_bust_is_not_put_back_in_a_cool_down(self, fleet: TwoPods) -> None:
-        """A refusal of it comes late, while the fleet relays refusals of its successor: the successor is used."""
-        await fleet.warm()
-        first, second, _ = fleet.pods
-        late = second.cache.peek(LEDGER, fleet.clock.now())
-        assert late is not None
-        sent_at = fleet.clock.now()
-        assert await first.refused() == "t2"
-        successor = first.cache.peek(LEDGER, fleet.clock.now())
-        assert successor is not None
-        first.cache.cool_down(LEDGER, successor)
-        await settle()
-        with pytest.raises(TokenUnavailable, match="the fleet waits"):
-            await second.cache.renew(LEDGER, late, sent_at)
-        assert second.peek() is None
-        assert await second.ask() == "t2"
-        assert (fleet.source.asked, len(fleet.server.busts)) == (2, 1)
-
     async def test_b21_the_fleets_probe_heals_the_fleet(self, fleet: TwoPods) -> None:
         """A pod that knew nothing of the window makes it, and its success ends it for all."""
         await fleet.warm()
