@@ -77,6 +77,7 @@ def _tokens(text: str) -> list[Shown]:
         "source": "store",
         "problem": "",
         "problem_since": None,
+        "cooling_since": None,
         "last_tried": None,
         "error_description": "",
         "hint": "",
@@ -94,7 +95,7 @@ def _tokens(text: str) -> list[Shown]:
     }
     return [
         well,
-        {**well, "tenant": text + "1", "state": "aging", "cooling": 9.0},
+        {**well, "tenant": text + "1", "state": "aging", "cooling": 9.0, "cooling_since": 2.0},
         {**well, **why, "tenant": text + "2", "state": "missing"},
     ]
 

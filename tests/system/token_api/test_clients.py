@@ -47,7 +47,7 @@ async def test_a_program_gets_tokens_and_reports_refusals(
     found = await asyncio.to_thread(program.token, "api")
     assert found["access_token"] == FIRST
     assert (await asyncio.to_thread(program.refused, "api", found["fp"], 401))["access_token"] == SECOND
-    with pytest.raises(OSError, match="not handed out") as error:
+    with pytest.raises(OSError, match="did not hand out this token") as error:
         await asyncio.to_thread(program.refused, "api", "0" * 12, 401)
     assert error.value.errno == 409
 
