@@ -161,15 +161,14 @@ $(TREE)/complete: .dockerignore $(shell find -L $(CONTEXT) -type f -not -name '*
 	@PYTHON='$(BIN)/python' build/context/.docker/build.sh '$(CURDIR)/$(TREE)'
 	@touch '$@'
 
-# It holds the compiled package and nothing else. tests.pth puts the tests and the libraries of $(VENV) last on the
-# path; PYTHONSAFEPATH keeps the sources off it.
-.venv-compiled/.built: $(BUILT) | $(VENV)/.with-test
-	@echo "Compiling into .venv-compiled ..."
-	@$(BIN)/python -m venv --clear .venv-compiled
-	@SIDECAR_COMPILE=1 .venv-compiled/bin/pip install --quiet --disable-pip-version-check --no-deps .
+# It holds the image's compiled package and nothing else, so that the tests run what the image runs. tests.pth puts the
+# tests and the libraries of $(VENV) last on the path; PYTHONSAFEPATH keeps the sources off it.
+.venv-compiled/.built: $(TREE)/complete | $(VENV)/.with-test
+	@$(BIN)/python -m venv --clear --without-pip .venv-compiled
 	@for python in $(BIN)/python .venv-compiled/bin/python; do \
 		$$python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; \
-	done | { read -r libraries; read -r place; printf '%s\n' "$$libraries" '$(CURDIR)' >"$$place/tests.pth"; }
+	done | { read -r libraries; read -r place; printf '%s\n' "$$libraries" '$(CURDIR)' >"$$place/tests.pth"; \
+		cp -R $(TREE)/lib/python3*/site-packages/*sidecar* "$$place"; }
 	@touch '$@'
 
 # The compiled package in place of the sources, which PYTHONSAFEPATH keeps off the path; bench.pth puts the tests on it.
