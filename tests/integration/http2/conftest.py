@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.http2_client import Http2Client
 from tests.support.http2_upstream import Http2Upstream
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Server
@@ -20,9 +21,14 @@ async def http2() -> AsyncIterator[Http2Upstream]:
 @pytest.fixture
 async def listener(http2: Http2Upstream, sidecar: Start) -> AsyncIterator[Running]:
     """A sidecar with a route of HTTP/2 for everything, without a token."""
-    async with sidecar(http2_route(http2)) as running:
+    async with sidecar(route(http2)) as running:
         yield running
 
 
-def http2_route(upstream: Server, **more: object) -> dict[str, object]:
-    return {"name": "api", "match": {"prefix": "/"}, "upstream": upstream.url, "protocol": "http2", **more}
+def route(server: Server, /, **more: object) -> dict[str, object]:
+    """A route of HTTP/2 for everything, without a token."""
+    return {"name": "far", "upstream": server.url, "protocol": "http2", **more}
+
+
+async def connect(running: Running) -> Http2Client:
+    return await Http2Client.connect(running.address)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from sidecar.http2.frames import ErrorCode
-from tests.integration.http2.conftest import http2_route
+from tests.integration.http2.conftest import route
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import Message
 from tests.support.http2_upstream import Exchange2, Http2Upstream, answering, echo
@@ -26,7 +26,7 @@ async def test_b97_bodies_both_ways_at_any_window(
     size = min(2 << 20, 200 * min(client_window, upstream_window))
     bodies = [PATTERN[number:] * (size // len(PATTERN[number:]) + 1) for number in range(3)]
     bodies = [body[:size] for body in bodies]
-    async with Http2Upstream(window=upstream_window) as upstream, sidecar(http2_route(upstream)) as running:
+    async with Http2Upstream(window=upstream_window) as upstream, sidecar(route(upstream)) as running:
         upstream.script(*[echo] * len(bodies))
         async with await Http2Client.connect(running.address, window=client_window) as client:
             streams = [client.begin_request(b"POST", end=False) for _ in bodies]
@@ -45,7 +45,7 @@ async def test_large_bodies_in_large_frames(sidecar: Start, max_frame: int) -> N
     body = MEGABYTE * 10
     async with (
         Http2Upstream(window=1 << 24, max_frame=max_frame) as upstream,
-        sidecar(http2_route(upstream)) as running,
+        sidecar(route(upstream)) as running,
     ):
         upstream.script(echo)
         async with await Http2Client.connect(running.address, window=1 << 24, max_frame=max_frame) as client:
@@ -82,7 +82,7 @@ async def test_b97_a_slow_reader_holds_up_no_other(http2: Http2Upstream, listene
 
 async def test_b97_an_upstream_that_takes_nothing_stops_its_client_only(sidecar: Start) -> None:
     """The upload waits with what the windows hold; other streams of both connections go on."""
-    async with Http2Upstream(credit=False) as upstream, sidecar(http2_route(upstream)) as running:
+    async with Http2Upstream(credit=False) as upstream, sidecar(route(upstream)) as running:
         upstream.script(echo)
         async with await Http2Client.connect(running.address) as client:
             slow = client.begin_request(b"POST", b"/slow", end=False)

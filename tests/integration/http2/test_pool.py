@@ -1,7 +1,6 @@
 """Connections to an upstream: how many, for whom, and who waits."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
@@ -9,6 +8,7 @@ from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.pool import Pool
+from tests.integration.http2.conftest import route
 from tests.support.clock import FakeClock, settle
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import settings
@@ -16,10 +16,6 @@ from tests.support.http2_upstream import Exchange2, Http2Upstream, answering
 from tests.support.sidecar import Start
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE, until
-
-
-def route(far: Http2Upstream, **changes: object) -> Mapping[str, object]:
-    return {"name": "far", "upstream": far.url, "protocol": "http2", **changes}
 
 
 async def test_b93_a_second_connection_when_the_first_is_full(sidecar: Start) -> None:

@@ -8,7 +8,7 @@ from weakref import WeakSet
 import pytest
 
 from sidecar.http2.frames import ErrorCode
-from tests.integration.http2.conftest import http2_route
+from tests.integration.http2.conftest import route
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import (
     CONTINUATION,
@@ -307,7 +307,7 @@ async def test_servers_that_greet_with_something_else(
     """502; the detail names what it looks like."""
     async with (
         Greeting(greeting, close=close) as server,
-        sidecar(http2_route(server)) as running,
+        sidecar(route(server)) as running,
         await Http2Client.connect(running.address) as client,
     ):
         answer = await client.ask()
@@ -323,7 +323,7 @@ async def test_servers_that_do_not_greet(sidecar: Start, greeting: bytes, close:
     """502 where they close, 504 where they are silent."""
     async with (
         Greeting(greeting, close=close) as server,
-        sidecar(http2_route(server, timeouts={"connect": "300ms"})) as running,
+        sidecar(route(server, timeouts={"connect": "300ms"})) as running,
         await Http2Client.connect(running.address) as client,
     ):
         assert (await client.ask()).status == status

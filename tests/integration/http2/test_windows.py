@@ -1,10 +1,9 @@
 """Flow control through a sidecar: small windows, large content, slow readers."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from sidecar.http2.limits import CONNECTION_WINDOW, STREAM_WINDOW
+from tests.integration.http2.conftest import route
 from tests.support.clock import settle
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import DEFAULT_WINDOW, WINDOW_UPDATE
@@ -13,10 +12,6 @@ from tests.support.sidecar import Start
 
 CONTENT = bytes(range(251)) * 4200
 """A megabyte whose period divides no window."""
-
-
-def route(far: Http2Upstream) -> Mapping[str, object]:
-    return {"name": "far", "upstream": far.url, "protocol": "http2"}
 
 
 @pytest.mark.parametrize(
