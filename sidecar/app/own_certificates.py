@@ -25,10 +25,12 @@ tenants are not."""
 class OwnCertificates:
     """Read the dates at intervals, because the files rotate."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most: int = MOST) -> None:
+        """Keep the dates of at most this many files."""
         self._clock = clock
+        self._most = most
         self.validities: Mapping[str, Validity] = {}
-        """By path, of the files that can be read; at most MOST."""
+        """By path, of the files that can be read."""
 
     async def run(self, config: Callable[[], Config], cache: TokenCache) -> None:
         """Read the files of the configuration in force, of tenants that may be served or are, until cancelled."""
@@ -46,7 +48,7 @@ class OwnCertificates:
 
     async def _read_all(self, paths: Iterable[str]) -> None:
         found = {path: validity for path in paths if (validity := await _read(path)) is not None}
-        first = nsmallest(MOST, found, key=lambda path: found[path].ends)
+        first = nsmallest(self._most, found, key=lambda path: found[path].ends)
         self.validities = {path: found[path] for path in first}
 
 

@@ -11,8 +11,7 @@ import pytest
 import trustme
 import yaml
 
-from sidecar.app import own_certificates
-from sidecar.app.own_certificates import OwnCertificates
+from sidecar.app.own_certificates import MOST, OwnCertificates
 from sidecar.config.load import load
 from sidecar.config.settings import Config
 from tests.support.sidecar import Start
@@ -52,12 +51,12 @@ def configured(folder: Path, **tenant: object) -> Config:
     return load(str(file), {})
 
 
-async def measured(config: Config, in_use: Sequence[str], count: int) -> dict[str, float]:
+async def measured(config: Config, in_use: Sequence[str], count: int, most: int = MOST) -> dict[str, float]:
     """Return the days of each tenant's certificate once there are so many; tenants in use have a token."""
     rig = Rig(max_entries=2000)
     for tenant in in_use:
         await rig.token(replace(LEDGER, tenant=tenant))
-    own = OwnCertificates(rig.clock)
+    own = OwnCertificates(rig.clock, most)
     task = asyncio.create_task(own.run(lambda: config, rig.cache))
     await until(lambda: len(own.validities) == count)
     task.cancel()
@@ -90,14 +89,14 @@ async def test_o4_each_tenants_certificate_has_a_metric(
 
 
 async def test_o4_of_many_certificates_those_that_expire_first_have_a_metric(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """However late in the list their tenants are."""
-    monkeypatch.setattr(own_certificates, "MOST", 2)
     days = {"acme": 300, "initech": 200, "umbrella": 10, "zorg": 20}
     for name, life in days.items():
         issued(tmp_path, name, life)
-    assert await measured(configured(tmp_path, default="acme"), list(days), 2) == {"umbrella": 10, "zorg": 20}
+    config = configured(tmp_path, default="acme")
+    assert await measured(config, list(days), 2, most=2) == {"umbrella": 10, "zorg": 20}
 
 
 async def test_o4_an_idle_pod_forgets_the_certificate_of_an_upstream(sidecar: Start, tmp_path: Path) -> None:
