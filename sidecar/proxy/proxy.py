@@ -13,7 +13,6 @@ first message is not sent again (rule 3); its token is renewed for later calls.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 
 from sidecar.core.errors import (
     DeadlinePassed,
@@ -27,7 +26,7 @@ from sidecar.core.errors import (
 )
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Grpc, Problem, render
-from sidecar.http1.message import Request, Response
+from sidecar.http1.message import Response
 from sidecar.http1.next_hop import own_answer
 from sidecar.http1.relay import Relay
 from sidecar.http1.request_body import ReplayBudget
@@ -39,10 +38,10 @@ from sidecar.proxy import own_answers
 from sidecar.proxy.healing import Healing
 from sidecar.proxy.ports import Callers, Tokens
 from sidecar.proxy.refusal import may_refuse, read_refusal
-from sidecar.proxy.request_ids import request_id, trace_id
+from sidecar.proxy.request_records import RequestRecords
 from sidecar.proxy.routes import Route
 from sidecar.proxy.table import Table
-from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
+from sidecar.proxy.unknown_tenants import UnknownTenants
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord, Send, TokenOrigin
@@ -77,12 +76,10 @@ class Proxy:
         self._tokens = tokens
         self._callers = callers
         self._healing = Healing(tokens, journal, clock)
+        self._records = RequestRecords(journal, clock, f"{instance}-", tracer)
         self._journal = journal
         self._clock = clock
         self._budget = budget
-        self._instance = instance
-        self._tracer = tracer
-        self._count = 0
 
     async def serve(self, client: ClientConnection) -> None:
         """Handle each request of one client."""
@@ -98,7 +95,7 @@ class Proxy:
 
     async def exchange(self, relay: Exchange) -> bool:
         """Handle one request; return whether its connection can carry another."""
-        record = self._record(relay.request)
+        record = self._records.begin(relay.request)
         record.http2 = relay.http2
         relay.trace = record.trace
         try:
@@ -114,33 +111,11 @@ class Proxy:
             record.upstream_status = relay.upstream_status
             record.grpc_status = relay.grpc_status
             record.sent_at = relay.sent_at
-            self._finish(record)
+            self._records.finish(record)
 
     def refused(self, refusal: RequestRefused) -> Problem:
         """Return the answer to bytes that are no request that can be handled, and log it."""
-        record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
-        problem = own_answers.problem_of(refusal, record)
-        self._finish(record)
-        return problem
-
-    def _record(self, request: Request) -> RequestRecord:
-        notes = request.notes
-        known = request_id(notes[b"x-request-id"]) if b"x-request-id" in notes else ""
-        record = RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), "")
-        if self._tracer is not None:
-            record.trace = trace = self._tracer.begin(notes)
-            record.trace_id = trace.trace_id.decode()
-        elif b"traceparent" in notes:
-            record.trace_id = trace_id(notes[b"traceparent"])
-        return record
-
-    def _next_id(self) -> str:
-        self._count += 1
-        return f"{self._instance}-{self._count}"
-
-    def _finish(self, record: RequestRecord) -> None:
-        record.finished = self._clock.now()
-        self._journal.request_finished(record)
+        return self._records.refuse(refusal)
 
     def _answer(self, relay: Exchange, record: RequestRecord) -> Awaitable[bool]:
         """Answer one request within its route's time; return whether the connection can carry another."""
@@ -212,16 +187,12 @@ class Proxy:
         """Wait for a token, but no longer than the client waits for its call. Raises DeadlinePassed."""
         patience = relay.patience
         left = None if patience is None else max(0.0, record.started + patience - self._clock.now())
-        with self._noted(record):
+        with self._records.waiting(record):
             try:
                 async with asyncio.timeout(left):
                     return await work()
             except TimeoutError:
                 raise DeadlinePassed("the call's grpc-timeout passed while it waited for a token") from None
-
-    def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
-        """Note in the request's trace that it waits for a token."""
-        return nullcontext() if record.trace is None else record.trace.waiting(self._clock.now)
 
     async def _still_good(
         self, wanted: TokenRequest | None, token: Token | None, relay: Exchange, record: RequestRecord
@@ -292,10 +263,7 @@ class Proxy:
         if not isinstance(error, SidecarError):
             self.broken(error)
         if isinstance(error, UnknownTenant):
-            record.tenant = error.tenant
-            if error.in_path:
-                record.path = path_shown(record.path, error.tenant)
-            self.unknown_tenants.add(record.route, error.tenant)
+            self.unknown_tenants.note(error, record)
         if relay.begun:
             own_answers.note(render(error, record.request_id), record)
             relay.cut()

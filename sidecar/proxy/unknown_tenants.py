@@ -3,12 +3,14 @@
 Any client can invent names, so the number counted by name is bounded, and no name is a label of a metric.
 """
 
+from sidecar.core.errors import UnknownTenant
 from sidecar.core.ports import Clock
 from sidecar.core.rate_limit import Digest
 from sidecar.core.tenants import canonical, split_path
 from sidecar.oauth.refusals.server_text import clean
 from sidecar.telemetry.events import UnknownTenantNamed
 from sidecar.telemetry.ports import Journal
+from sidecar.telemetry.request_record import RequestRecord
 
 MOST = 100
 """Names counted separately between two events; the others share OTHER."""
@@ -47,6 +49,13 @@ class UnknownTenants:
         self._digest: Digest[tuple[str, str]] = Digest(clock, self._emit)
         self.run = self._digest.run
         """Emit each event when it is due."""
+
+    def note(self, error: UnknownTenant, record: RequestRecord) -> None:
+        """Count a request that failed so, and write in its record what may be shown of the tenant."""
+        record.tenant = error.tenant
+        if error.in_path:
+            record.path = path_shown(record.path, error.tenant)
+        self.add(record.route, error.tenant)
 
     def add(self, route: str, tenant: str) -> None:
         """Count a request for this tenant on the matched `route`."""

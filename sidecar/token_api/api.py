@@ -4,7 +4,6 @@ A reported refusal is judged as on a route, and followed by the same bust and re
 """
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext
 
 from sidecar.core.errors import (
     NotListed,
@@ -28,9 +27,9 @@ from sidecar.proxy.challenge import Verdict
 from sidecar.proxy.healing import Healing
 from sidecar.proxy.ports import Callers
 from sidecar.proxy.refusal import judged
-from sidecar.proxy.request_ids import request_id, trace_id
+from sidecar.proxy.request_records import RequestRecords
 from sidecar.proxy.routes import Route
-from sidecar.proxy.unknown_tenants import UnknownTenants, path_shown
+from sidecar.proxy.unknown_tenants import UnknownTenants
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord
@@ -73,12 +72,10 @@ class TokenApi:
         self._unknown_tenants = unknown_tenants
         self._healing = Healing(tokens, journal, clock)
         self._handed_out = HandedOutTokens()
+        self._records = RequestRecords(journal, clock, f"{instance}-t", tracer)
         self._journal = journal
         self._clock = clock
-        self._instance = instance
         self._fingerprint_key = fingerprint_key
-        self._tracer = tracer
-        self._count = 0
         self._admitted: tuple[Call, bytes, bytes] | None = None
         """The last call that passed the guards, which are the same for it until a reload."""
 
@@ -95,7 +92,7 @@ class TokenApi:
         """Handle each request of one client."""
         try:
             while (request := await client.next_request()) is not None:
-                record = self._record(request)
+                record = self._records.begin(request)
                 client.body_bytes = 0
                 try:
                     close = await self._respond(client, request, record)
@@ -103,35 +100,14 @@ class TokenApi:
                     record.error = "drained" if client.dismissed else "client_gone"
                     raise
                 finally:
-                    self._finish(record)
+                    self._records.finish(record)
                 if close:
                     break
         except RequestRefused as refusal:  # the bytes were no request
-            record = RequestRecord(self._clock.now(), "", "", self._next_id(), "")
-            problem = own_answers.problem_of(refusal, record)
+            problem = self._records.refuse(refusal)
             client.write(own_answer(problem, close=True) + problem.body)
-            self._finish(record)
         finally:
             client.finish()
-
-    def _record(self, request: Request) -> RequestRecord:
-        notes = request.notes
-        known = request_id(notes[b"x-request-id"]) if b"x-request-id" in notes else ""
-        record = RequestRecord(self._clock.now(), request.method.decode(), "", known or self._next_id(), "")
-        if self._tracer is not None:
-            record.trace = trace = self._tracer.begin(notes)
-            record.trace_id = trace.trace_id.decode()
-        elif b"traceparent" in notes:
-            record.trace_id = trace_id(notes[b"traceparent"])
-        return record
-
-    def _next_id(self) -> str:
-        self._count += 1
-        return f"{self._instance}-t{self._count}"
-
-    def _finish(self, record: RequestRecord) -> None:
-        record.finished = self._clock.now()
-        self._journal.request_finished(record)
 
     async def _respond(self, client: ClientConnection, request: Request, record: RequestRecord) -> bool:
         """Answer one request; return whether its connection is closed after it."""
@@ -159,10 +135,7 @@ class TokenApi:
         if isinstance(error, NotListed):
             record.path = record.path or error.path
         if isinstance(error, UnknownTenant):
-            record.tenant = error.tenant
-            if error.in_path:
-                record.path = path_shown(record.path, error.tenant)
-            self._unknown_tenants.add(record.route, error.tenant)
+            self._unknown_tenants.note(error, record)
         close = self._must_close(client, request)
         problem = own_answers.problem_of(error, record)
         body = b"" if request.method == b"HEAD" else problem.body
@@ -217,16 +190,12 @@ class TokenApi:
     async def _load(self, wanted: TokenRequest, record: RequestRecord) -> Token:
         record.token = "fetch"
         try:
-            with self._noted(record):
+            with self._records.waiting(record):
                 token = await self._tokens.token(wanted)
         except TokenRefused as refusal:
             raise blamed(refusal) from None
         record.token = token.source
         return token
-
-    def _noted(self, record: RequestRecord) -> AbstractContextManager[None]:
-        """Note in the request's trace that it waits for a token."""
-        return nullcontext() if record.trace is None else record.trace.waiting(self._clock.now)
 
     # Refused
 
@@ -270,7 +239,7 @@ class TokenApi:
         handed.reported = True
         record.token = "fetch"
         try:
-            with self._noted(record):
+            with self._records.waiting(record):
                 token = await self._tokens.renew(wanted, handed.token, self._clock.now())
         except (TokenUnavailable, TokenRefused) as error:
             if self._tokens.cools_for(wanted, self._clock.now()):
