@@ -309,11 +309,21 @@ class MemberFleet:
             finally:
                 collecting.cancel()
 
+    async def expect_denials(self) -> None:
+        """Close the pods, and forget what Redis denied: also what a pod still wrote while it closed."""
+        await self._close_pods()
+        with suppress(NotConnected):  # a test may have killed it
+            self.redis.denied()
+
+    async def _close_pods(self) -> None:
+        pods, self._pods = self._pods, []
+        await asyncio.gather(*(pod.close() for pod in pods))
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(pod.close() for pod in self._pods))
+        await self._close_pods()
         await self.client.aclose()
         with suppress(NotConnected):  # a test may have killed it
             assert self.redis.denied() == []

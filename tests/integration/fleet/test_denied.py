@@ -1,12 +1,10 @@
 """Redis answers and denies writes: busts reach every pod all the same, and what was not done is reported."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from redis.exceptions import ConnectionError as NotConnected
 
 from sidecar.cache.lease import Lease
 from sidecar.cache.refused_tokens import BustFailure
@@ -37,8 +35,7 @@ def server() -> Iterator[RedisServer]:
 async def fleet(server: RedisServer) -> AsyncIterator[MemberFleet]:
     async with MemberFleet(server) as fleet:
         yield fleet
-        with suppress(NotConnected):  # a test may have killed it
-            server.denied()  # on purpose
+        await fleet.expect_denials()
 
 
 def full(server: RedisServer) -> None:
@@ -109,7 +106,7 @@ async def each_fleet(each_own_redis: RedisServer) -> AsyncIterator[MemberFleet]:
     """On each version of Redis."""
     async with MemberFleet(each_own_redis) as fleet:
         yield fleet
-        each_own_redis.denied()  # on purpose
+        await fleet.expect_denials()
 
 
 async def two(fleet: MemberFleet) -> tuple[MemberPod, MemberPod]:
