@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -28,8 +28,11 @@ test: $(VENV)/.with-test  ## the tests without processes, browser, image and cha
 unit: $(VENV)/.with-test  ## those of these tests that open no socket
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
-test-all: $(VENV)/.with-test  ## every test, with branch coverage
-	@$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term --durations 40
+test-all: $(VENV)/.with-test  ## every test
+	@$(BIN)/pytest -n 4 --dist worksteal --durations 40
+
+coverage: $(VENV)/.with-test  ## every test, with branch coverage of child processes too; takes twice as long
+	@$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term
 
 test-compiled: .venv-compiled/.built  ## the tests of the request path on the compiled build, in .venv-compiled
 	@TESTED_BUILD=compiled PYTHONSAFEPATH=1 .venv-compiled/bin/python -m pytest -n 3 --dist worksteal --import-mode append $(COMPILED)

@@ -13,7 +13,6 @@ import pytest
 
 from tests import ROOT
 from tests.support.authorization_server import AuthorizationServer, json_answer
-from tests.support.clock import settle
 from tests.support.environment import bare
 from tests.support.fleet_of_sidecars import ENVIRON, SidecarFleet, SidecarPod
 from tests.support.processes import PIPE, Load, get, watching
@@ -114,7 +113,7 @@ class TestSharing:
         calls = []
         for pod in pods:
             calls += [asyncio.create_task(pod.get()) for _ in range(50)]
-            await settle()  # all share this event loop: the holder of the lease needs it to renew
+            await awake(0.02)  # all share this event loop: the holder of the lease needs it to renew
         await authorization_server.reached(1)
         await awake(0.5)
         authorization_server.hold.set()
