@@ -96,7 +96,8 @@ async def _shared(stage: Stage, screen: Screen) -> None:
             raise Unexpected(f"all {AT_ONCE} requests must carry the same token, but they did not")
         screen.did(f"curl {url}   # {AT_ONCE} times at once", f"{AT_ONCE} times 200 OK")
         screen.log(fetched, "the only fetch: every request waited for it")
-        screen.log(requests[0], f"{AT_ONCE} lines like this one, with the same fp")
+        waited = next(line for line in requests if line["token"] == "fetch")
+        screen.log(waited, f"{AT_ONCE} lines like this one, with the same fp")
 
 
 async def _tunnelled(stage: Stage, screen: Screen) -> None:
