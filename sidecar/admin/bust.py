@@ -1,9 +1,8 @@
 """`POST /bust`: an operator revokes tokens. `POST /allowed` checks the operator's token."""
 
-from aiohttp import web
-
+from sidecar.admin.connection import Connection
+from sidecar.admin.messages import Answer, Head, document, problem
 from sidecar.admin.ports import AdminState
-from sidecar.admin.responses import document, problem
 from sidecar.cache.refused_tokens import BustFailure
 from sidecar.core.cross_site import guard_admin
 from sidecar.core.errors import NothingToBust, RequestRefused
@@ -21,28 +20,28 @@ _FAILED: dict[BustStep, str] = {
 }
 
 
-async def bust(state: AdminState, request: web.BaseRequest) -> web.Response:
+async def bust(state: AdminState, connection: Connection, head: Head) -> Answer:
     """Answer how many tokens each pod dropped, or why nothing was bust."""
-    objection = await _objection(state, request)
+    objection = await _objection(state, head)
     if objection is not None:
         return objection
-    if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
+    if any(coding.lower() != "identity" for coding in head.values("content-encoding")):
         return problem(415, "send the body without a Content-Encoding", **{"Accept-Encoding": "identity"})
-    if request.content_length is None or request.content_length > MAX_BODY:
+    if head.length is None or head.length > MAX_BODY:
         return problem(413, f"send a body of at most {MAX_BODY} bytes, with its Content-Length")
     try:
-        selector = _chosen(await request.read())
+        selector = _chosen(await connection.read_body(head.length))
     except ValueError as error:
         return problem(400, str(error))
     return await _outcome(state, selector)
 
 
-async def check_token(state: AdminState, request: web.BaseRequest) -> web.Response:
+async def check_token(state: AdminState, _: Connection, head: Head) -> Answer:
     """Answer whether the request has the token for busts; bust nothing."""
-    return await _objection(state, request) or document(200, {"accepted": True})
+    return await _objection(state, head) or document(200, {"accepted": True})
 
 
-async def _outcome(state: AdminState, selector: Labels) -> web.Response:
+async def _outcome(state: AdminState, selector: Labels) -> Answer:
     try:
         outcome = await state.bust(selector)
     except NothingToBust as error:
@@ -65,24 +64,23 @@ async def _outcome(state: AdminState, selector: Labels) -> web.Response:
     )
 
 
-async def _objection(state: AdminState, request: web.BaseRequest) -> web.Response | None:
+async def _objection(state: AdminState, head: Head) -> Answer | None:
     """Return the answer to a client that may not bust; None if it may."""
-    fields = request.headers
     try:
-        guard_admin(fields.get("Sec-Fetch-Site"), fields.get("Origin"), fields.get("Host", ""))
+        guard_admin(head.value("sec-fetch-site"), head.value("origin"), head.value("host") or "")
     except RequestRefused as refusal:
         return problem(refusal.status, str(refusal))
     token = await state.operators_token()
     if token is None:
         return problem(403, "busting is disabled: no readable admin.token")
-    if not _shows(request, token):
+    if not _shows(head, token):
         return problem(401, "send the admin.token as a bearer token", **{"WWW-Authenticate": "Bearer"})
     return None
 
 
-def _shows(request: web.BaseRequest, token: Secret) -> bool:
+def _shows(head: Head, token: Secret) -> bool:
     """Return, in constant time, whether the request has one Authorization field with the token."""
-    fields = request.headers.getall("Authorization", [])
+    fields = head.values("authorization")
     scheme, _, shown = fields[0].partition(" ") if len(fields) == 1 else ("", "", "")
     return shown.isascii() and Secret(shown.strip(" ")) == token and scheme.lower() == "bearer"
 

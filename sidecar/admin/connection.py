@@ -1,68 +1,201 @@
-"""One connection to the admin server, and how it ends."""
+"""One connection to the admin server: its one request, and how it ends.
+
+Not the connections of `http1`: those carry one request after another, and are compiled for it. Here the answer ends
+the connection, and a client keeps a place for a limited time.
+"""
 
 import asyncio
 import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Awaitable, Callable
+from typing import cast
 
-from aiohttp import web
+from sidecar.admin.messages import Answer, Head, problem, read_head
+from sidecar.core.errors import MessageMalformed, RequestRefused
+from sidecar.http1.message import early_fault, judge_request
 
-from sidecar.admin.responses import problem
+MAX_HEAD = 32 * 1024
+"""Limit: head of a request to the admin server (bytes). Beyond: 431."""
+_HELD = 64 * 1024
+"""Bytes of a body that are kept until they are requested; beyond, the client is paused."""
+_DROPPED = 1024 * 1024
+"""Bytes that a client may send after its answer, so that no reset overtakes it."""
 
+Handler = Callable[["Connection", Head], Awaitable[Answer | None]]
+"""Answers a request. Returns None if it has written the answer itself. Raises nothing."""
 Connections = dict["Connection", None]
-"""Connections whose time is limited, the oldest first."""
+"""All that are open, the oldest first."""
 
 
-class Connection(web.RequestHandler):
+class Connection(asyncio.Protocol):
     """One admin connection, cut off when its time is over."""
 
-    def __init__(
-        self, server: web.Server, loop: asyncio.AbstractEventLoop, lifetime: float, others: Connections
-    ) -> None:
-        super().__init__(
-            server,
-            loop=loop,
-            lingering_time=0,
-            max_line_size=2048,
-            max_field_size=8192,
-            max_headers=64,
-            auto_decompress=False,  # it would read on until the content, of any length, is decoded
-        )
-        self._end = loop.call_later(lifetime, self.cut)
+    def __init__(self, handler: Handler, lifetime: float, others: Connections) -> None:
+        self._handler = handler
         self._others = others
-        others[self] = None
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._end: asyncio.TimerHandle | None = self._loop.call_later(lifetime, self.cut)
+        self._held = bytearray()
+        self._scanned = 0
+        self._head: Head | None = None
+        self._body: asyncio.Future[bytes] | None = None
+        self._wanted = 0
+        self._eof = False
+        self._dropped: int | None = None
+        """How many bytes arrived after the answer; None before it."""
+        self.answering: asyncio.Task[None] | None = None
+        """The request that is with the handler."""
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    # Events
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._others[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
         self.stay()
-        super().connection_lost(exc)
+        self._others.pop(self, None)
+        self._break_body()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a request that aiohttp could not parse, without its page, which names the fault and the library."""
-        return problem(status)
+    def data_received(self, data: bytes) -> None:
+        if self._dropped is not None:
+            self._drop(len(data))
+            return
+        self._held += data
+        if self._head is None:
+            self._look_for_head()
+        elif self._body is not None:
+            self._look_for_body()
+        if len(self._held) > _HELD and self._transport is not None:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Keep the other half open for the answer; without a request there will be none."""
+        self._eof = True
+        self._break_body()
+        return self.answering is not None
+
+    # The request
+
+    def _look_for_head(self) -> None:
+        try:
+            head = complete_head(self._held, self._scanned)
+            self._scanned = len(self._held)
+            self._head = read_head(head) if head else None
+        except RequestRefused as fault:  # which is not named, because a parser's words name the software
+            self.answer(problem(fault.status))
+            return
+        if self._head is not None:
+            del self._held[: len(head)]
+            self.answering = self._loop.create_task(self._answer(self._head))
+
+    async def _answer(self, head: Head) -> None:
+        try:
+            answer = await self._handler(self, head)
+            if answer is None:
+                self.close()
+            else:
+                self.answer(answer)
+        finally:
+            self.answering = None
+
+    async def read_body(self, length: int) -> bytes:
+        """Return the first bytes of the body. Raises RequestRefused if they do not arrive."""
+        self._body = self._loop.create_future()
+        self._wanted = length
+        self._look_for_body()
+        return await self._body
+
+    def _look_for_body(self) -> None:
+        if self._body is not None and not self._body.done() and len(self._held) >= self._wanted:
+            self._body.set_result(bytes(self._held[: self._wanted]))
+
+    def _break_body(self) -> None:
+        if self._body is not None and not self._body.done():
+            self._body.set_exception(RequestRefused(400, "the body is shorter than its Content-Length"))
+
+    # The answer
+
+    def answer(self, answer: Answer) -> None:
+        """Send the answer and close; what the client still sends is dropped first, so that no reset overtakes it."""
+        if self._transport is None or self._transport.is_closing() or self._dropped is not None:
+            return
+        self._transport.write(answer.encoded(self._head.method if self._head else ""))
+        unread = self._head is None or (self._head.has_body and self._body is None)
+        self._dropped = 0
+        if unread and not self._eof and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._drop(len(self._held))
+        else:
+            self._transport.close()
+        self._held.clear()
+
+    def _drop(self, size: int) -> None:
+        self._dropped = (self._dropped or 0) + size
+        if self._dropped > _DROPPED:
+            self.close()
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer. Raises ConnectionError once the client is disconnected."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the client is disconnected")
+        self._transport.write(data)
+
+    # Ends
+
+    @property
+    def stays(self) -> bool:
+        """Whether its time is not limited here."""
+        return self._end is None
 
     def stay(self) -> None:
         """Do not cut it off: the writer limits its time from now on."""
-        self._end.cancel()
-        self._others.pop(self, None)
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
 
     def untaken(self) -> int:
         """Return how many bytes the peer has not read: those in our buffer and in the kernel's."""
-        if self.transport is None:
+        if self._transport is None:
             return 0
-        return self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
+        return self._transport.get_write_buffer_size() + _in_kernel(self._transport.get_extra_info("socket"))
+
+    def close(self) -> None:
+        """End it once everything written has left."""
+        if self._transport is not None:
+            self._transport.close()
 
     def cut(self) -> None:
         """End it at once."""
         self.stay()
-        if self.transport is not None:
-            self.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def complete_head(held: bytearray, scanned: int) -> bytes:
+    """Return the head that is held, empty line included; empty while it is incomplete. Raises RequestRefused.
+
+    The first `scanned` bytes were held, and had no fault, before.
+    """
+    end = held.find(b"\r\n\r\n", max(0, scanned - 3))
+    if (len(held) if end < 0 else end) > MAX_HEAD:
+        raise RequestRefused(431, f"the head is longer than {MAX_HEAD} bytes")
+    head = bytes(held) if end < 0 else bytes(held[: end + 4])
+    fault = early_fault(head, scanned)
+    if fault is not None:
+        raise fault
+    if end < 0:
+        return b""
+    try:
+        judge_request(head)
+    except MessageMalformed as error:
+        raise RequestRefused(400, str(error)) from None
+    return head
 
 
 def _in_kernel(peer: socket.socket) -> int:

@@ -7,11 +7,9 @@ the same filter share a snapshot, and without subscribers none is made.
 
 import asyncio
 
-from aiohttp import web
-
 from sidecar.admin.connection import Connection
+from sidecar.admin.messages import COMMON, Answer, Head, encode, head_of, problem
 from sidecar.admin.ports import AdminState
-from sidecar.admin.responses import COMMON, encode, problem
 from sidecar.core.labels import Labels
 
 EVERY = 1.0
@@ -24,9 +22,10 @@ _RETRY = b"retry: 2000\n\n"  # milliseconds
 _FIELDS = {**COMMON, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 
-def asked_for(request: web.BaseRequest) -> Labels:
+def asked_for(head: Head) -> Labels:
     """Parse `?tenant=acme&service=ledger`; other parameters are ignored."""
-    return frozenset((name, request.query[name]) for name in ("tenant", "service") if request.query.get(name))
+    named = ((name, head.parameter(name)) for name in ("tenant", "service"))
+    return frozenset((name, value) for name, value in named if value)
 
 
 class LiveEvents:
@@ -44,19 +43,15 @@ class LiveEvents:
         """Disconnect every subscriber."""
         self._closed.set()
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, connection: Connection, head: Head) -> Answer | None:
         """Serve one subscriber until either side ends."""
         if self._subscribers >= MAX_SUBSCRIBERS:
             return problem(503, f"{MAX_SUBSCRIBERS} pages are open already", **{"Retry-After": "5"})
-        connection = request.protocol
-        assert isinstance(connection, Connection)
-        response = web.StreamResponse(headers=_FIELDS)
-        response.force_close()
         self._subscribers += 1
         progress = Progress(asyncio.get_running_loop().time())
         watching = asyncio.create_task(self._watch(connection, progress))
         try:
-            await self._serve(request, response, connection, progress)
+            await self._serve(connection, asked_for(head), progress)
         except ConnectionError:
             connection.cut()
         except Exception:
@@ -67,24 +62,17 @@ class LiveEvents:
             self._subscribers -= 1
             if not self._subscribers:
                 self._made.clear()
-        return response
+        return None
 
-    async def _serve(
-        self,
-        request: web.BaseRequest,
-        response: web.StreamResponse,
-        connection: Connection,
-        progress: "Progress",
-    ) -> None:
-        await response.prepare(request)
+    async def _serve(self, connection: Connection, selector: Labels, progress: "Progress") -> None:
         connection.stay()
-        await response.write(_RETRY)
-        selector, now = asked_for(request), asyncio.get_running_loop().time
+        connection.write(head_of(200, _FIELDS) + _RETRY)
+        now = asyncio.get_running_loop().time
         while not self._closed.is_set():
             untaken = connection.untaken()
             progress.standstill(untaken, now())
             if not untaken:
-                await response.write(self._snapshot(selector))
+                connection.write(self._snapshot(selector))
             await self._pause()
 
     async def _watch(self, connection: Connection, progress: "Progress") -> None:

@@ -7,9 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from aiohttp import web
-
-from sidecar.admin.responses import whole
+from sidecar.admin.connection import Connection
+from sidecar.admin.messages import Answer, Head, whole
 from sidecar.telemetry.words import glossary
 
 _PAGE = Path(__file__).with_name("page.html")
@@ -18,7 +17,7 @@ _WORDS = b"const WORDS = {};"
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-async def page(_: web.BaseRequest) -> web.Response:
+async def page(_: Connection, __: Head) -> Answer:
     """Answer with the page and a policy under which no other script runs, loads or sends anything."""
     html = with_words(await asyncio.to_thread(_PAGE.read_bytes))
     return whole(200, html, "text/html; charset=utf-8", fields(html))

@@ -6,15 +6,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Protocol
 
-from aiohttp import web
-
 from sidecar.admin import own_hosts
 from sidecar.admin.bust import bust, check_token
-from sidecar.admin.connection import Connection, Connections
+from sidecar.admin.connection import Connection, Connections, Handler
 from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
+from sidecar.admin.messages import Answer, Head, document, problem, whole
 from sidecar.admin.page import page
 from sidecar.admin.ports import AdminState
-from sidecar.admin.responses import document, problem, whole
 from sidecar.core.errors import RequestRefused
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
@@ -27,7 +25,6 @@ LIFETIME = 10.0
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _READ = ("GET", "HEAD")
 
 
@@ -35,7 +32,7 @@ _READ = ("GET", "HEAD")
 class Page:
     """One path."""
 
-    answer: Answer
+    answer: Handler
     meaning: str
     """Its content, for the reference."""
     methods: tuple[str, ...] = _READ
@@ -59,9 +56,9 @@ Bind = Callable[[str, Callable[[], asyncio.Protocol]], Awaitable[BoundAddress]]
 class AdminServer:
     """A running admin server."""
 
-    def __init__(self, bound: BoundAddress, server: web.Server, live: LiveEvents) -> None:
+    def __init__(self, bound: BoundAddress, connections: Connections, live: LiveEvents) -> None:
         self._bound = bound
-        self._server = server
+        self._connections = connections
         self._live = live
         self.address = bound.address
 
@@ -69,8 +66,14 @@ class AdminServer:
         """Stop listening, give answers under way one second to finish, and end."""
         self._bound.close()
         self._live.close()
-        self._server.pre_shutdown()
-        await self._server.shutdown(1.0)
+        answering = [each.answering for each in self._connections if each.answering is not None]
+        if answering:
+            _, late = await asyncio.wait(answering, timeout=1.0)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for connection in tuple(self._connections):
+            connection.close()
 
 
 async def start(
@@ -89,55 +92,44 @@ async def start(
     """
     live = LiveEvents(state, every=every, patience=patience)
 
-    def guard(request: web.BaseRequest) -> None:
-        own_hosts.check(request.headers.getall("Host", []), listen, state.hosts())
+    def guard(head: Head) -> None:
+        own_hosts.check(head.values("host"), listen, state.hosts())
 
-    server = web.Server(_router(pages(state, live), guard, journal))
-    loop = asyncio.get_running_loop()
-
+    handler = _router(pages(state, live), guard, journal)
     connections: Connections = {}
 
     def connect() -> asyncio.Protocol:
-        if len(connections) >= MAX_CONNECTIONS:
-            next(iter(connections)).cut()
-        return Connection(server, loop, lifetime, connections)
+        limited = [each for each in connections if not each.stays]
+        if len(limited) >= MAX_CONNECTIONS:
+            limited[0].cut()
+        return Connection(handler, lifetime, connections)
 
-    return AdminServer(await bind(listen, connect), server, live)
+    return AdminServer(await bind(listen, connect), connections, live)
 
 
-def _router(
-    paths: Mapping[str, Page], guard: Callable[[web.BaseRequest], None], journal: Journal
-) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        at = paths.get(request.path)
+def _router(paths: Mapping[str, Page], guard: Callable[[Head], None], journal: Journal) -> Handler:
+    async def handle(connection: Connection, head: Head) -> Answer | None:
+        at = paths.get(head.path)
         if at is None:
             return problem(404)
-        if request.method not in at.methods:
+        if head.method not in at.methods:
             return problem(405, Allow=", ".join(at.methods))
         try:
             if not at.under_any_host:
-                guard(request)
-            return await at.answer(request)
+                guard(head)
+            return await at.answer(connection, head)
         except Exception as error:  # noqa: BLE001  a bug in one answer must not end the server
-            return _failed(request, error, journal)
+            if isinstance(error, RequestRefused):
+                return problem(error.status, str(error))
+            journal.tell(Failed.of(f"admin {head.path}", error))
+            return problem(500)
 
     return handle
 
 
-def _failed(request: web.BaseRequest, error: Exception, journal: Journal) -> web.Response:
-    if isinstance(error, RequestRefused):
-        return problem(error.status, str(error))
-    if isinstance(error, web.RequestPayloadError):
-        return problem(400)
-    if isinstance(error, ConnectionError):
-        return problem(408)  # unsent: the client disconnected, or was too slow
-    journal.tell(Failed.of(f"admin {request.path}", error))
-    return problem(500)
-
-
-async def status(state: AdminState, request: web.BaseRequest) -> web.Response:
+async def status(state: AdminState, _: Connection, head: Head) -> Answer:
     """Answer with the state, and where a selection has no token, why."""
-    selector = asked_for(request)
+    selector = asked_for(head)
     shown = state.status(selector)
     if selector and not shown["tokens"]:
         shown = {**shown, "not_found": await state.not_found(selector)}
@@ -147,18 +139,18 @@ async def status(state: AdminState, request: web.BaseRequest) -> web.Response:
 def pages(state: AdminState, live: LiveEvents) -> dict[str, Page]:
     """Return all pages, by path."""
 
-    async def health(_: web.BaseRequest) -> web.Response:
+    async def health(_: Connection, __: Head) -> Answer:
         return document(200, {"status": "ok"})
 
-    async def ready(_: web.BaseRequest) -> web.Response:
+    async def ready(_: Connection, __: Head) -> Answer:
         readiness = state.ready()
         return document(200 if readiness.ok else 503, asdict(readiness))
 
-    async def started(_: web.BaseRequest) -> web.Response:
+    async def started(_: Connection, __: Head) -> Answer:
         done = state.started()
         return document(200 if done else 503, {"started": done})
 
-    async def metrics(_: web.BaseRequest) -> web.Response:
+    async def metrics(_: Connection, __: Head) -> Answer:
         return whole(200, await state.metrics(), _METRICS)
 
     return {

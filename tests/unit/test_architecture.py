@@ -99,7 +99,7 @@ PLANTED = [
     ("oauth/jwks", "cryptography"),
     ("oauth/unverified_jwt", "jwt"),
     ("proxy/router", "httptools"),
-    ("admin/responses", "msgspec"),
+    ("admin/messages", "msgspec"),
     ("telemetry/tracing", "opentelemetry"),
     ("oauth/http_client", "requests"),
     ("telemetry/counters", "prometheus_client"),
@@ -250,7 +250,17 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert LAZY & set(loaded.stdout.split()) == set()
 
 
-WITHOUT = {"boto3", "botocore", "cryptography", "google", "jwt", "opentelemetry", "redis", "requests"}
+WITHOUT = {
+    "aiohttp",
+    "boto3",
+    "botocore",
+    "cryptography",
+    "google",
+    "jwt",
+    "opentelemetry",
+    "redis",
+    "requests",
+}
 """What a sidecar on its own, with local credentials and nothing to export, does without."""
 
 
