@@ -9,7 +9,8 @@
 | trailers with UNAUTHENTICATED, after that             | relayed, and the token is renewed for the calls to come   |
 | any other head                                        | relayed at once, or judged by its HTTP status             |
 
-UNAUTHENTICATED is judged as status 401 is, with `www-authenticate` of the head and the trailers as the challenge.
+UNAUTHENTICATED is judged as status 401 is, and PERMISSION_DENIED as 403, with `www-authenticate` of the head and the
+trailers as the challenge. PERMISSION_DENIED is relayed whatever the route's `refused_statuses` are.
 """
 
 from collections.abc import Callable, Coroutine
@@ -30,8 +31,10 @@ from sidecar.http2.relay import Relay
 if TYPE_CHECKING:
     from sidecar.http2.server import ClientStream
 
-_UNAUTHENTICATED: Final = int(Grpc.UNAUTHENTICATED)
+_OK: Final = int(Grpc.OK)
 """A plain number, which is faster to compare."""
+_JUDGED: Final = {int(Grpc.UNAUTHENTICATED): 401, int(Grpc.PERMISSION_DENIED): 403}
+"""As which status of HTTP they are judged."""
 
 
 def relays() -> Callable[["ClientStream", Request, ReplayBudget, Clock, ByHand], Relay]:
@@ -114,10 +117,10 @@ class GrpcRelay(Relay):
         """Read the status in a head or trailers that end the answer. Before any message, it is judged."""
         self.grpc_status = status = status_of(head)
         answer = self._answer
-        if status == _UNAUTHENTICATED and answer is not None and answer.status == 200:
+        if status > _OK and status in _JUDGED and answer is not None and answer.status == 200:
             answer.trailers = trailers
             if not (self._piping or self._kept):
-                answer.judged = 401
+                answer.judged = _JUDGED[status]
 
     def drop(self) -> None:
         super().drop()

@@ -219,7 +219,7 @@ class Connection(Outgoing):
         try:
             block = self._decoder.decode(fragment if len(before) == 1 else b"".join(before))
         except HeadersTooLarge as error:
-            self.fields_too_large(number, str(error))
+            self.fields_too_large(number, error)
             return
         self._idle_frames.earned += 1
         stream = self.streams.get(number)
@@ -328,7 +328,7 @@ class Connection(Outgoing):
         """A header block arrived on a stream that is not open. Raises FrameFault."""
 
     @abstractmethod
-    def fields_too_large(self, number: int, why: str) -> None:
+    def fields_too_large(self, number: int, error: HeadersTooLarge) -> None:
         """A header block has more fields than allowed. Raises FrameFault."""
 
     @abstractmethod

@@ -10,8 +10,9 @@ Rule 4. A table size update is no larger than what the sidecar allowed. After th
 Rule 5. An integer has five octets at most after its prefix. A string ends within its block, and is no longer than twice
         the larger of list and table; longer ones are refused before they are decoded.
 Rule 6. What breaks rules 1 to 5 ends the connection with COMPRESSION_ERROR, because the tables differ from then on.
-Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same, but not kept. From
-        there on, a field is only made for the table.
+Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same. What lies beyond is
+        not kept, but for the first `content-type`, which decides the form of the refusal. From there on, a field is
+        only made for the table.
 Rule 8. The same block means the same for as long as the table has not changed, so it is decoded once. A block that
         refers to no entry of the table means the same always; what it adds to the table is added again. What is
         remembered of blocks of each kind has at most MEMO_BYTES.
@@ -20,7 +21,16 @@ Rule 8. The same block means the same for as long as the table has not changed, 
 from typing import Final
 
 from sidecar.core.errors import SidecarError
-from sidecar.http2.fields import OVERHEAD, STATIC, Block, Field, length_prefix, literal
+from sidecar.http2.fields import (
+    CONTENT_TYPE,
+    OVERHEAD,
+    STATIC,
+    Block,
+    Field,
+    length_prefix,
+    literal,
+    plain_string,
+)
 from sidecar.http2.frames import ErrorCode, FrameFault
 from sidecar.http2.hpack_tables import decoded
 
@@ -38,7 +48,15 @@ _ENTRY: Final = 64
 
 
 class HeadersTooLarge(SidecarError):
-    """A list of fields is larger than allowed (RFC 9113 section 6.5.2); the connection can go on."""
+    """A list of fields is larger than allowed (RFC 9113 section 6.5.2); the connection can go on.
+
+    A block over MAX_BLOCK is not decoded at all, so its fields are unknown, and the tables of both sides differ.
+    """
+
+    def __init__(self, text: str, fields: list[Field]) -> None:
+        """Take the fields that were kept (rule 7)."""
+        super().__init__(text)
+        self.fields = fields
 
 
 class Decoder:
@@ -116,6 +134,7 @@ class Decoder:
         self._changed = self._depends = False
         self._added = []
         fields: list[Field] = []
+        content_type: Field | None = None
         size = 0
         max_list = self._max_list
         end = len(block)
@@ -135,16 +154,22 @@ class Decoder:
             elif octet & 0x20:
                 raise _fault("a table size update follows a field")
             elif size > max_list:
-                more, at = self._skip(block, at)
-                size += more
+                name, value, at = self._skip(block, at)
+                size += len(name) + len(value) + OVERHEAD
+                if content_type is None and name == b"content-type":
+                    content_type = literal(name, value, plain_string(value), never=False)
                 continue
             else:
                 field, at = self._literal(block, at, 0x0F)
             size += field.size
             if size <= max_list:
                 fields.append(field)
+            elif content_type is None and field.kind == CONTENT_TYPE:
+                content_type = field
         if size > max_list:
-            raise HeadersTooLarge(f"the fields have {size} bytes, more than {max_list}")
+            if content_type is not None:
+                fields.append(content_type)
+            raise HeadersTooLarge(f"the fields have {size} bytes, more than {max_list}", fields)
         result = Block(fields, size)
         self._remember(block, result)
         return result
@@ -175,11 +200,11 @@ class Decoder:
         value, wire, at = self._string(block, at)
         return literal(name, value, wire, never), at
 
-    def _skip(self, block: bytes, at: int) -> tuple[int, int]:
-        """Return the size of the literal field from `at`, which is not added to the table, and where it ends."""
+    def _skip(self, block: bytes, at: int) -> tuple[bytes, bytes, int]:
+        """Return name and value of the literal field from `at`, which the table does not need, and where it ends."""
         name, at = self._name(block, at, 0x0F)
         value, _, at = self._string(block, at)
-        return len(name) + len(value) + OVERHEAD, at
+        return name, value, at
 
     def _name(self, block: bytes, at: int, mask: int) -> tuple[bytes, int]:
         """Return the name of the literal field from `at`, and where it ends."""

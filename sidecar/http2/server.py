@@ -34,6 +34,7 @@ from sidecar.http2.fields import Block
 from sidecar.http2.frames import MAX_STREAM, ErrorCode, FrameFault
 from sidecar.http2.header_block import is_grpc, request_head, trailers
 from sidecar.http2.heads import RequestHead
+from sidecar.http2.hpack import HeadersTooLarge
 from sidecar.http2.limits import HEAD_TIMEOUT, MAX_STREAMS
 from sidecar.http2.messages import Request, own_answer, request_of
 from sidecar.http2.outgoing import Outbox
@@ -260,12 +261,17 @@ class ClientConnection(Connection):
         stream.remote_ended = end
         stream.answer_ourselves(self._service.refused(refusal), grpc=grpc, head_only=False)
 
-    def fields_too_large(self, number: int, why: str) -> None:
+    def fields_too_large(self, number: int, error: HeadersTooLarge) -> None:
+        """Refuse a request with a status. Trailers reset their stream, which gRPC clients take for RESOURCE_EXHAUSTED.
+
+        A block over MAX_BLOCK never gets here. It ends the connection, because its fields were not decoded.
+        """
         stream = self.streams.get(number)
         if stream is not None:
-            raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, why, number)
+            raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, str(error), number)
         if self._open(number):
-            self.refuse(number, RequestRefused(431, why), end=self.block_ends_stream)
+            refusal = RequestRefused(431, str(error))
+            self.refuse(number, refusal, end=self.block_ends_stream, grpc=is_grpc(error.fields))
 
     def stream_ended(self) -> None:
         if self.streams:

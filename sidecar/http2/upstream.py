@@ -28,6 +28,7 @@ from sidecar.http2.connection import Connection
 from sidecar.http2.fields import Block
 from sidecar.http2.frames import ErrorCode, FrameFault
 from sidecar.http2.header_block import response_head, trailers
+from sidecar.http2.hpack import HeadersTooLarge
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.streams import Stream
 
@@ -257,8 +258,8 @@ class UpstreamConnection(Connection):
         if not self.was_reset(number):
             raise FrameFault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that has ended")
 
-    def fields_too_large(self, number: int, why: str) -> None:
-        raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, why, number)
+    def fields_too_large(self, number: int, error: HeadersTooLarge) -> None:
+        raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, str(error), number)
 
     def streams_allowed(self, number: int) -> None:
         self._allowed = number

@@ -14,11 +14,13 @@ from sidecar.proxy.challenge import Verdict
 from sidecar.proxy.ports import Tokens
 from sidecar.proxy.refusal import Refusal, may_refuse, read_refusal, refused_event
 from sidecar.proxy.routes import Route
-from sidecar.telemetry.events import Resent
+from sidecar.telemetry.events import CoolingDown, Resent
 from sidecar.telemetry.ports import Journal
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Decision, Outcome
 
+_FIRST_WINDOW = 1.0
+"""Seconds of a series' first window."""
 _LATE_KEYS = 1000
 """Keys whose refusals after the head of an answer are dated."""
 
@@ -70,11 +72,14 @@ class Healing:
         now = self._clock.now()
         held = self._tokens.peek(wanted, now)
         replaced = held is not None and held.secret != refused.secret
-        renews = not replaced and self._late.refused(wanted.key, refused.fingerprint, now, 1.0) > 0
+        window = 0.0 if replaced else self._late.refused(wanted.key, refused.fingerprint, now, 1.0)
+        renews = window > 0
         decision: Decision = "renew" if renews or replaced or held is None else "cooling"
         self._journal.tell(refused_event(said, decision, route, refused, record))
         if renews:
             self.renew_behind(wanted, refused, sent_at)
+        if window > _FIRST_WINDOW:  # the last renewal did not help
+            self._journal.tell(CoolingDown(wanted.name, wanted.service, wanted.tenant, window))
 
     def judge_second(self, route: Route, token: Token, answer: Response, record: RequestRecord) -> None:
         """Report how the second send was answered; if it was refused too, the key cools down."""

@@ -2,7 +2,8 @@
 
 An answer with status 401, or another of the route's `refused_statuses`, is judged by the table of `challenge`. A 403 is
 read too: where it names a Bearer error, it refuses the token for this request. Where it names none, the application
-refused the user, and nothing is reported. A gRPC call that ends with UNAUTHENTICATED is judged as a 401 is.
+refused the user, and nothing is reported. A gRPC call that ends with UNAUTHENTICATED is judged as a 401 is. One that
+ends with PERMISSION_DENIED is read as a 403 is, but never sent again.
 """
 
 import re
@@ -44,8 +45,12 @@ def may_refuse(status: int, route: Route) -> bool:
 
 def read_refusal(answer: Response, route: Route, status: int) -> Refusal:
     """Return how the answer judges the token that was sent, as an answer with `status` does."""
-    refusal = judged(status, answer.values(b"www-authenticate"), route)
-    return refusal if status == answer.status else replace(refusal, status=answer.status)
+    fields = answer.values(b"www-authenticate")
+    if status == answer.status:
+        return judged(status, fields, route)
+    if status == 403:
+        route = replace(route, refused_statuses=frozenset())
+    return replace(judged(status, fields, route), status=answer.status)
 
 
 def judged(status: int, fields: Iterable[bytes], route: Route) -> Refusal:

@@ -1,102 +1,25 @@
-"""`make conformance`: h2spec against the listener of a sidecar with an HTTP/2 route.
+"""`make conformance`: h2spec, and the interoperability cases of the gRPC project with peers of grpc-go and grpc-java.
 
-It installs h2spec with `go install` below build/ once, and runs its groups `generic`, `http2` and `hpack`, strictly.
-Exits with 1 when a case fails that is no exception, or passes though it is one; with 2 when it cannot run here.
+Exits with 1 when a case fails that is no exception, or passes though it is one; with 2 when a part cannot run here.
+The other part runs all the same.
 """
 
 import asyncio
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-from xml.etree import ElementTree as ET
 
-from tests import ROOT
-from tests.support.http2_upstream import Http2Upstream, answering
-from tests.support.processes import File, run
-
-MODULE = "github.com/summerwind/h2spec/cmd/h2spec"
-VERSION = "v2.2.1+incompatible"
-FOLDER = ROOT / "build" / "conformance"
-GROUPS = ("generic", "http2", "hpack")
-TIMEOUT = 5
-"""Seconds that h2spec waits for each reaction: one that never comes fails its case."""
-EXCEPTIONS: Mapping[str, str] = {
-    "http2/3.5: Sends invalid connection preface": "the listener serves HTTP/1.1 too: what is no preface is an HTTP/1.1"
-    " request, and malformed here; it gets 400, and the connection is closed",
-}
-"""Cases that are expected to fail, as they are printed below; and why that is right."""
-
-
-class CannotRunError(Exception):
-    """This machine lacks something."""
-
-
-def h2spec() -> Path:
-    """Return the program, and install it first if it is missing."""
-    program = FOLDER / "h2spec"
-    if program.exists():
-        return program
-    go = shutil.which("go")
-    if go is None:
-        raise CannotRunError("Go is not installed; h2spec is built with it")
-    print(subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout.strip())
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, "GOBIN": str(FOLDER)}
-    if subprocess.run([go, "install", f"{MODULE}@{VERSION}"], env=environ, check=False).returncode:
-        raise CannotRunError(f"`go install {MODULE}@{VERSION}` failed")
-    return program
-
-
-def outcomes(report: Path) -> dict[str, str]:
-    """Return what failed in each case, "" for nothing, from h2spec's JUnit report."""
-    found = {}
-    for case in ET.parse(report).iter("testcase"):
-        failure = case.find("failure")
-        error = failure if failure is not None else case.find("error")
-        name = f"{case.get('package')}: {case.get('classname')}"
-        found[name] = "" if error is None else " ".join((error.text or "failed").split())
-    return found
-
-
-async def judged(program: Path) -> dict[str, str]:
-    """Return the outcome of each case."""
-    async with Http2Upstream() as upstream:
-        upstream.welcome = answering(200, [(b"content-type", b"text/plain")], b"conformance")
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            route = {"name": "all", "match": {"prefix": "/"}, "upstream": upstream.url, "protocol": "http2"}
-            async with run(File(folder / "config.yaml"), route) as process:
-                host, _, port = process.address.rpartition(":")
-                command = [*GROUPS, "--strict", "-h", host, "-p", port, "-o", str(TIMEOUT)]
-                report = folder / "report.xml"
-                child = await asyncio.create_subprocess_exec(program, *command, "-j", str(report))
-                await child.wait()
-                return outcomes(report)
-
-
-def verdict(found: Mapping[str, str]) -> int:
-    """Print what is not as expected, and return the exit code."""
-    failed = {name: reason for name, reason in found.items() if reason}
-    for name, reason in failed.items():
-        print(f"exception: {name}: {EXCEPTIONS[name]}" if name in EXCEPTIONS else f"FAILED: {name}: {reason}")
-    needless = [name for name in EXCEPTIONS if name not in failed]
-    for name in needless:
-        print(f"FAILED: {name} is an exception and passes: remove it there")
-    print(f"{len(found) - len(failed)} of {len(found)} cases passed; exceptions: {len(EXCEPTIONS)}")
-    return 1 if not found or needless or failed.keys() - EXCEPTIONS.keys() else 0
+from tests.conformance import h2spec, interop
+from tests.conformance.tools import CannotRunError
 
 
 async def main() -> int:
-    try:
-        program = h2spec()
-    except CannotRunError as error:
-        print(f"conformance: {error}", file=sys.stderr)
-        return 2
-    return verdict(await judged(program))
+    codes = []
+    for check in (h2spec.check, interop.check):
+        try:
+            codes.append(await check())
+        except CannotRunError as error:
+            print(f"conformance: {error}", file=sys.stderr)
+            codes.append(2)
+    return 1 if 1 in codes else max(codes)
 
 
 if __name__ == "__main__":

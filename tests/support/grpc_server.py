@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -17,12 +17,19 @@ CALLERS = 32
 
 Context = grpc.ServicerContext
 Unary = Callable[[bytes, Context], bytes]
+Sent = TypeVar("Sent")
+Received = TypeVar("Received")
 
 
 class GrpcServer:
     """Records the token of each call. Those that are not in `accepts` get UNAUTHENTICATED before any message."""
 
-    def __init__(self, accepts: Callable[[], set[str] | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        accepts: Callable[[], set[str] | None] = lambda: None,
+        services: Callable[[grpc.Server], None] = lambda server: None,
+    ) -> None:
+        """Take `services`: it adds services of others, whose calls are recorded and refused in the same way."""
         self.accepts = accepts
         self.tokens: list[str] = []
         self.refuses_late: Callable[[str], bool] = lambda token: False
@@ -31,8 +38,9 @@ class GrpcServer:
         self.cancelled = Event()
         """Set when a client has cancelled `Forever`."""
         self._pool = ThreadPoolExecutor(CALLERS)
-        self._server = grpc.server(self._pool)
+        self._server = grpc.server(self._pool, interceptors=[_OtherServices(self._enter)])
         self._server.add_generic_rpc_handlers((self._methods(),))
+        services(self._server)
         self._port = self._server.add_insecure_port("127.0.0.1:0")
 
     @property
@@ -117,6 +125,43 @@ class GrpcServer:
             yield message
         while context.is_active():
             time.sleep(0.005)
+
+
+class _OtherServices(grpc.ServerInterceptor):
+    """Calls `enter` for each call of another service, before its method."""
+
+    def __init__(self, enter: Callable[[Context], str]) -> None:
+        self._enter = enter
+
+    def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Sent, Received] | None]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Sent, Received] | None":
+        handler = continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(f"/{SERVICE}/"):
+            return handler
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._entering(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._entering(handler.unary_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        assert handler.stream_stream is not None
+        return grpc.stream_stream_rpc_method_handler(
+            self._entering(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+        )
+
+    def _entering(self, method: Callable[[Sent, Context], Received]) -> Callable[[Sent, Context], Received]:
+        def entered(sent: Sent, context: Context) -> Received:
+            self._enter(context)
+            return method(sent, context)
+
+        return entered
 
 
 class GrpcClient:

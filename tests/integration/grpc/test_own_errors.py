@@ -87,6 +87,39 @@ async def test_b96_a_request_that_gets_no_story(sidecar: Start, far: Http2Upstre
     assert of_our_own(answer) == (8, "more than 200 header fields")
 
 
+LARGE = [(b"x-large", b"v" * 70_000)]
+NAMED = [(b"te", b"trailers"), (b"content-type", b"application/grpc+proto")]
+TOO_LARGE: Mapping[str, list[tuple[bytes, bytes]]] = {
+    "its content type first": [*FIELDS, *LARGE],
+    "its content type last": [*LARGE, *NAMED],
+    "its content type between": [*LARGE, *NAMED, (b"x-more", b"v" * 40_000)],
+    "many fields": [*FIELDS, *[(b"x-%d" % number, b"v" * 1000) for number in range(70)]],
+    "many fields before its content type": [
+        *[(b"x-%d" % number, b"v" * 1000) for number in range(70)],
+        *NAMED,
+    ],
+    "many small fields": [*[(b"x-%d" % number, b"v") for number in range(2000)], *NAMED],
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+async def test_b96_fields_that_are_too_large(sidecar: Start, far: Http2Upstream, name: str) -> None:
+    """RESOURCE_EXHAUSTED, also where the content type stands beyond the limit; the connection goes on."""
+    async with sidecar(route(far.url)) as running, await connect(running) as client:
+        code, message = of_our_own(await client.ask(b"POST", b"/test.Calls/Echo", TOO_LARGE[name], MESSAGE))
+        assert (await call(client)).status == 200
+    assert code == 8
+    assert message.endswith("bytes, more than 65536")
+
+
+async def test_b96_fields_that_are_too_large_of_other_requests(sidecar: Start, far: Http2Upstream) -> None:
+    """They get a problem."""
+    fields = [*LARGE, (b"content-type", b"application/json"), (b"x-like", b"application/grpc")]
+    async with sidecar(route(far.url)) as running, await connect(running) as client:
+        answer = await client.ask(b"POST", b"/", fields, b"{}")
+    assert (answer.status, answer.values("content-type")) == (431, [b"application/problem+json"])
+
+
 async def test_b96_an_upstream_that_resets_the_call(sidecar: Start, far: Http2Upstream) -> None:
     """Before its head: UNAVAILABLE."""
 

@@ -115,6 +115,12 @@ RELAYED: Mapping[str, tuple[Script2, int, Mapping[str, object]]] = {
     "insufficient scope, in trailers": (head_first(*UNAUTHENTICATED, SCOPE), 16, {}),
     "another scheme": (at_once(*UNAUTHENTICATED, BASIC), 16, {}),
     "ignored": (at_once(*UNAUTHENTICATED, INVALID), 16, {"on_401": "ignore"}),
+    "permission denied, 403 is a refusal here": (
+        at_once((b"grpc-status", b"7"), INVALID),
+        7,
+        {"refused_statuses": [401, 403]},
+    ),
+    "permission denied by an invalid token": (head_first((b"grpc-status", b"7"), INVALID), 7, {}),
     "strict, without an error": (at_once(*UNAUTHENTICATED), 16, {"on_401": "strict"}),
     "strict, after a head": (head_first(*UNAUTHENTICATED), 16, {"on_401": "strict"}),
     "401 is no refusal here": (at_once(*UNAUTHENTICATED), 16, {"refused_statuses": [403]}),
@@ -131,6 +137,43 @@ async def test_b94_other_answers_are_relayed(
     async with sidecar(route(far, **changes)) as running, await connect(running) as client:
         assert status(await call(client)) == expected
     assert len(far.requests) == len(authorization_server.issued) == 1
+
+
+DENIED = [(b"grpc-status", b"7"), (b"grpc-message", b"write is required")]
+REPORTED: Mapping[str, tuple[Script2, str]] = {
+    "unauthenticated, at once": (at_once(*UNAUTHENTICATED, SCOPE), "insufficient_scope"),
+    "unauthenticated, after a head": (head_first(*UNAUTHENTICATED, SCOPE), "insufficient_scope"),
+    "unauthenticated, after a message": (after_a_message(*UNAUTHENTICATED, SCOPE), "insufficient_scope"),
+    "denied, at once": (at_once(*DENIED, SCOPE), "insufficient_scope"),
+    "denied, after a head": (head_first(*DENIED, SCOPE), "insufficient_scope"),
+    "denied, the challenge in the head": (head_first(*DENIED, head=(SCOPE,)), "insufficient_scope"),
+    "denied, an empty end": (empty(*DENIED, SCOPE), "insufficient_scope"),
+    "another scheme": (at_once(*UNAUTHENTICATED, BASIC), "other_scheme"),
+    "denied, another scheme": (at_once(*DENIED, BASIC), ""),
+    "denied without a challenge": (at_once(*DENIED), ""),
+    "unavailable with a challenge": (at_once((b"grpc-status", b"14"), SCOPE), ""),
+}
+
+
+@pytest.mark.parametrize("name", REPORTED)
+async def test_refusals_that_are_relayed_are_reported(sidecar: Start, far: Http2Upstream, name: str) -> None:
+    """As those of a 401 or a 403 are, so that the alert on them fires; other answers are not."""
+    script, error = REPORTED[name]
+    far.script(script)
+    async with sidecar(route(far)) as running, await connect(running) as client:
+        await call(client)
+    reported = [(event["error"], event["decision"]) for event in running.events("refused")]
+    assert reported == ([(error, "relay")] if error else [])
+    assert len(far.requests) == 1
+
+
+async def test_b94_a_second_send_that_is_denied(sidecar: Start, far: Http2Upstream) -> None:
+    """The token was healed, and the refusal of the call is reported."""
+    far.script(at_once(*UNAUTHENTICATED), at_once(*DENIED, SCOPE))
+    async with sidecar(route(far)) as running, await connect(running) as client:
+        assert status(await call(client)) == 7
+    assert [event["decision"] for event in running.events("refused")] == ["renew", "relay"]
+    assert [event["outcome"] for event in running.events("resent")] == ["healed"]
 
 
 async def test_b94_strict_renews_for_an_invalid_token(sidecar: Start, far: Http2Upstream) -> None:
@@ -225,6 +268,25 @@ async def test_b95_an_upstream_that_always_refuses_after_a_message(
         assert status(await call(client)) == 16
     assert len(authorization_server.issued) == 3
     assert len(far.requests) == 41
+    assert [event["seconds"] for event in running.events("cooling_down")] == [2.0]
+
+
+async def test_b95_refusals_after_messages_of_one_token(
+    sidecar: Start, far: Http2Upstream, authorization_server: AuthorizationServer
+) -> None:
+    """The next token is accepted: no cool-down is reported, so that no alert fires."""
+    far.script(after_a_message(*UNAUTHENTICATED), after_a_message(*UNAUTHENTICATED))
+    async with sidecar(route(far)) as running:
+        async with await connect(running) as client:
+            assert [status(await call(client)) for _ in range(2)] == [16, 16]
+        await until(lambda: len(authorization_server.issued) == 2)
+        await running.clock.advance(300)
+        async with await connect(running) as client:
+            assert status(await call(client)) == 0
+            far.script(after_a_message(*UNAUTHENTICATED))
+            assert status(await call(client)) == 16
+        await until(lambda: len(authorization_server.issued) == 3)
+    assert running.events("cooling_down") == []
 
 
 async def test_a_head_is_relayed_though_nothing_follows(sidecar: Start, far: Http2Upstream) -> None:

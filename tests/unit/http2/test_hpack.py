@@ -328,6 +328,33 @@ def test_rule_7_bombs_hold_no_memory() -> None:
     assert pairs(decoder, indexed(62)) == [(b"a", b"v" * 4000)]
 
 
+LARGE = literal("without", b"x", b"v" * 100)
+GRPC = (b"content-type", b"application/grpc")
+
+
+@pytest.mark.parametrize(
+    ("block", "kept"),
+    [
+        (literal("without", *GRPC) + LARGE, [GRPC]),
+        (LARGE + literal("without", *GRPC), [GRPC]),
+        (LARGE + literal("never", *GRPC), [GRPC]),
+        (LARGE + literal("indexing", *GRPC), [GRPC]),
+        (LARGE + literal("without", 31, GRPC[1]), [GRPC]),
+        (LARGE + indexed(62), [(b"content-type", b"in the table")]),
+        (LARGE + literal("without", *GRPC) + literal("without", b"content-type", b"second"), [GRPC]),
+        (LARGE + indexed(62) * 1000 + literal("without", *GRPC), [(b"content-type", b"in the table")]),
+        (LARGE + literal("without", b"te", b"trailers"), []),
+    ],
+)
+def test_rule_7_the_first_content_type_over_the_list_is_kept(block: bytes, kept: list[Pair]) -> None:
+    """Wherever it stands, and in each of its representations."""
+    decoder = Decoder(max_list=100)
+    decoder.decode(literal("indexing", b"content-type", b"in the table"))
+    with pytest.raises(HeadersTooLarge) as caught:
+        decoder.decode(block)
+    assert [(field.name, field.value) for field in caught.value.fields] == kept
+
+
 @pytest.mark.parametrize("form", ["without", "never"])
 @pytest.mark.parametrize("name", [62, b"x", 4])
 def test_rule_7_no_field_is_made_over_the_list_without_a_table(form: str, name: int | bytes) -> None:

@@ -1,0 +1,5 @@
+module interop
+
+go 1.25
+
+require google.golang.org/grpc v1.85.0
