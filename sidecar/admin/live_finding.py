@@ -1,12 +1,13 @@
 """Findings: one thing that is wrong now, and the state from which findings are derived."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.admin.outages import Gravity
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Reading
 from sidecar.cache.token_status import TokenStatus
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.health import Health
 from sidecar.oauth.observed import ServerClock
 from sidecar.telemetry.recent_events import Occurrence, ReplacedTokens
@@ -16,7 +17,7 @@ MOST_NAMED = 4
 """Tenants that a headline names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """What a finding is about. A field that does not apply is empty."""
 
@@ -34,7 +35,7 @@ class Scope:
     """Tenants that are affected; empty if the finding is about no tenant."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LiveFinding:
     """One thing that is wrong now."""
 
@@ -60,7 +61,7 @@ class LiveFinding:
     comes right after that finding and the others that follow from it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """Requests that wait for a connection to an upstream."""
 
@@ -70,7 +71,7 @@ class Line:
     """Number of connections."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """What a route needs."""
 
@@ -80,12 +81,12 @@ class Needs:
     """Name of the upstream, as in `health[].name`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """The sidecar's state and that of its neighbours at one moment."""
 
     now: float
-    readiness: Readiness = Readiness(ok=True)  # noqa: RUF009  frozen
+    readiness: Readiness = Readiness(ok=True)
     neighbours: Sequence[tuple[NeighbourKind, str, Health]] = ()
     """Kind, name and health."""
     tokens: Sequence[TokenStatus] = ()

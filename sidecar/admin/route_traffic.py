@@ -6,10 +6,11 @@ This needs no counters of its own: the caller reads the metrics, every EVERY sec
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from operator import add, sub
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 from sidecar.telemetry.request_counters import FirstErrors, error_status
@@ -25,7 +26,7 @@ _LABELS = ("http.route", "http.response.status_code", "error.type")
 _NONE = Distribution((0,) * (len(SECONDS) + 1), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """Counters of a route."""
 
@@ -38,7 +39,7 @@ class Count:
     """The moment of the first error in the window under way; None without errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """Traffic of one period."""
 
@@ -52,7 +53,7 @@ class Window:
 _QUIET = Window()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """A route's traffic over the last one to two windows, and the windows."""
 
@@ -72,7 +73,7 @@ class Reading:
     """The moment of the first continuing error; None without one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Failure:
     """Errors that continue."""
 

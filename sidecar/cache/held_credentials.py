@@ -1,12 +1,11 @@
 """Entries of CredentialCache."""
 
-from dataclasses import dataclass
-
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels
 from sidecar.credentials.model import CredentialKey, Credentials
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldCredentials:
     """Credentials in memory."""
 
@@ -33,7 +32,7 @@ class HeldCredentials:
         return self.credentials.read_at
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rejected:
     """Credentials that an authorization server refused while there were others."""
 
@@ -43,7 +42,7 @@ class Rejected:
     """When the entry expires."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """A read of the secret store, made to replace refused credentials."""
 

@@ -1,14 +1,15 @@
 """Which tokens are known to be refused, and what may follow them."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Token
 from sidecar.telemetry.words import BustStep
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bust:
     """A bust message: this token is refused, in every pod."""
 
@@ -23,7 +24,7 @@ UNCERTAINTY = 0.2
 """Seconds by which two readings of a stored moment may differ, because it is kept by another clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BustFailure:
     """Why a bust failed. The token is dropped in this pod all the same."""
 
@@ -33,7 +34,7 @@ class BustFailure:
     """The server's error code, or the kind of failure."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Busted:
     """Result of a bust in the fleet."""
 
@@ -57,7 +58,7 @@ class Busted:
         return self.news and (self.failure is None or self.failure.step == "record")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Refused:
     fingerprint: str
     floor: float
@@ -65,7 +66,7 @@ class _Refused:
     """The floor that was there already."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Heard:
     fingerprint: str
     at: float

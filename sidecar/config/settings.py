@@ -1,10 +1,11 @@
 """The configuration in force: checked, complete, frozen; times in seconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from sidecar.cache.settings import CacheSettings
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import Fault
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
@@ -15,7 +16,7 @@ from sidecar.proxy.routes import Route
 from sidecar.telemetry.words import Level
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdminSettings:
     """The server for probes, metrics and status."""
 
@@ -26,7 +27,7 @@ class AdminSettings:
     """Lower-case names under which it shows its state, besides addresses and loopback names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenApiSettings:
     """The server that hands out tokens to programs and proxies."""
 
@@ -38,7 +39,7 @@ class TokenApiSettings:
     """Whether proxies are served."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogSettings:
     """The log on standard output."""
 
@@ -48,7 +49,7 @@ class LogSettings:
     """Share of the successful requests that are logged; the others always are."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """The whole configuration, at the paths of the file for keys that require a restart."""
 

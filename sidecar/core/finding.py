@@ -1,13 +1,14 @@
 """Parts of a check: steps, their prerequisites, and their findings."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from sidecar.core.classes.frozen import frozen
 
 Outcome = Literal["ok", "failed", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Result of a step. Nothing in it is secret."""
 
@@ -17,7 +18,7 @@ class Finding:
     """What to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step of a check."""
 
@@ -31,7 +32,7 @@ class Step:
     """Steps that must have succeeded before."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """One step's line in the report."""
 

@@ -8,7 +8,8 @@ forwarded.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from sidecar.core.classes.frozen import frozen
 
 _SEPARATOR = re.compile("[^0-9a-z]")
 _SEPARATORS = re.compile(b"[^0-9A-Za-z]")
@@ -19,7 +20,7 @@ def folded(name: str) -> str:
     return _SEPARATOR.sub("-", name.lower())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hidden:
     """The fields that the sidecar reads and does not forward to the upstream."""
 

@@ -1,13 +1,15 @@
 """State of each neighbour that the sidecar depends on, since when and why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from sidecar.core.classes.frozen import frozen
 
 HealthState = Literal["up", "down", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """State of a neighbour. `since` is a moment."""
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+
+from sidecar.core.classes.frozen import frozen
 
 
 def fingerprint(key: bytes, value: str) -> str:
@@ -47,7 +48,7 @@ class Secret:
         raise TypeError("a Secret is never pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretFile:
     """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
 

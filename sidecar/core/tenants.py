@@ -11,7 +11,8 @@ Rule 6. A template is filled in with a canonical id only, so that no request lea
 """
 
 import re
-from dataclasses import dataclass
+
+from sidecar.core.classes.frozen import frozen
 
 PLACE = "{tenant}"
 """Placeholder of the tenant in templates."""
@@ -23,7 +24,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PATH = re.compile(rb"/t/([^/]*)(/.*)?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TenantRule:
     """Which part of a request names the tenant, and which tenants there are."""
 

@@ -1,9 +1,9 @@
 """How a TLS server is verified, and which certificate we present to it."""
 
-from dataclasses import dataclass
+from sidecar.core.classes.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tls:
     """Paths; the files are read when a connection is made, so rotated ones are used."""
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from sidecar.config.settings import Config
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
@@ -49,7 +50,7 @@ _NOWHERE = "/\0"
 _Fields = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouteTried:
     """One route, and why the request takes it or not."""
 
@@ -58,7 +59,7 @@ class RouteTried:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenAsked:
     """The token request; a value that would be read or signed appears as `<word>`."""
 
@@ -77,7 +78,7 @@ class TokenAsked:
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """The request that the upstream gets."""
 
@@ -93,7 +94,7 @@ class Sent:
     """`http1` or `http2`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """What would happen; `answer` is a problem of our own if the request is not sent."""
 

@@ -1,12 +1,12 @@
 """Offset of another machine's clock from ours, with its uncertainty."""
 
-from dataclasses import dataclass
+from sidecar.core.classes.frozen import frozen
 
 DRIFT = 1e-4
 """Seconds per second by which two clocks may diverge."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockOffset:
     """Their clock minus ours, in seconds, as measured at `at` of ours and right to within `uncertainty`."""
 

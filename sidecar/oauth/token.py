@@ -11,6 +11,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Literal
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
@@ -32,7 +33,7 @@ FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; part of the event."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FromRequest:
     """The token of each request to us, in a header field that is not forwarded."""
 
@@ -42,7 +43,7 @@ class FromRequest:
     """None leaves it to the authorization server."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Presented:
     """A token from another issuer that we present to get ours; read again for each fetch."""
 
@@ -54,7 +55,7 @@ class Presented:
     """A URI (RFC 8693 section 3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assertion:
     """A JWT that we sign ourselves and present as our grant (RFC 7523)."""
 
@@ -170,7 +171,7 @@ class Freshness(Enum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Token:
     """One bearer token and the moments that matter about it."""
 

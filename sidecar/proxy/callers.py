@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sidecar.cache.token_memory import size
+from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret, keyed_hash
@@ -24,7 +25,7 @@ BELIEVED = 60.0
 _Value = Callable[[bytes], bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _KnownCaller:
     """A caller's own route, made from `base`, which a reload replaces."""
 

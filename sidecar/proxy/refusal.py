@@ -8,8 +8,9 @@ ends with PERMISSION_DENIED is read as a 403 is, but never sent again.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.http1.message import Response
 from sidecar.oauth.token import Token
 from sidecar.proxy.challenge import Challenge, Verdict, bearer_error, judge, parse
@@ -24,7 +25,7 @@ _SCOPES = re.compile(r"[!#-\[\]-~]{1,100}(?: [!#-\[\]-~]{1,100}){0,9}")
 """RFC 6749 section 3.3, bounded: this is logged."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """An answer that may refuse the token, parsed."""
 

@@ -5,8 +5,9 @@ Names are OpenTelemetry's, so that every exporter can derive its own from them.
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from sidecar.core.classes.frozen import frozen
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER_METHOD = "_OTHER"
@@ -19,7 +20,7 @@ _UPSTREAM = ("server.address", "server.port")
 _TOKEN = ("token", "tenant")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instrument:
     """One instrument."""
 
@@ -309,7 +310,7 @@ LABELS: Mapping[str, str] = {
 """Names of the labels."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distribution:
     """A histogram as read: how many values fell under each of SECONDS, then the number of all."""
 
@@ -317,7 +318,7 @@ class Distribution:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """An instrument and its series as read: label values and the value."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import isnan, nan
 from typing import get_args
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.trace_context import Sampler, SamplerName
 from sidecar.telemetry.words import Signal
 
@@ -51,7 +52,7 @@ _VARIABLE = re.compile("OTEL_[A-Z_]+")
 _NUMBER = re.compile("[0-9]{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ignored:
     """A variable whose value is not used, and why."""
 
@@ -59,7 +60,7 @@ class Ignored:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batches:
     """How spans are sent."""
 
@@ -71,7 +72,7 @@ class Batches:
     """Seconds for which a span waits for others."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtelSettings:
     """Settings of the export."""
 

@@ -1,9 +1,10 @@
 """Where events and finished requests go, and what the gauges are read from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import NeighbourKind
@@ -19,7 +20,7 @@ class Journal(Protocol):
         """Write the access log line and record the metrics of one request. Hot path: ≤ 3 µs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FleetReadings:
     """Readings of the store and the bus."""
 
@@ -39,7 +40,7 @@ class FleetReadings:
         return [kind for kind in up if not up[kind]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PoolReadings:
     """Use of the connections to one upstream."""
 
@@ -49,7 +50,7 @@ class PoolReadings:
     """Requests that wait for a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportReadings:
     """Results of exports to the OTLP endpoint."""
 
@@ -58,7 +59,7 @@ class ExportReadings:
     spans_dropped: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Readings:
     """Gauges read at scrape time."""
 
