@@ -11,11 +11,16 @@
 
 UNAUTHENTICATED is judged as status 401 is, and PERMISSION_DENIED as 403, with `www-authenticate` of the head and the
 trailers as the challenge. PERMISSION_DENIED is relayed whatever the route's `refused_statuses` are.
+
+After a head was relayed, an error of the sidecar's own ends the call with its status in trailers. Such errors are
+time-outs and faults of the answer. A reset of the upstream is relayed as a reset, with its code, and an answer whose
+length was announced is reset too.
 """
 
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Final
 
+from sidecar.core.errors import UpstreamUnreachable
 from sidecar.core.ports import Clock
 from sidecar.core.problem import Grpc, Problem
 from sidecar.grpc.fields import NONE, read_timeout, status_of
@@ -138,3 +143,15 @@ class GrpcRelay(Relay):
     def answer_ourselves(self, problem: Problem, *, close: bool) -> None:
         self.grpc_status = int(problem.grpc)
         super().answer_ourselves(problem, close=close)
+
+    def cut(self, problem: Problem) -> None:
+        answer = self._answer
+        if (
+            isinstance(self._error, UpstreamUnreachable)
+            or answer is None
+            or answer.received.content_length >= 0
+        ):
+            super().cut(problem)
+        else:
+            self.grpc_status = int(problem.grpc)
+            self._client.end_ourselves(problem)

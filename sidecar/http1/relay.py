@@ -225,7 +225,7 @@ class Relay(Exchange):
         self._client.write(head if head_only else head + body)
         self._client.body_bytes = 0 if head_only else len(body)
 
-    def cut(self) -> None:
+    def cut(self, problem: Problem) -> None:
         self._client.abort()
 
     def end(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ Rule 2. A request to the upstream has the upstream's `:scheme` and `:authority`,
 Rule 3. An `origin` that names the sidecar itself becomes the upstream's. The sidecar's `traceparent` replaces the
         client's, and a `tracestate` of another trace is removed, as in HTTP/1.1.
 Rule 4. An answer of the sidecar's own is a problem. A gRPC client gets a status in a head that ends the stream, because
-        such clients do not read other answers.
+        such clients do not read other answers; after an answer's head, in trailers.
 """
 
 import json
@@ -173,17 +173,18 @@ def request_block(
 def own_answer(problem: Problem, *, grpc: bool, head_only: bool) -> tuple[bytes, bytes]:
     """Return the block and the body of an answer of the sidecar's own (rule 4)."""
     if grpc:
-        fields = [
-            field(b":status", b"200"),
-            field(b"content-type", b"application/grpc"),
-            field(b"grpc-status", b"%d" % problem.grpc),
-            field(b"grpc-message", _grpc_message(json.loads(problem.body)["detail"])),
-        ]
-        return _written(fields), b""
+        head = [field(b":status", b"200"), field(b"content-type", b"application/grpc")]
+        return _written(head) + own_trailers(problem), b""
     fields = [field(b":status", b"%d" % problem.status)]
     fields += [field(name.lower(), value) for name, value in problem.fields]
     fields.append(field(b"content-length", b"%d" % len(problem.body)))
     return _written(fields), b"" if head_only else problem.body
+
+
+def own_trailers(problem: Problem) -> bytes:
+    """Return the block that ends a gRPC call with the status of a problem."""
+    message = _grpc_message(json.loads(problem.body)["detail"])
+    return _written([field(b"grpc-status", b"%d" % problem.grpc), field(b"grpc-message", message)])
 
 
 def _grpc_message(text: str) -> bytes:

@@ -331,7 +331,7 @@ class Relay(Exchange):
         head = self._head
         self._client.answer_ourselves(problem, grpc=head.is_grpc, head_only=head.method == b"HEAD")
 
-    def cut(self) -> None:
+    def cut(self, problem: Problem) -> None:
         self._client.reset(self._code_down)
 
     def end(self) -> tuple[int, int]:

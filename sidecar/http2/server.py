@@ -36,7 +36,7 @@ from sidecar.http2.header_block import is_grpc, request_head, trailers
 from sidecar.http2.heads import RequestHead
 from sidecar.http2.hpack import HeadersTooLarge
 from sidecar.http2.limits import HEAD_TIMEOUT, MAX_STREAMS
-from sidecar.http2.messages import Request, own_answer, request_of
+from sidecar.http2.messages import Request, own_answer, own_trailers, request_of
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.relay import Relay
 from sidecar.http2.streams import Stream
@@ -176,6 +176,12 @@ class ClientStream(Stream):
         if body:
             self.send_body(body, end=True)
             self.watch(_SLOW)
+
+    def end_ourselves(self, problem: Problem) -> None:
+        """End a gRPC answer that has begun with a status, after the content that waits."""
+        self.source = None
+        self.send_end(own_trailers(problem))
+        self.watch(_SLOW)
 
     def story_ended(self) -> None:
         """The story gives the stream back; the end of an answer may still wait for credit."""

@@ -117,8 +117,8 @@ class Exchange(ABC):
         """Answer without the upstream."""
 
     @abstractmethod
-    def cut(self) -> None:
-        """Break off an answer that has begun."""
+    def cut(self, problem: Problem) -> None:
+        """Break off an answer that has begun, because of this problem."""
 
     @abstractmethod
     def end(self) -> tuple[int, int]:
