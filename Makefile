@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages revocations fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -92,6 +92,9 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
+
+revocations: $(VENV)/.with-test  ## a token revoked each second under 200 gRPC calls a second, four minutes
+	@REVOCATIONS=60 $(BIN)/pytest tests/system/process/test_revocations.py
 
 # The command that installs these packages of Debian. After it, $$as begins a command that needs root.
 DEBIAN = if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \
