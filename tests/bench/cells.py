@@ -12,10 +12,12 @@ UNIQUE = "200B-unique"
 """The 200 bytes with a field that no other answer has: nothing known from the head before helps to read it."""
 MESSAGE = 105
 """Bytes of a call's message and of its answer's."""
+MANY_STREAMS = 1000
 CONNECTIONS = (1, 32, 256)
 START = "start"
 IDLE = "idle"
 FLEET = "fleet"
+OPEN = "open-streams"
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",
@@ -33,6 +35,8 @@ WORDS = {
     "10-streams": "HTTP/2, 10 streams on each of 4 connections",
     "100-streams": "HTTP/2, 100 streams on each of 4 connections",
     "unique": "no head twice",
+    "server": "HTTP/2, server streaming, 10 streams on each of 4 connections",
+    "bidi": "HTTP/2, streaming both ways, 10 streams on each of 4 connections",
 }
 
 
@@ -94,15 +98,32 @@ class Calls:
         return f"{name}/unique" if self.unique else name
 
 
+@dataclass(frozen=True)
+class Streams:
+    """Streams of small messages as gRPC sends them, over HTTP/2: down to the client, or both ways in turn."""
+
+    kind: Literal["server", "bidi"]
+    streams: int = 10
+    """Of each connection."""
+    upstream: str = "plain"
+
+    @property
+    def name(self) -> str:
+        return f"streams/{self.kind}"
+
+
 LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
 CALLS = [*map(Calls, (1, 10, 100)), Calls(10, unique=True)]
+STREAMS = [Streams("server"), Streams("bidi")]
 GROWTHS = [Growth("routes", 100), Growth("routes", 1000), Growth("tenants", 10_000), Growth("tokens", 10_000)]
 NAMES = [
     *(cell.name for cell in LOADS + TRACED),
     *(cell.name for cell in BULKS),
     *(cell.name for cell in CALLS),
+    *(cell.name for cell in STREAMS),
+    OPEN,
     START,
     IDLE,
     FLEET,

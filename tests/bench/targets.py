@@ -38,6 +38,8 @@ TARGETS = (
     Target("calls/10-streams", "cpu_us", PEER, "≤", 0.75),
     Target("calls/100-streams", "cpu_us", PEER, "≤", 0.6),
     Target("calls/10-streams/unique", "cpu_us", PEER, "≤", 0.9),
+    Target("calls/*", "p99_ms", PEER, "≤", 1.1),
+    Target("open-streams", "open_streams_mib", PEER, "≤", 0.8),
     Target("load/*/traced", "p99_ms", PEER, "≤", 1.2),
     Target("load/*", "p99_ms", PEER, "≤", 1.1),
     Target("load/*", "p50_ms", PEER, "≤", 1),
