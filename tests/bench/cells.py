@@ -1,6 +1,6 @@
 """What is measured: every cell has a name, by which it can be chosen with a shell pattern."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
@@ -18,6 +18,19 @@ START = "start"
 IDLE = "idle"
 FLEET = "fleet"
 OPEN = "open-streams"
+SLOW = "slow-reader"
+SLOW_READERS = "slow-readers"
+FLOODS: Mapping[str, str] = {
+    "rapid-reset": "rapid reset",
+    "made-you-reset": "made you reset",
+    "continuation": "CONTINUATION",
+    "ping": "PING",
+    "settings": "SETTINGS",
+    "empty-data": "DATA without content",
+    "priority": "PRIORITY",
+    "unknown": "frames of an unknown kind",
+}
+"""Each has some variants: what counts is the one that costs most."""
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",
@@ -36,6 +49,7 @@ WORDS = {
     "100-streams": "HTTP/2, 100 streams on each of 4 connections",
     "unique": "no head twice",
     "server": "HTTP/2, server streaming, 10 streams on each of 4 connections",
+    **FLOODS,
     "bidi": "HTTP/2, streaming both ways, 10 streams on each of 4 connections",
 }
 
@@ -124,6 +138,9 @@ NAMES = [
     *(cell.name for cell in CALLS),
     *(cell.name for cell in STREAMS),
     OPEN,
+    SLOW,
+    SLOW_READERS,
+    *(f"floods/{name}" for name in FLOODS),
     START,
     IDLE,
     FLEET,

@@ -42,6 +42,10 @@ FIGURES = (
     Figure("open_streams_mib", "Resident memory with 1,000 open HTTP/2 streams, MiB", 1),
     Figure("fleet_fresh_mib", "Resident memory of one of a fleet before its first request, MiB", 1),
     Figure("fleet_peak_mib", "Resident memory of one of a fleet at 256 connections, MiB", 1),
+    Figure("slow_p99", "99th percentile beside a slow reader, as a multiple of that without it", 2),
+    Figure("slow_mib", "Growth of memory with 100 slow readers, MiB", 1),
+    Figure("flood_ms", "CPU until the connection of a flood ends, ms", 0, over_rounds=max),
+    Figure("flood_mib", "Growth of memory until then, MiB", 1, over_rounds=max),
     Figure("growth", "CPU per request, as a multiple of that with one", 2),
 )
 """In the order of the table. Whatever else a measurement holds is for the raw results only."""

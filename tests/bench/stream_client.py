@@ -1,6 +1,7 @@
 """The clients of the streams: each stream is a call; the next one begins as soon as it has ended."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -14,6 +15,7 @@ from tests.bench.stream_frames import (
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    MOST,
     PREFACE,
     PREFIX,
     RST_STREAM,
@@ -21,6 +23,8 @@ from tests.bench.stream_frames import (
     Side,
     frame,
 )
+
+MOST_REPLIES = (1 << 16) - 1
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,15 @@ class Call:
     """Whether the stream stays open after its last message, and no other follows."""
 
 
+def _message(replies: int) -> bytes:
+    return PREFIX + replies.to_bytes(2, "big") + bytes(MESSAGE - 2)
+
+
 class Connection(Side):
     """One connection to a proxy."""
 
-    def __init__(self, call: Call, streams: int, address: str) -> None:
-        super().__init__()
+    def __init__(self, call: Call, streams: int, address: str, window: int = MOST) -> None:
+        super().__init__(window=window)
         self._call = call
         self._first = streams
         self._fields = (
@@ -54,8 +62,13 @@ class Connection(Side):
         self._open: dict[int, tuple[int, int]] = {}
         """By stream: messages sent, and bytes that are still to come in answer to them."""
         self._next = 1
-        self._message = PREFIX + call.replies.to_bytes(2, "big") + bytes(MESSAGE - 2)
+        self._message = _message(call.replies)
         self._parts: list[bytes] = []
+        self._began: dict[int, float] = {}
+        self._unread = 0
+        """The stream that is not read."""
+        self.took: list[float] = []
+        """Seconds of each call."""
         self.received = 0
         """Bytes of messages."""
         self.answered = 0
@@ -71,6 +84,11 @@ class Connection(Side):
             self._begin()
         self.read()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that have arrived of the stream that is not read."""
+        return MOST_REPLIES * SIZE - self._open[self._unread][1]
+
     def connection_lost(self, error: Exception | None) -> None:
         if not self._stopped:
             self._fail("closed its connection")
@@ -83,7 +101,16 @@ class Connection(Side):
     def _begin(self) -> None:
         number, self._next = self._next, self._next + 2
         self._parts.append(frame(HEADERS, END_HEADERS, number, self._encoder.encode(self._fields)))
+        self._began[number] = time.perf_counter()
         self._send(number, 1)
+
+    def begin_unread(self) -> None:
+        """Open a stream of more messages than its window allows: the client never returns credit for a stream."""
+        number, self._next = self._next, self._next + 2
+        self._unread = number
+        self._open[number] = self._call.sent, MOST_REPLIES * SIZE
+        head = frame(HEADERS, END_HEADERS, number, self._encoder.encode(self._fields))
+        self.write(head + frame(DATA, END_STREAM, number, _message(MOST_REPLIES)))
 
     def _send(self, number: int, count: int) -> None:
         """Send the message of that number. A proxy returns credit long before a window is used up."""
@@ -106,6 +133,7 @@ class Connection(Side):
             self._fail(f"ended stream {stream} before its last message")
         elif flags & END_STREAM:
             del self._open[stream]
+            self.took.append(time.perf_counter() - self._began.pop(stream))
             self.calls += 1
             self._begin()
 
@@ -124,13 +152,14 @@ class Connection(Side):
             self.failed.set_exception(BenchmarkError(f"the proxy {why}"))
 
 
-async def connect(host: str, port: int, call: Call, connections: int, streams: int) -> list[Connection]:
+async def connect(netloc: str, call: Call, connections: int, streams: int, window: int) -> list[Connection]:
     """Open the connections, and as many streams on each."""
     loop = asyncio.get_running_loop()
+    host, _, port = netloc.partition(":")
     opened = []
     for _ in range(connections):
         _, side = await loop.create_connection(
-            lambda: Connection(call, streams, f"{host}:{port}"), host, port
+            lambda: Connection(call, streams, netloc, window), host, int(port)
         )
         opened.append(side)
     return opened

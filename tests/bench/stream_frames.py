@@ -31,11 +31,11 @@ def setting(number: int, value: int) -> bytes:
 
 
 class Side(asyncio.Protocol):
-    """Allows the other side as much as HTTP/2 can, and counts what it allows."""
+    """Allows the other side's connection as much as HTTP/2 can, and counts what the other side allows."""
 
-    def __init__(self, limits: bytes = b"") -> None:
-        """Send these entries of SETTINGS too."""
-        self._settings = setting(INITIAL_WINDOW_SIZE, MOST) + limits
+    def __init__(self, limits: bytes = b"", *, window: int = MOST) -> None:
+        """Send these entries of SETTINGS too. `window` is what each stream of the other side may send, in all."""
+        self._settings = setting(INITIAL_WINDOW_SIZE, window) + limits
         self._read = b""
         self.preface = b""
         """Bytes that come before the first frame."""

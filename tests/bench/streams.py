@@ -6,7 +6,7 @@ come back.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import uvloop
@@ -18,15 +18,15 @@ from tests.bench.plan import Plan
 from tests.bench.processes import BenchmarkError
 from tests.bench.proxies import Proxy
 from tests.bench.stream_client import Call, Connection, connect, going_on
-from tests.bench.stream_frames import SIZE
+from tests.bench.stream_frames import MOST, SIZE
 from tests.bench.upstreams import Upstreams
 
 CALLS: Mapping[str, Call] = {"server": Call(sent=1, replies=100), "bidi": Call(sent=100, replies=1)}
 STAYING = Call(sent=1, replies=1, stays=True)
 STREAMS_EACH = 100
 """Of the open streams, on each connection."""
-LOOK_SECONDS = 0.05
-LOOKS = 600
+LOOK_SECONDS = 0.02
+LOOKS = 1500
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
@@ -47,7 +47,7 @@ def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
 async def flow(proxy: Proxy, cell: Streams) -> dict[str, float]:
     """Stream as fast as the proxy does. Raises `BenchmarkError` if any call failed."""
     waited, before, begun = proxy.process.waited_seconds(), proxy.process.cpu_seconds(), time.monotonic()
-    clients = await _connected(proxy, CALLS[cell.kind], CONNECTIONS, cell.streams)
+    clients = await connected(proxy, CALLS[cell.kind], CONNECTIONS, cell.streams)
     await going_on(clients, SECONDS)
     seconds, cpu_seconds = time.monotonic() - begun, proxy.process.cpu_seconds() - before
     waited = proxy.process.waited_seconds() - waited
@@ -67,13 +67,7 @@ async def flow(proxy: Proxy, cell: Streams) -> dict[str, float]:
 async def hold(proxy: Proxy) -> dict[str, float]:
     """Open all streams, and exchange a message on each. Raises `BenchmarkError` if one does not stay."""
     before = proxy.process.resident()
-    clients = await _connected(proxy, STAYING, MANY_STREAMS // STREAMS_EACH, STREAMS_EACH)
-    for _ in range(LOOKS):
-        await going_on(clients, LOOK_SECONDS)
-        if _answered(clients) == MANY_STREAMS:
-            break
-    else:
-        raise BenchmarkError(f"{proxy.name}: {_answered(clients)} of {MANY_STREAMS} streams were answered")
+    clients = await answered(proxy, MANY_STREAMS // STREAMS_EACH, STREAMS_EACH)
     resident = proxy.process.resident()
     for client in clients:
         client.stop()
@@ -83,13 +77,25 @@ async def hold(proxy: Proxy) -> dict[str, float]:
     }
 
 
-def _answered(clients: Sequence[Connection]) -> int:
-    return sum(client.answered for client in clients)
+async def answered(proxy: Proxy, connections: int, streams: int) -> list[Connection]:
+    """Open streams that stay, and wait until a message has come back on each."""
+    clients = await connected(proxy, STAYING, connections, streams)
+    await reached(proxy, clients, lambda: sum(client.answered for client in clients) == connections * streams)
+    return clients
 
 
-async def _connected(proxy: Proxy, call: Call, connections: int, streams: int) -> list[Connection]:
-    url = urlsplit(proxy.url)
-    assert url.hostname is not None
-    assert url.port is not None
+async def reached(proxy: Proxy, clients: Sequence[Connection], condition: Callable[[], bool]) -> None:
+    """Wait for it. Raises `BenchmarkError` if it does not come, or a call fails."""
+    for _ in range(LOOKS):
+        if condition():
+            return
+        await going_on(clients, LOOK_SECONDS)
+    raise BenchmarkError(f"{proxy.name}: streams are not answered")
+
+
+async def connected(
+    proxy: Proxy, call: Call, connections: int, streams: int, *, window: int = MOST
+) -> list[Connection]:
+    """Open the connections, and as many streams on each."""
     async with asyncio.timeout(10):
-        return await connect(url.hostname, url.port, call, connections, streams)
+        return await connect(urlsplit(proxy.url).netloc, call, connections, streams, window)

@@ -158,3 +158,15 @@ async def test_a_client_fails_when_its_stream_or_its_connection_ends(end: Callab
     client.connection_made(own)
     client.data_received(end())
     assert client.failed.exception() is not None
+
+
+async def test_a_client_calls_on_beside_a_stream_that_it_does_not_read() -> None:
+    """The upstream sends what that stream's window allows, and no more."""
+    wire, far = upstream(required=(b"te", b"trailers"))
+    own, client = Wire(), Client(Call(sent=1, replies=1), 2, "far", 3 * SIZE + 50)
+    client.connection_made(own)
+    client.begin_unread()
+    exchange(client, own, far, wire, 10)
+    assert client.unread == 3 * SIZE
+    assert client.calls == len(client.took) == 20
+    assert not client.failed.done()
