@@ -74,7 +74,7 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench:  ## CPU, latency and memory beside Envoy and others, thirteen minutes; needs nginx, wrk and h2load; BENCH_PYTHON=another
+bench:  ## CPU, latency and memory beside Envoy and others, a quarter of an hour; needs nginx, wrk and h2load; BENCH_PYTHON=another
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.built
 	@PYTHONSAFEPATH=1 .venv-bench/bin/python -m tests.bench
 

@@ -6,7 +6,7 @@ are interleaved, so that whatever else the machine does touches all; the figures
 `growth/*` compares the sidecar with itself, among many routes, tenants and tokens and among one.
 A client waits for each answer before it asks again, so at full load latency says how fast the proxy is rather
 than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
-both stand. Loopback only, about thirteen minutes.
+both stand. Loopback only, about a quarter of an hour.
 
 `python` is that of `.venv-bench` here, with PYTHONSAFEPATH=1: else the sources are measured, uncompiled. One part
 alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).

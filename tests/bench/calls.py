@@ -29,27 +29,29 @@ _REQUESTS = re.compile(
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Warm both up, then measure in turns."""
-    if not (cells := plan.wanted(CALLS, "plain")):
-        return
-    with pair(plan, upstreams.calls) as proxies:
-        for proxy in proxies:
-            call(proxy, cells[0], plan.folder)
-        for cell, proxy in plan.turns(cells, proxies):
-            for _ in range(plan.seconds):
-                yield Measurement(cell.name, proxy.name, call(proxy, cell, plan.folder))
-            yield Measurement(cell.name, proxy.name, latency(proxy, cell, plan.folder))
+    """Warm both up, then measure in turns; then the same with all telemetry on, as in `traced`."""
+    for telemetry in ("", upstreams.small["plain"].url):
+        if not (cells := plan.wanted([cell for cell in CALLS if cell.traced == bool(telemetry)], "plain")):
+            continue
+        with pair(plan, upstreams.calls, telemetry) as proxies:
+            for proxy in proxies:
+                call(proxy, cells[0], plan.folder)
+            for cell, proxy in plan.turns(cells, proxies):
+                for _ in range(plan.seconds):
+                    yield Measurement(cell.name, proxy.name, call(proxy, cell, plan.folder))
+                if not cell.unique:
+                    yield Measurement(cell.name, proxy.name, latency(proxy, cell, plan.folder))
 
 
-def _sidecar(plan: Plan, upstream: Upstream) -> AbstractContextManager[Proxy]:
-    return sidecar(plan.proxy_core, upstream, plan.folder, protocol="http2")
+def _sidecar(plan: Plan, upstream: Upstream, telemetry: str = "") -> AbstractContextManager[Proxy]:
+    return sidecar(plan.proxy_core, upstream, plan.folder, telemetry=telemetry, protocol="http2")
 
 
-def _envoy(plan: Plan, upstream: Upstream) -> AbstractContextManager[Proxy]:
+def _envoy(plan: Plan, upstream: Upstream, _: str = "") -> AbstractContextManager[Proxy]:
     return envoy(plan.proxy_core, upstream, plan.folder, http2=True)
 
 
-START: Mapping[str, Callable[[Plan, Upstream], AbstractContextManager[Proxy]]] = {
+START: Mapping[str, Callable[..., AbstractContextManager[Proxy]]] = {
     OURS: _sidecar,
     PEER: _envoy,
 }
@@ -57,11 +59,11 @@ START: Mapping[str, Callable[[Plan, Upstream], AbstractContextManager[Proxy]]] =
 
 
 @contextmanager
-def pair(plan: Plan, upstream: Upstream) -> Iterator[list[Proxy]]:
-    """Start both, as far as the run measures them."""
+def pair(plan: Plan, upstream: Upstream, telemetry: str = "") -> Iterator[list[Proxy]]:
+    """Start both, as far as the run measures them. To the URL `telemetry` go our metrics and some spans."""
     with ExitStack() as running:
         yield [
-            running.enter_context(start(plan, upstream))
+            running.enter_context(start(plan, upstream, telemetry))
             for name, start in START.items()
             if name in plan.proxies
         ]

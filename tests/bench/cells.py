@@ -105,11 +105,14 @@ class Calls:
     unique: bool = False
     """Whether each call has a path of its own: nothing known from the block before helps to read it."""
     upstream: str = "plain"
+    traced: bool = False
+    """Whether metrics are pushed and a share of the calls is traced."""
 
     @property
     def name(self) -> str:
         name = f"calls/{self.streams}-stream{'' if self.streams == 1 else 's'}"
-        return f"{name}/unique" if self.unique else name
+        name = f"{name}/unique" if self.unique else name
+        return f"{name}/traced" if self.traced else name
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,12 @@ class Streams:
 LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
-CALLS = [*map(Calls, (1, 10, 100)), Calls(10, unique=True)]
+STREAMS_EACH = (1, 10, 100)
+CALLS = [
+    *map(Calls, STREAMS_EACH),
+    Calls(10, unique=True),
+    *(Calls(streams, traced=True) for streams in STREAMS_EACH),
+]
 STREAMS = [Streams("server"), Streams("bidi")]
 GROWTHS = [Growth("routes", 100), Growth("routes", 1000), Growth("tenants", 10_000), Growth("tokens", 10_000)]
 NAMES = [

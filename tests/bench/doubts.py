@@ -22,5 +22,5 @@ def doubts(measurements: Sequence[Measurement]) -> Iterator[str]:
         waited, busy = (median(sample[name] for sample in samples) for name in ("waited", "busy"))
         if waited > WAITED:
             yield f"{cell}: {proxy} waited for its core {waited:.0%} of the time; something else is running there"
-        elif busy < BUSY and not matches(cell, ["load/*/1", "calls/1-stream"]):
+        elif busy < BUSY and not matches(cell, ["load/*/1", "calls/1-stream*"]):
             yield f"{cell}: {proxy} used only {busy:.0%} of its core; the load was slower"
