@@ -21,6 +21,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages revocations fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -77,7 +78,7 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs nginx, wrk and h2load; BENCH_PYTHON=another
+bench:  ## CPU, latency and memory beside Envoy and others, a quarter of an hour; needs nginx, wrk and h2load; BENCH_PYTHON=another
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.built
 	@PYTHONSAFEPATH=1 .venv-bench/bin/python -m tests.bench
 
@@ -95,6 +96,9 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
+
+revocations: $(VENV)/.with-test  ## a token revoked each second under 200 gRPC calls a second, four minutes
+	@REVOCATIONS=60 $(BIN)/pytest tests/system/process/test_revocations.py
 
 # The command that installs these packages of Debian. After it, $$as begins a command that needs root.
 DEBIAN = if [ "$$(id -u)" = 0 ]; then as=env; else as='sudo env'; fi; \

@@ -56,6 +56,9 @@ MOST_IDLE_FRAMES: Final = 1000
 MOST_SETTINGS: Final = 100
 """Limit: HTTP/2 SETTINGS frames on a connection, 10 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 
+_RESETS_KEPT: Final = 1000
+"""Streams of a connection whose resets are kept one by one."""
+
 
 class Allowance:
     """A number of frames that grows again with time and with what is earned, up to where it began."""
@@ -85,6 +88,33 @@ class Allowance:
 def exceeds(credit: int, more: int) -> bool:
     """Return whether this much more credit is too much (rule 7)."""
     return credit + more > MAX_WINDOW
+
+
+class ResetStreams:
+    """The streams of a connection that this side reset: the peer's frames may still arrive on them.
+
+    How many arrive before the peer knows is up to the peer and the network. So a number that is dropped here takes all
+    lower ones with it: which of them were reset is no longer known, and none of them is taken for a fault.
+    """
+
+    __slots__ = ("_dropped", "_numbers")
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, None] = {}
+        self._dropped = 0
+        """The highest number that was dropped."""
+
+    def add(self, number: int) -> None:
+        """Note a stream."""
+        if len(self._numbers) >= _RESETS_KEPT:
+            oldest = next(iter(self._numbers))
+            del self._numbers[oldest]
+            self._dropped = max(self._dropped, oldest)
+        self._numbers[number] = None
+
+    def may_have(self, number: int) -> bool:
+        """Return whether this side reset the stream, or may have done so long ago."""
+        return number <= self._dropped or number in self._numbers
 
 
 class Returned:

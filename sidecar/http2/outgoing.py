@@ -5,7 +5,7 @@ Rule 2. A stream whose content exceeds the peer's credit waits, and is served in
         for all the credit that a read brings.
 Rule 3. While the peer does not read, no content is sent, and no more than MAX_UNREAD of the rest.
 Rule 4. Header blocks are written without a dynamic table; the first one announces that (RFC 7541 section 6.3).
-Rule 5. The streams that this side has reset are remembered for a while, because frames may still arrive on them.
+Rule 5. The streams that this side has reset are remembered, because frames may still arrive on them.
 Rule 6. Bytes that have arrived give the connection's credit back (rule 9 of `limits`).
 """
 
@@ -16,14 +16,10 @@ from typing import TYPE_CHECKING
 from sidecar.http2 import frames
 from sidecar.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameFault
 from sidecar.http2.hpack import RESET
-from sidecar.http2.limits import CONNECTION_WINDOW, MAX_UNREAD, Incoming, Returned, exceeds
+from sidecar.http2.limits import CONNECTION_WINDOW, MAX_UNREAD, Incoming, ResetStreams, Returned, exceeds
 
 if TYPE_CHECKING:
     from sidecar.http2.streams import Stream
-
-
-_REMEMBERED = 1000
-"""Streams of a connection that were reset and whose late frames are still recognised."""
 
 
 class Outbox:
@@ -89,7 +85,7 @@ class Outgoing(ABC):
         self._first_block = True
         self._waiting: dict[Stream, None] = {}
         self.streams: dict[int, Stream] = {}
-        self._reset: dict[int, None] = {}
+        self._reset = ResetStreams()
 
     @property
     def sent(self) -> int:
@@ -201,13 +197,11 @@ class Outgoing(ABC):
 
     def note_reset(self, number: int) -> None:
         """Remember a stream that this side reset, because frames of the peer may still arrive on it."""
-        if len(self._reset) >= _REMEMBERED:
-            del self._reset[next(iter(self._reset))]
-        self._reset[number] = None
+        self._reset.add(number)
 
     def was_reset(self, number: int) -> bool:
-        """Return whether this side reset the stream."""
-        return number in self._reset
+        """Return whether this side reset the stream that is not open now."""
+        return number not in self.streams and self._reset.may_have(number)
 
     def lose_streams(self, why: str) -> None:
         """End all streams."""

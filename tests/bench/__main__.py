@@ -6,7 +6,7 @@ are interleaved, so that whatever else the machine does touches all; the figures
 `growth/*` compares the sidecar with itself, among many routes, tenants and tokens and among one.
 A client waits for each answer before it asks again, so at full load latency says how fast the proxy is rather
 than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
-both stand. Loopback only, about ten minutes.
+both stand. Loopback only, about a quarter of an hour.
 
 `python` is that of `.venv-bench` here, with PYTHONSAFEPATH=1: else the sources are measured, uncompiled. One part
 alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).
@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.bench import bulk, calls, fleet, growth, idle, load, start, traced
+from tests.bench import bulk, calls, fleet, floods, growth, idle, load, slow_reader, start, streams, traced
 from tests.bench.cells import NAMES, matches
 from tests.bench.doubts import doubts
 from tests.bench.figures import Measurement, rows
@@ -50,7 +50,7 @@ PRIORITY = -10
 def measure(plan: Plan) -> Iterator[Measurement]:
     """Start the upstreams, then part by part."""
     with upstreams(plan.load_core, plan.folder) as origins:
-        for part in (start, load, traced, calls, bulk, idle, fleet, growth):
+        for part in (start, load, traced, calls, streams, slow_reader, floods, bulk, idle, fleet, growth):
             yield from part.measure(plan, origins)
 
 

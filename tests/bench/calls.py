@@ -1,20 +1,21 @@
-"""Small calls over HTTP/2 through `h2load`, as gRPC makes them: CPU per call, throughput.
+"""Small calls over HTTP/2 through `h2load`, as gRPC makes them: CPU per call, throughput, latency.
 
 The sidecar and Envoy speak HTTP/2 on both sides, to an nginx that does too. Four connections with some streams each.
 """
 
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from statistics import quantiles
 
 from tests.bench.cells import CALLS, MESSAGE, Calls
 from tests.bench.figures import Measurement
 from tests.bench.plan import Plan
 from tests.bench.processes import BenchmarkError, tool
 from tests.bench.proxies import OURS, PEER, Proxy, envoy, sidecar
-from tests.bench.upstreams import Upstreams
+from tests.bench.upstreams import Upstream, Upstreams
 
 SECONDS = 1
 """Of one load, as in `load`."""
@@ -28,25 +29,58 @@ _REQUESTS = re.compile(
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Warm both up, then measure in turns."""
-    upstream = upstreams.calls
-    if not (cells := plan.wanted(CALLS, "plain")):
-        return
+    """Warm both up, then measure in turns; then the same with all telemetry on, as in `traced`."""
+    for telemetry in ("", upstreams.small["plain"].url):
+        if not (cells := plan.wanted([cell for cell in CALLS if cell.traced == bool(telemetry)], "plain")):
+            continue
+        with pair(plan, upstreams.calls, telemetry) as proxies:
+            for proxy in proxies:
+                call(proxy, cells[0], plan.folder)
+            for cell, proxy in plan.turns(cells, proxies):
+                for _ in range(plan.seconds):
+                    yield Measurement(cell.name, proxy.name, call(proxy, cell, plan.folder))
+                if not cell.unique:
+                    yield Measurement(cell.name, proxy.name, latency(proxy, cell, plan.folder))
+
+
+def _sidecar(plan: Plan, upstream: Upstream, telemetry: str = "") -> AbstractContextManager[Proxy]:
+    return sidecar(plan.proxy_core, upstream, plan.folder, telemetry=telemetry, protocol="http2")
+
+
+def _envoy(plan: Plan, upstream: Upstream, _: str = "") -> AbstractContextManager[Proxy]:
+    return envoy(plan.proxy_core, upstream, plan.folder, http2=True)
+
+
+START: Mapping[str, Callable[..., AbstractContextManager[Proxy]]] = {
+    OURS: _sidecar,
+    PEER: _envoy,
+}
+"""The proxies that speak HTTP/2 on both sides."""
+
+
+@contextmanager
+def pair(plan: Plan, upstream: Upstream, telemetry: str = "") -> Iterator[list[Proxy]]:
+    """Start both, as far as the run measures them. To the URL `telemetry` go our metrics and some spans."""
     with ExitStack() as running:
-        proxies = []
-        if OURS in plan.proxies:
-            ours = sidecar(plan.proxy_core, upstream, plan.folder, protocol="http2")
-            proxies.append(running.enter_context(ours))
-        if PEER in plan.proxies:
-            proxies.append(running.enter_context(envoy(plan.proxy_core, upstream, plan.folder, http2=True)))
-        for proxy in proxies:
-            call(proxy, cells[0], plan.folder)
-        for cell, proxy in plan.turns(cells, proxies):
-            for _ in range(plan.seconds):
-                yield Measurement(cell.name, proxy.name, call(proxy, cell, plan.folder))
+        yield [
+            running.enter_context(start(plan, upstream, telemetry))
+            for name, start in START.items()
+            if name in plan.proxies
+        ]
 
 
-def call(proxy: Proxy, cell: Calls, folder: Path) -> dict[str, float]:
+def latency(proxy: Proxy, cell: Calls, folder: Path) -> dict[str, float]:
+    """Call as fast as the proxy answers, while h2load logs each call: a load of its own, because that costs it CPU."""
+    log = folder / "calls.log"
+    log.unlink(missing_ok=True)
+    figures = call(proxy, cell, folder, f"--log-file={log}")
+    took = [int(line.split("\t")[2]) / 1000 for line in log.read_text().splitlines()]
+    percentiles = quantiles(took, n=100)
+    held_back = {name: figures[name] for name in ("busy", "waited")}
+    return {"p50_ms": percentiles[49], "p99_ms": percentiles[98], **held_back}
+
+
+def call(proxy: Proxy, cell: Calls, folder: Path, *options: str) -> dict[str, float]:
     """Call as fast as the proxy answers. Raises `BenchmarkError` if any call failed."""
     message = folder / "message"
     message.write_bytes(b"x" * MESSAGE)
@@ -55,6 +89,7 @@ def call(proxy: Proxy, cell: Calls, folder: Path) -> dict[str, float]:
     command += [
         "--header=content-type: application/grpc",
         "--header=te: trailers",
+        *options,
         *_target(proxy, cell, folder),
     ]
     waited = proxy.process.waited_seconds()

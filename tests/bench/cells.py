@@ -1,6 +1,6 @@
 """What is measured: every cell has a name, by which it can be chosen with a shell pattern."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
@@ -12,10 +12,25 @@ UNIQUE = "200B-unique"
 """The 200 bytes with a field that no other answer has: nothing known from the head before helps to read it."""
 MESSAGE = 105
 """Bytes of a call's message and of its answer's."""
+MANY_STREAMS = 1000
 CONNECTIONS = (1, 32, 256)
 START = "start"
 IDLE = "idle"
 FLEET = "fleet"
+OPEN = "open-streams"
+SLOW = "slow-reader"
+SLOW_READERS = "slow-readers"
+FLOODS: Mapping[str, str] = {
+    "rapid-reset": "rapid reset",
+    "made-you-reset": "made you reset",
+    "continuation": "CONTINUATION",
+    "ping": "PING",
+    "settings": "SETTINGS",
+    "empty-data": "DATA without content",
+    "priority": "PRIORITY",
+    "unknown": "frames of an unknown kind",
+}
+"""Each has some variants: what counts is the one that costs most."""
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",
@@ -33,6 +48,9 @@ WORDS = {
     "10-streams": "HTTP/2, 10 streams on each of 4 connections",
     "100-streams": "HTTP/2, 100 streams on each of 4 connections",
     "unique": "no head twice",
+    "server": "HTTP/2, server streaming, 10 streams on each of 4 connections",
+    **FLOODS,
+    "bidi": "HTTP/2, streaming both ways, 10 streams on each of 4 connections",
 }
 
 
@@ -87,22 +105,50 @@ class Calls:
     unique: bool = False
     """Whether each call has a path of its own: nothing known from the block before helps to read it."""
     upstream: str = "plain"
+    traced: bool = False
+    """Whether metrics are pushed and a share of the calls is traced."""
 
     @property
     def name(self) -> str:
         name = f"calls/{self.streams}-stream{'' if self.streams == 1 else 's'}"
-        return f"{name}/unique" if self.unique else name
+        name = f"{name}/unique" if self.unique else name
+        return f"{name}/traced" if self.traced else name
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Streams of small messages as gRPC sends them, over HTTP/2: down to the client, or both ways in turn."""
+
+    kind: Literal["server", "bidi"]
+    streams: int = 10
+    """Of each connection."""
+    upstream: str = "plain"
+
+    @property
+    def name(self) -> str:
+        return f"streams/{self.kind}"
 
 
 LOADS = [*(Load(*each) for each in product(UPSTREAMS, ANSWERS, CONNECTIONS)), Load("plain", UNIQUE, 32)]
 TRACED = [Load("plain", "200B", connections, traced=True) for connections in CONNECTIONS[1:]]
 BULKS = [Bulk(*each) for each in product(UPSTREAMS, ("down", "up"), ("sized", "chunked"))]
-CALLS = [*map(Calls, (1, 10, 100)), Calls(10, unique=True)]
+STREAMS_EACH = (1, 10, 100)
+CALLS = [
+    *map(Calls, STREAMS_EACH),
+    Calls(10, unique=True),
+    *(Calls(streams, traced=True) for streams in STREAMS_EACH),
+]
+STREAMS = [Streams("server"), Streams("bidi")]
 GROWTHS = [Growth("routes", 100), Growth("routes", 1000), Growth("tenants", 10_000), Growth("tokens", 10_000)]
 NAMES = [
     *(cell.name for cell in LOADS + TRACED),
     *(cell.name for cell in BULKS),
     *(cell.name for cell in CALLS),
+    *(cell.name for cell in STREAMS),
+    OPEN,
+    SLOW,
+    SLOW_READERS,
+    *(f"floods/{name}" for name in FLOODS),
     START,
     IDLE,
     FLEET,

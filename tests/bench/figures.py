@@ -29,6 +29,7 @@ class Figure:
 
 FIGURES = (
     Figure("cpu_us", "CPU per request, µs", 1),
+    Figure("message_us", "CPU per message of a stream, µs", 2),
     Figure("p99_ms", "99th percentile of latency, ms", 2),
     Figure("p50_ms", "Median latency, ms", 2, in_page=False),
     Figure("per_second", "Requests per second", 0, in_page=False),
@@ -38,8 +39,13 @@ FIGURES = (
     Figure("growth_mib", "Most growth of memory meanwhile, MiB", 1, over_rounds=max),
     Figure("ready_seconds", "From start to ready, s", 2),
     Figure("idle_mib", "Resident memory with 10 000 idle clients, MiB", 1),
+    Figure("open_streams_mib", "Resident memory with 1,000 open HTTP/2 streams, MiB", 1),
     Figure("fleet_fresh_mib", "Resident memory of one of a fleet before its first request, MiB", 1),
     Figure("fleet_peak_mib", "Resident memory of one of a fleet at 256 connections, MiB", 1),
+    Figure("slow_p99", "99th percentile beside a slow reader, as a multiple of that without it", 2),
+    Figure("slow_mib", "Growth of memory with 100 slow readers, MiB", 1),
+    Figure("flood_ms", "CPU until the connection of a flood ends, ms", 0, over_rounds=max),
+    Figure("flood_mib", "Growth of memory until then, MiB", 1, over_rounds=max),
     Figure("growth", "CPU per request, as a multiple of that with one", 2),
 )
 """In the order of the table. Whatever else a measurement holds is for the raw results only."""

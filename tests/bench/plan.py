@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench.cells import Bulk, Calls, Growth, Load, matches
+from tests.bench.cells import Bulk, Calls, Growth, Load, Streams, matches
 from tests.bench.proxies import OURS, PEER, PROXIES, Proxy
 from tests.bench.upstreams import Upstream
 
 BYSTANDERS_ROUNDS = 1
-AnyCell = TypeVar("AnyCell", Load, Bulk, Calls, Growth)
+AnyCell = TypeVar("AnyCell", Load, Bulk, Calls, Streams, Growth)
 
 
 @dataclass(frozen=True)

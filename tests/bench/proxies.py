@@ -43,12 +43,13 @@ def sidecar(
     telemetry: str = "",
     *,
     protocol: str = "http1",
+    python: str = "",
     changes: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Proxy]:
     """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
 
     With a Redis it is one of a fleet; to the URL `telemetry` go metrics, and the spans of one request in a hundred.
-    `changes` replace parts of its configuration.
+    `changes` replace parts of its configuration. `python` is another Python, with the sidecar that it has installed.
     """
     port, admin_port = free_port(), free_port()
     file: dict[str, object] = {
@@ -65,9 +66,11 @@ def sidecar(
         file["redis"] = {"url": redis_url, "encryption_keys": keys}
     config = folder / "sidecar.yaml"
     config.write_text(json.dumps({**file, **changes}))
-    command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
+    command = [python or sys.executable, "-m", "sidecar", "run", "--config", str(config)]
     ready = f"http://127.0.0.1:{admin_port}/readyz"
     environ = {"BENCH_SECRET": "bench", "BENCH_KEY": base64.b64encode(bytes(range(32))).decode()}
+    if python:
+        environ["PYTHONSAFEPATH"] = "1"
     if telemetry:
         environ |= {**TELEMETRY, "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry}
     with started("sidecar", command, core=core, ready=ready, folder=folder, environ=environ) as process:

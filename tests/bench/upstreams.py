@@ -28,19 +28,21 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """Both kinds of HTTP/1.1, each `plain` and `tls`, and one of HTTP/2."""
+    """Both kinds of HTTP/1.1, each `plain` and `tls`, and both of HTTP/2."""
 
     small: Mapping[str, Upstream]
     bulk: Mapping[str, Upstream]
     calls: Upstream
     """Small answers over HTTP/2."""
+    streams: Upstream
+    """Streams of small messages over HTTP/2."""
 
 
 @contextmanager
 def upstreams(core: int, folder: Path) -> Iterator[Upstreams]:
-    """Both servers on one core, each with and without TLS."""
+    """All servers on one core; those of HTTP/1.1 with and without TLS."""
     ca_file, certificate = _certificate(folder)
-    small, small_tls, bulk, bulk_tls, calls = (free_port() for _ in range(5))
+    small, small_tls, bulk, bulk_tls, calls, streams = (free_port() for _ in range(6))
     endpoint = f"http://127.0.0.1:{small}/token"
 
     def origins(port: int, tls_port: int) -> Mapping[str, Upstream]:
@@ -52,9 +54,10 @@ def upstreams(core: int, folder: Path) -> Iterator[Upstreams]:
     with (
         _nginx(core, folder, (small, small_tls, calls), certificate),
         _bulk(core, folder, bulk, bulk_tls, certificate),
+        _streams(core, folder, streams),
     ):
-        http2 = Upstream(f"http://127.0.0.1:{calls}", endpoint, None)
-        yield Upstreams(origins(small, small_tls), origins(bulk, bulk_tls), http2)
+        http2 = [Upstream(f"http://127.0.0.1:{each}", endpoint, None) for each in (calls, streams)]
+        yield Upstreams(origins(small, small_tls), origins(bulk, bulk_tls), *http2)
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
@@ -96,4 +99,14 @@ def _bulk(core: int, folder: Path, port: int, tls_port: int, certificate: Path) 
     command += ["--tls-port", str(tls_port), "--certificate", str(certificate), "--token", TOKEN]
     ready = f"http://127.0.0.1:{port}/ready"
     with started("bulk-upstream", command, core=core, ready=ready, folder=folder, environ={}):
+        yield
+
+
+@contextmanager
+def _streams(core: int, folder: Path, port: int) -> Iterator[None]:
+    ready_port = free_port()
+    command = [sys.executable, "-m", "tests.bench.stream_upstream", "--port", str(port)]
+    command += ["--ready-port", str(ready_port), "--token", TOKEN]
+    ready = f"http://127.0.0.1:{ready_port}/ready"
+    with started("stream-upstream", command, core=core, ready=ready, folder=folder, environ={}):
         yield

@@ -1,7 +1,7 @@
 """Which answers to a gRPC call refuse its token, frame by frame: before a message, after it, and for other reasons."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
@@ -15,6 +15,9 @@ UNAUTHENTICATED = [(b"grpc-status", b"16"), (b"grpc-message", b"revoked")]
 INVALID = (b"www-authenticate", b'Bearer error="invalid_token"')
 SCOPE = (b"www-authenticate", b'Bearer error="insufficient_scope", scope="write"')
 BASIC = (b"www-authenticate", b"Basic realm=x")
+SECONDS = 63
+RENEWALS = 6
+"""In that time: cool-downs last 1, 2, 4, 8, 16 and 32 s."""
 
 
 @pytest.fixture
@@ -194,6 +197,24 @@ async def test_b94_a_second_refusal_is_relayed_and_the_key_cools_down(
     assert len(far.requests) == 6
     assert len(authorization_server.issued) == 2
     assert [event["decision"] for event in running.events("refused")] == ["renew"] + ["cooling"] * 4
+
+
+@pytest.mark.parametrize("refuse", [at_once, head_first])
+async def test_b94_an_upstream_that_refuses_for_its_own_reasons(
+    sidecar: Start,
+    far: Http2Upstream,
+    authorization_server: AuthorizationServer,
+    refuse: Callable[..., Script2],
+) -> None:
+    """A minute of five calls a second: all are relayed, few are sent twice, and cool-downs decide the renewals."""
+    far.welcome = refuse(*UNAUTHENTICATED)
+    async with sidecar(route(far)) as running, await connect(running) as client:
+        for _ in range(SECONDS):
+            answers = await asyncio.gather(*(call(client) for _ in range(5)))
+            assert {status(answer) for answer in answers} == {16}
+            await running.clock.advance(1)
+    assert len(authorization_server.issued) == 1 + RENEWALS
+    assert len(far.requests) <= 1.05 * 5 * SECONDS
 
 
 async def test_b94_a_refusal_while_the_client_sends(sidecar: Start, far: Http2Upstream) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.http2.frames import MAX_WINDOW
-from sidecar.http2.limits import Allowance, Incoming, exceeds
+from sidecar.http2.limits import Allowance, Incoming, ResetStreams, exceeds
 
 
 @pytest.mark.parametrize("most", [1, 2, 10, 1000])
@@ -104,3 +104,37 @@ def test_no_byte_of_credit_is_lost(size: int, steps: list[int]) -> None:
         sender += returned
         assert (window.left, sender + untaken + unreturned) == (sender, size)
         assert unreturned < max(1, size // 2)
+
+
+def odd(count: int) -> list[int]:
+    """Return the numbers of a client's first streams."""
+    return list(range(1, 2 * count, 2))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1001, 5000])
+def test_a_reset_stream_stays_known(count: int) -> None:
+    """However many follow it; a later stream is not taken for one."""
+    resets = ResetStreams()
+    for number in odd(count):
+        resets.add(number)
+    assert all(map(resets.may_have, odd(count)))
+    assert not any(map(resets.may_have, [2 * count + 1, 2 * count + 3, 2**31 - 1]))
+
+
+def test_a_stream_that_was_not_reset_is_not_taken_for_one() -> None:
+    """As long as all of them are kept one by one, in whatever order they were reset."""
+    resets = ResetStreams()
+    for number in (9, 3, 2001, 7):
+        resets.add(number)
+    assert [number for number in odd(1010) if resets.may_have(number)] == [3, 7, 9, 2001]
+
+
+def test_a_stream_below_one_that_is_no_longer_kept_may_have_been_reset() -> None:
+    """It is no fault of the peer's then."""
+    resets = ResetStreams()
+    for number in [101, *range(1001, 3001, 2)]:
+        resets.add(number)
+    assert resets.may_have(1)
+    assert resets.may_have(101)
+    assert not resets.may_have(103)
+    assert not resets.may_have(999)

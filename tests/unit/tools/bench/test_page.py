@@ -3,7 +3,9 @@
 import pytest
 
 from tests import ROOT
-from tests.bench.page import GROWTH_MARK, PAGE, replaced
+from tests.bench.cells import NAMES
+from tests.bench.figures import Measurement, rows
+from tests.bench.page import GROWTH_MARK, HTTP2_MARK, MARK, PAGE, parted, replaced
 
 SAMPLE = "before\n<!-- bench -->\nold | table\n<!-- bench -->\nafter\n"
 
@@ -27,3 +29,15 @@ def test_our_page_has_its_marks() -> None:
     page = (ROOT / PAGE).read_text()
     assert "\nnew\n" in replaced(page, "new\n")
     assert "\nnew\n" in replaced(page, "new\n", GROWTH_MARK)
+    assert "\nnew\n" in replaced(page, "new\n", HTTP2_MARK)
+
+
+def test_each_row_has_its_table() -> None:
+    """What HTTP/2 costs is not among the rows of HTTP/1.1."""
+    found = parted(rows([Measurement(name, "sidecar", {"cpu_us": 1}) for name in NAMES]))
+    cells = {mark: {row.cell.partition("/")[0] for row in part} for mark, part in found.items()}
+    assert cells == {
+        MARK: {"load", "bulk", "start", "idle", "fleet"},
+        HTTP2_MARK: {"calls", "streams", "open-streams", "slow-reader", "slow-readers", "floods"},
+        GROWTH_MARK: {"growth"},
+    }
