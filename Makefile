@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= docker
 TAG ?= credential-sidecar
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)
 TREE := build/image
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
@@ -20,7 +21,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -137,16 +138,20 @@ protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture
 
+lock: $(VENV)/.with-test  ## writes the locks of the image and of its build tools, with the newest releases that fit
+	@$(BIN)/python -m tests.support.programs.lock
+
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, PIP_CONF=pip.conf, CA=ca.pem, SOURCE=where the code is
 	@$(ENGINE) build --tag '$(TAG)' $(if $(findstring podman,$(notdir $(ENGINE))),--format docker) \
 		$(if $(PIP_CONF),--secret 'id=pip.conf$(COMMA)src=$(PIP_CONF)') $(if $(CA),--secret 'id=ca.pem$(COMMA)src=$(CA)') \
 		$(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \
-		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)" .
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION='$(VERSION)' .
 
 image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
 
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
+	@sed 's/^dynamic = \["version"\]$$/version = "$(VERSION)"/' pyproject.toml >build/sbom.toml
+	@$(BIN)/cyclonedx-py environment --pyproject build/sbom.toml --output-reproducible --output-file build/sbom.json $(TREE)
 
 wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: a pure one, and compiled ones; needs Docker
 	@$(BIN)/cibuildwheel --platform linux --output-dir dist
