@@ -8,9 +8,13 @@ KUBERNETES ?= 1.29.15 1.37.2
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= docker
+HELM ?= $(BIN)/helm
 TAG ?= credential-sidecar
+# Where a release goes: a repository of a registry for OCI, in small letters as it requires.
+OCI = $(or $(shell echo '$(REGISTRY)' | tr A-Z a-z),$(error set REGISTRY=registry.example.com/name))
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)
 TREE := build/image
+ACTIONLINT := v1.7.12
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
@@ -21,7 +25,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree sbom wheels dist chart-package tagged push-image push-index push-chart sign github-release actionlint help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -128,6 +132,11 @@ faketime:  ## installs Debian's faketime where there is no libfaketime yet; the 
 	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
 	$(DEBIAN) faketime
 
+actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## builds actionlint, which the test of the workflows uses; requires Go
+
+build/actionlint-$(ACTIONLINT)/actionlint:
+	@GOBIN='$(CURDIR)/$(@D)' go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+
 spin:  ## installs Debian's spin where there is none yet; the model of the fleet's protocol uses it
 	@if command -v spin >/dev/null; then exit 0; fi; \
 	$(DEBIAN) spin
@@ -155,7 +164,43 @@ sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, Cyc
 
 wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: a pure one, and compiled ones; needs Docker
 	@$(BIN)/cibuildwheel --platform linux --output-dir dist
-	@SIDECAR_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(MAKE) --no-print-directory dist
+
+dist: .venv-build/.locked  ## the source distribution and the pure wheel in dist, with the locked tools
+	@SIDECAR_COMPILE=0 .venv-build/bin/hatchling build --target sdist --target wheel --directory dist
+
+chart-package: $(VENV)/.with-test  ## the chart in dist; SOURCE=where the code is
+	@$(BIN)/python -m tests.support.programs.chart_package '$(SOURCE)'
+
+tagged:  ## fails unless RELEASE is v and the version of the package and of the chart
+	@for version in '$(VERSION)' "$$(sed -n 's/^version: //p' helm/Chart.yaml)"; do \
+		if [ '$(RELEASE)' != "v$$version" ]; then \
+			echo "cannot release '$(RELEASE)': the version is $$version; tag v$$version, or change the version" >&2; exit 1; \
+		fi; \
+	done
+
+# A digest, for the steps after it: on the forge as an output of the step, and in build/released for `make sign`.
+DIGEST = mkdir -p build && digest=$$(printf '%s\n' "$$printed" | sed -n 's/^Digest: *//p') && \
+	case $$digest in sha256:*) ;; *) printf 'cannot find the digest in:\n%s\n' "$$printed" >&2; exit 1 ;; esac && \
+	{ echo "name=$$name"; echo "digest=$$digest"; } >>"$${GITHUB_OUTPUT:-/dev/stdout}" && echo "$$name@$$digest" >build/released
+
+push-image: TAG = $(OCI):$(VERSION)-$(shell uname -m)
+push-image: image  ## builds the image for this machine's architecture and pushes it to REGISTRY
+	@$(ENGINE) push '$(TAG)'
+
+push-index:  ## joins the pushed images of both architectures under one tag of REGISTRY; needs Docker
+	@$(ENGINE) buildx imagetools create --tag '$(OCI):$(VERSION)' '$(OCI):$(VERSION)-x86_64' '$(OCI):$(VERSION)-aarch64'
+	@name='$(OCI)' && printed=$$($(ENGINE) buildx imagetools inspect '$(OCI):$(VERSION)') && $(DIGEST)
+
+push-chart: chart-package  ## pushes the chart to REGISTRY
+	@name='$(OCI)/credential-sidecar' && \
+		printed=$$($(HELM) push 'dist/credential-sidecar-$(VERSION).tgz' 'oci://$(OCI)' 2>&1) && $(DIGEST)
+
+sign:  ## signs what was pushed last, by its digest, with cosign and the identity of the workflow
+	@cosign sign --yes "$$(cat build/released)"
+
+github-release:  ## publishes what is in dist as the release RELEASE, with gh
+	@gh release create '$(RELEASE)' --verify-tag --title '$(RELEASE)' --notes 'See CHANGELOG.md.' dist/*
 
 help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
@@ -189,6 +234,12 @@ $(VENV)/.with-demo: COMPILING := --no-compile
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(COMPILING) --editable '.[$*]'
+	@touch '$@'
+
+# Wheels by their hashes, as in .docker/build.sh.
+.venv-build/.locked: .build/requirements.txt
+	@$(PYTHON) -m venv --clear .venv-build
+	@.venv-build/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement $<
 	@touch '$@'
 
 $(BIN)/python:
