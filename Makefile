@@ -25,7 +25,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree sbom wheels dist chart-package tagged push-image push-index push-chart sign github-release actionlint help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree reproducible sbom wheels dist chart-package tagged push-image push-index push-chart sign github-release actionlint help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -157,6 +157,9 @@ image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, 
 		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION='$(VERSION)' .
 
 image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
+
+reproducible: $(VENV)/.with-test  ## builds that twice, in folders of different names, and compares every byte
+	@$(BIN)/python -m tests.support.programs.reproducible
 
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
 	@sed 's/^dynamic = \["version"\]$$/version = "$(VERSION)"/' pyproject.toml >build/sbom.toml

@@ -18,10 +18,11 @@ if [ -f "$secrets/ca.pem" ]; then
     export PIP_CERT="$secrets/ca.pem"
 fi
 
+# pip imports what it finds in the venv, and would leave byte code beside it.
 in_venv() {
     venv=$1
     shift
-    "$python" -m pip --python "$venv/bin/python" "$@"
+    PYTHONDONTWRITEBYTECODE=1 "$python" -m pip --python "$venv/bin/python" "$@"
 }
 
 # A wheel enters only if its hash is in the lock. No source distribution does, because its build would fetch tools that
@@ -37,7 +38,7 @@ SIDECAR_COMPILE=1 in_venv "$work/tools" wheel --quiet --disable-pip-version-chec
     --no-build-isolation --check-build-dependencies --wheel-dir "$work" "$source"
 in_venv "$prefix" install --quiet --disable-pip-version-check --no-index --no-deps --no-compile --find-links "$work" credential-sidecar
 # Stop where the lock lacks a package, or has a release that pyproject.toml or a package refuses.
-in_venv "$prefix" check >&2
+conflicts=$(in_venv "$prefix" check) || { echo "$conflicts" >&2; exit 1; }
 
 # Of what botocore knows of AWS's services, those that secrets are read from and that its credential chain asks.
 packages=$(echo "$prefix"/lib/python3*/site-packages)

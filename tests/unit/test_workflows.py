@@ -60,7 +60,17 @@ def test_one_action_has_one_version() -> None:
 def test_tests_chart_image_wheels_and_site_have_their_workflow() -> None:
     """Together they run what there is to run."""
     run = " ".join(step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow))
-    tests = {"check", "test-all", "test-compiled", "test-kind", "image", "sbom", "wheels", "docs"}
+    tests = {
+        "check",
+        "test-all",
+        "test-compiled",
+        "test-kind",
+        "image",
+        "sbom",
+        "reproducible",
+        "wheels",
+        "docs",
+    }
     releases = {"dist", "push-image", "push-index", "push-chart", "sign", "github-release"}
     assert tests | releases <= set(re.findall(r"make ([a-z-]+)", run))
 
