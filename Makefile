@@ -182,10 +182,11 @@ tagged:  ## fails unless RELEASE is v and the version of the package and of the 
 		fi; \
 	done
 
-# A digest, for the steps after it: on the forge as an output of the step, and in build/released for `make sign`.
+# A digest, for the steps after it: on the forge as an output of the step, and in a file for `make sign`.
+RELEASED ?= build/released
 DIGEST = mkdir -p build && digest=$$(printf '%s\n' "$$printed" | sed -n 's/^Digest: *//p') && \
 	case $$digest in sha256:*) ;; *) printf 'cannot find the digest in:\n%s\n' "$$printed" >&2; exit 1 ;; esac && \
-	{ echo "name=$$name"; echo "digest=$$digest"; } >>"$${GITHUB_OUTPUT:-/dev/stdout}" && echo "$$name@$$digest" >build/released
+	{ echo "name=$$name"; echo "digest=$$digest"; } >>"$${GITHUB_OUTPUT:-/dev/stdout}" && echo "$$name@$$digest" >'$(RELEASED)'
 
 push-image: TAG = $(OCI):$(VERSION)-$(shell uname -m)
 push-image: image  ## builds the image for this machine's architecture and pushes it to REGISTRY
@@ -196,11 +197,12 @@ push-index:  ## joins the pushed images of both architectures under one tag of R
 	@name='$(OCI)' && printed=$$($(ENGINE) buildx imagetools inspect '$(OCI):$(VERSION)') && $(DIGEST)
 
 push-chart: chart-package  ## pushes the chart to REGISTRY
-	@name='$(OCI)/credential-sidecar' && \
-		printed=$$($(HELM) push 'dist/credential-sidecar-$(VERSION).tgz' 'oci://$(OCI)' 2>&1) && $(DIGEST)
+	@name='$(OCI)/credential-sidecar'; \
+		printed=$$($(HELM) push 'dist/credential-sidecar-$(VERSION).tgz' 'oci://$(OCI)' 2>&1) || \
+			{ printf '%s\n' "$$printed" >&2; exit 1; }; $(DIGEST)
 
 sign:  ## signs what was pushed last, by its digest, with cosign and the identity of the workflow
-	@cosign sign --yes "$$(cat build/released)"
+	@cosign sign --yes "$$(cat '$(RELEASED)')"
 
 github-release:  ## publishes what is in dist as the release RELEASE, with gh
 	@gh release create '$(RELEASE)' --verify-tag --title '$(RELEASE)' --notes 'See CHANGELOG.md.' dist/*

@@ -77,7 +77,8 @@ def test_both_architectures_get_one_tag_and_its_digest_is_passed_on(tmp_path: Pa
     engine, notes = noting(tmp_path, "docker", printed)
     output = tmp_path / "output"
     environ = {"GITHUB_OUTPUT": str(output)}
-    done = make("push-index", f"ENGINE={engine}", "REGISTRY=registry.example/name", environ=environ)
+    noted = f"RELEASED={tmp_path / 'released'}"
+    done = make("push-index", noted, f"ENGINE={engine}", "REGISTRY=registry.example/name", environ=environ)
     assert done.returncode == 0, done.stderr
     name = f"registry.example/name:{__version__}"
     assert notes.read_text().splitlines() == [
@@ -86,9 +87,25 @@ def test_both_architectures_get_one_tag_and_its_digest_is_passed_on(tmp_path: Pa
     ]
     assert output.read_text() == f"name=registry.example/name\ndigest={DIGEST}\n"
     cosign, signed = noting(tmp_path, "cosign")
-    done = make("sign", environ={"PATH": f"{cosign.parent}:{os.environ['PATH']}"})
+    done = make("sign", noted, environ={"PATH": f"{cosign.parent}:{os.environ['PATH']}"})
     assert done.returncode == 0, done.stderr
     assert signed.read_text() == f"sign --yes registry.example/name@{DIGEST}\n"
+
+
+def test_the_chart_is_pushed_and_its_digest_is_passed_on(tmp_path: Path) -> None:
+    """Helm prints the digest among its warnings, to either stream; the chart has a name below the registry's."""
+    printed = f"Pushed: registry.example/charts/credential-sidecar:{__version__}\nDigest: {DIGEST}"
+    program, notes = noting(tmp_path, "helm", printed)
+    output, released = tmp_path / "output", tmp_path / "released"
+    words = (f"HELM={program}", f"RELEASED={released}", "REGISTRY=registry.example/Charts")
+    done = make("push-chart", *words, environ={"GITHUB_OUTPUT": str(output)})
+    assert done.returncode == 0, done.stderr
+    assert notes.read_text() == (
+        f"push dist/credential-sidecar-{__version__}.tgz oci://registry.example/charts\n"
+    )
+    name = "registry.example/charts/credential-sidecar"
+    assert output.read_text() == f"name={name}\ndigest={DIGEST}\n"
+    assert released.read_text() == f"{name}@{DIGEST}\n"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +116,11 @@ def test_without_a_digest_nothing_is_signed(tmp_path: Path, printed: str, code: 
     """The step fails, so that those after it do not run."""
     engine, _ = noting(tmp_path, "docker", printed, code)
     output = tmp_path / "output"
-    environ = {"GITHUB_OUTPUT": str(output)}
-    done = make("push-index", f"ENGINE={engine}", "REGISTRY=registry.example/name", environ=environ)
+    words = (f"ENGINE={engine}", f"RELEASED={tmp_path / 'released'}", "REGISTRY=registry.example/name")
+    done = make("push-index", *words, environ={"GITHUB_OUTPUT": str(output)})
     assert done.returncode != 0
     assert not output.exists()
+    assert not (tmp_path / "released").exists()
 
 
 @pytest.mark.parametrize("target", ["push-image", "push-index", "push-chart"])
