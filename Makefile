@@ -8,8 +8,13 @@ KUBERNETES ?= 1.29.15 1.37.2
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= docker
+HELM ?= $(BIN)/helm
 TAG ?= credential-sidecar
+# Where a release goes: a repository of a registry for OCI, in small letters as it requires.
+OCI = $(or $(shell echo '$(REGISTRY)' | tr A-Z a-z),$(error set REGISTRY=registry.example.com/name))
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)
 TREE := build/image
+ACTIONLINT := v1.7.12
 COMMA := ,
 BUILT := pyproject.toml $(wildcard .build/*.py) $(shell find sidecar helm/files -type f -not -name '*.pyc')
 # The tests that run compiled modules.
@@ -21,6 +26,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture lock image image-tree reproducible sbom wheels dist chart-package tagged push-image push-index push-chart sign github-release actionlint help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -133,6 +139,11 @@ faketime:  ## installs Debian's faketime where there is no libfaketime yet; the 
 	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
 	$(DEBIAN) faketime
 
+actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## builds actionlint, which the test of the workflows uses; requires Go
+
+build/actionlint-$(ACTIONLINT)/actionlint:
+	@GOBIN='$(CURDIR)/$(@D)' go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+
 spin:  ## installs Debian's spin where there is none yet; the model of the fleet's protocol uses it
 	@if command -v spin >/dev/null; then exit 0; fi; \
 	$(DEBIAN) spin
@@ -143,20 +154,65 @@ protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture
 
+lock: $(VENV)/.with-test  ## writes the locks of the image and of its build tools, with the newest releases that fit
+	@$(BIN)/python -m tests.support.programs.lock
+
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, PIP_CONF=pip.conf, CA=ca.pem, SOURCE=where the code is
 	@$(ENGINE) build --tag '$(TAG)' $(if $(findstring podman,$(notdir $(ENGINE))),--format docker) \
 		$(if $(PIP_CONF),--secret 'id=pip.conf$(COMMA)src=$(PIP_CONF)') $(if $(CA),--secret 'id=ca.pem$(COMMA)src=$(CA)') \
 		$(if $(BASE),--build-arg BASE='$(BASE)') --build-arg SOURCE='$(SOURCE)' \
-		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)" .
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg VERSION='$(VERSION)' .
 
 image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
 
+reproducible: $(VENV)/.with-test  ## builds that twice, in folders of different names, and compares every byte
+	@$(BIN)/python -m tests.support.programs.reproducible
+
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(TREE)
+	@sed 's/^dynamic = \["version"\]$$/version = "$(VERSION)"/' pyproject.toml >build/sbom.toml
+	@$(BIN)/cyclonedx-py environment --pyproject build/sbom.toml --output-reproducible --output-file build/sbom.json $(TREE)
 
 wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist: a pure one, and compiled ones; needs Docker
 	@$(BIN)/cibuildwheel --platform linux --output-dir dist
-	@SIDECAR_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(MAKE) --no-print-directory dist
+
+dist: .venv-build/.locked  ## the source distribution and the pure wheel in dist, with the locked tools
+	@SIDECAR_COMPILE=0 .venv-build/bin/hatchling build --target sdist --target wheel --directory dist
+
+chart-package: $(VENV)/.with-test  ## the chart in dist; SOURCE=where the code is
+	@$(BIN)/python -m tests.support.programs.chart_package '$(SOURCE)'
+
+tagged:  ## fails unless RELEASE is v and the version of the package and of the chart
+	@for version in '$(VERSION)' "$$(sed -n 's/^version: //p' helm/Chart.yaml)"; do \
+		if [ '$(RELEASE)' != "v$$version" ]; then \
+			echo "cannot release '$(RELEASE)': the version is $$version; tag v$$version, or change the version" >&2; exit 1; \
+		fi; \
+	done
+
+# A digest, for the steps after it: on the forge as an output of the step, and in a file for `make sign`.
+RELEASED ?= build/released
+DIGEST = mkdir -p build && digest=$$(printf '%s\n' "$$printed" | sed -n 's/^Digest: *//p') && \
+	case $$digest in sha256:*) ;; *) printf 'cannot find the digest in:\n%s\n' "$$printed" >&2; exit 1 ;; esac && \
+	{ echo "name=$$name"; echo "digest=$$digest"; } >>"$${GITHUB_OUTPUT:-/dev/stdout}" && echo "$$name@$$digest" >'$(RELEASED)'
+
+push-image: TAG = $(OCI):$(VERSION)-$(shell uname -m)
+push-image: image  ## builds the image for this machine's architecture and pushes it to REGISTRY
+	@$(ENGINE) push '$(TAG)'
+
+push-index:  ## joins the pushed images of both architectures under one tag of REGISTRY; needs Docker
+	@$(ENGINE) buildx imagetools create --tag '$(OCI):$(VERSION)' '$(OCI):$(VERSION)-x86_64' '$(OCI):$(VERSION)-aarch64'
+	@name='$(OCI)' && printed=$$($(ENGINE) buildx imagetools inspect '$(OCI):$(VERSION)') && $(DIGEST)
+
+push-chart: chart-package  ## pushes the chart to REGISTRY
+	@name='$(OCI)/credential-sidecar'; \
+		printed=$$($(HELM) push 'dist/credential-sidecar-$(VERSION).tgz' 'oci://$(OCI)' 2>&1) || \
+			{ printf '%s\n' "$$printed" >&2; exit 1; }; $(DIGEST)
+
+sign:  ## signs what was pushed last, by its digest, with cosign and the identity of the workflow
+	@cosign sign --yes "$$(cat '$(RELEASED)')"
+
+github-release:  ## publishes what is in dist as the release RELEASE, with gh
+	@gh release create '$(RELEASE)' --verify-tag --title '$(RELEASE)' --notes 'See CHANGELOG.md.' dist/*
 
 help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
@@ -190,6 +246,12 @@ $(VENV)/.with-demo: COMPILING := --no-compile
 $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@echo "Installing .[$*] into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(COMPILING) --editable '.[$*]'
+	@touch '$@'
+
+# Wheels by their hashes, as in .docker/build.sh.
+.venv-build/.locked: .build/requirements.txt
+	@$(PYTHON) -m venv --clear .venv-build
+	@.venv-build/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement $<
 	@touch '$@'
 
 $(BIN)/python:

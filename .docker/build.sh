@@ -1,14 +1,14 @@
 #!/bin/sh
-# What the image holds: `.docker/build.sh /opt/sidecar` builds the wheels of the sidecar and of all it needs, once, and
-# installs them there. The sidecar is compiled. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
+# What the image holds: `.docker/build.sh /opt/sidecar` installs the locked dependencies there, and the sidecar, compiled
+# with locked tools. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
 set -eu
 
 prefix=$1
 python=${PYTHON:-$(command -v python || command -v python3)}
 secrets=${SECRETS:-/run/secrets}
 source=$(dirname "$0")/..
-wheels=$(mktemp -d)
-trap 'rm -rf "$wheels"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # For a network with an index or a certification authority of its own: secrets of the build, of which the image holds nothing.
 if [ -f "$secrets/pip.conf" ]; then
@@ -18,10 +18,27 @@ if [ -f "$secrets/ca.pem" ]; then
     export PIP_CERT="$secrets/ca.pem"
 fi
 
-SIDECAR_COMPILE=1 "$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" "$source"
-"$python" -m venv --clear --without-pip "$prefix"
-"$python" -m pip --python "$prefix/bin/python" install --quiet --disable-pip-version-check \
-    --no-index --no-compile --find-links "$wheels" credential-sidecar
+# pip imports what it finds in the venv, and would leave byte code beside it.
+in_venv() {
+    venv=$1
+    shift
+    PYTHONDONTWRITEBYTECODE=1 "$python" -m pip --python "$venv/bin/python" "$@"
+}
+
+# A wheel enters only if its hash is in the lock. No source distribution does, because its build would fetch tools that
+# no lock names.
+locked() {
+    "$python" -m venv --clear --without-pip "$1"
+    in_venv "$1" install --quiet --disable-pip-version-check --no-compile --only-binary :all: --require-hashes --requirement "$2"
+}
+
+locked "$prefix" "$source/.docker/requirements.txt"
+locked "$work/tools" "$source/.build/requirements.txt"
+SIDECAR_COMPILE=1 in_venv "$work/tools" wheel --quiet --disable-pip-version-check --no-index --no-deps \
+    --no-build-isolation --check-build-dependencies --wheel-dir "$work" "$source"
+in_venv "$prefix" install --quiet --disable-pip-version-check --no-index --no-deps --no-compile --find-links "$work" credential-sidecar
+# Stop where the lock lacks a package, or has a release that pyproject.toml or a package refuses.
+conflicts=$(in_venv "$prefix" check) || { echo "$conflicts" >&2; exit 1; }
 
 # Of what botocore knows of AWS's services, those that secrets are read from and that its credential chain asks.
 packages=$(echo "$prefix"/lib/python3*/site-packages)

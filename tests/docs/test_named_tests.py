@@ -49,6 +49,42 @@ def test_every_promise_of_the_readme_names_its_tests() -> None:
     assert [number for number, _, tests in rows if not list(named_tests(tests))] == []
 
 
+DESCRIPTIONS = (
+    "The sidecar is a localhost reverse proxy that runs beside your application and handles OAuth bearer tokens.",
+    "More about the path.",
+    "This works on Kubernetes 1.29 and later.",
+    "Replace `images.example.com` by your own registry.",
+    "In `values.yaml`, put the file above under `config`.",
+    "It begins up to a second after `helm install`, so wait before you add labels.",
+    "Both ways, step by step: Add the sidecar to a Deployment.",
+    "One process on one core, in Python 3.11 or later.",
+    "All limits, security.",
+)
+"""Sentences of the README that promise nothing: what the sidecar is, and what the reader does."""
+
+
+def sentences(section: str) -> list[str]:
+    """Return the sentences of Markdown, without code, list marks and the addresses of links."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", section)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"(?m)^- ", "\n", text))
+    found = [re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(each.split())) for each in text.split("\n\n")]
+    return [each for paragraph in found for each in paragraph if each]
+
+
+def test_every_other_sentence_of_the_readme_that_promises_names_its_tests() -> None:
+    """Those of the introduction, the path, Kubernetes and the limits: a new one is either promised or a description."""
+    readme = (ROOT / "README.md").read_text()
+    introduction = readme.split("# Credential sidecar\n")[1].split("\n**Use it if**", maxsplit=1)[0]
+    parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL))
+    titles = ("The path of a request", "Add it to a Deployment", "Limits")
+    said = [each for part in (introduction, *(parts[title] for title in titles)) for each in sentences(part)]
+    section = (ROOT / PROMISING[1]).read_text().split("## Other promises of the README\n")[1]
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", section.split("\n## ", maxsplit=1)[0], re.MULTILINE)[2:]
+    assert [sentence for sentence in said if sentence not in DESCRIPTIONS] == [promise for promise, _ in rows]
+    assert [promise for promise, tests in rows if not list(named_tests(tests))] == []
+    assert set(DESCRIPTIONS) <= set(said)
+
+
 def test_every_promise_of_the_threat_model_names_its_tests() -> None:
     """What is promised without a test is not promised."""
     section = (

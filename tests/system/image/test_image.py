@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.markers import default_environment
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import sidecar
 from tests import ROOT
@@ -20,6 +23,7 @@ from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.container import DOCKERFILE, TREE, Container, instructions, require_namespaces, words
 from tests.support.container import tree as tree  # noqa: PLC0414
 from tests.support.environment import NO_BYTE_CODE, bare
+from tests.support.lock import IMAGE, pins
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Upstream
 
@@ -133,19 +137,25 @@ def test_the_request_path_is_compiled(tree: Path) -> None:
 
 @pytest.mark.unmeasured
 def test_the_bill_of_materials_lists_what_is_in_the_tree(tree: Path) -> None:
-    """Every package with its version, and the sidecar as their root."""
+    """All of the lock, with its versions, and no other package; the sidecar is their root."""
     command = ["make", "--silent", "sbom", f"VENV={sys.prefix}", f"--assume-old={sys.prefix}/.with-test"]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     bill = json.loads((TREE.parent / "sbom.json").read_text())
-    program = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
-    installed = subprocess.run(
-        [tree / "bin/python", "-IB", "-c", program], check=True, capture_output=True, text=True
-    )
-    name = str(bill["metadata"]["component"]["name"])
-    listed = {f"{each['name']}=={each['version']}" for each in bill["components"]}
+    listed = {(canonicalize_name(each["name"]), Version(each["version"])) for each in bill["components"]}
+    environment = {name: str(value) for name, value in default_environment().items()}
     assert bill["bomFormat"] == "CycloneDX"
-    assert {one for one in installed.stdout.split() if not one.startswith(f"{name}==")} == listed
+    assert listed == {(pin.name, pin.version) for pin in pins(IMAGE.read_text()) if pin.applies(environment)}
+    root = bill["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("credential-sidecar", sidecar.__version__)
+
+
+@pytest.mark.parametrize("folder", ["lib", "bin"])
+def test_the_tree_names_no_folder_of_its_build(tree: Path, folder: str) -> None:
+    """The place where the tools were is gone, and differs in each build."""
+    held = [path for path in (tree / folder).rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in held if b"/tmp/tmp." in path.read_bytes()] == []
+    assert list((tree / "lib").rglob("direct_url.json")) == []
 
 
 # The tree as a container
