@@ -20,7 +20,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help
+.PHONY: demo test unit test-all test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime systemd spin protocol picture image image-tree sbom wheels help
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -126,6 +126,10 @@ nginx:  ## installs Debian's nginx where there is none yet, without its service;
 faketime:  ## installs Debian's faketime where there is no libfaketime yet; the test of clocks that differ uses it
 	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
 	$(DEBIAN) faketime
+
+systemd:  ## installs Debian's systemd where there is no systemd-analyze yet; the test of the unit uses it
+	@if command -v systemd-analyze >/dev/null; then exit 0; fi; \
+	$(DEBIAN) systemd
 
 spin:  ## installs Debian's spin where there is none yet; the model of the fleet's protocol uses it
 	@if command -v spin >/dev/null; then exit 0; fi; \
