@@ -69,6 +69,18 @@ def test_it_is_replaced_and_removed_again(namespace: Namespace) -> None:
     change("", "--remove")
 
 
+def test_a_deployment_that_changed_meanwhile_is_left_alone(namespace: Namespace) -> None:
+    """kubectl reports a conflict, as the tutorial says, so no change is lost."""
+    namespace.apply([workload("Deployment")])
+    text = namespace.kubectl("get", "deployment", "deployment", "-o", "yaml")
+    namespace.kubectl("scale", "deployment", "deployment", "--replicas", "3")
+    with pytest.raises(CommandFailed, match="the object has been modified"):
+        namespace.apply(injected(text, "--config-map", "config"))
+    [left] = namespace.get("deployments")
+    assert left["spec"]["replicas"] == 3
+    assert not has_sidecar(left["spec"]["template"])
+
+
 def test_a_misspelled_field_would_be_refused(namespace: Namespace) -> None:
     """Which shows that the validation of these tests is strict."""
     text = injected(yaml.safe_dump(workload("Pod")), "--config-map", "config")

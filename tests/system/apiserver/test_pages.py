@@ -55,8 +55,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 def install(shop: Namespace, script: str, directory: Path) -> None:
-    """Apply the Deployment, then run the commands in one go."""
+    """Apply the Deployment, wait until its roll-out has created its pods, then run the commands in one go."""
     shop.apply(orders())
+    block_until(lambda: shop.get("deployments")[0].get("status", {}).get("updatedReplicas") == REPLICAS)
     run("sh", "-eu", given=script, at=directory)
 
 
