@@ -25,7 +25,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint
+.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint systemd
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -142,6 +142,10 @@ actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## builds actionlint, whi
 
 build/actionlint-$(ACTIONLINT)/actionlint:
 	@GOBIN='$(CURDIR)/$(@D)' go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+
+systemd:  ## installs Debian's systemd where there is no systemd-analyze yet; the test of the unit uses it
+	@if command -v systemd-analyze >/dev/null; then exit 0; fi; \
+	$(DEBIAN) systemd
 
 spin:  ## installs Debian's spin where there is none yet; the model of the fleet's protocol uses it
 	@if command -v spin >/dev/null; then exit 0; fi; \

@@ -1,4 +1,4 @@
-{{- /* What the schema cannot say, each with the value's name. The rest the sidecar says itself: `sidecar validate`. */ -}}
+{{- /* Refusals that a schema cannot express, each with the value's name. `sidecar validate` checks the rest. */ -}}
 {{- define "credential-sidecar.check" -}}
 {{- $config := .Values.config -}}
 {{- if and .Values.existingConfigMap (omit $config "listen" "admin") -}}

@@ -99,7 +99,7 @@ dependency includes it as
 {{- toYaml $entries -}}
 {{- end -}}
 
-{{- /* How the sidecar alone proves to AWS who it is; empty where it does not. */ -}}
+{{- /* The identity for AWS that only the sidecar has; empty without one. */ -}}
 {{- define "credential-sidecar.awsToken" -}}
 {{- if .Values.aws.roleArn -}}
 audience: sts.amazonaws.com

@@ -28,7 +28,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{- /* What every pod with this release's sidecar carries; a pod that already has it asks `mode: inject` for one. */ -}}
+{{- /* The label of every pod with this release's sidecar. `mode: inject` adds the sidecar to pods that have the label. */ -}}
 {{- define "credential-sidecar.podLabels" -}}
 {{- include "credential-sidecar.defaults" . -}}
 credential-sidecar/inject: {{ include "credential-sidecar.name" . }}

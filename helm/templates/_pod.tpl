@@ -10,8 +10,8 @@ app.kubernetes.io/component: app
 {{- end -}}
 
 {{- /*
-A changed file is read by the running sidecar. Pods are replaced, by their changed annotation, only for the keys of which
-the sidecar says that they take a restart.
+The running sidecar reads a changed file. The annotation changes, so that pods are replaced, only with the keys that
+require a restart of the sidecar.
 */ -}}
 {{- define "credential-sidecar.podAnnotations" -}}
 kubectl.kubernetes.io/default-container: {{ .Values.app.container.name | default "app" }}

@@ -53,8 +53,8 @@ def riddles(text: str) -> set[str]:
 
 
 def of_yaml(source: str) -> str:
-    """Return the comments of a YAML file."""
-    return "\n".join(re.findall(r"(?m)^ *#(.*)$", source))
+    """Return the comments of a YAML file, and those of a template."""
+    return "\n".join([*re.findall(r"(?m)^ *#(.*)$", source), *re.findall(r"(?s)\{\{-? */\*(.*?)\*/", source)])
 
 
 def found_in(module: Path) -> set[str]:
@@ -76,8 +76,12 @@ def test_docstrings_and_comments_use_plain_words() -> None:
 
 
 def test_comments_of_the_chart_use_plain_words() -> None:
-    """In the container's definition, which the wheel has too, and in the examples of values."""
-    files = [ROOT / "helm/files/container.yaml", *sorted((ROOT / "helm/ci").glob("*.yaml"))]
+    """In the container's definition, which the wheel has too, in the examples of values, and in the templates."""
+    files = [
+        ROOT / "helm/files/container.yaml",
+        *sorted((ROOT / "helm/ci").glob("*.yaml")),
+        *sorted(path for path in (ROOT / "helm/templates").rglob("*") if path.is_file()),
+    ]
     found = {str(file.relative_to(ROOT)): riddles(of_yaml(file.read_text())) for file in files}
     assert {file: words for file, words in found.items() if words} == {}
 

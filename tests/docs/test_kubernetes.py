@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests import ROOT
-from tests.support.pages import blocks
+from tests.support.pages import PAGES, blocks
 from tests.system.chart.generate import CHART
 from tests.system.chart.helm import KUBERNETES, Manifest, helm, of_kind, sidecar_of
 from tests.system.chart.kubernetes import VERSIONS, faults
@@ -41,10 +41,13 @@ DEPLOYMENT = {
 """What was there already."""
 
 
-def installed(directory: Path, *words: str) -> list[Manifest]:
-    """What the `helm install` with these words would put into the cluster."""
-    (directory / "values.yaml").write_text(SCRIPT.split("<<'EOF'\n")[1].split("EOF\n")[0])
-    [command] = [each for each in COMMANDS if each[:2] == ["helm", "install"] and set(words) == set(each[8:])]
+def installed(directory: Path, *, injects: bool = False) -> list[Manifest]:
+    """What `helm install` would put into the cluster; with `injects` after the line that the page adds for that."""
+    [line] = [each[1] for each in COMMANDS if each[0] == "echo" and each[2:] == [">>", "values.yaml"]]
+    values = SCRIPT.split("<<'EOF'\n")[1].split("EOF\n")[0]
+    (directory / "values.yaml").write_text(values + (line if injects else ""))
+    command, *others = [each for each in COMMANDS if each[:2] == ["helm", "install"]]
+    assert others == [command]
     given = [str(CHART) if each == "./helm" else each for each in command[2:]]
     given[given.index("values.yaml")] = str(directory / "values.yaml")
     text = helm("template", *given, "--kube-version", KUBERNETES)
@@ -59,7 +62,7 @@ def kubectl(*words: str) -> list[str]:
 
 def test_the_api_server_adds_it(tmp_path: Path) -> None:
     """With the label of the patch, the pods of the Deployment get a valid sidecar with the Secret that was made."""
-    manifests = installed(tmp_path, "--set", "mode=inject")
+    manifests = installed(tmp_path, injects=True)
     name, flag, patch = kubectl("patch", "deployment")
     assert (name, flag) == ("orders", "-p")
     labels = json.loads(patch)["spec"]["template"]["metadata"]["labels"]
@@ -92,7 +95,7 @@ def test_the_manifest_has_it(tmp_path: Path) -> None:
     after = yaml.safe_load(done.stdout)
     assert faults(after, VERSIONS[0]) == []
     check(after["spec"]["template"]["spec"], manifests)
-    native = of_kind("MutatingAdmissionPolicy", installed(tmp_path, "--set", "mode=inject"))
+    native = of_kind("MutatingAdmissionPolicy", installed(tmp_path, injects=True))
     injected = admitted(native, {"spec": {"containers": []}, "metadata": {}})["spec"]
     assert sidecar_of(after["spec"]["template"]["spec"]) == sidecar_of(injected)
 
@@ -126,6 +129,7 @@ def test_nothing_else_is_commanded() -> None:
     """Each command of the page is one of those above, or is harmless."""
     known = {
         "helm install",
+        "echo mode: inject",
         "docker push",
         "make image",
         "kubectl -n",
@@ -137,6 +141,14 @@ def test_nothing_else_is_commanded() -> None:
     }
     outside = re.sub(r"^cat .*?^EOF\n", "", SCRIPT, flags=re.DOTALL | re.MULTILINE)
     assert {" ".join(words[:2]) for words in commands(outside)} <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_c1_no_page_sets_values_beside_the_file(page: str) -> None:
+    """`helm upgrade -f` would drop them without a word: `mode: inject`, and with it the policies."""
+    for command in commands("\n".join(block for block in blocks(ROOT / page, "sh") if "helm " in block)):
+        if command[0] == "helm" and "-f" in command:
+            assert [word for word in command if word.startswith("--set")] == []
 
 
 def test_the_readme_has_the_same_commands() -> None:

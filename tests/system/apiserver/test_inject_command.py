@@ -42,27 +42,43 @@ def test_every_kind_of_workload_gets_the_sidecar(namespace: Namespace, form: str
     assert has_sidecar(template["template"])
 
 
-def images(namespace: Namespace) -> set[str]:
-    return {
-        sidecar_of(each["spec"])["image"] for each in namespace.pods(app="deployment") if has_sidecar(each)
-    }
+def images(namespace: Namespace) -> list[str]:
+    """The image of each pod's sidecar, or nothing."""
+    return [
+        sidecar_of(each["spec"])["image"] if has_sidecar(each) else ""
+        for each in namespace.pods(app="deployment")
+    ]
 
 
 def test_it_is_replaced_and_removed_again(namespace: Namespace) -> None:
-    """In what the API server returns of a Deployment, too: each change replaces the pods."""
-    namespace.apply([workload("Deployment")])
-    await_pods(namespace, ["Deployment"])
+    """In what the API server returns of a Deployment, too: each change replaces the pod."""
+    deployment = workload("Deployment")
+    deployment["spec"]["strategy"] = {
+        "type": "Recreate"
+    }  # others wait until pods are ready, which none becomes
+    namespace.apply([deployment])
+    block_until(lambda: images(namespace) == [""])
 
-    def change(*flags: str) -> None:
+    def change(image: str, *flags: str) -> None:
         text = namespace.kubectl("get", "deployment", "deployment", "-o", "yaml")
         namespace.apply(injected(text, *flags))
+        block_until(lambda: images(namespace) == [image])
 
-    change("--config-map", "config", "--image", "example/sidecar:1")
-    block_until(lambda: images(namespace) == {"example/sidecar:1"})
-    change("--config-map", "config", "--image", "example/sidecar:2")
-    block_until(lambda: "example/sidecar:2" in images(namespace))
-    change("--remove")
-    block_until(lambda: images(namespace) == set())
+    change("example/sidecar:1", "--config-map", "config", "--image", "example/sidecar:1")
+    change("example/sidecar:2", "--config-map", "config", "--image", "example/sidecar:2")
+    change("", "--remove")
+
+
+def test_a_deployment_that_changed_meanwhile_is_left_alone(namespace: Namespace) -> None:
+    """kubectl reports a conflict, as the tutorial says, so no change is lost."""
+    namespace.apply([workload("Deployment")])
+    text = namespace.kubectl("get", "deployment", "deployment", "-o", "yaml")
+    namespace.kubectl("scale", "deployment", "deployment", "--replicas", "3")
+    with pytest.raises(CommandFailed, match="the object has been modified"):
+        namespace.apply(injected(text, "--config-map", "config"))
+    [left] = namespace.get("deployments")
+    assert left["spec"]["replicas"] == 3
+    assert not has_sidecar(left["spec"]["template"])
 
 
 def test_a_misspelled_field_would_be_refused(namespace: Namespace) -> None:

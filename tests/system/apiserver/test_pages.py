@@ -18,6 +18,8 @@ REPLICAS = 10
 SLOW = pytest.mark.timeout(60 * TIMES)
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs/tutorial/kubernetes.md"
+UPGRADE = ROOT / "docs/how-to/upgrade.md"
+ON_NEW_VERSIONS = pytest.mark.skipif(not INJECTS, reason="mode: inject requires Kubernetes 1.36")
 
 
 def kubernetes_commands(page: Path) -> list[str]:
@@ -53,8 +55,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 def install(shop: Namespace, script: str, directory: Path) -> None:
-    """Apply the Deployment, then run the commands in one go."""
+    """Apply the Deployment, wait until its roll-out has created its pods, then run the commands in one go."""
     shop.apply(orders())
+    block_until(lambda: shop.get("deployments")[0].get("status", {}).get("updatedReplicas") == REPLICAS)
     run("sh", "-eu", given=script, at=directory)
 
 
@@ -103,18 +106,36 @@ def newest(shop: Namespace) -> list[dict[str, object]]:
     return shop.pods(**{"pod-template-hash": found[0]}) if found else []
 
 
+def page_with_label() -> str:
+    """The tutorial's commands with which the API server adds the sidecar."""
+    return page_with_values("mode: inject", "kubectl -n shop patch")
+
+
 @SLOW
-@pytest.mark.skipif(not INJECTS, reason="mode: inject requires Kubernetes 1.36")
+@ON_NEW_VERSIONS
 def test_c1_the_commands_with_a_label_leave_no_pod_without(shop: Namespace, directory: Path) -> None:
     """No pod with the label is without the sidecar, although the policies take effect later than the installation."""
-    script = page_with_values("mode=inject", "kubectl -n shop patch")
-    assert script.index("mode=inject") < script.index("until [") < script.index("patch deployment")
+    script = page_with_label()
+    assert script.index("mode: inject") < script.index("until [") < script.index("patch deployment")
     for _ in range(TIMES):
         install(shop, script, directory)
         block_until(lambda: len(shop.pods(**{LABEL: RELEASE})) == REPLICAS)
         assert all(map(has_sidecar, shop.pods(**{LABEL: RELEASE})))
         remove(shop)
         block_until(lambda: forgotten(shop))
+
+
+@ON_NEW_VERSIONS
+def test_c1_an_upgrade_by_the_commands_keeps_the_policies(shop: Namespace, directory: Path) -> None:
+    """After the tutorial, `helm upgrade` and the way back leave both policies, and new pods have the sidecar."""
+    install(shop, page_with_label(), directory)
+    for action in ("helm upgrade", "rollback"):
+        [script] = [block for block in blocks(UPGRADE, "sh") if action in block]
+        run("sh", "-eu", given=script, at=directory)
+        for kind in ("mutatingadmissionpolicies", "validatingadmissionpolicies"):
+            assert len(shop.get(kind, "-l", f"app.kubernetes.io/instance={RELEASE}")) == 1
+    assert has_sidecar(shop.created(pod()))
+    remove(shop)
 
 
 def forgotten(shop: Namespace) -> bool:

@@ -61,7 +61,7 @@ REFUSED: list[tuple[Manifest, str]] = [
     (pod(initContainers=[{**APP, "name": "sidecar"}]), "a container `sidecar` exists"),
     (pod(containers=[{**APP, "ports": [{"containerPort": 9181}]}]), "a container has a port of the sidecar"),
     (
-        pod(initContainers=[{**APP, "ports": [{"containerPort": 9180}]}]),
+        pod(initContainers=[{**APP, "name": "migrate", "ports": [{"containerPort": 9180}]}]),
         "a container has a port of the sidecar",
     ),
     (pod(nodeSelector={"kubernetes.io/os": "windows"}), "the pod is for Windows"),
@@ -145,10 +145,10 @@ def test_an_upgrade_is_in_new_pods_and_an_uninstallation_leaves_nothing(namespac
     wait_as_noted(namespace.helm("install", "mode=inject"))
     namespace.apply([workload("Deployment", **{LABEL: RELEASE})])
     await_pods(namespace, ["Deployment"])
-    wait_as_noted(namespace.helm("upgrade", "mode=inject", "image.tag=2"))
-    block_until(lambda: image(namespace.created(pod())) == "credential-sidecar:2")
+    wait_as_noted(namespace.helm("upgrade", "mode=inject", "image.tag=new"))
+    block_until(lambda: image(namespace.created(pod())) == "credential-sidecar:new")
     namespace.kubectl("rollout", "restart", "deployment", "deployment")
-    block_until(lambda: "credential-sidecar:2" in map(image, namespace.pods(app="deployment")))
+    block_until(lambda: "credential-sidecar:new" in map(image, namespace.pods(app="deployment")))
     namespace.uninstall()
     kinds = ("mutatingadmissionpolicies", "validatingadmissionpolicies")
     found = [

@@ -28,7 +28,7 @@ API_VERSIONS = {
 ENDING = ("Job", "CronJob")
 """Kinds whose pods complete, so that no classic container can be in them."""
 NODE: Manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}}
-"""For the DaemonSet. No kubelet is there: its pod stays pending, as all do."""
+"""For the DaemonSet, which tolerates the taint that a node without a kubelet soon gets. Its pod stays pending."""
 
 
 def pod(**spec: object) -> Manifest:
@@ -45,6 +45,8 @@ def workload(kind: str, **labels: str) -> Manifest:
     spec = deepcopy(SPEC)
     if kind in ENDING:
         spec["restartPolicy"] = "Never"
+    if kind == "DaemonSet":
+        spec["tolerations"] = [{"operator": "Exists"}]
     template = {"metadata": metadata, "spec": spec}
     selector = {"matchLabels": {"app": name}}
     parts: dict[str, Manifest] = {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from sidecar.cli.exits import EXIT_CONFIGURATION
+from sidecar.cli.main import parser
+from sidecar.config.settings import Config
 from tests import ROOT
 from tests.support.in_process import typed
 from tests.support.redis_server import free_port
@@ -22,6 +26,8 @@ from tests.support.waiting import until
 
 COMPOSE = ROOT / "docs/examples/compose"
 UNIT = ROOT / "docs/examples/systemd/credential-sidecar.service"
+SETTINGS = dict(re.findall(r"(?m)^(\w+)=(.*)$", UNIT.read_text()))
+PAGE = (ROOT / "docs/how-to/install.md").read_text()
 SERVICES = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
 SECRET = COMPOSE / "client-secret"
 
@@ -108,11 +114,53 @@ async def test_o11_the_demo_servers_of_compose_accept_what_the_sidecar_sends(
     assert (answer.status, json.loads(answer.body)) == (200, {"hello": "authorised client"})
 
 
+def test_o11_the_unit_runs_a_command_of_the_sidecar() -> None:
+    """With the files that the page installs, and without a restart if the configuration is invalid."""
+    program, *arguments = shlex.split(SETTINGS["ExecStart"])
+    config = parser().parse_args(arguments).config
+    name, _, secret = SETTINGS["LoadCredential"].partition(":")
+    assert f"{Path(program).parent}/pip install" in PAGE
+    assert f" {config}\n" in PAGE
+    assert f" {secret}\n" in PAGE
+    assert f"`/run/credentials/{UNIT.name}/{name}`" in PAGE
+    assert SETTINGS["RestartPreventExitStatus"] == str(EXIT_CONFIGURATION)
+
+
+def test_o11_the_unit_waits_and_restarts_long_enough() -> None:
+    """A stop takes `drain_timeout` at most. systemd gives up after five starts within ten seconds."""
+    assert int(SETTINGS["TimeoutStopSec"]) > Config().drain_timeout + 5
+    assert int(SETTINGS["RestartSec"]) * 5 >= 10
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("AmbientCapabilities", ""),
+        ("CapabilityBoundingSet", ""),
+        ("DynamicUser", "yes"),
+        ("LimitCORE", "0"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("NoNewPrivileges", "yes"),
+        ("PrivateDevices", "yes"),
+        ("PrivateTmp", "yes"),
+        ("ProtectHome", "yes"),
+        ("ProtectProc", "invisible"),
+        ("ProtectSystem", "strict"),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
+        ("RestrictNamespaces", "yes"),
+        ("SystemCallArchitectures", "native"),
+    ],
+)
+def test_o11_the_unit_permits_little(setting: str, value: str) -> None:
+    """Also where no systemd is there to rate it."""
+    assert SETTINGS[setting] == value
+
+
 def test_o11_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     """Once the program is there, and with little that the service may do."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        missing("systemd-analyze is missing: apt-get install systemd")
+        missing("no systemd-analyze: make systemd")
     text = UNIT.read_text()
     unit = tmp_path / UNIT.name
     unit.write_text(
