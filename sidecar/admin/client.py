@@ -4,11 +4,11 @@ import json
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import AdminRefused, AdminUnreachable
 from sidecar.core.foreign_text import parse_object
 from sidecar.core.secret import Secret
@@ -52,7 +52,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 """What to check by kind of error, narrower kinds first."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sent:
     """A bust that was sent."""
 
@@ -87,7 +87,7 @@ def ready(admin: str) -> bool:
     return _ask(admin, "GET", "/readyz").status == 200
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     reason: str

@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.admin.live_finding import LiveFinding, Scope, Seen, whose
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.events import (
     ConfigDoubtful,
     Event,
@@ -27,7 +26,7 @@ RELAYED = 120.0
 """Seconds for which a refusal that was relayed to a client counts as wrong."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Words:
     """Texts about an event, with its fields in braces."""
 

@@ -1,13 +1,12 @@
 """Findings: one thing that is wrong now, and the state from which findings are derived."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from sidecar.admin.outages import Gravity
 from sidecar.admin.ports import Readiness
 from sidecar.admin.route_traffic import Reading
 from sidecar.cache.token_status import TokenStatus
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.health import Health
 from sidecar.oauth.observed import ServerClock
 from sidecar.telemetry.recent_events import Occurrence, ReplacedTokens
@@ -17,7 +16,7 @@ MOST_NAMED = 4
 """Tenants that a headline names."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What a finding is about. A field that does not apply is empty."""
 
@@ -35,7 +34,7 @@ class Scope:
     """Tenants that are affected; empty if the finding is about no tenant."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LiveFinding:
     """One thing that is wrong now."""
 
@@ -61,7 +60,7 @@ class LiveFinding:
     comes right after that finding and the others that follow from it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Line:
     """Requests that wait for a connection to an upstream."""
 
@@ -71,7 +70,7 @@ class Line:
     """Number of connections."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What a route needs."""
 
@@ -81,12 +80,12 @@ class Needs:
     """Name of the upstream, as in `health[].name`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The sidecar's state and that of its neighbours at one moment."""
 
     now: float
-    readiness: Readiness = Readiness(ok=True)
+    readiness: Readiness = Readiness(ok=True)  # noqa: RUF009  frozen
     neighbours: Sequence[tuple[NeighbourKind, str, Health]] = ()
     """Kind, name and health."""
     tokens: Sequence[TokenStatus] = ()

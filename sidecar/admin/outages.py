@@ -1,16 +1,16 @@
 """Meaning of a neighbour's outage: a finding's gravity, effect and action, by kind as in `/status`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.words import NeighbourKind
 
 Gravity = Literal["failing", "warning"]
 """Whether requests fail, or may soon."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Outage:
     """Texts about one kind of neighbour that is down; its name is in the glossary."""
 

@@ -1,16 +1,16 @@
 """Port of the admin server to the sidecar."""
 
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.cache.refused_tokens import BustFailure
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from sidecar.fleet.answers import SelectOutcome
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether to send requests to this pod."""
 

@@ -6,11 +6,10 @@ This needs no counters of its own: the caller reads the metrics, every EVERY sec
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add, sub
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.proxy.routes import Route
 from sidecar.telemetry.instruments import CLIENT, SECONDS, SERVER, Distribution, Family
 from sidecar.telemetry.request_counters import FirstErrors, error_status
@@ -26,7 +25,7 @@ _LABELS = ("http.route", "http.response.status_code", "error.type")
 _NONE = Distribution((0,) * (len(SECONDS) + 1), 0.0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Count:
     """Counters of a route."""
 
@@ -39,7 +38,7 @@ class Count:
     """The moment of the first error in the window under way; None without errors."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Window:
     """Traffic of one period."""
 
@@ -53,7 +52,7 @@ class Window:
 _QUIET = Window()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A route's traffic over the last one to two windows, and the windows."""
 
@@ -73,7 +72,7 @@ class Reading:
     """The moment of the first continuing error; None without one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Failure:
     """Errors that continue."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Protocol
 
@@ -13,7 +13,6 @@ from sidecar.admin.events_stream import EVERY, PATIENCE, LiveEvents, asked_for
 from sidecar.admin.messages import Answer, Head, document, problem, whole
 from sidecar.admin.page import page
 from sidecar.admin.ports import AdminState
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import RequestRefused
 from sidecar.telemetry.events import Failed
 from sidecar.telemetry.ports import Journal
@@ -29,7 +28,7 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _READ = ("GET", "HEAD")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Page:
     """One path."""
 

@@ -1,8 +1,8 @@
 """Whether secret stores answer, and which secrets cannot be read, derived from events."""
 
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.health import Health, Pulse, together
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
@@ -56,7 +56,7 @@ class SecretStoreHealth:
             pulse.beat(now)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Unread:
     """A secret that cannot be read. `since` and `last` are moments."""
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import islice
 
@@ -20,7 +20,6 @@ from sidecar.app.upstreams import url
 from sidecar.cache.token_status import TokenStatus
 from sidecar.cache.tokens import TokenCache
 from sidecar.config.settings import Config
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.health import Health
 from sidecar.core.labels import Labels
 from sidecar.core.origin import Origin
@@ -43,7 +42,7 @@ _OF_FINDINGS = tuple(field.name for field in fields(LiveFinding) if field.name !
 Shown = dict[str, object]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of the sidecar from which the status is read."""
 

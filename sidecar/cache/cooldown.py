@@ -1,9 +1,8 @@
 """Cool-downs: when an upstream refuses fresh tokens too, its refusals are relayed for a while without a renewal."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sidecar.core.backoff import doubling
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 
 MAX_WINDOW = 60.0
@@ -13,7 +12,7 @@ FORGOTTEN_AFTER = 120.0
 """Seconds without a refusal after a window that make the next refusal the first of a new series."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Cooling:
     until: float
     rounds: int

@@ -1,11 +1,12 @@
 """Entries of CredentialCache."""
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
+
 from sidecar.core.labels import Labels
 from sidecar.credentials.model import CredentialKey, Credentials
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HeldCredentials:
     """Credentials in memory."""
 
@@ -32,7 +33,7 @@ class HeldCredentials:
         return self.credentials.read_at
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Credentials that an authorization server refused while there were others."""
 
@@ -42,7 +43,7 @@ class Rejected:
     """When the entry expires."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Look:
     """A read of the secret store, made to replace refused credentials."""
 

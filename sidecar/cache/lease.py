@@ -1,9 +1,9 @@
 """The lease: the fleet's flight. One pod fetches a token, the others wait for what it stores."""
 
+from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.backoff import Setback
-from sidecar.core.classes.frozen import frozen
 from sidecar.oauth.token import Token
 
 LEASE = 3.0
@@ -20,7 +20,7 @@ class Lease(Enum):
     """The store is unavailable, or it had a token and no lease was needed."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The store's reply to a pod that needs a token."""
 

@@ -1,15 +1,14 @@
 """Which tokens are known to be refused, and what may follow them."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 from sidecar.oauth.token import Token
 from sidecar.telemetry.words import BustStep
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Bust:
     """A bust message: this token is refused, in every pod."""
 
@@ -24,7 +23,7 @@ UNCERTAINTY = 0.2
 """Seconds by which two readings of a stored moment may differ, because it is kept by another clock."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustFailure:
     """Why a bust failed. The token is dropped in this pod all the same."""
 
@@ -34,7 +33,7 @@ class BustFailure:
     """The server's error code, or the kind of failure."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Busted:
     """Result of a bust in the fleet."""
 
@@ -58,7 +57,7 @@ class Busted:
         return self.news and (self.failure is None or self.failure.step == "record")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Refused:
     fingerprint: str
     floor: float
@@ -66,7 +65,7 @@ class _Refused:
     """The floor that was there already."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Heard:
     fingerprint: str
     at: float

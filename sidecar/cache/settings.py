@@ -1,12 +1,12 @@
 """The `cache` section of the configuration; times in seconds."""
 
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.oauth.token import MAX_LEEWAY
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CacheSettings:
     """How long tokens are kept, and how many."""
 

@@ -1,12 +1,11 @@
 """Status of tokens for operators: which are in memory, which are missing, and why. No secrets."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sidecar.cache.cooldown import CoolDowns
 from sidecar.cache.token_memory import HeldToken
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import NoToken, TokenRefused
 from sidecar.core.labels import Labels
 from sidecar.core.lru import Lru
@@ -19,7 +18,7 @@ CONNECTED = 3600.0
 """Seconds after which the next failure begins another problem, so that rare requests, all of which fail, are one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TokenStatus:
     """One token. Durations in seconds."""
 
@@ -61,7 +60,7 @@ class TokenStatus:
     cannot be used); empty if there is none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why a key cannot be loaded. Its request holds no caller's token."""
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import get_args
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.words import Level
 
 LEVELS: tuple[str, ...] = get_args(Level)
@@ -12,7 +12,7 @@ LEVELS: tuple[str, ...] = get_args(Level)
 _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LogFilter:
     """Each given filter must match; "" or empty matches all."""
 

@@ -5,12 +5,12 @@ Missing members are left out, so that this command works with an older or a newe
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import TypeGuard
 
 from sidecar.admin.amounts import rate, share, span
 from sidecar.cli.terminal import Cell, Terminal, harmless
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.colours import Colour
 from sidecar.telemetry.words import HEALTH_STATES, TOKEN_ORIGINS, neighbour
 
@@ -31,7 +31,7 @@ _ROUTE = ("route", "match", "token", "requests", "errors", "mean", "p99", "upstr
 _TOKEN = ("token", "tenant", "service", "state", "fp", "expires in", "source", "used")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Row:
     """One line of a table, and below it the texts that must not be cut off."""
 

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.colours import Colour, painted
 
 _UNKNOWN = 80
@@ -22,7 +22,7 @@ def harmless(text: str) -> str:
     )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A text that is harmless, and its colour."""
 

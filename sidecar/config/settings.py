@@ -1,11 +1,10 @@
 """The configuration in force: checked, complete, frozen; times in seconds."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.cache.settings import CacheSettings
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import Fault
 from sidecar.core.secret import SecretRef
 from sidecar.core.tenants import TenantRule
@@ -16,7 +15,7 @@ from sidecar.proxy.routes import Route
 from sidecar.telemetry.words import Level
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AdminSettings:
     """The server for probes, metrics and status."""
 
@@ -27,7 +26,7 @@ class AdminSettings:
     """Lower-case names under which it shows its state, besides addresses and loopback names."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TokenApiSettings:
     """The server that hands out tokens to programs and proxies."""
 
@@ -39,7 +38,7 @@ class TokenApiSettings:
     """Whether proxies are served."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on standard output."""
 
@@ -49,7 +48,7 @@ class LogSettings:
     """Share of the successful requests that are logged; the others always are."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration, at the paths of the file for keys that require a restart."""
 

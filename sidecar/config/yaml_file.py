@@ -1,6 +1,7 @@
 """The configuration file: its place, and its YAML as one unchecked tree."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import yaml
 from sidecar.config.yaml_text import document, syntax
 from sidecar.config.yaml_text.places import Place, line_of
 from sidecar.core import foreign_text
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import Fault
 from sidecar.system import files
 
@@ -33,7 +33,7 @@ def place(path: str | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Written:
     """Content of a file."""
 

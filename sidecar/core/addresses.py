@@ -5,11 +5,10 @@ contain a password.
 """
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
-
-from sidecar.core.classes.frozen import frozen
 
 HOST = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -28,7 +27,7 @@ _DOT_SEGMENT = re.compile(DOT_SEGMENT, re.IGNORECASE)
 _LONGEST_UNIX_PATH = 107
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TcpAddress:
     """The address of a TCP listener; port 0 lets the system choose."""
 
@@ -40,7 +39,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UnixAddress:
     """The path of a Unix listener."""
 
@@ -53,7 +52,7 @@ class UnixAddress:
 Address = TcpAddress | UnixAddress
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UpstreamUrl:
     """The parts of an upstream's URL: host, port, and the path put before every relayed one."""
 
@@ -65,7 +64,7 @@ class UpstreamUrl:
     """Without a trailing slash, so "" for none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HttpUrl:
     """The parts of a request's URL: host, port, path and query."""
 
@@ -77,7 +76,7 @@ class HttpUrl:
     """Path and query."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RedisUrl:
     """The parts of a Redis URL: some hosts, or a socket."""
 

@@ -1,6 +1,7 @@
 """Back-off per key: how long no request goes to an authorization server after a failure."""
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
+
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.lru import Lru
 
@@ -14,7 +15,7 @@ def doubling(failures: int, most: float) -> float:
     return min(most, 2.0 ** min(failures - 1, 30))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Setback:
     """Why there is no token, and until when that result is kept (epoch seconds)."""
 

@@ -4,14 +4,14 @@ Adapters translate their library's exceptions into these once; the edge (`core.p
 message names what failed, where, and the remedy; it never holds a secret.
 """
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 
 class SidecarError(Exception):
     """Base of everything raised on purpose."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One fault in the configuration: its source, its path there, and the reason."""
 

@@ -1,14 +1,13 @@
 """Parts of a check: steps, their prerequisites, and their findings."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Literal
-
-from sidecar.core.classes.frozen import frozen
 
 Outcome = Literal["ok", "failed", "skipped"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Result of a step. Nothing in it is secret."""
 
@@ -18,7 +17,7 @@ class Finding:
     """What to do."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a check."""
 
@@ -32,7 +31,7 @@ class Step:
     """Steps that must have succeeded before."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Checked:
     """One step's line in the report."""
 

@@ -8,8 +8,7 @@ forwarded.
 
 import re
 from collections.abc import Iterable
-
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 _SEPARATOR = re.compile("[^0-9a-z]")
 _SEPARATORS = re.compile(b"[^0-9A-Za-z]")
@@ -20,7 +19,7 @@ def folded(name: str) -> str:
     return _SEPARATOR.sub("-", name.lower())
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Hidden:
     """The fields that the sidecar reads and does not forward to the upstream."""
 

@@ -1,15 +1,13 @@
 """State of each neighbour that the sidecar depends on, since when and why."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
-
-from sidecar.core.classes.frozen import frozen
 
 HealthState = Literal["up", "down", "unknown"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Health:
     """State of a neighbour. `since` is a moment."""
 

@@ -1,9 +1,9 @@
 """The destination of requests, and its form in URLs and header fields."""
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.tls import Tls
 
 DEFAULT_PORTS = {b"http": 80, b"https": 443}
@@ -12,7 +12,7 @@ _AUTHORITY = re.compile(
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Scheme, host and port: the destination of a pool of connections, and the only one that gets the route's token."""
 

@@ -2,8 +2,7 @@
 
 import hashlib
 import hmac
-
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 
 def fingerprint(key: bytes, value: str) -> str:
@@ -48,7 +47,7 @@ class Secret:
         raise TypeError("a Secret is never pickled")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SecretFile:
     """A secret in a file of its own, read when it is used: a mounted secret is replaced in place."""
 

@@ -11,8 +11,7 @@ Rule 6. A template is filled in with a canonical id only, so that no request lea
 """
 
 import re
-
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 PLACE = "{tenant}"
 """Placeholder of the tenant in templates."""
@@ -24,7 +23,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PATH = re.compile(rb"/t/([^/]*)(/.*)?", re.DOTALL)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TenantRule:
     """Which part of a request names the tenant, and which tenants there are."""
 

@@ -1,9 +1,9 @@
 """How a TLS server is verified, and which certificate we present to it."""
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tls:
     """Paths; the files are read when a connection is made, so rotated ones are used."""
 

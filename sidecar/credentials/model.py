@@ -1,13 +1,13 @@
 """Credentials for an authorization server, and their places in the configuration."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """A client id and its secret, and when they were read from their source (epoch seconds)."""
 
@@ -22,7 +22,7 @@ class Credentials:
         return (self.client_id, self.client_secret) == (others.client_id, others.client_secret)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CredentialKey:
     """The tenant, the service and the source of credentials."""
 
@@ -50,7 +50,7 @@ class CredentialKey:
         return frozenset({("service", self.service), *tenant})
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoredCredentials:
     """The store's reply about a key."""
 
@@ -59,7 +59,7 @@ class StoredCredentials:
     """Generation of the key, increased by each bust; None if the store is unavailable."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FixedCredentials:
     """Both parts as values from the configuration or the environment; they change only with it."""
 
@@ -67,7 +67,7 @@ class FixedCredentials:
     client_secret: Secret
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class VariableCredentials:
     """A client id in the configuration, and the secret of each tenant in an environment variable of its own."""
 
@@ -78,7 +78,7 @@ class VariableCredentials:
     """Content of each variable that has such a name, by tenant, not checked yet."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SecretFileCredentials:
     """A client id in the configuration, and its secret in a file of its own (as a mounted secret's key)."""
 
@@ -87,7 +87,7 @@ class SecretFileCredentials:
     """`{tenant}` in it stands for the tenant."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FileCredentials:
     """Both parts in one JSON file: `client_id` or `clientId`, `client_secret` or `clientSecret`."""
 
@@ -95,7 +95,7 @@ class FileCredentials:
     """`{tenant}` in it stands for the tenant."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AwsSecretCredentials:
     """Both parts in one JSON secret of AWS Secrets Manager."""
 

@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.secret import Secret
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.screen import Line
@@ -81,7 +81,7 @@ class Log:
         return lines
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sidecar:
     """A sidecar on the stage; URLs here and below have no slash at their end."""
 

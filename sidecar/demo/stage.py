@@ -2,19 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from string import ascii_uppercase
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.demo.errors import Unexpected
 from sidecar.demo.redis import running_redis
 from sidecar.demo.servers import AuthorizationServer, Upstream
 from sidecar.demo.sidecars import Sidecar, Start, started
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Pace:
     """Durations in seconds."""
 
@@ -66,7 +66,7 @@ class Fleet:
         return self.sidecars[-1]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Stage:
     """The parts that the script uses."""
 

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from sidecar.config.settings import Config
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import RequestRefused
 from sidecar.core.ports import Clock
 from sidecar.core.problem import render
@@ -50,7 +49,7 @@ _NOWHERE = "/\0"
 _Fields = Sequence[tuple[str, str]]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RouteTried:
     """One route, and why the request takes it or not."""
 
@@ -59,7 +58,7 @@ class RouteTried:
     verdict: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TokenAsked:
     """The token request; a value that would be read or signed appears as `<word>`."""
 
@@ -78,7 +77,7 @@ class TokenAsked:
     actor: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sent:
     """The request that the upstream gets."""
 
@@ -94,7 +93,7 @@ class Sent:
     """`http1` or `http2`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What would happen; `answer` is a problem of our own if the request is not sent."""
 

@@ -10,8 +10,8 @@ requests them: pods of older versions do not answer, and are not affected.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.fleet.messages import Sign, Verify, count, name, read_signed, write_signed
 
 MAX_SIZE = 512
@@ -20,7 +20,7 @@ MOST_NAMED = 20
 """Pods that the summary names; it sums up the others."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """Effect of a select on this pod."""
 
@@ -30,7 +30,7 @@ class Dropped:
     """How many tokens, and credentials of secret stores, were dropped from memory."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Effect of a select on one pod."""
 
@@ -42,7 +42,7 @@ class Answer:
     """See Dropped."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SelectOutcome:
     """Result of a select."""
 

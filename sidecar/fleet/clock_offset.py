@@ -1,12 +1,12 @@
 """Offset of another machine's clock from ours, with its uncertainty."""
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 DRIFT = 1e-4
 """Seconds per second by which two clocks may diverge."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClockOffset:
     """Their clock minus ours, in seconds, as measured at `at` of ours and right to within `uncertainty`."""
 

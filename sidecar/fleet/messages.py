@@ -13,10 +13,10 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.cache.refused_tokens import Bust
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels, parse_selector
 from sidecar.core.lru import Lru
 from sidecar.telemetry.words import Rejection
@@ -53,7 +53,7 @@ Sign = Callable[[bytes], bytes]
 Verify = Callable[[bytes, bytes], bool]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """Revokes every selected token whose fetch began by `at`."""
 
@@ -64,7 +64,7 @@ class Revocation:
     """Id of this select, which is accepted once: random, or derived from its content if many pods write the same."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ReceivedMessage:
     """An accepted message, and the pod that sent it."""
 

@@ -1,13 +1,13 @@
 """The `redis` and `busts` sections of the configuration; times in seconds."""
 
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.secret import SecretRef
 from sidecar.core.tls import Tls
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EncryptionKey:
     """One key of the fleet's, 32 bytes in base64."""
 
@@ -15,7 +15,7 @@ class EncryptionKey:
     key: SecretRef
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SentinelSettings:
     """The Sentinels, which return the server's address."""
 
@@ -26,7 +26,7 @@ class SentinelSettings:
     """Credentials for the Sentinels themselves; not the server's own."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RedisSettings:
     """The fleet's Redis: its place, our credentials, and the protection of our values."""
 
@@ -53,7 +53,7 @@ class RedisSettings:
 Dialect = Literal["mcp-gateway", "lerian"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ForeignChannel:
     """Channel on which another program publishes revocations, and the dialect of its messages."""
 
@@ -61,7 +61,7 @@ class ForeignChannel:
     dialect: Dialect
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustSettings:
     """Sources of busts besides the fleet itself."""
 

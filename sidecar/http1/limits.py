@@ -3,7 +3,7 @@
 `docs/reference/limits.md` is generated from docstrings like these, in all rooms.
 """
 
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass
 
 MAX_HEAD = 64 * 1024
 """Limit: head of a request or response (bytes). Beyond: 431; 502 for a response."""
@@ -15,7 +15,7 @@ MAX_FIELDS = 200
 """Limit: fields in a head (number). Beyond: 431; 502 for a response."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerLimits:
     """Bounds on what clients may hold. Seconds."""
 

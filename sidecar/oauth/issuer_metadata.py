@@ -1,16 +1,16 @@
 """An authorization server's metadata, and its URL (RFC 8414, OpenID Connect Discovery)."""
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sidecar.core import addresses
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import TokenRefused
 from sidecar.core.foreign_text import parse_object
 from sidecar.oauth.ports import Reply
 from sidecar.telemetry.words import ISSUER_METADATA
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """The endpoints of a server; "" where the metadata names none, or a place that must not be used."""
 

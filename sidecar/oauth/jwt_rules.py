@@ -5,8 +5,8 @@ with `none`, or with a public key as if that were a shared secret (RFC 8725 sect
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import RequestRefused
 from sidecar.core.foreign_text import parse_object
 from sidecar.oauth.ports import Reply
@@ -28,7 +28,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 Jwk = Mapping[str, object]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Signed:
     """The algorithm and key that a token's header names."""
 

@@ -1,9 +1,9 @@
 """Whether authorization servers answer, noted by host."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from sidecar.core import addresses
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.health import Health, Pulse, together
 from sidecar.core.lru import Lru
@@ -43,7 +43,7 @@ class _Server:
         return together([self._tokens.health, self._documents.health])
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerClock:
     """The state of a token endpoint's clock."""
 

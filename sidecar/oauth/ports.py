@@ -1,15 +1,15 @@
 """Ports of OAuth: for the rest of the sidecar, and for its peers."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.tls import Tls
 from sidecar.oauth.signing_keys import SigningKey, Verification
 from sidecar.oauth.token import FetchReason, Token, TokenRequest
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A token endpoint's answer, not yet judged."""
 

@@ -9,10 +9,9 @@
 
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.credentials.model import Credentials
 from sidecar.oauth.token import Assertion, Grant, TokenRequest
 from sidecar.oauth.token_response import FORM_TYPE
@@ -53,7 +52,7 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _Pairs = Iterator[tuple[str, str]]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Carried:
     """The values that were read, or signed, for one token request."""
 

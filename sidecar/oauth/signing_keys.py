@@ -1,8 +1,8 @@
 """Keys: private ones that sign our assertions, and public ones that verify callers' tokens."""
 
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
 
@@ -12,7 +12,7 @@ Algorithm = Literal[
 """Signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1)."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PrivateKey:
     """The place of a key, and its id for the authorization server. Read again for each signature."""
 
@@ -26,7 +26,7 @@ class PrivateKey:
     """The key's certificate (PEM), whose thumbprint identifies the key to some servers."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SigningKey:
     """A key as just read."""
 
@@ -38,7 +38,7 @@ class SigningKey:
     """PEM, "" for none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The conditions that a caller's token must meet."""
 

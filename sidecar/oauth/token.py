@@ -11,7 +11,6 @@ from enum import Enum
 from functools import cached_property
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret, SecretRef
 from sidecar.core.tls import Tls
@@ -33,7 +32,7 @@ FetchReason = Literal["cold", "aging", "refused", "warm_up"]
 """Why a token is fetched; part of the event."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FromRequest:
     """The token of each request to us, in a header field that is not forwarded."""
 
@@ -43,7 +42,7 @@ class FromRequest:
     """None leaves it to the authorization server."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Presented:
     """A token from another issuer that we present to get ours; read again for each fetch."""
 
@@ -55,7 +54,7 @@ class Presented:
     """A URI (RFC 8693 section 3)."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """A JWT that we sign ourselves and present as our grant (RFC 7523)."""
 
@@ -171,7 +170,7 @@ class Freshness(Enum):
     STALE = "stale"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Token:
     """One bearer token and the moments that matter about it."""
 

@@ -22,9 +22,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
 from sidecar.oauth import http_date
@@ -59,7 +59,7 @@ _NAMED_TYPE = re.compile(
 _Members = Mapping[str, object]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Grant:
     """An access token as granted: its value, safe in a header field, and its life in seconds (maybe ≤ 0)."""
 

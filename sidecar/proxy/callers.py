@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sidecar.cache.token_memory import size
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.core.secret import Secret, keyed_hash
@@ -25,7 +24,7 @@ BELIEVED = 60.0
 _Value = Callable[[bytes], bytes | None]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _KnownCaller:
     """A caller's own route, made from `base`, which a reload replaces."""
 

@@ -8,9 +8,8 @@ ends with PERMISSION_DENIED is read as a 403 is, but never sent again.
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.http1.message import Response
 from sidecar.oauth.token import Token
 from sidecar.proxy.challenge import Challenge, Verdict, bearer_error, judge, parse
@@ -25,7 +24,7 @@ _SCOPES = re.compile(r"[!#-\[\]-~]{1,100}(?: [!#-\[\]-~]{1,100}){0,9}")
 """RFC 6749 section 3.3, bounded: this is logged."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """An answer that may refuse the token, parsed."""
 

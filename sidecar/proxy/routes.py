@@ -1,10 +1,9 @@
 """A route as configured."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.header_names import Hidden
 from sidecar.core.origin import Origin
 from sidecar.oauth.token import TokenRequest
@@ -13,7 +12,7 @@ On401 = Literal["lenient", "strict", "ignore"]
 Isolation = Literal["none", "tenant", "caller"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Route:
     """One route through the sidecar. Time-outs in seconds, 0 for none."""
 

@@ -6,9 +6,9 @@ a library for that takes more memory than the rest of the sidecar's TLS.
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.system import files
 
 PeerCertificate = Mapping[str, object]
@@ -18,7 +18,7 @@ _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x17, 0x18, 0xA0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Validity:
     """The dates between which a certificate is valid."""
 

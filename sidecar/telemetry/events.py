@@ -5,9 +5,9 @@
 Never in any field: a token, a secret, a query string, a body.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.words import Build, Decision, FetchFault, Level, Outcome, SecretFault, Signal
 
 FIELDS = {
@@ -24,7 +24,7 @@ FIELDS = {
 """Fields of several events, with the same meaning in all of them unless the class defines another one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Event:
     """Base: `name` is the log line's `event`, `level` its `level`."""
 
@@ -37,7 +37,7 @@ class Event:
         return {name: getattr(self, name) for name in names}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Started(Event):
     """The sidecar listens on both addresses."""
 
@@ -58,7 +58,7 @@ class Started(Event):
     """Address of the token API; empty if there is none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TokenFetched(Event):
     """The authorization server returned a token."""
 
@@ -74,7 +74,7 @@ class TokenFetched(Event):
     """Why it was fetched: `cold` (there was none), `aging` (it expires soon), `refused` or `warm_up` (at start)."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TokenFetchFailed(Event):
     """A token could not be fetched."""
 
@@ -94,7 +94,7 @@ class TokenFetchFailed(Event):
     """What to do next; empty if that is not known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SecretRead(Event):
     """The sidecar read credentials from a secret store."""
 
@@ -108,7 +108,7 @@ class SecretRead(Event):
     duration_ms: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SecretUnread(Event):
     """The sidecar could not read credentials from a secret store."""
 
@@ -123,7 +123,7 @@ class SecretUnread(Event):
     duration_ms: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CredentialsRejected(Event):
     """An authorization server refused credentials, and their source now has others. The old ones are dropped."""
 
@@ -135,7 +135,7 @@ class CredentialsRejected(Event):
     """Fingerprint of the refused credentials."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refused(Event):
     """An upstream refused the sidecar's token: it returned 401, or another status in the route's
     `refused_statuses`."""
@@ -158,7 +158,7 @@ class Refused(Event):
     """
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UnknownTenantNamed(Event):
     """Requests name a tenant that the configuration does not serve. Emitted at once, then at most once a minute."""
 
@@ -173,7 +173,7 @@ class UnknownTenantNamed(Event):
     """Number of such requests since the last such event."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Resent(Event):
     """The sidecar sent a refused request a second time."""
 
@@ -185,7 +185,7 @@ class Resent(Event):
     outcome: Outcome
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CoolingDown(Event):
     """A new token was refused too. Until the cool-down ends, the sidecar relays refusals to the clients. If gRPC calls
     are refused after a message, the sidecar renews no token for them until then."""
@@ -199,7 +199,7 @@ class CoolingDown(Event):
     """Length of the cool-down in seconds."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UpstreamDown(Event):
     """An upstream is unavailable: a connection to it failed, or a request got no answer. Emitted once, until it
     answers again, and at most once a minute."""
@@ -213,7 +213,7 @@ class UpstreamDown(Event):
     """Number of outages since the last such event, this one included."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UpstreamUp(Event):
     """An upstream answers again, after `upstream_down`."""
 
@@ -224,7 +224,7 @@ class UpstreamUp(Event):
     """Duration of the outage in seconds."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ExportDown(Event):
     """The OTLP endpoint does not accept metrics or traces. Requests are not affected."""
 
@@ -236,7 +236,7 @@ class ExportDown(Event):
     """`HTTP` and the status, or why there was no answer."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ExportUp(Event):
     """The OTLP endpoint accepts metrics or traces again."""
 
@@ -245,7 +245,7 @@ class ExportUp(Event):
     """What is accepted again."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SettingIgnored(Event):
     """At start: an environment variable has no effect, because no setting has its name or its value is unusable."""
 
@@ -257,7 +257,7 @@ class SettingIgnored(Event):
     """Why it has no effect."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ConfigDoubtful(Event):
     """At start and after a reload: a value is probably a mistake, such as a `${NAME}` that nothing replaced."""
 
@@ -267,7 +267,7 @@ class ConfigDoubtful(Event):
     """Place of the value in the configuration, and the reason."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """A new configuration is in force."""
 
@@ -276,7 +276,7 @@ class Reloaded(Event):
     """Number of routes."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
     """The new configuration is invalid or needs a restart. The old one stays in force."""
 
@@ -285,7 +285,7 @@ class ReloadFailed(Event):
     error: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OutOfDescriptors(Event):
     """New client connections are closed at once because no file descriptor is free. Emitted at most once a minute."""
 
@@ -297,7 +297,7 @@ class OutOfDescriptors(Event):
     """What to do next."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Draining(Event):
     """The sidecar received SIGTERM. It keeps serving until no request is in flight."""
 
@@ -306,14 +306,14 @@ class Draining(Event):
     """Open client connections."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Stopped(Event):
     """The sidecar stops; the last line."""
 
     name: ClassVar[str] = "stopped"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """An internal error. The process continues; please report the line."""
 

@@ -1,13 +1,13 @@
 """What the sidecar logs about the fleet: busts, and the Redis that the pods share. See `events`."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.events import Event
 from sidecar.telemetry.words import NEIGHBOURS, BustKind, BustStep, Level, Rejection
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustSent(Event):
     """This pod busted a refused token: it dropped the token and published the bust to all pods."""
 
@@ -18,7 +18,7 @@ class BustSent(Event):
     fp: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustFailed(Event):
     """A bust may not have reached all pods."""
 
@@ -33,7 +33,7 @@ class BustFailed(Event):
     error: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SelectSent(Event):
     """An operator busted all tokens with these labels, in all pods."""
 
@@ -44,7 +44,7 @@ class SelectSent(Event):
     """Pods that received the bust, including this one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustApplied(Event):
     """This pod dropped tokens because of a bust from another pod, an operator or another program."""
 
@@ -58,7 +58,7 @@ class BustApplied(Event):
     """Number of tokens dropped."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustHeard(Event):
     """This pod received a bust from another pod, whether it held such tokens or not."""
 
@@ -71,7 +71,7 @@ class BustHeard(Event):
     """Minimum time since then in milliseconds, by Redis's clock."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BustRejected(Event):
     """Messages on a bust channel were rejected. Emitted for the first one, then at most once a minute."""
 
@@ -85,7 +85,7 @@ class BustRejected(Event):
     """Number of messages since the last such event."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Unencrypted(Event):
     """At start: `redis.encryption` is `none`, so every client of Redis can read tokens and bust them."""
 
@@ -93,7 +93,7 @@ class Unencrypted(Event):
     level: ClassVar[Level] = "warning"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreDown(Event):
     """Redis is unavailable, or busts of other pods do not arrive. The sidecar continues without it."""
 
@@ -105,7 +105,7 @@ class StoreDown(Event):
     """What failed first: `Redis`, or `busts of other pods`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreUp(Event):
     """Redis answers, and busts of other pods arrive again."""
 
@@ -116,7 +116,7 @@ class StoreUp(Event):
     """As in the `store_down` before it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreDenied(Event):
     """Redis denied a command, a key or a channel, because the ACL user lacks a permission.
 

@@ -5,9 +5,8 @@ Names are OpenTelemetry's, so that every exporter can derive its own from them.
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
-
-from sidecar.core.classes.frozen import frozen
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER_METHOD = "_OTHER"
@@ -20,7 +19,7 @@ _UPSTREAM = ("server.address", "server.port")
 _TOKEN = ("token", "tenant")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """One instrument."""
 
@@ -310,7 +309,7 @@ LABELS: Mapping[str, str] = {
 """Names of the labels."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """A histogram as read: how many values fell under each of SECONDS, then the number of all."""
 
@@ -318,7 +317,7 @@ class Distribution:
     total: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Family:
     """An instrument and its series as read: label values and the value."""
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from math import isnan, nan
 from typing import get_args
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.telemetry.trace_context import Sampler, SamplerName
 from sidecar.telemetry.words import Signal
 
@@ -52,7 +51,7 @@ _VARIABLE = re.compile("OTEL_[A-Z_]+")
 _NUMBER = re.compile("[0-9]{1,10}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A variable whose value is not used, and why."""
 
@@ -60,7 +59,7 @@ class Ignored:
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Batches:
     """How spans are sent."""
 
@@ -72,7 +71,7 @@ class Batches:
     """Seconds for which a span waits for others."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OtelSettings:
     """Settings of the export."""
 

@@ -1,8 +1,8 @@
 """Recent events for the live page, with the time when they began, and what only a series of events shows."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
 from sidecar.telemetry.events import Event, Refused, Resent, SecretRead, TokenFetched
@@ -28,7 +28,7 @@ _DIFFERS = frozenset(
 """Fields in which two events may differ and still count as the same for people."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Occurrence:
     """An event that happened `count` times from the moment `first` to `last`; `event` is the last."""
 
@@ -72,7 +72,7 @@ def _identity(event: Event) -> str:
     return repr((event.name, [value for name, value in event.values().items() if name not in _DIFFERS]))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ReplacedTokens:
     """A series of tokens of a route that an upstream refused before they expired; the sidecar replaced each."""
 

@@ -1,9 +1,9 @@
 """The spans of a request: pure functions of its record."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.problem import Grpc
 from sidecar.telemetry.events import Event, SecretRead, SecretUnread, TokenFetched, TokenFetchFailed
 from sidecar.telemetry.instruments import METHODS, OTHER_METHOD
@@ -19,7 +19,7 @@ LONGEST_TEXT = 1024
 Attributes = Mapping[str, str | int]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Span:
     """One span that has ended, between two moments."""
 

@@ -1,9 +1,8 @@
 """A request's place in a distributed trace, by the W3C Trace Context; and whether it is traced."""
 
 import re
+from dataclasses import dataclass
 from typing import Literal
-
-from sidecar.core.classes.frozen import frozen
 
 _TRACE_PARENT = re.compile(
     rb"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
@@ -21,7 +20,7 @@ SamplerName = Literal[
 ]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Parent:
     """The caller's span."""
 

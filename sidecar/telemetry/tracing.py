@@ -7,8 +7,8 @@ and times are noted while the request is handled; the journal makes spans of the
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.origin import Origin
 from sidecar.telemetry.trace_context import Parent, Sampler, read
 
@@ -16,7 +16,7 @@ Bits = Callable[[int], int]
 """Returns that many random bits; no secret depends on them."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Hop:
     """One send to an upstream."""
 
@@ -25,7 +25,7 @@ class Hop:
     target: bytes
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Wait:
     """A time in which the request waited for a token."""
 
@@ -77,7 +77,7 @@ class Trace:
                 self.waits.append(Wait(span_id, began, now()))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Cause:
     """The span that caused work which outlives it, or which others share."""
 

@@ -4,8 +4,8 @@ They are routes without an upstream, so that tenants and callers are found in th
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import NotListed
 from sidecar.core.origin import Origin
 from sidecar.http1.message import Request
@@ -28,7 +28,7 @@ def entry(token: TokenRequest, routes: Iterable[Route]) -> Route:
     return Route(name=f"token_api/{token.name}", origin=NOWHERE, token=token, refused_statuses=refused)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Served:
     """What a reload replaces as a whole."""
 

@@ -2,8 +2,8 @@
 
 import json
 import re
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import RequestRefused
 from sidecar.core.header_names import values
 from sidecar.core.secret import fingerprint
@@ -17,7 +17,7 @@ _STATUS = re.compile(rb"[45][0-9]{2}")
 _FIELD = re.compile(rb"(?i:bearer) +([!-~]+)")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Report:
     """An upstream's answer to a request with a token from here."""
 

@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.cli.parser import Parser
-from sidecar.core.classes.frozen import frozen
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Value:
     """The value of a flag or of an argument."""
 
@@ -20,7 +20,7 @@ class Value:
     """All possible values, of the kind `word`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A flag of a command."""
 
@@ -31,7 +31,7 @@ class Flag:
     repeated: bool
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Place:
     """A positional argument of a command."""
 
@@ -39,7 +39,7 @@ class Place:
     meaning: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command, or with the name "" the program itself."""
 

@@ -18,7 +18,6 @@ import yaml
 
 from sidecar.config.yaml_text.places import LONGEST_KEY, Inside, Place, join
 from sidecar.config.yaml_text.syntax import ALIAS, SECOND_DOCUMENT, TYPE
-from sidecar.core.classes.frozen import frozen
 
 MAX_NODES = 100_000
 """About 5,000 routes with all keys. Limit: keys and values in the configuration file, with aliases expanded (number).
@@ -89,7 +88,7 @@ class _Events(Protocol):
     def construct_object(self, node: yaml.Node) -> object: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Anchored:
     """The node of an anchor, and the cost of repeating it."""
 

@@ -7,9 +7,7 @@ YAML reserves, because anything else may be a misplaced secret.
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
-
-from sidecar.core.classes.frozen import frozen
+from dataclasses import dataclass, replace
 
 ALIAS = "a value begins with *, and there is no anchor of that name: put it in quotes"
 TYPE = "a value begins with !, which names a type: put it in quotes"
@@ -39,7 +37,7 @@ _JOINED_DASH = r"\s*-[^\s-]"
 _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>)(?: |$)")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Position of the parser. Lines and columns count from 0."""
 
@@ -52,7 +50,7 @@ Reason = tuple[int, str]
 """The line, from 1, and what to do there."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Spot:
     """The problem as the parser reports it, and the lines around it."""
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Protocol
@@ -20,7 +21,6 @@ from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import NoToken, TokenRefused, TokenUnavailable
 from sidecar.core.foreign_text import decoded
 from sidecar.core.ports import Clock
@@ -113,7 +113,7 @@ class _Unread(Exception):
         self.detail = detail
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Found:
     client_id: str
     client_secret: Secret

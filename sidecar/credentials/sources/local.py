@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core import foreign_text
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.errors import TokenUnavailable
 from sidecar.core.lru import Lru
 from sidecar.core.ports import Clock
@@ -104,7 +104,7 @@ class VariableSource:
         return TokenUnavailable(f"cannot read {where}: {reason}", 0.0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _ReadFile:
     credentials: Credentials
     signature: _Signature

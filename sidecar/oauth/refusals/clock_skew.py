@@ -1,8 +1,8 @@
 """By how much an authorization server's clock differs from this machine's, by the Date of its answers."""
 
 import re
+from dataclasses import dataclass
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.oauth import http_date
 from sidecar.oauth.token import TokenRequest
 
@@ -17,7 +17,7 @@ _OF_TIME = re.compile(
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """When, by this machine's wall clock, a request was sent and its answer received."""
 

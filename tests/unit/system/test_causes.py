@@ -88,7 +88,6 @@ def test_o9_errors_that_quote_each_other_end() -> None:
 
 ALLOWED = {
     ("cli/main.py", "a bug, for its report"),
-    ("core/classes/frozen.py", "the text of a value, as `dataclass` writes it"),
     ("fleet/redis/connect.py", "names a class that it makes"),
     ("fleet/redis/reasons.py", "is compared, not shown"),
     ("system/causes.py", "the one place"),

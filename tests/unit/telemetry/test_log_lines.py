@@ -4,13 +4,13 @@ import json
 import os
 import pty
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.classes.frozen import frozen
 from sidecar.core.secret import Secret
 from sidecar.telemetry.events import CoolingDown, Draining, Event, ReloadFailed, Stopped, TokenFetchFailed
 from sidecar.telemetry.fleet_events import BustSent
@@ -171,7 +171,7 @@ def test_any_text_is_harmless_on_the_console(path: str) -> None:
 def test_a_secret_that_strays_into_an_event_shows_its_fingerprint_only() -> None:
     """The last line of defence: even a programming error prints no secret."""
 
-    @frozen
+    @dataclass(frozen=True, slots=True)
     class Careless(Event):
         name: ClassVar[str] = "careless"
         secret: Secret
