@@ -138,7 +138,8 @@ faketime:  ## installs Debian's faketime where there is no libfaketime yet; the 
 	@if ls /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then exit 0; fi; \
 	$(DEBIAN) faketime
 
-actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## builds actionlint, which the test of the workflows uses; requires Go
+actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## lints the workflows; builds actionlint once, with Go
+	@$< -shellcheck= -pyflakes=
 
 build/actionlint-$(ACTIONLINT)/actionlint:
 	@GOBIN='$(CURDIR)/$(@D)' go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
