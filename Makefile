@@ -81,7 +81,7 @@ bench:  ## CPU, latency and memory beside Envoy and others, ten minutes; needs n
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
 
-conformance: $(VENV)/.with-test  ## h2spec against the listener of an HTTP/2 route; requires Go, which builds h2spec
+conformance: $(VENV)/.with-test  ## h2spec and real clients against the listener of an HTTP/2 route; requires Go, a JDK, Maven, curl and nghttp2-client
 	@$(BIN)/python -m tests.conformance
 
 early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx if installed

@@ -1,6 +1,7 @@
-"""`make conformance`: h2spec against the listener of a sidecar with an HTTP/2 route.
+"""`make conformance`: h2spec, and then real clients, against the listener of a sidecar with an HTTP/2 route.
 
 It installs h2spec with `go install` below build/ once, and runs its groups `generic`, `http2` and `hpack`, strictly.
+The clients are in `clients`.
 Exits with 1 when a case fails that is no exception, or passes though it is one; with 2 when it cannot run here.
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from tests import ROOT
+from tests.conformance.clients.matrix import clients
+from tests.conformance.clients.setting import CannotRunError
 from tests.support.http2_upstream import Http2Upstream, answering
 from tests.support.processes import File, run
 
@@ -29,10 +32,6 @@ EXCEPTIONS: Mapping[str, str] = {
     " request, and malformed here; it gets 400, and the connection is closed",
 }
 """Cases that are expected to fail, as they are printed below; and why that is right."""
-
-
-class CannotRunError(Exception):
-    """This machine lacks something."""
 
 
 def h2spec() -> Path:
@@ -92,11 +91,10 @@ def verdict(found: Mapping[str, str]) -> int:
 
 async def main() -> int:
     try:
-        program = h2spec()
+        return max(verdict(await judged(h2spec())), await clients())
     except CannotRunError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
-    return verdict(await judged(program))
 
 
 if __name__ == "__main__":
