@@ -256,6 +256,7 @@ class UpstreamConnection(Connection):
             raise FrameFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that was never opened")
         if not self.was_reset(number):
             raise FrameFault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that has ended")
+        self.ignore_block()
 
     def fields_too_large(self, number: int, why: str) -> None:
         raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, why, number)
