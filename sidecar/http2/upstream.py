@@ -198,6 +198,8 @@ class UpstreamConnection(Connection):
             await self._greeted
         if not self.greeted:
             raise self.fault or UpstreamUnreachable("the upstream closed the connection before the request")
+        if not self._allowed:
+            raise UpstreamUnreachable("the upstream allows no HTTP/2 streams")
 
     def open(self, relay: "Relay", method: bytes, block: bytes, *, end: bool) -> UpstreamStream:
         """Open a stream with this block, at a place that was reserved. Raises Unprocessed."""

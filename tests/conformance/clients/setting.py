@@ -11,7 +11,7 @@ from tests.conformance.clients.upstream import ClientsUpstream, reset_of
 from tests.support.processes import Child, File, Process, run
 from tests.support.waiting import until
 
-TIMEOUT = 120.0
+TIMEOUT = 60.0
 """Seconds that a client has for a case."""
 PIPE = asyncio.subprocess.PIPE
 
