@@ -89,7 +89,7 @@ bench:  ## CPU, latency and memory beside Envoy and others, a quarter of an hour
 bench-fleet: $(VENV)/.with-test  ## 50 sidecars and 1000 pods on one Redis: cold starts, busts, revocations, five minutes
 	@$(BIN)/python -m tests.bench_fleet
 
-conformance: $(VENV)/.with-test  ## h2spec, and gRPC's interoperability cases with Go and Java, five minutes; requires Go, a JDK and Maven
+conformance: $(VENV)/.with-test  ## h2spec, real clients, and gRPC's interoperability cases with Go and Java, ten minutes; requires Go, a JDK, Maven, curl and nghttp2-client
 	@$(BIN)/python -m tests.conformance
 
 early: $(VENV)/.with-test  ## answers to uploads that no server reads, with the sidecar and without; uses Node.js and nginx if installed

@@ -104,6 +104,11 @@ def table(config: Config, listen: str, pools: Mapping[Origin, OriginPool]) -> Ta
     """Return the routes of the configuration; `listen` is the listen address as configured or bound."""
     tenants = Tenants(config.tenants, config.cache.max_entries) if config.tenants is not None else None
     by_route = {route.name: pools[route.origin] for route in config.routes}
+    silences: defaultdict[Origin, float] = defaultdict(float)
+    for route in config.routes:
+        silences[route.origin] = max(silences[route.origin], route.idle_timeout or inf)
+    for origin, longest in silences.items():
+        pools[origin].limit_silence(longest if longest < inf else 0.0)
     return Table(Router(config.routes, listen), by_route, tenants)
 
 

@@ -2,12 +2,17 @@
 
 TLS verifies the certificate chain and the host's name, always. Its files (an own authority, a client certificate) are
 checked before each connection, so that the next connection uses a rotated certificate without a restart.
+
+A peer that has vanished acknowledges nothing. An HTTP/1.1 connection has one exchange, whose time-outs end it. Over
+HTTP/2, other streams may keep a connection busy with what they send. So the kernel ends it after the longest idle
+time-out of its streams (TCP_USER_TIMEOUT), rather than after its own, which is about 15 minutes.
 """
 
 import asyncio
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar, cast
@@ -25,6 +30,8 @@ from sidecar.system.client_tls import UnusableFiles, client_context, reason
 
 _Made = TypeVar("_Made")
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 section 8
+
+_LONGEST = 2**31 - 1  # milliseconds
 
 _OTHER_PROTOCOL = "does not answer in TLS; if it serves plain HTTP, `upstream` must begin with http://"
 _FOREIGN = {
@@ -87,6 +94,13 @@ async def open_socket(origin: Origin) -> socket.socket:
     return await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
 
 
+def _limit_silence(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel end the connection if the peer acknowledges nothing for that long; Linux only."""
+    if sys.platform == "linux":
+        milliseconds = min(round(seconds * 1000), _LONGEST)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 class Dialler:
     """Open connections to one origin."""
 
@@ -96,6 +110,8 @@ class Dialler:
         self._alpn = alpn
         self._context: ssl.SSLContext | None = None
         self._signature: Signature | None = None
+        self.acknowledged_within = 0.0
+        """Seconds in which the peer of a new HTTP/2 connection acknowledges what it is sent; 0: the kernel's limit."""
         self.certificate: PeerCertificate | None = None
         """The server's, as of the last handshake; None before."""
 
@@ -124,6 +140,8 @@ class Dialler:
         origin = self._origin
         sock = await open_socket(origin)
         try:
+            if self._alpn == "h2" and self.acknowledged_within:
+                _limit_silence(sock, self.acknowledged_within)
             if origin.scheme == "https":
                 connection, transport = await encrypt(sock, await self._tls(), origin.host, protocol)
                 self.certificate = transport.get_extra_info("peercert")

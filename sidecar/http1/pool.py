@@ -121,6 +121,10 @@ class OriginPool(ABC):
         """The upstream's certificate as of the last handshake; None if there was none for KNOWN_FOR."""
         return self._dialler.certificate if self._deadlines.now() < self._known_until else None
 
+    def limit_silence(self, seconds: float) -> None:
+        """Take the longest idle time-out of the routes that use it, 0 for none; see `dial`."""
+        self._dialler.acknowledged_within = seconds
+
     def answered(self) -> None:
         """Note that a request on one of the connections got an answer."""
         self._silent = self.in_doubt = False

@@ -10,7 +10,8 @@ Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
-        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1).
+        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1). What
+        may arrive late on a stream that has ended counts too, if it is empty, a header block or a reset.
 
 What it sends is in `outgoing`.
 """
@@ -22,24 +23,14 @@ from typing import cast
 from sidecar.http1.connection import HIGH_WATER, LINGER, LOW_WATER
 from sidecar.http1.deadlines import NEVER, Deadlines
 from sidecar.http1.limits import MAX_HEAD
-from sidecar.http2 import frames
+from sidecar.http2 import frames, limits
 from sidecar.http2.fields import Block
 from sidecar.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameFault
 from sidecar.http2.hpack import Decoder, HeadersTooLarge
-from sidecar.http2.limits import (
-    CONNECTION_WINDOW,
-    HEAD_TIMEOUT,
-    MAX_BLOCK,
-    MAX_CONTINUATIONS,
-    MOST_IDLE_FRAMES,
-    MOST_RESETS,
-    MOST_SETTINGS,
-    STREAM_WINDOW,
-    Allowance,
-)
+from sidecar.http2.limits import MAX_BLOCK, MAX_CONTINUATIONS, Allowance
 from sidecar.http2.outgoing import Outbox, Outgoing
 
-_OURS = [(frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW), (frames.MAX_HEADER_LIST_SIZE, MAX_HEAD)]
+_OURS = [(frames.INITIAL_WINDOW_SIZE, limits.STREAM_WINDOW), (frames.MAX_HEADER_LIST_SIZE, MAX_HEAD)]
 
 
 class Connection(Outgoing):
@@ -62,9 +53,9 @@ class Connection(Outgoing):
         self._block_until = NEVER
         self.greeted = False
         """Whether the peer's first SETTINGS have arrived."""
-        self._resets = Allowance(MOST_RESETS)
-        self._settings = Allowance(MOST_SETTINGS)
-        self._idle_frames = Allowance(MOST_IDLE_FRAMES)
+        self._resets = Allowance(limits.MOST_RESETS)
+        self._settings = Allowance(limits.MOST_SETTINGS)
+        self._idle_frames = Allowance(limits.MOST_IDLE_FRAMES)
         self._sent_before = 0
         """Bytes of content that were sent before the last idle frame."""
 
@@ -76,7 +67,7 @@ class Connection(Outgoing):
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self.deadlines.watch(self)
         self.deadline = self.deadlines.next_tick
-        self.put(self.greeting(_OURS) + frames.window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW))
+        self.put(self.greeting(_OURS) + frames.window_update(0, limits.CONNECTION_WINDOW - DEFAULT_WINDOW))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all streams."""
@@ -149,14 +140,14 @@ class Connection(Outgoing):
     def _control(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if kind == frames.SETTINGS:
             self._read_settings(flags, payload)
-        elif kind == frames.PING:
+            return
+        self._spend_idle()
+        if kind == frames.PING:
             self._ping(flags, payload)
         elif kind == frames.GOAWAY:
             self.goaway_arrived(*frames.read_goaway(payload))
-        else:  # PRIORITY, or a kind that is not known
-            if kind == frames.PRIORITY:
-                frames.check_priority(payload, 0, number)
-            self._spend_idle()
+        elif kind == frames.PRIORITY:
+            frames.check_priority(payload, 0, number)
 
     def _spend(self, allowance: Allowance, what: str) -> None:
         """Take one of an allowance. Raises FrameFault (rule 8)."""
@@ -169,6 +160,11 @@ class Connection(Outgoing):
         self._sent_before = sent
         self._spend(self._idle_frames, "frames without effect")
 
+    def ignore_block(self) -> None:
+        """Count a header block on a stream that this side has reset: it is no progress. Raises FrameFault (rule 8)."""
+        self._idle_frames.earned -= 1
+        self._spend_idle()
+
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
         if not self.window.arrive(size):
@@ -178,6 +174,8 @@ class Connection(Outgoing):
         stream = self.streams.get(number)
         if stream is None or stream.remote_ended:
             self._no_stream(number)
+            if start == stop:
+                self._spend_idle()
             return
         if not stream.window.arrive(size):
             raise FrameFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's window", number)
@@ -211,7 +209,7 @@ class Connection(Outgoing):
             raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
         if not flags & frames.END_HEADERS:
             if self._block is None:
-                self._block_until = self.deadlines.next_tick + HEAD_TIMEOUT
+                self._block_until = self.deadlines.next_tick + limits.HEAD_TIMEOUT
             self._block = before
             return
         self._block = None
@@ -244,11 +242,13 @@ class Connection(Outgoing):
         if stream is not None:
             stream.give_up()
             stream.reset_arrived(code)
+        elif not self.serves:
+            self._spend_idle()
 
     def _read_settings(self, flags: int, payload: bytes) -> None:
+        self._spend(self._settings, "SETTINGS")
         if flags & frames.ACK:
             return
-        self._spend(self._settings, "SETTINGS")
         for setting, value in frames.read_settings(payload, from_server=not self.serves).items():
             if setting == frames.INITIAL_WINDOW_SIZE:
                 self.change_initial_credit(value)
@@ -263,7 +263,6 @@ class Connection(Outgoing):
         if flags & frames.ACK:
             self.ping_answered(payload)
             return
-        self._spend_idle()
         self.put(frames.ping_ack(payload))
 
     def _stream_fault(self, fault: FrameFault) -> None:

@@ -216,24 +216,24 @@ class Relay(Exchange):
 
     def body_from_upstream(self, content: bytes, *, end: bool) -> None:
         """Content of the answer arrived."""
+        self._answer_ended = end
         if self._piping:
             self._client.send_body(content, end=end)
             if end:
                 self._client.watch(self._idle_timeout)
-        else:
-            self._answer_ended = end
-            if content:
-                add_piece(self._kept, content)
+        elif content:
+            add_piece(self._kept, content)
         self._moved()
 
     def trailers_from_upstream(self, trailers: Trailers) -> None:
         """The answer ended with trailers."""
         block = relayed_trailers(trailers, grpc=self._head.is_grpc)
+        self._answer_ended = True
         if self._piping:
             self._client.send_end(block)
             self._client.watch(self._idle_timeout)
             return
-        self._answer_ended, self._trailers = True, block
+        self._trailers = block
 
     def upstream_failed(self, error: SidecarError, code: int = ErrorCode.INTERNAL_ERROR) -> None:
         """The answer, or the rest of it, will never arrive."""

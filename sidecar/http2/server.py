@@ -13,7 +13,8 @@ Rule 2. More than MAX_STREAMS at a time get REFUSED_STREAM, which clients send a
 Rule 3. A malformed request resets its stream; a well-formed one that is refused gets its status.
 Rule 4. Trailers end the stream: else PROTOCOL_ERROR.
 Rule 5. A connection without streams for the keep-alive time-out ends with GOAWAY.
-Rule 6. A drain refuses no request that was sent before the client knew of it: hence the two steps.
+Rule 6. A drain refuses no request that was sent before the client knew of it: hence the two steps. A stream that comes
+        after the second is refused, and ends no other.
 """
 
 import asyncio
@@ -202,6 +203,8 @@ class ClientConnection(Connection):
         self._listener = listener
         self._service = service
         self._warned = self._leaving = False
+        self._last_late = 0
+        """The highest stream that came after GOAWAY had excluded it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -227,7 +230,7 @@ class ClientConnection(Connection):
     # Streams
 
     def never_opened(self, number: int) -> bool:
-        return number > self.last_stream or number % 2 == 0
+        return number > max(self.last_stream, self._last_late) or number % 2 == 0
 
     def block_arrived(self, number: int, block: Block, *, end: bool) -> None:
         if not self._open(number):
@@ -243,13 +246,14 @@ class ClientConnection(Connection):
         """Return whether a new stream may begin (rules 1 and 2). Raises FrameFault."""
         if number % 2 == 0:
             raise FrameFault(ErrorCode.PROTOCOL_ERROR, "a client's streams have odd numbers")
-        if number <= self.last_stream:
+        if not self.never_opened(number):
             if self.was_reset(number):
+                self.ignore_block()
                 return False
             raise FrameFault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that has ended")
         if self._leaving:
-            self.put(frames.rst_stream(number, ErrorCode.REFUSED_STREAM))
-            return False
+            self._last_late = number
+            raise FrameFault(ErrorCode.REFUSED_STREAM, "the connection takes no more streams", number)
         self.last_stream = number
         if len(self.streams) >= MAX_STREAMS:
             raise FrameFault(ErrorCode.REFUSED_STREAM, "too many streams", number)

@@ -199,6 +199,8 @@ class UpstreamConnection(Connection):
             await self._greeted
         if not self.greeted:
             raise self.fault or UpstreamUnreachable("the upstream closed the connection before the request")
+        if not self._allowed:
+            raise UpstreamUnreachable("the upstream allows no HTTP/2 streams")
 
     def open(self, relay: "Relay", method: bytes, block: bytes, *, end: bool) -> UpstreamStream:
         """Open a stream with this block, at a place that was reserved. Raises Unprocessed."""
@@ -257,6 +259,7 @@ class UpstreamConnection(Connection):
             raise FrameFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that was never opened")
         if not self.was_reset(number):
             raise FrameFault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that has ended")
+        self.ignore_block()
 
     def fields_too_large(self, number: int, error: HeadersTooLarge) -> None:
         raise FrameFault(ErrorCode.ENHANCE_YOUR_CALM, str(error), number)

@@ -1,19 +1,20 @@
-"""`make conformance`: h2spec, and the interoperability cases of the gRPC project with peers of grpc-go and grpc-java.
+"""`make conformance`: h2spec, real clients of HTTP/2, and gRPC's interoperability cases with peers of Go and Java.
 
 Exits with 1 when a case fails that is no exception, or passes though it is one; with 2 when a part cannot run here.
-The other part runs all the same.
+The other parts run all the same.
 """
 
 import asyncio
 import sys
 
 from tests.conformance import h2spec, interop
+from tests.conformance.clients import matrix
 from tests.conformance.tools import CannotRunError
 
 
 async def main() -> int:
     codes = []
-    for check in (h2spec.check, interop.check):
+    for check in (h2spec.check, matrix.clients, interop.check):
         try:
             codes.append(await check())
         except CannotRunError as error:

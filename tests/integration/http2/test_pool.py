@@ -8,7 +8,7 @@ from sidecar.core.origin import Origin
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.pool import Pool
-from tests.integration.http2.conftest import route
+from tests.integration.http2.conftest import connect, route
 from tests.support.clock import FakeClock, settle
 from tests.support.http2_client import Http2Client
 from tests.support.http2_peer import settings
@@ -176,3 +176,19 @@ async def test_l3_requests_in_line_are_served_after_a_reload_has_ended_their_poo
             pool.give_back(first)
         pool.give_back(first)
         assert first.closing
+
+
+async def test_i21_an_upstream_that_allows_no_streams_gets_none(sidecar: Start) -> None:
+    """MAX_CONCURRENT_STREAMS is 0: a 502 names it. Once the upstream allows one, requests are served."""
+    async with (
+        Http2Upstream(streams=0) as upstream,
+        sidecar(route(upstream)) as running,
+        await connect(running) as client,
+    ):
+        answer = await client.ask()
+        assert answer.status == 502
+        assert b"allows no HTTP/2 streams" in answer.body
+        assert upstream.requests == []
+        upstream.streams = 1
+        assert (await client.ask()).status == 200
+    assert upstream.malformed == []

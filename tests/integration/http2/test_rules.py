@@ -320,6 +320,21 @@ FLOODS: dict[str, bytes] = {
     "DATA on a stream that has ended": head(1, end=True)
     + data(1, b"x") * 2
     + b"".join(head(n, end=True) + data(n, b"x") for n in range(3, 2 * MOST_RESETS + 3, 2)),
+    "GOAWAY": frames.goaway(0, 0) * (MOST_IDLE_FRAMES + 1),
+    "acknowledgements of a PING": frames.ping_ack(bytes(8)) * (MOST_IDLE_FRAMES + 1),
+    "acknowledgements of SETTINGS": frames.SETTINGS_ACK * MOST_SETTINGS,
+    "empty DATA on a stream that was reset": head()
+    + frames.window_update(1, 0)
+    + data(1) * (MOST_IDLE_FRAMES + 1),
+    "padding on a stream that was reset": head()
+    + frames.window_update(1, 0)
+    + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + 1),
+    "trailers on a stream that was reset": head()
+    + frames.window_update(1, 0)
+    + frames.headers(1, b"\x00\x01a\x01v", end_stream=True) * (MOST_IDLE_FRAMES + 2),
+    "heads on a stream that was reset": head()
+    + frames.window_update(1, 0)
+    + head(1) * (MOST_IDLE_FRAMES + 2),
     "too many streams": b"".join(head(n) for n in range(1, 2 * (MAX_STREAMS + MOST_RESETS) + 3, 2)),
 }
 
@@ -671,3 +686,45 @@ async def test_l2_the_bare_end_leaves_at_any_credit(window: int) -> None:
         (0, 1_000),
         (frames.END_STREAM, 0),
     ]
+
+
+LATE: dict[str, bytes] = {
+    "a head": head(3, end=True),
+    "a head and content": head(3) + data(3, b"x") + data(3, b"y", 1),
+    "a head, content and trailers": head(3)
+    + data(3, b"x")
+    + frames.headers(3, b"\x00\x01a\x01v", end_stream=True),
+    "a head that is cancelled": head(3) + frames.rst_stream(3, 8),
+    "a head and credit": head(3) + frames.window_update(3, 100),
+    "a malformed head": head(3, (b"X-A", b"b")) + data(3, b"x", 1),
+    "two": head(3) + head(5) + data(3, b"x") + data(5, b"x", 1),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+@pytest.mark.parametrize("cut", [False, True])
+async def test_i21_a_stream_that_comes_too_late_for_a_drain_ends_no_other(case: str, *, cut: bool) -> None:
+    """The client opened it before it knew the last GOAWAY: it is refused, and what follows on it is ignored."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + head(1), cut=False)
+        rig.connection.drain()
+        rig.feed(frames.ping_ack(b"drained?") + LATE[case] + PING, cut=cut)
+        goaways, resets, alive = codes(await rig.written())
+        refused = [(number, "REFUSED_STREAM") for number in ((3, 5) if case == "two" else (3,))]
+        assert (goaways, resets, alive) == (["NO_ERROR", "NO_ERROR"], refused, True)
+        assert rig.listener.busy == 1
+
+
+async def test_i21_streams_that_come_too_late_are_a_flood() -> None:
+    """A client that goes on after GOAWAY ends its connection; the last stream of a GOAWAY does not grow."""
+    async with Rig(forever) as rig:
+        rig.feed(SETTINGS + head(1), cut=False)
+        rig.connection.drain()
+        late = b"".join(head(n) for n in range(3, 2 * MOST_RESETS + 7, 2))
+        rig.feed(frames.ping_ack(b"drained?") + late, cut=False)
+        written = await rig.written()
+        last = [
+            int.from_bytes(payload[:4], "big") for kind, _, _, payload in written if kind == frames.GOAWAY
+        ]
+        assert codes(written)[0] == ["NO_ERROR", "NO_ERROR", "ENHANCE_YOUR_CALM"]
+        assert last == [frames.MAX_STREAM, 1, 1]

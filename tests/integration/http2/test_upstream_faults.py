@@ -28,7 +28,7 @@ from tests.support.http2_peer import (
     frame,
     settings,
 )
-from tests.support.http2_upstream import Exchange2, Http2Upstream, Script2
+from tests.support.http2_upstream import Exchange2, Http2Upstream, Script2, answering
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Server
 from tests.support.waiting import until
@@ -131,6 +131,10 @@ OF_THE_CONNECTION: dict[str, tuple[Written, int]] = {
     "a frame that is too long": (anywhere(b"\x00\x40\x01" + bytes(6)), SIZE),
     "HTTP/1.1": (anywhere(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), SIZE),
     "a hundred thousand PINGs": (anywhere(frame(PING, 0, 0, bytes(8)) * 3000), ErrorCode.ENHANCE_YOUR_CALM),
+    "thousands of GOAWAY": (
+        anywhere(frame(GOAWAY, 0, 0, b"\x7f\xff\xff\xff" + bytes(4)) * 3000),
+        ErrorCode.ENHANCE_YOUR_CALM,
+    ),
     "a thousand SETTINGS": (anywhere(settings() * 1000), ErrorCode.ENHANCE_YOUR_CALM),
 }
 AFTER_THE_HEAD: dict[str, tuple[Written, int]] = {
@@ -221,6 +225,23 @@ async def test_b98_an_upstream_that_breaks_the_connection(
         assert ended.code == code
         assert (await client.ask()).status == 200
     assert http2.connections == 2
+
+
+async def test_i21_resets_of_a_stream_that_has_ended_are_a_flood(
+    http2: Http2Upstream, listener: Running
+) -> None:
+    """One for each stream of the sidecar's is none; thousands end the connection."""
+
+    async def script(exchange: Exchange2) -> None:
+        exchange.peer.write(frame(RST_STREAM, 0, exchange.stream - 2, b"\0\0\0\2") * 3000)
+
+    http2.script(answering(), script)
+    async with await Http2Client.connect(listener.address) as client:
+        assert (await client.ask()).status == 200
+        is_malformed(await client.ask(b"POST", body=b"x"))
+        ended = await http2.peers[0].ending()
+        assert ended is not None
+        assert ended.code == ErrorCode.ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
