@@ -16,8 +16,8 @@ from tests.conformance.clients.setting import (
     expect,
     finished,
 )
-from tests.conformance.tools import CannotRunError
 from tests.conformance.clients.upstream import BLOCK, FIELD, digest, pattern
+from tests.conformance.tools import CannotRunError
 
 PACKAGES = {"curl": "curl", "nghttp": "nghttp2-client", "h2load": "nghttp2-client"}
 """Debian's package of each command."""
