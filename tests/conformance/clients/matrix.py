@@ -33,8 +33,8 @@ MEANINGS: Mapping[str, str] = {
     "drain": "SIGTERM to the sidecar in the middle of an answer",
 }
 PASSED, FAILED, CLIENT = "passed", "FAILED", "client"
-UNCONTROLLED = ("drain",)
-"""Cases that are about the sidecar, so that there is no control."""
+CONTROLS: Mapping[str, str] = {"drain": "goaway"}
+"""Cases whose control is another: without the sidecar, the upstream sends the GOAWAY."""
 
 
 async def outcome(case: Case, size: int, *, direct: bool = False) -> str:
@@ -61,19 +61,17 @@ async def clients(only: str = "", size: int = SIZE) -> int:
             key = f"{client.split()[0]}: {case}"
             if case not in cases or not key.startswith(only):
                 continue
-            cell = table[case][client] = await _cell(
-                key, cases[case], size, controlled=case not in UNCONTROLLED
-            )
+            cell = table[case][client] = await _cell(key, cases[case], cases[CONTROLS.get(case, case)], size)
             code |= cell == FAILED
     _print(table, list(columns))
     return code
 
 
-async def _cell(key: str, case: Case, size: int, *, controlled: bool) -> str:
+async def _cell(key: str, case: Case, control: Case, size: int) -> str:
     reason = await outcome(case, size)
     if not reason:
         return PASSED
-    if controlled and await outcome(case, size, direct=True):
+    if await outcome(control, size, direct=True):
         print(f"{key} fails without the sidecar too: {reason}", flush=True)
         return CLIENT
     print(f"FAILED: {key}: {reason}", flush=True)
