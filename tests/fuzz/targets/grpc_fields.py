@@ -120,6 +120,7 @@ TARGET = Target(
     seeds=(
         b"0",
         b"016",
+        b" a ",
         b"99999999m",
         b"1H",
         b"x-meta-bin\nAAEC",

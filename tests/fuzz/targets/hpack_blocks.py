@@ -94,9 +94,12 @@ def written(*blocks: bytes) -> bytes:
 
 
 FILLS = literal("indexing", b"a", b"v" * 30) + literal("indexing", b":path", b"/x", huffman=True)
+EXACT = resized(64) + literal("indexing", b"a", b"") + literal("indexing", b"", b"")
 TARGET = Target(
     check,
     seeds=(
+        written(FILLS, indexed(62), literal("indexing", b"b", b"")) + bytes((AGAIN, 2)),
+        written(EXACT, indexed(62), indexed(63)),
         written(FILLS, indexed(62) + indexed(63), indexed(62)) + bytes((AGAIN, 1, AGAIN, 3)),
         written(literal("never", b"authorization", b"s", huffman=True) + literal("without", 4, b"/a")),
         written(FILLS) + bytes((RESIZE, 1)) + written(resized(32) + indexed(2), FILLS),

@@ -84,6 +84,9 @@ def check_readings(path: bytes) -> None:
 TARGET = Target(
     check,
     seeds=(
+        b"/a/%2E%2E/b",
+        b"/a%5C%2E./b",
+        b"/%C0%AE./b",
         b"/a/b?x=1&y=/../",
         b"http://h.example:81/a;p=1/b?c",
         b"HTTP://[::1]:9180",

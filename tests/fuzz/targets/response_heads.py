@@ -132,6 +132,7 @@ def check_relayed(response: Response, method: bytes, *, http10: bool) -> None:
 TARGET = Target(
     check,
     seeds=(
+        b"\x01HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
         b"\x00HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\n\r\n",
         b"\x02HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"\x00HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n",
