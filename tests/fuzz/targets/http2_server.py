@@ -115,6 +115,8 @@ async def check_connection(
     library.read_frames(received)
     check_requests(library, session)
     sent = session.sent
+    opened = max((each.stream for each in frames_of(received) if each.kind == frames.HEADERS), default=0)
+    assert all(number % 2 and number <= opened for number in sent.reset), "an idle stream is reset"
     session.result = (
         {number: summary(relay) for number, relay in rig.seen.items()},
         sent.heads,

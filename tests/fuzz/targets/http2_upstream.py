@@ -82,6 +82,7 @@ class Session:
         for piece in pieces:
             await rig.feed(rig.upstream, rig.to_upstream, piece)
             await self.take()
+        assert set(self.sent.heads).issuperset(self.sent.reset), "an idle stream is reset"
         Credit().read(b"".join(pieces)).check(self.sent, opened_by_peer=False)
         await rig.end()
 
