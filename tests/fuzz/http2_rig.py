@@ -3,6 +3,7 @@ upstream's connection. Nothing waits, so an input always has the same result.
 """
 
 import asyncio
+import atexit
 from collections.abc import Coroutine
 from functools import cache
 
@@ -42,7 +43,9 @@ MOST_KEPT = 1 << 20
 @cache
 def loop() -> asyncio.AbstractEventLoop:
     """Return the event loop of all inputs."""
-    return asyncio.new_event_loop()
+    found = asyncio.new_event_loop()
+    atexit.register(found.close)
+    return found
 
 
 class MemoryTransport(asyncio.Transport):
