@@ -68,17 +68,27 @@ def run(name: str, minutes: float) -> Outcome:
     ]
     done = output("tests.fuzz.fuzzer", name, *options)
     failure = "" if done.returncode == 0 else failure_in(done.stdout)
-    found = _EXECUTED.search(done.stdout)
-    edges = _EDGES.findall(done.stdout)
     covered = output("tests.fuzz.replay", name).stdout.strip()
     return Outcome(
         name,
-        int(found[1]) if found else 0,
-        int(edges[-1]) if edges else 0,
+        executions_in(done.stdout),
+        edges_in(done.stdout),
         sum(1 for _ in inputs.iterdir()),
         covered.rpartition("\n")[2],
         failure,
     )
+
+
+def executions_in(text: str) -> int:
+    """Return how many inputs were checked."""
+    found = _EXECUTED.search(text)
+    return int(found[1]) if found else 0
+
+
+def edges_in(text: str) -> int:
+    """Return how many edges were reached."""
+    found = _EDGES.findall(text)
+    return int(found[-1]) if found else 0
 
 
 def failure_in(text: str) -> str:
