@@ -25,7 +25,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint systemd
+.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint systemd fuzz
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -154,6 +154,9 @@ spin:  ## installs Debian's spin where there is none yet; the model of the fleet
 
 protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, ten minutes and up to 8 GB; requires a C compiler
 	@$(BIN)/python -m tests.protocol
+
+fuzz: $(VENV)/.with-test,fuzz  ## coverage-guided fuzzing of what reads bytes from peers, MINUTES=10 for each target; TARGETS='challenges messages'
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

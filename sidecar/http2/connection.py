@@ -1,10 +1,11 @@
-"""One connection: frames in, frames out, and what concerns all of its streams. Both sides share it.
+"""One connection: frames in, and what concerns all of its streams. Both sides share it. `outgoing` is what it sends.
 
 Rule 1. Frames are read one after the other from what a read brought; the rest of a frame waits for the next read.
 Rule 2. The peer's first frame is SETTINGS: else PROTOCOL_ERROR.
 Rule 3. A header block is joined from its frames, within MAX_BLOCK and MAX_CONTINUATIONS; nothing may come between.
         Every block is decoded, also that of a stream that has ended, because the decoder's table depends on it.
-Rule 4. A fault of a stream resets it; a fault of the connection ends it with GOAWAY, after which nothing is read.
+Rule 4. A fault of a stream resets it, once; a fault of the connection ends it with GOAWAY, after which nothing is read.
+        A stream that was never opened cannot be reset (RFC 9113 section 5.1), so its fault is the connection's.
 Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream that this side reset, frames that the
         peer sent before it knew are ignored. On one that has ended, DATA and HEADERS are STREAM_CLOSED.
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
@@ -12,8 +13,6 @@ Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
         upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1). What
         may arrive late on a stream that has ended counts too, if it is empty, a header block or a reset.
-
-What it sends is in `outgoing`.
 """
 
 import asyncio
@@ -270,7 +269,9 @@ class Connection(Outgoing):
         stream = self.streams.get(fault.stream)
         if stream is not None:
             stream.faulty(fault)
-        else:
+        elif self.never_opened(fault.stream):
+            raise FrameFault(fault.code, fault.text)
+        elif not self.was_reset(fault.stream):
             self.put(frames.rst_stream(fault.stream, fault.code))
             self.note_reset(fault.stream)
 

@@ -10,6 +10,7 @@ Rule 4. An answer of the sidecar's own is a problem. A gRPC client gets a status
 """
 
 import json
+import re
 from functools import lru_cache
 from typing import Final, cast
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from sidecar.http2.heads import RequestHead, ResponseHead, Trailers, relayed_req
 
 _NONE: Final[dict[bytes, bytes]] = {}
 _LOCATIONS: Final = (b"location", b"content-location")
+_SPACE_AT_END: Final = re.compile(r"\A | \Z")
 
 
 class Request(BaseRequest):
@@ -188,8 +190,12 @@ def own_trailers(problem: Problem) -> bytes:
 
 
 def _grpc_message(text: str) -> bytes:
-    """Encode a message as gRPC demands: printable ASCII but the percent sign as it is, the rest as %XX in UTF-8."""
-    return quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()
+    """Encode a message as gRPC demands: printable ASCII but the percent sign as it is, the rest as %XX in UTF-8.
+
+    A space at either end is encoded too, because a field's value has none there (RFC 9113 section 8.2.1).
+    """
+    encoded = quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}")
+    return _SPACE_AT_END.sub("%20", encoded).encode()
 
 
 def _written(fields: list[Field]) -> bytes:

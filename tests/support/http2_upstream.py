@@ -181,3 +181,17 @@ class Http2Upstream(Server):
             self.arrived.notify_all()
         script = self.scripts.popleft() if self.scripts else self.default
         await script(exchange)
+
+
+class Greeting(Server):
+    """Sends these bytes to each connection, and reads."""
+
+    def __init__(self, data: bytes, *, close: bool) -> None:
+        super().__init__()
+        self._data = data
+        self._close = close
+
+    async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self._data)
+        while not self._close and await reader.read(1 << 16):
+            pass

@@ -192,6 +192,19 @@ OF_THE_CONNECTION: dict[str, tuple[bytes, str]] = {
     "DATA on an idle stream": (SETTINGS + data(1, b"x"), "PROTOCOL_ERROR"),
     "RST_STREAM on an idle stream": (SETTINGS + frames.rst_stream(1, 0), "PROTOCOL_ERROR"),
     "WINDOW_UPDATE on an idle stream": (SETTINGS + frames.window_update(1, 1), "PROTOCOL_ERROR"),
+    "a PRIORITY of four on an idle stream": (
+        SETTINGS + frame(frames.PRIORITY, 0, 1, bytes(4)),
+        "FRAME_SIZE_ERROR",
+    ),
+    "a PRIORITY of the idle stream itself": (
+        SETTINGS + head(1) + frame(frames.PRIORITY, 0, 3, b"\0\0\0\3\0"),
+        "PROTOCOL_ERROR",
+    ),
+    "a PRIORITY of six on a server's stream": (
+        SETTINGS + head(3) + frame(frames.PRIORITY, 0, 2, bytes(6)),
+        "FRAME_SIZE_ERROR",
+    ),
+    "an idle stream's window that grows by 0": (SETTINGS + frames.window_update(1, 0), "PROTOCOL_ERROR"),
     "DATA on a server's stream": (SETTINGS + head(3) + data(2, b"x"), "PROTOCOL_ERROR"),
     "a stream of an even number": (SETTINGS + head(2), "PROTOCOL_ERROR"),
     "a stream of a lower number": (SETTINGS + head(5) + head(3), "STREAM_CLOSED"),
@@ -279,6 +292,15 @@ OF_A_STREAM: dict[str, tuple[bytes, str]] = {
     "HEADERS after the end": (head(end=True) + head(end=True), "STREAM_CLOSED"),
     "a window that grows by 0": (head() + frames.window_update(1, 0), "PROTOCOL_ERROR"),
     "a window over 2^31-1": (head() + frames.window_update(1, (1 << 31) - 1), "FLOW_CONTROL_ERROR"),
+    "two faults": (
+        head() + frame(frames.PRIORITY, 0, 1, bytes(4)) + frame(frames.PRIORITY, 0, 1, bytes(6)),
+        "FRAME_SIZE_ERROR",
+    ),
+    "a fault after another": (
+        head() + frames.window_update(1, 0) + frame(frames.PRIORITY, 0, 1, bytes(4)),
+        "PROTOCOL_ERROR",
+    ),
+    "a window that grows by 0 twice": (head() + frames.window_update(1, 0) * 2, "PROTOCOL_ERROR"),
     "a PRIORITY of four": (head() + frame(frames.PRIORITY, 0, 1, bytes(4)), "FRAME_SIZE_ERROR"),
     "more than the window": (
         head() + data(1, bytes(16_384)) * (STREAM_WINDOW // 16_384) + data(1, b"x"),

@@ -28,7 +28,7 @@ from tests.support.http2_peer import (
     frame,
     settings,
 )
-from tests.support.http2_upstream import Exchange2, Http2Upstream, Script2, answering
+from tests.support.http2_upstream import Exchange2, Greeting, Http2Upstream, Script2, answering
 from tests.support.sidecar import Running, Start
 from tests.support.upstream import Server
 from tests.support.waiting import until
@@ -291,20 +291,6 @@ async def test_goaway_with_any_code_lets_streams_end(
         assert (await client.ask(b"POST", body=b"x")).body == b"ok"
         assert (await client.ask()).status == 200
     assert http2.connections == 2
-
-
-class Greeting(Server):
-    """Sends these bytes to each connection, and reads."""
-
-    def __init__(self, data: bytes, *, close: bool) -> None:
-        super().__init__()
-        self._data = data
-        self._close = close
-
-    async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(self._data)
-        while not self._close and await reader.read(1 << 16):
-            pass
 
 
 @pytest.mark.parametrize("close", [False, True], ids=["open", "closed"])

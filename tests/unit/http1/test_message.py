@@ -16,45 +16,12 @@ from sidecar.http1.message import (
     parse_response,
 )
 from sidecar.http1.next_hop import relayed_interim, relayed_request, relayed_response, relayed_trailers
-
-Field = tuple[bytes, bytes]
+from tests.support.http1_readers import Field, lines, read_by_llhttp
 
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te transfer-encoding"
     b" upgrade".split()
 )
-
-
-class Heard:
-    """What llhttp itself says the fields are."""
-
-    def __init__(self) -> None:
-        self.fields: list[Field] = []
-        self.complete = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value.strip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-
-
-def heard(parser: type, head: bytes) -> list[Field] | None:
-    """The fields of a head, None where llhttp refuses it."""
-    listener = Heard()
-    try:
-        parser(listener).feed_data(head)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError:
-        return None
-    return listener.fields if listener.complete else None
-
-
-def lines(block: bytes) -> list[Field]:
-    """The fields of a block of lines, each with the CRLF before it."""
-    pairs = [line.partition(b":") for line in block.split(b"\r\n")[1:]]
-    return [(name, value.strip(b" \t")) for name, _, value in pairs]
 
 
 def request(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: h") -> bytes:
@@ -95,7 +62,7 @@ def test_requests_are_read_as_llhttp_reads_them(block: list[bytes]) -> None:
     """Nothing it refuses is accepted; of the rest, the same fields in the same order but the connection's own."""
     head = request(*block)
     assume(ends_once(head))
-    fields = heard(httptools.HttpRequestParser, head)
+    fields = read_by_llhttp(httptools.HttpRequestParser, head)
     try:
         parsed = parse_request(head)
     except RequestRefused:
@@ -111,7 +78,7 @@ def test_answers_are_read_as_llhttp_reads_them(block: list[bytes], method: bytes
     """As requests are; only an answer without a body may lose its length."""
     head = answer(*block, line=b"HTTP/1.1 %d R" % status)
     assume(ends_once(head))
-    fields = heard(httptools.HttpResponseParser, head)
+    fields = read_by_llhttp(httptools.HttpResponseParser, head)
     try:
         parsed = parse_response(head, method)
     except MessageMalformed:

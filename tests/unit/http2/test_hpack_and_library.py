@@ -5,56 +5,16 @@ from collections.abc import Callable
 import pytest
 from hpack import Decoder as LibraryDecoder
 from hpack import Encoder as LibraryEncoder
-from hpack.exceptions import HPACKDecodingError
 from hpack.struct import NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.http2.fields import field
-from sidecar.http2.frames import FrameFault
 from sidecar.http2.hpack import RESET, Decoder
+from tests.support.hpack_readers import MAX_LIST, Both
 from tests.unit.http2.blocks import indexed, literal, resized
 
-MAX_LIST = 1 << 20
 SIZES = (0, 1, 31, 32, 33, 40, 64, 100, 255, 256, 4096, 8192)
-Read = list[tuple[bytes, bytes, bool]]
-
-
-class Both:
-    """One connection's decoder, and the library's."""
-
-    def __init__(self, size: int) -> None:
-        self.ours = Decoder(size, max_list=MAX_LIST)
-        self.library = LibraryDecoder(max_header_list_size=MAX_LIST)
-        self.library.header_table_size = size
-        self.library.max_allowed_table_size = size
-
-    def allow(self, size: int) -> None:
-        self.ours.allow(size)
-        self.library.max_allowed_table_size = size
-
-    def same(self, block: bytes) -> bool:
-        """Whether both read the same; False if both refuse the block, after which neither can go on."""
-        ours, library = self._ours(block), self._library(block)
-        assert ours == library
-        return ours is not None
-
-    def _ours(self, block: bytes) -> Read | None:
-        try:
-            decoded = self.ours.decode(block)
-        except FrameFault:
-            return None
-        return [(found.name, found.value, found.never_indexed) for found in decoded.fields]
-
-    def _library(self, block: bytes) -> Read | None:
-        try:
-            decoded = list(self.library.decode(block, raw=True))
-        except HPACKDecodingError:
-            return None
-        return [
-            (bytes(entry[0]), bytes(entry[1]), isinstance(entry, NeverIndexedHeaderTuple))
-            for entry in decoded
-        ]
 
 
 NAMES = st.one_of(
@@ -167,12 +127,12 @@ def test_the_library_reads_what_leaves_for_fields_that_arrived(block: bytes) -> 
     both = Both(4096)
     for name in (b"a", b"b"):
         assert both.same(literal("indexing", name, b"v"))
-    expected = both._library(block)
+    expected = both.by_library(block)
     if expected is None:
         return
     relayed = RESET + wires(both.ours, block)
     next_hop = Both(0)
-    assert next_hop._library(relayed) == next_hop._ours(relayed) == expected
+    assert next_hop.by_library(relayed) == next_hop.by_sidecar(relayed) == expected
 
 
 @pytest.mark.parametrize("make", [lambda: field(b":method", b"GET"), lambda: field(b":status", b"200")])

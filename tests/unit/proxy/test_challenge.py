@@ -1,6 +1,5 @@
 """Parsing challenges, and the refusal table."""
 
-import re
 import time
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.proxy.challenge import MAX_BYTES, MAX_SEPARATORS, Challenge, Verdict, bearer_error, judge, parse
 from sidecar.proxy.routes import On401
+from tests.support.challenge_grammar import by_the_grammar, excepted, written
 from tests.support.examples import examples
 
 
@@ -177,58 +177,12 @@ CHALLENGES = st.lists(
 )
 
 
-def written(challenge: Challenge) -> str:
-    def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    return f"{challenge.scheme} " + ", ".join(
-        f"{name}={quoted(text)}" for name, text in challenge.params.items()
-    )
-
-
 @given(CHALLENGES)
 def test_what_is_written_is_read_back(challenges: list[Challenge]) -> None:
     """One field with several challenges and several fields with one each read the same."""
     fields = [written(challenge).encode("latin-1") for challenge in challenges]
     assert parse([b", ".join(fields)]) == tuple(challenges)
     assert parse(fields) == tuple(challenges)
-
-
-TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-QUOTED = rb'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"'
-PARAMETER = rb"(%b)[ \t]*=[ \t]*(?:(%b)|%b)" % (TOKEN, TOKEN, QUOTED)
-TOKEN68 = rb"[A-Za-z0-9._~+/-]+=*"
-CHALLENGE = rb"(%b)(?:[ \t]+(?:(%b)|%b)?)?" % (TOKEN, TOKEN68, PARAMETER)
-COMMAS = rb"[ \t]*(?:,[ \t]*)+"
-
-
-def by_the_grammar(value: bytes) -> tuple[Challenge, ...] | None:
-    """RFC 9110 section 11.6.1 and nothing else: the elements of a list, each a challenge or one more parameter."""
-    found: list[Challenge] = []
-    at, end = 0, len(value)
-    if lead := re.match(COMMAS, value):
-        at = lead.end()
-    while at < end:
-        stop = rb"(?=%b|[ \t]*\Z)" % COMMAS
-        parameter = re.compile(PARAMETER + stop).match(value, at) if found else None
-        if parameter is None:
-            challenge = re.compile(CHALLENGE + stop).match(value, at)
-            if challenge is None:
-                return None
-            scheme, token68, *rest = challenge.groups()
-            found.append(Challenge(scheme.decode().lower(), {}, (token68 or b"").decode()))
-            at = challenge.end()
-        else:
-            rest = list(parameter.groups())
-            at = parameter.end()
-        name, plain, quoted = rest
-        if name is not None:
-            text = plain if plain is not None else re.sub(rb"\\(.)", rb"\1", quoted)
-            found[-1].params.setdefault(name.decode().lower(), text.decode("latin-1"))
-        commas = re.compile(COMMAS + rb"|[ \t]*\Z").match(value, at)
-        assert commas is not None
-        at = commas.end()
-    return tuple(found)
 
 
 PIECES = st.sampled_from(
@@ -247,12 +201,6 @@ PIECES = st.sampled_from(
         *(b'realm="x"', b'error="invalid_token"', b', error="e"', b"YWJj=="),
     ]
 )
-
-
-def excepted(challenge: Challenge) -> bool:
-    """The exceptions of rule 1."""
-    scheme, token68 = challenge.scheme, challenge.token68.lower()
-    return "'" in scheme or "insufficient_scope" in scheme or token68 == "bearer"
 
 
 @settings(max_examples=examples(500), deadline=None)
