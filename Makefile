@@ -25,7 +25,7 @@ CONTEXT := $(shell sed -n 's/^!//p' .dockerignore)
 # Byte code is kept, also where the environment says no: the tests start some hundred sidecars.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint systemd fuzz
+.PHONY: demo test unit test-all coverage test-compiled test-chart test-alerts test-kind test-apiserver chart reference docs check bench bench-fleet conformance early soak outages fmt browser redis shells promtool nginx faketime spin protocol picture image image-tree sbom wheels help revocations lock reproducible dist chart-package tagged push-image push-index push-chart sign github-release actionlint systemd fuzz histories
 
 test: $(VENV)/.with-test  ## the tests without processes, browser, image and chart
 	@$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contracts tests/integration tests/docs
@@ -157,6 +157,9 @@ protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, 
 
 fuzz: $(VENV)/.with-test,fuzz  ## coverage-guided fuzzing of what reads bytes from peers, MINUTES=10 for each target; TARGETS='challenges messages'
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
+histories: $(VENV)/.with-test  ## real fleets under faults, judged by the protocol's invariants; MINUTES=10, SEED=one, BESIDE=commit, WRITE=1
+	@$(BIN)/python -m tests.histories --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(WRITE),--write)
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture

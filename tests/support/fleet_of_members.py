@@ -93,6 +93,8 @@ class Cable:
         self._whole = True
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self.ports: set[int] = set()
+        """Local ports of the connections to Redis so far, by which Redis names its client."""
 
     @property
     def port(self) -> int:
@@ -127,6 +129,7 @@ class Cable:
             writer.transport.abort()
             return
         to_read, to_write = await asyncio.open_connection("127.0.0.1", self._port)
+        self.ports.add(to_write.get_extra_info("sockname")[1])
         await asyncio.gather(self._copy(reader, to_write), self._copy(to_read, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

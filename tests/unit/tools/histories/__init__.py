@@ -1,0 +1,1 @@
+"""Tests of what `make histories` reads, judges and writes."""
