@@ -57,12 +57,25 @@ class Busted:
         return self.news and (self.failure is None or self.failure.step == "record")
 
 
+_EARLIER = 16
+"""Tokens of a key that are known to be refused beside the last one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Refused:
     fingerprint: str
     floor: float
     before: float
     """The floor that was there already."""
+    earlier: tuple[tuple[str, float], ...] = ()
+    """Fingerprints and floors of the tokens refused before this one, the latest first."""
+
+    def covers(self, token: Token) -> bool:
+        """Return whether the refusal of this token is known, and the token was not issued again since."""
+        known = ((self.fingerprint, self.floor), *self.earlier)
+        return any(
+            fingerprint == token.fingerprint and token.fetch_began <= floor for fingerprint, floor in known
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class _Heard:
 
 
 class RefusedTokens:
-    """For each of at most `limit` keys the token last refused, and what may follow it.
+    """For each of at most `limit` keys the tokens last refused, and what may follow them.
 
     A request with it, sent at a certain moment, was refused. A token fetched before that moment may have been revoked
     together with it, so neither the store nor a fetch already under way can bring one back. A token fetched later may
@@ -109,13 +122,16 @@ class RefusedTokens:
     def mark(self, key: str, token: Token, sent_at: float) -> bool:
         """Note that the token was refused in a request sent at `sent_at`; return whether that is news.
 
-        It is news again if the authorization server has since issued the same token again.
+        It is news again if the authorization server has since issued the same token again. It is none after the
+        refusal of a later token: a stream may carry its token for minutes, and a second bust would throw away what is
+        being fetched.
         """
         last = self._refused.get(key)
-        if last is not None and last.fingerprint == token.fingerprint and token.fetch_began <= last.floor:
+        if last is not None and last.covers(token):
             return False
         before = self.floor(key)
-        self._refused.put(key, _Refused(token.fingerprint, max(before, sent_at), before))
+        earlier = ((last.fingerprint, last.floor), *last.earlier)[:_EARLIER] if last is not None else ()
+        self._refused.put(key, _Refused(token.fingerprint, max(before, sent_at), before, earlier))
         return True
 
     def settle(self, key: str, token: Token, floor: float) -> None:
@@ -131,7 +147,7 @@ class RefusedTokens:
             return
         self._refused.pop(key)
         if refused.before > -math.inf:
-            self._refused.put(key, _Refused("", refused.before, refused.before))
+            self._refused.put(key, _Refused("", refused.before, refused.before, refused.earlier))
 
     def hear(self, bust: Bust, now: float) -> None:
         """Note another pod's bust: this token must not enter memory any longer, even if it is already being loaded."""

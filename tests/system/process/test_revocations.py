@@ -25,7 +25,7 @@ from tests.support.authorization_server import AuthorizationServer
 from tests.support.grpc_server import GrpcClient, GrpcServer
 from tests.support.processes import File, Process, serving, spawn
 from tests.support.redis_server import RedisServer, own_redis  # noqa: F401  a fixture
-from tests.support.upstream import Upstream
+from tests.support.upstream import Exchange, Upstream
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.unmeasured
@@ -34,12 +34,16 @@ REVOCATIONS = int(os.environ.get("REVOCATIONS", "2"))
 """One a second."""
 AT_FULL_LENGTH = REVOCATIONS >= 30
 PODS = (1, 2) if AT_FULL_LENGTH else (2,)
+MOST_EACH = 1.05 if AT_FULL_LENGTH else 2
+"""Token calls for each revocation. On a busy machine a pod may miss a refusal of its own, and renew once more later."""
 RATE = 200
 """Calls a second, of all callers: at each tick all of them call at the same time."""
 CALLERS = 20
 HOLDERS = 6
 """Callers beside them that keep a stream open for longer than its token is accepted."""
 HELD = 1.3
+FETCH = 0.4
+"""Seconds of a token request."""
 CONNECTIONS = 4
 """Of the callers to each pod."""
 KEY = "A" * 43 + "="
@@ -177,6 +181,21 @@ class Calls:
 Start = Callable[[int], AbstractAsyncContextManager[list[Process]]]
 
 
+class SlowAuthorizationServer(AuthorizationServer):
+    """Takes its time, so that streams with earlier tokens are refused while another token is fetched."""
+
+    async def default(self, exchange: Exchange) -> None:
+        await asyncio.sleep(FETCH)
+        await super().default(exchange)
+
+
+@pytest.fixture
+async def authorization_server(upstream: Upstream) -> AsyncIterator[AuthorizationServer]:
+    async with SlowAuthorizationServer(upstream) as server:
+        yield server
+        assert server.malformed == []
+
+
 @pytest.fixture
 def far(upstream: Upstream) -> Iterator[GrpcServer]:
     """The upstream, which judges tokens at the begin of a call and at its end: those revoked meanwhile are refused."""
@@ -253,4 +272,4 @@ async def test_b94_a_token_is_revoked_every_second(
         assert calls.outcomes.total() >= SHARE_OF_RATE * RATE * took
     assert set(calls.outcomes) <= {"OK", "UNAUTHENTICATED after a message"}
     assert set(resent) == {"healed"}
-    assert REVOCATIONS + 1 <= token_calls <= 1.05 * REVOCATIONS + 1
+    assert REVOCATIONS + 1 <= token_calls <= MOST_EACH * REVOCATIONS + 1

@@ -1,5 +1,7 @@
 """Which tokens are refused, and what may follow them."""
 
+import pytest
+
 from sidecar.cache.refused_tokens import Bust, RefusedTokens
 from sidecar.core.secret import Secret
 from sidecar.oauth.token import Token, bearer
@@ -19,6 +21,38 @@ def test_what_may_follow_a_dead_token_only_ever_moves_on() -> None:
     assert busts.floor("k") == 10
     assert busts.mark("k", token("b", 5), 7)
     assert busts.floor("k") == 10
+
+
+@pytest.mark.parametrize(
+    ("again", "news"),
+    [
+        (token("a", 1), False),
+        (token("b", 11), False),
+        (token("c", 21), False),
+        (token("a", 15), True),
+        (token("b", 25), True),
+        (token("c", 31), True),
+        (token("d", 5), True),
+    ],
+)
+@pytest.mark.parametrize("sent_at", [5, 12, 40])
+def test_b95_a_late_refusal_of_an_earlier_token_is_no_news(again: Token, sent_at: float, news: bool) -> None:
+    """However late its request was sent; a token that was issued again since is another one."""
+    busts = RefusedTokens(10)
+    for each, refused_at in ((token("a", 1), 10), (token("b", 11), 20), (token("c", 21), 30)):
+        assert busts.mark("k", each, refused_at)
+    assert busts.mark("k", again, sent_at) is news
+    assert busts.floor("k") == (max(30, sent_at) if news else 30)
+
+
+def test_b95_what_is_kept_of_earlier_tokens_is_bounded() -> None:
+    """The last one and 16 before it; one that was refused before these is news again."""
+    busts = RefusedTokens(10)
+    tokens = [token(f"t{number}", 10 * number) for number in range(40)]
+    for each in tokens:
+        assert busts.mark("k", each, each.fetch_began + 5)
+    assert not any(busts.mark("k", each, 900) for each in tokens[-17:])
+    assert busts.mark("k", tokens[-18], 900)
 
 
 def test_a_token_given_anew_can_die_anew() -> None:
