@@ -16,7 +16,6 @@ from sidecar.http2.outgoing import Outbox
 from sidecar.http2.pool import Pool
 from sidecar.proxy.routes import Route
 from tests.integration.http2.conftest import connect, route
-from tests.integration.http2.test_upstream_faults import Greeting
 from tests.support.clock import FakeClock
 from tests.support.http2_peer import INITIAL_WINDOW_SIZE, PREFACE, WINDOW_UPDATE, frame, settings
 from tests.support.sidecar import Start
@@ -76,7 +75,7 @@ async def test_i21_the_kernels_limit_follows_the_routes(
 ) -> None:
     """The longest idle time-out of an origin's routes; none if one is unlimited, and over HTTP/1.1."""
     deadlines = Deadlines(FakeClock())
-    async with Greeting(settings(), close=False) as server:
+    async with Stopped() as server:
         origin = Origin("http", "127.0.0.1", server.port, http2=http2)
         made = Pool(origin, deadlines, Outbox()) if http2 else PoolOfHttp1(origin, deadlines)
         routes = [Route(f"r{number}", origin, idle_timeout=each) for number, each in enumerate(idle)]
@@ -85,3 +84,4 @@ async def test_i21_the_kernels_limit_follows_the_routes(
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds
         connection.transport.abort()
+        server.over.set()
