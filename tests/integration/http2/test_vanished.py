@@ -76,7 +76,7 @@ async def test_i21_the_kernels_limit_follows_the_routes(
 ) -> None:
     """The longest idle time-out of an origin's routes; none if one is unlimited, and over HTTP/1.1."""
     deadlines = Deadlines(FakeClock())
-    async with Greeting(settings(), close=False) as server:
+    async with Stopped() as server:
         origin = Origin("http", "127.0.0.1", server.port, http2=http2)
         made = Pool(origin, deadlines, Outbox()) if http2 else PoolOfHttp1(origin, deadlines)
         routes = [Route(f"r{number}", origin, idle_timeout=each) for number, each in enumerate(idle)]
@@ -85,3 +85,4 @@ async def test_i21_the_kernels_limit_follows_the_routes(
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds
         connection.transport.abort()
+        server.over.set()
