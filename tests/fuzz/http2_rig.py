@@ -180,10 +180,11 @@ class Rig:
         try:
             await self._send(exchange)
         except SidecarError as error:
+            problem = render(error, "id")
             if exchange.begun:
-                exchange.cut()
+                exchange.cut(problem)
             else:
-                exchange.answer_ourselves(render(error, "id"), close=False)
+                exchange.answer_ourselves(problem, close=False)
         finally:
             exchange.end()
         return True

@@ -30,7 +30,6 @@ from tests.support.http2_peer import (
 )
 from tests.support.http2_upstream import Exchange2, Greeting, Http2Upstream, Script2, answering
 from tests.support.sidecar import Running, Start
-from tests.support.upstream import Server
 from tests.support.waiting import until
 
 WHOLE = END_HEADERS | END_STREAM

@@ -18,7 +18,6 @@ from sidecar.proxy.routes import Route
 from tests.integration.http2.conftest import connect, route
 from tests.support.clock import FakeClock
 from tests.support.http2_peer import INITIAL_WINDOW_SIZE, PREFACE, WINDOW_UPDATE, frame, settings
-from tests.support.http2_upstream import Greeting
 from tests.support.sidecar import Start
 from tests.support.upstream import Server
 
