@@ -26,7 +26,7 @@ from tests.protocol.page import PAGE, replaced
 
 SEED = 1
 OPERATIONS = 150
-MOST = 400
+MOST = 1000
 """Operations after which a planted fault counts as unnoticed."""
 
 

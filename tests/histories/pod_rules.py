@@ -28,6 +28,8 @@ from tests.histories.history import (
 
 LOG = 0.002
 """Seconds by which the date of a log line may be rounded."""
+REMEMBERED = 180.0
+"""Seconds for which Redis may remember a cool-down. Late refusals of the token that began it open no other one."""
 
 
 def judge(facts: Facts) -> Iterator[Violation]:
@@ -141,9 +143,8 @@ def _unshared_cool_downs(facts: Facts) -> Iterator[Violation]:
         report = facts.received(cooling.pod, cooling.at + LOG)
         if report is None or not facts.is_sure(cooling.pod, cooling.at - LOG, report.since - LOG):
             continue
-        if facts.lost_data(cooling.at - LOG, report.at) or facts.cooled(
-            cooling.key, cooling.at - LOG, report.at
-        ):
+        known = facts.cooled(cooling.key, cooling.at - REMEMBERED, report.at)
+        if known or facts.lost_data(cooling.at - REMEMBERED, report.at):
             continue
         text = f"Redis has no cool-down of {cooling.key}, which pod {cooling.pod} began"
         yield Violation(8, text, (cooling, report))

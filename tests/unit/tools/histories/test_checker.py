@@ -346,6 +346,16 @@ def after_the_window(book: Book) -> None:
     book.bust(2, "t2")
 
 
+def counted_before(book: Book) -> None:
+    """Another pod has counted the refused token; its cool-down is over, and Redis remembers it."""
+    book.cool(0.0, pod=2)
+    book.report(1)
+    book.now += 5.0
+    book.report(1)
+    book.events.append(CoolingDown(book.at(), 1, "a"))
+    book.report(1)
+
+
 def probe_first(book: Book) -> None:
     """An earlier version writes the probe before it publishes the bust."""
     book.cool(0.0)
@@ -383,6 +393,7 @@ def refused_and_dropped(book: Book) -> None:
         kept_lease,
         after_the_window,
         probe_first,
+        counted_before,
         stored_again_and_busted,
         refused_and_dropped,
     ],
