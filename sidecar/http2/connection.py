@@ -12,7 +12,7 @@ Rule 6. All of DATA counts for the connection's window, also where it is thrown 
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
         upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1). What
-        may arrive late on a stream that has ended counts too, if it is empty, a header block or a reset.
+        arrives late on a stream that has ended counts too, if it has no content: beyond UNDER_WAY for each reset.
 """
 
 import asyncio
@@ -162,7 +162,8 @@ class Connection(Outgoing):
     def ignore_block(self) -> None:
         """Count a header block on a stream that this side has reset: it is no progress. Raises FrameFault (rule 8)."""
         self._idle_frames.earned -= 1
-        self._spend_idle()
+        if not self._reset.expect():
+            self._spend_idle()
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -173,7 +174,7 @@ class Connection(Outgoing):
         stream = self.streams.get(number)
         if stream is None or stream.remote_ended:
             self._no_stream(number)
-            if start == stop:
+            if start == stop and not self._reset.expect():
                 self._spend_idle()
             return
         if not stream.window.arrive(size):
@@ -241,7 +242,7 @@ class Connection(Outgoing):
         if stream is not None:
             stream.give_up()
             stream.reset_arrived(code)
-        elif not self.serves:
+        elif not self.serves and not self._reset.expect():
             self._spend_idle()
 
     def _read_settings(self, flags: int, payload: bytes) -> None:

@@ -60,6 +60,8 @@ ENHANCE_YOUR_CALM."""
 
 _RESETS_KEPT: Final = 1000
 """Streams of a connection whose resets are kept one by one."""
+UNDER_WAY: Final = 4
+"""Frames without content that a stream may still bring after a reset: a head, an end, trailers and a reset."""
 
 
 class Allowance:
@@ -99,12 +101,13 @@ class ResetStreams:
     lower ones with it: which of them were reset is no longer known, and none of them is taken for a fault.
     """
 
-    __slots__ = ("_dropped", "_numbers")
+    __slots__ = ("_dropped", "_numbers", "_under_way")
 
     def __init__(self) -> None:
         self._numbers: dict[int, None] = {}
         self._dropped = 0
         """The highest number that was dropped."""
+        self._under_way = 0
 
     def add(self, number: int) -> None:
         """Note a stream."""
@@ -113,10 +116,17 @@ class ResetStreams:
             del self._numbers[oldest]
             self._dropped = max(self._dropped, oldest)
         self._numbers[number] = None
+        self._under_way += UNDER_WAY
 
     def may_have(self, number: int) -> bool:
         """Return whether this side reset the stream, or may have done so long ago."""
         return number <= self._dropped or number in self._numbers
+
+    def expect(self) -> bool:
+        """Return whether a frame without content may have been under way before a reset, and count it as arrived."""
+        expected = self._under_way > 0
+        self._under_way -= expected
+        return expected
 
 
 class Returned:

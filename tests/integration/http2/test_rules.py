@@ -30,6 +30,7 @@ from sidecar.http2.limits import (
     MOST_RESETS,
     MOST_SETTINGS,
     STREAM_WINDOW,
+    UNDER_WAY,
 )
 from sidecar.http2.outgoing import Outbox
 from sidecar.http2.relay import Relay
@@ -347,16 +348,16 @@ FLOODS: dict[str, bytes] = {
     "acknowledgements of SETTINGS": frames.SETTINGS_ACK * MOST_SETTINGS,
     "empty DATA on a stream that was reset": head()
     + frames.window_update(1, 0)
-    + data(1) * (MOST_IDLE_FRAMES + 1),
+    + data(1) * (MOST_IDLE_FRAMES + UNDER_WAY + 1),
     "padding on a stream that was reset": head()
     + frames.window_update(1, 0)
-    + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + 1),
+    + data(1, b"\x01\0", 8) * (MOST_IDLE_FRAMES + UNDER_WAY + 1),
     "trailers on a stream that was reset": head()
     + frames.window_update(1, 0)
-    + frames.headers(1, b"\x00\x01a\x01v", end_stream=True) * (MOST_IDLE_FRAMES + 2),
+    + frames.headers(1, b"\x00\x01a\x01v", end_stream=True) * (MOST_IDLE_FRAMES + UNDER_WAY + 2),
     "heads on a stream that was reset": head()
     + frames.window_update(1, 0)
-    + head(1) * (MOST_IDLE_FRAMES + 2),
+    + head(1) * (MOST_IDLE_FRAMES + UNDER_WAY + 2),
     "too many streams": b"".join(head(n) for n in range(1, 2 * (MAX_STREAMS + MOST_RESETS) + 3, 2)),
 }
 
