@@ -51,11 +51,11 @@ MAX_UNREAD: Final = 1024 * 1024
 MOST_RESETS: Final = 1000
 """Limit: resets of HTTP/2 streams on a connection, 100 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_IDLE_FRAMES: Final = 1000
-"""Limit: HTTP/2 PING, PRIORITY, GOAWAY, unknown and empty DATA frames on a connection, header blocks on a stream that
-was reset, and WINDOW_UPDATE that returns nothing; 100 more each second and one more with each frame of progress
-(number). Beyond: ENHANCE_YOUR_CALM."""
+"""Limit: HTTP/2 frames that bring nothing on a connection: PING, PRIORITY, GOAWAY, unknown frames, empty DATA, late
+frames without content on a reset stream, and WINDOW_UPDATE that returns nothing; 100 more each second and one more with
+each frame of progress (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_SETTINGS: Final = 100
-"""Limit: HTTP/2 SETTINGS frames on a connection, with acknowledgements; 10 more each second (number). Beyond:
+"""Limit: HTTP/2 SETTINGS frames on a connection, acknowledgements included; 10 more each second (number). Beyond:
 ENHANCE_YOUR_CALM."""
 
 _RESETS_KEPT: Final = 1000
