@@ -12,9 +12,8 @@
 UNAUTHENTICATED is judged as status 401 is, and PERMISSION_DENIED as 403, with `www-authenticate` of the head and the
 trailers as the challenge. PERMISSION_DENIED is relayed, even if the route's `refused_statuses` have 403.
 
-After a head was relayed, an error of the sidecar's own, such as a time-out or a malformed answer, ends the call with a
-status in trailers. The sidecar relays a reset of the upstream as a reset. It also resets an answer that announced its
-length.
+After a head was relayed, an error of the sidecar's own (a time-out, a malformed answer) ends the call with a status in
+trailers. The sidecar relays a reset of the upstream as a reset. It also resets an answer that announced its length.
 """
 
 from collections.abc import Callable, Coroutine

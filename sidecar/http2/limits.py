@@ -51,7 +51,7 @@ MAX_UNREAD: Final = 1024 * 1024
 MOST_RESETS: Final = 1000
 """Limit: resets of HTTP/2 streams on a connection, 100 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_IDLE_FRAMES: Final = 1000
-"""Limit: HTTP/2 frames that bring nothing on a connection: PING, PRIORITY, GOAWAY, unknown frames, empty DATA, late
+"""Limit: HTTP/2 frames without effect on a connection: PING, PRIORITY, GOAWAY, unknown frames, empty DATA, late
 frames without content on a reset stream, and WINDOW_UPDATE that returns nothing; 100 more each second and one more with
 each frame of progress (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_SETTINGS: Final = 100

@@ -106,7 +106,7 @@ class Calls:
         self._lock = threading.Lock()
 
     async def reach_each(self) -> None:
-        """Wait until each caller has begun and ended one more call; then until all calls under way are answered.
+        """Wait until each caller has begun one more call and got its answer; then until all calls under way have.
 
         So each pod has sent calls since, and each call that is under way afterwards began after one of those had ended.
         """
