@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ENGINE ?= docker
 HELM ?= $(BIN)/helm
 TAG ?= credential-sidecar
-# Where a release goes: a repository of a registry for OCI, in small letters as it requires.
+# The OCI repository for a release, in small letters, because registries require them.
 OCI = $(or $(shell echo '$(REGISTRY)' | tr A-Z a-z),$(error set REGISTRY=registry.example.com/name))
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' sidecar/__init__.py)
 TREE := build/image
@@ -82,7 +82,7 @@ fmt: $(VENV)/.with-test,check  ## formats, and fixes what a machine can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench:  ## CPU, latency and memory beside Envoy and others, a quarter of an hour; needs nginx, wrk and h2load; BENCH_PYTHON=another
+bench:  ## CPU, latency and memory beside Envoy and others, 15 minutes; needs nginx, wrk and h2load; BENCH_PYTHON=another
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON='$(BENCH_PYTHON)' .venv-bench/.built
 	@PYTHONSAFEPATH=1 .venv-bench/bin/python -m tests.bench
 
@@ -101,7 +101,7 @@ soak: $(VENV)/.with-test  ## mixed load while everything around it fails in turn
 outages: $(VENV)/.with-test  ## Redis killed and stopped for 30 s under load
 	@OUTAGE_SECONDS=30 $(BIN)/pytest tests/system/process/test_outages.py
 
-revocations: $(VENV)/.with-test  ## a token revoked each second under 200 gRPC calls a second, four minutes
+revocations: $(VENV)/.with-test  ## revokes a token each second under 200 gRPC calls a second, four minutes
 	@REVOCATIONS=60 $(BIN)/pytest tests/system/process/test_revocations.py
 
 # The command that installs these packages of Debian. After it, $$as begins a command that needs root.
@@ -144,7 +144,7 @@ actionlint: build/actionlint-$(ACTIONLINT)/actionlint  ## lints the workflows; b
 build/actionlint-$(ACTIONLINT)/actionlint:
 	@GOBIN='$(CURDIR)/$(@D)' go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
 
-systemd:  ## installs Debian's systemd where there is no systemd-analyze yet; the test of the unit uses it
+systemd:  ## installs Debian's systemd where there is no systemd-analyze yet; a test of the unit uses it
 	@if command -v systemd-analyze >/dev/null; then exit 0; fi; \
 	$(DEBIAN) systemd
 
@@ -155,16 +155,16 @@ spin:  ## installs Debian's spin where there is none yet; the model of the fleet
 protocol: spin $(VENV)/.with-test  ## checks the model of the fleet's protocol, ten minutes and up to 8 GB; requires a C compiler
 	@$(BIN)/python -m tests.protocol
 
-fuzz: $(VENV)/.with-test,fuzz  ## coverage-guided fuzzing of what reads bytes from peers, MINUTES=10 for each target; TARGETS='challenges messages'
+fuzz: $(VENV)/.with-test,fuzz  ## coverage-guided fuzzing of the code that reads bytes from peers, MINUTES=10 for each target; TARGETS='challenges messages'
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
-histories: $(VENV)/.with-test  ## real fleets under faults, judged by the protocol's invariants; MINUTES=10, SEED=one, BESIDE=commit, WRITE=1
+histories: $(VENV)/.with-test  ## checks the protocol's invariants in real fleets under faults; MINUTES=10, SEED=number, BESIDE=commit, WRITE=1
 	@$(BIN)/python -m tests.histories --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(WRITE),--write)
 
 picture: $(VENV)/.with-test  ## makes the picture of the live page in docs/
 	@$(BIN)/python -m tests.support.programs.picture
 
-lock: $(VENV)/.with-test  ## writes the locks of the image and of its build tools, with the newest releases that fit
+lock: $(VENV)/.with-test  ## writes the locks of the image and of its build tools, with the newest releases that pyproject.toml permits
 	@$(BIN)/python -m tests.support.programs.lock
 
 image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, PIP_CONF=pip.conf, CA=ca.pem, SOURCE=where the code is
@@ -175,7 +175,7 @@ image:  ## the container image TAG with Docker, or ENGINE=podman; BASE=another, 
 
 image-tree: $(TREE)/complete  ## what the image holds, by the same steps, in build/image
 
-reproducible: $(VENV)/.with-test  ## builds that twice, in folders of different names, and compares every byte
+reproducible: $(VENV)/.with-test  ## builds the image's tree twice, in folders of different names, and compares every byte
 	@$(BIN)/python -m tests.support.programs.reproducible
 
 sbom: $(VENV)/.with-test $(TREE)/complete  ## the image's bill of materials, CycloneDX, in build/sbom.json
@@ -189,17 +189,17 @@ wheels: $(VENV)/.with-wheels  ## wheels for this machine's architecture in dist:
 dist: .venv-build/.locked  ## the source distribution and the pure wheel in dist, with the locked tools
 	@SIDECAR_COMPILE=0 .venv-build/bin/hatchling build --target sdist --target wheel --directory dist
 
-chart-package: $(VENV)/.with-test  ## the chart in dist; SOURCE=where the code is
+chart-package: $(VENV)/.with-test  ## the packaged chart in dist; SOURCE=address of the code
 	@$(BIN)/python -m tests.support.programs.chart_package '$(SOURCE)'
 
-tagged:  ## fails unless RELEASE is v and the version of the package and of the chart
+tagged:  ## fails unless RELEASE is v followed by the version, which package and chart must share
 	@for version in '$(VERSION)' "$$(sed -n 's/^version: //p' helm/Chart.yaml)"; do \
 		if [ '$(RELEASE)' != "v$$version" ]; then \
 			echo "cannot release '$(RELEASE)': the version is $$version; tag v$$version, or change the version" >&2; exit 1; \
 		fi; \
 	done
 
-# A digest, for the steps after it: on the forge as an output of the step, and in a file for `make sign`.
+# Passes the digest to later steps: as an output of the workflow's step, and in a file for `make sign`.
 RELEASED ?= build/released
 DIGEST = mkdir -p build && digest=$$(printf '%s\n' "$$printed" | sed -n 's/^Digest: *//p') && \
 	case $$digest in sha256:*) ;; *) printf 'cannot find the digest in:\n%s\n' "$$printed" >&2; exit 1 ;; esac && \
@@ -218,10 +218,10 @@ push-chart: chart-package  ## pushes the chart to REGISTRY
 		printed=$$($(HELM) push 'dist/credential-sidecar-$(VERSION).tgz' 'oci://$(OCI)' 2>&1) || \
 			{ printf '%s\n' "$$printed" >&2; exit 1; }; $(DIGEST)
 
-sign:  ## signs what was pushed last, by its digest, with cosign and the identity of the workflow
+sign:  ## signs the last pushed image or chart, by its digest, with cosign and the identity of the workflow
 	@cosign sign --yes "$$(cat '$(RELEASED)')"
 
-github-release:  ## publishes what is in dist as the release RELEASE, with gh
+github-release:  ## publishes the files in dist as the GitHub release RELEASE, with gh
 	@gh release create '$(RELEASE)' --verify-tag --title '$(RELEASE)' --notes 'See CHANGELOG.md.' dist/*
 
 help:  ## prints these lines
@@ -258,7 +258,7 @@ $(VENV)/.with-%: pyproject.toml | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(COMPILING) --editable '.[$*]'
 	@touch '$@'
 
-# Wheels by their hashes, as in .docker/build.sh.
+# Installs wheels by their hashes, as .docker/build.sh does.
 .venv-build/.locked: .build/requirements.txt
 	@$(PYTHON) -m venv --clear .venv-build
 	@.venv-build/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement $<

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the image holds: `.docker/build.sh /opt/sidecar` installs the locked dependencies there, and the sidecar, compiled
-# with locked tools. The Dockerfile runs this, `make image-tree` does too; the interpreter is that of the PATH or $PYTHON.
+# Builds the content of the image: `.docker/build.sh /opt/sidecar` installs the locked dependencies there, and the
+# sidecar, compiled with locked tools. The Dockerfile and `make image-tree` run it, with $PYTHON or the PATH's Python.
 set -eu
 
 prefix=$1
@@ -18,15 +18,15 @@ if [ -f "$secrets/ca.pem" ]; then
     export PIP_CERT="$secrets/ca.pem"
 fi
 
-# pip imports what it finds in the venv, and would leave byte code beside it.
+# pip imports packages of the venv. Without PYTHONDONTWRITEBYTECODE it would write byte code beside them.
 in_venv() {
     venv=$1
     shift
     PYTHONDONTWRITEBYTECODE=1 "$python" -m pip --python "$venv/bin/python" "$@"
 }
 
-# A wheel enters only if its hash is in the lock. No source distribution does, because its build would fetch tools that
-# no lock names.
+# Installs a wheel only if its hash is in the lock, and no source distribution, because building one would fetch tools
+# that no lock names.
 locked() {
     "$python" -m venv --clear --without-pip "$1"
     in_venv "$1" install --quiet --disable-pip-version-check --no-compile --only-binary :all: --require-hashes --requirement "$2"
@@ -37,7 +37,7 @@ locked "$work/tools" "$source/.build/requirements.txt"
 SIDECAR_COMPILE=1 in_venv "$work/tools" wheel --quiet --disable-pip-version-check --no-index --no-deps \
     --no-build-isolation --check-build-dependencies --wheel-dir "$work" "$source"
 in_venv "$prefix" install --quiet --disable-pip-version-check --no-index --no-deps --no-compile --find-links "$work" credential-sidecar
-# Stop where the lock lacks a package, or has a release that pyproject.toml or a package refuses.
+# Stop if the lock lacks a package, or has a release that pyproject.toml or a package excludes.
 conflicts=$(in_venv "$prefix" check) || { echo "$conflicts" >&2; exit 1; }
 
 # Of what botocore knows of AWS's services, those that secrets are read from and that its credential chain asks.

@@ -1,4 +1,4 @@
-{{- /* Refusals that a schema cannot express, each with the value's name. `sidecar validate` checks the rest. */ -}}
+{{- /* Checks that a schema cannot express. Each error names the value. `sidecar validate` checks the rest. */ -}}
 {{- define "credential-sidecar.check" -}}
 {{- $config := .Values.config -}}
 {{- if and .Values.existingConfigMap (omit $config "listen" "admin") -}}

@@ -10,8 +10,8 @@ app.kubernetes.io/component: app
 {{- end -}}
 
 {{- /*
-The running sidecar reads a changed file. The annotation changes, so that pods are replaced, only with the keys that
-require a restart of the sidecar.
+The running sidecar reads a changed file. Only keys that require a restart of the sidecar change the annotation, so that
+Kubernetes replaces the pods.
 */ -}}
 {{- define "credential-sidecar.podAnnotations" -}}
 kubectl.kubernetes.io/default-container: {{ .Values.app.container.name | default "app" }}

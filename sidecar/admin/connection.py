@@ -1,7 +1,7 @@
 """One connection to the admin server: its one request, and how it ends.
 
-Not the connections of `http1`: those carry one request after another, and are compiled for it. Here the answer ends
-the connection, and a client keeps a place for a limited time.
+The connections of `http1` carry one request after another, and are compiled to be fast. An admin connection ends after
+its answer, and has a time limit.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from sidecar.http1.message import early_fault, judge_request
 MAX_HEAD = 32 * 1024
 """Limit: head of a request to the admin server (bytes). Beyond: 431."""
 _HELD = 64 * 1024
-"""Bytes of a body that are kept until they are requested; beyond, the client is paused."""
+"""Bytes of a body that are kept until the handler reads them. Beyond, the connection reads no more."""
 _DROPPED = 1024 * 1024
-"""Bytes that a client may send after its answer, so that no reset overtakes it."""
+"""Bytes that a client may send after the answer. They are dropped, so that no reset overtakes the answer."""
 
 Handler = Callable[["Connection", Head], Awaitable[Answer | None]]
 """Answers a request. Returns None if it has written the answer itself. Raises nothing."""
 Connections = dict["Connection", None]
-"""All that are open, the oldest first."""
+"""All open connections, the oldest first."""
 
 
 class Connection(asyncio.Protocol):
-    """One admin connection, cut off when its time is over."""
+    """One admin connection, which is cut off at its time limit."""
 
     def __init__(self, handler: Handler, lifetime: float, others: Connections) -> None:
         self._handler = handler
@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._dropped: int | None = None
         """How many bytes arrived after the answer; None before it."""
         self.answering: asyncio.Task[None] | None = None
-        """The request that is with the handler."""
+        """The task in which the handler answers the request."""
 
     # Events
 
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Keep the other half open for the answer; without a request there will be none."""
+        """Keep the other half open if the handler is still answering."""
         self._eof = True
         self._break_body()
         return self.answering is not None
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
             head = complete_head(self._held, self._scanned)
             self._scanned = len(self._held)
             self._head = read_head(head) if head else None
-        except RequestRefused as fault:  # which is not named, because a parser's words name the software
+        except RequestRefused as fault:  # not named: a parser's words reveal the software
             self.answer(problem(fault.status))
             return
         if self._head is not None:
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             self.answering = None
 
     async def read_body(self, length: int) -> bytes:
-        """Return the first bytes of the body. Raises RequestRefused if they do not arrive."""
+        """Return the first `length` bytes of the body. Raises RequestRefused if the client sends fewer."""
         self._body = self._loop.create_future()
         self._wanted = length
         self._look_for_body()
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
     # The answer
 
     def answer(self, answer: Answer) -> None:
-        """Send the answer and close; what the client still sends is dropped first, so that no reset overtakes it."""
+        """Send the answer, then close. Until then, bytes of the client are dropped, so that no reset overtakes it."""
         if self._transport is None or self._transport.is_closing() or self._dropped is not None:
             return
         self._transport.write(answer.encoded(self._head.method if self._head else ""))
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer. Raises ConnectionError once the client is disconnected."""
+        """Send a part of an answer. Raises ConnectionError if the client is disconnected."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is disconnected")
         self._transport.write(data)
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def stays(self) -> bool:
-        """Whether its time is not limited here."""
+        """Whether the connection has no time limit."""
         return self._end is None
 
     def stay(self) -> None:
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() + _in_kernel(self._transport.get_extra_info("socket"))
 
     def close(self) -> None:
-        """End it once everything written has left."""
+        """End it once everything written has been sent."""
         if self._transport is not None:
             self._transport.close()
 
@@ -178,9 +178,9 @@ class Connection(asyncio.Protocol):
 
 
 def complete_head(held: bytearray, scanned: int) -> bytes:
-    """Return the head that is held, empty line included; empty while it is incomplete. Raises RequestRefused.
+    """Return the head with its empty line, or no bytes while it is incomplete. Raises RequestRefused.
 
-    The first `scanned` bytes were held, and had no fault, before.
+    An earlier call found no fault in the first `scanned` bytes.
     """
     end = held.find(b"\r\n\r\n", max(0, scanned - 3))
     if (len(held) if end < 0 else end) > MAX_HEAD:

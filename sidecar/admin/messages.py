@@ -34,11 +34,11 @@ class Head(NamedTuple):
         return [value for field, value in self.fields if field == name]
 
     def value(self, name: str) -> str | None:
-        """Return the first value of a field, None where there is none."""
+        """Return the first value of a field, or None."""
         return next(iter(self.values(name)), None)
 
     def parameter(self, name: str) -> str:
-        """Return the first value of a parameter of the query, "" where there is none."""
+        """Return the first value of a parameter of the query, or ""."""
         return next((value for key, value in parse_qsl(self.query) if key == name), "")
 
     @property
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
     body: bytes
 
     def encoded(self, method: str) -> bytes:
-        """Return its bytes, without the body if it answers HEAD."""
+        """Return its bytes, without the body if the method is HEAD."""
         fields = {**self.fields, "Content-Length": str(len(self.body))}
         return head_of(self.status, fields) + (b"" if method == "HEAD" else self.body)
 

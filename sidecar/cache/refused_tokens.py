@@ -58,7 +58,7 @@ class Busted:
 
 
 _EARLIER = 16
-"""Tokens of a key that are known to be refused beside the last one."""
+"""Refused tokens that are remembered for a key, besides the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ class _Heard:
 class RefusedTokens:
     """For each of at most `limit` keys the tokens last refused, and what may follow them.
 
-    A request with it, sent at a certain moment, was refused. A token fetched before that moment may have been revoked
-    together with it, so neither the store nor a fetch already under way can bring one back. A token fetched later may
-    replace it in all requests that still carried the refused one, however late they were sent.
+    A request with such a token, sent at a certain moment, was refused. A token fetched before that moment may have
+    been revoked together with it, so neither the store nor a fetch already under way can bring one back. A token
+    fetched later may replace it in all requests that still carried the refused one, however late they were sent.
     """
 
     def __init__(self, limit: int) -> None:
@@ -122,9 +122,9 @@ class RefusedTokens:
     def mark(self, key: str, token: Token, sent_at: float) -> bool:
         """Note that the token was refused in a request sent at `sent_at`; return whether that is news.
 
-        It is news again if the authorization server has since issued the same token again. It is none after the
-        refusal of a later token: a stream may carry its token for minutes, and a second bust would throw away what is
-        being fetched.
+        It is news again if the authorization server has since issued the same token again. The late refusal of an
+        earlier token is no news: a stream may carry its token for minutes, and a second bust would discard the token
+        that is being fetched.
         """
         last = self._refused.get(key)
         if last is not None and last.covers(token):

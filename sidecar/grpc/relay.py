@@ -10,11 +10,10 @@
 | any other head                                        | relayed at once, or judged by its HTTP status             |
 
 UNAUTHENTICATED is judged as status 401 is, and PERMISSION_DENIED as 403, with `www-authenticate` of the head and the
-trailers as the challenge. PERMISSION_DENIED is relayed whatever the route's `refused_statuses` are.
+trailers as the challenge. PERMISSION_DENIED is relayed, even if the route's `refused_statuses` have 403.
 
-After a head was relayed, an error of the sidecar's own ends the call with its status in trailers. Such errors are
-time-outs and faults of the answer. A reset of the upstream is relayed as a reset, with its code, and an answer whose
-length was announced is reset too.
+After a head was relayed, an error of the sidecar's own (a time-out, a malformed answer) ends the call with a status in
+trailers. The sidecar relays a reset of the upstream as a reset. It also resets an answer that announced its length.
 """
 
 from collections.abc import Callable, Coroutine
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _OK: Final = int(Grpc.OK)
 """A plain number, which is faster to compare."""
 _JUDGED: Final = {int(Grpc.UNAUTHENTICATED): 401, int(Grpc.PERMISSION_DENIED): 403}
-"""As which status of HTTP they are judged."""
+"""The status of HTTP as which each status of gRPC is judged."""
 
 
 def relays() -> Callable[["ClientStream", Request, ReplayBudget, Clock, ByHand], Relay]:

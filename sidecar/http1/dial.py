@@ -4,8 +4,8 @@ TLS verifies the certificate chain and the host's name, always. Its files (an ow
 checked before each connection, so that the next connection uses a rotated certificate without a restart.
 
 A peer that has vanished acknowledges nothing. An HTTP/1.1 connection has one exchange, whose time-outs end it. Over
-HTTP/2, other streams may keep a connection busy with what they send. So the kernel ends it after the longest idle
-time-out of its streams (TCP_USER_TIMEOUT), rather than after its own, which is about 15 minutes.
+HTTP/2, other streams may keep a connection busy. So the kernel ends it (TCP_USER_TIMEOUT) after the longest idle
+time-out of its routes. The kernel's own limit is about 15 minutes.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class Dialler:
         self._context: ssl.SSLContext | None = None
         self._signature: Signature | None = None
         self.acknowledged_within = 0.0
-        """Seconds in which the peer of a new HTTP/2 connection acknowledges what it is sent; 0: the kernel's limit."""
+        """Seconds within which the peer of a new HTTP/2 connection must acknowledge data; 0: the kernel's own limit."""
         self.certificate: PeerCertificate | None = None
         """The server's, as of the last handshake; None before."""
 

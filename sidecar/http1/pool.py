@@ -122,7 +122,7 @@ class OriginPool(ABC):
         return self._dialler.certificate if self._deadlines.now() < self._known_until else None
 
     def limit_silence(self, seconds: float) -> None:
-        """Take the longest idle time-out of the routes that use it, 0 for none; see `dial`."""
+        """Set the longest idle time-out of the routes that use this pool, 0 for none; see `dial`."""
         self._dialler.acknowledged_within = seconds
 
     def answered(self) -> None:

@@ -1,4 +1,4 @@
-"""One connection: frames in, and what concerns all of its streams. Both sides share it. `outgoing` is what it sends.
+"""One connection: the frames that arrive, and what concerns all streams. Both sides share it. `outgoing` sends.
 
 Rule 1. Frames are read one after the other from what a read brought; the rest of a frame waits for the next read.
 Rule 2. The peer's first frame is SETTINGS: else PROTOCOL_ERROR.
@@ -11,8 +11,8 @@ Rule 5. A frame on a stream that was never opened is PROTOCOL_ERROR. On a stream
 Rule 6. All of DATA counts for the connection's window, also where it is thrown away.
 Rule 7. SETTINGS and PING are acknowledged in their turn, before anything that a later frame causes.
 Rule 8. Allowances (rule 3 of `limits`) are of the connection: resets, SETTINGS, and frames that bring nothing. An
-        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1). What
-        arrives late on a stream that has ended counts too, if it has no content: beyond UNDER_WAY for each reset.
+        upstream may reset every stream of the sidecar's: some do so after early answers (RFC 9113 section 8.1). Late
+        frames without content on a stream that has ended count too, beyond UNDER_WAY for each reset.
 """
 
 import asyncio

@@ -10,9 +10,9 @@ Rule 4. A table size update is no larger than what the sidecar allowed. After th
 Rule 5. An integer has five octets at most after its prefix. A string ends within its block, and is no longer than twice
         the larger of list and table; longer ones are refused before they are decoded.
 Rule 6. What breaks rules 1 to 5 ends the connection with COMPRESSION_ERROR, because the tables differ from then on.
-Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same. What lies beyond is
-        not kept, but for the first `content-type`, which decides the form of the refusal. From there on, a field is
-        only made for the table.
+Rule 7. A list of fields over `max_list` is decoded to its end, so that the tables stay the same. Fields beyond the
+        limit are not kept, except the first `content-type`, which decides the form of the refusal. From there on,
+        fields are created only for the table.
 Rule 8. The same block means the same for as long as the table has not changed, so it is decoded once. A block that
         refers to no entry of the table means the same always; what it adds to the table is added again. What is
         remembered of blocks of each kind has at most MEMO_BYTES.
@@ -201,7 +201,7 @@ class Decoder:
         return literal(name, value, wire, never), at
 
     def _skip(self, block: bytes, at: int) -> tuple[bytes, bytes, int]:
-        """Return name and value of the literal field from `at`, which the table does not need, and where it ends."""
+        """Return name and value of the literal field from `at`, which is not for the table, and where it ends."""
         name, at = self._name(block, at, 0x0F)
         value, _, at = self._string(block, at)
         return name, value, at

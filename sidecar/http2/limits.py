@@ -51,17 +51,17 @@ MAX_UNREAD: Final = 1024 * 1024
 MOST_RESETS: Final = 1000
 """Limit: resets of HTTP/2 streams on a connection, 100 more each second (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_IDLE_FRAMES: Final = 1000
-"""Limit: HTTP/2 PING, PRIORITY, GOAWAY, unknown and empty DATA frames on a connection, header blocks on a stream that
-was reset, and WINDOW_UPDATE that returns nothing; 100 more each second and one more with each frame of progress
-(number). Beyond: ENHANCE_YOUR_CALM."""
+"""Limit: HTTP/2 frames without effect on a connection: PING, PRIORITY, GOAWAY, unknown frames, empty DATA, late
+frames without content on a reset stream, and WINDOW_UPDATE that returns nothing; 100 more each second and one more with
+each frame of progress (number). Beyond: ENHANCE_YOUR_CALM."""
 MOST_SETTINGS: Final = 100
-"""Limit: HTTP/2 SETTINGS frames on a connection, with acknowledgements; 10 more each second (number). Beyond:
+"""Limit: HTTP/2 SETTINGS frames on a connection, acknowledgements included; 10 more each second (number). Beyond:
 ENHANCE_YOUR_CALM."""
 
 _RESETS_KEPT: Final = 1000
-"""Streams of a connection whose resets are kept one by one."""
+"""Reset streams that a connection remembers one by one."""
 UNDER_WAY: Final = 4
-"""Frames without content that a stream may still bring after a reset: a head, an end, trailers and a reset."""
+"""Frames without content that may still arrive on a reset stream: a head, an end, trailers and a reset."""
 
 
 class Allowance:
@@ -97,8 +97,8 @@ def exceeds(credit: int, more: int) -> bool:
 class ResetStreams:
     """The streams of a connection that this side reset: the peer's frames may still arrive on them.
 
-    How many arrive before the peer knows is up to the peer and the network. So a number that is dropped here takes all
-    lower ones with it: which of them were reset is no longer known, and none of them is taken for a fault.
+    The peer and the network decide how many frames still arrive. When the oldest number is dropped, all lower numbers
+    count as reset too, because it is no longer known which of them were. So no late frame is taken for a fault.
     """
 
     __slots__ = ("_dropped", "_numbers", "_under_way")
@@ -110,7 +110,7 @@ class ResetStreams:
         self._under_way = 0
 
     def add(self, number: int) -> None:
-        """Note a stream."""
+        """Note that this side reset a stream."""
         if len(self._numbers) >= _RESETS_KEPT:
             oldest = next(iter(self._numbers))
             del self._numbers[oldest]

@@ -190,9 +190,10 @@ def own_trailers(problem: Problem) -> bytes:
 
 
 def _grpc_message(text: str) -> bytes:
-    """Encode a message as gRPC demands: printable ASCII but the percent sign as it is, the rest as %XX in UTF-8.
+    """Encode a message as gRPC requires: printable ASCII but the percent sign as it is, the rest as %XX in UTF-8.
 
-    A space at either end is encoded too, because a field's value has none there (RFC 9113 section 8.2.1).
+    A space at either end is encoded too, because a field's value must not begin or end with one (RFC 9113 section
+    8.2.1).
     """
     encoded = quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}")
     return _SPACE_AT_END.sub("%20", encoded).encode()

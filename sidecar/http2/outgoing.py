@@ -200,7 +200,7 @@ class Outgoing(ABC):
         self._reset.add(number)
 
     def was_reset(self, number: int) -> bool:
-        """Return whether this side reset the stream that is not open now."""
+        """Return whether the stream is not open, and this side reset it or may have done so."""
         return number not in self.streams and self._reset.may_have(number)
 
     def lose_streams(self, why: str) -> None:

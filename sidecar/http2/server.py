@@ -13,8 +13,8 @@ Rule 2. More than MAX_STREAMS at a time get REFUSED_STREAM, which clients send a
 Rule 3. A malformed request resets its stream; a well-formed one that is refused gets its status.
 Rule 4. Trailers end the stream: else PROTOCOL_ERROR.
 Rule 5. A connection without streams for the keep-alive time-out ends with GOAWAY.
-Rule 6. A drain refuses no request that was sent before the client knew of it: hence the two steps. A stream that comes
-        after the second is refused, and ends no other.
+Rule 6. A drain refuses no request that was sent before the client knew of it: hence the two steps. A stream that the
+        client opens after the second step is refused, and the other streams continue.
 """
 
 import asyncio
@@ -179,7 +179,7 @@ class ClientStream(Stream):
             self.watch(_SLOW)
 
     def end_ourselves(self, problem: Problem) -> None:
-        """End a gRPC answer that has begun with a status, after the content that waits."""
+        """End a gRPC answer that has begun: send a status in trailers, after the content that waits."""
         self.source = None
         self.send_end(own_trailers(problem))
         self.watch(_SLOW)
@@ -204,7 +204,7 @@ class ClientConnection(Connection):
         self._service = service
         self._warned = self._leaving = False
         self._last_late = 0
-        """The highest stream that came after GOAWAY had excluded it."""
+        """The highest stream that the client opened after GOAWAY had excluded it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -253,7 +253,7 @@ class ClientConnection(Connection):
             raise FrameFault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that has ended")
         if self._leaving:
             self._last_late = number
-            raise FrameFault(ErrorCode.REFUSED_STREAM, "the connection takes no more streams", number)
+            raise FrameFault(ErrorCode.REFUSED_STREAM, "the connection accepts no more streams", number)
         self.last_stream = number
         if len(self.streams) >= MAX_STREAMS:
             raise FrameFault(ErrorCode.REFUSED_STREAM, "too many streams", number)
@@ -272,9 +272,10 @@ class ClientConnection(Connection):
         stream.answer_ourselves(self._service.refused(refusal), grpc=grpc, head_only=False)
 
     def fields_too_large(self, number: int, error: HeadersTooLarge) -> None:
-        """Refuse a request with a status. Trailers reset their stream, which gRPC clients take for RESOURCE_EXHAUSTED.
+        """Refuse a request with a status, and reset a stream for its trailers.
 
-        A block over MAX_BLOCK never gets here. It ends the connection, because its fields were not decoded.
+        gRPC clients take that reset for RESOURCE_EXHAUSTED. A block over MAX_BLOCK does not get here: it ends the
+        connection, because its fields were not decoded.
         """
         stream = self.streams.get(number)
         if stream is not None:

@@ -20,7 +20,7 @@ from sidecar.telemetry.request_record import RequestRecord
 from sidecar.telemetry.words import Decision, Outcome
 
 _FIRST_WINDOW = 1.0
-"""Seconds of a series' first window."""
+"""Seconds of the first window between renewals."""
 _LATE_KEYS = 1000
 """Keys whose refusals after the head of an answer are dated."""
 

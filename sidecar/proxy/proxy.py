@@ -5,8 +5,8 @@ Rule 2. A request is sent twice at most, the second time with another token and 
 Rule 3. A request is not sent again once a byte of the answer was sent to the client. Nor is a request whose body was
         too large to keep.
 Rule 4. When renewal fails, the client gets the upstream's own refusal, not one of ours.
-Rule 5. When the upstream breaks off an answer, the sidecar breaks it off for the client too. It ends a gRPC call with a
-        status.
+Rule 5. When the upstream breaks off an answer, the sidecar breaks it off for the client too. A gRPC call ends with
+        an error status.
 
 Only a 401 shows that a token no longer works, or a gRPC call that ends with UNAUTHENTICATED. One that ends so after its
 first message is not sent again (rule 3); its token is renewed for later calls.

@@ -187,8 +187,8 @@ class Resent(Event):
 
 @dataclass(frozen=True, slots=True)
 class CoolingDown(Event):
-    """A new token was refused too. Until the cool-down ends, the sidecar relays refusals to the clients. If gRPC calls
-    are refused after a message, the sidecar renews no token for them until then."""
+    """A new token was refused too. Until the cool-down ends, the sidecar relays refusals to the clients. Refusals of
+    gRPC calls after a message then renew no token."""
 
     name: ClassVar[str] = "cooling_down"
     level: ClassVar[Level] = "warning"

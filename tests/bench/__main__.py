@@ -2,11 +2,11 @@
 
 Each proxy has one core; `wrk`, `h2load`, the clients and the upstreams share another. All put a bearer token on each
 request, which the upstream checks. The sidecar, Envoy and nginx write a JSON access log to /dev/null. Rounds
-are interleaved, so that whatever else the machine does touches all; the figures are medians over rounds.
-`growth/*` compares the sidecar with itself, among many routes, tenants and tokens and among one.
-A client waits for each answer before it asks again, so at full load latency says how fast the proxy is rather
-than how long it queues. Targets compare us with Envoy; nginx and aiohttp, in the first round only, say where
-both stand. Loopback only, about a quarter of an hour.
+are interleaved, so that other work on the machine affects all proxies; the figures are medians over rounds.
+`growth/*` compares the sidecar with many routes, tenants or tokens to the sidecar with one.
+A client waits for each answer before it sends the next request. So latency at full load shows the speed of the proxy,
+not the length of its queue. Targets compare the sidecar with Envoy. nginx and aiohttp, measured in the first round
+only, are a reference for both. Loopback only, about 15 minutes.
 
 `python` is that of `.venv-bench` here, with PYTHONSAFEPATH=1: else the sources are measured, uncompiled. One part
 alone: `python -m tests.bench --cells 'bulk/*' start` (shell patterns; a wrong one lists the cells).

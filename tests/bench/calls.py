@@ -1,6 +1,7 @@
 """Small calls over HTTP/2 through `h2load`, as gRPC makes them: CPU per call, throughput, latency.
 
-The sidecar and Envoy speak HTTP/2 on both sides, to an nginx that does too. Four connections with some streams each.
+The sidecar and Envoy use HTTP/2 on both sides; the upstream is an nginx over HTTP/2. Four connections with some
+streams each.
 """
 
 import re
@@ -55,12 +56,12 @@ START: Mapping[str, Callable[..., AbstractContextManager[Proxy]]] = {
     OURS: _sidecar,
     PEER: _envoy,
 }
-"""The proxies that speak HTTP/2 on both sides."""
+"""The proxies that use HTTP/2 on both sides."""
 
 
 @contextmanager
 def pair(plan: Plan, upstream: Upstream, telemetry: str = "") -> Iterator[list[Proxy]]:
-    """Start both, as far as the run measures them. To the URL `telemetry` go our metrics and some spans."""
+    """Start those that the run measures. The sidecar sends metrics and some spans to the URL `telemetry`."""
     with ExitStack() as running:
         yield [
             running.enter_context(start(plan, upstream, telemetry))
@@ -70,7 +71,7 @@ def pair(plan: Plan, upstream: Upstream, telemetry: str = "") -> Iterator[list[P
 
 
 def latency(proxy: Proxy, cell: Calls, folder: Path) -> dict[str, float]:
-    """Call as fast as the proxy answers, while h2load logs each call: a load of its own, because that costs it CPU."""
+    """Call as fast as the proxy answers, while h2load logs each call: in a separate load, because logging costs CPU."""
     log = folder / "calls.log"
     log.unlink(missing_ok=True)
     figures = call(proxy, cell, folder, f"--log-file={log}")

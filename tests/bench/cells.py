@@ -30,7 +30,7 @@ FLOODS: Mapping[str, str] = {
     "priority": "PRIORITY",
     "unknown": "frames of an unknown kind",
 }
-"""Each has some variants: what counts is the one that costs most."""
+"""Each kind has variants; the most expensive one is shown."""
 WORDS = {
     "tls": "TLS",
     "200B": "200 B",

@@ -45,7 +45,7 @@ FIGURES = (
     Figure("slow_p99", "99th percentile beside a slow reader, as a multiple of that without it", 2),
     Figure("slow_mib", "Growth of memory with 100 slow readers, MiB", 1),
     Figure("flood_ms", "CPU until the connection of a flood ends, ms", 0, over_rounds=max),
-    Figure("flood_mib", "Growth of memory until then, MiB", 1, over_rounds=max),
+    Figure("flood_mib", "Growth of memory until the connection of a flood ends, MiB", 1, over_rounds=max),
     Figure("growth", "CPU per request, as a multiple of that with one", 2),
 )
 """In the order of the table. Whatever else a measurement holds is for the raw results only."""

@@ -39,7 +39,7 @@ def variants(kind: str) -> Sequence[str]:
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Each flood once, ours alone: other proxies have other limits."""
+    """Each flood once, against the sidecar only: other proxies have other limits."""
     for kind in FLOODS if OURS in plan.proxies else ():
         cell = f"floods/{kind}"
         for name in variants(kind) if matches(cell, plan.cells) else ():

@@ -46,10 +46,10 @@ def sidecar(
     python: str = "",
     changes: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Proxy]:
-    """This sidecar as a user starts it, its JSON log going to /dev/null; ready when it says so.
+    """This sidecar as a user starts it, with its JSON log in /dev/null; ready when `/readyz` is.
 
-    With a Redis it is one of a fleet; to the URL `telemetry` go metrics, and the spans of one request in a hundred.
-    `changes` replace parts of its configuration. `python` is another Python, with the sidecar that it has installed.
+    With a Redis it is one of a fleet. It sends metrics, and the spans of one request in a hundred, to the URL
+    `telemetry`. `changes` replace parts of its configuration. `python` is another Python, whose installed sidecar runs.
     """
     port, admin_port = free_port(), free_port()
     file: dict[str, object] = {

@@ -25,11 +25,11 @@ STREAMS = 10
 """Of other calls, on the same connection."""
 READERS = 100
 AT_REST = 10
-"""Looks at memory in which it does not grow."""
+"""Measurements in a row without growth, after which memory is at rest."""
 
 
 def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
-    """Which of the two loads comes first changes each time; then the memory of each proxy, in a fresh process."""
+    """Alternate the order of the two loads; then measure the memory of each proxy, in a fresh process."""
     if matches(SLOW, plan.cells):
         with pair(plan, upstreams.streams) as proxies:
             for proxy in proxies:

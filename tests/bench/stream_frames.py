@@ -1,6 +1,6 @@
 """One side of HTTP/2 for the benchmark's streams: frames as fast as Python splits them, and no rule checked.
 
-Messages are those of gRPC. Whoever receives counts bytes, because a proxy may join or split DATA frames.
+Messages are those of gRPC. The receiver counts bytes, because a proxy may join or split DATA frames.
 """
 
 import asyncio

@@ -57,7 +57,7 @@ class Connection(Side):
         self._decoder = Decoder()
         self._streams: dict[int, Stream] = {}
         self._due: dict[int, Stream] = {}
-        """Streams that owe something."""
+        """Streams with messages to send."""
 
     def arrived(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == RST_STREAM:
@@ -87,7 +87,7 @@ class Connection(Side):
         self._due[stream] = call
 
     def read(self) -> None:
-        """Send what is owed, as far as windows allow."""
+        """Send pending messages, as far as windows allow."""
         parts = []
         for number, call in list(self._due.items()):
             count = min(call.owed, call.credit // SIZE, self.credit // SIZE)

@@ -1,7 +1,7 @@
 """Two versions of the sidecar side by side, with one route of HTTP/1.1: start, memory, CPU per request.
 
 Each is a virtual environment's Python with that version installed. They take turns on one core; start and memory are
-medians over the turns. CPU is the least, because other work on the machine only ever adds.
+medians over the turns. CPU is the least of all turns, because other work on the machine can only add to it.
 
 Run with `python -m tests.bench.versions OLD/bin/python NEW/bin/python`. Exits 1 if the second exceeds a limit.
 """
@@ -71,11 +71,14 @@ def verdict(old: Sequence[Mapping[str, float]], new: Sequence[Mapping[str, float
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.versions", description="Compare two versions."
+        prog="python -m tests.bench.versions",
+        description="Compare start, memory and CPU of the sidecars in two environments.",
     )
     parser.add_argument("old", metavar="OLD", help="the Python of the old version")
     parser.add_argument("new", metavar="NEW", help="the Python of the new version")
-    parser.add_argument("--turns", type=int, default=10, help="of each, after one that does not count")
+    parser.add_argument(
+        "--turns", type=int, default=10, help="turns of each version, after a first one that is not counted"
+    )
     options = parser.parse_args(argv)
     old: list[dict[str, float]] = []
     new: list[dict[str, float]] = []

@@ -1,7 +1,7 @@
 """`make conformance`: h2spec, real clients of HTTP/2, and gRPC's interoperability cases with peers of Go and Java.
 
-Exits with 1 when a case fails that is no exception, or passes though it is one; with 2 when a part cannot run here.
-The other parts run all the same.
+Exits with 1 if a case fails that is not an exception, or if an exception passes; with 2 if this machine cannot run a
+part. The other parts still run.
 """
 
 import asyncio

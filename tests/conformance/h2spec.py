@@ -21,8 +21,8 @@ GROUPS = ("generic", "http2", "hpack")
 TIMEOUT = 5
 """Seconds that h2spec waits for each reaction: one that never comes fails its case."""
 EXCEPTIONS: Mapping[str, str] = {
-    "http2/3.5: Sends invalid connection preface": "the listener serves HTTP/1.1 too: what is no preface is an HTTP/1.1"
-    " request, and malformed here; it gets 400, and the connection is closed",
+    "http2/3.5: Sends invalid connection preface": "the listener serves HTTP/1.1 too, and reads other"
+    " bytes as an HTTP/1.1 request; a malformed one gets 400, and the connection is closed",
 }
 """Cases that are expected to fail, as they are printed below; and why that is right."""
 
@@ -69,17 +69,17 @@ async def judged(program: Path) -> dict[str, str]:
 
 
 def verdict(found: Mapping[str, str]) -> int:
-    """Print what is not as expected, and return the exit code."""
+    """Print the unexpected outcomes, and return the exit code."""
     failed = {name: reason for name, reason in found.items() if reason}
     for name, reason in failed.items():
         print(f"exception: {name}: {EXCEPTIONS[name]}" if name in EXCEPTIONS else f"FAILED: {name}: {reason}")
     needless = [name for name in EXCEPTIONS if name not in failed]
     for name in needless:
-        print(f"FAILED: {name} is an exception and passes: remove it there")
+        print(f"FAILED: {name} is listed as an exception but passes: remove it from EXCEPTIONS")
     print(f"{len(found) - len(failed)} of {len(found)} cases passed; exceptions: {len(EXCEPTIONS)}")
     return 1 if not found or needless or failed.keys() - EXCEPTIONS.keys() else 0
 
 
 async def check() -> int:
-    """Return 1 when a case fails that is no exception, or passes though it is one. Raises CannotRunError."""
+    """Return 1 if a case fails that is not an exception, or if an exception passes. Raises CannotRunError."""
     return verdict(await judged(program()))

@@ -112,7 +112,7 @@ async def pair(client: Peer, server: Peer, *, revoking: bool) -> Mapping[str, st
 
 
 def verdict(found: Mapping[str, Mapping[str, str]]) -> int:
-    """Print a table and what is not as expected, and return the exit code."""
+    """Print a table and the unexpected outcomes, and return the exit code."""
     cases = list(dict.fromkeys(case for outcomes in found.values() for case in outcomes))
     print(f"{'':28}" + "".join(f"{name:24}" for name in found))
     for case in cases:
@@ -124,7 +124,7 @@ def verdict(found: Mapping[str, Mapping[str, str]]) -> int:
         print(f"exception: {name}: {EXCEPTIONS[place]}" if place in EXCEPTIONS else f"FAILED: {name}: {why}")
     needless = [place for place in EXCEPTIONS if place not in failed]
     for place in needless:
-        print(f"FAILED: {': '.join(place)} is an exception and passes: remove it there")
+        print(f"FAILED: {': '.join(place)} is listed as an exception but passes: remove it from EXCEPTIONS")
     total = sum(map(len, found.values()))
     print(f"{total - len(failed)} of {total} cases of gRPC passed; exceptions: {len(EXCEPTIONS)}")
     return 1 if not total or needless or failed.keys() - EXCEPTIONS.keys() else 0
@@ -146,7 +146,7 @@ async def all_pairs(among: Sequence[Peer]) -> Mapping[str, Mapping[str, str]]:
 
 
 async def check() -> int:
-    """Return 1 when a case fails that is no exception, or passes though it is one. Raises CannotRunError."""
+    """Return 1 if a case fails that is not an exception, or if an exception passes. Raises CannotRunError."""
     built = peers()
     for peer in built:
         print(peer.version)

@@ -145,7 +145,7 @@ def test_nothing_else_is_commanded() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_c1_no_page_sets_values_beside_the_file(page: str) -> None:
-    """`helm upgrade -f` would drop them without a word: `mode: inject`, and with it the policies."""
+    """`helm upgrade -f` would drop them without a warning: `mode: inject`, and with it the policies."""
     for command in commands("\n".join(block for block in blocks(ROOT / page, "sh") if "helm " in block)):
         if command[0] == "helm" and "-f" in command:
             assert [word for word in command if word.startswith("--set")] == []

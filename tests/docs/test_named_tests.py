@@ -75,7 +75,7 @@ def sentences(section: str) -> list[str]:
 
 
 def test_every_other_sentence_of_the_readme_that_promises_names_its_tests() -> None:
-    """Those of the introduction, the path, Kubernetes and the limits: a new one is either promised or a description."""
+    """Those of the introduction, the path, Kubernetes and the limits: each is a promise or a description."""
     readme = (ROOT / "README.md").read_text()
     introduction = readme.split("# Credential sidecar\n")[1].split("\n**Use it if**", maxsplit=1)[0]
     parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL))
@@ -100,7 +100,7 @@ def test_every_promise_of_the_threat_model_names_its_tests() -> None:
 
 
 def test_every_invariant_names_its_tests_and_is_in_the_model() -> None:
-    """The last one of the model is the formula of liveness; the histories judge those after it too."""
+    """The last one of the model is the formula of liveness; only the histories check those after it."""
     listed = invariants(PAGE.read_text())
     numbers = [number for number, _ in listed]
     assert numbers == list(range(1, len(listed) + 1))

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of what reads bytes from peers: `make fuzz`."""
+"""Coverage-guided fuzzing of the code that reads bytes from peers: `make fuzz`."""

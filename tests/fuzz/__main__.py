@@ -18,8 +18,15 @@ from tests.fuzz.target import JUDGED
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes for each target (default: 10)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="targets at a time (default: CPUs)")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"targets (default: {' '.join(JUDGED)})")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="number of targets at a time (default: number of CPUs)",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"targets to run (default: {' '.join(JUDGED)})"
+    )
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.names) - set(JUDGED))
     if unknown:
@@ -28,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = list(pool.map(partial(reported, minutes=given.minutes), given.names or JUDGED))
     failed = [outcome.name for outcome in outcomes if outcome.failure]
     for name in failed:
-        print(f"fuzz: {name} has an open finding", file=sys.stderr)
+        print(f"fuzz: an oracle of {name} failed; its input is in build/fuzz/{name}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""One run of a target: its inputs on disk, the process of atheris, and what its output says."""
+"""One run of a target: its inputs on disk, the process of atheris, and the results in its output."""
 
 import re
 import subprocess
@@ -12,9 +12,9 @@ from tests.fuzz.target import Target, load
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
 LONGEST = 4096
-"""Bytes of an input: longer ones say little more, and take longer."""
+"""Bytes of an input: longer ones find little more, and take longer."""
 SLOWEST = 20
-"""Seconds in which an input must be checked, far above what the slowest takes."""
+"""Seconds in which an input must be checked, far more than the slowest takes."""
 MOST_MEMORY = 2048
 """MiB that the process may take."""
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")

@@ -1,1 +1,1 @@
-"""Histories of real fleets: a driver writes what happened, and a checker judges it against the numbered invariants."""
+"""Histories of real fleets: a driver records events, and a checker tests them against the numbered invariants."""

@@ -49,7 +49,7 @@ def find(fault: Fault) -> Result:
 
 
 def report(seed: int, result: Result) -> bool:
-    """Print the result of a history; return whether it is as it must be."""
+    """Print the result of a history; return whether it is as required."""
     good = not result.violations and not result.bugs and result.keys == 1
     verdict = "holds" if good else f"{len(result.violations)} violations"
     print(
@@ -69,7 +69,7 @@ def report(seed: int, result: Result) -> bool:
 
 
 def histories(minutes: float, seeds: Sequence[int], packages: Sequence[Path]) -> tuple[list[Result], bool]:
-    """Make histories until the time is over, or of these seeds; return whether all are as they must be."""
+    """Make histories until the time is over, or of these seeds; return whether all are as required."""
     ends = monotonic() + 60 * minutes
     results, good = list[Result](), True
     for seed in seeds or count(SEED):
@@ -83,7 +83,9 @@ def histories(minutes: float, seeds: Sequence[int], packages: Sequence[Path]) ->
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.histories")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, action="append", default=[], help="make this history only")
+    parser.add_argument(
+        "--seed", type=int, action="append", default=[], help="repeat the history of this seed only"
+    )
     parser.add_argument(
         "--beside", metavar="COMMIT", default="", help="run every second pod from that commit"
     )
@@ -105,7 +107,7 @@ def main() -> int:
         results, good = histories(left, options.seed, packages)
     print(figures(results))
     for name in unnoticed:
-        print(f"histories: a planted fault did not break its invariant: {name}", file=sys.stderr)
+        print(f"histories: the checker did not find the planted fault {name}", file=sys.stderr)
     if options.write and found:
         page = replaced(PAGE.read_text(), "faults", faults(found))
         PAGE.write_text(replaced(page, "histories", figures(results)))

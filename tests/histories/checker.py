@@ -1,4 +1,4 @@
-"""The checker: judges a history. It is a pure function, and knows nothing of the code that made the history."""
+"""The checker: judges a history. It is a pure function, and uses nothing of the code that made the history."""
 
 from collections.abc import Sequence
 

@@ -38,9 +38,9 @@ from tests.support.waiting import PATIENCE
 PODS = 3
 BUST_CHANNEL, FILL_CHANNEL = f"{PREFIX}m2m:bust", f"{PREFIX}m2m:fill"
 PAUSE = 0.005
-"""Seconds between two looks at a pod."""
+"""Seconds between two readings of a pod."""
 LOOKS = 50
-"""Looks at a pod before the next mark."""
+"""Readings of a pod before the next mark."""
 
 
 class Fleet:

@@ -11,7 +11,7 @@ from tests.histories.history import Cut
 from tests.histories.pods import KEYS, Pod
 
 OVERLAP = 0.3
-"""Seconds for which an operation waits for what need not happen while something is held back."""
+"""Seconds for which an operation waits for an event that may not happen while a response is held back."""
 SHORT, LONG = 0.3, 4.0
 """Seconds for which Redis stops: some operations time out, or every link is given up as silent."""
 
@@ -162,7 +162,7 @@ class Operations:
         await self.report()
 
     async def gap(self) -> None:
-        """A pod misses a bust, and is asked again once it is back."""
+        """A pod misses a bust, and gets a request again once it is connected."""
         key = self._key()
         one, other = self._two()
         await self._settle(self.fleet.ask(one, key))
@@ -279,12 +279,12 @@ class Operations:
             self.fleet.record(Cut(time(), pod.number))
 
     async def _settle(self, *tasks: asyncio.Task[int]) -> None:
-        """Wait for the responses; where something is held back, not for long."""
+        """Wait for the responses; only briefly while the driver holds one back."""
         held = not self.fleet.tokens.open.is_set() or bool(self._gates)
         await asyncio.wait(tasks, timeout=OVERLAP if held else None)
 
     async def _soon(self, condition: Callable[[], bool]) -> None:
-        """Wait for what is expected, but need not happen."""
+        """Wait briefly for an event that may not happen."""
         with suppress(TimeoutError):
             async with asyncio.timeout(OVERLAP):
                 while not condition():

@@ -42,7 +42,7 @@ def judge(facts: Facts) -> Iterator[Violation]:
     yield from _unsigned(facts)
     yield from _selected_tokens(facts)
     for event in facts.every(Waited):
-        yield Violation(12, f"waited in vain for {event.what}", (event,))
+        yield Violation(12, f"timed out waiting for {event.what}", (event,))
     for answer in facts.every(Answered):
         if answer.status < 0:
             asked = facts.asked[answer.request]

@@ -1,4 +1,4 @@
-"""A token server and an upstream that know the truth: which token was issued, revoked and sent, and when."""
+"""A token server and an upstream that record which token was issued, revoked and sent, and when."""
 
 import asyncio
 import base64

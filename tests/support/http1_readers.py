@@ -6,7 +6,7 @@ Field = tuple[bytes, bytes]
 
 
 class Heard:
-    """What llhttp itself says the fields are."""
+    """The fields as llhttp reports them."""
 
     def __init__(self) -> None:
         self.fields: list[Field] = []

@@ -20,7 +20,7 @@ from tests.support.http2_peer import (
 GET = b"\x82\x86\x84\x01\x09localhost"
 POST = b"\x83\x86\x84\x01\x09localhost"
 ENOUGH = 20_000
-"""Frames, or pairs of them, after which the sidecar has had patience for too long."""
+"""Frames, or pairs of frames, within which the sidecar must end the connection."""
 
 
 def opened(stream: int) -> bytes:

@@ -88,7 +88,7 @@ def pins(text: str) -> list[Pin]:
 
 
 def faults(text: str, requirements: Sequence[str]) -> list[str]:
-    """Return what is wrong with a lock of these requirements, without a look at any index."""
+    """Return what is wrong with a lock of these requirements, without a request to any index."""
     known: dict[str, list[Pin]] = {}
     for pin in pins(text):
         known.setdefault(pin.name, []).append(pin)

@@ -142,7 +142,7 @@ def test_everything_that_is_released_has_a_provenance() -> None:
 
 
 def test_image_and_chart_are_signed_after_they_are_pushed() -> None:
-    """With the identity of the workflow: no key is kept anywhere."""
+    """With the identity of the workflow: no key is stored."""
     for name in ("index", "chart"):
         run = [step["run"].split()[1] for step in jobs()[name]["steps"] if "run" in step]
         assert [each for each in run if each != "sbom"] == [f"push-{name}", "sign"]
@@ -175,7 +175,7 @@ def test_two_platforms_are_built_without_emulation(name: str) -> None:
     assert job["runs-on"] == "${{ matrix.runner }}"
 
 
-def test_updates_are_asked_for_of_all_that_is_pinned() -> None:
+def test_dependabot_updates_all_that_is_pinned() -> None:
     """Actions, both locks, and the image's base."""
     updates = yaml.safe_load(UPDATES.read_text())["updates"]
     assert {each["package-ecosystem"] for each in updates} == {"github-actions", "pip", "docker"}

@@ -1,7 +1,7 @@
 """The cases, the run of all of them, and the table.
 
 A case that fails is run once more without the sidecar, as a control. If it fails there too, the client is at fault, and
-its cell in the table says so.
+the table shows that.
 """
 
 import tempfile

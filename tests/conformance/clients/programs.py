@@ -81,7 +81,7 @@ class Java:
         await _ended(case, setting, command)
 
     async def with_the_jdk(self, case: str, setting: Setting) -> None:
-        """Run it behind the end of its TLS, because java.net.http has no prior knowledge."""
+        """Run it through a TLS terminator, because java.net.http has no prior knowledge."""
         authority = trustme.CA()
         file = setting.folder / "authority.pem"
         authority.cert_pem.write_to_path(str(file))

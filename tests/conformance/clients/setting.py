@@ -17,7 +17,7 @@ PIPE = asyncio.subprocess.PIPE
 
 
 class NotAsExpectedError(Exception):
-    """The client, or the sidecar, did something else."""
+    """The client or the sidecar did not do what the case expects."""
 
 
 @dataclass(frozen=True)

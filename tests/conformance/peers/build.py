@@ -1,4 +1,4 @@
-"""Build the peers below build/: the client of the gRPC project, and its test service behind a check of tokens.
+"""Build the peers below build/: the client of the gRPC project, and its test service with a check of tokens.
 
 The versions are in `go/go.mod` and `java/pom.xml`. What is built is kept; Go and javac build again what has changed.
 """

@@ -6,8 +6,8 @@ Oracles:
 2. What was read, written by the grammar, is read back.
 3. A later field that follows the grammar changes nothing that was read before, and is read whole.
 4. The error that is logged is of a known form, or `other`, or `too_long`.
-5. `strict` renews only where `lenient` does, and `ignore` never. A refusal for want of scope renews only if
-   `invalid_token` is there too.
+5. `strict` renews only where `lenient` does, and `ignore` never. `insufficient_scope` renews only together with
+   `invalid_token`.
 """
 
 from sidecar.proxy.challenge import Challenge, Verdict, bearer_error, judge, parse

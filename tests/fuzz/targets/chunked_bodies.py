@@ -4,7 +4,7 @@ Oracles:
 
 1. All cuts of the same bytes yield the same: the same content, trailers and rest, or a fault, or neither yet.
 2. What h11 and llhttp find in a body that is accepted is the same content.
-3. A decoder holds no more than a size line and a trailer section, and after its content was handed on nothing of it.
+3. A decoder holds no more than a size line and a trailer section, and no content that it has handed on.
 4. The content, written in chunks of another size, is read back.
 """
 

@@ -3,8 +3,8 @@
 Oracles:
 
 1. Every byte of a target that is accepted is in its path, its query or its authority. yarl finds the same three.
-2. However a next hop reads the path (decoded once, without parameters, with backslashes as slashes, with merged
-   slashes), it stays below the base path that it is appended to; also by yarl's own normalization.
+2. However a next hop reads the path, it stays below the base path that it is appended to. Next hops may decode it once,
+   drop parameters, read backslashes as slashes, and merge slashes. This holds for yarl's own normalization too.
 3. What is relayed, judged again, is the same.
 """
 

@@ -59,7 +59,7 @@ async def test_s18_a_request_may_arrive_in_parts(rig: Rig) -> None:
 
 
 async def test_s18_a_client_that_closed_its_half_gets_its_answer(rig: Rig) -> None:
-    """As `nc -N` does; without a whole request there is none."""
+    """As `nc -N` does; without a complete request there is no answer."""
     for data, answer in (
         (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK"),
         (BUST % 100 + b"{", b"HTTP/1.1 400 Bad Request"),
@@ -75,7 +75,7 @@ async def test_s18_a_client_that_closed_its_half_gets_its_answer(rig: Rig) -> No
 
 
 async def test_s18_no_reset_overtakes_the_answer_to_a_body_that_is_not_read(rig: Rig) -> None:
-    """The client reads its 413 after it has sent everything; only then the server closes."""
+    """The client reads its 413 after it has sent everything; the server closes only then."""
     reader, writer = await connected(rig)
     length = 50 * MAX_BODY
     writer.write(BUST % length)

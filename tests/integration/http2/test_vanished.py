@@ -1,4 +1,4 @@
-"""Upstreams that acknowledge nothing any more: the kernel ends their connections, because no clock is moved here."""
+"""Upstreams that acknowledge nothing any more: the kernel ends their connections, by its own clock."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ class Stopped(Server):
 
 
 async def test_i21_the_connection_to_an_upstream_that_takes_nothing_ends(sidecar: Start) -> None:
-    """Within the idle time-out, although the client sends on; it takes that long because the kernel measures it."""
+    """Within the idle time-out, although the client sends on. The kernel measures it, so the test waits for it."""
     async with (
         Stopped() as server,
         sidecar(route(server, timeouts={"idle": "300ms"})) as running,

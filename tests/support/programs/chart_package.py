@@ -1,6 +1,6 @@
-"""`make chart-package`: the chart as one file in dist/, with where its code is, if that is given.
+"""`make chart-package`: the chart as one file in dist/, with the address of its code, if one is given.
 
-The sources name no address of the project's, since a clone does not know where it is published.
+The sources name no address of the project's, because a clone does not contain it.
 """
 
 import shutil
@@ -18,7 +18,7 @@ HELM = Path(sys.executable).parent / "helm"
 
 
 def metadata(text: str, source: str) -> str:
-    """Return `Chart.yaml` with the address of the code, or as it is without one."""
+    """Return `Chart.yaml` with the address of the code, or unchanged without an address."""
     if not source:
         return text
     tree = f"{source}/tree/v{__version__}"
@@ -37,7 +37,7 @@ def metadata(text: str, source: str) -> str:
 
 
 def package(source: str, work: Path, target: Path) -> Path:
-    """Write the package below target, and return it. Raises CalledProcessError where Helm refuses."""
+    """Write the package below target, and return it. Raises CalledProcessError if Helm fails."""
     folder = work / "credential-sidecar"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CHART, folder)

@@ -1,4 +1,4 @@
-"""`make lock`: write the two locks that `.docker/build.sh` installs from, with the newest releases that fit together.
+"""`make lock`: write the two locks that `.docker/build.sh` installs from, with the newest compatible releases.
 
 `.docker/requirements.txt` is what the image holds beside the sidecar. `.build/requirements.txt` is what builds its
 compiled wheel, with the same releases of what both have. Each pin has the hashes of all its files, so that a lock
@@ -17,7 +17,7 @@ UV = Path(sys.executable).parent / "uv"
 
 
 def write(target: Path, requirements: Sequence[str], *constraints: Path) -> None:
-    """Write one lock. Raises CalledProcessError where no releases fit together."""
+    """Write one lock. Raises CalledProcessError if no releases are compatible."""
     oldest = project()["project"]["requires-python"].removeprefix(">=")
     command = [str(UV), "pip", "compile", "-", "--quiet", "--no-config", "--upgrade", "--universal"]
     command += ["--python-version", oldest, "--no-build", "--generate-hashes", "--no-emit-index-url"]

@@ -152,7 +152,7 @@ def test_the_bill_of_materials_lists_what_is_in_the_tree(tree: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["lib", "bin"])
 def test_the_tree_names_no_folder_of_its_build(tree: Path, folder: str) -> None:
-    """The place where the tools were is gone, and differs in each build."""
+    """The tools were in a temporary folder, whose name differs in each build."""
     held = [path for path in (tree / folder).rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in held if b"/tmp/tmp." in path.read_bytes()] == []
     assert list((tree / "lib").rglob("direct_url.json")) == []

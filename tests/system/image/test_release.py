@@ -1,4 +1,4 @@
-"""What a release is made of, and the steps that the workflow runs: with programs that note how they are called."""
+"""What a release is made of, and the steps that the workflow runs, with programs that record their arguments."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ from tests.support.programs import chart_package
 
 DIGEST = f"sha256:{'a1' * 32}"
 ENVIRONMENT = (f"VENV={sys.prefix}", f"--assume-old={sys.prefix}/.with-test")
-"""That of the tests, as it is."""
+"""The environment of the tests, unchanged."""
 
 
 def make(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a target with nothing but the PATH around it."""
+    """Run a target with only PATH in its environment."""
     return subprocess.run(
         ["make", "--no-print-directory", *ENVIRONMENT, *words],
         check=False,
@@ -34,7 +34,7 @@ def make(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.Co
 
 
 def noting(folder: Path, name: str, printed: str = "", code: int = 0) -> tuple[Path, Path]:
-    """A program that notes its words, prints this and exits so; and the file with the words."""
+    """Return a program that records its arguments, prints this and exits with this code; and the record."""
     program, notes = folder / name, folder / f"{name}.words"
     program.write_text(f"#!/bin/sh\necho \"$@\" >>'{notes}'\ncat <<'END'\n{printed}\nEND\nexit {code}\n")
     program.chmod(0o755)
@@ -125,7 +125,7 @@ def test_without_a_digest_nothing_is_signed(tmp_path: Path, printed: str, code: 
 
 @pytest.mark.parametrize("target", ["push-image", "push-index", "push-chart"])
 def test_nothing_is_pushed_without_a_registry(tmp_path: Path, target: str) -> None:
-    """There is no default that could be wrong."""
+    """No registry is the default."""
     engine, notes = noting(tmp_path, "docker")
     done = make(target, f"ENGINE={engine}", f"HELM={engine}")
     assert done.returncode != 0

@@ -26,7 +26,7 @@ HEAD, MESSAGE = CALL[:1], b"\0\0\0\0\0"
 UNAUTHENTICATED, DENIED = (b"grpc-status", b"16"), (b"grpc-status", b"7")
 SCOPE = (b"www-authenticate", b'Bearer error="insufficient_scope"')
 CALLS = 5
-"""Calls to each server for each look at the metrics."""
+"""Calls to each server for each reading of the metrics."""
 OK = answering(200, HEAD, MESSAGE, [(b"grpc-status", b"0")])
 
 

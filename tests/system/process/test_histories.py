@@ -22,7 +22,7 @@ def shown(result: Result) -> list[str]:
 
 
 async def test_b25_b43_b46_b48_a_history_of_a_real_fleet_breaks_no_invariant() -> None:
-    """Late refusals, forged and missed busts, a cool-down, a failing token server, a bust by label, a dead Redis."""
+    """Late refusals, forged and missed busts, a cool-down, a failing token server, a bust by label, a killed Redis."""
     result = await run(EVERYTHING, SEED)
     assert shown(result) == []
     assert result.bugs == []

@@ -1,6 +1,6 @@
 """Tokens revoked one after another under 200 gRPC calls a second: real sidecars, and gRPC's own client and server.
 
-How long it lasts is shortened here; `make revocations` takes a minute for each case, and looks at the rate too.
+These runs are short; `make revocations` takes a minute for each case, and checks the rate too.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ CONNECTIONS = 4
 KEY = "A" * 43 + "="
 MESSAGE = bytes(105)
 SHARE_OF_RATE = 0.9
-"""What a machine that does nothing else makes of the rate, at least."""
+"""Least share of the rate that an otherwise idle machine reaches."""
 
 Call = Callable[[GrpcClient], None]
 
@@ -101,14 +101,14 @@ class Calls:
         self._stop = threading.Event()
         everyone = CALLERS + HOLDERS
         self._begun, self._ended = [0] * everyone, [0] * everyone
-        """By caller: calls begun, and those of which the first message or the end has arrived."""
+        """By caller: calls begun, and calls whose first message or end has arrived."""
         self.outcomes: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     async def reach_each(self) -> None:
-        """Wait until each caller has made a call that it has yet to begin, and all then under way are answered.
+        """Wait until each caller has begun one more call and got its answer; then until all calls under way have.
 
-        Hence each pod has sent calls since, and each call that is then under way began after one of those had ended.
+        So each pod has sent calls since, and each call that is under way afterwards began after one of those had ended.
         """
         aim = [begun + 1 for begun in self._begun[:CALLERS]]
         await until(lambda: all(map(ge, self._ended, aim)))
@@ -182,7 +182,7 @@ Start = Callable[[int], AbstractAsyncContextManager[list[Process]]]
 
 
 class SlowAuthorizationServer(AuthorizationServer):
-    """Takes its time, so that streams with earlier tokens are refused while another token is fetched."""
+    """Delays its answers, so that streams with earlier tokens are refused while another token is fetched."""
 
     async def default(self, exchange: Exchange) -> None:
         await asyncio.sleep(FETCH)
@@ -198,7 +198,7 @@ async def authorization_server(upstream: Upstream) -> AsyncIterator[Authorizatio
 
 @pytest.fixture
 def far(upstream: Upstream) -> Iterator[GrpcServer]:
-    """The upstream, which judges tokens at the begin of a call and at its end: those revoked meanwhile are refused."""
+    """The upstream, which checks tokens at the beginning and the end of a call: it refuses those revoked meanwhile."""
     with GrpcServer(lambda: upstream.accepts) as server:
         server.refuses_late = lambda token: upstream.accepts is not None and token not in upstream.accepts
         yield server
@@ -248,8 +248,8 @@ async def test_b94_a_token_is_revoked_every_second(
 ) -> None:
     """No call ends with UNAUTHENTICATED before its first message; one token call serves all pods.
 
-    The next revocation waits until the calls that began before the one before are answered: however slow the machine
-    is, a call meets one revoked token at most.
+    Each revocation waits until the calls that began before the previous revocation are answered. So a call meets at
+    most one revoked token, however slow the machine is.
     """
     async with start(pods) as processes:
         async with Calls([process.address for process in processes], KINDS[kind]) as calls:

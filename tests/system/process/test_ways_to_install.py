@@ -127,7 +127,7 @@ def test_o11_the_unit_runs_a_command_of_the_sidecar() -> None:
 
 
 def test_o11_the_unit_waits_and_restarts_long_enough() -> None:
-    """A stop takes `drain_timeout` at most. systemd gives up after five starts within ten seconds."""
+    """A stop takes `drain_timeout` at most. systemd permits five starts within ten seconds."""
     assert int(SETTINGS["TimeoutStopSec"]) > Config().drain_timeout + 5
     assert int(SETTINGS["RestartSec"]) * 5 >= 10
 
@@ -152,12 +152,12 @@ def test_o11_the_unit_waits_and_restarts_long_enough() -> None:
     ],
 )
 def test_o11_the_unit_permits_little(setting: str, value: str) -> None:
-    """Also where no systemd is there to rate it."""
+    """Also checked where systemd is missing."""
     assert SETTINGS[setting] == value
 
 
 def test_o11_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
-    """Once the program is there, and with little that the service may do."""
+    """With a program that exists; and the unit permits little."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         missing("no systemd-analyze: make systemd")

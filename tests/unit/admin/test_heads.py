@@ -67,7 +67,7 @@ def test_s18_a_body_has_a_length_if_its_head_states_it(
     "part",
     [b"G", b"GET", b"GET /", b"GET / HTTP/1.1", b"GET / HTTP/1.1\r", b"GET / HTTP/1.1\r\nHost: a\r\n\r"],
 )
-def test_s18_a_part_of_a_head_is_waited_on(part: bytes) -> None:
+def test_s18_a_part_of_a_head_waits_for_the_rest(part: bytes) -> None:
     """Also if it arrives a byte at a time."""
     assert complete_head(bytearray(part), 0) == b""
     whole = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -96,7 +96,7 @@ def test_s18_a_part_of_a_head_is_waited_on(part: bytes) -> None:
     ],
 )
 def test_s18_bytes_that_are_no_head_are_refused(data: bytes, status: int) -> None:
-    """As soon as it shows."""
+    """As soon as the fault has arrived."""
     with pytest.raises(RequestRefused) as refused:
         head_of(data)
     assert refused.value.status == status

@@ -1,4 +1,4 @@
-"""What pods of earlier versions stored and published, which `tests.histories.record` recorded, counts today as well.
+"""Pods of today use what pods of earlier versions stored and published; `tests.histories.record` recorded it.
 
 A rolling update runs both versions on one Redis. In the other direction, today's pods write the same members, so that
 earlier versions read them: those ignore members that they do not know.

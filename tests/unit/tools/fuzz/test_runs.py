@@ -33,7 +33,7 @@ def test_words_are_written_as_libfuzzer_reads_them() -> None:
 
 
 @pytest.mark.parametrize(("failure", "state"), [("", "ok"), ("AssertionError", "FAILED")])
-def test_the_line_of_a_run_says_how_it_ended(failure: str, state: str) -> None:
+def test_the_line_of_a_run_shows_how_it_ended(failure: str, state: str) -> None:
     """Beside executions and coverage."""
     words = Outcome("challenges", 1_234_567, 130, 12, "98 %", failure).line.split()
     assert words[:4] == ["challenges", state, "1,234,567", "executions,"]

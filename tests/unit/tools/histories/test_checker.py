@@ -34,7 +34,7 @@ from tests.histories.history import (
 
 @dataclass
 class Book:
-    """Writes a history, one hundredth of a second after the other."""
+    """Writes a history, with an event each hundredth of a second."""
 
     events: list[Event] = field(default_factory=list)
     now: float = 1000.0
