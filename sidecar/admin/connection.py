@@ -74,10 +74,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Keep the other half open if the handler is still answering."""
+        """Keep the other half open for an answer that is due. Live events never end, so they end with the client."""
         self._eof = True
         self._break_body()
-        return self.answering is not None
+        return self.answering is not None and not self.stays
 
     # The request
 

@@ -14,7 +14,7 @@ from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
 from tests.support.admin_server import Rig, State, running
 from tests.support.journal import RecordingJournal
-from tests.support.waiting import PATIENCE, awake
+from tests.support.waiting import PATIENCE, awake, until
 
 REQUEST = b"GET /events%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -125,6 +125,19 @@ async def test_one_subscriber_too_many_is_told_when_to_come_back(rig: Rig) -> No
             await asyncio.sleep(0.01)
     async with subscribed(rig) as again:
         assert (await again.event())["version"] == "1.2.3"
+
+
+async def test_a_page_that_closes_gives_its_place_back_at_once() -> None:
+    """Not only when it has read nothing for `patience`: what was sent to it meanwhile is never acknowledged."""
+    state = Counting()
+    server = await admin.start(
+        state, "127.0.0.1:0", RecordingJournal(), bind, every=0.01, patience=10 * PATIENCE
+    )
+    rig = Rig(state, RecordingJournal(), server)
+    async with subscribed(rig) as page:
+        await page.event()
+    await until(lambda: not server._live._subscribers)
+    await server.close()
 
 
 async def test_a_browser_that_does_not_read_is_cut_off_and_costs_nothing_meanwhile() -> None:
