@@ -48,12 +48,14 @@ class Connection(asyncio.Protocol):
         """How many bytes arrived after the answer; None before it."""
         self.answering: asyncio.Task[None] | None = None
         """The request that is with the handler."""
+        others[self] = None  # now, because many may be accepted before the first is made
 
     # Events
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._others[self] = None
+        if self not in self._others:  # cut off since it was accepted
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -173,6 +175,7 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """End it at once."""
         self.stay()
+        self._others.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,13 +1,15 @@
 """How connections to the admin server begin, wait and end, over real sockets."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from sidecar.admin import server as admin
 from sidecar.admin.bust import MAX_BODY
+from sidecar.admin.server import MAX_CONNECTIONS
 from sidecar.app.listen import bind
 from tests.support.admin_server import TOKEN, Rig, State, running
 from tests.support.journal import RecordingJournal
@@ -125,3 +127,19 @@ async def test_s18_an_answer_under_way_is_given_a_second_at_the_end() -> None:
         asked.clear()
         go_on.clear()
     assert journal.events == []
+
+
+def test_s18_connections_that_come_at_once_are_bounded_too() -> None:
+    """asyncio's own loop accepts many before it makes the first; the latest of them is served."""
+
+    async def at_once() -> None:
+        async with running(State()) as rig:
+            host, port = rig.server.address.rsplit(":", 1)
+            with ExitStack() as clients:
+                for _ in range(3 * MAX_CONNECTIONS):
+                    clients.enter_context(socket.create_connection((host, int(port))))
+                answer = await rig.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert len(rig.server._connections) <= MAX_CONNECTIONS
+
+    asyncio.run(at_once())
