@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._eof = True
         self.stay()
         self._others.pop(self, None)
         self._break_body()
@@ -110,6 +111,8 @@ class Connection(asyncio.Protocol):
         self._body = self._loop.create_future()
         self._wanted = length
         self._look_for_body()
+        if self._eof:
+            self._break_body()
         return await self._body
 
     def _look_for_body(self) -> None:

@@ -11,9 +11,10 @@ from sidecar.admin import server as admin
 from sidecar.admin.bust import MAX_BODY
 from sidecar.admin.server import MAX_CONNECTIONS
 from sidecar.app.listen import bind
+from sidecar.core.secret import Secret
 from tests.support.admin_server import TOKEN, Rig, State, running
 from tests.support.journal import RecordingJournal
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 BUST = (
     f"POST /bust HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: %d\r\n\r\n"
@@ -74,6 +75,38 @@ async def test_s18_a_client_that_closed_its_half_gets_its_answer(rig: Rig) -> No
             assert (await reader.read()).partition(b"\r\n")[0] == answer
         writer.close()
     assert (rig.state.busted, rig.journal.events) == ([], [])
+
+
+@pytest.mark.parametrize("way", ["half closed", "reset"])
+async def test_s18_a_body_that_ended_before_it_is_read_is_too_short(way: str) -> None:
+    """The client sends no more while admin.token is being read: a 400, and no task waits for the rest."""
+    state, asked, go_on = State(), asyncio.Event(), asyncio.Event()
+
+    async def token() -> Secret | None:
+        asked.set()
+        await go_on.wait()
+        return state.token
+
+    state.operators_token = token  # type: ignore[method-assign]
+    async with running(state) as rig, asyncio.timeout(PATIENCE):
+        reader, writer = await connected(rig)
+        writer.write(BUST % 100 + b"{")
+        await asked.wait()
+        (connection,) = rig.server._connections
+        answering = connection.answering
+        if way == "reset":
+            writer.transport.abort()
+            await until(lambda: not rig.server._connections)
+        else:
+            writer.write_eof()
+            await until(lambda: connection._eof)
+        go_on.set()
+        assert answering is not None
+        await answering
+        if way == "half closed":
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        writer.close()
+    assert (state.busted, rig.journal.events) == ([], [])
 
 
 async def test_s18_no_reset_overtakes_the_answer_to_a_body_that_is_not_read(rig: Rig) -> None:
