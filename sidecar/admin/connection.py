@@ -22,6 +22,7 @@ _HELD = 64 * 1024
 """Bytes of a body that are kept until they are requested; beyond, the client is paused."""
 _DROPPED = 1024 * 1024
 """Bytes that a client may send after its answer, so that no reset overtakes it."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Handler = Callable[["Connection", Head], Awaitable[Answer | None]]
 """Answers a request. Returns None if it has written the answer itself. Raises nothing."""
@@ -113,6 +114,8 @@ class Connection(asyncio.Protocol):
         self._look_for_body()
         if self._eof:
             self._break_body()
+        elif not self._body.done() and self._head is not None and self._head.waits:
+            self.write(_CONTINUE)
         return await self._body
 
     def _look_for_body(self) -> None:

@@ -77,6 +77,34 @@ async def test_s18_a_client_that_closed_its_half_gets_its_answer(rig: Rig) -> No
     assert (rig.state.busted, rig.journal.events) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("first", "token", "answers"),
+    [
+        (b"POST /bust HTTP/1.1\r\nExpect: 100-continue", TOKEN, [b"100", b"200"]),
+        (b"POST /bust HTTP/1.1\r\nExpect: 100-Continue", TOKEN, [b"100", b"200"]),
+        (b"POST /bust HTTP/1.1\r\nExpect: 100-continue", "another", [b"401"]),
+        (b"POST /bust HTTP/1.0\r\nExpect: 100-continue", TOKEN, [b"200"]),
+        (b"POST /bust HTTP/1.1\r\nAccept: 100-continue", TOKEN, [b"200"]),
+    ],
+)
+async def test_s18_a_client_that_waits_for_a_100_gets_it(
+    rig: Rig, first: bytes, token: str, answers: list[bytes]
+) -> None:
+    """Before its body is read (RFC 9110 section 10.1.1); in HTTP/1.0, and without the token, it does not."""
+    reader, writer = await connected(rig)
+    body = b'{"all": true}'
+    writer.write(b"%b\r\nHost: localhost\r\nContent-Length: %d\r\n" % (first, len(body)))
+    writer.write(b"Authorization: Bearer %b\r\n\r\n" % token.encode())
+    got = []
+    async with asyncio.timeout(PATIENCE):
+        if b"100" in answers:
+            got.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(body)
+        got.append(await reader.read())
+    writer.close()
+    assert [answer.split()[1] for answer in got] == answers
+
+
 @pytest.mark.parametrize("way", ["half closed", "reset"])
 async def test_s18_a_body_that_ended_before_it_is_read_is_too_short(way: str) -> None:
     """The client sends no more while admin.token is being read: a 400, and no task waits for the rest."""
