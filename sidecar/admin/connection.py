@@ -78,10 +78,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Keep the other half open for the answer; without a request there will be none."""
+        """Keep the other half open for an answer; without a request there will be none, and a live page has left."""
         self._eof = True
         self._break_body()
-        return self.answering is not None
+        return self.answering is not None and not self.stays
 
     # The request
 
@@ -149,8 +149,8 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer. Raises ConnectionError once the client is disconnected."""
-        if self._transport is None or self._transport.is_closing():
+        """Send a part of an answer. Raises ConnectionError once the client is disconnected, or sends no more."""
+        if self._eof or self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is disconnected")
         self._transport.write(data)
 

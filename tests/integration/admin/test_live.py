@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.admin import server as admin
 from sidecar.admin.events_stream import MAX_SUBSCRIBERS
+from sidecar.admin.events_stream import PATIENCE as PATIENCE_FOR_READERS
 from sidecar.app.listen import bind
 from sidecar.core.labels import Labels
 from sidecar.core.secret import Secret
@@ -125,6 +126,21 @@ async def test_one_subscriber_too_many_is_told_when_to_come_back(rig: Rig) -> No
             await asyncio.sleep(0.01)
     async with subscribed(rig) as again:
         assert (await again.event())["version"] == "1.2.3"
+
+
+async def test_s16_a_page_that_is_closed_leaves_its_place_at_once() -> None:
+    """Not after the patience for slow readers: a page that is reloaded again and again is always served."""
+    async with running(Counting(), every=0.05) as rig:
+        for number in range(2 * MAX_SUBSCRIBERS):
+            async with subscribed(rig) as page:
+                if number % 2:
+                    assert (await page.head()).startswith(b"HTTP/1.1 200 ")
+            started = asyncio.get_running_loop().time()
+            async with asyncio.timeout(PATIENCE):
+                while rig.server._connections:
+                    await asyncio.sleep(0.01)
+            assert asyncio.get_running_loop().time() - started < PATIENCE_FOR_READERS / 2
+    assert rig.journal.events == []
 
 
 async def test_a_browser_that_does_not_read_is_cut_off_and_costs_nothing_meanwhile() -> None:
