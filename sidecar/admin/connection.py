@@ -10,6 +10,7 @@ import socket
 import struct
 import termios
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 
 from sidecar.admin.messages import Answer, Head, problem, read_head
@@ -115,7 +116,8 @@ class Connection(asyncio.Protocol):
         if self._eof:
             self._break_body()
         elif not self._body.done() and self._head is not None and self._head.waits:
-            self.write(_CONTINUE)
+            with suppress(ConnectionError):  # which `connection_lost` reports
+                self.write(_CONTINUE)
         return await self._body
 
     def _look_for_body(self) -> None:
