@@ -10,6 +10,7 @@ import socket
 import struct
 import termios
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 
 from sidecar.admin.messages import Answer, Head, problem, read_head
@@ -22,6 +23,7 @@ _HELD = 64 * 1024
 """Bytes of a body that are kept until the handler reads them. Beyond, the connection reads no more."""
 _DROPPED = 1024 * 1024
 """Bytes that a client may send after the answer. They are dropped, so that no reset overtakes the answer."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Handler = Callable[["Connection", Head], Awaitable[Answer | None]]
 """Answers a request. Returns None if it has written the answer itself. Raises nothing."""
@@ -48,15 +50,18 @@ class Connection(asyncio.Protocol):
         """How many bytes arrived after the answer; None before it."""
         self.answering: asyncio.Task[None] | None = None
         """The task in which the handler answers the request."""
+        others[self] = None  # now, because many may be accepted before the first is made
 
     # Events
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._others[self] = None
+        if self not in self._others:  # cut off since it was accepted
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._eof = True
         self.stay()
         self._others.pop(self, None)
         self._break_body()
@@ -108,6 +113,11 @@ class Connection(asyncio.Protocol):
         self._body = self._loop.create_future()
         self._wanted = length
         self._look_for_body()
+        if self._eof:
+            self._break_body()
+        elif not self._body.done() and self._head is not None and self._head.waits:
+            with suppress(ConnectionError):  # which `connection_lost` reports
+                self.write(_CONTINUE)
         return await self._body
 
     def _look_for_body(self) -> None:
@@ -141,8 +151,8 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer. Raises ConnectionError if the client is disconnected."""
-        if self._transport is None or self._transport.is_closing():
+        """Send a part of an answer. Raises ConnectionError once the client is disconnected, or sends no more."""
+        if self._eof or self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is disconnected")
         self._transport.write(data)
 
@@ -173,6 +183,7 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """End it at once."""
         self.stay()
+        self._others.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 

@@ -28,6 +28,8 @@ class Head(NamedTuple):
     query: str
     fields: tuple[tuple[str, str], ...]
     """Names, in lower case, and values."""
+    waits: bool
+    """Whether the client waits for a 100 before it sends the body (RFC 9110 section 10.1.1)."""
 
     def values(self, name: str) -> list[str]:
         """Return the values of a field, its name in lower case."""
@@ -56,11 +58,12 @@ class Head(NamedTuple):
 def read_head(head: bytes) -> Head:
     """Read a head that llhttp has accepted, its empty line included. Raises RequestRefused."""
     line, *lines = head[:-4].decode("utf-8", "surrogateescape").split("\r\n")
-    method, target, _ = line.split(" ")
+    method, target, version = line.split(" ")
     pairs = (field.partition(":") for field in lines)
     path, query = _split(target)
     fields = tuple((name.lower(), value.strip(" \t")) for name, _, value in pairs)
-    return Head(method, unquote(path), query, fields)
+    waits = version != "HTTP/1.0" and ("expect", "100-continue") in ((name, v.lower()) for name, v in fields)
+    return Head(method, unquote(path), query, fields, waits)
 
 
 def _split(target: str) -> tuple[str, str]:

@@ -141,9 +141,12 @@ class RefusedTokens:
             self._refused.put(key, replace(last, floor=max(floor, last.before)))
 
     def take_back(self, key: str, token: Token) -> None:
-        """Forget that this token was refused last: the fleet relays this key's refusals. Earlier ones still count."""
+        """Forget the last refusal of this token: the fleet relays this key's refusals. All others still count."""
         refused = self._refused.get(key)
-        if refused is None or refused.fingerprint != token.fingerprint:
+        if refused is None:
+            return
+        if refused.fingerprint != token.fingerprint:
+            self._refused.put(key, replace(refused, earlier=_without(token.fingerprint, refused.earlier)))
             return
         self._refused.pop(key)
         if refused.before > -math.inf:
@@ -152,3 +155,9 @@ class RefusedTokens:
     def hear(self, bust: Bust, now: float) -> None:
         """Note another pod's bust: this token must not enter memory any longer, even if it is already being loaded."""
         self._heard.put(bust.key, _Heard(bust.fingerprint, now))
+
+
+def _without(fingerprint: str, refusals: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    """Leave out the latest refusal of a token."""
+    at = next((at for at, (each, _) in enumerate(refusals) if each == fingerprint), len(refusals))
+    return refusals[:at] + refusals[at + 1 :]

@@ -121,8 +121,8 @@ class UpstreamStream(Stream):
         connection = self.connection
         assert isinstance(connection, UpstreamConnection)
         error = connection.fault
-        if error is None and self._answered:
-            error = MessageMalformed(f"{why} in the middle of the answer")
+        if self._answered and not isinstance(error, MessageMalformed):
+            error = MessageMalformed(f"{why if error is None else error} in the middle of the answer")
         elif error is None and not self._interims and connection.used:
             error = Unprocessed(f"{why} before it answered", certain=False)
         self._fail(error or UpstreamUnreachable(f"{why} before it answered"))

@@ -127,7 +127,7 @@ async def test_one_subscriber_too_many_is_told_when_to_come_back(rig: Rig) -> No
         assert (await again.event())["version"] == "1.2.3"
 
 
-async def test_a_page_that_closes_gives_its_place_back_at_once() -> None:
+async def test_s16_a_page_that_closes_gives_its_place_back_at_once() -> None:
     """Not only when it has read nothing for `patience`: what was sent to it meanwhile is never acknowledged."""
     state = Counting()
     server = await admin.start(

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.grpc.calls import FIELDS, HEAD, MESSAGE, REPLY, call, connect
 from tests.support.clock import FakeClock, settle
 from tests.support.http2_client import Http2Client
-from tests.support.http2_peer import Message
+from tests.support.http2_peer import GOAWAY, Message, frame
 from tests.support.http2_upstream import Exchange2, Http2Upstream
 from tests.support.sidecar import Start
 from tests.support.waiting import until
@@ -37,9 +37,16 @@ def hang_up(exchange: Exchange2, far: Http2Upstream) -> None:
     far.peers[0].writer.close()
 
 
+def go_away(exchange: Exchange2, far: Http2Upstream) -> None:
+    last, code = 1, 11
+    far.peers[0].write(frame(GOAWAY, 0, 0, last.to_bytes(4, "big") + code.to_bytes(4, "big")))
+    far.peers[0].writer.close()
+
+
 BROKEN: Mapping[str, tuple[bytes, Break, int, int | None]] = {
     "the connection is lost": (REPLY, hang_up, GRPC_INTERNAL, None),
     "the connection is lost within a message": (REPLY[:3], hang_up, GRPC_INTERNAL, None),
+    "the connection is lost after a GOAWAY with a code": (REPLY, go_away, GRPC_INTERNAL, None),
     "trailers are too large": (
         REPLY,
         lambda exchange, far: exchange.trailers([(b"x", b"v" * 70_000)]),

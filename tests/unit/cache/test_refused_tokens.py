@@ -113,3 +113,16 @@ def test_b21_only_the_last_refusal_is_taken_back() -> None:
     busts.mark("k", token("b", 11), 20)
     busts.take_back("k", token("a", 1))
     assert not busts.is_trustworthy("k", token("b", 11))
+
+
+def test_b21_a_refusal_that_is_taken_back_after_another_is_news_again() -> None:
+    """Two tokens were refused before the fleet's replies arrived. Else the next bust of the first would be lost."""
+    busts = RefusedTokens(10)
+    busts.mark("k", token("c", 1), 5)
+    busts.mark("k", token("a", 6), 10)
+    busts.mark("k", token("b", 11), 20)
+    for name, fetch_began in (("a", 6), ("b", 11)):
+        busts.take_back("k", token(name, fetch_began))
+    assert not busts.mark("k", token("c", 1), 30)
+    assert busts.mark("k", token("a", 6), 30)
+    assert busts.mark("k", token("b", 11), 40)
