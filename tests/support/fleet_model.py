@@ -493,7 +493,9 @@ class ModelFleet:
         """Of each key, ever."""
         self._sent: dict[str, float] = {}
         self._stored: set[str] = set()
-        """What may be stored again: it was before, or Redis has forgotten."""
+        """What was stored before, and may be stored again."""
+        self._forgot_at = -inf
+        """When Redis last lost what it knew: also which busts came during the fetches that had begun by then."""
         self.revoked: list[tuple[float, Labels, bytes]] = []
         self.fetching: dict[Fetch, None] = {}
         self.fetches = 0
@@ -515,7 +517,8 @@ class ModelFleet:
     def filled(self, fp: str) -> None:
         """It was put in the store: no bust may have overtaken it, and it must not have been bust."""
         minted = self.minted[fp]
-        if fp not in self._stored and minted.busts != self.busts[minted.request.key]:
+        overtaken = minted.began > self._forgot_at and minted.busts != self.busts[minted.request.key]
+        if fp not in self._stored and overtaken:
             self.wrong.append(f"{fp} is in the store, and a bust came during its fetch")
         if fp in self.buried:
             self.wrong.append(f"{fp} was bust, and is back in the store")
@@ -563,7 +566,7 @@ class ModelFleet:
         server.cool_downs = FakeServer().cool_downs
         self.buried.clear()
         self.revoked.clear()
-        self._stored.update(self.minted)  # it is no longer known what was bust since they were fetched
+        self._forgot_at = self.clock.now()
 
     def cut(self, pod: ModelPod) -> None:
         pod.ear.cut()
