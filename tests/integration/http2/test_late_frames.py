@@ -51,6 +51,7 @@ async def test_b98_late_frames_of_many_streams_end_nothing(
     http2.welcome = script
     async with await connect(listener) as other:
         kept = await other.request()
+        await until(lambda: len(http2.requests) == 1)  # before it is connected, what is reset is never sent
         for _ in range(CLIENTS):
             async with await connect(listener) as client:
                 for _ in range(RESETS):
