@@ -93,11 +93,9 @@ def call(proxy: Proxy, cell: Calls, folder: Path, *options: str) -> dict[str, fl
         *options,
         *_target(proxy, cell, folder),
     ]
-    waited = proxy.process.waited_seconds()
-    before = proxy.process.cpu_seconds()
+    before = proxy.process.usage()
     h2load = subprocess.run(command, capture_output=True, text=True, check=False)
-    cpu_seconds = proxy.process.cpu_seconds() - before
-    waited = proxy.process.waited_seconds() - waited
+    used = proxy.process.usage().since(before)
     finished, counted = _FINISHED.search(h2load.stdout), _REQUESTS.search(h2load.stdout)
     if finished is None or counted is None:
         raise BenchmarkError(f"h2load against {proxy.name} failed:\n{h2load.stdout}{h2load.stderr}")
@@ -106,10 +104,9 @@ def call(proxy: Proxy, cell: Calls, folder: Path, *options: str) -> dict[str, fl
     if not done or done != succeeded or any(faults):
         raise BenchmarkError(f"{proxy.name} in {cell.name}: not all calls succeeded: {counted[0]}")
     return {
-        "cpu_us": cpu_seconds / done * 1e6,
+        "cpu_us": used.cpu / done * 1e6,
         "per_second": done / seconds,
-        "busy": cpu_seconds / seconds,
-        "waited": waited / seconds,
+        **used.shares(seconds),
         "requests": done,
     }
 

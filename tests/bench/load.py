@@ -40,11 +40,9 @@ def ask(
     command = [tool("wrk", "wrk"), "--threads=1", f"--connections={connections}", f"--duration={SECONDS}s"]
     command += [f"--script={script}", f"{proxy.url}/{answer}", "--", *arguments]
     proxy.process.forget_peak()
-    waited = proxy.process.waited_seconds()
-    before = proxy.process.cpu_seconds()
+    before = proxy.process.usage()
     wrk = subprocess.run(command, capture_output=True, text=True, check=False)
-    cpu_seconds = proxy.process.cpu_seconds() - before
-    waited = proxy.process.waited_seconds() - waited
+    used = proxy.process.usage().since(before)
     told = wrk.stdout.partition("figures ")[2]
     if not told:
         raise BenchmarkError(f"wrk against {proxy.name} failed:\n{wrk.stdout}{wrk.stderr}")
@@ -55,12 +53,11 @@ def ask(
             f"of them refused, {figures['broken']} connections broken or timed out"
         )
     measured = {
-        "cpu_us": cpu_seconds / figures["requests"] * 1e6,
+        "cpu_us": used.cpu / figures["requests"] * 1e6,
         "per_second": figures["requests"] / figures["seconds"],
         "p50_ms": figures["p50_us"] / 1000,
         "p99_ms": figures["p99_us"] / 1000,
-        "busy": cpu_seconds / figures["seconds"],
-        "waited": waited / figures["seconds"],
+        **used.shares(figures["seconds"]),
         "requests": figures["requests"],
     }
     if connections == max(CONNECTIONS):

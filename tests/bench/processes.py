@@ -23,6 +23,24 @@ class BenchmarkError(Exception):
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a process has had of its core, in seconds."""
+
+    cpu: float
+    """User and system time of all its threads, to the nanosecond (see clock_getcpuclockid(3))."""
+    waited: float
+    """How long its threads were ready to run and did not, because their core was taken."""
+
+    def since(self, before: "Usage") -> "Usage":
+        """Return what was added since then."""
+        return Usage(self.cpu - before.cpu, self.waited - before.waited)
+
+    def shares(self, seconds: float) -> dict[str, float]:
+        """Return both as shares of a time."""
+        return {"busy": self.cpu / seconds, "waited": self.waited / seconds}
+
+
+@dataclass(frozen=True)
 class Process:
     """A running process that has answered."""
 
@@ -31,15 +49,19 @@ class Process:
     ready_seconds: float
     """From its start to its first good answer, in steps of `POLL_SECONDS`."""
 
+    def usage(self) -> Usage:
+        """What it has had so far. Raises `BenchmarkError` if it has died."""
+        return Usage(self.cpu_seconds(), self.waited_seconds())
+
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far, to the nanosecond (see clock_getcpuclockid(3))."""
+        """User and system time of all its threads so far."""
         try:
             return time.clock_gettime(~self.pid << 3 | CPUCLOCK_SCHED)
         except OSError:
             raise BenchmarkError(f"{self.name} has died") from None
 
     def waited_seconds(self) -> float:
-        """How long its threads have been ready to run and were not, because their core was taken."""
+        """How long its threads have waited for their core so far."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
 

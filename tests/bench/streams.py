@@ -46,21 +46,19 @@ def measure(plan: Plan, upstreams: Upstreams) -> Iterator[Measurement]:
 
 async def flow(proxy: Proxy, cell: Streams) -> dict[str, float]:
     """Stream as fast as the proxy does. Raises `BenchmarkError` if any call failed."""
-    waited, before, begun = proxy.process.waited_seconds(), proxy.process.cpu_seconds(), time.monotonic()
+    before, begun = proxy.process.usage(), time.monotonic()
     clients = await connected(proxy, CALLS[cell.kind], CONNECTIONS, cell.streams)
     await going_on(clients, SECONDS)
-    seconds, cpu_seconds = time.monotonic() - begun, proxy.process.cpu_seconds() - before
-    waited = proxy.process.waited_seconds() - waited
+    seconds, used = time.monotonic() - begun, proxy.process.usage().since(before)
     messages = sum(client.received for client in clients) / SIZE
     for client in clients:
         client.stop()
     if not messages:
         raise BenchmarkError(f"{proxy.name} in {cell.name}: no message arrived")
     return {
-        "message_us": cpu_seconds / messages * 1e6,
+        "message_us": used.cpu / messages * 1e6,
         "messages_per_second": messages / seconds,
-        "busy": cpu_seconds / seconds,
-        "waited": waited / seconds,
+        **used.shares(seconds),
     }
 
 
