@@ -32,7 +32,7 @@ def program() -> Path:
     program = FOLDER / "h2spec"
     if program.exists():
         return program
-    go = tool("go", "Go", "h2spec")
+    go = tool("go", "Go")
     print(version(go, "version"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     environ = {**os.environ, "GOBIN": str(FOLDER)}

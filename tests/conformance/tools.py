@@ -12,11 +12,11 @@ class CannotRunError(Exception):
     """This machine lacks something."""
 
 
-def tool(command: str, name: str, built: str) -> str:
-    """Return the path of a command. Raises CannotRunError."""
+def tool(command: str, package: str) -> str:
+    """Return the path of a command. Raises CannotRunError, which names the package that brings it."""
     found = shutil.which(command)
     if found is None:
-        raise CannotRunError(f"`{command}` of {name} is not installed; {built} is built with it")
+        raise CannotRunError(f"`{command}` is not installed; install {package}")
     return found
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.conformance.clients.setting import (
     finished,
 )
 from tests.conformance.clients.upstream import BLOCK, FIELD, digest, pattern
-from tests.conformance.tools import CannotRunError
+from tests.conformance.tools import tool
 
 PACKAGES = {"curl": "curl", "nghttp": "nghttp2-client", "h2load": "nghttp2-client"}
 """Debian's package of each command."""
@@ -26,10 +25,7 @@ STREAMS = 1000
 
 def require(name: str) -> str:
     """Return the path of a command. Raises CannotRunError."""
-    path = shutil.which(name)
-    if path is None:
-        raise CannotRunError(f"{name} is not installed; install Debian's package {PACKAGES[name]}")
-    return path
+    return tool(name, f"Debian's package {PACKAGES[name]}")
 
 
 def version(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,7 +12,7 @@ import trustme
 
 from tests import ROOT
 from tests.conformance.clients.setting import Case, Setting, finished
-from tests.conformance.tools import CannotRunError
+from tests.conformance.tools import CannotRunError, tool
 
 SOURCES = Path(__file__).parent
 FOLDER = ROOT / "build" / "conformance"
@@ -25,13 +24,6 @@ CASES: Mapping[str, list[str]] = {
     "OkHttp": [*_COMMON, "trailers", "interim"],
 }
 """What each of them can do. Neither client in Java shows interim answers: OkHttp only passes over them."""
-
-
-def _require(name: str, package: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise CannotRunError(f"{name} is not installed; install {package}")
-    return path
 
 
 def _printed(*command: str, folder: Path | None = None) -> str:
@@ -46,7 +38,7 @@ class Go:
     """net/http over HTTP/2 with prior knowledge; requires Go 1.24."""
 
     def __init__(self) -> None:
-        go = _require("go", "Go 1.24 or later")
+        go = tool("go", "Go 1.24 or later")
         self.name = f"Go {_printed(go, 'env', 'GOVERSION').strip().removeprefix('go')}"
         self._program = FOLDER / "go-client"
         _printed(go, "build", "-o", str(self._program), ".", folder=SOURCES / "go")
@@ -60,8 +52,8 @@ class Java:
     """What both clients in Java share."""
 
     def __init__(self) -> None:
-        self._java, javac = _require("java", "a JDK, 17 or later"), _require("javac", "a JDK, 17 or later")
-        maven = _require("mvn", "Debian's package maven")
+        self._java, javac = tool("java", "a JDK, 17 or later"), tool("javac", "a JDK, 17 or later")
+        maven = tool("mvn", "Debian's package maven")
         sources = SOURCES / "java"
         listing = FOLDER / "java.classpath"
         goal = ("dependency:build-classpath", f"-Dmdep.outputFile={listing}")

@@ -40,7 +40,7 @@ def peers() -> list[Peer]:
 
 
 def _go() -> Peer:
-    go = tool("go", "Go", "grpc-go")
+    go = tool("go", "Go")
     folder = FOLDER / "go"
     shutil.copytree(_SOURCES / "go", folder, dirs_exist_ok=True)
     client = "google.golang.org/grpc/interop/client"
@@ -53,7 +53,7 @@ def _go() -> Peer:
 
 
 def _java() -> Peer:
-    java, javac = tool("java", "a JDK", "grpc-java"), tool("javac", "a JDK", "grpc-java")
+    java, javac = tool("java", "a JDK"), tool("javac", "a JDK")
     sources, folder = _SOURCES / "java", FOLDER / "java"
     folder.mkdir(exist_ok=True)
     classpath = f"{folder}:{_libraries(sources / 'pom.xml', folder)}"
@@ -74,7 +74,7 @@ def _libraries(project: Path, folder: Path) -> str:
     """Return the paths of the libraries, which Maven downloads once."""
     kept, described = folder / "classpath", folder / "pom.xml"
     if not kept.exists() or described.read_bytes() != project.read_bytes():
-        maven = tool("mvn", "Maven", "grpc-java")
+        maven = tool("mvn", "Maven")
         shutil.copyfile(project, described)
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
         _run([maven, "-B", "-q", goal, f"-Dmdep.outputFile={kept}"], folder)

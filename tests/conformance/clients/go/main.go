@@ -88,6 +88,17 @@ func (r *run) send(method, path string, body io.Reader, fields ...string) (*http
 	return response, err
 }
 
+// readAll sends a request and reads the answer to its end; trailers are known only then.
+func (r *run) readAll(request *http.Request) (*http.Response, string, error) {
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
 func (r *run) text(method, path string, body io.Reader, status int, want string, fields ...string) error {
 	response, err := r.send(method, path, body, fields...)
 	if err != nil {
@@ -195,17 +206,12 @@ func (r *run) trailers() error {
 	}
 	request.ContentLength = -1
 	request.Trailer = http.Header{"Asked": {"yes"}}
-	response, err := r.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	response, body, err := r.readAll(request)
 	if err != nil {
 		return err
 	}
 	got := response.Trailer
-	return expect("answer", fmt.Sprintln(string(body), got["Checksum"], got["More"], got["Asked"]),
+	return expect("answer", fmt.Sprintln(body, got["Checksum"], got["More"], got["Asked"]),
 		"body [abc] [1, 2] [yes]\n")
 }
 
@@ -220,16 +226,11 @@ func (r *run) interim() error {
 	if err != nil {
 		return err
 	}
-	response, err := r.client.Do(request)
+	_, body, err := r.readAll(request)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	return expect("answer", fmt.Sprint(links, string(body)),
+	return expect("answer", fmt.Sprint(links, body),
 		"[103</a.css>; rel=preload 103</b.css>; rel=preload]got it")
 }
 
